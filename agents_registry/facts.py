@@ -1,0 +1,358 @@
+"""Facts: the immutable statements that make up the state of a realm.
+
+All times are integer nanoseconds since 1970 (UTC); ``None`` means unknown.
+A fact's id is the hash of what it says (who said it, about what, when by the
+authority's own clock), so repeats collapse and differing content survives.
+How a copy reached us (receive time, ingress key) is not part of the id: it tells
+copies apart and bounds the times that the copy may claim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import Enum
+from typing import Any, ClassVar, Final
+
+import attrs
+from attrs import field, frozen
+
+from agents_registry.identifiers import Identifier
+
+SECOND: Final = 1_000_000_000
+HOUR: Final = 3600 * SECOND
+FUTURE_TOLERANCE: Final = 300 * SECOND
+STAMP_UNCERTAINTY: Final = 5 * SECOND
+
+COPY: Final = {"copy": True}  # field metadata: describes the copy, not the fact
+
+
+class Relation(Enum):
+    """How a child hangs on its parent."""
+
+    REQUIRES = "requires"
+    ENDS_WITH_PARENT = "ends_with_parent"
+    ENDS_WITH_PARENT_ALWAYS = "ends_with_parent_always"
+    CREATED_BY = "created_by"
+
+
+class Effect(Enum):
+    """What a cause does to its target."""
+
+    REVOKE = "revoke"
+    SUSPEND = "suspend"
+    NARROW = "narrow"
+    NOT_BEFORE = "not_before"
+
+
+class Reach(Enum):
+    """Whether a cause passes to what hangs below its target."""
+
+    SUBTREE = "subtree"
+    SELF = "self"
+
+
+@frozen(kw_only=True, slots=True)
+class Fact:
+    """What every fact carries.
+
+    Attributes:
+        authority: who speaks: one Okta org, one Vault cluster, the operators.
+        event_id: the source's own id of the event, or a fresh one, or None.
+        version: the authority's own time or sequence; orders its statements.
+        stamped: ingress set ``version`` because the source gave no time.
+        received_at: when this copy was accepted.
+        ingress_key: id of the ingress credential that brought this copy.
+        settings: version of the entitlement settings that let the fact in.
+    """
+
+    NAME: ClassVar[str] = ""
+
+    authority: str
+    event_id: str | None = None
+    version: int
+    stamped: bool = False
+    received_at: int = field(metadata=COPY)
+    ingress_key: str = field(default="", metadata=COPY)
+    settings: int = field(default=0, metadata=COPY)
+
+    @property
+    def effective_version(self) -> int:
+        """Give the version, or the receive time where the version lies ahead."""
+        if self.version > self.received_at + FUTURE_TOLERANCE:
+            return self.received_at
+        return self.version
+
+    @property
+    def uncertainty(self) -> int:
+        """Give u: how far off the effective version may be, in nanoseconds."""
+        ahead = self.version > self.received_at + FUTURE_TOLERANCE
+        return STAMP_UNCERTAINTY if self.stamped or ahead else 0
+
+
+@frozen(kw_only=True, slots=True)
+class Node(Fact):
+    """An identifier exists, issued at a time.
+
+    Attributes:
+        derived: read off a use, so it does not make the identifier known.
+        root: the credential is declared to have no parent.
+        device: the device that the credential is bound to (complex subjects).
+        tenant: the tenant that the credential is bound to.
+    """
+
+    NAME: ClassVar[str] = "node"
+
+    node: Identifier
+    issued_at: int | None = None
+    derived: bool = False
+    root: bool = False
+    device: str | None = None
+    tenant: str | None = None
+
+
+@frozen(kw_only=True, slots=True)
+class Edge(Fact):
+    """A child hangs on a parent."""
+
+    NAME: ClassVar[str] = "edge"
+
+    child: Identifier
+    parent: Identifier
+    relation: Relation = Relation.REQUIRES
+    derived: bool = False
+
+
+@frozen(kw_only=True, slots=True)
+class Alias(Fact):
+    """Two identifiers name one node; the fact has no direction."""
+
+    NAME: ClassVar[str] = "alias"
+
+    first: Identifier
+    second: Identifier
+
+
+@frozen(kw_only=True, slots=True)
+class OwnerSet(Fact):
+    """The owners of a node as its authority sees them; an empty set changes nothing."""
+
+    NAME: ClassVar[str] = "owner_set"
+
+    node: Identifier
+    owners: tuple[Identifier, ...]
+
+
+@frozen(kw_only=True, slots=True)
+class Renewal(Fact):
+    """The time when a node expires; None means never."""
+
+    NAME: ClassVar[str] = "renewal"
+
+    node: Identifier
+    expires_at: int | None
+
+
+@frozen(kw_only=True, slots=True)
+class ScopeSet(Fact):
+    """The scopes that a node declares: ``namespace|value``; empty covers nothing."""
+
+    NAME: ClassVar[str] = "scope_set"
+
+    node: Identifier
+    scopes: tuple[str, ...]
+
+
+@frozen(kw_only=True, slots=True)
+class Holds(Fact):
+    """A node holds an attribute value, kept as a keyed hash.
+
+    Attributes:
+        attribute: kind ``attribute.<name>``, value the keyed hash in hex.
+    """
+
+    NAME: ClassVar[str] = "holds"
+
+    node: Identifier
+    attribute: Identifier
+
+
+@frozen(kw_only=True, slots=True)
+class Cause(Fact):
+    """Authority ends or is limited.
+
+    Attributes:
+        target: an identifier, or ``attribute.<name>:<keyed hash>``.
+        at: when it happened by the authority's clock; for reach self the time T.
+        not_before: T of effect not_before: what was issued up to T is dead.
+        aspect: what a lift must name to end it (account, key, risk, lock, ...).
+        scopes: what effect narrow leaves.
+        device: spare credentials whose node facts name another device.
+        tenant: spare credentials whose node facts name another tenant.
+    """
+
+    NAME: ClassVar[str] = "cause"
+
+    target: Identifier
+    effect: Effect
+    reach: Reach = Reach.SUBTREE
+    at: int
+    not_before: int | None = None
+    aspect: str = ""
+    scopes: tuple[str, ...] = ()
+    device: str | None = None
+    tenant: str | None = None
+
+
+@frozen(kw_only=True, slots=True)
+class Lift(Fact):
+    """A suspend or narrow ends."""
+
+    NAME: ClassVar[str] = "lift"
+
+    target: Identifier
+    aspect: str = ""
+
+
+@frozen(kw_only=True, slots=True)
+class Withdraw(Fact):
+    """An operator takes one fact back.
+
+    Attributes:
+        fact_id: hex id of the fact that ends.
+        kind: its NAME; withdraw and distrust cannot be withdrawn.
+        target: the identifier that it spoke of.
+    """
+
+    NAME: ClassVar[str] = "withdraw"
+
+    fact_id: str
+    kind: str
+    target: Identifier
+
+
+@frozen(kw_only=True, slots=True)
+class Distrust(Fact):
+    """An operator takes back all that a stolen ingress key said in an interval."""
+
+    NAME: ClassVar[str] = "distrust"
+
+    suspect: str
+    suspect_key: str
+    received_from: int
+    received_to: int
+
+    def covers(self, fact: Fact) -> bool:
+        """Tell whether this copy of a fact falls under the predicate."""
+        return (
+            fact.authority == self.suspect
+            and fact.ingress_key == self.suspect_key
+            and self.received_from <= fact.received_at <= self.received_to
+            and not isinstance(fact, Withdraw | Distrust)
+        )
+
+
+@frozen(kw_only=True, slots=True)
+class Horizon(Fact):
+    """Facts about credentials issued before ``version`` may have been pruned."""
+
+    NAME: ClassVar[str] = "horizon"
+
+
+FACTS: Final[dict[str, type[Fact]]] = {
+    fact.NAME: fact
+    for fact in (
+        Node, Edge, Alias, OwnerSet, Renewal, ScopeSet, Holds,
+        Cause, Lift, Withdraw, Distrust, Horizon,
+    )
+}  # fmt: skip
+
+
+def to_plain(fact: Fact) -> dict[str, Any]:
+    """Give the fact as JSON-ready values; ``fact`` names its kind."""
+    plain = {
+        a.name: _plain_value(getattr(fact, a.name))
+        for a in attrs.fields(type(fact))
+    }
+    return {"fact": fact.NAME, **plain}
+
+
+def from_plain(plain: dict[str, Any]) -> Fact:
+    """Read what `to_plain` gave.
+
+    Raises:
+        ValueError: an unknown kind of fact, or a missing, unknown or bad field.
+    """
+    values = dict(plain)
+    fact_class = FACTS.get(values.pop("fact", ""))
+    if fact_class is None:
+        message = f"unknown kind of fact: {plain.get('fact')!r}"
+        raise ValueError(message)
+    try:
+        for name, read in _READERS.items():
+            if values.get(name) is not None:
+                values[name] = read(values[name])
+        return fact_class(**values)
+    except (TypeError, AttributeError) as error:
+        message = f"not a {fact_class.NAME} fact: {error}"
+        raise ValueError(message) from error
+
+
+def canonical(fact: Fact) -> bytes:
+    """Give the bytes that the fact's id is made of: its meaning, sorted.
+
+    A stamped version is left out: it is our clock's, and differs on a redelivery.
+    """
+    plain: dict[str, Any] = {"fact": fact.NAME}
+    for a in attrs.fields(type(fact)):
+        if a.metadata.get("copy") or (a.name == "version" and fact.stamped):
+            continue
+        plain[a.name] = _plain_value(getattr(fact, a.name))
+    if isinstance(fact, Alias):
+        plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
+    for name in ("owners", "scopes"):
+        if name in plain:
+            plain[name] = sorted(set(plain[name]))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return text.encode()
+
+
+def fact_id(fact: Fact) -> bytes:
+    """Give the 32 byte id of a fact."""
+    return hashlib.sha256(canonical(fact)).digest()
+
+
+def fact_key(realm: str, fact: Fact) -> str:
+    """Give the record key: realm / kind / id / UTC hour of acceptance / ingress key.
+
+    The hour keeps a replay from overwriting the genuine copy.
+    """
+    hour = fact.received_at // HOUR
+    return f"{realm}/{fact.NAME}/{fact_id(fact).hex()}/{hour}/{fact.ingress_key}"
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Identifier):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain_value(item) for item in value]
+    return value
+
+
+def _identifiers(values: list[str]) -> tuple[Identifier, ...]:
+    return tuple(Identifier.parse(value) for value in values)
+
+
+_READERS: Final[dict[str, Any]] = {
+    **dict.fromkeys(
+        ("node", "child", "parent", "first", "second", "target", "attribute"),
+        Identifier.parse,
+    ),
+    "owners": _identifiers,
+    "scopes": tuple,
+    "relation": Relation,
+    "effect": Effect,
+    "reach": Reach,
+}

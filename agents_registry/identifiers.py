@@ -1,0 +1,110 @@
+"""Name credentials, principals and containers: one vocabulary for every system.
+
+An identifier is ``kind:value``. Its class (credential, principal or container)
+follows from the kind alone, never from a fact, so no sender can turn a person into
+a token. Kinds that a mapping file declares are added to a copy of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_VALUE_BYTES = 256
+
+
+class NodeClass(Enum):
+    """What a node is; decides how ``not_before`` and unknown identifiers act on it."""
+
+    PRINCIPAL = "principal"
+    CREDENTIAL = "credential"
+    CONTAINER = "container"
+
+
+class Identifier(NamedTuple):
+    """One name of a node; its issuer never gives it to another node."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        """Give the form ``kind:value`` that people type and logs show."""
+        return f"{self.kind}:{self.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> Identifier:
+        """Read ``kind:value``; the value may hold further colons.
+
+        Raises:
+            ValueError: the text has no kind or no value, or the value is too long.
+        """
+        kind, _, value = text.partition(":")
+        if not kind or not value:
+            message = f"{text!r} is not an identifier: write it as kind:value"
+            raise ValueError(message)
+        return cls(kind, value).checked()
+
+    def checked(self) -> Identifier:
+        """Return self when the value is of a legal length.
+
+        Raises:
+            ValueError: the value is empty or longer than 256 bytes in UTF-8.
+        """
+        if not 0 < len(self.value.encode()) <= MAX_VALUE_BYTES:
+            message = f"{self.kind}: a value has 1 to {MAX_VALUE_BYTES} bytes"
+            raise ValueError(message)
+        return self
+
+
+Vocabulary = dict[str, NodeClass]
+
+_CREDENTIALS = """
+    aws.access_key aws.login_profile
+    vault.accessor vault.token_hmac vault.lease vault.lease_hmac
+    vault.secret_id_accessor
+    jwt.jti secret session.id agent.instance
+"""
+_PRINCIPALS = """
+    aws.user aws.service aws.federated_user
+    vault.entity
+    jwt.sub agent.id person.id service_account.id team.id
+"""
+_CONTAINERS = """
+    aws.role aws.account aws.identity_provider
+    vault.path vault.role
+    spiffe.id
+"""
+
+VOCABULARY: Mapping[str, NodeClass] = {
+    kind: node_class
+    for kinds, node_class in (
+        (_CREDENTIALS, NodeClass.CREDENTIAL),
+        (_PRINCIPALS, NodeClass.PRINCIPAL),
+        (_CONTAINERS, NodeClass.CONTAINER),
+    )
+    for kind in kinds.split()
+}
+# Names that their owner may give again: ending one is a not_before, never a revoke.
+REUSABLE_KINDS = frozenset({"aws.user", "aws.role", "vault.path", "spiffe.id"})
+
+
+def extend(declared: Mapping[str, str]) -> Vocabulary:
+    """Give the vocabulary with the kinds that a mapping file declares.
+
+    Args:
+        declared: kind to ``credential``, ``principal`` or ``container``.
+
+    Raises:
+        ValueError: a kind is declared with another class than it already has, or
+            with a class that does not exist.
+    """
+    vocabulary = dict(VOCABULARY)
+    for kind, name in declared.items():
+        node_class = NodeClass(name)
+        if vocabulary.setdefault(kind, node_class) is not node_class:
+            message = f"{kind} is a {vocabulary[kind].value}, it cannot be a {name}"
+            raise ValueError(message)
+    return vocabulary

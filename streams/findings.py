@@ -1,0 +1,98 @@
+"""Findings: what the SOC should know, before it is written for any one tool."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum, IntEnum
+from typing import Final
+
+from attrs import frozen
+
+from agents_registry.identifiers import Identifier
+
+
+class Severity(IntEnum):
+    """OCSF ``severity_id``, Detection Finding 2004."""
+
+    INFORMATIONAL = 1
+    LOW = 2
+    MEDIUM = 3
+    HIGH = 4
+    CRITICAL = 5
+
+
+class FindingKind(Enum):
+    """What was found; DESIGN section 5 and the rules of section 2 name them."""
+
+    USE_AFTER_REVOCATION = "use_after_revocation"
+    BLOCKED_ATTEMPT = "blocked_attempt"
+    SOURCE_DELAY = "source_delay"
+    IN_FLIGHT = "in_flight"
+    UNKNOWN_CREDENTIAL = "unknown_credential"
+    UNAUTHORISED = "unauthorised"
+    REVOCATION_NOT_APPLIED = "revocation_not_applied"
+    LIFT_AMBIGUOUS = "lift_ambiguous"
+    SCOPE_ESCALATION = "scope_escalation"
+    OWNERLESS = "ownerless"
+    UNMAPPED = "unmapped"
+    LEAK = "leak"
+
+
+SEVERITY: Final = {
+    FindingKind.USE_AFTER_REVOCATION: Severity.HIGH,
+    FindingKind.BLOCKED_ATTEMPT: Severity.MEDIUM,
+    FindingKind.SOURCE_DELAY: Severity.LOW,
+    FindingKind.IN_FLIGHT: Severity.INFORMATIONAL,
+    FindingKind.UNKNOWN_CREDENTIAL: Severity.MEDIUM,
+    FindingKind.UNAUTHORISED: Severity.HIGH,
+    FindingKind.REVOCATION_NOT_APPLIED: Severity.CRITICAL,
+    FindingKind.LIFT_AMBIGUOUS: Severity.MEDIUM,
+    FindingKind.SCOPE_ESCALATION: Severity.HIGH,
+    FindingKind.OWNERLESS: Severity.MEDIUM,
+    FindingKind.UNMAPPED: Severity.LOW,
+    FindingKind.LEAK: Severity.HIGH,
+}
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One open episode: a kind of finding about one identifier at one point.
+
+    Attributes:
+        id: the same for every update of the episode.
+        presented: the identifier that the finding is about, as it was seen.
+        point: the enforcement point, empty where there is none.
+        via: ``direct`` when the identifier itself ended, else ``ancestor``.
+        path: from the identifier up to the one that the cause names.
+        cause: hex id of the cause fact; cause_at: when it happened (ns).
+        first_seen, last_seen: of the accesses counted (ns).
+        event_ids: the sources' ids of the accesses, at most 100.
+        message: one sentence for a person.
+    """
+
+    id: str
+    kind: FindingKind
+    severity: Severity
+    realm: str
+    presented: Identifier
+    point: str = ""
+    outcome: str | None = None
+    via: str | None = None
+    path: tuple[Identifier, ...] = ()
+    cause: str | None = None
+    cause_at: int | None = None
+    cause_effect: str | None = None
+    owner: str | None = None
+    count: int = 1
+    first_seen: int
+    last_seen: int
+    event_ids: tuple[str, ...] = ()
+    message: str
+
+
+def episode_id(
+    realm: str, presented: Identifier, kind: FindingKind, point: str, reopened: int = 0
+) -> str:
+    """Give the stable id of an episode (32 hex digits)."""
+    text = "\0".join((realm, *presented, kind.value, point, str(reopened)))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
