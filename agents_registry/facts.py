@@ -271,8 +271,7 @@ FACTS: Final[dict[str, type[Fact]]] = {
 def to_plain(fact: Fact) -> dict[str, Any]:
     """Give the fact as JSON-ready values; ``fact`` names its kind."""
     plain = {
-        a.name: _plain_value(getattr(fact, a.name))
-        for a in attrs.fields(type(fact))
+        a.name: _plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
     }
     return {"fact": fact.NAME, **plain}
 
