@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Final
 
 SECOND = 1_000_000_000
 # Beyond this a clock is broken (a published SET carries iat in the year 2451), and
 # the nanoseconds would no longer fit 64 bits.
 ABSURD = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+
+# RFC 3339 section 5.6, and what log exporters make of it: a space for the T, a comma
+# before the fraction, any number of digits, no zone (then it is UTC).
+_RFC3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)"
+    r"(?:[.,](\d+))?\s*(?:[Zz]|UTC|([+-])(\d\d):?(\d\d))?",
+    re.ASCII,
+)
+# CloudTrail's credentials.expiration and createDate (Java's medium format; the older
+# form has no second comma, newer JDKs put U+202F before AM and PM).
+_ENGLISH: Final = re.compile(
+    r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4}),? (\d{1,2}:\d\d:\d\d)\s?([AP]M)"
+)
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?", re.ASCII)
+# A number's unit follows from its size: seconds stay below 1e11 until the year 5138.
+_UNITS: Final = ((10**11, SECOND), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
+
+
+class AbsurdTimeError(ValueError):
+    """A clock is broken: the time lies before 1970 or after the year 2199."""
 
 
 def rfc3339(time: int | None) -> str | None:
@@ -18,3 +42,84 @@ def rfc3339(time: int | None) -> str | None:
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{text}{digits}Z"
+
+
+def parse_time(value: Any) -> int | None:
+    """Read a time as a source wrote it and give nanoseconds since 1970 (UTC).
+
+    Takes epoch numbers (seconds, milli-, micro- or nanoseconds, by size), RFC 3339
+    with any number of fraction digits, the same with a space and without a zone
+    (UTC), and CloudTrail's ``Jul 10, 2023, 12:09:47 PM``. None means that there is no
+    time in the value; Go's zero time (the year 1) is none too.
+
+    Raises:
+        AbsurdTimeError: the time lies before 1970 or after the year 2199.
+    """
+    if type(value) is str:
+        return _parse_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _parse_number(str(value))
+    return None
+
+
+@lru_cache(maxsize=65_536)  # a log repeats its seconds; a hit costs 0.1 us
+def _parse_text(text: str) -> int | None:
+    text = text.strip()
+    if match := _RFC3339.fullmatch(text):
+        return _parse_rfc3339(match)
+    if match := _ENGLISH.fullmatch(text):
+        return _parse_english(match)
+    if _NUMBER.fullmatch(text):
+        return _parse_number(text)
+    return None
+
+
+def _parse_rfc3339(match: re.Match[str]) -> int | None:
+    day, minute, second, fraction, sign, hours, minutes = match.groups()
+    # RFC 3339 section 5.7: a leap second is :60, which datetime refuses.
+    leap = second == "60"
+    try:
+        moment = datetime.fromisoformat(
+            f"{day}T{minute}:{'59' if leap else second}+00:00"
+        )
+    except ValueError:
+        return None
+    if moment.year == 1:
+        return None
+    seconds = int(moment.timestamp()) + leap
+    if sign:
+        ahead = int(hours) * 3600 + int(minutes) * 60
+        seconds += ahead if sign == "-" else -ahead
+    return _checked(seconds * SECOND + int((fraction or "0")[:9].ljust(9, "0")), match)
+
+
+def _parse_english(match: re.Match[str]) -> int | None:
+    month, day, year, clock, half = match.groups()
+    text = f"{month} {day} {year} {clock} {half} +0000"
+    try:
+        moment = datetime.strptime(text, "%b %d %Y %I:%M:%S %p %z")
+    except ValueError:
+        return None
+    return _checked(int(moment.timestamp()) * SECOND, match)
+
+
+def _parse_number(text: str) -> int | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite():
+        return None
+    for limit, unit in _UNITS:
+        if abs(number) < limit:
+            return _checked(int(number * unit), text)
+    message = f"{text} is no time in any unit: check the clock of the source"
+    raise AbsurdTimeError(message)
+
+
+def _checked(time: int, text: str | re.Match[str]) -> int:
+    if 0 <= time < ABSURD:
+        return time
+    shown = text if isinstance(text, str) else text.group()
+    message = f"{shown} lies outside 1970..2199: check the clock of the source"
+    raise AbsurdTimeError(message)

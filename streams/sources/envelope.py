@@ -1,0 +1,318 @@
+"""Take events out of what carries them: lines, arrays, documents, strings.
+
+Rules:
+
+- One malformed event never costs its neighbours: each is a counted dead letter with
+  its reason, byte offset and length, and reading goes on behind it.
+- Whole documents and lines are read by one fast parse. Only where that fails does a
+  scanner look for the boundaries of the single events.
+- No input raises, wherever it was cut.
+
+An event's offset is that of its own first byte. (Inside a document whose elements do
+not all begin with the same key, it is the document's.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from streams.records import DeadLetter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT: Final = 1 << 20  # bytes of one event; the largest real ones have 256 KiB
+
+EMPTY: Final = "empty: the input has no bytes to read; check how it was written"
+TOO_LARGE: Final = "too_large: an event has more than 1 MiB; shorten it at the source"
+TOO_DEEP: Final = "too_deep: the JSON nests too deeply; no source writes this"
+ENCODING: Final = "wrong_encoding: not UTF-8; convert the input to UTF-8"
+NUL: Final = "nul_bytes: NUL bytes in the text; a torn write or a truncated log"
+MALFORMED: Final = "malformed: not JSON; look at these bytes at the source"
+TRUNCATED: Final = "truncated: the input ends inside an event; read the file again"
+NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the source"
+
+_CONTAINERS: Final = ("Records", "records", "Events")
+_LIST: Final = re.compile(rb'\s*(?:\{[^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*)?\[')
+_EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
+_FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+_GAP: Final = re.compile(rb"[\s,]*")
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
+_BOM: Final = b"\xef\xbb\xbf"
+# Scans that ran to the end of the input without a result; more would be quadratic.
+_MAX_LOST_SCANS: Final = 64
+_MAX_PROBES: Final = 1_000
+
+
+class Event(NamedTuple):
+    """One event, unwrapped, and where it stood in the input."""
+
+    offset: int
+    length: int
+    body: dict[str, Any]
+
+
+Item = Event | DeadLetter
+
+
+def events(data: bytes, source: str) -> Iterator[Item]:
+    """Give the events of an input in its order, and a dead letter per bad piece.
+
+    Args:
+        data: the bytes of a file, a request body or a block of whole lines.
+        source: the name that the dead letters carry.
+    """
+    return _Reader(data, source).items()
+
+
+class _Reader:
+    def __init__(self, data: bytes, source: str) -> None:
+        self.data = data
+        self.source = source
+
+    def items(self) -> Iterator[Item]:
+        data = self.data
+        start = len(_BOM) if data.startswith(_BOM) else 0
+        if not data[start:].strip():
+            yield self._dead(0, len(data), EMPTY)
+        elif data.startswith(_UTF16):
+            yield self._dead(0, len(data), ENCODING)
+        else:
+            yield from self._choose(start)
+
+    def _choose(self, start: int) -> Iterator[Item]:
+        data = self.data
+        start = _GAP.match(data, start).end()  # type: ignore[union-attr]
+        line_end = data.find(b"\n", start)
+        if line_end < 0 or _loads(data[start:line_end]) is not None:
+            yield from self._lines(start)
+            return
+        document = _loads(data[start:] if start else data)
+        if document is not None:
+            yield from self._expand(document, start, len(data))
+        elif _array_start(data, start) is not None or not self._has_lines(line_end):
+            yield from self._salvage(start, len(data))
+        else:
+            yield from self._lines(start)
+
+    def _has_lines(self, line_end: int) -> bool:
+        """Tell whether any later line is an event by itself (else: documents)."""
+        data = self.data
+        if data[0:1] not in b"{[":
+            return True
+        for _ in range(_MAX_PROBES):
+            start = data.find(b"\n{", line_end) + 1
+            if start == 0:
+                return False
+            line_end = data.find(b"\n", start)
+            line = data[start : line_end if line_end >= 0 else len(data)]
+            if _loads(line) is not None:
+                return True
+            if line_end < 0:
+                return False
+        return False
+
+    def _lines(self, start: int) -> Iterator[Item]:
+        data = self.data
+        stop = len(data)
+        loads, find = orjson.loads, data.find
+        while start < stop:
+            end = find(b"\n", start)
+            if end < 0:
+                end = stop
+            line = data[start:end]
+            try:
+                if len(line) > LIMIT and _array_start(line, 0) is None:
+                    yield from self._bad_line(line, start, TOO_LARGE)
+                else:
+                    yield from self._expand(loads(line), start, end)
+            except orjson.JSONDecodeError as error:
+                if line.strip():
+                    yield from self._bad_line(line, start, str(error))
+            start = end + 1
+
+    def _bad_line(self, line: bytes, start: int, error: str) -> Iterator[Item]:
+        """Save what can be saved of a line that is not one JSON value."""
+        end = start + len(line)
+        if _array_start(line, 0) is not None:
+            yield from self._salvage(start, end)
+            return
+        text = line.lstrip(b"\0")
+        if len(text) < len(line) and text.strip(b"\0 \r"):
+            # copytruncate and crashes leave a run of NULs before a sound line
+            yield self._dead(start, len(line) - len(text), NUL)
+            start = end - len(text)
+            yield from self._one(start, end)
+            return
+        reason = error if error == TOO_LARGE else self._why(line, start)
+        yield self._dead(start, len(line), reason)
+
+    def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
+        """Give the events of one parsed value that stood at start..end."""
+        if type(value) is dict:
+            for name in _CONTAINERS:
+                if name in value and type(value[name]) is list:
+                    yield from self._elements(value[name], start, end)
+                    return
+            if end - start > LIMIT:
+                yield self._dead(start, end - start, TOO_LARGE)
+            else:
+                yield self._unwrap(value, start, end - start)
+        elif type(value) is list:
+            yield from self._elements(value, start, end)
+        else:
+            yield self._dead(start, end - start, NOT_OBJECT)
+
+    def _elements(self, values: list[Any], start: int, end: int) -> Iterator[Item]:
+        spans = _cheap_spans(self.data, start, end, len(values))
+        if spans is None and end - start > LIMIT:
+            yield from self._salvage(start, end)
+            return
+        if spans is None:
+            spans = [(start, end - start)] * len(values)
+        for value, (offset, length) in zip(values, spans, strict=True):
+            if type(value) is not dict:
+                yield self._dead(offset, length, NOT_OBJECT)
+            elif length > LIMIT:
+                yield self._dead(offset, length, TOO_LARGE)
+            else:
+                yield self._unwrap(value, offset, length)
+
+    def _salvage(self, start: int, end: int) -> Iterator[Item]:
+        """Read value by value: sound ones are events, the rest dead letters."""
+        data = self.data
+        array = _array_start(data, start)
+        position = start if array is None else array
+        first = _FIRST_KEY.search(data, position, end)
+        separator = first.group() if first else b"\n{"
+        lost = 0
+        while (position := _GAP.match(data, position, end).end()) < end:  # type: ignore[union-attr]
+            if data[position] in b"]}":
+                position += 1  # the tail of the array or document
+                continue
+            stop = None
+            if lost < _MAX_LOST_SCANS and data[position] in b"{[":
+                stop = _value_end(data, position, end)
+                lost += stop is None
+            if stop is None:
+                found = data.find(separator, position + 1, end)
+                stop = found if found >= 0 else end
+            yield from self._one(position, stop)
+            position = stop
+
+    def _one(self, start: int, end: int) -> Iterator[Item]:
+        piece = self.data[start:end].rstrip(b" \t\r\n,")
+        length = len(piece)
+        if length > LIMIT:
+            yield self._dead(start, length, TOO_LARGE)
+            return
+        value = _loads(piece)
+        if value is None:
+            yield self._dead(start, length, self._why(piece, start))
+        else:
+            yield from self._expand(value, start, start + length)
+
+    def _unwrap(self, value: dict[str, Any], start: int, length: int) -> Item:
+        body: Any = value
+        if "detail-type" in value:  # EventBridge
+            body = value.get("detail")
+        elif "log" in value and len(value) == 2 and "test" in value:  # rule tests
+            body = value["log"]
+        elif "CloudTrailEvent" in value:  # aws cloudtrail lookup-events
+            body = value["CloudTrailEvent"]
+        elif "properties" in value and type(value["properties"]) is dict:  # AKS
+            body = value["properties"].get("log", value)
+        if type(body) is str:
+            body = _loads(body.encode(errors="replace"))
+        if type(body) is not dict:
+            return self._dead(start, length, NOT_OBJECT)
+        return Event(start, length, body)
+
+    def _why(self, piece: bytes, start: int) -> str:
+        """Name the reason why a piece did not parse."""
+        try:
+            orjson.loads(piece)
+        except orjson.JSONDecodeError as error:
+            if "recursion" in str(error).lower():
+                return TOO_DEEP
+        try:
+            piece.decode()
+        except UnicodeDecodeError:
+            at_cut = start + len(piece) >= len(self.data.rstrip())
+            cut = at_cut and not _broken_inside(piece)
+            return TRUNCATED if cut else ENCODING
+        if b"\0" in piece:
+            return NUL
+        if start + len(piece) >= len(self.data.rstrip()) and (
+            piece[:1] in b"{[" and _value_end(piece, 0, len(piece)) is None
+        ):
+            return TRUNCATED
+        return MALFORMED
+
+    def _dead(self, offset: int, length: int, reason: str) -> DeadLetter:
+        return DeadLetter(self.source, offset, length, reason)
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _array_start(data: bytes, start: int) -> int | None:
+    """Give the offset behind the ``[`` of an array or of a document's list."""
+    match = _LIST.match(data, start) or _EVENTS.match(data, start)
+    return match.end() if match else None
+
+
+def _cheap_spans(
+    data: bytes, start: int, end: int, count: int
+) -> list[tuple[int, int]] | None:
+    """Give offset and length of each element, found by its first key.
+
+    None when the first key does not occur exactly once an element: the answer would
+    be a guess.
+    """
+    array = _array_start(data, start)
+    first = _FIRST_KEY.search(data, array, end) if array is not None else None
+    if first is None:
+        return None if count else []
+    key, position, starts = first.group(), first.start(), []
+    find = data.find
+    while position >= 0:
+        starts.append(position)
+        position = find(key, position + 1, end)
+    if len(starts) != count:
+        return None
+    starts.append(end)
+    return [(one, following - one) for one, following in zip(starts, starts[1:])]
+
+
+def _value_end(data: bytes, start: int, end: int) -> int | None:
+    """Give the offset behind the object or array at start; None: it has no end."""
+    depth = 0
+    for token in _TOKEN.finditer(data, start, end):
+        first = data[token.start()]
+        if first in b"{[":
+            depth += 1
+        elif first in b"}]":
+            depth -= 1
+            if depth <= 0:
+                return token.end()
+        elif token.end() - token.start() == 1:
+            return None  # a string that never ends
+    return None
+
+
+def _broken_inside(piece: bytes) -> bool:
+    """Tell whether UTF-8 is broken elsewhere than in a character cut at the end."""
+    try:
+        piece[:-3].decode()
+    except UnicodeDecodeError as error:
+        return error.end < len(piece[:-3]) or error.reason != "unexpected end of data"
+    return False
