@@ -1,0 +1,212 @@
+"""Turn canonical records into facts, and decide which of them get in.
+
+Everything here is a function of the record and of where it came from: a redelivery
+gives the same facts, so repeats collapse in the log. What must be denied when in
+doubt stays in: a cause is taken even where the rest of its record is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from attrs import frozen
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+    Reach,
+    Renewal,
+    ScopeSet,
+)
+from agents_registry.identifiers import REUSABLE_KINDS
+from streams.records import ENDING_EFFECTS, Access, Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.identifiers import Identifier
+
+
+@frozen
+class Origin:
+    """Where a record came from, as the ingress credential tells; never the payload.
+
+    Attributes:
+        authority: who speaks.
+        realm: the organisation, the unit of order and isolation.
+        received_at: when it was accepted (ns).
+        ingress_key: id of the ingress credential.
+        settings: version of the entitlement settings.
+        issuer_log: the log's owner issues the credentials that it shows in use (as
+            CloudTrail does), so a use makes them known.
+    """
+
+    authority: str
+    realm: str
+    received_at: int
+    ingress_key: str = ""
+    settings: int = 0
+    issuer_log: bool = False
+
+
+class _Common(TypedDict):
+    """The fields that all facts of one event share."""
+
+    authority: str
+    event_id: str | None
+    version: int
+    stamped: bool
+    received_at: int
+    ingress_key: str
+    settings: int
+
+
+def facts_of(
+    record: Lifecycle | Access, origin: Origin, *, fresh_id: str | None = None
+) -> tuple[Fact, ...]:
+    """Give the facts that a record states, in a fixed order.
+
+    A refused call (``outcome`` denied) states nothing. A leak states nothing
+    either: it is a finding, which policy may turn into a suspend.
+
+    Args:
+        record: what a source read.
+        origin: where it came from.
+        fresh_id: id for an event that has neither an id nor a time of its own; such
+            an event is never taken for a repeat.
+    """
+    if record.outcome == "denied" or not record.identifiers:
+        return ()
+    if isinstance(record, Access):
+        return tuple(_of_use(record, origin))
+    return tuple(_of_lifecycle(record, origin, fresh_id))
+
+
+def unreadable_ending(record: Lifecycle) -> bool:
+    """Tell whether a record surely ends something and names nothing to end."""
+    return (
+        record.effect in ENDING_EFFECTS
+        and record.outcome != "denied"
+        and not record.identifiers
+    )
+
+
+def _common(
+    origin: Origin, *, event_id: str | None = None, occurred_at: int | None = None
+) -> _Common:
+    return {
+        "authority": origin.authority,
+        "event_id": event_id,
+        "version": origin.received_at if occurred_at is None else occurred_at,
+        "stamped": occurred_at is None,
+        "received_at": origin.received_at,
+        "ingress_key": origin.ingress_key,
+        "settings": origin.settings,
+    }
+
+
+def _of_lifecycle(
+    record: Lifecycle, origin: Origin, fresh_id: str | None
+) -> Iterator[Fact]:
+    event_id = record.event_id
+    if event_id is None and record.occurred_at is None:
+        event_id = fresh_id
+    common = _common(origin, event_id=event_id, occurred_at=record.occurred_at)
+    primary = record.identifiers[0]
+    if record.effect == "issue":
+        for identifier in record.identifiers:
+            yield Node(
+                node=identifier,
+                issued_at=record.occurred_at,
+                derived=not record.known,
+                **common,
+            )
+    yield from _lineage(record, common, derived=False)
+    if record.owners:
+        yield OwnerSet(node=primary, owners=record.owners, **common)
+    if record.expires_at is not None and record.effect in ("issue", None):
+        yield Renewal(node=primary, expires_at=record.expires_at, **common)
+    if record.scope is not None and record.effect == "issue":
+        yield ScopeSet(node=primary, scopes=record.scope, **common)
+    if record.effect == "restore":
+        yield Lift(target=primary, aspect=record.aspect, **common)
+    elif record.effect in ENDING_EFFECTS:
+        yield _cause(record, primary, common)
+
+
+def _lineage(
+    record: Lifecycle | Access, common: _Common, *, derived: bool
+) -> Iterator[Fact]:
+    primary, *others = record.identifiers
+    for other in others:
+        yield Alias(first=primary, second=other, **common)
+    for parent in record.parents:
+        yield Edge(
+            child=primary,
+            parent=parent.identifier,
+            relation=parent.relation,
+            derived=derived,
+            **common,
+        )
+    for tie in record.ties:
+        yield Edge(
+            child=tie.child,
+            parent=tie.parent,
+            relation=tie.relation,
+            derived=derived,
+            **common,
+        )
+
+
+def _cause(record: Lifecycle, target: Identifier, common: _Common) -> Cause:
+    at = common["version"]
+    effect, reach = cause_effect(record, target)
+    moment = record.not_before if record.not_before is not None else at
+    return Cause(
+        target=target,
+        effect=effect,
+        reach=reach,
+        at=at,
+        not_before=moment if effect is Effect.NOT_BEFORE else None,
+        aspect=record.aspect if effect is Effect.SUSPEND else "",
+        scopes=(record.scope or ()) if effect is Effect.NARROW else (),
+        **common,
+    )
+
+
+def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:
+    """Give what an ending event does to its target.
+
+    The end of a reusable name is a not_before, never a revoke: its owner may give
+    the name again (DESIGN, "not_before T").
+    """
+    match record.effect:
+        case "suspend":
+            return Effect.SUSPEND, Reach.SUBTREE
+        case "narrow":
+            return Effect.NARROW, Reach.SUBTREE
+        case "not_before":
+            return Effect.NOT_BEFORE, Reach.SUBTREE
+    if target.kind in REUSABLE_KINDS:
+        return Effect.NOT_BEFORE, Reach.SUBTREE
+    if record.effect == "rotate":
+        return Effect.REVOKE, Reach.SELF
+    return Effect.REVOKE, Reach(record.reach)
+
+
+def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
+    """Read lineage off an allowed use.
+
+    The facts carry no event id and a stamped version: every further use of the same
+    credential states the same facts, and they must collapse.
+    """
+    common = _common(origin)
+    for identifier in record.identifiers:
+        yield Node(node=identifier, derived=not origin.issuer_log, **common)
+    yield from _lineage(record, common, derived=True)
