@@ -1,0 +1,86 @@
+# The one entry for people and for CI. Each target builds its own virtual environment
+# in .venv; the machine needs Python 3.11 or newer (with venv), make and git.
+
+UV_VERSION := 0.13.9
+VENV := .venv
+STAMP := $(VENV)/.installed
+UV := build/uv-$(UV_VERSION)
+RUN := $(VENV)/bin
+
+# The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& $$p -c 'import sys; print(sys.executable)' && break; done)
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON := $(PYTHON)
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+# Whether .venv starts and is whole; a half-built or moved one is built anew.
+WHOLE = [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] \
+	&& [ -x $(RUN)/rescind ] && [ -x $(RUN)/pytest ] \
+	&& $(RUN)/python -Pc 'from importlib.util import find_spec as find; \
+		assert all(map(find, ("aiohttp", "attrs", "pytest", "streams", "typer")))' \
+		2>/dev/null
+
+CORE := agents_registry/*
+REST := enforcement/*,schemas/*,streams/*
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench campaign coverage clean
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile \
+		| while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+install: $(UV) ## Build .venv; the program is then .venv/bin/rescind
+	@$(WHOLE) || rm -rf $(VENV)
+	@[ $(STAMP) -nt uv.lock ] && [ $(STAMP) -nt pyproject.toml ] || { \
+		echo "Building $(VENV)" && rm -f $(STAMP) \
+		&& $(UV) sync --frozen --quiet && printf '%s\n' "$(CURDIR)" > $(STAMP); }
+
+# Moved to its name last, so that an interrupted download is never taken for uv.
+$(UV):
+	@test -n "$(PYTHON)" \
+		|| { echo "Rescind needs Python 3.11 or newer on the PATH"; exit 1; }
+	@echo "Fetching uv $(UV_VERSION)"
+	@rm -rf build/uv build/uv.venv && mkdir -p build
+	@$(PYTHON) -m venv build/uv.venv || { \
+		echo "$(PYTHON) has no venv module: install it (Debian: python3-venv)"; exit 1; }
+	@build/uv.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		uv==$(UV_VERSION)
+	@cp build/uv.venv/bin/uv build/uv && mv build/uv $@ && rm -rf build/uv.venv
+
+demo: install ## See a revocation become a denial, in under a minute
+	@$(RUN)/rescind demo
+
+test: install ## Run the tests and hold the coverage limits
+	@rm -f .coverage .coverage.*
+	$(RUN)/pytest -n 2 --cov --cov-report=
+	@$(MAKE) --no-print-directory coverage
+
+lint: install ## Check style, types and the import contracts
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+format: install ## Format the code
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+coverage: install ## Report the coverage of the last `make test`
+	@test -f .coverage || { echo "No coverage yet: run make test"; exit 1; }
+	$(RUN)/coverage report --include='$(CORE)' --fail-under=100
+	$(RUN)/coverage report --include='$(REST)' --fail-under=90
+
+bench: install ## Measure speed and memory, printed as tables
+	$(RUN)/pytest -m bench -p no:randomly -p no:xdist --timeout=0 -s
+
+campaign: install ## Run the property and crash tests for hours, seeds printed
+	$(RUN)/pytest -m campaign --timeout=0 -s
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache

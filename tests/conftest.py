@@ -1,0 +1,63 @@
+"""What all tests share: the fixture folder, and no silent skips in CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Give the root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """Give the folder of public samples; fail, and say how to set it, without one."""
+    folder = Path(os.environ.get("RESCIND_FIXTURES") or ROOT.parent / "shared/fixtures")
+    if not folder.is_dir():
+        pytest.fail(
+            f"The public samples are not in {folder}: "
+            "set RESCIND_FIXTURES to the folder that holds aws/, caep/, okta/ ...",
+            pytrace=False,
+        )
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure in CI: a test that did not run proves nothing."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped in CI: {_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn the skip of a whole module into a failure in CI."""
+    report = yield
+    if IN_CI and report.skipped:
+        reason = _reason(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped in CI: {reason}"
+    return report
+
+
+def _reason(longrepr: Any) -> str:
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
