@@ -61,6 +61,8 @@ class Lifecycle(NamedTuple):
         not_before: T, for effect not_before (None: the time of the event).
         ties: further structural edges, child to parent.
         known: the event comes from the issuer, so the identifier becomes known.
+        issued_at: when the primary identifier was issued, where that is another
+            time than the event's.
     """
 
     source: str
@@ -83,6 +85,7 @@ class Lifecycle(NamedTuple):
     not_before: int | None = None
     ties: tuple[Tie, ...] = ()
     known: bool = True
+    issued_at: int | None = None
 
 
 class Access(NamedTuple):
@@ -92,6 +95,7 @@ class Access(NamedTuple):
         identifiers: the names of the presented credential, the primary one first.
         parents: what the use tells of its lineage (counts only when allowed).
         point: the enforcement point that logged it.
+        issued_at: when the presented credential was issued, if the use tells.
     """
 
     source: str
@@ -109,6 +113,7 @@ class Access(NamedTuple):
     reason: str | None = None
     point: str = ""
     ties: tuple[Tie, ...] = ()
+    issued_at: int | None = None
 
     @property
     def effect(self) -> str:

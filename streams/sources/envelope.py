@@ -237,7 +237,7 @@ class _Reader:
         try:
             orjson.loads(piece)
         except orjson.JSONDecodeError as error:
-            if "recursion" in str(error).lower():
+            if "depth" in str(error) or "recursion" in str(error).lower():
                 return TOO_DEEP
         try:
             piece.decode()
