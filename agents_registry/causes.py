@@ -1,0 +1,162 @@
+"""Causes and their lifts: why a node is dead, and until when.
+
+A lift ends a suspend or narrow of the same authority, identifier and aspect when its
+version is greater by more than the uncertainty of the two clocks. It never ends a
+revoke or a not_before. Several copies of a fact count once, with the smallest time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from agents_registry.facts import FUTURE_TOLERANCE, Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.facts import Cause, Lift, Reach
+
+_LIFTABLE = frozenset({Effect.SUSPEND, Effect.NARROW})
+
+
+@define(slots=True, eq=False)
+class Standing:
+    """A cause as it stands, merged over its copies.
+
+    Attributes:
+        node: the target; NONE for a cause on an attribute value.
+        at: when it happened, never later than the receipt (ns).
+        not_before: T, never later than the receipt; None for other effects.
+        uncertainty: of the version (ns).
+    """
+
+    fact_id: str
+    node: int
+    authority: str
+    effect: Effect
+    reach: Reach
+    at: int
+    not_before: int | None
+    version: int
+    uncertainty: int
+    aspect: str
+    scopes: tuple[str, ...]
+    device: str | None
+    tenant: str | None
+
+    @classmethod
+    def read(cls, fact_id: str, node: int, fact: Cause) -> Standing:
+        """Take a cause in, with its times clamped to the receipt."""
+        mark = None
+        if fact.effect is Effect.NOT_BEFORE:
+            claimed = fact.at if fact.not_before is None else fact.not_before
+            mark = min(claimed, fact.received_at)
+        return cls(
+            fact_id=fact_id,
+            node=node,
+            authority=fact.authority,
+            effect=fact.effect,
+            reach=fact.reach,
+            at=min(fact.at, fact.received_at),
+            not_before=mark,
+            version=fact.effective_version,
+            uncertainty=fact.uncertainty,
+            aspect=fact.aspect,
+            scopes=fact.scopes,
+            device=fact.device,
+            tenant=fact.tenant,
+        )
+
+    def merge(self, other: Standing) -> None:
+        """Take in another copy of the same cause."""
+        self.at = min(self.at, other.at)
+        if self.not_before is not None and other.not_before is not None:
+            self.not_before = min(self.not_before, other.not_before)
+        self.version, self.uncertainty = _earlier(
+            (self.version, self.uncertainty), (other.version, other.uncertainty)
+        )
+
+
+_Stamp = tuple[int, int]  # version, uncertainty
+_Lifts = dict[str, _Stamp]
+
+
+def _earlier(first: _Stamp, second: _Stamp) -> _Stamp:
+    """Give the smaller version; of equal ones the larger uncertainty."""
+    return min(first, second, key=lambda stamp: (stamp[0], -stamp[1]))
+
+
+class CauseBook:
+    """All causes and lifts of a realm, by target."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._causes: dict[int, dict[str, Standing]] = {}
+        self._lifts: dict[tuple[str, int, str], _Lifts] = {}
+
+    def add(self, cause: Standing) -> None:
+        """Merge one cause or one more copy of it."""
+        standing = self._causes.setdefault(cause.node, {})
+        known = standing.setdefault(cause.fact_id, cause)
+        if known is not cause:
+            known.merge(cause)
+
+    def lift(self, fact_id: str, node: int, fact: Lift) -> None:
+        """Merge one lift; one that claims a time far ahead is refused."""
+        if fact.version > fact.received_at + FUTURE_TOLERANCE:
+            return
+        lifts = self._lifts.setdefault((fact.authority, node, fact.aspect), {})
+        stamp = (fact.version, fact.uncertainty)
+        lifts[fact_id] = _earlier(lifts.get(fact_id, stamp), stamp)
+
+    def remove(self, node: int, fact_id: str) -> bool:
+        """Take a cause or lift back; tell whether it was there."""
+        if self._causes.get(node, {}).pop(fact_id, None) is not None:
+            return True
+        return any(
+            lifts.pop(fact_id, None) is not None
+            for (_, target, _), lifts in self._lifts.items()
+            if target == node
+        )
+
+    def on(self, node: int) -> Iterator[Standing]:
+        """Yield the causes that name this very identifier."""
+        yield from self._causes.get(node, {}).values()
+
+    def all(self) -> Iterator[Standing]:
+        """Yield every cause."""
+        for standing in self._causes.values():
+            yield from standing.values()
+
+    def in_force(
+        self, cause: Standing, at: int | None = None, *, inclusive: bool = False
+    ) -> bool:
+        """Tell whether a cause counts.
+
+        Args:
+            cause: a cause of this book.
+            at: judge as of this event time (ns); None judges now, with every fact.
+            inclusive: a cause at exactly that time counts.
+        """
+        if at is not None and (cause.at > at or (cause.at == at and not inclusive)):
+            return False
+        return not any(
+            version > cause.version + max(cause.uncertainty, uncertainty)
+            and (at is None or version <= at)
+            for version, uncertainty in self._lifts_of(cause)
+        )
+
+    def ambiguous(self, cause: Standing) -> bool:
+        """Tell whether a lift came so close that the order is not known."""
+        return self.in_force(cause) and any(
+            abs(version - cause.version) <= max(cause.uncertainty, uncertainty)
+            for version, uncertainty in self._lifts_of(cause)
+        )
+
+    def _lifts_of(self, cause: Standing) -> list[_Stamp]:
+        if cause.effect not in _LIFTABLE:
+            return []
+        lifts = self._lifts.get((cause.authority, cause.node, cause.aspect))
+        return [] if lifts is None else list(lifts.values())

@@ -1,0 +1,261 @@
+"""Queries: who hangs on whom, who owns what, and what stands out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from agents_registry.identifiers import NodeClass
+from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
+from agents_registry.scope import escalates
+from agents_registry.verdict import Policy, Presented, flaws_of, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from agents_registry.causes import Standing
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+
+_KNOWN_OR_NOT = "allow_and_report"
+ATTRIBUTE = "attribute."
+
+
+def ancestors(
+    registry: Registry, identifier: Identifier
+) -> Iterator[tuple[Identifier, int]]:
+    """Yield what an identifier requires, nearest first, with the distance."""
+    lineage = registry.lineage
+
+    def up(node: int) -> Iterator[int]:
+        yield from (parent for parent, _ in lineage.parents(node))
+
+    yield from _walk(registry, identifier, up)
+
+
+def descendants(
+    registry: Registry, identifier: Identifier
+) -> Iterator[tuple[Identifier, int]]:
+    """Yield what requires an identifier, nearest first, with the distance.
+
+    Lazy: a million descendants are never in memory at once as identifiers.
+    """
+    yield from _walk(registry, identifier, registry.lineage.children)
+
+
+def affected(
+    registry: Registry, identifier: Identifier
+) -> Iterator[tuple[Identifier, int]]:
+    """Yield what a cause on an identifier or attribute may reach, owners included.
+
+    A superset of what dies: another owner may live, an older child may be spared.
+    """
+    lineage = registry.lineage
+
+    def down(node: int) -> Iterator[int]:
+        yield from lineage.children(node)
+        yield from registry.owned.get(node, ())
+        yield from registry.holders.get(node, ())
+
+    yield from _walk(registry, identifier, down)
+
+
+def created_by(registry: Registry, identifier: Identifier) -> tuple[Identifier, ...]:
+    """Give what an identifier created administratively: no cascade, worth a look."""
+    lineage = registry.lineage
+    created = lineage.created.get(lineage.find(identifier), [])
+    return tuple(map(lineage.identifier, created))
+
+
+@frozen
+class BlastRadius:
+    """What ending an identifier would reach.
+
+    Attributes:
+        by_kind: number of affected identifiers of each kind.
+        created: what it created and what hangs on that: not reached by a cause.
+    """
+
+    total: int
+    by_kind: dict[str, int]
+    created: tuple[Identifier, ...]
+
+
+def blast_radius(registry: Registry, identifier: Identifier) -> BlastRadius:
+    """Count what a cause on an identifier would reach."""
+    by_kind: dict[str, int] = {}
+    for other, _ in affected(registry, identifier):
+        by_kind[other.kind] = by_kind.get(other.kind, 0) + 1
+    return BlastRadius(
+        total=sum(by_kind.values()),
+        by_kind=by_kind,
+        created=created_by(registry, identifier),
+    )
+
+
+def ownerless(registry: Registry) -> Iterator[Identifier]:
+    """Yield known principals and credentials that nobody owns or requires of.
+
+    An empty owner set that came later than the standing one counts as ownerless:
+    the last non-empty set stays in force until somebody decides.
+    """
+    lineage = registry.lineage
+    for node in range(len(lineage)):
+        if not lineage.flags[node] & KNOWN:
+            continue
+        names = lineage.others(node)
+        if any(_emptied(registry, name) for name in names):
+            yield lineage.identifier(node)
+        elif not any(
+            lineage.flags[name] & OWNED or lineage.parent[name] != NONE
+            for name in names
+        ):
+            yield lineage.identifier(node)
+
+
+def _emptied(registry: Registry, node: int) -> bool:
+    return any(
+        version >= (registry.owners.version(node, authority) or 0)
+        for authority, version in registry.emptied.get(node, {}).items()
+    )
+
+
+def shared_service_accounts(
+    registry: Registry,
+) -> Iterator[tuple[Identifier, tuple[Identifier, ...]]]:
+    """Yield service accounts that several agents hang on, with the agents."""
+    lineage = registry.lineage
+    for node in range(len(lineage)):
+        if _class_of(registry, node) is not NodeClass.PRINCIPAL:
+            continue
+        agents = {
+            child
+            for child in lineage.children(node)
+            if _class_of(registry, child) is NodeClass.PRINCIPAL
+            or lineage.names[child].startswith("agent.")
+        }
+        if len(agents) > 1:
+            yield (
+                lineage.identifier(node),
+                tuple(sorted(map(lineage.identifier, agents))),
+            )
+
+
+def excess_scopes(
+    registry: Registry,
+) -> Iterator[tuple[Identifier, Identifier, tuple[str, ...]]]:
+    """Yield (child, ancestor, scopes) where a child declares more than an ancestor."""
+    lineage = registry.lineage
+    for node in registry.scopes.nodes():
+        declared = [s for scopes in registry.scopes.of(node) for s in scopes]
+        child = lineage.identifier(node)
+        for ancestor, _ in ancestors(registry, child):
+            above = lineage.find(ancestor)
+            if not lineage.flags[above] & SCOPED:
+                continue
+            for covering in registry.scopes.of(above):
+                excess = escalates(declared, covering)
+                if excess:
+                    yield child, ancestor, excess
+
+
+def unmapped(registry: Registry) -> Iterator[Identifier]:
+    """Yield parents that were only named: alive, but nobody vouched for them."""
+    lineage = registry.lineage
+    for node in range(len(lineage)):
+        if not lineage.flags[node] & KNOWN and any(True for _ in lineage.children(node)):
+            yield lineage.identifier(node)
+
+
+def ambiguous_lifts(registry: Registry) -> Iterator[Standing]:
+    """Yield causes whose lift came too close to tell which was first."""
+    yield from (c for c in registry.causes.all() if registry.causes.ambiguous(c))
+
+
+def unapplied(registry: Registry) -> Iterator[Standing]:
+    """Yield causes on an attribute value that no node holds."""
+    lineage = registry.lineage
+    for cause in registry.causes.all():
+        if lineage.names[cause.node].startswith(ATTRIBUTE):
+            held = registry.holders.get(cause.node, {})
+            if not any(version <= cause.version for version in held.values()):
+                yield cause
+
+
+@frozen(order=True)
+class Row:
+    """One row of the table that both engines must give alike."""
+
+    identifier: Identifier
+    allowed: bool
+    reason: str
+    causes: tuple[str, ...]
+    expires_at: int | None
+    scopes: tuple[tuple[str, ...], ...]
+    owners: tuple[tuple[Identifier, ...], ...]
+
+
+def table(registry: Registry, now: int) -> list[Row]:
+    """Give the whole table, sorted by identifier; unknown ones are judged too."""
+    lineage = registry.lineage
+    policy = Policy(dict.fromkeys(lineage.vocabulary, _KNOWN_OR_NOT))
+    rows = []
+    for node, name in enumerate(lineage.names):
+        if name.startswith(ATTRIBUTE):
+            continue
+        identifier = lineage.identifier(node)
+        verdict = judge(registry, Presented((identifier,)), now=now, policy=policy)
+        flaws = flaws_of(registry, identifier, now)
+        expires = lineage.expires[node]
+        rows.append(
+            Row(
+                identifier=identifier,
+                allowed=verdict.allowed,
+                reason=verdict.reason.value,
+                causes=tuple(sorted({f.cause.fact_id for f in flaws if f.cause})),
+                expires_at=None if expires == UNKNOWN_TIME else expires,
+                scopes=tuple(sorted(registry.scopes.of(node))),
+                owners=tuple(
+                    sorted(
+                        tuple(sorted(map(lineage.identifier, owners)))
+                        for owners in registry.owners.of(node)
+                    )
+                ),
+            )
+        )
+    return sorted(rows)
+
+
+def _walk(
+    registry: Registry, identifier: Identifier, step: Callable[[int], Iterable[int]]
+) -> Iterator[tuple[Identifier, int]]:
+    """Breadth first from an identifier; its other names are at distance 0."""
+    lineage = registry.lineage
+    start = lineage.find(identifier)
+    if start == NONE:
+        return
+    seen = bytearray(len(lineage))
+    seen[start] = 1
+    level = [start]
+    depth = 0
+    while level:
+        following: list[int] = []
+        for node in level:
+            if node != start:
+                yield lineage.identifier(node), depth
+            other = lineage.ring[node]
+            if not seen[other]:
+                seen[other] = 1
+                level.append(other)
+            for other in step(node):
+                if not seen[other]:
+                    seen[other] = 1
+                    following.append(other)
+        level = following
+        depth += 1
+
+
+def _class_of(registry: Registry, node: int) -> NodeClass | None:
+    kind = registry.lineage.names[node].partition(":")[0]
+    return registry.lineage.vocabulary.get(kind)

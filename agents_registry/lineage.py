@@ -1,0 +1,179 @@
+"""Lineage: who hangs on whom, in arrays over dense integers.
+
+Every identifier is interned once and is a small integer from then on. The first
+parent of a node sits in arrays, further parents (rare) in a dict. The identifiers of
+one node form a ring: ``ring[n]`` is the next name of the same node, so two names
+cost eight bytes and merging two classes is one swap.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.facts import Relation
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NONE: Final = -1
+UNKNOWN_TIME: Final = 2**63 - 1
+
+# Flags of a node; LOUD ones make a check leave the fast walk.
+KNOWN: Final = 1
+ROOT: Final = 2
+CREDENTIAL: Final = 4
+MANY_PARENTS: Final = 8
+CAUSED: Final = 16
+OWNED: Final = 32
+SCOPED: Final = 64
+LOUD: Final = CAUSED | OWNED
+
+_STRENGTH: Final = {
+    Relation.REQUIRES: 0,
+    Relation.ENDS_WITH_PARENT: 1,
+    Relation.ENDS_WITH_PARENT_ALWAYS: 2,
+}
+RELATIONS: Final = tuple(_STRENGTH)
+ENDS: Final = 1
+ALWAYS: Final = 2
+
+
+class Lineage:
+    """Interned identifiers with their parents, children and other names."""
+
+    def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
+        """Start empty; the vocabulary tells the class of each kind."""
+        self.vocabulary = vocabulary
+        self.index: dict[str, int] = {}
+        self.names: list[str] = []
+        self.flags = bytearray()
+        self.ring = array("i")
+        self.parent = array("i")
+        self.relation = bytearray()
+        self.issued = array("q")
+        self.expires = array("q")
+        self.more_parents: dict[int, list[tuple[int, int]]] = {}
+        self.reissued: dict[int, int] = {}
+        self.created: dict[int, list[int]] = {}
+        self.creators: dict[int, list[int]] = {}
+        self._first_child = array("i")
+        self._next_child = array("i")
+        self._more_children: dict[int, list[int]] = {}
+
+    def __len__(self) -> int:
+        """Give the number of interned identifiers."""
+        return len(self.names)
+
+    def find(self, identifier: Identifier) -> int:
+        """Give the integer of an identifier, NONE when no fact named it."""
+        return self.index.get(f"{identifier[0]}:{identifier[1]}", NONE)
+
+    def identifier(self, node: int) -> Identifier:
+        """Give the identifier of an integer."""
+        kind, _, value = self.names[node].partition(":")
+        return Identifier(kind, value)
+
+    def intern(self, identifier: Identifier) -> int:
+        """Give the integer of an identifier, a new one when it is new.
+
+        A kind outside the vocabulary counts as a credential: the strictest class.
+        """
+        name = f"{identifier[0]}:{identifier[1]}"
+        node = self.index.get(name)
+        if node is not None:
+            return node
+        node = len(self.names)
+        self.index[name] = node
+        self.names.append(name)
+        node_class = self.vocabulary.get(identifier[0], NodeClass.CREDENTIAL)
+        self.flags.append(CREDENTIAL if node_class is NodeClass.CREDENTIAL else 0)
+        self.ring.append(node)
+        self.parent.append(NONE)
+        self.relation.append(0)
+        self.issued.append(UNKNOWN_TIME)
+        self.expires.append(UNKNOWN_TIME)
+        self._first_child.append(NONE)
+        self._next_child.append(NONE)
+        return node
+
+    def declare(self, node: int, issued_at: int | None, *, known: bool) -> None:
+        """Note what a node fact says: existence, and the earliest and latest issue."""
+        if known:
+            self.flags[node] |= KNOWN
+        if issued_at is None:
+            return
+        earliest = self.issued[node]
+        if earliest == UNKNOWN_TIME:
+            self.issued[node] = issued_at
+        elif issued_at != earliest:
+            self.reissued[node] = max(self.latest_issue(node), issued_at)
+            self.issued[node] = min(earliest, issued_at)
+
+    def latest_issue(self, node: int) -> int:
+        """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
+        return self.reissued.get(node, self.issued[node])
+
+    def link(self, child: int, parent: int, relation: Relation) -> None:
+        """Hang a child on a parent; of two relations the stronger one stays."""
+        if relation is Relation.CREATED_BY:
+            if parent not in self.creators.setdefault(child, []):
+                self.creators[child].append(parent)
+                self.created.setdefault(parent, []).append(child)
+            return
+        if child == parent:
+            return
+        strength = _STRENGTH[relation]
+        if self.parent[child] == NONE:
+            self.parent[child] = parent
+            self.relation[child] = strength
+            self._next_child[child] = self._first_child[parent]
+            self._first_child[parent] = child
+        elif self.parent[child] == parent:
+            self.relation[child] = max(self.relation[child], strength)
+        else:
+            self._link_further(child, parent, strength)
+
+    def _link_further(self, child: int, parent: int, strength: int) -> None:
+        further = self.more_parents.setdefault(child, [])
+        self.flags[child] |= MANY_PARENTS
+        for position, (known, old) in enumerate(further):
+            if known == parent:
+                further[position] = (parent, max(old, strength))
+                return
+        further.append((parent, strength))
+        self._more_children.setdefault(parent, []).append(child)
+
+    def join(self, first: int, second: int) -> None:
+        """Make two identifiers names of one node."""
+        if second not in self.others(first):
+            ring = self.ring
+            ring[first], ring[second] = ring[second], ring[first]
+
+    def others(self, node: int) -> list[int]:
+        """Give the node and all its other names, the node first."""
+        names = [node]
+        other = self.ring[node]
+        while other != node:
+            names.append(other)
+            other = self.ring[other]
+        return names
+
+    def parents(self, node: int) -> list[tuple[int, int]]:
+        """Give (parent, strength of the relation) for every edge of this name."""
+        first = self.parent[node]
+        if first == NONE:
+            return []
+        edges = [(first, self.relation[node])]
+        if self.flags[node] & MANY_PARENTS:
+            edges += self.more_parents[node]
+        return edges
+
+    def children(self, node: int) -> Iterator[int]:
+        """Yield the names that hang directly on this name."""
+        child = self._first_child[node]
+        while child != NONE:
+            yield child
+            child = self._next_child[child]
+        yield from self._more_children.get(node, ())

@@ -1,0 +1,86 @@
+"""Registers: per (node, authority) the statement with the highest version counts.
+
+Owners, declared scope and expiry are such statements. Sets tied in version all
+stand (each must hold); an expiry tie takes the earlier time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final, Generic, TypeVar
+
+Content = TypeVar("Content")
+_SHARED: Final = 0xFFFF  # authority number of a node with several authorities
+
+
+class Register(Generic[Content]):
+    """The standing statements about nodes, sparse."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._entries: dict[int, dict[str, tuple[int, tuple[Content, ...]]]] = {}
+
+    def put(self, node: int, authority: str, version: int, content: Content) -> None:
+        """Merge one statement: newer replaces, tied joins, older changes nothing."""
+        entries = self._entries.setdefault(node, {})
+        standing = entries.get(authority)
+        if standing is None or version > standing[0]:
+            entries[authority] = (version, (content,))
+        elif version == standing[0] and content not in standing[1]:
+            entries[authority] = (version, (*standing[1], content))
+
+    def of(self, node: int) -> list[Content]:
+        """Give every standing statement about a node, over all authorities."""
+        entries = self._entries.get(node)
+        if entries is None:
+            return []
+        return [content for _, tied in entries.values() for content in tied]
+
+    def version(self, node: int, authority: str) -> int | None:
+        """Give the standing version, None where there is no statement."""
+        standing = self._entries.get(node, {}).get(authority)
+        return None if standing is None else standing[0]
+
+    def nodes(self) -> list[int]:
+        """Give the nodes that have a statement."""
+        return list(self._entries)
+
+
+class ExpiryRegister:
+    """The expiry of many nodes: nearly all have one authority, kept in arrays."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._authorities: dict[str, int] = {}
+        self._authority = array("H")
+        self._version = array("q")
+        self._expires = array("q")
+        self._shared: Register[int] = Register()
+
+    def put(self, node: int, authority: str, version: int, expires: int) -> int:
+        """Merge one statement and give the earliest expiry that stands."""
+        number = self._authorities.setdefault(authority, len(self._authorities) + 1)
+        missing = node + 1 - len(self._authority)
+        if missing > 0:
+            self._authority.frombytes(bytes(2 * missing))
+            self._version.frombytes(bytes(8 * missing))
+            self._expires.frombytes(bytes(8 * missing))
+        holder = self._authority[node]
+        if holder not in {0, number, _SHARED}:
+            self._share(node, holder)
+            holder = _SHARED
+        if holder == _SHARED:
+            self._shared.put(node, authority, version, expires)
+            return min(self._shared.of(node))
+        if holder == 0 or version > self._version[node]:
+            self._authority[node] = number
+            self._version[node], self._expires[node] = version, expires
+        elif version == self._version[node]:
+            self._expires[node] = min(self._expires[node], expires)
+        return self._expires[node]
+
+    def _share(self, node: int, holder: int) -> None:
+        """Move a node that got a second authority to the sparse register."""
+        name = next(n for n, number in self._authorities.items() if number == holder)
+        self._shared.put(node, name, self._version[node], self._expires[node])
+        self._authority[node] = _SHARED

@@ -1,0 +1,265 @@
+"""The table of a realm: facts go in, in any order and any number of times.
+
+Merging is commutative, associative and idempotent, so duplicates, reordering,
+replays and a zombie's stale writes are harmless. Nothing stores "active": whether a
+node lives is computed from the facts (`agents_registry.life`).
+
+There is no index of fact ids in memory. A fact that takes other facts back
+(withdraw, distrust) therefore may ask for a rebuild from the log: `needs_rebuild`.
+Until the new table is there, the old one goes on denying.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents_registry.causes import CauseBook, Standing
+from agents_registry.facts import (
+    FUTURE_TOLERANCE,
+    Alias,
+    Cause,
+    Distrust,
+    Edge,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+    Withdraw,
+    fact_id,
+)
+from agents_registry.identifiers import VOCABULARY
+from agents_registry.lineage import (
+    CAUSED,
+    OWNED,
+    ROOT,
+    SCOPED,
+    UNKNOWN_TIME,
+    Lineage,
+)
+from agents_registry.registers import ExpiryRegister, Register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agents_registry.identifiers import Identifier, NodeClass
+
+_FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
+
+
+class Registry:
+    """Lineage, causes and registers of one realm.
+
+    Attributes:
+        needs_rebuild: the table may hold what was taken back; build it anew from
+            every fact of the realm and deny with this one meanwhile.
+        horizon: facts on credentials issued before this time may be gone (ns).
+    """
+
+    def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
+        """Start with no facts."""
+        self.lineage = Lineage(vocabulary)
+        self.causes = CauseBook()
+        self.owners: Register[frozenset[int]] = Register()
+        self.scopes: Register[tuple[str, ...]] = Register()
+        self.expiry = ExpiryRegister()
+        self.owned: dict[int, list[int]] = {}
+        self.emptied: dict[int, dict[str, int]] = {}
+        self.holders: dict[int, dict[int, int]] = {}
+        self.attributes: dict[int, dict[int, int]] = {}
+        self.devices: dict[int, set[str]] = {}
+        self.tenants: dict[int, set[str]] = {}
+        self.horizon: int | None = None
+        self.needs_rebuild = False
+        self._withdrawn: set[tuple[str, str, Identifier | None]] = set()
+        self._distrusts: list[Distrust] = []
+        self._clamped: dict[str, int] = {}
+        self._latest_receipt = 0
+
+    @classmethod
+    def build(
+        cls,
+        facts: Iterable[Fact],
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY,
+    ) -> Registry:
+        """Make the table of all facts of a realm.
+
+        Args:
+            facts: every fact, in any order; iterated twice, so not an iterator.
+            vocabulary: the class of each kind.
+        """
+        registry = cls(vocabulary)
+        facts = facts if isinstance(facts, list | tuple) else list(facts)
+        for fact in facts:
+            if isinstance(fact, Withdraw | Distrust):
+                registry.apply(fact)
+        for fact in facts:
+            if fact.effective_version != fact.version and registry._stands(fact):
+                registry._note_clamp(fact)
+        for fact in facts:
+            registry.apply(fact)
+        registry.needs_rebuild = False
+        return registry
+
+    def apply(self, fact: Fact) -> None:
+        """Merge one fact."""
+        if self._stands(fact):
+            _APPLY[type(fact)](self, fact)
+        if fact.received_at > self._latest_receipt:
+            self._latest_receipt = fact.received_at
+
+    def causes_of(self, node: int) -> Iterator[Standing]:
+        """Yield the causes on an identifier or on an attribute that it holds."""
+        yield from self.causes.on(node)
+        for attribute, held_from in self.attributes.get(node, {}).items():
+            for cause in self.causes.on(attribute):
+                if held_from <= cause.version:
+                    yield cause
+
+    def _stands(self, fact: Fact) -> bool:
+        """Tell whether this copy was not taken back."""
+        if any(distrust.covers(fact) for distrust in self._distrusts):
+            return False
+        if not self._withdrawn or fact.NAME in _FINAL:
+            return True
+        return (_id(fact), fact.NAME, _target(fact)) not in self._withdrawn
+
+    def _version(self, fact: Fact) -> int:
+        """Give the version that counts: the smallest over the fact's copies."""
+        effective = fact.effective_version
+        if effective != fact.version:
+            return self._note_clamp(fact)
+        if self._clamped:
+            return min(effective, self._clamped.get(_id(fact), effective))
+        return effective
+
+    def _note_clamp(self, fact: Fact) -> int:
+        """Remember the smallest clamped version of a fact with a future clock."""
+        identity = _id(fact)
+        effective = fact.effective_version
+        known = self._clamped.get(identity)
+        if known is None:
+            # A copy that came late enough to be believed may be merged already.
+            if fact.version <= self._latest_receipt + FUTURE_TOLERANCE:
+                self.needs_rebuild = True
+            self._clamped[identity] = effective
+        elif effective < known:
+            self.needs_rebuild = True
+            self._clamped[identity] = effective
+        return self._clamped[identity]
+
+    def _node(self, fact: Node) -> None:
+        lineage = self.lineage
+        node = lineage.intern(fact.node)
+        lineage.declare(node, fact.issued_at, known=not fact.derived)
+        if fact.root:
+            lineage.flags[node] |= ROOT
+        if fact.device is not None:
+            self.devices.setdefault(node, set()).add(fact.device)
+        if fact.tenant is not None:
+            self.tenants.setdefault(node, set()).add(fact.tenant)
+
+    def _edge(self, fact: Edge) -> None:
+        intern = self.lineage.intern
+        self.lineage.link(intern(fact.child), intern(fact.parent), fact.relation)
+
+    def _alias(self, fact: Alias) -> None:
+        intern = self.lineage.intern
+        self.lineage.join(intern(fact.first), intern(fact.second))
+
+    def _owner_set(self, fact: OwnerSet) -> None:
+        node = self.lineage.intern(fact.node)
+        version = self._version(fact)
+        if not fact.owners:
+            emptied = self.emptied.setdefault(node, {})
+            emptied[fact.authority] = max(version, emptied.get(fact.authority, version))
+            return
+        owners = frozenset(self.lineage.intern(owner) for owner in fact.owners)
+        self.owners.put(node, fact.authority, version, owners)
+        self.lineage.flags[node] |= OWNED
+        for owner in owners:
+            owned = self.owned.setdefault(owner, [])
+            if node not in owned[-1:]:
+                owned.append(node)
+
+    def _renewal(self, fact: Renewal) -> None:
+        node = self.lineage.intern(fact.node)
+        expires = UNKNOWN_TIME if fact.expires_at is None else fact.expires_at
+        self.lineage.expires[node] = self.expiry.put(
+            node, fact.authority, self._version(fact), expires
+        )
+
+    def _scope_set(self, fact: ScopeSet) -> None:
+        node = self.lineage.intern(fact.node)
+        scopes = tuple(sorted(set(fact.scopes)))
+        self.scopes.put(node, fact.authority, self._version(fact), scopes)
+        self.lineage.flags[node] |= SCOPED
+
+    def _holds(self, fact: Holds) -> None:
+        node = self.lineage.intern(fact.node)
+        attribute = self.lineage.intern(fact.attribute)
+        version = self._version(fact)
+        for held, key in ((self.attributes, node), (self.holders, attribute)):
+            other = attribute if key == node else node
+            versions = held.setdefault(key, {})
+            versions[other] = min(version, versions.get(other, version))
+        self.lineage.flags[node] |= CAUSED  # a cause may hit it by the attribute
+
+    def _cause(self, fact: Cause) -> None:
+        node = self.lineage.intern(fact.target)
+        self.causes.add(Standing.read(_id(fact), node, fact))
+        self.lineage.flags[node] |= CAUSED
+
+    def _lift(self, fact: Lift) -> None:
+        self.causes.lift(_id(fact), self.lineage.intern(fact.target), fact)
+
+    def _withdraw(self, fact: Withdraw) -> None:
+        if fact.kind in _FINAL:
+            return
+        self._withdrawn.add((fact.fact_id, fact.kind, fact.target))
+        node = self.lineage.find(fact.target)
+        if fact.kind not in {Cause.NAME, Lift.NAME}:
+            self.needs_rebuild = True
+        elif node >= 0:
+            self.causes.remove(node, fact.fact_id)
+
+    def _distrust(self, fact: Distrust) -> None:
+        if fact not in self._distrusts:
+            self._distrusts.append(fact)
+            self.needs_rebuild = True
+
+    def _horizon(self, fact: Horizon) -> None:
+        version = self._version(fact)
+        self.horizon = version if self.horizon is None else max(self.horizon, version)
+
+
+_APPLY = {
+    Node: Registry._node,
+    Edge: Registry._edge,
+    Alias: Registry._alias,
+    OwnerSet: Registry._owner_set,
+    Renewal: Registry._renewal,
+    ScopeSet: Registry._scope_set,
+    Holds: Registry._holds,
+    Cause: Registry._cause,
+    Lift: Registry._lift,
+    Withdraw: Registry._withdraw,
+    Distrust: Registry._distrust,
+    Horizon: Registry._horizon,
+}
+
+
+def _id(fact: Fact) -> str:
+    return fact_id(fact).hex()
+
+
+def _target(fact: Fact) -> Identifier | None:
+    """Give the identifier that a fact speaks of."""
+    for name in ("target", "node", "child", "first"):
+        target: Identifier | None = getattr(fact, name, None)
+        if target is not None:
+            return target
+    return None

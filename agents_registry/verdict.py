@@ -1,0 +1,299 @@
+"""Verdicts: where a revocation becomes a denial.
+
+`judge` answers a presentation now; `death` answers whether an identifier was dead
+at the time of an access. Both look up the presented identifiers, walk their
+ancestors (`agents_registry.life`) and say allow, or deny with the reason, the path
+to the ancestor and the cause. In every doubt the answer is deny.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from attrs import Factory, frozen
+
+from agents_registry.facts import Effect, Reach
+from agents_registry.identifiers import Identifier
+from agents_registry.life import (
+    PRECEDENCE,
+    VIRTUAL,
+    Claims,
+    Closure,
+    Flaw,
+    Moment,
+    Reason,
+    age,
+    quiet,
+)
+from agents_registry.lineage import CREDENTIAL, KNOWN, LOUD, NONE, SCOPED
+from agents_registry.scope import covers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents_registry.causes import Standing
+    from agents_registry.registry import Registry
+
+UnknownPolicy = Literal["deny", "allow_if_principal_known", "allow_and_report"]
+
+
+@frozen
+class Presented:
+    """What a caller presented, after its signature was verified.
+
+    Attributes:
+        identifiers: each is judged by itself; any denial denies.
+        issued_at: verified ``iat`` or ``auth_time`` (ns).
+        chain: the delegation chain (``act`` claims), nearest actor first.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    issued_at: int | None = None
+    chain: tuple[Identifier, ...] = ()
+
+
+@frozen
+class Policy:
+    """What to do with identifiers that no fact makes known, by kind."""
+
+    unknown: Mapping[str, UnknownPolicy] = Factory(
+        lambda: {"jwt.jti": "allow_if_principal_known"}
+    )
+
+
+@frozen
+class CauseRef:
+    """A cause, for people and outputs. ``at`` is in ns."""
+
+    fact_id: str
+    target: Identifier
+    effect: Effect
+    reach: Reach
+    authority: str
+    at: int
+
+
+@frozen
+class Verdict:
+    """Allow, or deny with why.
+
+    Attributes:
+        path: from the presented identifier to the one that carries the reason.
+        cause: the cause behind the reason; None for expiry, scope and doubts.
+        report: findings that the policy asks for though it allows.
+    """
+
+    allowed: bool
+    reason: Reason
+    path: tuple[Identifier, ...] = ()
+    cause: CauseRef | None = None
+    report: tuple[str, ...] = ()
+
+
+@frozen
+class Death:
+    """Why an identifier was dead at a time; ``cause`` is the earliest one."""
+
+    cause: CauseRef
+    path: tuple[Identifier, ...]
+    via: Literal["direct", "ancestor"]
+
+
+LIVES: Final = Verdict(allowed=True, reason=Reason.LIVES)
+NOTHING_PRESENTED: Final = Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
+DEFAULT_POLICY: Final = Policy()
+
+
+def judge(
+    registry: Registry,
+    presented: Presented,
+    *,
+    now: int,
+    scope: str | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> Verdict:
+    """Judge a presentation.
+
+    Args:
+        registry: the table of the realm.
+        presented: identifiers and verified claims.
+        now: the local clock (ns); skew tolerance is the caller's.
+        scope: the requested ``namespace|value``; None is denied only under a narrow.
+        policy: what to do with unknown credentials.
+    """
+    lineage = registry.lineage
+    loud = LOUD if scope is None else LOUD | SCOPED
+    report: tuple[str, ...] = ()
+    recognised = False
+    for identifier in presented.identifiers:
+        node = lineage.find(identifier)
+        if (
+            node == NONE
+            or presented.chain
+            or registry.horizon is not None
+            or not quiet(registry, node, now, loud)
+        ):
+            verdict = _closely(registry, presented, identifier, now, scope)
+            if not verdict.allowed:
+                return verdict
+        if node != NONE and lineage.flags[node] & KNOWN:
+            recognised = True
+            continue
+        verdict = _unknown(registry, presented, identifier, policy)
+        if not verdict.allowed:
+            return verdict
+        report += verdict.report
+        recognised = recognised or lineage_is_credential(registry, identifier)
+    if not recognised:
+        return NOTHING_PRESENTED
+    return Verdict(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
+
+
+def death(
+    registry: Registry,
+    identifier: Identifier,
+    *,
+    at: int | None = None,
+    inclusive: bool = False,
+    now: int = 0,
+) -> Death | None:
+    """Tell whether causes had ended an identifier at the time of an access.
+
+    Expiry, scope and doubts are no causes and are not looked at.
+
+    Args:
+        registry: the table of the realm.
+        identifier: what was presented.
+        at: the time of the access (ns): earlier causes count; None: all of them.
+        inclusive: a cause at exactly that time counts too.
+        now: the clock (ns); only a placeholder where ``at`` is given.
+    """
+    node = registry.lineage.find(identifier)
+    if node == NONE or quiet(registry, node, -1):
+        return None
+    closure = Closure(registry, Claims(node), Moment(now, at, inclusive))
+    found = [flaw for flaw in closure.flaws if flaw.cause is not None]
+    if not found:
+        return None
+    flaw = min(found, key=lambda f: age(f.cause))  # type: ignore[arg-type]
+    cause = flaw.cause
+    assert cause is not None  # noqa: S101 - filtered two lines above
+    direct = flaw.target in registry.lineage.others(node)
+    return Death(
+        cause=reference(registry, cause),
+        path=_path(registry, closure.path(flaw)),
+        via="direct" if direct else "ancestor",
+    )
+
+
+def reference(registry: Registry, cause: Standing) -> CauseRef:
+    """Give a cause in the form that leaves the core."""
+    return CauseRef(
+        fact_id=cause.fact_id,
+        target=registry.lineage.identifier(cause.node),
+        effect=cause.effect,
+        reach=cause.reach,
+        authority=cause.authority,
+        at=cause.at,
+    )
+
+
+def lineage_is_credential(registry: Registry, identifier: Identifier) -> bool:
+    """Tell whether a kind is a credential (or not in the vocabulary)."""
+    node_class = registry.lineage.vocabulary.get(identifier.kind)
+    return node_class is None or node_class.value == "credential"
+
+
+def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
+    """Give every flaw that kills an identifier now, nearest first."""
+    node = registry.lineage.find(identifier)
+    if node == NONE:
+        return []
+    return Closure(registry, Claims(node), Moment(now)).flaws
+
+
+def _closely(
+    registry: Registry,
+    presented: Presented,
+    identifier: Identifier,
+    now: int,
+    scope: str | None,
+) -> Verdict:
+    """Judge one identifier over its whole closure."""
+    find = registry.lineage.find
+    node = find(identifier)
+    claims = Claims(
+        VIRTUAL if node == NONE else node,
+        presented.issued_at,
+        tuple(n for n in map(find, presented.chain) if n != NONE),
+    )
+    closure = Closure(registry, claims, Moment(now))
+    if closure.too_large:
+        return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
+    if closure.flaws:
+        flaw = min(closure.flaws, key=_weight)
+        return Verdict(
+            allowed=False,
+            reason=flaw.reason,
+            path=_path(registry, closure.path(flaw)),
+            cause=None if flaw.cause is None else reference(registry, flaw.cause),
+        )
+    return _scoped(registry, closure, scope)
+
+
+def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
+    first = (0, "") if flaw.cause is None else age(flaw.cause)
+    return (PRECEDENCE[flaw.reason], first)
+
+
+def _scoped(registry: Registry, closure: Closure, scope: str | None) -> Verdict:
+    """Hold a request against every declared and narrowed scope of the lineage."""
+    start = closure.required()[0]
+    for node in closure.required():
+        for cause in closure.narrows(node):
+            if scope is None or not covers(cause.scopes, scope):
+                return Verdict(
+                    allowed=False,
+                    reason=Reason.NARROWED,
+                    path=_path(registry, closure.way(start, node)),
+                    cause=reference(registry, cause),
+                )
+    if scope is None:
+        return LIVES
+    for node in closure.required():
+        if not all(covers(declared, scope) for declared in registry.scopes.of(node)):
+            path = _path(registry, closure.way(start, node))
+            return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
+    return LIVES
+
+
+def _unknown(
+    registry: Registry, presented: Presented, identifier: Identifier, policy: Policy
+) -> Verdict:
+    """Apply the policy to an identifier that no fact makes known."""
+    if not lineage_is_credential(registry, identifier):
+        return LIVES  # a principal is judged by its causes, not by being known
+    choice = policy.unknown.get(identifier.kind, "deny")
+    if choice == "allow_and_report":
+        return Verdict(
+            allowed=True, reason=Reason.LIVES, report=(f"unknown {identifier.kind}",)
+        )
+    if choice == "allow_if_principal_known" and any(
+        _is_known_principal(registry, other)
+        for other in (*presented.identifiers, *presented.chain)
+    ):
+        return LIVES
+    return Verdict(
+        allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,)
+    )
+
+
+def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:
+    node = registry.lineage.find(identifier)
+    if node == NONE:
+        return False
+    return registry.lineage.flags[node] & (KNOWN | CREDENTIAL) == KNOWN
+
+
+def _path(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:
+    return tuple(registry.lineage.identifier(n) for n in nodes if n != VIRTUAL)
