@@ -1,0 +1,406 @@
+"""The model: who is dead and why, computed as naively as the rules can be said.
+
+The model is the right answer that the registry is tested against. It is written
+apart from the product and shares only the shapes of facts with it: no index, no
+order, no increments. It takes all facts of a realm and derives everything anew.
+The headings are the names of the rules that it follows.
+
+Life is a nested fixpoint: least over owners (an obligation that is still being
+proved counts as dead), greatest over ``requires`` (a circle of parents is no reason
+to die, so the parents of a node are simply all that can be reached).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import frozen
+
+from agents_registry.facts import (
+    FUTURE_TOLERANCE, Alias, Cause, Distrust, Edge, Effect, Fact, Holds, Horizon, Lift,
+    Node, OwnerSet, Reach, Relation, Renewal, ScopeSet, Withdraw, fact_id,
+)  # fmt: skip
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+F = TypeVar("F", OwnerSet, Renewal, ScopeSet)
+
+LIMIT = 4096
+DEFAULT_UNKNOWN: Mapping[str, str] = {"jwt.jti": "allow_if_principal_known"}
+
+same = lru_cache(maxsize=1 << 14)(fact_id)
+
+
+@frozen
+class Standing:
+    """A fact that stands, with the times that its standing copies give it."""
+
+    fact: Fact
+    version: int
+    uncertainty: int
+    at: int = 0
+    not_before: int = 0
+
+
+# --- Fact key, withdraw, distrust, versions -------------------------------------
+
+
+def standing(facts: Iterable[Fact]) -> list[Standing]:
+    """Give what stands: not withdrawn, and one copy of it is trusted."""
+    facts = list(facts)
+    withdrawn = {f.fact_id for f in facts if isinstance(f, Withdraw)}
+    distrusts = [f for f in facts if isinstance(f, Distrust)]
+    copies: dict[bytes, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if isinstance(fact, Withdraw | Distrust) or refused(fact):
+            continue
+        if same(fact).hex() in withdrawn or any(d.covers(fact) for d in distrusts):
+            continue
+        copies[same(fact)].append(fact)
+    return [smallest(of_one) for of_one in copies.values()]
+
+
+def refused(fact: Fact) -> bool:
+    """Tell whether this is a lift whose version lies too far ahead."""
+    return (
+        isinstance(fact, Lift) and fact.version > fact.received_at + FUTURE_TOLERANCE
+    )
+
+
+def smallest(copies: list[Fact]) -> Standing:
+    """Give the fact with the smallest clamped times over its copies."""
+    version = min(c.effective_version for c in copies)
+    doubt = max(c.uncertainty for c in copies if c.effective_version == version)
+    causes = [c for c in copies if isinstance(c, Cause)]
+    if not causes:
+        return Standing(copies[0], version, doubt)
+    at = min(min(c.at, c.received_at) for c in causes)
+    claimed = [c.at if c.not_before is None else c.not_before for c in causes]
+    marks = [min(t, c.received_at) for t, c in zip(claimed, causes, strict=True)]
+    return Standing(copies[0], version, doubt, at, min(marks))
+
+
+def lifted(cause: Standing, stand: list[Standing]) -> bool:
+    """Tell whether some lift ends this suspend or narrow."""
+    said = cause.fact
+    assert isinstance(said, Cause)
+    return said.effect in (Effect.SUSPEND, Effect.NARROW) and any(
+        isinstance(lift.fact, Lift)
+        and (lift.fact.authority, lift.fact.target, lift.fact.aspect)
+        == (said.authority, said.target, said.aspect)
+        and lift.version > cause.version + max(cause.uncertainty, lift.uncertainty)
+        for lift in stand
+    )
+
+
+def in_force(
+    stand: list[Standing], kind: type[F], keep: Callable[[F], bool] = lambda _: True
+) -> dict[Identifier, list[list[F]]]:
+    """Give per node, for each authority, its facts of the highest version."""
+    registers: dict[tuple[Identifier, str], list[tuple[int, F]]] = defaultdict(list)
+    for s in stand:
+        if isinstance(s.fact, kind) and keep(s.fact):
+            key = s.fact.node, s.fact.authority
+            registers[key].append((s.version, s.fact))
+    result: dict[Identifier, list[list[F]]] = defaultdict(list)
+    for (node, _), written in registers.items():
+        highest = max(version for version, _ in written)
+        result[node].append([fact for v, fact in written if v == highest])
+    return result
+
+
+class Model:
+    """What the standing facts say at one time, to one who presents one chain."""
+
+    def __init__(
+        self,
+        stand: list[Standing],
+        now: int,
+        presented: Identifier | None = None,
+        issued_at: int | None = None,
+        chain: tuple[Identifier, ...] = (),
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY,
+    ) -> None:
+        self.now, self.vocabulary = now, vocabulary
+        self.presented, self.issued_at = presented, issued_at
+        self.nodes: dict[Identifier, list[Node]] = defaultdict(list)
+        self.aliases: dict[Identifier, set[Identifier]] = defaultdict(set)
+        self.parents: dict[Identifier, set[tuple[Identifier, Relation]]]
+        self.parents = defaultdict(set)
+        for fact in (s.fact for s in stand):
+            if isinstance(fact, Node):
+                self.nodes[fact.node].append(fact)
+            elif isinstance(fact, Alias):
+                self.aliases[fact.first].add(fact.second)
+                self.aliases[fact.second].add(fact.first)
+            elif isinstance(fact, Edge) and fact.relation is not Relation.CREATED_BY:
+                self.parents[fact.child].add((fact.parent, fact.relation))
+        if presented is not None:  # the presented chain is treated as edges
+            for child, parent in zip((presented, *chain), chain, strict=False):
+                self.parents[child].add((parent, Relation.REQUIRES))
+        self.owners = in_force(stand, OwnerSet, lambda f: bool(f.owners))
+        self.renewals = in_force(stand, Renewal)
+        self.scopes = in_force(stand, ScopeSet)
+        horizons = [s.version for s in stand if isinstance(s.fact, Horizon)]
+        self.horizon = max(horizons, default=None)
+        self.hits = list(hits(stand))
+        self._requires: dict[Identifier, set[Identifier]] = {}
+
+    # --- Life: what a node requires, who owns it --------------------------------
+
+    def requires(self, node: Identifier) -> set[Identifier]:
+        """Give R(n): the node and all that it can reach over ``requires``."""
+        if node not in self._requires:
+            self._requires[node] = reach(node, self.directly_requires)
+        return self._requires[node]
+
+    def directly_requires(self, node: Identifier) -> set[Identifier]:
+        """Give the parents and the aliases of a node."""
+        return {parent for parent, _ in self.parents[node]} | self.aliases[node]
+
+    def alias_class(self, node: Identifier) -> set[Identifier]:
+        """Give all names of the node."""
+        return reach(node, self.aliases.__getitem__)
+
+    def obligations(self, node: Identifier) -> list[set[Identifier]]:
+        """Give the owner sets that must each hold a living owner."""
+        tied = [fact for register in self.owners[node] for fact in register]
+        return [set(fact.owners) for fact in tied]
+
+    def closure(self, node: Identifier) -> set[Identifier]:
+        """Give C(n): all that a check of the node may visit, owners included."""
+        return reach(
+            node,
+            lambda n: self.directly_requires(n).union(*self.obligations(n)),
+        )
+
+    def living(self, among: set[Identifier]) -> set[Identifier]:
+        """Give the nodes that live: the least solution over owners."""
+        sound = {n for n in among if not self.own_reasons(n)}
+        alive: set[Identifier] = set()
+        while True:
+            more = {n for n in sound if self.owned(n, alive)}
+            if more == alive:
+                return alive
+            alive = more
+
+    def owned(self, node: Identifier, alive: set[Identifier]) -> bool:
+        """Tell whether every owner set within R(n) holds one of the living."""
+        return all(
+            owners & alive for m in self.requires(node) for owners in self.obligations(m)
+        )
+
+    def own_reasons(self, node: Identifier) -> set[str]:
+        """Give why the node is dead whoever owns what."""
+        required = self.requires(node)
+        reasons = {
+            cause.effect.value
+            for target, at, cause in self.hits
+            if cause.effect in (Effect.REVOKE, Effect.SUSPEND)
+            and (
+                target in required
+                if cause.reach is Reach.SUBTREE
+                else self.ended_alone(node, target, at)
+            )
+        }
+        if self.expired(node):
+            reasons.add("expired")
+        for credential in filter(self.is_credential, required):
+            if any(self.outdated(credential, *hit) for hit in self.hits):
+                reasons.add("not_before")
+            if self.beyond_horizon(credential):
+                reasons.add("beyond_horizon")
+        return reasons
+
+    def is_credential(self, node: Identifier) -> bool:
+        """Tell the class of a node: it follows from the kind alone."""
+        return self.vocabulary.get(node.kind) is NodeClass.CREDENTIAL
+
+    # --- not_before T -----------------------------------------------------------
+
+    def own_times(self, node: Identifier) -> list[int]:
+        """Give the issue times in the node's own facts."""
+        return [n.issued_at for n in self.nodes[node] if n.issued_at is not None]
+
+    def issue_time(self, node: Identifier) -> int | None:
+        """Give the earliest known time; no alias lifts the doubt about a node."""
+        shown = self.issued_at if node == self.presented else None
+        verified = [] if shown is None else [shown]
+        if not self.own_times(node) + verified:
+            return None
+        names = self.alias_class(node)
+        return min(verified + [t for n in names for t in self.own_times(n)])
+
+    def outdated(
+        self, node: Identifier, target: Identifier, mark: int, cause: Cause
+    ) -> bool:
+        """Tell whether the credential was issued up to T, or at an unknown time."""
+        if cause.effect is not Effect.NOT_BEFORE or target not in self.requires(node):
+            return False
+        for wanted, named in (
+            (cause.device, {n.device for n in self.nodes[node]} - {None}),
+            (cause.tenant, {n.tenant for n in self.nodes[node]} - {None}),
+        ):
+            if wanted is not None and named and wanted not in named:
+                return False  # Complex subjects: another device or tenant
+        issued = self.issue_time(node)
+        return issued is None or mark >= issued
+
+    # --- reach self at T --------------------------------------------------------
+
+    def ended_alone(self, node: Identifier, target: Identifier, at: int) -> bool:
+        """Tell whether a cause that reaches only its target ends this node too."""
+        names = self.alias_class(target)
+        if node in names:
+            return True
+        return any(
+            relation is Relation.ENDS_WITH_PARENT_ALWAYS
+            or max(self.own_times(child), default=at) >= at
+            for child in self.requires(node) - names
+            for parent, relation in self.parents[child]
+            if parent in names
+        )
+
+    # --- Expiry -----------------------------------------------------------------
+
+    def expired(self, node: Identifier) -> bool:
+        """Tell whether the node, or one that it ends with, has expired."""
+        ends_with = reach(node, self.directly_ends_with)
+        return any(
+            fact.expires_at is not None and self.now >= fact.expires_at
+            for n in ends_with
+            for register in self.renewals[n]
+            for fact in register  # tied ones: the earlier counts, so any of them
+        )
+
+    def directly_ends_with(self, node: Identifier) -> set[Identifier]:
+        """Give the parents whose expiry is the node's, and the aliases."""
+        return self.aliases[node] | {
+            parent
+            for parent, relation in self.parents[node]
+            if relation is not Relation.REQUIRES
+        }
+
+    # --- Scope ------------------------------------------------------------------
+
+    def scope_reasons(self, node: Identifier, scope: str | None) -> set[str]:
+        """Give what keeps the request outside of the scopes within R(n)."""
+        required = self.requires(node)
+        narrows = [
+            cause.scopes
+            for target, _, cause in self.hits
+            if cause.effect is Effect.NARROW and target in required
+        ]
+        if scope is None:
+            return {"narrow"} if narrows else set()
+        declared = [
+            fact.scopes for n in required for reg in self.scopes[n] for fact in reg
+        ]
+        reasons = {"narrow" for scopes in narrows if not covers(scopes, scope)}
+        return reasons | {"scope" for scopes in declared if not covers(scopes, scope)}
+
+    # --- Known and unknown, forgetting ------------------------------------------
+
+    def known(self, node: Identifier) -> bool:
+        """Tell whether an issuer stated the node, not only a use of it."""
+        return any(not fact.derived for fact in self.nodes[node])
+
+    def known_enough(self, node: Identifier, policy: str) -> bool:
+        """Tell whether the policy for unknown credentials lets the node pass."""
+        return (
+            self.known(node)
+            or policy == "allow_and_report"
+            or (
+                policy == "allow_if_principal_known"
+                and any(
+                    self.known(n)
+                    for n in self.requires(node)
+                    if self.vocabulary.get(n.kind) is NodeClass.PRINCIPAL
+                )
+            )
+        )
+
+    def beyond_horizon(self, node: Identifier) -> bool:
+        """Tell whether what would have ended the credential may be forgotten."""
+        return (
+            self.horizon is not None
+            and any(not self.known(parent) for parent, _ in self.parents[node])
+            and min(self.own_times(node), default=self.horizon - 1) < self.horizon
+            and not any(fact.root for fact in self.nodes[node])
+        )
+
+
+def hits(stand: list[Standing]) -> Iterator[tuple[Identifier, int, Cause]]:
+    """Give (node, T, cause) for causes in force; attributes hit who holds them."""
+    for s in stand:
+        cause = s.fact
+        if not isinstance(cause, Cause) or lifted(s, stand):
+            continue
+        time = s.not_before if cause.effect is Effect.NOT_BEFORE else s.at
+        yield cause.target, time, cause
+        for holder in stand:
+            fact = holder.fact
+            if (
+                isinstance(fact, Holds)
+                and fact.attribute == cause.target
+                and holder.version <= s.version
+            ):
+                yield fact.node, time, cause
+
+
+def covers(scopes: Iterable[str], request: str) -> bool:
+    """Tell whether declared scopes cover ``namespace|value``."""
+    namespace = request.partition("|")[0]
+    scopes = list(scopes)
+    mine = [s for s in scopes if s.partition("|")[0] == namespace]
+    if not mine:
+        return bool(scopes)  # the empty set covers nothing, others do not limit
+    return any(
+        request.startswith(s[:-1]) if s.endswith(":*") else request == s for s in mine
+    )
+
+
+def reach(
+    start: Identifier, step: Callable[[Identifier], set[Identifier]]
+) -> set[Identifier]:
+    """Give the start and all that repeated steps lead to."""
+    found, todo = {start}, [start]
+    while todo:
+        new = step(todo.pop()) - found
+        found |= new
+        todo += new
+    return found
+
+
+# --- The verdict ------------------------------------------------------------------
+
+
+def reasons_to_deny(
+    stand: list[Standing],
+    identifiers: tuple[Identifier, ...],
+    *,
+    now: int,
+    issued_at: int | None = None,
+    chain: tuple[Identifier, ...] = (),
+    scope: str | None = None,
+    unknown: Mapping[str, str] = DEFAULT_UNKNOWN,
+    limit: int = LIMIT,
+) -> set[str]:
+    """Give every reason to deny; none means allow. Each identifier by itself."""
+    reasons = set()
+    for node in identifiers:
+        model = Model(stand, now, node, issued_at, chain)
+        visited = model.closure(node)
+        if len(visited) > limit:
+            reasons.add("lineage_too_large")
+            continue
+        reasons |= model.own_reasons(node) | model.scope_reasons(node, scope)
+        if not model.owned(node, model.living(visited)):
+            reasons.add("ownerless")
+        if not model.known_enough(node, unknown.get(node.kind, "deny")):
+            reasons.add("unknown_credential")
+    return reasons

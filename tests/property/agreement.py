@@ -1,0 +1,241 @@
+"""What must hold between the registry and the model, as plain functions of a seed.
+
+The tests run them under hypothesis; the planted bugs run them bare, and count how
+many seeds it takes until one says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from agents_registry.facts import (
+    FUTURE_TOLERANCE, Alias, Cause, Distrust, Edge, Fact, Holds, Horizon, Lift, Node,
+    OwnerSet, Renewal, ScopeSet, Withdraw, fact_id,
+)  # fmt: skip
+from agents_registry.registry import Registry
+from agents_registry.verdict import Policy, Presented, Reason, Verdict, judge
+from tests.model import DEFAULT_UNKNOWN, reasons_to_deny, same, standing
+from tests.property.worlds import KINDS, make, smaller, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tests.model import Standing
+    from tests.property.worlds import Question, World
+
+EXAMPLES = int(os.environ.get("RESCIND_EXAMPLES", "10000"))
+SEED = int(os.environ.get("RESCIND_SEED") or Random().randrange(1 << 32))
+
+LENIENT: dict[str, Literal["allow_and_report"]]
+LENIENT = dict.fromkeys(KINDS, "allow_and_report")
+NAMES = {
+    Reason.REVOKED: "revoke",
+    Reason.SUSPENDED: "suspend",
+    Reason.NOT_BEFORE: "not_before",
+    Reason.NARROWED: "narrow",
+    Reason.NO_LIVING_OWNER: "ownerless",
+}
+
+
+def answer(registry: Registry, question: Question) -> Verdict:
+    """Ask the registry."""
+    return judge(
+        registry,
+        Presented(question.identifiers, question.issued_at, question.chain),
+        now=question.now,
+        scope=question.scope,
+        policy=Policy(LENIENT) if question.lenient else Policy(),
+    )
+
+
+def right_answers(stand: list[Standing], question: Question) -> set[str]:
+    """Ask the model."""
+    return reasons_to_deny(
+        stand,
+        question.identifiers,
+        now=question.now,
+        issued_at=question.issued_at,
+        chain=question.chain,
+        scope=question.scope,
+        unknown=LENIENT if question.lenient else DEFAULT_UNKNOWN,
+    )
+
+
+def wrong(verdict: Verdict, reasons: set[str]) -> bool:
+    """Tell whether the verdict differs from what the model finds."""
+    if verdict.allowed or not reasons:
+        return verdict.allowed == bool(reasons)
+    return NAMES.get(verdict.reason, verdict.reason.value) not in reasons
+
+
+def arrival(facts: Sequence[Fact], random: Random) -> list[Fact]:
+    """Give the facts in any order, some of them again."""
+    arrived = [*facts, *random.choices(facts, k=len(facts) // 3)] if facts else []
+    random.shuffle(arrived)
+    return arrived
+
+
+def table(facts: Iterable[Fact]) -> Registry:
+    """Apply facts one by one; build anew where the registry asks for it."""
+    facts = list(facts)
+    registry = Registry()
+    for fact in facts:
+        registry.apply(fact)
+    return Registry.build(facts) if registry.needs_rebuild else registry
+
+
+# --- The table equals the model, whatever order and repetition ----------------------
+
+
+def differs(world: World, seed: int) -> str | None:
+    """Compare tables from different arrivals with the model, and one another."""
+    random = Random(seed)
+    tables = {
+        "applied in order": table(world.facts),
+        "applied in another order": table(arrival(world.facts, random)),
+        "built": Registry.build(arrival(world.facts, random)),
+    }
+    stand = standing(world.facts)
+    for question in world.questions:
+        reasons = right_answers(stand, question)
+        verdicts = {how: answer(r, question) for how, r in tables.items()}
+        for how, verdict in verdicts.items():
+            if wrong(verdict, reasons):
+                return f"{how}: {verdict}\nthe model: {sorted(reasons) or 'lives'}"
+        if len({(v.allowed, v.reason) for v in verdicts.values()}) > 1:
+            return f"the order of arrival changes the verdict: {verdicts}"
+    return None
+
+
+# --- Nothing but a grant turns deny into allow --------------------------------------
+
+
+def revives(world: World, seed: int) -> str | None:
+    """Add facts that are no grants: what was denied must stay denied."""
+    random = Random(seed)
+    for _ in range(min(4, len(world.facts))):
+        at = random.randrange(len(world.facts))
+        fact, before = world.facts[at], world.facts[:at] + world.facts[at + 1 :]
+        if random.random() < 0.5:
+            before = world.facts[:at]
+        if is_grant(fact, before):
+            continue
+        old, new = table(before), Registry.build([*before, fact])
+        held = [(q, answer(old, q)) for q in world.questions]
+        old.apply(fact)
+        for question, verdict in held:
+            if verdict.allowed or may_become_known(fact, verdict):
+                continue
+            for how, registry in (("built", new), ("applied", old)):
+                if answer(registry, question).allowed:
+                    what = tell(attrs.evolve(world, facts=(fact,), questions=()))
+                    return f"{how}: {question}\nwas {verdict}\nand is allowed by\n{what}"
+    return None
+
+
+def may_become_known(fact: Fact, verdict: Verdict) -> bool:
+    """Tell whether the fact may connect an unknown credential to a known principal."""
+    connects = isinstance(fact, Edge | Alias)
+    return connects and verdict.reason is Reason.UNKNOWN_CREDENTIAL
+
+
+def is_grant(fact: Fact, before: Sequence[Fact]) -> bool:
+    """Tell whether the rules let this fact, after those, turn deny into allow."""
+    if isinstance(fact, Withdraw | Distrust):
+        return True
+    if any(same(fact) == same(f) for f in before):
+        return earlier(fact, before)
+    if isinstance(fact, Lift):
+        return fact.version <= fact.received_at + FUTURE_TOLERANCE
+    if isinstance(fact, OwnerSet) and not fact.owners:
+        return False
+    if isinstance(fact, OwnerSet | Renewal | ScopeSet):  # the first one only limits
+        return any(
+            isinstance(f, type(fact))
+            and (f.node, f.authority) == (fact.node, fact.authority)
+            for f in before
+        )
+    if isinstance(fact, Node):
+        return brings_first(fact, before)
+    assert isinstance(fact, Edge | Alias | Holds | Cause | Horizon)
+    return False
+
+
+def earlier(fact: Fact, before: Sequence[Fact]) -> bool:
+    """Tell whether this copy gives a known fact an earlier time, or a register's."""
+    if not isinstance(fact, Cause | Edge | Alias | Node):
+        return True
+    old, new = (
+        [s for s in standing(facts) if same(s.fact) == same(fact)]
+        for facts in (before, [*before, fact])
+    )
+    if isinstance(fact, Node):
+        return not old and brings_first(fact, before)
+    return bool(old) and (old[0].version, old[0].not_before) != (
+        new[0].version,
+        new[0].not_before,
+    )
+
+
+def brings_first(fact: Node, before: Sequence[Fact]) -> bool:
+    """Tell whether a node fact brings the first of something that may allow."""
+    stand = [s.fact for s in standing(before)]
+    known = [f for f in stand if isinstance(f, Node) and f.node == fact.node]
+    return (
+        (not fact.derived and all(f.derived for f in known))
+        or (fact.root and not any(f.root for f in known))
+        or any(
+            getattr(fact, name) is not None
+            and all(getattr(f, name) is None for f in known)
+            for name in ("issued_at", "device", "tenant")
+        )
+    )
+
+
+# --- What a rebuild waits for stays denied ------------------------------------------
+
+
+def forgets(world: World, seed: int) -> str | None:
+    """Take back a fact: until the table is built anew, its denials hold."""
+    random = Random(seed)
+    registry = table(world.facts)
+    held = [q for q in world.questions if not answer(registry, q).allowed]
+    fact = random.choice(world.facts) if world.facts else None
+    if fact is None or isinstance(fact, Withdraw | Distrust):
+        return None
+    common = {"authority": "operators", "version": fact.version}
+    registry.apply(
+        Withdraw(
+            fact_id=fact_id(fact).hex(),
+            kind=fact.NAME,
+            target=world.nodes[0],
+            received_at=fact.received_at,
+            **common,  # type: ignore[arg-type]
+        )
+    )
+    if not registry.needs_rebuild:
+        return None
+    lost = [q for q in held if answer(registry, q).allowed]
+    return f"allowed before the rebuild: {lost[0]}" if lost else None
+
+
+PROPERTIES: dict[str, Callable[[World, int], str | None]] = {
+    "differs": differs,
+    "revives": revives,
+    "forgets": forgets,
+}
+
+
+def complaint(name: str, seed: int, topic: str | None = None) -> str | None:
+    """Check one property on the world of a seed; reduce the world if it fails."""
+    fails = PROPERTIES[name]
+    world = make(seed, topic)
+    if fails(world, seed) is None:
+        return None
+    world = smaller(world, lambda w: fails(w, seed))
+    head = f"{name} on the world of seed {seed}, topic {topic or 'any'}, reduced to"
+    return f"{head}\n{tell(world)}\n{fails(world, seed)}"

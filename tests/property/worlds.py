@@ -1,0 +1,367 @@
+"""Random small worlds of facts, dense in what the rules find hard.
+
+A world is made by a seeded generator and not drawn value by value: that is ten
+times cheaper, and one number brings a world back. Times are few (0 to 8 steps of
+2.5 s), so that timestamps collide and versions lie within, at and beyond the
+uncertainty of 5 s. `smaller` reduces a failing world to what its failure needs.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from agents_registry.facts import (
+    FUTURE_TOLERANCE, SECOND, Alias, Cause, Distrust, Edge, Effect, Fact, Holds,
+    Horizon, Lift, Node, OwnerSet, Reach, Relation, Renewal, ScopeSet, Withdraw,
+    fact_id,
+)  # fmt: skip
+from agents_registry.identifiers import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEP = 5 * SECOND // 2
+AHEAD = FUTURE_TOLERANCE + 4 * STEP
+
+CREDENTIALS = ("secret", "vault.accessor", "agent.instance", "jwt.jti")
+PRINCIPALS = ("agent.id", "person.id")
+CONTAINERS = ("vault.path", "aws.role")
+KINDS = CREDENTIALS * 2 + PRINCIPALS * 2 + CONTAINERS
+ATTRIBUTES = tuple(Identifier("attribute.mail", value) for value in ("aa", "bb"))
+AUTHORITIES = ("A", "A", "A", "B")
+KEYS = ("k1", "k1", "k2")
+SCOPES = ("r|x", "r|a:*", "r|a:b", "r|a:b:*", "w|y")
+REQUESTS = (None, None, "r|x", "r|a:b", "r|a:b:c", "w|y", "z|q")
+CHILD_RELATIONS = (
+    Relation.REQUIRES,
+    Relation.REQUIRES,
+    Relation.ENDS_WITH_PARENT,
+    Relation.ENDS_WITH_PARENT_ALWAYS,
+    Relation.CREATED_BY,
+)
+
+# How often each kind of fact is drawn, by what a world is about.
+ORDINARY = {
+    "node": 10, "edge": 10, "alias": 3, "owner_set": 4, "renewal": 2, "scope_set": 2,
+    "holds": 1, "cause": 6, "lift": 2, "withdraw": 1, "distrust": 1, "horizon": 0.3,
+    "copy": 3,
+}  # fmt: skip
+TOPICS: dict[str, dict[str, float]] = {
+    "everything": {},
+    "lineage": {"edge": 25, "alias": 8, "owner_set": 0, "scope_set": 0},
+    "owners": {"owner_set": 20, "scope_set": 0, "renewal": 4},
+    "aliases": {"alias": 15, "scope_set": 0},
+    "self": {"self": 10, "node": 20, "edge": 20},
+    "watermarks": {"not_before": 12, "node": 20, "owner_set": 1},
+    "lifts": {"suspend": 10, "narrow": 4, "lift": 16, "node": 4, "copy": 6},
+    "scopes": {"scope_set": 12, "narrow": 6, "lift": 4},
+    "expiry": {"renewal": 15, "alias": 5, "edge": 16},
+    "attributes": {"holds": 10, "attribute": 8, "lift": 4},
+    "distrust": {"distrust": 5, "withdraw": 5, "copy": 12},
+    "horizon": {"horizon": 3, "edge": 16},
+}
+
+
+@frozen
+class Question:
+    """What somebody presents, and when.
+
+    Attributes:
+        identifiers: what is presented; each is judged by itself.
+        issued_at: the verified issue time in ns, or None.
+        chain: the lineage that the token itself presents.
+        now: ns.
+        scope: what is asked for, or None.
+        lenient: let unknown identifiers pass, so that other reasons show.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    now: int
+    issued_at: int | None = None
+    chain: tuple[Identifier, ...] = ()
+    scope: str | None = None
+    lenient: bool = False
+
+
+@frozen
+class World:
+    """Facts in the order of their acceptance, the nodes, and what is asked."""
+
+    facts: tuple[Fact, ...]
+    nodes: tuple[Identifier, ...]
+    questions: tuple[Question, ...]
+
+
+class Maker:
+    """Makes the facts of one world out of one generator."""
+
+    def __init__(self, random: Random, topic: str) -> None:
+        self.random = random
+        size = random.choice((2, 3, 4, 5, 6, 8, 12))
+        self.nodes = tuple(
+            Identifier(random.choice(KINDS), f"n{i}") for i in range(size)
+        )
+        self.facts: list[Fact] = []
+        self.weights = ORDINARY | TOPICS[topic]
+
+    def world(self) -> World:
+        """Make facts, and questions about all the nodes."""
+        self.facts += [
+            self.make_node(node) for node in self.nodes if self.random.random() < 0.6
+        ]
+        for _ in range(self.random.randint(3, 5 + 2 * len(self.nodes))):
+            self.facts.append(self.fact())
+        questions = [self.question((node,)) for node in self.nodes]
+        questions += [self.question(self.some(2)) for _ in range(2)]
+        return World(tuple(self.facts), self.nodes, tuple(questions))
+
+    def fact(self) -> Fact:
+        """Make one fact of a kind drawn by weight."""
+        kinds, weights = list(self.weights), list(self.weights.values())
+        kind = self.random.choices(kinds, weights)[0]
+        if kind in {"copy", "withdraw"} and not self.facts:
+            kind = "node"
+        make: Callable[[], Fact] = getattr(self, f"make_{kind}")
+        return make()
+
+    def question(self, identifiers: tuple[Identifier, ...]) -> Question:
+        """Make a question about these identifiers."""
+        random = self.random
+        return Question(
+            identifiers,
+            now=self.time(),
+            issued_at=self.time() if random.random() < 0.15 else None,
+            chain=self.some(random.choice((1, 1, 2))) if random.random() < 0.2 else (),
+            scope=random.choice(REQUESTS),
+            lenient=random.random() < 0.75,
+        )
+
+    # --- what facts are made of -------------------------------------------------
+
+    def time(self) -> int:
+        """Draw one of few times."""
+        return self.random.randint(0, 8) * STEP
+
+    def node(self) -> Identifier:
+        """Draw a node."""
+        return self.random.choice(self.nodes)
+
+    def some(self, most: int) -> tuple[Identifier, ...]:
+        """Draw one to ``most`` nodes."""
+        count = min(self.random.randint(1, most), len(self.nodes))
+        return tuple(self.random.sample(self.nodes, count))
+
+    def said(self) -> dict[str, object]:
+        """Draw what every fact carries: mostly received soon, seldom from afar."""
+        random = self.random
+        version = self.time()
+        received = max(version, self.time())
+        if random.random() < 0.04:
+            received = version - random.choice((AHEAD, FUTURE_TOLERANCE))
+        return {
+            "authority": random.choice(AUTHORITIES),
+            "version": version,
+            "stamped": random.random() < 0.2,
+            "received_at": received,
+            "ingress_key": random.choice(KEYS),
+        }
+
+    def make_node(self, node: Identifier | None = None) -> Node:
+        """State a node, mostly with its time."""
+        random = self.random
+        said = self.said()
+        known = random.random() < 0.75
+        return Node(
+            node=node or self.node(),
+            issued_at=self.time() if known else None,
+            derived=random.random() < 0.12,
+            root=random.random() < 0.1,
+            device=random.choice((None, None, None, "d1", "d2")),
+            tenant=random.choice((None, None, None, None, "t1", "t2")),
+            **(said | {"received_at": max(8 * STEP, said["received_at"])}),  # type: ignore[arg-type,type-var]
+        )
+
+    def make_edge(self) -> Edge:
+        """Hang one node on another; circles may come."""
+        child, parent = self.node(), self.node()
+        if self.random.random() < 0.7:  # mostly downwards, so that depth comes
+            child, parent = sorted((child, parent), key=self.nodes.index, reverse=True)
+        relation = self.random.choice(CHILD_RELATIONS)
+        return Edge(child=child, parent=parent, relation=relation, **self.said())  # type: ignore[arg-type]
+
+    def make_alias(self) -> Alias:
+        """Name a node twice."""
+        return Alias(first=self.node(), second=self.node(), **self.said())  # type: ignore[arg-type]
+
+    def make_owner_set(self) -> OwnerSet:
+        """Give a node owners, or none."""
+        owners = self.some(2) if self.random.random() < 0.85 else ()
+        return OwnerSet(node=self.node(), owners=owners, **self.said())  # type: ignore[arg-type]
+
+    def make_renewal(self) -> Renewal:
+        """Say when a node expires."""
+        expires = self.time() if self.random.random() < 0.85 else None
+        return Renewal(node=self.node(), expires_at=expires, **self.said())  # type: ignore[arg-type]
+
+    def scopes(self) -> tuple[str, ...]:
+        """Draw a set of scopes, seldom the empty one."""
+        return tuple(self.random.sample(SCOPES, self.random.choice((0, 1, 1, 2, 3))))
+
+    def make_scope_set(self) -> ScopeSet:
+        """Declare scopes."""
+        return ScopeSet(node=self.node(), scopes=self.scopes(), **self.said())  # type: ignore[arg-type]
+
+    def make_holds(self) -> Holds:
+        """Let a node hold an attribute."""
+        attribute = self.random.choice(ATTRIBUTES)
+        return Holds(node=self.node(), attribute=attribute, **self.said())  # type: ignore[arg-type]
+
+    def make_cause(self, *effects: Effect, self_reach: float = 0.25) -> Cause:
+        """End or limit something."""
+        random = self.random
+        effect = random.choice(effects or tuple(Effect))
+        alone = random.random() < self_reach
+        mark = self.time() if random.random() < 0.7 else None
+        target = self.node()
+        if random.random() < 0.08:
+            target = random.choice(ATTRIBUTES)
+        ends = effect in (Effect.REVOKE, Effect.SUSPEND)
+        return Cause(
+            target=target,
+            effect=effect,
+            reach=Reach.SELF if ends and alone else Reach.SUBTREE,
+            at=self.time(),
+            not_before=mark if effect is Effect.NOT_BEFORE else None,
+            aspect=random.choice(("", "", "key")),
+            scopes=self.scopes() if effect is Effect.NARROW else (),
+            device=random.choice((None, None, "d1")),
+            tenant=random.choice((None, None, None, "t1")),
+            **self.said(),  # type: ignore[arg-type]
+        )
+
+    def make_self(self) -> Cause:
+        """End a node and not what hangs below it."""
+        return self.make_cause(Effect.REVOKE, Effect.SUSPEND, self_reach=1)
+
+    def make_suspend(self) -> Cause:
+        """Suspend a node."""
+        return self.make_cause(Effect.SUSPEND)
+
+    def make_narrow(self) -> Cause:
+        """Narrow a node."""
+        return self.make_cause(Effect.NARROW)
+
+    def make_not_before(self) -> Cause:
+        """End what was issued up to a time."""
+        return self.make_cause(Effect.NOT_BEFORE)
+
+    def make_attribute(self) -> Cause:
+        """End who holds an attribute."""
+        target = self.random.choice(ATTRIBUTES)
+        return attrs.evolve(self.make_cause(), target=target)
+
+    def make_lift(self) -> Lift:
+        """Lift, mostly a cause that exists."""
+        random = self.random
+        said = self.said()
+        target, aspect = self.node(), random.choice(("", "", "key"))
+        causes = [f for f in self.facts if isinstance(f, Cause)]
+        if causes and random.random() < 0.85:
+            cause = random.choice(causes)
+            target, aspect = cause.target, cause.aspect
+            said["authority"] = cause.authority
+            if random.random() < 0.1:
+                aspect = "risk"
+        return Lift(target=target, aspect=aspect, **said)  # type: ignore[arg-type]
+
+    def make_withdraw(self) -> Withdraw:
+        """Take back a fact that exists."""
+        fact = self.random.choice(self.facts)
+        if isinstance(fact, Withdraw | Distrust):
+            fact = self.make_node()
+        target = getattr(fact, "node", None) or getattr(fact, "child", None)
+        return Withdraw(
+            fact_id=fact_id(fact).hex(),
+            kind=fact.NAME,
+            target=target or getattr(fact, "target", self.nodes[0]),
+            **(self.said() | {"authority": "operators"}),  # type: ignore[arg-type]
+        )
+
+    def make_distrust(self) -> Distrust:
+        """Take back what one key said in an interval."""
+        start, end = sorted((self.time(), self.time()))
+        return Distrust(
+            suspect=self.random.choice(AUTHORITIES),
+            suspect_key=self.random.choice(KEYS),
+            received_from=start,
+            received_to=end,
+            **(self.said() | {"authority": "operators"}),  # type: ignore[arg-type]
+        )
+
+    def make_horizon(self) -> Horizon:
+        """Forget what is older than a time."""
+        said = {"authority": "operators", "version": self.time()}
+        return Horizon(received_at=9 * STEP, **said)  # type: ignore[arg-type]
+
+    def make_copy(self) -> Fact:
+        """Repeat a fact as another copy: later or earlier, by another key."""
+        fact = self.random.choice(self.facts)
+        received = max(fact.received_at, self.time())
+        if self.random.random() < 0.2 and not isinstance(fact, Node | Horizon):
+            received = self.time()
+        version = received if fact.stamped else fact.version
+        return attrs.evolve(
+            fact,
+            received_at=received,
+            version=version,
+            ingress_key=self.random.choice(KEYS),
+        )
+
+
+def make(seed: int, topic: str | None = None) -> World:
+    """Make the world of a seed."""
+    random = Random(seed)
+    return Maker(random, topic or random.choice(list(TOPICS))).world()
+
+
+def smaller(world: World, fails: Callable[[World], object]) -> World:
+    """Take facts and questions away for as long as the world still fails."""
+    for name in ("questions", "facts"):
+        tried = True
+        while tried:
+            tried = False
+            for i in range(len(getattr(world, name)) - 1, -1, -1):
+                items = getattr(world, name)
+                one = {name: items[:i] + items[i + 1 :]}
+                candidate = attrs.evolve(world, **one)
+                if fails(candidate):
+                    world, tried = candidate, True
+    return world
+
+
+def tell(world: World) -> str:
+    """Write a world so that a person can read it: only what differs from plain."""
+    lines = []
+    for item in (*world.facts, *world.questions):
+        shown = [
+            f"{a.name}={plain(getattr(item, a.name))}"
+            for a in attrs.fields(type(item))
+            if getattr(item, a.name) != a.default
+        ]
+        lines.append(f"  {type(item).__name__}({', '.join(shown)})")
+    return "\n".join(lines)
+
+
+def plain(value: object) -> str:
+    """Show identifiers as people write them and times in seconds."""
+    if isinstance(value, Identifier):
+        return str(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(plain(v) for v in value)})"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value / SECOND:g}s"
+    return getattr(value, "value", None) or repr(value)
