@@ -1,1 +1,1 @@
-
+"""Run the stages: logs, transactions, timers. IO lives here."""

@@ -1,1 +1,1 @@
-
+"""Serve HTTP: ingress, queries, the guards' feed, health and metrics."""

@@ -1,1 +1,1 @@
-
+"""Give findings the form that other tools expect, and deliver them."""
