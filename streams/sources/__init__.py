@@ -1,1 +1,53 @@
+"""Sources: bytes of one system's log in, canonical records out. Pure functions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator
+
+    from streams.records import Record
+
+
+class Source(Protocol):
+    """What reads one system's log; keeps caches, counts and half-seen pairs."""
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Give how often each event type came that changes nothing we know of."""
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give the records of one input in its order; never raises on bad input."""
+
+
+def _cloudtrail() -> Source:
+    from streams.sources.cloudtrail import CloudTrail  # noqa: PLC0415 - lazily
+
+    return CloudTrail()
+
+
+def _openbao() -> Source:
+    from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
+
+    return OpenBao()
+
+
+# Importing a source costs more than `rescind --help`, so the table holds makers.
+SOURCES: Final[dict[str, Callable[[], Source]]] = {
+    "cloudtrail": _cloudtrail,
+    "openbao": _openbao,
+}
+
+
+def source(name: str) -> Source:
+    """Make a fresh reader for one input stream of the named source.
+
+    Raises:
+        ValueError: there is no source of that name.
+    """
+    if name not in SOURCES:
+        message = f"no source {name!r}: choose one of {', '.join(sorted(SOURCES))}"
+        raise ValueError(message)
+    return SOURCES[name]()

@@ -15,6 +15,7 @@ not all begin with the same key, it is the document's.)
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -41,6 +42,7 @@ _EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
 _FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _GAP: Final = re.compile(rb"[\s,]*")
+_RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
@@ -220,7 +222,7 @@ class _Reader:
         body: Any = value
         if "detail-type" in value:  # EventBridge
             body = value.get("detail")
-        elif "log" in value and len(value) == 2 and "test" in value:  # rule tests
+        elif value.keys() == _RULE_TEST:
             body = value["log"]
         elif "CloudTrailEvent" in value:  # aws cloudtrail lookup-events
             body = value["CloudTrailEvent"]
@@ -290,7 +292,7 @@ def _cheap_spans(
     if len(starts) != count:
         return None
     starts.append(end)
-    return [(one, following - one) for one, following in zip(starts, starts[1:])]
+    return [(one, following - one) for one, following in pairwise(starts)]
 
 
 def _value_end(data: bytes, start: int, end: int) -> int | None:

@@ -1,0 +1,209 @@
+"""Read CloudTrail's userIdentity: which credential was presented, and by whom.
+
+A credential's lineage follows from its use alone: a long-lived key (AKIA) and the
+session of a console login require their user, a role session requires its role, a
+federated session requires its user and its federated user. Hence a revoked key does
+not touch the console sessions of the same person, and a revoked user does.
+
+Source: AWS CloudTrail user guide, "CloudTrail userIdentity element".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from agents_registry.facts import Relation
+from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from streams.records import Parent
+from streams.times import AbsurdTimeError, parse_time
+
+_CACHED: Final = 100_000
+_EMPTY: Final[dict[str, Any]] = {}
+
+
+class Caller(NamedTuple):
+    """Who made a call.
+
+    Attributes:
+        credential: the access key presented; empty for services and passwords.
+        presented: the same, or the service that acts on its own.
+        parents: what the presented credential requires.
+        actor: the principal, then the credential.
+        principal: the user, role, federated user or service that acts.
+        owner: a name for people: source identity, else user or role name.
+        service: the AWS service that called in someone's name, or on its own.
+        session: the key is a temporary one, whose creation date is its issue time.
+    """
+
+    credential: tuple[Identifier, ...] = ()
+    presented: tuple[Identifier, ...] = ()
+    parents: tuple[Parent, ...] = ()
+    actor: tuple[Identifier, ...] = ()
+    principal: Identifier | None = None
+    owner: str | None = None
+    service: Identifier | None = None
+    session: bool = False
+
+
+NOBODY: Final = Caller()
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Give the value when it is an object, else an empty one."""
+    return value if type(value) is dict else _EMPTY
+
+
+def text(value: Any) -> str | None:
+    """Give the value when it is a text with something in it."""
+    return value if type(value) is str and value else None
+
+
+def identifier(kind: str, value: Any) -> Identifier | None:
+    """Give an identifier, or None where the value is no legal one."""
+    if type(value) is not str or not 0 < len(value) <= MAX_VALUE_BYTES:
+        return None
+    if not value.isascii() and len(value.encode(errors="replace")) > MAX_VALUE_BYTES:
+        return None
+    return Identifier(kind, value)
+
+
+def requires(*parents: Identifier | None) -> tuple[Parent, ...]:
+    """Give the parents that are named, each once, as ``requires`` edges."""
+    named = dict.fromkeys(parent for parent in parents if parent is not None)
+    return tuple(Parent(*parent, Relation.REQUIRES) for parent in named)
+
+
+def principal_of(arn: Any) -> Identifier | None:
+    """Give the user, role or federated user that an ARN names, without its path.
+
+    Roles and users are written with their path in some events and without in
+    others; the name alone is unique in the account (IAM guide, "IAM identifiers").
+    """
+    parts = arn.split(":", 5) if type(arn) is str else ()
+    if len(parts) != 6:  # noqa: PLR2004 - arn:partition:service:region:account:resource
+        return None
+    _, partition, service, _, account, resource = parts
+    kind, _, name = resource.partition("/")
+    if service == "sts" and kind == "assumed-role":
+        return role(partition, account, name.split("/")[0])
+    if service == "sts" and kind == "federated-user":
+        return identifier("aws.federated_user", arn)
+    if service == "iam" and resource == "root":
+        return identifier("aws.user", arn)
+    if service == "iam" and kind in ("user", "role") and name:
+        last = name.rsplit("/", 1)[-1]
+        named = user if kind == "user" else role
+        return named(partition, account, last)
+    return None
+
+
+def user(partition: str, account: str, name: str) -> Identifier | None:
+    """Give the identifier of an IAM user of an account."""
+    return identifier("aws.user", f"arn:{partition}:iam::{account}:user/{name}")
+
+
+def role(partition: str, account: str, name: str) -> Identifier | None:
+    """Give the identifier of a role of an account."""
+    return identifier("aws.role", f"arn:{partition}:iam::{account}:role/{name}")
+
+
+class Callers:
+    """Read userIdentity; remembers what it read, since a log repeats its callers."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Caller] = {}
+
+    def of(self, identity: Any) -> Caller:
+        """Give the caller that a userIdentity describes; never raises."""
+        if type(identity) is not dict:
+            return NOBODY
+        get = identity.get
+        session = mapping(get("sessionContext"))
+        issuer = mapping(session.get("sessionIssuer"))
+        # All that `_caller` reads: the same event gives the same record wherever
+        # it stands in the log.
+        key = (
+            get("accessKeyId"), get("type"), get("arn"), get("principalId"),
+            get("userName"), get("invokedBy"), get("identityProvider"),
+            session.get("sourceIdentity"), issuer.get("arn"), issuer.get("userName"),
+        )  # fmt: skip
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        except TypeError:  # not hashable, so no text: read it without remembering
+            return _caller(identity)
+        if len(self._known) >= _CACHED:
+            self._known.clear()
+        caller = self._known[key] = _caller(identity)
+        return caller
+
+
+def issue_time(identity: Any) -> int | None:
+    """Give when the session was created that a userIdentity describes (ns)."""
+    session = mapping(mapping(identity).get("sessionContext"))
+    try:
+        return parse_time(mapping(session.get("attributes")).get("creationDate"))
+    except AbsurdTimeError:
+        return None  # unknown, which is dead under any not_before
+
+
+def _caller(identity: dict[str, Any]) -> Caller:
+    session = mapping(identity.get("sessionContext"))
+    issuer = principal_of(mapping(session.get("sessionIssuer")).get("arn"))
+    own = principal_of(identity.get("arn"))
+    key = identifier("aws.access_key", identity.get("accessKeyId"))
+    service = identifier("aws.service", identity.get("invokedBy"))
+    if identity.get("type") == "AWSService":
+        alone = () if service is None else (service,)
+        name = None if service is None else service.value
+        return Caller((), alone, (), alone, service, name, service)
+    principal, parents = _lineage(identity, own, issuer)
+    credential = () if key is None else (key,)
+    return Caller(
+        credential=credential,
+        presented=credential,
+        parents=parents,
+        actor=(() if principal is None else (principal,)) + credential,
+        principal=principal,
+        owner=_owner(identity, session),
+        service=service,
+        session=identity.get("type") in ("AssumedRole", "FederatedUser")
+        or (key is not None and key.value.startswith("ASIA")),
+    )
+
+
+def _lineage(
+    identity: dict[str, Any], own: Identifier | None, issuer: Identifier | None
+) -> tuple[Identifier | None, tuple[Parent, ...]]:
+    match identity.get("type"):
+        case "WebIdentityUser" | "SAMLUser":
+            provider = identifier(
+                "aws.identity_provider", identity.get("identityProvider")
+            )
+            subject = _federated(identity, provider)
+            return subject, requires(subject, provider)
+        case "AssumedRole":
+            return issuer or own, requires(issuer or own)
+        case "FederatedUser":
+            return own or issuer, requires(issuer, own)
+    return own, requires(own)  # IAMUser, Root, AWSAccount, Unknown, ...
+
+
+def _federated(
+    identity: dict[str, Any], provider: Identifier | None
+) -> Identifier | None:
+    """Name a person of a foreign identity provider: provider, slash, subject."""
+    subject = text(identity.get("userName")) or text(identity.get("principalId"))
+    if provider is None or subject is None:
+        return identifier("aws.federated_user", identity.get("principalId"))
+    return identifier("aws.federated_user", f"{provider.value}/{subject}")
+
+
+def _owner(identity: dict[str, Any], session: dict[str, Any]) -> str | None:
+    issuer = mapping(session.get("sessionIssuer"))
+    return (
+        text(session.get("sourceIdentity"))
+        or text(identity.get("userName"))
+        or text(issuer.get("userName"))
+    )
