@@ -9,7 +9,7 @@ from attrs import frozen
 from agents_registry.identifiers import NodeClass
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
 from agents_registry.scope import escalates
-from agents_registry.verdict import Policy, Presented, flaws_of, judge
+from agents_registry.verdict import Policy, Presented, UnknownPolicy, flaws_of, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
 
-_KNOWN_OR_NOT = "allow_and_report"
 ATTRIBUTE = "attribute."
 
 
@@ -105,9 +104,7 @@ def ownerless(registry: Registry) -> Iterator[Identifier]:
         if not lineage.flags[node] & KNOWN:
             continue
         names = lineage.others(node)
-        if any(_emptied(registry, name) for name in names):
-            yield lineage.identifier(node)
-        elif not any(
+        if any(_emptied(registry, name) for name in names) or not any(
             lineage.flags[name] & OWNED or lineage.parent[name] != NONE
             for name in names
         ):
@@ -164,7 +161,9 @@ def unmapped(registry: Registry) -> Iterator[Identifier]:
     """Yield parents that were only named: alive, but nobody vouched for them."""
     lineage = registry.lineage
     for node in range(len(lineage)):
-        if not lineage.flags[node] & KNOWN and any(True for _ in lineage.children(node)):
+        if not lineage.flags[node] & KNOWN and any(
+            True for _ in lineage.children(node)
+        ):
             yield lineage.identifier(node)
 
 
@@ -199,7 +198,8 @@ class Row:
 def table(registry: Registry, now: int) -> list[Row]:
     """Give the whole table, sorted by identifier; unknown ones are judged too."""
     lineage = registry.lineage
-    policy = Policy(dict.fromkeys(lineage.vocabulary, _KNOWN_OR_NOT))
+    lenient: UnknownPolicy = "allow_and_report"
+    policy = Policy(dict.fromkeys(lineage.vocabulary, lenient))
     rows = []
     for node, name in enumerate(lineage.names):
         if name.startswith(ATTRIBUTE):

@@ -11,7 +11,7 @@ Until the new table is there, the old one goes on denying.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.causes import CauseBook, Standing
 from agents_registry.facts import (
@@ -43,7 +43,7 @@ from agents_registry.lineage import (
 from agents_registry.registers import ExpiryRegister, Register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Identifier, NodeClass
 
@@ -108,8 +108,7 @@ class Registry:
         """Merge one fact."""
         if self._stands(fact):
             _APPLY[type(fact)](self, fact)
-        if fact.received_at > self._latest_receipt:
-            self._latest_receipt = fact.received_at
+        self._latest_receipt = max(self._latest_receipt, fact.received_at)
 
     def causes_of(self, node: int) -> Iterator[Standing]:
         """Yield the causes on an identifier or on an attribute that it holds."""
@@ -236,7 +235,7 @@ class Registry:
         self.horizon = version if self.horizon is None else max(self.horizon, version)
 
 
-_APPLY = {
+_APPLY: Final[dict[type[Fact], Callable[[Registry, Any], None]]] = {
     Node: Registry._node,
     Edge: Registry._edge,
     Alias: Registry._alias,

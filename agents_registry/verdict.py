@@ -12,19 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
+from agents_registry.closure import VIRTUAL, Claims
 from agents_registry.facts import Effect, Reach
-from agents_registry.identifiers import Identifier
-from agents_registry.life import (
-    PRECEDENCE,
-    VIRTUAL,
-    Claims,
-    Closure,
-    Flaw,
-    Moment,
-    Reason,
-    age,
-    quiet,
-)
+from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, age, quiet
 from agents_registry.lineage import CREDENTIAL, KNOWN, LOUD, NONE, SCOPED
 from agents_registry.scope import covers
 
@@ -143,10 +134,12 @@ def judge(
         if not verdict.allowed:
             return verdict
         report += verdict.report
-        recognised = recognised or lineage_is_credential(registry, identifier)
+        recognised = recognised or is_credential(registry, identifier)
     if not recognised:
         return NOTHING_PRESENTED
-    return Verdict(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
+    return (
+        Verdict(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
+    )
 
 
 def death(
@@ -181,7 +174,7 @@ def death(
     direct = flaw.target in registry.lineage.others(node)
     return Death(
         cause=reference(registry, cause),
-        path=_path(registry, closure.path(flaw)),
+        path=_path(registry, life.path(flaw)),
         via="direct" if direct else "ancestor",
     )
 
@@ -198,10 +191,10 @@ def reference(registry: Registry, cause: Standing) -> CauseRef:
     )
 
 
-def lineage_is_credential(registry: Registry, identifier: Identifier) -> bool:
+def is_credential(registry: Registry, identifier: Identifier) -> bool:
     """Tell whether a kind is a credential (or not in the vocabulary)."""
     node_class = registry.lineage.vocabulary.get(identifier.kind)
-    return node_class is None or node_class.value == "credential"
+    return node_class in {None, NodeClass.CREDENTIAL}
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
@@ -209,7 +202,7 @@ def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []
-    return Closure(registry, Claims(node), Moment(now)).flaws
+    return Life(registry, Claims(node), Moment(now)).flaws
 
 
 def _closely(
@@ -227,18 +220,18 @@ def _closely(
         presented.issued_at,
         tuple(n for n in map(find, presented.chain) if n != NONE),
     )
-    closure = Closure(registry, claims, Moment(now))
-    if closure.too_large:
+    life = Life(registry, claims, Moment(now))
+    if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
-    if closure.flaws:
-        flaw = min(closure.flaws, key=_weight)
+    if life.flaws:
+        flaw = min(life.flaws, key=_weight)
         return Verdict(
             allowed=False,
             reason=flaw.reason,
-            path=_path(registry, closure.path(flaw)),
+            path=_path(registry, life.path(flaw)),
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
-    return _scoped(registry, closure, scope)
+    return _scoped(registry, life, scope)
 
 
 def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
@@ -246,24 +239,27 @@ def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
     return (PRECEDENCE[flaw.reason], first)
 
 
-def _scoped(registry: Registry, closure: Closure, scope: str | None) -> Verdict:
+def _scoped(registry: Registry, life: Life, scope: str | None) -> Verdict:
     """Hold a request against every declared and narrowed scope of the lineage."""
-    start = closure.required()[0]
-    for node in closure.required():
-        for cause in closure.narrows(node):
-            if scope is None or not covers(cause.scopes, scope):
-                return Verdict(
-                    allowed=False,
-                    reason=Reason.NARROWED,
-                    path=_path(registry, closure.way(start, node)),
-                    cause=reference(registry, cause),
-                )
-    if scope is None:
-        return LIVES
-    for node in closure.required():
-        if not all(covers(declared, scope) for declared in registry.scopes.of(node)):
-            path = _path(registry, closure.way(start, node))
-            return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
+    start = life.closure.claims.node
+    required = life.closure.required(start)
+    limits = [
+        (Reason.NARROWED, n, c, c.scopes) for n in required for c in life.narrows(n)
+    ]
+    if scope is not None:
+        limits += [
+            (Reason.SCOPE, node, None, declared)
+            for node in required
+            for declared in registry.scopes.of(node)
+        ]
+    for reason, node, cause, scopes in limits:
+        if scope is None or not covers(scopes, scope):
+            return Verdict(
+                allowed=False,
+                reason=reason,
+                path=_path(registry, life.closure.way(start, node)),
+                cause=None if cause is None else reference(registry, cause),
+            )
     return LIVES
 
 
@@ -271,7 +267,7 @@ def _unknown(
     registry: Registry, presented: Presented, identifier: Identifier, policy: Policy
 ) -> Verdict:
     """Apply the policy to an identifier that no fact makes known."""
-    if not lineage_is_credential(registry, identifier):
+    if not is_credential(registry, identifier):
         return LIVES  # a principal is judged by its causes, not by being known
     choice = policy.unknown.get(identifier.kind, "deny")
     if choice == "allow_and_report":
@@ -283,9 +279,7 @@ def _unknown(
         for other in (*presented.identifiers, *presented.chain)
     ):
         return LIVES
-    return Verdict(
-        allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,)
-    )
+    return Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,))
 
 
 def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:
