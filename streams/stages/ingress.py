@@ -120,10 +120,13 @@ def _of_lifecycle(
     common = _common(origin, event_id=event_id, occurred_at=record.occurred_at)
     primary = record.identifiers[0]
     if record.effect == "issue":
+        issued_at = record.occurred_at
+        if record.issued_at is not None:
+            issued_at = record.issued_at
         for identifier in record.identifiers:
             yield Node(
                 node=identifier,
-                issued_at=record.occurred_at,
+                issued_at=issued_at,
                 derived=not record.known,
                 **common,
             )
@@ -208,5 +211,10 @@ def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
     """
     common = _common(origin)
     for identifier in record.identifiers:
-        yield Node(node=identifier, derived=not origin.issuer_log, **common)
+        yield Node(
+            node=identifier,
+            issued_at=record.issued_at,
+            derived=not origin.issuer_log,
+            **common,
+        )
     yield from _lineage(record, common, derived=True)

@@ -1,0 +1,292 @@
+"""The one SQLite file: the log, the stages' outputs, their state and positions.
+
+One thread writes. What ingress asks for goes first and is committed in groups (many
+requests, one fsync); what stages ask for gets a transaction each, so a long slice
+never rides on a reply. Reads are short, on their own connection. The write-ahead log
+is moved into the file by another thread, off the path of commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import sqlite3
+import threading
+from collections import deque
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+
+from attrs import define, frozen
+
+from agents_registry.facts import Fact  # noqa: TC001 - read by NamedTuple
+from schemas.codec import decode_fact
+from streams.engine.failpoints import failpoint
+from streams.engine.transaction import Transaction, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+Job = Any  # Callable[[Transaction], T], stored untyped in the queue
+
+GROUP: Final = 256  # jobs of ingress in one commit
+MAX_WAITING: Final = 4096
+CHECKPOINT_SECONDS: Final = 2.0
+
+
+class StoreBusyError(Exception):
+    """Too much waits to be written: answer 503, the source repeats."""
+
+
+class InUseError(Exception):
+    """Another process serves from this folder."""
+
+
+class Stored(NamedTuple):
+    """A fact of the log and its offset."""
+
+    offset: int
+    fact: Fact
+
+
+@frozen
+class Commit:
+    """What one commit added to the log: facts of offsets start..end-1."""
+
+    start: int
+    end: int
+    access_end: int
+    signals_end: int
+    facts: tuple[Written, ...]
+
+
+@define
+class _Waiting:
+    job: Job
+    future: asyncio.Future[Any]
+
+
+class Store:
+    """Access to the file; make one with `Store.open` inside the event loop."""
+
+    def __init__(self, folder: Path, lock: Any) -> None:
+        """Take over an open lock; `open` is the way in."""
+        self.path = folder / "rescind.db"
+        self._lock = lock
+        self._loop = asyncio.get_running_loop()
+        self._urgent: deque[_Waiting] = deque()
+        self._patient: deque[_Waiting] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._stop_checkpoints = threading.Event()
+        self._reader = _connect(self.path)
+        self._reading = threading.Lock()
+        # Done only when the writer broke; the server must end then.
+        self.failure: asyncio.Future[None] = self._loop.create_future()
+        self.genesis = ""
+        self.end = 0
+        self.access_end = 0
+        self.signals_end = 0
+        self.listeners: list[Callable[[Commit], None]] = []
+        self._threads = [
+            threading.Thread(target=self._write_forever, name="writer"),
+            threading.Thread(target=self._checkpoint_forever, name="checkpoints"),
+        ]
+
+    @classmethod
+    def open(cls, folder: Path, *, realm: str, genesis: str) -> Self:
+        """Open the file in a folder, making both where they do not exist.
+
+        Args:
+            folder: the data folder; locked against a second process.
+            realm: whose log this is.
+            genesis: a random id, used when the log is new.
+
+        Raises:
+            InUseError: another process serves from this folder.
+            ValueError: the log belongs to another realm.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise InUseError(folder) from error
+        store = cls(folder, lock)
+        store._prepare(realm, genesis)
+        for thread in store._threads:
+            thread.start()
+        return store
+
+    def _prepare(self, realm: str, genesis: str) -> None:
+        db = self._reader
+        schema = resources.files("streams.engine").joinpath("schema.sql")
+        db.executescript(schema.read_text("utf-8"))
+        failpoint("start.schema")
+        with db:
+            for name, value in (("genesis", genesis), ("realm", realm)):
+                db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+        meta = dict(db.execute("SELECT name, value FROM meta"))
+        if meta["realm"] != realm:
+            message = f"{self.path} is the log of realm {meta['realm']!r}"
+            raise ValueError(message)
+        self.genesis = meta["genesis"]
+        self.end = _next_offset(db, "facts")
+        self.access_end = _next_offset(db, "access")
+        self.signals_end = _next_offset(db, "signals")
+
+    async def close(self) -> None:
+        """Write what waits, then stop the threads and release the folder."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._stop_checkpoints.set()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._reader.close()
+        self._lock.close()
+
+    async def write(
+        self, job: Callable[[Transaction], T], *, urgent: bool = False
+    ) -> T:
+        """Run a job in a transaction; return once it is on disk.
+
+        Args:
+            job: writes through the transaction; runs in the writer's thread.
+            urgent: go before the stages, and share a commit with other requests.
+
+        Raises:
+            StoreBusyError: too many requests wait.
+            sqlite3.Error: the file could not be written (disk full, ...).
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        queue = self._urgent if urgent else self._patient
+        if urgent and len(queue) >= MAX_WAITING:
+            raise StoreBusyError
+        with self._wake:
+            if self._closing:
+                raise StoreBusyError
+            queue.append(_Waiting(job, future))
+            self._wake.notify()
+        failpoint("store.job_queued")
+        return await future
+
+    async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a short query; keep a LIMIT in it, so that no read lasts long."""
+        return await asyncio.to_thread(self.read_now, query, *values)
+
+    def read_now(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a short query in this thread."""
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()
+
+    async def facts(self, start: int, limit: int) -> list[Stored]:
+        """Give the facts from an offset on, at most ``limit``."""
+        return await asyncio.to_thread(self.facts_now, start, limit)
+
+    def facts_now(self, start: int, limit: int) -> list[Stored]:
+        """Give the facts from an offset on, read in this thread."""
+        rows = self.read_now(
+            "SELECT offset, value FROM facts WHERE offset >= ? ORDER BY offset LIMIT ?",
+            start,
+            limit,
+        )
+        return [Stored(offset, decode_fact(value)) for offset, value in rows]
+
+    def _write_forever(self) -> None:
+        db = _connect(self.path)
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        try:
+            while batch := self._next_batch():
+                self._write_batch(db, batch)
+        except BaseException as error:  # boundary: without a writer nothing is true
+            self._loop.call_soon_threadsafe(self.failure.set_exception, error)
+            raise
+        finally:
+            db.close()
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Wait for work; give a group of ingress jobs, or one job of a stage."""
+        with self._wake:
+            while not (self._urgent or self._patient or self._closing):
+                self._wake.wait()
+            if self._urgent:
+                size = min(GROUP, len(self._urgent))
+                return [self._urgent.popleft() for _ in range(size)]
+            return [self._patient.popleft()] if self._patient else []
+
+    def _write_batch(self, db: sqlite3.Connection, batch: list[_Waiting]) -> None:
+        answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        tx = Transaction(db, self.end, self.access_end, self.signals_end)
+        failpoint("store.before_begin")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            failpoint("store.after_begin")
+            answers.extend((each.future, *_run(tx, each.job)) for each in batch)
+            failpoint("store.before_commit")
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            answers = [(waiting.future, None, error) for waiting in batch]
+            tx = Transaction(db, self.end, self.access_end, self.signals_end)
+        failpoint("store.after_commit")
+        self._loop.call_soon_threadsafe(self._committed, tx, answers)
+        # The next transaction continues where this one ended.
+        self.end, self.access_end, self.signals_end = tx.ends()
+
+    def _committed(
+        self,
+        tx: Transaction,
+        answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
+    ) -> None:
+        """Tell the listeners (guards first), then answer; runs in the event loop."""
+        commit = Commit(tx.start, *tx.ends(), tuple(tx.written))
+        for listener in self.listeners:
+            listener(commit)
+        failpoint("store.before_answer")
+        for future, answer, error in answers:
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(error)
+
+    def _checkpoint_forever(self) -> None:
+        db = _connect(self.path)
+        try:
+            while not self._stop_checkpoints.wait(CHECKPOINT_SECONDS):
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            db.close()
+
+
+def _run(tx: Transaction, job: Job) -> tuple[Any, BaseException | None]:
+    """Run one job so that its failure leaves the others of the group alone."""
+    mark = tx.mark()
+    try:
+        answer = job(tx)
+    except sqlite3.Error:
+        raise  # the file itself fails: the whole group does
+    except Exception as error:  # noqa: BLE001 - boundary: goes to the job's caller
+        tx.back_to(mark)
+        return None, error
+    tx.release()
+    return answer, None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA busy_timeout = 10000")
+    return db
+
+
+def _next_offset(db: sqlite3.Connection, table: str) -> int:
+    query = f"SELECT coalesce(max(offset) + 1, 0) FROM {table}"  # noqa: S608 - constant
+    (offset,) = db.execute(query).fetchone()
+    return int(offset)

@@ -1,0 +1,187 @@
+"""What a job may write, all of it in the one transaction that it runs in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from agents_registry.facts import Fact, fact_key
+from streams.engine.failpoints import failpoint
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+    from streams.records import DeadLetter
+
+
+class Encoded(NamedTuple):
+    """A fact with its key and bytes, made before the transaction began."""
+
+    key: str
+    value: bytes
+    fact: Fact
+
+    @classmethod
+    def of(cls, realm: str, fact: Fact, value: bytes) -> Encoded:
+        """Give the fact its record key."""
+        return cls(fact_key(realm, fact), value, fact)
+
+
+class Written(NamedTuple):
+    """A fact that a commit added to the log."""
+
+    offset: int
+    fact: Fact
+
+
+class Mark(NamedTuple):
+    """A place in a transaction to go back to."""
+
+    end: int
+    access_end: int
+    signals_end: int
+    written: int
+
+
+class Transaction:
+    """One open transaction; offsets have no gaps, also when a job fails."""
+
+    def __init__(
+        self, db: sqlite3.Connection, end: int, access_end: int, signals_end: int
+    ) -> None:
+        """Continue the logs at their next offsets."""
+        self._db = db
+        self.start = end
+        self.end = end
+        self.access_end = access_end
+        self.signals_end = signals_end
+        self.written: list[Written] = []
+
+    def ends(self) -> tuple[int, int, int]:
+        """Give the next offsets of facts, access and signals."""
+        return self.end, self.access_end, self.signals_end
+
+    def mark(self) -> Mark:
+        """Set a savepoint."""
+        self._db.execute("SAVEPOINT job")
+        return Mark(*self.ends(), len(self.written))
+
+    def back_to(self, mark: Mark) -> None:
+        """Undo everything since the savepoint."""
+        self._db.execute("ROLLBACK TO job")
+        self.release()
+        self.end, self.access_end, self.signals_end = mark[:3]
+        del self.written[mark.written :]
+
+    def release(self) -> None:
+        """Drop the savepoint; what was written stays in the transaction."""
+        self._db.execute("RELEASE job")
+
+    def add_facts(self, facts: Iterable[Encoded]) -> int:
+        """Append facts; a copy whose key the log holds is not written twice.
+
+        Returns:
+            How many were new.
+        """
+        before = self.end
+        for key, value, fact in facts:
+            cursor = self._db.execute(
+                "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                (self.end, key, value, fact.received_at),
+            )
+            if cursor.rowcount:
+                self.written.append(Written(self.end, fact))
+                self.end += 1
+                failpoint("store.fact_written")
+        return self.end - before
+
+    def add_access(self, block: bytes, received_at: int) -> None:
+        """Append one block of access lines."""
+        row = (self.access_end, received_at, block)
+        self._db.execute("INSERT INTO access VALUES (?, ?, ?)", row)
+        self.access_end += 1
+
+    def add_signals(self, signals: Iterable[Mapping[str, Any]]) -> None:
+        """Append what ingress saw and a later stage makes findings of."""
+        for signal in signals:
+            row = (self.signals_end, orjson.dumps(signal))
+            self._db.execute("INSERT INTO signals VALUES (?, ?)", row)
+            self.signals_end += 1
+
+    def add_dead_letters(
+        self, letters: Iterable[DeadLetter], *, authority: str, at: int
+    ) -> None:
+        """Keep why bytes could not be used: reason, place, length, keyed hash."""
+        self._db.executemany(
+            "INSERT INTO dlq (at, source, authority, reason, position, length, digest,"
+            " event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (at, d.source, authority, d.reason, d.offset, d.length)
+                + (d.digest, d.event_id)
+                for d in letters
+            ],
+        )
+
+    def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
+        """Append (identifier, cause) pairs; a repeated pair is written once."""
+        self._db.executemany(
+            "INSERT INTO invalidations (identifier, cause, as_of) VALUES (?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [(identifier, cause, as_of) for identifier, cause in rows],
+        )
+
+    def add_audit(self, *, at: int, actor: str, action: str, detail: Any) -> None:
+        """Append a line on what an operator did."""
+        self._db.execute(
+            "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)",
+            (at, actor, action, orjson.dumps(detail)),
+        )
+
+    def put_uses(self, rows: Iterable[tuple[str, int, bytes | None]]) -> None:
+        """Save remembered uses: key, seen at, body; None forgets one."""
+        for key, seen_at, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM uses WHERE key = ?", (key,))
+            else:
+                values = (key, seen_at, body)
+                self._db.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", values)
+
+    def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
+        """Save findings as they are now: id, open, body."""
+        query = "SELECT coalesce(max(changed), 0) + 1 FROM findings"
+        (first,) = self._db.execute(query).fetchone()
+        self._db.executemany(
+            "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)",
+            [
+                (identity, changed, is_open, body)
+                for changed, (identity, is_open, body) in enumerate(rows, first)
+            ],
+        )
+
+    def put_delivery(self, identity: str, due: int, body: bytes) -> None:
+        """Save a delivery and when it is due."""
+        values = (identity, due, body)
+        self._db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?)", values)
+
+    def drop_delivery(self, identity: str) -> None:
+        """Forget a delivery that is over."""
+        self._db.execute("DELETE FROM deliveries WHERE id = ?", (identity,))
+
+    def set_position(self, stage: str, position: int) -> None:
+        """Note how far a stage's outputs are on disk."""
+        values = (stage, position)
+        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
+
+    def set_tail(self, path: str, inode: int, position: int) -> None:
+        """Note how far a watched file was read."""
+        values = (path, inode, position)
+        self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
+
+    def forget_access(self, below: int, received_before: int) -> None:
+        """Drop access blocks that are judged and old."""
+        self._db.execute(
+            "DELETE FROM access WHERE offset < ? AND received_at < ?",
+            (below, received_before),
+        )

@@ -1,0 +1,187 @@
+"""What an operator sets: a file, or the environment with the prefix ``RESCIND_``.
+
+Nested values use two underscores: ``RESCIND_LISTEN__PORT=8443``. Tokens stand here
+as SHA-256 only; webhook secrets come from the environment or the file and are never
+logged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Strict):
+    """Where the server listens; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8750, ge=0, le=65535)
+
+
+class Token(_Strict):
+    """A static bearer token.
+
+    Attributes:
+        name: who holds it; stands in facts as the ingress key and in audit lines.
+        sha256: of the token, in hex.
+        roles: what the holder may do.
+        authority: on whose behalf an ingest token speaks.
+    """
+
+    name: str
+    sha256: Sha256
+    roles: frozenset[Role]
+    authority: str | None = None
+
+
+class GrantSettings(_Strict):
+    """Identifiers that an authority may speak of."""
+
+    kind: str
+    qualifier: str = ""
+
+
+class Authority(_Strict):
+    """What one speaking system is entitled to.
+
+    Attributes:
+        issuer_log: its access log is the issuer's own, so a use makes the used
+            credential known.
+    """
+
+    grants: tuple[GrantSettings, ...]
+    issuer_log: bool = False
+
+
+class SourceSettings(_Strict):
+    """How the bytes of one source are read.
+
+    Attributes:
+        format: a built-in source, or ``generic`` with a mapping file.
+        point: name of the enforcement point that its access lines belong to, where
+            the lines do not say.
+    """
+
+    format: str
+    mapping: Path | None = None
+    point: str = ""
+
+
+class Watch(_Strict):
+    """A growing log file, or a folder of them, that the server reads itself."""
+
+    path: Path
+    source: str
+    authority: str
+    poll_seconds: float = Field(default=0.2, gt=0)
+
+
+class Webhook(_Strict):
+    """Where alerts go: Standard Webhooks, the newest secret first.
+
+    Attributes:
+        allow_private: deliver to loopback and private addresses too.
+    """
+
+    url: str
+    secrets: tuple[SecretStr, ...]
+    allow_private: bool = False
+    minimum_severity: int = Field(default=2, ge=1, le=5)
+
+
+class Sentinel(_Strict):
+    """How accesses are judged, in seconds of event time.
+
+    Attributes:
+        skew: how far the clocks of a source and of an access log may differ.
+        grace: an allowed use this soon after a cause was in flight.
+        remember: how long a use can still be condemned by a later fact.
+        silence: an episode without news for this long is closed.
+    """
+
+    skew: float = Field(default=0.0, ge=0)
+    grace: float = Field(default=1.0, ge=0)
+    remember: float = Field(default=24 * 3600.0, gt=0)
+    silence: float = Field(default=3600.0, gt=0)
+    report_unknown: bool = True
+
+
+class Settings(BaseSettings):
+    """All settings of the embedded server.
+
+    Attributes:
+        version: number of this configuration; stored in every fact it lets in.
+        lease_seconds: how long a guard may answer from one proof of freshness.
+        ready_file: gets the URL once the server accepts requests.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RESCIND_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+    )
+
+    version: int = 1
+    realm: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    data_dir: Path = Path("rescind-data")
+    listen: Listen = Listen()
+    ready_file: Path | None = None
+    lease_seconds: float = Field(default=1.0, gt=0, le=60)
+    max_body_bytes: int = Field(default=8 << 20, gt=0)
+    tokens: tuple[Token, ...] = ()
+    authorities: dict[str, Authority] = Field(default_factory=dict)
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
+        default_factory=dict
+    )
+    watch: tuple[Watch, ...] = ()
+    webhook: Webhook | None = None
+    sentinel: Sentinel = Sentinel()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let arguments win over the environment, and that over the file."""
+        del dotenv_settings, file_secret_settings
+        yaml = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, yaml
+
+
+def load(path: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings from a YAML or JSON file, the environment and arguments.
+
+    Raises:
+        pydantic.ValidationError: a value is missing, unknown or out of range.
+        FileNotFoundError: the file does not exist.
+    """
+    if path is None:
+        return Settings(**overrides)
+    if not path.is_file():
+        raise FileNotFoundError(path)
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(yaml_file=path)
+
+    return FromFile(**overrides)
