@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from agents_registry.facts import FUTURE_TOLERANCE, Effect
+from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agents_registry.facts import Cause, Lift, Reach
+    from agents_registry.facts import Cause, Lift
 
 _LIFTABLE = frozenset({Effect.SUSPEND, Effect.NARROW})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agents_registry.identifiers import NodeClass
+from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
 from agents_registry.scope import escalates
 from agents_registry.verdict import Policy, Presented, UnknownPolicy, flaws_of, judge
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.causes import Standing
-    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
 
 ATTRIBUTE = "attribute."

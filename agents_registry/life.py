@@ -14,6 +14,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents_registry.causes import Standing
 from agents_registry.closure import CLOSURE_LIMIT, VIRTUAL, Claims, Closure
 from agents_registry.facts import Effect, Reach
 from agents_registry.lineage import (
@@ -30,7 +31,6 @@ from agents_registry.lineage import (
 )
 
 if TYPE_CHECKING:
-    from agents_registry.causes import Standing
     from agents_registry.registry import Registry
 
 _BUDGET: Final = range(CLOSURE_LIMIT)
@@ -296,16 +296,20 @@ class Life:
 
     def _orphan(self, node: int, alive: set[int], flaws: list[Flaw]) -> Flaw:
         """Name the cause that took the last owner, when a cause did."""
-        last: Standing | None = None
+        last: tuple[tuple[int, str], Flaw] | None = None
         for owners in self._registry.owners.of(node):
             for owner in owners if not owners & alive else ():
                 reached = set(self.closure.required(owner))
-                causes = [f.cause for f in flaws if f.cause and f.node in reached]
-                first = min(causes, key=age, default=None)
-                if first is not None and (last is None or age(first) > age(last)):
+                first = min(
+                    ((age(f.cause), f) for f in flaws if f.cause and f.node in reached),
+                    key=lambda pair: pair[0],
+                    default=None,
+                )
+                if first and (last is None or first[0] > last[0]):
                     last = first
-        target = None if last is None else last.node
-        return Flaw(Reason.NO_LIVING_OWNER, node, last, target)
+        if last is None:
+            return Flaw(Reason.NO_LIVING_OWNER, node)
+        return Flaw(Reason.NO_LIVING_OWNER, node, last[1].cause, last[1].target)
 
 
 def age(cause: Standing) -> tuple[int, str]:

@@ -11,7 +11,7 @@ Until the new table is there, the old one goes on denying.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agents_registry.causes import CauseBook, Standing
 from agents_registry.facts import (
@@ -107,7 +107,7 @@ class Registry:
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
         if self._stands(fact):
-            _APPLY[type(fact)](self, fact)
+            self._MERGE[type(fact)](self, fact)
         self._latest_receipt = max(self._latest_receipt, fact.received_at)
 
     def causes_of(self, node: int) -> Iterator[Standing]:
@@ -234,21 +234,20 @@ class Registry:
         version = self._version(fact)
         self.horizon = version if self.horizon is None else max(self.horizon, version)
 
-
-_APPLY: Final[dict[type[Fact], Callable[[Registry, Any], None]]] = {
-    Node: Registry._node,
-    Edge: Registry._edge,
-    Alias: Registry._alias,
-    OwnerSet: Registry._owner_set,
-    Renewal: Registry._renewal,
-    ScopeSet: Registry._scope_set,
-    Holds: Registry._holds,
-    Cause: Registry._cause,
-    Lift: Registry._lift,
-    Withdraw: Registry._withdraw,
-    Distrust: Registry._distrust,
-    Horizon: Registry._horizon,
-}
+    _MERGE: ClassVar[dict[type[Fact], Callable[[Registry, Any], None]]] = {
+        Node: _node,
+        Edge: _edge,
+        Alias: _alias,
+        OwnerSet: _owner_set,
+        Renewal: _renewal,
+        ScopeSet: _scope_set,
+        Holds: _holds,
+        Cause: _cause,
+        Lift: _lift,
+        Withdraw: _withdraw,
+        Distrust: _distrust,
+        Horizon: _horizon,
+    }
 
 
 def _id(fact: Fact) -> str:

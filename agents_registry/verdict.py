@@ -8,6 +8,7 @@ to the ancestor and the cause. In every doubt the answer is deny.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
@@ -20,8 +21,6 @@ from agents_registry.lineage import CREDENTIAL, KNOWN, LOUD, NONE, SCOPED
 from agents_registry.scope import covers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agents_registry.causes import Standing
     from agents_registry.registry import Registry
 
@@ -45,7 +44,11 @@ class Presented:
 
 @frozen
 class Policy:
-    """What to do with identifiers that no fact makes known, by kind."""
+    """What to do with credentials that no fact makes known, by kind.
+
+    A principal or container that no fact makes known is judged by its causes; but
+    where no credential is presented at all, one of the principals must be known.
+    """
 
     unknown: Mapping[str, UnknownPolicy] = Factory(
         lambda: {"jwt.jti": "allow_if_principal_known"}
@@ -164,13 +167,11 @@ def death(
     node = registry.lineage.find(identifier)
     if node == NONE or quiet(registry, node, -1):
         return None
-    closure = Closure(registry, Claims(node), Moment(now, at, inclusive))
-    found = [flaw for flaw in closure.flaws if flaw.cause is not None]
+    life = Life(registry, Claims(node), Moment(now, at, inclusive))
+    found = [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
     if not found:
         return None
-    flaw = min(found, key=lambda f: age(f.cause))  # type: ignore[arg-type]
-    cause = flaw.cause
-    assert cause is not None  # noqa: S101 - filtered two lines above
+    cause, flaw = min(found, key=lambda pair: age(pair[0]))
     direct = flaw.target in registry.lineage.others(node)
     return Death(
         cause=reference(registry, cause),
@@ -219,6 +220,7 @@ def _closely(
         VIRTUAL if node == NONE else node,
         presented.issued_at,
         tuple(n for n in map(find, presented.chain) if n != NONE),
+        is_credential(registry, identifier),
     )
     life = Life(registry, claims, Moment(now))
     if life.closure.too_large:
@@ -243,23 +245,21 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Verdict:
     """Hold a request against every declared and narrowed scope of the lineage."""
     start = life.closure.claims.node
     required = life.closure.required(start)
-    limits = [
-        (Reason.NARROWED, n, c, c.scopes) for n in required for c in life.narrows(n)
-    ]
-    if scope is not None:
-        limits += [
-            (Reason.SCOPE, node, None, declared)
-            for node in required
-            for declared in registry.scopes.of(node)
-        ]
-    for reason, node, cause, scopes in limits:
-        if scope is None or not covers(scopes, scope):
-            return Verdict(
-                allowed=False,
-                reason=reason,
-                path=_path(registry, life.closure.way(start, node)),
-                cause=None if cause is None else reference(registry, cause),
-            )
+    for node in required:
+        for cause in life.narrows(node):
+            if scope is None or not covers(cause.scopes, scope):
+                return Verdict(
+                    allowed=False,
+                    reason=Reason.NARROWED,
+                    path=_path(registry, life.closure.way(start, node)),
+                    cause=reference(registry, cause),
+                )
+    if scope is None:
+        return LIVES
+    for node in required:
+        if not all(covers(declared, scope) for declared in registry.scopes.of(node)):
+            path = _path(registry, life.closure.way(start, node))
+            return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES
 
 
