@@ -129,7 +129,7 @@ def shared_service_accounts(
             child
             for child in lineage.children(node)
             if _class_of(registry, child) is NodeClass.PRINCIPAL
-            or lineage.names[child].startswith("agent.")
+            or lineage.kind(child).startswith("agent.")
         }
         if len(agents) > 1:
             yield (
@@ -175,7 +175,7 @@ def unapplied(registry: Registry) -> Iterator[Standing]:
     """Yield causes on an attribute value that no node holds."""
     lineage = registry.lineage
     for cause in registry.causes.all():
-        if lineage.names[cause.node].startswith(ATTRIBUTE):
+        if lineage.kind(cause.node).startswith(ATTRIBUTE):
             held = registry.holders.get(cause.node, {})
             if not any(version <= cause.version for version in held.values()):
                 yield cause
@@ -200,10 +200,10 @@ def table(registry: Registry, now: int) -> list[Row]:
     lenient: UnknownPolicy = "allow_and_report"
     policy = Policy(dict.fromkeys(lineage.vocabulary, lenient))
     rows = []
-    for node, name in enumerate(lineage.names):
-        if name.startswith(ATTRIBUTE):
-            continue
+    for node in range(len(lineage)):
         identifier = lineage.identifier(node)
+        if identifier.kind.startswith(ATTRIBUTE):
+            continue
         verdict = judge(registry, Presented((identifier,)), now=now, policy=policy)
         flaws = flaws_of(registry, identifier, now)
         expires = lineage.expires[node]
@@ -256,5 +256,4 @@ def _walk(
 
 
 def _class_of(registry: Registry, node: int) -> NodeClass | None:
-    kind = registry.lineage.names[node].partition(":")[0]
-    return registry.lineage.vocabulary.get(kind)
+    return registry.lineage.vocabulary.get(registry.lineage.kind(node))

@@ -3,7 +3,8 @@
 Every identifier is interned once and is a small integer from then on. The first
 parent of a node sits in arrays, further parents (rare) in a dict. The identifiers of
 one node form a ring: ``ring[n]`` is the next name of the same node, so two names
-cost eight bytes and merging two classes is one swap.
+cost eight bytes and merging two classes is one swap. A name is held once, as one
+character for its kind and then its value.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ class Lineage:
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
         """Start empty; the vocabulary tells the class of each kind."""
         self.vocabulary = vocabulary
-        self.index: dict[str, int] = {}
-        self.names: list[str] = []
+        self._index: dict[str, int] = {}
+        self._names: list[str] = []
+        self._codes: dict[str, str] = {}
+        self._kinds: list[str] = []
         self.flags = bytearray()
         self.ring = array("i")
         self.parent = array("i")
@@ -64,29 +67,38 @@ class Lineage:
 
     def __len__(self) -> int:
         """Give the number of interned identifiers."""
-        return len(self.names)
+        return len(self._names)
 
     def find(self, identifier: Identifier) -> int:
         """Give the integer of an identifier, NONE when no fact named it."""
-        return self.index.get(f"{identifier[0]}:{identifier[1]}", NONE)
+        code = self._codes.get(identifier[0])
+        return NONE if code is None else self._index.get(code + identifier[1], NONE)
+
+    def kind(self, node: int) -> str:
+        """Give the kind of an integer's identifier."""
+        return self._kinds[ord(self._names[node][0])]
 
     def identifier(self, node: int) -> Identifier:
         """Give the identifier of an integer."""
-        kind, _, value = self.names[node].partition(":")
-        return Identifier(kind, value)
+        name = self._names[node]
+        return Identifier(self._kinds[ord(name[0])], name[1:])
 
     def intern(self, identifier: Identifier) -> int:
         """Give the integer of an identifier, a new one when it is new.
 
         A kind outside the vocabulary counts as a credential: the strictest class.
         """
-        name = f"{identifier[0]}:{identifier[1]}"
-        node = self.index.get(name)
+        code = self._codes.get(identifier[0])
+        if code is None:
+            code = self._codes[identifier[0]] = chr(len(self._kinds))
+            self._kinds.append(identifier[0])
+        name = code + identifier[1]
+        node = self._index.get(name)
         if node is not None:
             return node
-        node = len(self.names)
-        self.index[name] = node
-        self.names.append(name)
+        node = len(self._names)
+        self._index[name] = node
+        self._names.append(name)
         node_class = self.vocabulary.get(identifier[0], NodeClass.CREDENTIAL)
         self.flags.append(CREDENTIAL if node_class is NodeClass.CREDENTIAL else 0)
         self.ring.append(node)

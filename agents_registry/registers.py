@@ -47,40 +47,42 @@ class Register(Generic[Content]):
 
 
 class ExpiryRegister:
-    """The expiry of many nodes: nearly all have one authority, kept in arrays."""
+    """The expiry of many nodes: nearly all have one authority, kept in arrays.
 
-    def __init__(self) -> None:
-        """Start empty."""
+    Attributes:
+        earliest: by node, the expiry that stands (ns); the lineage's own array.
+    """
+
+    def __init__(self, earliest: array[int]) -> None:
+        """Start empty, over an array with one entry a node."""
+        self.earliest = earliest
         self._authorities: dict[str, int] = {}
         self._authority = array("H")
         self._version = array("q")
-        self._expires = array("q")
         self._shared: Register[int] = Register()
 
-    def put(self, node: int, authority: str, version: int, expires: int) -> int:
-        """Merge one statement and give the earliest expiry that stands."""
+    def put(self, node: int, authority: str, version: int, expires: int) -> None:
+        """Merge one statement."""
         number = self._authorities.setdefault(authority, len(self._authorities) + 1)
         missing = node + 1 - len(self._authority)
         if missing > 0:
             self._authority.frombytes(bytes(2 * missing))
             self._version.frombytes(bytes(8 * missing))
-            self._expires.frombytes(bytes(8 * missing))
         holder = self._authority[node]
         if holder not in {0, number, _SHARED}:
             self._share(node, holder)
             holder = _SHARED
         if holder == _SHARED:
             self._shared.put(node, authority, version, expires)
-            return min(self._shared.of(node))
-        if holder == 0 or version > self._version[node]:
+            self.earliest[node] = min(self._shared.of(node))
+        elif holder == 0 or version > self._version[node]:
             self._authority[node] = number
-            self._version[node], self._expires[node] = version, expires
+            self._version[node], self.earliest[node] = version, expires
         elif version == self._version[node]:
-            self._expires[node] = min(self._expires[node], expires)
-        return self._expires[node]
+            self.earliest[node] = min(self.earliest[node], expires)
 
     def _share(self, node: int, holder: int) -> None:
         """Move a node that got a second authority to the sparse register."""
         name = next(n for n, number in self._authorities.items() if number == holder)
-        self._shared.put(node, name, self._version[node], self._expires[node])
+        self._shared.put(node, name, self._version[node], self.earliest[node])
         self._authority[node] = _SHARED

@@ -65,7 +65,7 @@ class Registry:
         self.causes = CauseBook()
         self.owners: Register[frozenset[int]] = Register()
         self.scopes: Register[tuple[str, ...]] = Register()
-        self.expiry = ExpiryRegister()
+        self.expiry = ExpiryRegister(self.lineage.expires)
         self.owned: dict[int, list[int]] = {}
         self.emptied: dict[int, dict[str, int]] = {}
         self.holders: dict[int, dict[int, int]] = {}
@@ -187,9 +187,7 @@ class Registry:
     def _renewal(self, fact: Renewal) -> None:
         node = self.lineage.intern(fact.node)
         expires = UNKNOWN_TIME if fact.expires_at is None else fact.expires_at
-        self.lineage.expires[node] = self.expiry.put(
-            node, fact.authority, self._version(fact), expires
-        )
+        self.expiry.put(node, fact.authority, self._version(fact), expires)
 
     def _scope_set(self, fact: ScopeSet) -> None:
         node = self.lineage.intern(fact.node)
