@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 from attrs import define, frozen
 
-from agents_registry.facts import Fact  # noqa: TC001 - read by NamedTuple
+from agents_registry.facts import Fact
 from schemas.codec import decode_fact
 from streams.engine.failpoints import failpoint
 from streams.engine.transaction import Transaction, Written

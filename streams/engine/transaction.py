@@ -117,11 +117,7 @@ class Transaction:
         self._db.executemany(
             "INSERT INTO dlq (at, source, authority, reason, position, length, digest,"
             " event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (at, d.source, authority, d.reason, d.offset, d.length)
-                + (d.digest, d.event_id)
-                for d in letters
-            ],
+            [_dead_letter_row(letter, authority, at) for letter in letters],
         )
 
     def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
@@ -185,3 +181,8 @@ class Transaction:
             "DELETE FROM access WHERE offset < ? AND received_at < ?",
             (below, received_before),
         )
+
+
+def _dead_letter_row(letter: DeadLetter, authority: str, at: int) -> tuple[Any, ...]:
+    place = (letter.offset, letter.length, letter.digest, letter.event_id)
+    return (at, letter.source, authority, letter.reason, *place)

@@ -1,0 +1,74 @@
+"""What a new fact condemned: the identifiers that subscribers must be told of.
+
+A revocation is one fact whatever it reaches; guards walk ancestors themselves.
+Subscribers that know only ids, and the sentinel, need the list. The list of a cause
+starts at its target; that of an edge, alias, owner set or node fact at the node that
+it hung on something already dead.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Node,
+    OwnerSet,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.inventory import ATTRIBUTE, affected
+from agents_registry.verdict import Death, death
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.registry import Registry
+
+
+class Condemned(NamedTuple):
+    """An identifier that is dead, and why."""
+
+    identifier: Identifier
+    death: Death
+
+
+def root(registry: Registry, fact: Fact) -> Identifier | None:
+    """Give the identifier at which a fact may have condemned something, or None.
+
+    Args:
+        registry: the table, with the fact applied.
+        fact: a fact that was just applied.
+    """
+    if isinstance(fact, Cause):
+        return None if fact.effect is Effect.NARROW else fact.target
+    match fact:
+        case Edge():
+            touched = fact.child
+        case Alias():
+            touched = fact.first
+        case Node() | OwnerSet() | Holds():
+            touched = fact.node
+        case _:
+            return None
+    return touched if death(registry, touched) is not None else None
+
+
+def condemned(registry: Registry, start: Identifier) -> Iterator[Condemned]:
+    """Yield what is dead from an identifier down, itself first; lazy.
+
+    What only hangs there and lives (an older child under reach self, a node with
+    another living owner) is left out.
+    """
+    names = (identifier for identifier, _ in affected(registry, start))
+    for identifier in itertools.chain((start,), names):
+        if identifier.kind.startswith(ATTRIBUTE):
+            continue
+        why = death(registry, identifier)
+        if why is not None:
+            yield Condemned(identifier, why)
