@@ -1,0 +1,224 @@
+"""OpenBao and HashiCorp Vault audit devices: lineage, revocations and every use.
+
+Rules:
+
+- A call is two lines with one ``request.id``. The response decides: it gives the
+  records of the call, whether its request was seen or not. A request that found no
+  response gives an access of unknown outcome at the end.
+- A call with an error changes nothing; its presentation is ``denied``.
+- An allowed access is one whose token the server looked up. A token sent along to
+  an endpoint that asks for none (a login) was not judged, so it is no access.
+- The lifecycle record stands before the access of the same call.
+- A broken clock costs an access (dead letter ``clock_absurd``), never a revocation.
+- One cluster, one device: a second device has another salt, so other names.
+
+Source: openbao/openbao internal/audit/format.go, website/content/docs/audit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.facts import Relation
+from streams.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
+from streams.sources.envelope import Event, events
+from streams.sources.openbao_call import identifier, raw_token, read, text
+from streams.sources.openbao_rules import changes, secret_id
+from streams.sources.openbao_tokens import ENTITY, NAME, owner_of
+from streams.times import AbsurdTimeError, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.records import Outcome, Record
+    from streams.sources.openbao_call import Call
+
+NOT_OURS: Final = (
+    "not_openbao: no request object and no type; name the source with --source"
+)
+CLOCK: Final = "clock_absurd: {}; fix the clock, then send the line again"
+NO_TIME: Final = "no_time: the line has no readable time; look at the source"
+NO_TARGET: Final = (
+    "no_target: {} names nothing that can be read; "
+    "add its key to audit_non_hmac_request_keys, or revoke by hand"
+)
+RAW: Final = "raw_tokens: the device writes plain tokens; turn log_raw off, rotate them"
+
+MAX_PENDING: Final = 10_000  # calls in flight; Vault serves far fewer at a time
+
+
+class OpenBao:
+    """Read audit files of one device.
+
+    Attributes:
+        name: of the source.
+    """
+
+    name: Final = NAME
+
+    def __init__(self, orphan_roles: Iterable[str] = ()) -> None:
+        """Take the token roles with ``orphan=true``, which the log does not tell."""
+        self._orphan_roles = frozenset(orphan_roles)
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give the records of a whole file, in the order of the responses."""
+        parser = self.parser()
+        for item in events(data, NAME):
+            if isinstance(item, Event):
+                yield from parser.feed(item.offset, item.body, item.length)
+            else:
+                yield item
+        yield from parser.close()
+
+    def parser(self) -> Parser:
+        """Give a parser for lines that come one by one."""
+        return Parser(self._orphan_roles)
+
+
+class Parser:
+    """Pair the lines of one device, in the order in which they come.
+
+    Attributes:
+        unknown: how often lines without an id came, by operation.
+    """
+
+    def __init__(
+        self, orphan_roles: frozenset[str] = frozenset(), limit: int = MAX_PENDING
+    ) -> None:
+        """Remember at most ``limit`` calls that wait for their other line."""
+        self.unknown: Counter[str] = Counter()
+        self._orphan_roles = orphan_roles
+        self._limit = limit
+        self._pending: dict[str, tuple[int, int, dict[str, Any]]] = {}
+        # Responses that came first, and requests given up: their calls are told.
+        self._early: dict[str, None] = {}
+        self._given_up: dict[str, None] = {}
+        self._raw = False
+
+    def feed(
+        self, offset: int, event: dict[str, Any], length: int = 0
+    ) -> Iterator[Record]:
+        """Give the records that a line brings.
+
+        Args:
+            offset: where the line starts in its input (bytes).
+            event: the decoded line.
+            length: of the line (bytes).
+        """
+        request, kind = event.get("request"), event.get("type")
+        if type(request) is not dict or kind not in ("request", "response"):
+            yield DeadLetter(NAME, offset, length, NOT_OURS)
+            return
+        if not self._raw and raw_token(event):
+            self._raw = True
+            yield DeadLetter(NAME, offset, length, RAW)
+        call_id = text(request, "id")
+        if not call_id:
+            self.unknown[text(request, "operation")] += 1
+        if kind == "response":
+            yield from self._response(offset, length, event, call_id)
+        elif call_id and call_id not in self._early:
+            yield from self._wait(call_id, (offset, length, event))
+
+    def close(self) -> Iterator[Record]:
+        """Give the calls whose response never came."""
+        for line in self._pending.values():
+            yield from self._unanswered(line)
+        self._pending.clear()
+
+    def _wait(
+        self, call_id: str, line: tuple[int, int, dict[str, Any]]
+    ) -> Iterator[Record]:
+        self._pending[call_id] = line
+        if len(self._pending) > self._limit:
+            oldest = next(iter(self._pending))
+            _remember(self._given_up, oldest, self._limit)
+            yield from self._unanswered(self._pending.pop(oldest))
+
+    def _response(
+        self, offset: int, length: int, event: dict[str, Any], call_id: str
+    ) -> Iterator[Record]:
+        if call_id and self._pending.pop(call_id, None) is None:
+            _remember(self._early, call_id, self._limit)
+        time, broken = _time(event)
+        call = read(event, offset, time)
+        if broken:
+            yield _dead(call, length, broken)
+        if not call.error:
+            for change in changes(call, self._orphan_roles):
+                yield from _told(change, call, length)
+        if call_id not in self._given_up and not broken:
+            yield from _access(call, "denied" if call.error else "allowed")
+
+    def _unanswered(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
+        offset, length, event = line
+        time, broken = _time(event)
+        call = read(event, offset, time)
+        if broken:
+            yield _dead(call, length, broken)
+        else:
+            yield from _access(call, "denied" if call.error else None)
+
+
+def _told(change: Lifecycle, call: Call, length: int) -> Iterator[Record]:
+    """Give a change, and a dead letter beside it when it names nothing."""
+    if change.identifiers:
+        yield change
+    elif change.effect in ENDING_EFFECTS:
+        yield change
+        yield _dead(call, length, NO_TARGET.format(change.event_type))
+
+
+def _access(call: Call, outcome: Outcome | None) -> Iterator[Access]:
+    """Give the presentation of a credential, if the call was one."""
+    if call.logs_in:
+        names = secret_id(call.data) if call.mount_type == "approle" else ()
+        auth: dict[str, Any] = {}
+    else:
+        names = call.presented if outcome == "denied" else call.caller
+        auth = call.auth
+    if not names:
+        return
+    entity = identifier(ENTITY, text(auth, "entity_id"))
+    allowed = outcome == "allowed"
+    yield Access(
+        source=NAME,
+        event_id=call.event_id,
+        event_type=call.event_type,
+        occurred_at=call.time,
+        identifiers=names,
+        offset=call.offset,
+        outcome=outcome,
+        parents=_requires(entity) if allowed else (),
+        owner=owner_of(auth),
+        actor=entity,
+        reason=call.error or None,
+        point=NAME,
+    )
+
+
+def _requires(names: tuple[Identifier, ...]) -> tuple[Parent, ...]:
+    return tuple(Parent(*name, Relation.REQUIRES) for name in names)
+
+
+def _time(event: dict[str, Any]) -> tuple[int | None, str]:
+    """Give a line's time, or why there is none."""
+    try:
+        time = parse_time(event.get("time"))
+    except AbsurdTimeError as absurd:
+        return None, CLOCK.format(absurd)
+    return time, NO_TIME if time is None else ""
+
+
+def _dead(call: Call, length: int, reason: str) -> DeadLetter:
+    return DeadLetter(
+        NAME, call.offset, length, reason, call.event_id, call.event_type, call.time
+    )
+
+
+def _remember(names: dict[str, None], name: str, limit: int) -> None:
+    names[name] = None
+    if len(names) > limit:
+        del names[next(iter(names))]
