@@ -29,6 +29,7 @@ from streams.sources.aws_effects import EFFECTS, Call, Mapping, login_profile
 from streams.sources.aws_errors import outcome_of
 from streams.sources.aws_identity import Callers, issue_time, text
 from streams.sources.envelope import Event, events
+from streams.sources.guess import DIGEST
 from streams.times import AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class CloudTrail:
         read = self._read
         for item in events(data, NAME):
             if isinstance(item, Event):
+                if DIGEST in item.body:
+                    continue  # hashes of log files, no events
                 yield from read(item)
             else:
                 yield item
@@ -86,7 +89,7 @@ class CloudTrail:
         try:
             kind = self._types[get("eventSource"), get("eventName")]
         except (KeyError, TypeError):
-            new = self._new_type(get("eventSource"), get("eventName"))
+            new = self._new_type(event)
             if new is None:
                 return [DeadLetter(NAME, offset, length, NOT_OURS)]
             kind = new
@@ -139,8 +142,9 @@ class CloudTrail:
                 )
             )  # fmt: skip
 
-    def _new_type(self, service: Any, name: Any) -> _Type | None:
-        if not text(service) or not text(name):
+    def _new_type(self, event: dict[str, Any]) -> _Type | None:
+        service, name = text(event.get("eventSource")), text(event.get("eventName"))
+        if not service or not name:
             return None
         if len(self._types) >= _MAX_TYPES:  # names are the payload's: bound them
             service, name = "other", "other"

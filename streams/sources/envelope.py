@@ -47,6 +47,7 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
 _MAX_LOST_SCANS: Final = 64
+_TAIL: Final = 64  # bytes at the end that may be blank
 _MAX_PROBES: Final = 1_000
 
 
@@ -75,6 +76,8 @@ class _Reader:
     def __init__(self, data: bytes, source: str) -> None:
         self.data = data
         self.source = source
+        # Behind it there is nothing: what breaks off here was cut, not malformed.
+        self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip())
 
     def items(self) -> Iterator[Item]:
         data = self.data
@@ -244,12 +247,12 @@ class _Reader:
         try:
             piece.decode()
         except UnicodeDecodeError:
-            at_cut = start + len(piece) >= len(self.data.rstrip())
+            at_cut = start + len(piece) >= self.end
             cut = at_cut and not _broken_inside(piece)
             return TRUNCATED if cut else ENCODING
         if b"\0" in piece:
             return NUL
-        if start + len(piece) >= len(self.data.rstrip()) and (
+        if start + len(piece) >= self.end and (
             piece[:1] in b"{[" and _value_end(piece, 0, len(piece)) is None
         ):
             return TRUNCATED

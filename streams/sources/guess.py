@@ -10,6 +10,7 @@ from streams.sources.envelope import Event, events
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
 _SAMPLE_EVENTS: Final = 50
 
@@ -17,7 +18,7 @@ _SAMPLE_EVENTS: Final = 50
 def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
     """Give the name of the source that the first recognised event speaks for."""
     for body in bodies:
-        if "eventName" in body and "eventSource" in body:
+        if ("eventName" in body and "eventSource" in body) or DIGEST in body:
             return "cloudtrail"
         # The audit device's format: internal/audit/format.go of OpenBao
         if body.get("type") in ("request", "response") and isinstance(

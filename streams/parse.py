@@ -1,0 +1,222 @@
+"""Read log files and folders into canonical records.
+
+Folders are read recursively in name order, gzip is recognised by its content, and
+the source of each file by its first events where none is named. Offsets count the
+bytes of the (unpacked) file.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import orjson
+
+from streams.records import DeadLetter, Lifecycle
+from streams.sources import source as make_source
+from streams.sources.envelope import TOO_LARGE, Event, events
+from streams.sources.guess import guess_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from streams.records import Record
+    from streams.sources import Source
+
+BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
+DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
+UNKNOWN: Final = "unknown"
+NO_SOURCE: Final = (
+    "unknown_source: the content tells no source; name it with --source or --mapping"
+)
+GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_BITS: Final = zlib.MAX_WBITS | 16
+_PACKED: Final = 1 << 20
+
+
+class Progress(Protocol):
+    """Told, after each block, how many bytes on disk were read of how many."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take the news."""
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """Give the files below the paths in name order, without hidden ones.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            message = f"no such file or folder: {path}"
+            raise FileNotFoundError(message)
+        if path.is_file():
+            found.append(path)
+            continue
+        below = (one for one in path.rglob("*") if one.is_file())
+        found += sorted(
+            one
+            for one in below
+            if not any(part.startswith(".") for part in one.relative_to(path).parts)
+        )
+    return found
+
+
+def parse_paths(
+    paths: Iterable[Path | str],
+    source: str | Callable[[], Source] | None = None,
+    *,
+    progress: Progress | None = None,
+    unknown: Counter[str] | None = None,
+) -> Iterator[Record]:
+    """Give the records of all files below the paths, in file order.
+
+    Args:
+        paths: files and folders.
+        source: the name of a source or its maker; None recognises it file by file.
+        progress: told after each block.
+        unknown: gets, at the end, how often each type without effect came.
+
+    Raises:
+        FileNotFoundError: a path does not exist.
+        ValueError: there is no source of that name.
+    """
+    files = files_of(Path(path) for path in paths)
+    total = sum(file.stat().st_size for file in files)
+    chosen: Source | None = None
+    if source is not None:
+        chosen = make_source(source) if isinstance(source, str) else source()
+    return _read(files, total, chosen, progress, unknown)
+
+
+def _read(
+    files: list[Path],
+    total: int,
+    chosen: Source | None,
+    progress: Progress | None,
+    unknown: Counter[str] | None,
+) -> Iterator[Record]:
+    done = 0
+    made: dict[str, Source] = {}  # one a name: a source may pair lines over files
+    for file in files:
+        reader = chosen
+        with file.open("rb") as stream:
+            for base, data, broken in _blocks(stream):
+                if reader is None:
+                    name = guess_bytes(data)
+                    if name is not None and name not in made:
+                        made[name] = make_source(name)
+                    reader = made[name] if name is not None else _NoSource()
+                yield from _shifted(reader.records(data), base)
+                if broken:
+                    yield DeadLetter(UNKNOWN, base + len(data), 0, broken)
+                if progress is not None:
+                    progress(done + stream.tell(), total)
+        done += file.stat().st_size
+    if unknown is not None:
+        for reader in (*made.values(), *([chosen] if chosen is not None else [])):
+            unknown.update(reader.unknown)
+
+
+class _NoSource:
+    """Account for the events of a file that no source recognises."""
+
+    def __init__(self) -> None:
+        self.unknown: Counter[str] = Counter()
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give a dead letter for each event and each bad piece."""
+        for item in events(data, UNKNOWN):
+            if isinstance(item, Event):
+                yield DeadLetter(UNKNOWN, item.offset, item.length, NO_SOURCE)
+            else:
+                yield item
+
+
+def _shifted(records: Iterator[Record], base: int) -> Iterator[Record]:
+    if not base:
+        return records
+    return (record._replace(offset=record.offset + base) for record in records)
+
+
+def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
+    """Give (offset, bytes, what is broken) of a file: blocks of whole lines.
+
+    A document that is not made of lines comes in one block, whatever its size.
+    """
+    base, rest, first, broken = 0, b"", True, ""
+    for piece, broken in _pieces(stream):
+        rest += piece
+        if len(rest) > DOCUMENT:
+            yield base, b"", TOO_LARGE
+            return
+        cut = rest.rfind(b"\n") + 1
+        if broken or not cut or len(rest) < BLOCK or (first and not _by_line(rest)):
+            continue
+        yield base, rest[:cut], ""
+        base, rest, first = base + cut, rest[cut:], False
+    if rest or first or broken:
+        yield base, rest, broken
+
+
+def _by_line(data: bytes) -> bool:
+    """Tell whether the first line is a JSON value by itself."""
+    try:
+        orjson.loads(data[: data.find(b"\n")])
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, str]]:
+    """Give the unpacked bytes of a file, and GZIP where an archive breaks off."""
+    start = stream.read(len(_GZIP_MAGIC))
+    stream.seek(0)
+    if start != _GZIP_MAGIC:
+        while piece := stream.read(BLOCK):
+            yield piece, ""
+        return
+    unpacker, inside = zlib.decompressobj(_GZIP_BITS), False
+    while packed := stream.read(_PACKED):
+        while packed:
+            try:
+                yield unpacker.decompress(packed, BLOCK), ""
+            except zlib.error:
+                yield b"", GZIP
+                return
+            packed, inside = unpacker.unconsumed_tail, not unpacker.eof
+            if unpacker.eof:  # further members or padding (RFC 1952 section 2.2)
+                packed = unpacker.unused_data.lstrip(b"\0")
+                unpacker = zlib.decompressobj(_GZIP_BITS)
+    if inside:
+        yield unpacker.flush(), GZIP
+
+
+def summary(counts: Counter[str], unknown: Counter[str]) -> str:
+    """Give one paragraph for a person: what was read, what had no effect."""
+    lines = [
+        "{lifecycle} lifecycle, {access} access, {dead_letter} dead letters".format(
+            **{kind: counts[kind] for kind in ("lifecycle", "access", "dead_letter")}
+        )
+    ]
+    if unknown:
+        shown = ", ".join(f"{name} {n}" for name, n in unknown.most_common(5))
+        more = len(unknown) - 5
+        lines.append(
+            f"{unknown.total()} events of {len(unknown)} types change no authority: "
+            f"{shown}" + (f" and {more} more types" if more > 0 else "")
+        )
+    return "\n".join(lines)
+
+
+def kind_of(record: Record) -> str:
+    """Give ``lifecycle``, ``access`` or ``dead_letter``."""
+    if isinstance(record, DeadLetter):
+        return "dead_letter"
+    return "lifecycle" if isinstance(record, Lifecycle) else "access"

@@ -1,0 +1,60 @@
+"""The command ``rescind parse``: records as lines, a summary for the person."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from streams.parse import kind_of, parse_paths, summary
+from streams.records import to_line
+from streams.sources.generic import Generic
+from streams.sources.mapping import MappingError, load_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streams.sources import Source
+
+_USAGE: Final = 2
+
+
+def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
+    """Write the records to standard output and the summary to standard error.
+
+    Returns:
+        The exit code: 0, or 2 when an argument is wrong.
+    """
+    counts: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    try:
+        chosen = _chosen(source, mapping)
+        for record in parse_paths(paths, chosen, unknown=unknown):
+            counts[kind_of(record)] += 1
+            sys.stdout.buffer.write(orjson.dumps(to_line(record)) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the reader (head, say) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, MappingError, ValueError) as error:
+        sys.stdout.buffer.flush()
+        sys.stderr.write(f"rescind parse: {error}\n")
+        return _USAGE
+    sys.stderr.write(summary(counts, unknown) + "\n")
+    return 0
+
+
+def _chosen(
+    source: str | None, mapping: Path | None
+) -> str | Callable[[], Source] | None:
+    if mapping is None:
+        return source
+    if source is not None:
+        message = "give either --source or --mapping: a mapping is a source"
+        raise ValueError(message)
+    loaded = load_mapping(mapping.read_text(encoding="utf-8"), str(mapping))
+    return lambda: Generic(loaded)
