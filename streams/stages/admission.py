@@ -1,0 +1,243 @@
+"""Decide which facts of a batch of records get in, and say why the others do not.
+
+Asymmetry in every doubt: of a record with a refused or illegal part, what can only
+deny (its cause, its edges) still gets in where that is entitled; what could allow
+(node, owners, expiry, scope, lift) is refused with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import Factory, define, frozen
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+)
+from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from streams.findings import FindingKind
+from streams.records import Access, DeadLetter, Lifecycle
+from streams.stages.entitlement import Grant, entitled, only_denies, targets
+from streams.stages.ingress import Origin, facts_of, unreadable_ending
+from streams.stages.uses import Seen, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.records import Record
+
+MAX_ALIASES: Final = 16
+MAX_PARENTS: Final = 64
+TOO_LONG: Final = (
+    f"value_too_long: an identifier has more than {MAX_VALUE_BYTES} bytes; "
+    "look at the event at the source"
+)
+TOO_MANY: Final = (
+    f"too_many: more than {MAX_ALIASES} names or {MAX_PARENTS} parents; "
+    "look at the event at the source"
+)
+UNAUTHORISED: Final = (
+    "unauthorised: {} may not speak of {}; grant it in the settings, or distrust it"
+)
+
+
+@frozen
+class Rights:
+    """What an authority may say; ``restorer`` when its speaker holds that role."""
+
+    grants: tuple[Grant, ...]
+    restorer: bool = False
+
+
+@define
+class Admission:
+    """What gets in, and what is kept of the rest.
+
+    Attributes:
+        signals: what the sentinel makes findings of, JSON-ready.
+    """
+
+    facts: list[Fact] = Factory(list)
+    accesses: list[Seen] = Factory(list)
+    dead_letters: list[DeadLetter] = Factory(list)
+    signals: list[dict[str, Any]] = Factory(list)
+    lifecycle: int = 0
+
+
+def admit(
+    records: Iterable[Record],
+    origin: Origin,
+    rights: Rights,
+    *,
+    fresh: str,
+    point: str = "",
+    stated: Callable[[Access], bool] = lambda _: False,
+) -> Admission:
+    """Turn a batch of records into what may be written.
+
+    Args:
+        records: of one request or file, in its order.
+        origin: where they came from.
+        rights: of the authority.
+        fresh: a unique id of this batch, for events without id and time.
+        point: the enforcement point of accesses that do not name one.
+        stated: tells that the lineage of such a use is in the log already.
+    """
+    admission = Admission()
+    for position, record in enumerate(records):
+        if isinstance(record, DeadLetter):
+            admission.dead_letters.append(record)
+        elif isinstance(record, Access):
+            if _admit_access(record, origin, admission, point) and not stated(record):
+                admission.facts += _lineage(record, origin, rights)
+        else:
+            fresh_id = f"{fresh}/{position}"
+            _admit_lifecycle(record, origin, rights, admission, fresh_id)
+    return admission
+
+
+def _admit_access(
+    record: Access, origin: Origin, admission: Admission, point: str
+) -> bool:
+    """Take a use in for the sentinel; tell whether it could be."""
+    if not record.identifiers or not all(map(_legal, record.identifiers)):
+        admission.dead_letters.append(_letter(record, TOO_LONG))
+        return False
+    received_at = origin.received_at
+    admission.accesses.append(seen(record, point=point, received_at=received_at))
+    return True
+
+
+def _lineage(record: Access, origin: Origin, rights: Rights) -> list[Fact]:
+    """Read lineage off a use; what the log's owner may not state is left out."""
+    return [
+        fact
+        for fact in facts_of(record, origin)
+        if entitled(fact, rights.grants) and _is_legal(fact)
+    ]
+
+
+def _admit_lifecycle(
+    record: Lifecycle,
+    origin: Origin,
+    rights: Rights,
+    admission: Admission,
+    fresh_id: str,
+) -> None:
+    admission.lifecycle += 1
+    if unreadable_ending(record):
+        name = Identifier("source", record.source)
+        detail = f"{record.event_type} names nothing that can be read"
+        _signal(
+            admission, FindingKind.REVOCATION_NOT_APPLIED, name, record, origin, detail
+        )
+        return
+    if record.effect == "leak" and record.identifiers:
+        leaked = record.identifiers[0]
+        _signal(admission, FindingKind.LEAK, leaked, record, origin, "")
+    facts = facts_of(record, origin, fresh_id=fresh_id)
+    reason = _refusal(record, facts, origin, rights)
+    if reason is None:
+        admission.facts += facts
+        return
+    kept = [fact for fact in facts if _may_stay(fact, record, rights)]
+    admission.facts += kept
+    admission.dead_letters.append(_letter(record, reason))
+    target = record.identifiers[0]
+    if reason.startswith("unauthorised"):
+        _signal(admission, FindingKind.UNAUTHORISED, target, record, origin, reason)
+    lost = any(isinstance(fact, Cause) and fact not in kept for fact in facts)
+    if lost and not reason.startswith("unauthorised"):
+        name = target if _legal(target) else Identifier("source", record.source)
+        _signal(
+            admission, FindingKind.REVOCATION_NOT_APPLIED, name, record, origin, reason
+        )
+
+
+def _refusal(
+    record: Lifecycle, facts: Iterable[Fact], origin: Origin, rights: Rights
+) -> str | None:
+    """Say why a record does not get in whole; None when it does."""
+    for fact in facts:
+        if not _is_legal(fact):
+            return TOO_LONG
+        if not entitled(fact, rights.grants, restorer=rights.restorer):
+            kinds = sorted({target.kind for target in targets(fact) or ()})
+            return UNAUTHORISED.format(origin.authority, ", ".join(kinds))
+    if len(record.identifiers) > MAX_ALIASES or len(record.parents) > MAX_PARENTS:
+        return TOO_MANY
+    return None
+
+
+def _may_stay(fact: Fact, record: Lifecycle, rights: Rights) -> bool:
+    if not only_denies(fact) or not _is_legal(fact):
+        return False
+    if not entitled(fact, rights.grants):
+        return False
+    few = len(record.identifiers) <= MAX_ALIASES and len(record.parents) <= MAX_PARENTS
+    return few or isinstance(fact, Cause)
+
+
+def _is_legal(fact: Fact) -> bool:
+    return all(map(_legal, _named(fact)))
+
+
+def _named(fact: Fact) -> tuple[Identifier, ...]:
+    """Give every identifier that stands in a fact of a record."""
+    match fact:
+        case Node() | Renewal() | ScopeSet():
+            return (fact.node,)
+        case OwnerSet():
+            return (fact.node, *fact.owners)
+        case Edge():
+            return (fact.child, fact.parent)
+        case Alias():
+            return (fact.first, fact.second)
+        case Cause() | Lift():
+            return (fact.target,)
+    return ()
+
+
+def _legal(identifier: Identifier) -> bool:
+    return 0 < len(identifier.value.encode(errors="replace")) <= MAX_VALUE_BYTES
+
+
+def _letter(record: Lifecycle | Access, reason: str) -> DeadLetter:
+    return DeadLetter(
+        record.source,
+        record.offset,
+        0,
+        reason,
+        record.event_id,
+        record.event_type,
+        record.occurred_at,
+    )
+
+
+def _signal(
+    admission: Admission,
+    kind: FindingKind,
+    presented: Identifier,
+    record: Lifecycle,
+    origin: Origin,
+    detail: str,
+) -> None:
+    at = origin.received_at if record.occurred_at is None else record.occurred_at
+    if not _legal(presented):
+        presented = Identifier("source", record.source)
+    admission.signals.append({
+        "kind": kind.value,
+        "presented": list(presented),
+        "point": record.source,
+        "at": at,
+        "event_ids": [record.event_id] if record.event_id else [],
+        "detail": detail,
+    })  # fmt: skip
