@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,8 @@ MappingFile = Annotated[
     typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
 ]
 
+Output = Literal["table", "json", "ocsf"]
+
 
 @app.callback()
 def rescind() -> None:
@@ -39,6 +41,40 @@ def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) 
     from streams.parse_command import run  # noqa: PLC0415 - --help stays quick
 
     raise typer.Exit(run(paths, source, mapping))
+
+
+@app.command()
+def hunt(
+    paths: Paths,
+    source: SourceName = None,
+    mapping: MappingFile = None,
+    revoke: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--revoke", metavar="ID@TIME", help="Add a cause of yours, kind:value@TIME."
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", help="How to print.")] = "table",
+    inclusive: Annotated[
+        bool,
+        typer.Option(
+            "--inclusive", help="A use at exactly the time of a cause is after it."
+        ),
+    ] = False,
+) -> None:
+    """Find dead credentials that were still presented; exit code 1 when there are."""
+    from streams.hunt_command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(
+        run(
+            paths,
+            source=source,
+            mapping=mapping,
+            revoke=revoke or [],
+            output=output,
+            inclusive=inclusive,
+        )
+    )
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
     counts: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     try:
-        chosen = _chosen(source, mapping)
+        chosen = chosen(source, mapping)
         for record in parse_paths(paths, chosen, unknown=unknown):
             counts[kind_of(record)] += 1
             sys.stdout.buffer.write(orjson.dumps(to_line(record)) + b"\n")
@@ -48,9 +48,14 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
     return 0
 
 
-def _chosen(
+def chosen(
     source: str | None, mapping: Path | None
 ) -> str | Callable[[], Source] | None:
+    """Give the source that the options name: a name, a maker, or None to guess.
+
+    Raises:
+        ValueError: both options are given, or the mapping has an error.
+    """
     if mapping is None:
         return source
     if source is not None:

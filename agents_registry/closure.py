@@ -1,0 +1,157 @@
+"""The closure of a presented identifier: all that its life may hang on.
+
+R(n) is n and everything reachable over ``requires``; other names of a node count
+both ways, and so does the delegation chain that the token itself presents. The
+closure adds the owners of every node of R(n), and theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.lineage import CREDENTIAL, OWNED, UNKNOWN_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.registry import Registry
+
+CLOSURE_LIMIT: Final = 4096
+VIRTUAL: Final = -2  # a presented credential that no fact names
+
+
+class Claims(NamedTuple):
+    """What the presented token itself proves (its signature was verified).
+
+    Attributes:
+        node: the presented identifier, VIRTUAL when no fact names it.
+        issued_at: its ``iat`` or ``auth_time`` (ns).
+        chain: nodes of its delegation chain (``act``), presented one excluded.
+        is_credential: what the kind of a VIRTUAL one says.
+    """
+
+    node: int
+    issued_at: int | None = None
+    chain: tuple[int, ...] = ()
+    is_credential: bool = True
+
+
+class Closure:
+    """R(n) and the owners that its life hangs on.
+
+    Attributes:
+        nodes: every node of it.
+        too_large: it has more than CLOSURE_LIMIT nodes and was not collected.
+    """
+
+    def __init__(self, registry: Registry, claims: Claims) -> None:
+        """Collect it."""
+        self.claims = claims
+        self.nodes: set[int] = {claims.node}
+        self._registry = registry
+        self._lineage = registry.lineage
+        self._children: dict[int, list[int]] = {}
+        self.too_large = not self._collect()
+
+    def _collect(self) -> bool:
+        """Walk requires and owners; False when there is too much of it."""
+        todo = [self.claims.node]
+        for node in todo:
+            for parent in self.parents(node):
+                self._children.setdefault(parent, []).append(node)
+            for up in self._ups(node, through_owners=True):
+                if up not in self.nodes:
+                    self.nodes.add(up)
+                    todo.append(up)
+            if len(todo) > CLOSURE_LIMIT:
+                return False
+        return True
+
+    def flags(self, node: int) -> int:
+        """Give the flags of a node; of a virtual one only its class is known."""
+        if node == VIRTUAL:
+            return CREDENTIAL if self.claims.is_credential else 0
+        return self._lineage.flags[node]
+
+    def names(self, node: int) -> list[int]:
+        """Give the node and all its other names, the node first."""
+        return [node] if node == VIRTUAL else self._lineage.others(node)
+
+    def edges(self, node: int) -> list[tuple[int, int]]:
+        """Give (parent, strength of the relation), the presented chain included."""
+        edges = [] if node == VIRTUAL else self._lineage.parents(node)
+        chain = self.claims.chain
+        if node == self.claims.node:
+            edges += [(actor, 0) for actor in chain[:1]]
+        if node in chain:
+            after = chain.index(node) + 1
+            edges += [(actor, 0) for actor in chain[after : after + 1]]
+        return edges
+
+    def parents(self, node: int) -> list[int]:
+        """Give what a node requires directly: its parents and its other names."""
+        return [parent for parent, _ in self.edges(node)] + self.names(node)[1:]
+
+    def children(self, node: int) -> Iterable[int]:
+        """Give the nodes of the closure that require a node directly."""
+        return self._children.get(node, ())
+
+    def below(self, nodes: Iterable[int]) -> set[int]:
+        """Give these nodes and all of the closure that require any of them."""
+        seen = set(nodes)
+        todo = list(seen)
+        for node in todo:
+            for child in self.children(node):
+                if child not in seen:
+                    seen.add(child)
+                    todo.append(child)
+        return seen
+
+    def required(self, start: int) -> list[int]:
+        """Give R(start), nearest first."""
+        return list(self._search(start, through_owners=False))
+
+    def way(self, start: int, goal: int) -> list[int]:
+        """Give the shortest way up, through owners only where nothing else leads."""
+        back = self._search(start, through_owners=False)
+        if goal not in back:
+            back = self._search(start, through_owners=True)
+        steps = [goal]
+        while steps[-1] != start:
+            steps.append(back[steps[-1]])
+        return steps[::-1]
+
+    def earliest_issue(self, node: int) -> int:
+        """Give the issue time that watermarks look at, or UNKNOWN_TIME.
+
+        Only the node's own facts or a verified claim make it known; once known, the
+        earliest time over all its names counts.
+        """
+        issued = self._lineage.issued
+        own = UNKNOWN_TIME if node == VIRTUAL else issued[node]
+        if node == self.claims.node and self.claims.issued_at is not None:
+            own = min(own, self.claims.issued_at)
+        if own == UNKNOWN_TIME:
+            return UNKNOWN_TIME
+        return min([own, *(issued[name] for name in self.names(node)[1:])])
+
+    def latest_issue(self, node: int) -> int:
+        """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
+        return UNKNOWN_TIME if node == VIRTUAL else self._lineage.latest_issue(node)
+
+    def _ups(self, node: int, *, through_owners: bool) -> list[int]:
+        ups = self.parents(node)
+        if through_owners and self.flags(node) & OWNED:
+            ups += [o for owners in self._registry.owners.of(node) for o in owners]
+        return ups
+
+    def _search(self, start: int, *, through_owners: bool) -> dict[int, int]:
+        """Walk up breadth first; give each node with the one it was reached from."""
+        back = {start: start}
+        todo = [start]
+        for node in todo:
+            for up in self._ups(node, through_owners=through_owners):
+                if up not in back:
+                    back[up] = node
+                    todo.append(up)
+        return back

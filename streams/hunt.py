@@ -1,0 +1,304 @@
+"""Hunt: join the accesses of whole logs with the causes of the same logs.
+
+Pure: records in, a report out. Everything is read before anything is judged, so the
+order of lines and files does not matter: an access may stand before its cause, or
+before the event that created its credential. Each access is judged as of its own
+time: a use between a suspend and its lift is found, one after the lift is not.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from attrs import define, field, frozen
+
+from agents_registry.facts import Cause, Effect, Lift, Reach, fact_id
+from agents_registry.identifiers import Identifier
+from agents_registry.inventory import affected
+from agents_registry.lineage import CREDENTIAL
+from agents_registry.registry import Registry
+from agents_registry.verdict import Death, death
+from streams.findings import FindingKind
+from streams.records import Access, DeadLetter, Lifecycle
+from streams.stages.ingress import Origin, facts_of
+from streams.times import ABSURD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import NodeClass
+    from streams.records import Outcome, Record
+
+REALM: Final = "hunt"
+OPERATOR: Final = "operator"
+# Sources whose log is kept by the issuer of the credentials that it shows in use.
+ISSUER_LOGS: Final = frozenset({"cloudtrail"})
+MAX_EVENT_IDS: Final = 1000
+
+
+class Use(NamedTuple):
+    """One access, as the join needs it."""
+
+    time: int
+    outcome: Outcome | None
+    event_id: str | None
+
+
+@define
+class Counts:
+    """What was read: events, and the records that they became."""
+
+    read: int = 0
+    lifecycle: int = 0
+    access: int = 0
+    duplicate: int = 0
+    dead_letter: int = 0
+
+
+@frozen
+class NamedCause:
+    """A cause with the event that it came from."""
+
+    fact: Cause
+    id: str
+    identifiers: tuple[Identifier, ...]
+    event_id: str | None
+    source: str
+
+
+@define
+class Reuse:
+    """Presentations of one dead credential, dead by one cause."""
+
+    kind: FindingKind
+    identifiers: tuple[Identifier, ...]
+    death: Death
+    outcome: Outcome | None
+    first: Use
+    last: Use
+    count: int = 0
+    event_ids: list[str] = field(factory=list)
+
+    @property
+    def via(self) -> Literal["direct", "ancestor"]:
+        """Tell whether the credential itself ended or an ancestor."""
+        return self.death.via
+
+
+@frozen
+class Report:
+    """The result of a hunt."""
+
+    counts: Counts
+    issued: int
+    edges: int
+    causes: tuple[NamedCause, ...]
+    findings: tuple[Reuse, ...]
+
+
+class Hunt:
+    """Collect records, then report."""
+
+    def __init__(self, vocabulary: Mapping[str, NodeClass] | None = None) -> None:
+        """Start with nothing read."""
+        self.registry = Registry(vocabulary) if vocabulary else Registry()
+        self.counts = Counts()
+        self._causes: dict[str, NamedCause] = {}
+        self._lifts: list[Lift] = []
+        self._uses: dict[tuple[Identifier, ...], list[Use]] = {}
+        self._issued: set[Identifier] = set()
+        self._seen: set[int] = set()
+        self._derived: set[int] = set()
+        self._origins: dict[str, Origin] = {}
+        self._event: object = None
+
+    def add(self, record: Record) -> None:
+        """Take one record in; a repeat of the same content is only counted."""
+        opens = self._opens_event(record)
+        self.counts.read += opens
+        if isinstance(record, DeadLetter):
+            self.counts.dead_letter += 1
+        elif not self._is_new(record):
+            self.counts.duplicate += opens
+        elif isinstance(record, Access):
+            self._access(record)
+        else:
+            self._lifecycle(record)
+
+    def revoke(self, identifier: Identifier, at: int) -> None:
+        """Add an operator's cause: it ends the identifier and all that hangs on it."""
+        cause = Cause(
+            authority=OPERATOR,
+            version=at,
+            received_at=ABSURD,
+            target=identifier,
+            effect=Effect.REVOKE,
+            reach=Reach.SUBTREE,
+            at=at,
+        )
+        self.registry.apply(cause)
+        self._name(cause, (identifier,), None, OPERATOR)
+
+    def report(self, *, inclusive: bool = False) -> Report:
+        """Judge every access.
+
+        Args:
+            inclusive: an access at exactly the time of the cause counts as after it.
+        """
+        findings = sorted(
+            self._reuses(inclusive=inclusive),
+            key=lambda reuse: (reuse.first.time, reuse.identifiers, reuse.kind.value),
+        )
+        return Report(
+            counts=self.counts,
+            issued=len(self._issued),
+            edges=self._count_edges(),
+            causes=tuple(
+                sorted(self._causes.values(), key=lambda c: (c.fact.at, c.id))
+            ),
+            findings=tuple(findings),
+        )
+
+    def _opens_event(self, record: Record) -> bool:
+        """Tell whether a record is the first of its event: a change may be a use too."""
+        event = (record.source, record.event_id, record.offset)
+        opens = isinstance(record, Lifecycle) or event != self._event
+        self._event = event if isinstance(record, Lifecycle) else None
+        return opens
+
+    def _is_new(self, record: Lifecycle | Access) -> bool:
+        """Identity is the content, not the id: ids repeat with other content."""
+        if record.event_id is None and record.occurred_at is None:
+            return True
+        content = hash(record._replace(offset=0))
+        if content in self._seen:
+            return False
+        self._seen.add(content)
+        return True
+
+    def _lifecycle(self, record: Lifecycle) -> None:
+        self.counts.lifecycle += 1
+        if record.effect == "issue" and record.identifiers:
+            self._issued.add(record.identifiers[0])
+        for fact in self._facts(record):
+            self.registry.apply(fact)
+            if isinstance(fact, Cause):
+                self._name(fact, record.identifiers, record.event_id, record.source)
+            elif isinstance(fact, Lift):
+                self._lifts.append(fact)
+
+    def _access(self, record: Access) -> None:
+        self.counts.access += 1
+        if record.outcome != "denied":
+            lineage = hash(
+                (record.identifiers, record.parents, record.ties, record.issued_at)
+            )
+            if lineage not in self._derived:
+                self._derived.add(lineage)
+                for fact in self._facts(record):
+                    self.registry.apply(fact)
+        if record.occurred_at is not None:
+            use = Use(record.occurred_at, record.outcome, record.event_id)
+            self._uses.setdefault(record.identifiers, []).append(use)
+
+    def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
+        origin = self._origins.get(record.source)
+        if origin is None:
+            origin = self._origins[record.source] = Origin(
+                authority=record.source,
+                realm=REALM,
+                received_at=ABSURD,
+                issuer_log=record.source in ISSUER_LOGS,
+            )
+        return facts_of(record, origin)
+
+    def _name(
+        self,
+        cause: Cause,
+        identifiers: tuple[Identifier, ...],
+        event_id: str | None,
+        source: str,
+    ) -> None:
+        identity = fact_id(cause).hex()
+        named = NamedCause(cause, identity, identifiers, event_id, source)
+        self._causes.setdefault(identity, named)
+
+    def _reuses(self, *, inclusive: bool) -> Iterable[Reuse]:
+        marks = sorted(
+            {named.fact.at for named in self._causes.values()}
+            | {lift.version for lift in self._lifts}
+        )
+        found: dict[tuple[object, ...], Reuse] = {}
+        for identifiers in self._doomed():
+            judged: dict[tuple[int, int], Death | None] = {}
+            for use in sorted(self._uses[identifiers], key=lambda use: use.time):
+                # Between two marks nothing changes, so judge once for the stretch.
+                stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
+                if stretch not in judged:
+                    judged[stretch] = self._death(identifiers, use.time, inclusive)
+                dead = judged[stretch]
+                if dead is not None and not self._is_its_own_cause(use, dead):
+                    _count(found, identifiers, use, dead)
+        return found.values()
+
+    def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
+        """A token that revokes itself presents itself once, rightly."""
+        named = self._causes.get(dead.cause.fact_id)
+        return (
+            named is not None
+            and use.event_id is not None
+            and named.event_id == use.event_id
+        )
+
+    def _doomed(self) -> Iterator[tuple[Identifier, ...]]:
+        """Give the presented identifiers that some cause may reach."""
+        reached: set[Identifier] = set()
+        for named in self._causes.values():
+            if named.fact.target not in reached:
+                reached.add(named.fact.target)
+                reached.update(
+                    other for other, _ in affected(self.registry, named.fact.target)
+                )
+        for identifiers in self._uses:
+            if not reached.isdisjoint(identifiers):
+                yield identifiers
+
+    def _death(
+        self, identifiers: tuple[Identifier, ...], time: int, inclusive: bool
+    ) -> Death | None:
+        for identifier in identifiers:
+            dead = death(self.registry, identifier, at=time, inclusive=inclusive)
+            if dead is not None:
+                return dead
+        return None
+
+    def _count_edges(self) -> int:
+        """Count the lineage edges between credentials."""
+        lineage = self.registry.lineage
+        return sum(
+            lineage.flags[parent] & CREDENTIAL > 0
+            for node in range(len(lineage))
+            if lineage.flags[node] & CREDENTIAL
+            for parent, _ in lineage.parents(node)
+        )
+
+
+def _count(
+    found: dict[tuple[object, ...], Reuse],
+    identifiers: tuple[Identifier, ...],
+    use: Use,
+    dead: Death,
+) -> None:
+    kind = FindingKind.USE_AFTER_REVOCATION
+    if use.outcome == "denied":
+        kind = FindingKind.BLOCKED_ATTEMPT
+    key = (identifiers, kind, dead.cause.fact_id)
+    reuse = found.get(key)
+    if reuse is None:
+        reuse = found[key] = Reuse(kind, identifiers, dead, use.outcome, use, use)
+    reuse.count += 1
+    reuse.last = use
+    if use.event_id is not None and len(reuse.event_ids) < MAX_EVENT_IDS:
+        reuse.event_ids.append(use.event_id)

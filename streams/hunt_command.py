@@ -1,0 +1,226 @@
+"""The command ``rescind hunt``: read logs, join, print; exit code 1 on findings."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
+from streams.findings import SEVERITY, Finding, episode_id
+from streams.hunt import REALM, Hunt
+from streams.parse import parse_paths
+from streams.parse_command import chosen
+from streams.sources.mapping import MappingError, load_mapping
+from streams.times import parse_time, rfc3339
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.hunt import NamedCause, Report, Reuse
+
+CLEAN: Final = 0
+FOUND: Final = 1
+USAGE: Final = 2
+
+
+def run(
+    paths: list[Path],
+    *,
+    source: str | None,
+    mapping: Path | None,
+    revoke: list[str],
+    output: str,
+    inclusive: bool,
+) -> int:
+    """Hunt over the paths and print the report.
+
+    Args:
+        paths: log files and folders.
+        source: name of the source, None to recognise it file by file.
+        mapping: a mapping file, instead of a source.
+        revoke: ``kind:value@TIME`` causes of the operator.
+        output: ``table``, ``json`` or ``ocsf``.
+        inclusive: an access at exactly the time of a cause counts as after it.
+
+    Returns:
+        The exit code: 0 nothing found, 1 findings, 2 a wrong argument.
+    """
+    try:
+        reader = chosen(source, mapping)
+        hunt = Hunt(_vocabulary(mapping))
+        for text in revoke:
+            hunt.revoke(*operator_cause(text))
+        with _progress() as progress:
+            task = progress.add_task("reading", total=None)
+
+            def tell(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+
+            for record in parse_paths(paths, reader, progress=tell):
+                hunt.add(record)
+    except (OSError, MappingError, ValueError) as error:
+        sys.stderr.write(f"rescind hunt: {error}\n")
+        return USAGE
+    report = hunt.report(inclusive=inclusive)
+    _PRINT[output](report)
+    return FOUND if report.findings else CLEAN
+
+
+def operator_cause(text: str) -> tuple[Identifier, int]:
+    """Read ``kind:value@TIME``, split at the last ``@``.
+
+    Raises:
+        ValueError: no identifier, or no time that can be read.
+    """
+    name, _, moment = text.rpartition("@")
+    time = parse_time(moment) if name else None
+    if time is None:
+        message = f"--revoke {text!r}: write kind:value@TIME, such as "
+        message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
+        raise ValueError(message)
+    return Identifier.parse(name), time
+
+
+def _vocabulary(mapping: Path | None) -> Vocabulary:
+    if mapping is None:
+        return dict(VOCABULARY)
+    declared = load_mapping(mapping.read_text(encoding="utf-8"), str(mapping)).kinds
+    return extend(declared)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Give the stable public form of a report."""
+    counts = report.counts
+    return {
+        "records": {
+            "read": counts.read,
+            "lifecycle": counts.lifecycle,
+            "access": counts.access,
+            "duplicate": counts.duplicate,
+            "dead_letter": counts.dead_letter,
+        },
+        "issued": report.issued,
+        "edges": report.edges,
+        "causes": [_cause(named) for named in report.causes],
+        "findings": [_finding(reuse) for reuse in report.findings],
+    }
+
+
+def as_findings(report: Report) -> list[Finding]:
+    """Give the findings in the form that every output of the product takes."""
+    return [
+        Finding(
+            id=episode_id(REALM, reuse.identifiers[0], reuse.kind, ""),
+            kind=reuse.kind,
+            severity=SEVERITY[reuse.kind],
+            realm=REALM,
+            presented=reuse.identifiers[0],
+            outcome=reuse.outcome,
+            via=reuse.via,
+            path=reuse.death.path,
+            cause=reuse.death.cause.fact_id,
+            cause_at=reuse.death.cause.at,
+            cause_effect=reuse.death.cause.effect.value,
+            count=reuse.count,
+            first_seen=reuse.first.time,
+            last_seen=reuse.last.time,
+            event_ids=tuple(reuse.event_ids[:100]),
+            message=sentence(reuse),
+        )
+        for reuse in report.findings
+    ]
+
+
+def sentence(reuse: Reuse) -> str:
+    """Say in one sentence what happened."""
+    cause = reuse.death.cause
+    did = "was still allowed" if reuse.outcome != "denied" else "was still presented"
+    name = reuse.identifiers[0]
+    ended = (
+        f"its {cause.effect.value}"
+        if reuse.via == "direct"
+        else f"the {cause.effect.value} of {cause.target} above it"
+    )
+    times = "once" if reuse.count == 1 else f"{reuse.count} times"
+    return f"{name} {did} {times} after {ended} at {rfc3339(cause.at)}"
+
+
+def _cause(named: NamedCause) -> dict[str, Any]:
+    return {
+        "id": named.id,
+        "effect": named.fact.effect.value,
+        "reach": named.fact.reach.value,
+        "identifiers": [list(identifier) for identifier in named.identifiers],
+        "at": rfc3339(named.fact.at),
+        "event_id": named.event_id,
+        "source": named.source,
+    }
+
+
+def _finding(reuse: Reuse) -> dict[str, Any]:
+    return {
+        "kind": reuse.kind.value,
+        "via": reuse.via,
+        "identifiers": [list(identifier) for identifier in reuse.identifiers],
+        "at": rfc3339(reuse.first.time),
+        "event_id": reuse.first.event_id,
+        "outcome": reuse.outcome,
+        "cause": reuse.death.cause.fact_id,
+        "path": [list(identifier) for identifier in reuse.death.path],
+        "count": reuse.count,
+        "first_seen": rfc3339(reuse.first.time),
+        "last_seen": rfc3339(reuse.last.time),
+        "event_ids": reuse.event_ids,
+    }
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_json(report: Report) -> None:
+    sys.stdout.buffer.write(orjson.dumps(as_json(report)) + b"\n")
+
+
+def _print_ocsf(report: Report) -> None:
+    from streams.sinks.ocsf import detection_finding  # noqa: PLC0415 - one output's
+
+    for finding in as_findings(report):
+        sys.stdout.buffer.write(orjson.dumps(detection_finding(finding)) + b"\n")
+
+
+def _print_table(report: Report) -> None:
+    console = Console()
+    counts = report.counts
+    console.print(
+        f"{counts.read} events read: {counts.lifecycle} lifecycle, {counts.access} "
+        f"access, {counts.duplicate} duplicate, {counts.dead_letter} dead letters; "
+        f"{report.issued} credentials issued, {report.edges} lineage edges, "
+        f"{len(report.causes)} causes",
+        highlight=False,
+    )
+    if not report.findings:
+        console.print("No dead credential was presented.")
+        return
+    table = Table("what", "credential", "count", "first seen", "last seen", "why")
+    for reuse in report.findings:
+        cause = reuse.death.cause
+        why = f"{cause.effect.value} of {cause.target} at {rfc3339(cause.at)}"
+        table.add_row(
+            reuse.kind.value.replace("_", " "),
+            str(reuse.identifiers[0]),
+            str(reuse.count),
+            rfc3339(reuse.first.time),
+            rfc3339(reuse.last.time),
+            why,
+        )
+    console.print(table)
+
+
+_PRINT: Final = {"table": _print_table, "json": _print_json, "ocsf": _print_ocsf}
