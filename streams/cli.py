@@ -55,6 +55,7 @@ def hunt(
         ),
     ] = None,
     output: Annotated[Output, typer.Option("--output", help="How to print.")] = "table",
+    *,
     inclusive: Annotated[
         bool,
         typer.Option(

@@ -162,7 +162,7 @@ class Hunt:
         )
 
     def _opens_event(self, record: Record) -> bool:
-        """Tell whether a record is the first of its event: a change may be a use too."""
+        """Tell whether a record is its event's first: a change may be a use too."""
         event = (record.source, record.event_id, record.offset)
         opens = isinstance(record, Lifecycle) or event != self._event
         self._event = event if isinstance(record, Lifecycle) else None
@@ -237,14 +237,16 @@ class Hunt:
                 # Between two marks nothing changes, so judge once for the stretch.
                 stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
                 if stretch not in judged:
-                    judged[stretch] = self._death(identifiers, use.time, inclusive)
+                    judged[stretch] = self._death(
+                        identifiers, use.time, inclusive=inclusive
+                    )
                 dead = judged[stretch]
                 if dead is not None and not self._is_its_own_cause(use, dead):
                     _count(found, identifiers, use, dead)
         return found.values()
 
     def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
-        """A token that revokes itself presents itself once, rightly."""
+        """Tell whether the use is the revocation: a token may revoke itself."""
         named = self._causes.get(dead.cause.fact_id)
         return (
             named is not None
@@ -266,7 +268,7 @@ class Hunt:
                 yield identifiers
 
     def _death(
-        self, identifiers: tuple[Identifier, ...], time: int, inclusive: bool
+        self, identifiers: tuple[Identifier, ...], time: int, *, inclusive: bool
     ) -> Death | None:
         for identifier in identifiers:
             dead = death(self.registry, identifier, at=time, inclusive=inclusive)

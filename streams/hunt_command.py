@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CLEAN: Final = 0
 FOUND: Final = 1
 USAGE: Final = 2
+FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
 def run(
@@ -197,6 +198,8 @@ def _print_ocsf(report: Report) -> None:
 
 def _print_table(report: Report) -> None:
     console = Console()
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
     counts = report.counts
     console.print(
         f"{counts.read} events read: {counts.lifecycle} lifecycle, {counts.access} "
@@ -208,17 +211,18 @@ def _print_table(report: Report) -> None:
     if not report.findings:
         console.print("No dead credential was presented.")
         return
-    table = Table("what", "credential", "count", "first seen", "last seen", "why")
+    table = Table("what", "credential", "times", "first seen", "last seen", "why")
+    for column in table.columns:
+        column.overflow = "fold"
     for reuse in report.findings:
         cause = reuse.death.cause
-        why = f"{cause.effect.value} of {cause.target} at {rfc3339(cause.at)}"
         table.add_row(
             reuse.kind.value.replace("_", " "),
             str(reuse.identifiers[0]),
             str(reuse.count),
             rfc3339(reuse.first.time),
             rfc3339(reuse.last.time),
-            why,
+            f"{cause.effect.value} of {cause.target} at {rfc3339(cause.at)}",
         )
     console.print(table)
 

@@ -32,8 +32,8 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
     counts: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     try:
-        chosen = chosen(source, mapping)
-        for record in parse_paths(paths, chosen, unknown=unknown):
+        reader = chosen(source, mapping)
+        for record in parse_paths(paths, reader, unknown=unknown):
             counts[kind_of(record)] += 1
             sys.stdout.buffer.write(orjson.dumps(to_line(record)) + b"\n")
         sys.stdout.buffer.flush()
