@@ -23,8 +23,18 @@ _RFC3339: Final = re.compile(
 # CloudTrail's credentials.expiration and createDate (Java's medium format; the older
 # form has no second comma, newer JDKs put U+202F before AM and PM).
 _ENGLISH: Final = re.compile(
-    r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4}),? (\d{1,2}:\d\d:\d\d)\s?([AP]M)"
+    r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d):(\d\d)\s?([AP]M)"
 )
+_MONTHS: Final = {
+    name: number
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
+         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+        start=1,
+    )
+}  # fmt: skip
+_HALF_DAY: Final = 12
+_PLAIN: Final = len("2026-01-01T00:00:00Z")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?", re.ASCII)
 # A number's unit follows from its size: seconds stay below 1e11 until the year 5138.
 _UNITS: Final = ((10**11, SECOND), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
@@ -56,6 +66,10 @@ def parse_time(value: Any) -> int | None:
         AbsurdTimeError: the time lies before 1970 or after the year 2199.
     """
     if type(value) is str:
+        # The form that most logs write, without a cache entry per second.
+        if len(value) == _PLAIN and value[-1] == "Z" and value[17:19].isdigit():
+            minute = _parse_text(value[:17] + "00Z")
+            return None if minute is None else minute + int(value[17:19]) * SECOND
         return _parse_text(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _parse_number(str(value))
@@ -94,10 +108,15 @@ def _parse_rfc3339(match: re.Match[str]) -> int | None:
 
 
 def _parse_english(match: re.Match[str]) -> int | None:
-    month, day, year, clock, half = match.groups()
-    text = f"{month} {day} {year} {clock} {half} +0000"
+    month, day, year, hour, minute, second, half = match.groups()
+    if not 1 <= int(hour) <= _HALF_DAY:
+        return None
+    hours = int(hour) % _HALF_DAY + (_HALF_DAY if half == "PM" else 0)
     try:
-        moment = datetime.strptime(text, "%b %d %Y %I:%M:%S %p %z")
+        moment = datetime(
+            int(year), _MONTHS.get(month, 0), int(day),
+            hours, int(minute), int(second), tzinfo=UTC,
+        )  # fmt: skip
     except ValueError:
         return None
     return _checked(int(moment.timestamp()) * SECOND, match)

@@ -17,7 +17,7 @@ from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.records import Parent
 from streams.times import AbsurdTimeError, parse_time
 
-_CACHED: Final = 100_000
+_CACHED: Final = 20_000  # about 2 KB each
 _EMPTY: Final[dict[str, Any]] = {}
 
 
@@ -32,7 +32,8 @@ class Caller(NamedTuple):
         principal: the user, role, federated user or service that acts.
         owner: a name for people: source identity, else user or role name.
         service: the AWS service that called in someone's name, or on its own.
-        session: the key is a temporary one, whose creation date is its issue time.
+        issued_at: when the session was created (ns); None for long-lived keys, whose
+            context tells of someone else's session.
     """
 
     credential: tuple[Identifier, ...] = ()
@@ -42,7 +43,7 @@ class Caller(NamedTuple):
     principal: Identifier | None = None
     owner: str | None = None
     service: Identifier | None = None
-    session: bool = False
+    issued_at: int | None = None
 
 
 NOBODY: Final = Caller()
@@ -108,40 +109,38 @@ def role(partition: str, account: str, name: str) -> Identifier | None:
 
 
 class Callers:
-    """Read userIdentity; remembers what it read, since a log repeats its callers."""
+    """Read userIdentity; remembers what it read, since a log repeats its callers.
+
+    What is remembered is used only for an equal userIdentity: the same event gives
+    the same record wherever it stands in the log.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Caller] = {}
+        self._known: dict[Any, tuple[dict[str, Any], Caller]] = {}
 
     def of(self, identity: Any) -> Caller:
         """Give the caller that a userIdentity describes; never raises."""
         if type(identity) is not dict:
             return NOBODY
         get = identity.get
-        session = mapping(get("sessionContext"))
-        issuer = mapping(session.get("sessionIssuer"))
-        # All that `_caller` reads: the same event gives the same record wherever
-        # it stands in the log.
-        key = (
-            get("accessKeyId"), get("type"), get("arn"), get("principalId"),
-            get("userName"), get("invokedBy"), get("identityProvider"),
-            session.get("sourceIdentity"), issuer.get("arn"), issuer.get("userName"),
-        )  # fmt: skip
+        key = get("accessKeyId") or get("arn") or get("invokedBy")
         try:
-            return self._known[key]
+            seen, caller = self._known[key]
         except KeyError:
             pass
         except TypeError:  # not hashable, so no text: read it without remembering
             return _caller(identity)
+        else:
+            if seen == identity:
+                return caller
         if len(self._known) >= _CACHED:
             self._known.clear()
-        caller = self._known[key] = _caller(identity)
+        caller = _caller(identity)
+        self._known[key] = identity, caller
         return caller
 
 
-def issue_time(identity: Any) -> int | None:
-    """Give when the session was created that a userIdentity describes (ns)."""
-    session = mapping(mapping(identity).get("sessionContext"))
+def _issue_time(session: dict[str, Any]) -> int | None:
     try:
         return parse_time(mapping(session.get("attributes")).get("creationDate"))
     except AbsurdTimeError:
@@ -160,6 +159,9 @@ def _caller(identity: dict[str, Any]) -> Caller:
         return Caller((), alone, (), alone, service, name, service)
     principal, parents = _lineage(identity, own, issuer)
     credential = () if key is None else (key,)
+    temporary = identity.get("type") in ("AssumedRole", "FederatedUser") or (
+        key is not None and key.value.startswith("ASIA")
+    )
     return Caller(
         credential=credential,
         presented=credential,
@@ -168,8 +170,7 @@ def _caller(identity: dict[str, Any]) -> Caller:
         principal=principal,
         owner=_owner(identity, session),
         service=service,
-        session=identity.get("type") in ("AssumedRole", "FederatedUser")
-        or (key is not None and key.value.startswith("ASIA")),
+        issued_at=_issue_time(session) if temporary else None,
     )
 
 

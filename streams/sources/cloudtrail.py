@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from streams.records import ENDING_EFFECTS, Access, DeadLetter
 from streams.sources.aws_effects import EFFECTS, Call, Mapping, login_profile
 from streams.sources.aws_errors import outcome_of
-from streams.sources.aws_identity import Callers, issue_time, text
+from streams.sources.aws_identity import Callers, text
 from streams.sources.envelope import Event, events
 from streams.sources.guess import DIGEST
 from streams.times import AbsurdTimeError, parse_time
@@ -138,7 +138,7 @@ class CloudTrail:
                     NAME, event_id, name, time, presented, offset, outcome,
                     caller.parents, caller.owner, caller.actor, None, None, reason,
                     self._point(event.get("recipientAccountId")), (),
-                    issue_time(event["userIdentity"]) if caller.session else None,
+                    caller.issued_at,
                 )
             )  # fmt: skip
 
