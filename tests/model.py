@@ -178,9 +178,10 @@ class Model:
             lambda n: self.directly_requires(n).union(*self.obligations(n)),
         )
 
-    def living(self, among: set[Identifier]) -> set[Identifier]:
-        """Give the nodes that live: the least solution over owners."""
-        sound = {n for n in among if not self.own_reasons(n)}
+    def living_owners(self, among: set[Identifier]) -> set[Identifier]:
+        """Give the owners that live: the least solution."""
+        owners = set[Identifier]().union(*(o for n in among for o in self.obligations(n)))
+        sound = {n for n in owners if not self.own_reasons(n)}
         alive: set[Identifier] = set()
         while True:
             more = {n for n in sound if self.owned(n, alive)}
@@ -226,10 +227,14 @@ class Model:
         """Give the issue times in the node's own facts."""
         return [n.issued_at for n in self.nodes[node] if n.issued_at is not None]
 
+    def verified_times(self, node: Identifier) -> list[int]:
+        """Give the verified issue time, where this is what was presented."""
+        unshown = node != self.presented or self.issued_at is None
+        return [] if unshown else [self.issued_at or 0]
+
     def issue_time(self, node: Identifier) -> int | None:
         """Give the earliest known time; no alias lifts the doubt about a node."""
-        shown = self.issued_at if node == self.presented else None
-        verified = [] if shown is None else [shown]
+        verified = self.verified_times(node)
         if not self.own_times(node) + verified:
             return None
         names = self.alias_class(node)
@@ -309,27 +314,17 @@ class Model:
         """Tell whether an issuer stated the node, not only a use of it."""
         return any(not fact.derived for fact in self.nodes[node])
 
-    def known_enough(self, node: Identifier, policy: str) -> bool:
-        """Tell whether the policy for unknown credentials lets the node pass."""
-        return (
-            self.known(node)
-            or policy == "allow_and_report"
-            or (
-                policy == "allow_if_principal_known"
-                and any(
-                    self.known(n)
-                    for n in self.requires(node)
-                    if self.vocabulary.get(n.kind) is NodeClass.PRINCIPAL
-                )
-            )
-        )
+    def known_principal(self, node: Identifier) -> bool:
+        """Tell whether this is a principal that is known."""
+        return self.vocabulary[node.kind] is NodeClass.PRINCIPAL and self.known(node)
 
     def beyond_horizon(self, node: Identifier) -> bool:
         """Tell whether what would have ended the credential may be forgotten."""
+        times = self.own_times(node) + self.verified_times(node)
         return (
             self.horizon is not None
             and any(not self.known(parent) for parent, _ in self.parents[node])
-            and min(self.own_times(node), default=self.horizon - 1) < self.horizon
+            and min(times, default=self.horizon - 1) < self.horizon
             and not any(fact.root for fact in self.nodes[node])
         )
 
@@ -392,15 +387,37 @@ def reasons_to_deny(
 ) -> set[str]:
     """Give every reason to deny; none means allow. Each identifier by itself."""
     reasons = set()
-    for node in identifiers:
-        model = Model(stand, now, node, issued_at, chain)
+    models = [Model(stand, now, node, issued_at, chain) for node in identifiers]
+    for node, model in zip(identifiers, models, strict=True):
         visited = model.closure(node)
         if len(visited) > limit:
             reasons.add("lineage_too_large")
             continue
         reasons |= model.own_reasons(node) | model.scope_reasons(node, scope)
-        if not model.owned(node, model.living(visited)):
+        if not model.owned(node, model.living_owners(visited)):
             reasons.add("ownerless")
-        if not model.known_enough(node, unknown.get(node.kind, "deny")):
-            reasons.add("unknown_credential")
+    if unknown_among(identifiers, chain, models[0], unknown):
+        reasons.add("unknown_credential")
     return reasons
+
+
+def unknown_among(
+    identifiers: tuple[Identifier, ...],
+    chain: tuple[Identifier, ...],
+    model: Model,
+    unknown: Mapping[str, str],
+) -> bool:
+    """Tell whether a credential is unknown, and its kind's policy is to deny that.
+
+    Each credential is judged by itself. Without any, some name must be known.
+    """
+    credentials = [n for n in identifiers if model.is_credential(n)]
+    if not credentials:
+        return not any(model.known(n) for n in identifiers)
+    vouched = any(model.known_principal(n) for n in (*identifiers, *chain))
+    passing = {"allow_and_report"}
+    passing |= {"allow_if_principal_known"} if vouched else set()
+    return any(
+        not model.known(n) and unknown.get(n.kind, "deny") not in passing
+        for n in credentials
+    )

@@ -7,6 +7,7 @@ many seeds it takes until one says what is wrong.
 from __future__ import annotations
 
 import os
+import traceback
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
@@ -128,19 +129,13 @@ def revives(world: World, seed: int) -> str | None:
         held = [(q, answer(old, q)) for q in world.questions]
         old.apply(fact)
         for question, verdict in held:
-            if verdict.allowed or may_become_known(fact, verdict):
+            if verdict.allowed:
                 continue
             for how, registry in (("built", new), ("applied", old)):
                 if answer(registry, question).allowed:
                     what = tell(attrs.evolve(world, facts=(fact,), questions=()))
                     return f"{how}: {question}\nwas {verdict}\nand is allowed by\n{what}"
     return None
-
-
-def may_become_known(fact: Fact, verdict: Verdict) -> bool:
-    """Tell whether the fact may connect an unknown credential to a known principal."""
-    connects = isinstance(fact, Edge | Alias)
-    return connects and verdict.reason is Reason.UNKNOWN_CREDENTIAL
 
 
 def is_grant(fact: Fact, before: Sequence[Fact]) -> bool:
@@ -232,10 +227,17 @@ PROPERTIES: dict[str, Callable[[World, int], str | None]] = {
 
 def complaint(name: str, seed: int, topic: str | None = None) -> str | None:
     """Check one property on the world of a seed; reduce the world if it fails."""
-    fails = PROPERTIES[name]
+
+
+    def fails(world: World) -> str | None:
+        try:
+            return PROPERTIES[name](world, seed)
+        except Exception as error:  # noqa: BLE001 - a crash is a finding, to be reduced
+            return f"{error!r} at {traceback.extract_tb(error.__traceback__)[-1]}"
+
     world = make(seed, topic)
-    if fails(world, seed) is None:
+    if fails(world) is None:
         return None
-    world = smaller(world, lambda w: fails(w, seed))
+    world = smaller(world, fails)
     head = f"{name} on the world of seed {seed}, topic {topic or 'any'}, reduced to"
-    return f"{head}\n{tell(world)}\n{fails(world, seed)}"
+    return f"{head}\n{tell(world)}\n{fails(world)}"
