@@ -1,0 +1,256 @@
+"""The feed: keep a replica equal to the server's log over a WebSocket.
+
+One connection feeds one replica: a hello that says where to start, then a snapshot
+(or none), deltas, and a ping every quarter of a lease. Whatever goes wrong ends the
+connection, and a new one starts after a random pause (full jitter, so that a
+thousand guards do not come back at the same moment). Nothing here decides what is
+allowed: without pongs the lease runs out by itself.
+
+A replica that has to be built anew keeps its connection, and a second one feeds its
+successor. The first to be complete and not behind is put in force and the other
+connection ends, so a rebuild costs no lease unless the correction demands it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from attrs import define, field
+
+from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from enforcement.standing import Standing
+
+SECOND: Final = 1_000_000_000
+FIRST_PAUSE: Final = 0.05  # seconds; doubles up to LONGEST_PAUSE
+LONGEST_PAUSE: Final = 2.0
+CONNECT_TIMEOUT: Final = 10.0
+SILENCE: Final = 5.0  # a connection without a frame for so long is dead
+REBUILD_SPREAD: Final = 10.0  # all guards meet a correction at the same moment
+
+
+@define(slots=True, eq=False)
+class Link:
+    """One connection, over all its reconnects, and the replica that it feeds.
+
+    Attributes:
+        succeeds: it is to replace the replica in force, not to continue it.
+    """
+
+    succeeds: bool
+    replica: Replica = field(factory=Replica)
+    task: asyncio.Task[None] | None = None
+    failures: int = 0
+
+
+class Feed:
+    """Connections to the server, as many as the replica needs (one, at times two).
+
+    Attributes:
+        connected: how many connections stand.
+        connections: how many were made since the start.
+        last_error: why the last connection ended, for people.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credential: str,
+        *,
+        name: str,
+        standing: Standing,
+        jitter: Callable[[], float],
+    ) -> None:
+        """Set up; `run` connects.
+
+        Args:
+            url: of the server, ``http(s)://host:port``.
+            credential: the guard's bearer token; never logged.
+            name: of this guard, unique in its realm.
+            standing: what the feed keeps up to date.
+            jitter: gives a random number in [0, 1).
+        """
+        self._url = f"{url.rstrip('/')}/v1/feed"
+        self._headers = {"Authorization": f"Bearer {credential}"}
+        self._name = name
+        self._standing = standing
+        self._jitter = jitter
+        self._links: list[Link] = []
+        self._progress = asyncio.Event()
+        self.connected = 0
+        self.connections = 0
+        self.last_error: str | None = None
+
+    async def run(self) -> None:
+        """Feed the standing until cancelled."""
+        async with (
+            aiohttp.ClientSession(headers=self._headers) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            self._spawn(tasks, session, Link(succeeds=False), pause=0.0)
+
+    async def progress(self) -> None:
+        """Wait until something was applied or proven."""
+        await self._progress.wait()
+
+    def _spawn(
+        self,
+        tasks: asyncio.TaskGroup,
+        session: aiohttp.ClientSession,
+        link: Link,
+        pause: float,
+    ) -> None:
+        async def keep() -> None:
+            await asyncio.sleep(pause)
+            while True:
+                await self._attempt(tasks, session, link)
+                ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2**link.failures)
+                link.failures = min(link.failures + 1, 16)
+                await asyncio.sleep(self._jitter() * ceiling)
+
+        self._links.append(link)
+        link.task = tasks.create_task(keep())
+
+    async def _attempt(
+        self, tasks: asyncio.TaskGroup, session: aiohttp.ClientSession, link: Link
+    ) -> None:
+        """Hold one connection as long as it lasts."""
+        standing = self._standing
+        link.replica = (
+            standing.replica.successor() if link.succeeds else standing.begin()
+        )
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                socket = await session.ws_connect(
+                    self._url, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
+                )
+        except (aiohttp.ClientError, OSError) as error:
+            self.last_error = f"{type(error).__name__}: {error}"
+            return
+        self.connected += 1
+        self.connections += 1
+        try:
+            await self._converse(tasks, session, link, socket)
+        except* Exception as group:  # noqa: BLE001
+            # The boundary of a connection: whatever ended it, another one follows,
+            # and until it has caught up the lapsed lease denies.
+            for trouble in group.exceptions:
+                self.last_error = f"{type(trouble).__name__}: {trouble}"
+                standing.fail(link.replica, trouble)
+        finally:
+            self.connected -= 1
+            await socket.close()
+
+    async def _converse(
+        self,
+        tasks: asyncio.TaskGroup,
+        session: aiohttp.ClientSession,
+        link: Link,
+        socket: aiohttp.ClientWebSocketResponse,
+    ) -> None:
+        hello = self._standing.hello(link.replica)
+        await socket.send_json({"type": "hello", "guard": self._name, **hello})
+        async with asyncio.TaskGroup() as pair:
+            pings = pair.create_task(self._ping(socket))
+            try:
+                while True:
+                    await self._receive(link, await _frame(socket))
+                    self._settle(tasks, session, link)
+                    # A full socket never suspends its reader: let others run.
+                    await asyncio.sleep(0)
+            finally:
+                pings.cancel()
+
+    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        interval = self._standing.lease.length / SECOND / 4
+        while True:
+            seq = self._standing.ping()
+            await socket.send_json({"type": "ping", "seq": seq})
+            await asyncio.sleep(interval)
+
+    async def _receive(self, link: Link, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "pong":
+            self._standing.pong(
+                link.replica,
+                number(message, "seq"),
+                text(message, "genesis"),
+                number(message, "end"),
+                number(message, "remaining_ms"),
+            )
+        elif kind == "delta":
+            await _in_slices(link.replica.delta(message))
+        elif kind == "snapshot":
+            if link.replica.complete:
+                self._start_over(link)
+            self._standing.meet(text(message, "genesis"))
+            await _in_slices(link.replica.snapshot(message))
+        # Other types are for guards newer than this one.
+
+    def _start_over(self, link: Link) -> None:
+        """Take a snapshot where deltas were expected: the server cannot continue."""
+        if link.replica is self._standing.replica:
+            self._standing.condemn(forget=False)
+        link.replica = link.replica.successor()
+
+    def _settle(
+        self,
+        tasks: asyncio.TaskGroup,
+        session: aiohttp.ClientSession,
+        link: Link,
+    ) -> None:
+        """Put what was applied in force, and see to a successor where one is due."""
+        standing = self._standing
+        if standing.offer(link.replica):
+            for other in self._links:
+                if other is not link and other.task is not None:
+                    other.task.cancel()
+            self._links = [link]
+            link.succeeds = False
+        else:
+            standing.refresh()
+        if standing.holds():
+            link.failures = 0
+        if (
+            link.replica is standing.replica
+            and link.replica.needs_successor
+            and len(self._links) == 1
+        ):
+            spread = 0.0 if link.replica.urgent else REBUILD_SPREAD
+            self._spawn(tasks, session, Link(succeeds=True), self._jitter() * spread)
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+
+async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """Give the next message.
+
+    Raises:
+        FeedBrokenError: the connection ended, or fell silent.
+        MalformedError: the frame is no JSON object.
+    """
+    try:
+        frame = await socket.receive(timeout=SILENCE)
+    except TimeoutError as error:
+        raise FeedBrokenError(f"nothing heard for {SILENCE} s") from error
+    if frame.type is not aiohttp.WSMsgType.TEXT:
+        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}")
+    try:
+        message = json.loads(frame.data)
+    except ValueError as error:
+        raise MalformedError(f"not JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise MalformedError("not an object")
+    return message
+
+
+async def _in_slices(slices: Iterator[None]) -> None:
+    """Apply a message and let the event loop breathe between slices."""
+    for _ in slices:
+        await asyncio.sleep(0)

@@ -1,0 +1,272 @@
+"""The guard: ask it before you serve a request.
+
+``check`` answers from a replica in this process, without IO and without waiting. It
+allows only while a lease proves that the replica knows everything that was accepted
+up to a moment ago; the feed renews the lease four times in its length.
+
+- Before the first catch-up every mode denies.
+- Without a lease ``fail_closed`` denies, ``fail_open`` answers from the replica as it
+  was (what it knows to be dead stays dead), ``observe`` counts and lets through.
+- Call it only after the credential's signature was verified, from the thread of the
+  event loop that the guard was started in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+from attrs import define, field
+
+from agents_registry.identifiers import Identifier
+from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
+from enforcement.clocks import boottime, wall
+from enforcement.feed import Feed
+from enforcement.standing import Standing
+from enforcement.token import Token
+from enforcement.verdict import Lapse, Mode, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from agents_registry.verdict import Verdict as Judgement
+
+Credential: TypeAlias = Presented | Identifier | str | Iterable[Identifier | str]
+
+SECOND: Final = 1_000_000_000
+_random: Final = secrets.SystemRandom().random
+
+
+@define(slots=True)
+class Counters:
+    """What a guard did since its start; read them for metrics.
+
+    Attributes:
+        allowed: checks that allowed, observed ones apart.
+        denied: checks that denied, by reason.
+        observed: checks of observing routes that would have denied, by reason.
+        stale: checks answered without a lease, whatever the answer.
+    """
+
+    allowed: int = 0
+    denied: Counter[str] = field(factory=Counter)
+    observed: Counter[str] = field(factory=Counter)
+    stale: int = 0
+
+
+class Guard:
+    """A replica of one realm, kept current, that judges presented credentials.
+
+    An async context manager: it feeds itself between entry and exit.
+
+    Attributes:
+        counters: what it did.
+        standing: its replica and its lease.
+        feed: its connection to the server.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
+        self,
+        url: str,
+        credential: str,
+        *,
+        name: str,
+        mode: Mode = Mode.FAIL_CLOSED,
+        routes: Mapping[str, Mode] | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        lease: float = 1.0,
+        clock: Callable[[], int] = boottime,
+        wall_clock: Callable[[], int] = wall,
+        jitter: Callable[[], float] = _random,
+    ) -> None:
+        """Set up; entering the context connects.
+
+        Args:
+            url: of the Rescind server, ``https://host:port``.
+            credential: the guard's bearer token; it decides the realm.
+            name: of this guard, unique in its realm.
+            mode: what to do with what cannot be proven.
+            routes: routes with a mode of their own, by name.
+            policy: what to do with credentials that no fact makes known.
+            lease: seconds for which one proof may be used.
+            clock: nanoseconds of CLOCK_BOOTTIME.
+            wall_clock: nanoseconds UTC, for expiry.
+            jitter: random numbers in [0, 1) for pauses between connections.
+        """
+        self.counters = Counters()
+        self.standing = Standing(round(lease * SECOND), clock)
+        self.feed = Feed(
+            url, credential, name=name, standing=self.standing, jitter=jitter
+        )
+        self._mode = mode
+        self._routes = dict(routes or {})
+        self._policy = policy
+        self._clock = clock
+        self._wall = wall_clock
+        self._granted = {
+            each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
+        }
+        self._tasks = asyncio.TaskGroup()
+        self._running: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._running = self._tasks.create_task(self.feed.run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    def check(
+        self,
+        presented: Credential,
+        *,
+        scope: str | None = None,
+        at_least: Token | str | None = None,
+        route: str | None = None,
+    ) -> Verdict:
+        """Judge a credential now; never waits.
+
+        Args:
+            presented: identifiers (``kind:value``), or those with verified claims.
+            scope: the requested ``namespace|value``.
+            at_least: deny unless the fact of this token is applied (`wait_for` waits).
+            route: the name of a route that has a mode of its own.
+
+        Raises:
+            KeyError: no route of this name was declared.
+            ValueError: ``at_least`` is not a token.
+        """
+        mode = self._mode if route is None else self._routes[route]
+        now = self._clock()
+        standing = self.standing
+        if type(presented) is not Presented:
+            read = _read(presented)
+            if read is None:
+                return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
+            presented = read
+        judged = judge(
+            standing.replica.registry,
+            presented,
+            now=self._wall(),
+            scope=scope,
+            policy=self._policy,
+        )
+        stale = now >= standing.deadline
+        if judged is LIVES and not stale and at_least is None:
+            self.counters.allowed += 1
+            return self._granted[mode]
+        lapse = self._lapse(mode, at_least, stale=stale)
+        return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
+
+    async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait until the fact of a token is applied; tell whether it is.
+
+        Args:
+            token: what the server answered to the revocation.
+            timeout: seconds.
+
+        Raises:
+            ValueError: it is not a token.
+        """
+        wanted = Token.parse(token) if isinstance(token, str) else token
+        try:
+            async with asyncio.timeout(timeout):
+                while not self.standing.covers(wanted):
+                    await self.feed.progress()
+        except TimeoutError:
+            return False
+        return True
+
+    async def ready(self, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait until the guard holds a lease; tell whether it does.
+
+        Args:
+            timeout: seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not self.standing.holds():
+                    await self.feed.progress()
+        except TimeoutError:
+            return False
+        return True
+
+    def _lapse(
+        self, mode: Mode, at_least: Token | str | None, *, stale: bool
+    ) -> Lapse | None:
+        """Tell what keeps the guard from vouching for its replica."""
+        if not self.standing.caught_up:
+            return Lapse.NOT_CAUGHT_UP
+        if at_least is not None:
+            token = Token.parse(at_least) if isinstance(at_least, str) else at_least
+            if not self.standing.covers(token):
+                return Lapse.NOT_YET_APPLIED
+        return Lapse.NO_LEASE if stale and mode is not Mode.FAIL_OPEN else None
+
+    def _answer(
+        self,
+        mode: Mode,
+        *,
+        stale: bool,
+        lapse: Lapse | None,
+        judged: Judgement = LIVES,
+    ) -> Verdict:
+        """Put rule and lapse together, and count.
+
+        A known cause says more than a lapse, and a lapse more than a doubt: a
+        credential may be unknown only because the replica is behind.
+        """
+        refused = lapse is not None or not judged.allowed
+        observed = refused and mode is Mode.OBSERVE and self.standing.served
+        because_of_rule = not judged.allowed and judged.cause is not None
+        reason = judged.reason if lapse is None or because_of_rule else lapse
+        counters = self.counters
+        counters.stale += stale
+        if observed:
+            counters.observed[reason.value] += 1
+        elif refused:
+            counters.denied[reason.value] += 1
+        else:
+            counters.allowed += 1
+        return Verdict(
+            allowed=observed or not refused,
+            reason=reason,
+            mode=mode,
+            stale=stale,
+            path=judged.path,
+            cause=judged.cause,
+            report=judged.report,
+            observed=observed,
+        )
+
+
+def _read(presented: Credential) -> Presented | None:
+    """Read what a caller presents; None when an identifier cannot be read."""
+    if isinstance(presented, Presented):
+        return presented
+    if isinstance(presented, str | Identifier):
+        presented = (presented,)
+    try:
+        return Presented(
+            tuple(
+                each.checked()
+                if isinstance(each, Identifier)
+                else Identifier.parse(each)
+                for each in presented
+            )
+        )
+    except (ValueError, AttributeError):
+        # What is not even a text comes from the token that was presented.
+        return None

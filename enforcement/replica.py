@@ -1,0 +1,258 @@
+"""The replica: a realm's table, kept equal to the log by snapshot and deltas.
+
+Rules:
+
+- A position P means: every fact with an offset below P is applied. It moves only
+  when a whole message is applied, so a check between two slices sees too much
+  denied at worst, never a position that is ahead of the table.
+- A delta must start at the position. Anything else is a gap: a fact may be missing,
+  and only a snapshot mends that.
+- A log is known by its genesis. Positions of two logs have nothing in common.
+- A fact that takes other facts back may ask for a rebuild. A table keeps no facts,
+  so the replica's successor is made from a fresh snapshot, seeded with every such
+  correction seen so far (they must be merged before what they correct). Meanwhile
+  this replica goes on denying, and proves nothing beyond the correction: it may
+  have taken back what makes something live.
+
+Pure: messages in, table out. Long messages are applied in slices; whoever drives
+decides what happens between two of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.facts import (
+    Distrust,
+    Fact,
+    Holds,
+    Horizon,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+    Withdraw,
+    from_plain,
+)
+from agents_registry.identifiers import VOCABULARY, NodeClass
+from agents_registry.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+SLICE: Final = 128  # facts merged in one go: about two milliseconds
+_VERSIONED: Final = (OwnerSet, Renewal, ScopeSet, Holds, Horizon)
+
+
+class FeedBrokenError(Exception):
+    """The feed cannot be continued from here; the server or the log is at fault."""
+
+
+class MalformedError(FeedBrokenError):
+    """A message is not of the protocol, or holds a fact that this guard cannot read."""
+
+
+class GapError(FeedBrokenError):
+    """Facts between the position and the delta are missing."""
+
+
+class GenesisError(FeedBrokenError):
+    """The server now serves another log."""
+
+
+class PastEndError(FeedBrokenError):
+    """The replica has applied more than the log holds: the log lost its tail."""
+
+
+class Replica:
+    """One table and where in which log it stands.
+
+    Attributes:
+        registry: the table.
+        genesis: the log's id; None before the first message.
+        position: everything below is applied; None until a snapshot is complete.
+        corrections: the facts that must be merged before all others.
+        peppers: keys to hash presented secrets, as the handshake brought them; kept
+            in memory alone.
+    """
+
+    def __init__(
+        self, genesis: str | None = None, seeds: tuple[Fact, ...] = ()
+    ) -> None:
+        """Start empty.
+
+        Args:
+            genesis: the log that the seeds come from.
+            seeds: corrections known from an earlier snapshot of that log.
+        """
+        self.registry = Registry()
+        self.genesis: str | None = None
+        self.position: int | None = None
+        self.corrections: dict[Fact, None] = {}
+        self.peppers: Mapping[str, str] = {}
+        self._seeds = (genesis, seeds)
+        self._merged: frozenset[Fact] = frozenset()
+        self._corrected_at: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the table is a whole one."""
+        return self.position is not None
+
+    @property
+    def proven(self) -> int:
+        """Give the position up to which the table says all that the log says."""
+        if self.position is None:
+            return -1
+        if self._corrected_at is None:
+            return self.position
+        return min(self.position, self._corrected_at)
+
+    @property
+    def needs_successor(self) -> bool:
+        """Tell whether the table must be built anew from a snapshot."""
+        return self.registry.needs_rebuild
+
+    @property
+    def urgent(self) -> bool:
+        """Tell whether the table proves nothing more until it is built anew."""
+        return self._corrected_at is not None
+
+    def successor(self) -> Replica:
+        """Give the empty replica that is to replace this one."""
+        return Replica(self.genesis, tuple(self.corrections))
+
+    def snapshot(self, message: Mapping[str, Any]) -> Iterator[None]:
+        """Apply one chunk of a snapshot; yields between slices.
+
+        Raises:
+            GapError: a snapshot is complete already.
+            GenesisError: the chunk is of another log than the first.
+            MalformedError: the chunk cannot be read.
+        """
+        if self.complete:
+            raise GapError("a snapshot on top of a complete one")
+        genesis, offset = text(message, "genesis"), number(message, "offset")
+        facts, more = message.get("facts"), message.get("more")
+        if not isinstance(facts, list) or not isinstance(more, bool):
+            raise MalformedError("a snapshot has a list of facts, and more or not")
+        if self.genesis not in {None, genesis}:
+            raise GenesisError(f"{self.genesis} became {genesis} within a snapshot")
+        read = yield from _read(facts)
+        if self.genesis is None:
+            self._open(genesis, message, read)
+        yield from self._merge(read, at=0)
+        if not more:
+            self.position = offset
+
+    def delta(self, message: Mapping[str, Any]) -> Iterator[None]:
+        """Apply the facts of the offsets ``from`` to ``to`` - 1; yields between slices.
+
+        A server sends only the facts of the guard's realm, so there may be fewer
+        facts than offsets.
+
+        Raises:
+            GapError: the delta does not start at the position.
+            MalformedError: the delta cannot be read.
+        """
+        start, end = number(message, "from"), number(message, "to")
+        facts = message.get("facts")
+        if not isinstance(facts, list) or end < start:
+            raise MalformedError("a delta has a list of facts and goes forward")
+        if start != self.position:
+            raise GapError(f"the delta starts at {start}, not at {self.position}")
+        yield from self._merge((yield from _read(facts)), at=start)
+        self.position = end
+
+    def _open(
+        self, genesis: str, message: Mapping[str, Any], facts: list[Fact]
+    ) -> None:
+        """Begin a table with every correction that is known or in the first chunk."""
+        seeded, seeds = self._seeds
+        if genesis == seeded:
+            self.corrections = dict.fromkeys(seeds)
+        self.corrections |= dict.fromkeys(filter(_corrects, facts))
+        self._merged = frozenset(self.corrections)
+        self.registry = Registry.build(
+            list(self.corrections), _vocabulary(message.get("vocabulary"))
+        )
+        peppers = message.get("peppers")
+        self.peppers = dict(peppers) if isinstance(peppers, dict) else {}
+        self.genesis = genesis
+
+    def _merge(self, facts: list[Fact], at: int) -> Iterator[None]:
+        for count, fact in enumerate(facts, 1):
+            if _corrects(fact):
+                if fact in self._merged:
+                    continue
+                self.corrections[fact] = None
+            self._apply(fact, at)
+            if count % SLICE == 0:
+                yield
+
+    def _apply(self, fact: Fact, at: int) -> None:
+        self.registry.apply(fact)
+        if (
+            self._corrected_at is None
+            and self.registry.needs_rebuild
+            and isinstance(fact, Withdraw | Distrust)
+        ):
+            self._corrected_at = at
+
+
+def text(message: Mapping[str, Any], name: str) -> str:
+    """Read a field that is a text.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    value = message.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedError(f"{name} is {value!r}, not a text")
+    return value
+
+
+def number(message: Mapping[str, Any], name: str) -> int:
+    """Read a field that is a natural number.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    value = message.get(name)
+    if type(value) is not int or value < 0:
+        raise MalformedError(f"{name} is {value!r}, not a natural number")
+    return value
+
+
+def _corrects(fact: Fact) -> bool:
+    """Tell whether a fact must be merged before those that it touches.
+
+    Besides what takes facts back, that is a versioned copy whose time was clamped to
+    its receipt: the smallest time over all copies of a fact counts.
+    """
+    return isinstance(fact, Withdraw | Distrust) or (
+        isinstance(fact, _VERSIONED) and fact.effective_version != fact.version
+    )
+
+
+def _read(facts: list[Any]) -> Generator[None, None, list[Fact]]:
+    """Read facts, all or none, and yield between slices."""
+    read: list[Fact] = []
+    for count, plain in enumerate(facts, 1):
+        if not isinstance(plain, dict):
+            raise MalformedError("a fact is an object")
+        try:
+            read.append(from_plain(plain))
+        except ValueError as error:
+            raise MalformedError(str(error)) from error
+        if count % SLICE == 0:
+            yield
+    return read
+
+
+def _vocabulary(plain: Any) -> Mapping[str, NodeClass]:
+    if plain is None:
+        return VOCABULARY
+    try:
+        return {str(kind): NodeClass(name) for kind, name in dict(plain).items()}
+    except (TypeError, ValueError) as error:
+        raise MalformedError(f"not a vocabulary: {error}") from error

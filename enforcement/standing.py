@@ -1,0 +1,144 @@
+"""What a guard may rely on now: the replica in force, its lease, its successor.
+
+A replica answers until a better one of the same log is complete. When the log turns
+out to be another one, or to have a hole, the replica in force is condemned: it keeps
+its denials (`Mode.FAIL_OPEN` still answers from it after a hole), it holds no lease,
+and any complete replica replaces it.
+
+Pure, with the clock passed in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from enforcement.lease import NO_LEASE, Lease
+from enforcement.replica import GapError, GenesisError, PastEndError, Replica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from enforcement.token import Token
+
+MILLISECOND: Final = 1_000_000
+
+
+class Standing:
+    """The replica in force and how long it may be used.
+
+    Attributes:
+        replica: the one that answers checks.
+        deadline: when the lease ends, on the guard's clock (ns).
+        caught_up: this log was once applied up to its end.
+        served: some log was once applied up to its end.
+        sound: the replica may be continued and may hold a lease.
+    """
+
+    def __init__(self, length: int, clock: Callable[[], int]) -> None:
+        """Start with an empty replica and no lease.
+
+        Args:
+            length: of the lease, in nanoseconds.
+            clock: gives nanoseconds of CLOCK_BOOTTIME.
+        """
+        self.replica = Replica()
+        self.lease = Lease(length)
+        self.deadline = NO_LEASE
+        self.caught_up = False
+        self.served = False
+        self.sound = True
+        self._clock = clock
+        self._seq = 0
+
+    def hello(self, replica: Replica) -> dict[str, str | int | None]:
+        """Give where a connection that feeds this replica is to start."""
+        resumes = replica.complete and (replica is not self.replica or self.sound)
+        return {
+            "genesis": replica.genesis if resumes else None,
+            "position": replica.position if resumes else None,
+        }
+
+    def begin(self) -> Replica:
+        """Give the replica that a connection without one is to feed."""
+        if self.replica.complete and not self.sound:
+            return self.replica.successor()
+        return self.replica if self.replica.complete else Replica()
+
+    def ping(self) -> int:
+        """Give the number of a ping that leaves now."""
+        self._seq += 1
+        self.lease.sent(self._seq, self._clock())
+        return self._seq
+
+    def pong(
+        self, replica: Replica, seq: int, genesis: str, end: int, remaining_ms: int
+    ) -> None:
+        """Take the answer to a ping of the connection that feeds a replica.
+
+        Raises:
+            GenesisError: the server serves another log than this connection's.
+            PastEndError: the log is shorter than what was applied of it.
+        """
+        self.meet(genesis)
+        if replica.genesis is None:
+            return  # the log behind this connection is not known yet
+        if genesis != replica.genesis:
+            raise GenesisError(f"{replica.genesis} became {genesis}")
+        if replica.position is not None and end < replica.position:
+            if replica is self.replica:
+                self.condemn(forget=True)
+            raise PastEndError(f"the log ends at {end}, {replica.position} is applied")
+        self.lease.pong(seq, end, remaining_ms * MILLISECOND)
+        self.refresh()
+
+    def meet(self, genesis: str) -> None:
+        """Condemn the replica in force when the server serves another log."""
+        if self.replica.complete and self.sound and genesis != self.replica.genesis:
+            self.condemn(forget=True)
+
+    def fail(self, replica: Replica, error: Exception) -> None:
+        """Draw the conclusion from a broken feed."""
+        if replica is self.replica and isinstance(error, GapError):
+            self.condemn(forget=False)
+
+    def condemn(self, *, forget: bool) -> None:
+        """Hold no lease until a new snapshot is complete.
+
+        Args:
+            forget: what was caught up with is no longer the log.
+        """
+        self.sound = False
+        self.lease.drop()
+        self.caught_up = self.caught_up and not forget
+        self.refresh()
+
+    def offer(self, replica: Replica) -> bool:
+        """Put a replica in force if it is complete and not behind; tell whether."""
+        if replica is self.replica or replica.position is None:
+            return False
+        current = self.replica.position
+        if current is not None and self.sound and replica.position < current:
+            return False
+        self.replica = replica
+        self.sound = True
+        self.refresh()
+        return True
+
+    def refresh(self) -> None:
+        """Fold what was applied and proven into the deadline."""
+        usable = self.sound and self.replica.complete
+        self.deadline = self.lease.deadline(self.replica.proven) if usable else NO_LEASE
+        if self.holds():
+            self.caught_up = self.served = True
+
+    def holds(self) -> bool:
+        """Tell whether the lease runs."""
+        return self._clock() < self.deadline
+
+    def covers(self, token: Token) -> bool:
+        """Tell whether the fact that a token names is applied."""
+        return (
+            self.sound
+            and token.genesis == self.replica.genesis
+            and token.offset < self.replica.proven
+        )
