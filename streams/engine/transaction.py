@@ -175,11 +175,16 @@ class Transaction:
         values = (path, inode, position)
         self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
 
+    def forget_signals(self, below: int) -> None:
+        """Drop signals that became findings; the last one keeps the next offset."""
+        query = "DELETE FROM signals WHERE offset < ?"
+        self._db.execute(query, (min(below, self.signals_end - 1),))
+
     def forget_access(self, below: int, received_before: int) -> None:
-        """Drop access blocks that are judged and old."""
+        """Drop access blocks that are judged and old; the last one stays."""
         self._db.execute(
             "DELETE FROM access WHERE offset < ? AND received_at < ?",
-            (below, received_before),
+            (min(below, self.access_end - 1), received_before),
         )
 
 

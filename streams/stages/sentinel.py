@@ -58,6 +58,7 @@ class Sentinel:
         """Start with nothing seen."""
         self.uses = Uses()
         self.episodes = Episodes(realm, tolerances.silence)
+        self.remember = tolerances.remember
         self._tolerances = tolerances
         self._accepted: dict[str, int] = {}
 
@@ -110,9 +111,7 @@ class Sentinel:
     def expire(self, now: int) -> Outputs:
         """Forget old uses and close silent episodes."""
         outputs = Outputs()
-        outputs.uses.update(
-            dict.fromkeys(self.uses.forget(now - self._tolerances.remember))
-        )
+        outputs.uses.update(dict.fromkeys(self.uses.forget(now - self.remember)))
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
         return outputs

@@ -1,0 +1,340 @@
+"""Run registry and sentinel over the log, in one task, in slices.
+
+Order of work: facts are applied first; accesses are judged once every fact that was
+committed with or before them is applied; what a fact condemned is listed slice by
+slice in between. The outputs, the state and the position of a slice are one
+transaction, so a crash repeats a slice and never loses or half-writes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from attrs import define
+
+from agents_registry.registry import Registry
+from streams.engine.failpoints import failpoint
+from streams.stages import episodes
+from streams.stages.registry import Condemned, condemned, root
+from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.uses import Bucket, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier, Vocabulary
+    from streams.engine.store import Commit, Store, Stored
+    from streams.engine.transaction import Transaction
+
+FACTS: Final = 500  # applied before others get their turn
+LOADED: Final = 5000
+SLICE: Final = 1000  # identifiers listed in one transaction
+TIDY_SECONDS: Final = 5.0
+# Positions are saved with outputs; without any, only this often.
+IDLE_FACTS: Final = 10_000
+
+
+class Root(NamedTuple):
+    """Where the listing of one fact starts, and the fact's offset."""
+
+    offset: int
+    identifier: Identifier
+
+
+@define
+class Ends:
+    """Next offsets of the logs, as the last commit left them."""
+
+    facts: int
+    access: int
+    signals: int
+
+
+class Stages:
+    """The in-memory state of the embedded stages and the loop that moves it."""
+
+    def __init__(
+        self,
+        store: Store,
+        realm: str,
+        vocabulary: Vocabulary,
+        tolerances: Tolerances,
+        clock: Callable[[], int],
+    ) -> None:
+        """Start empty; `load` brings the state back.
+
+        Args:
+            store: where log, outputs and state lie.
+            realm: whose table this is.
+            vocabulary: kind to class.
+            tolerances: of the sentinel.
+            clock: gives the time (ns).
+        """
+        self.registry = Registry(vocabulary)
+        self.sentinel = Sentinel(realm, tolerances)
+        self.applied = 0
+        self.loaded = asyncio.Event()
+        self.in_flight = 0
+        self._store = store
+        self._vocabulary = vocabulary
+        self._clock = clock
+        self._ends = Ends(store.end, store.access_end, store.signals_end)
+        self._target: Ends | None = None
+        self._roots: deque[Root] = deque()
+        self._listing: Iterator[Condemned] | None = None
+        self._alone = False
+        self._saved = 0
+        self._access = 0
+        self._signals = 0
+        self._news = asyncio.Event()
+        self._applied = asyncio.Condition()
+        store.listeners.append(self._on_commit)
+
+    def _on_commit(self, commit: Commit) -> None:
+        self._ends = Ends(commit.end, commit.access_end, commit.signals_end)
+        self._news.set()
+
+    async def load(self) -> None:
+        """Bring the table and the sentinel back from the file."""
+        query = "SELECT stage, position FROM positions"
+        positions = dict(await self._store.read(query))
+        self._saved = positions.get("registry", 0)
+        self._access = positions.get("sentinel", 0)
+        self._signals = positions.get("signals", 0)
+        async for (body,) in self._rows("uses", "key", "body"):
+            self.sentinel.uses.restore(Bucket.from_plain(orjson.loads(body)))
+        async for (body,) in self._rows("findings", "id", "body"):
+            self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+        end = self._ends.facts
+        while self.applied < end:
+            for stored in await self._store.facts(self.applied, LOADED):
+                self._apply(stored)
+                self.applied = stored.offset + 1
+        if self.registry.needs_rebuild:
+            await self._rebuild()
+        for stored in await self._store.facts(self._saved, end):
+            self._list(stored)
+        failpoint("start.loaded")
+        self.loaded.set()
+
+    async def _rows(
+        self, table: str, key: str, columns: str
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        last = ""
+        while True:
+            query = (
+                f"SELECT {key}, {columns} FROM {table} WHERE {key} > ?"  # noqa: S608
+                f" ORDER BY {key} LIMIT {LOADED}"
+            )
+            rows = await self._store.read(query, last)
+            for row in rows:
+                yield row[1:]
+            if len(rows) < LOADED:
+                return
+            last = rows[-1][0]
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        tidy_at = 0
+        while True:
+            self._news.clear()
+            if await self._step():
+                continue
+            now = self._clock()
+            if now >= tidy_at:
+                await self._tidy(now)
+                tidy_at = now + int(TIDY_SECONDS * 1e9)
+            try:
+                async with asyncio.timeout(TIDY_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def wait_applied(self, offset: int) -> None:
+        """Wait until every fact below an offset is in the table."""
+        async with self._applied:
+            await self._applied.wait_for(lambda: self.applied >= offset)
+
+    async def _step(self) -> bool:
+        """Give every kind of work one turn; tell whether there was any."""
+        if self._target is None:
+            self._target = self._ends
+        worked = False
+        if not self._alone:
+            worked = await self._take_facts()
+        worked |= await self._take_slice()
+        worked |= await self._take_signals()
+        if self.applied >= self._target.facts:
+            took = await self._take_access(self._target.access)
+            worked |= took
+            if not took:
+                worked |= self._target is not self._ends
+                self._target = None
+        return worked
+
+    async def _take_facts(self) -> bool:
+        if self.applied >= self._ends.facts:
+            return False
+        stored_facts = await self._store.facts(self.applied, FACTS)
+        for stored in stored_facts:
+            self._apply(stored)
+            self._list(stored)
+            failpoint("stages.fact_applied")
+        if self.registry.needs_rebuild:
+            await self._rebuild()
+        async with self._applied:
+            self.applied = stored_facts[-1].offset + 1
+            self._applied.notify_all()
+        return True
+
+    def _apply(self, stored: Stored) -> None:
+        self.registry.apply(stored.fact)
+        self.sentinel.note(stored.fact)
+
+    def _list(self, stored: Stored) -> None:
+        start = root(self.registry, stored.fact)
+        if start is not None:
+            self._roots.append(Root(stored.offset, start))
+
+    async def _rebuild(self) -> None:
+        """Build the table anew; the old one answers meanwhile."""
+
+        def build() -> Registry:
+            facts: list[Fact] = []
+            while chunk := self._store.facts_now(len(facts), LOADED):
+                facts += [stored.fact for stored in chunk]
+            return Registry.build(facts, self._vocabulary)
+
+        self.registry = await asyncio.to_thread(build)
+        self._listing = None
+
+    async def _take_slice(self) -> bool:
+        """List the next identifiers that the oldest waiting fact condemned."""
+        if not self._roots:
+            return await self._save_idle_position()
+        found = self._next_slice()
+        done = len(found) < SLICE
+        now = self._clock()
+        names = [each.identifier for each in found]
+        outputs = self.sentinel.reconsider(names, self.registry, now)
+        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
+        as_of = self.applied
+        position = self._roots[0].offset
+        if done:
+            position = self._roots[1].offset if len(self._roots) > 1 else self.applied
+        failpoint("stages.before_slice")
+
+        def job(tx: Transaction) -> None:
+            tx.add_invalidations(rows, as_of)
+            _save(tx, outputs)
+            tx.set_position("registry", position)
+
+        await self._store.write(job)
+        failpoint("stages.after_slice")
+        self._count(outputs)
+        self._saved = position
+        if done:
+            self._roots.popleft()
+            self._listing = None
+            self._alone = False
+        return True
+
+    def _next_slice(self) -> list[Condemned]:
+        if self._listing is None:
+            self._listing = condemned(self.registry, self._roots[0].identifier)
+        try:
+            return list(itertools.islice(self._listing, SLICE))
+        except IndexError:
+            # The table grew under the walk: walk again, with no facts in between.
+            # Listing an identifier twice is harmless, its row is there once.
+            self._alone = True
+            self._listing = condemned(self.registry, self._roots[0].identifier)
+            return list(itertools.islice(self._listing, SLICE))
+
+    async def _save_idle_position(self) -> bool:
+        if self.applied - self._saved < IDLE_FACTS:
+            return False
+        position = self.applied
+        await self._store.write(lambda tx: tx.set_position("registry", position))
+        self._saved = position
+        return False
+
+    async def _take_signals(self) -> bool:
+        query = (
+            "SELECT offset, body FROM signals WHERE offset >= ? AND offset < ?"
+            " ORDER BY offset LIMIT 500"
+        )
+        if self._signals >= self._ends.signals:
+            return False
+        rows = await self._store.read(query, self._signals, self._ends.signals)
+        signals = [orjson.loads(body) for _, body in rows]
+        outputs = self.sentinel.report(signals, self._clock())
+        position = rows[-1][0] + 1
+
+        def job(tx: Transaction) -> None:
+            _save(tx, outputs)
+            tx.set_position("signals", position)
+            tx.forget_signals(position)
+
+        await self._store.write(job)
+        failpoint("stages.after_signals")
+        self._signals = position
+        return True
+
+    async def _take_access(self, end: int) -> bool:
+        """Judge the next block of accesses."""
+        if self._access >= end:
+            return False
+        query = (
+            "SELECT offset, block FROM access WHERE offset >= ? ORDER BY offset LIMIT 1"
+        )
+        ((offset, block),) = await self._store.read(query, self._access)
+        batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
+        now = self._clock()
+        outputs = self.sentinel.observe(batch, self.registry, now)
+        failpoint("stages.before_access")
+
+        def job(tx: Transaction) -> None:
+            _save(tx, outputs)
+            tx.set_position("sentinel", offset + 1)
+
+        await self._store.write(job)
+        failpoint("stages.after_access")
+        self._count(outputs)
+        self._access = offset + 1
+        return True
+
+    async def _tidy(self, now: int) -> None:
+        """Forget old uses and judged access blocks; close silent episodes."""
+        outputs = self.sentinel.expire(now)
+        judged, old = self._access, now - self.sentinel.remember
+        if outputs.uses or outputs.episodes:
+
+            def job(tx: Transaction) -> None:
+                _save(tx, outputs)
+                tx.forget_access(judged, old)
+
+            await self._store.write(job)
+
+    def _count(self, outputs: Outputs) -> None:
+        self.in_flight += outputs.in_flight
+
+
+def _save(tx: Transaction, outputs: Outputs) -> None:
+    tx.put_uses(
+        (key, 0, None) if bucket is None else (key, bucket.seen_at, _dump(bucket))
+        for key, bucket in outputs.uses.items()
+    )
+    tx.put_findings(
+        (identity, episode.open, orjson.dumps(episodes.save(episode)))
+        for identity, episode in outputs.episodes.items()
+    )
+
+
+def _dump(bucket: Bucket) -> bytes:
+    return orjson.dumps(bucket.to_plain())
