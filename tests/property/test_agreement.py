@@ -1,0 +1,66 @@
+"""The registry equals the model, and only grants revive: over random worlds.
+
+`RESCIND_EXAMPLES` sets how many worlds all tests here see together (10,000; the
+campaign takes a million), `RESCIND_SEED` brings a run back; the seed is printed.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.property.agreement import EXAMPLES, SEED, complaint
+from tests.property.worlds import TOPICS
+
+# A failing world is reduced by `smaller`: a smaller seed is no smaller world.
+bare = settings(
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+worlds = st.integers(0, 2**48 - 1)
+
+
+def share(fraction: float) -> settings:
+    """Give settings for a fraction of all examples."""
+    return settings(bare, max_examples=max(20, int(EXAMPLES * fraction)))
+
+
+@pytest.mark.property
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_table_equals_the_model_whatever_the_order(topic: str) -> None:
+    """Shuffled, repeated, rebuilt: every verdict is the one of the model."""
+
+    @seed(SEED)
+    @share(0.6 / len(TOPICS))
+    @given(worlds)
+    def check(world: int) -> None:
+        found = complaint("differs", world, topic)
+        assert found is None, f"RESCIND_SEED={SEED}: {found}"
+
+    check()
+
+
+@pytest.mark.property
+@pytest.mark.timeout(0)
+@seed(SEED)
+@share(0.3)
+@given(worlds)
+def test_nothing_but_a_grant_turns_deny_into_allow(world: int) -> None:
+    """Whatever else is added, what was denied stays denied."""
+    found = complaint("revives", world)
+    assert found is None, f"RESCIND_SEED={SEED}: {found}"
+
+
+@pytest.mark.property
+@pytest.mark.timeout(0)
+@seed(SEED)
+@share(0.1)
+@given(worlds)
+def test_denials_hold_until_the_table_is_built_anew(world: int) -> None:
+    """A withdraw waits for the rebuild; nothing is allowed in between."""
+    found = complaint("forgets", world)
+    assert found is None, f"RESCIND_SEED={SEED}: {found}"
