@@ -1,0 +1,115 @@
+"""Ingress over HTTP: a source's raw bytes in, 202 once they are on disk."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import frozen
+
+from streams.engine.failpoints import failpoint
+from streams.engine.ingest import Delivery, Ingest, Reader, Receipt, read
+from streams.http.problems import ProblemError
+from streams.stages.admission import Rights
+from streams.stages.entitlement import Grant
+from streams.stages.ingress import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.http.auth import Tokens
+    from streams.settings import Authority, Settings
+
+
+@frozen
+class Source:
+    """A configured source: its name, what reads it, and its default point."""
+
+    name: str
+    reader: Reader
+    point: str = ""
+
+
+@frozen
+class Speakers:
+    """Gives origin and rights of what an authority says."""
+
+    settings: Settings
+    clock: Callable[[], int]
+
+    def origin(self, authority: str, ingress_key: str) -> Origin:
+        """Give the origin of something that arrives now."""
+        known = self.settings.authorities.get(authority)
+        return Origin(
+            authority=authority,
+            realm=self.settings.realm,
+            received_at=self.clock(),
+            ingress_key=ingress_key,
+            settings=self.settings.version,
+            issuer_log=known is not None and known.issuer_log,
+        )
+
+    def rights(self, authority: str) -> Rights:
+        """Give what an authority may say; nothing where it is not configured."""
+        known = self.settings.authorities.get(authority)
+        return Rights(() if known is None else _grants(known))
+
+
+def _grants(authority: Authority) -> tuple[Grant, ...]:
+    return tuple(Grant(grant.kind, grant.qualifier) for grant in authority.grants)
+
+
+def token_of(genesis: str, end: int) -> str:
+    """Give the consistency token: genesis, partition, offset."""
+    return f"{genesis}:0:{end}"
+
+
+class Events:
+    """The handler of ``POST /v1/events/{source}``."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        sources: Mapping[str, Source],
+        speakers: Speakers,
+        ingest: Ingest,
+        genesis: str,
+    ) -> None:
+        """Serve the configured sources."""
+        self._tokens = tokens
+        self._sources = sources
+        self._speakers = speakers
+        self._ingest = ingest
+        self._genesis = genesis
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take in the raw bytes of a source."""
+        token = self._tokens.holder(request, "ingest")
+        source = self._sources.get(request.match_info["source"])
+        if source is None:
+            detail = "name a source of the settings"
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown source", detail)
+        if token.authority is None:
+            detail = "give this token an authority in the settings"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
+        body = await request.read()
+        failpoint("ingress.received")
+        records = await read(source.reader, body, source.name)
+        delivery = Delivery(
+            records,
+            self._speakers.origin(token.authority, token.name),
+            self._speakers.rights(token.authority),
+            source.point,
+        )
+        receipt = await self._ingest.records(delivery)
+        failpoint("ingress.before_reply")
+        return web.json_response(self._answer(receipt), status=http.HTTPStatus.ACCEPTED)
+
+    def _answer(self, receipt: Receipt) -> dict[str, object]:
+        return {
+            "accepted": receipt.accepted,
+            "facts": receipt.facts,
+            "dead_letters": receipt.dead_letters,
+            "token": token_of(self._genesis, receipt.end),
+        }

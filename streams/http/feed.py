@@ -1,0 +1,245 @@
+"""The feed: a guard's replica is kept equal to the log over a WebSocket.
+
+The server says hello back with a snapshot, or goes straight on with deltas, and
+answers every ping with the log's end and how long that proof may be used. A delta
+goes out in the same turn of the event loop that learns of the commit, before the
+writer gets its answer. Every connection pulls from its own position, so a slow
+guard costs no memory: what has left the tail is read from the file again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+import structlog
+from aiohttp import WSMsgType, web
+from attrs import define, field
+
+from agents_registry.facts import Fact, to_plain
+from streams.engine.failpoints import failpoint
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Vocabulary
+    from streams.engine.store import Commit, Store
+
+CHUNK: Final = 1000  # facts in one frame
+TAIL: Final = 1024  # frames kept for those that keep up
+HELLO_SECONDS: Final = 10.0
+MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
+
+log = structlog.get_logger()
+
+
+class Frame(NamedTuple):
+    """A delta, written once for all guards."""
+
+    start: int
+    end: int
+    text: str
+
+
+@define(eq=False)
+class Connection:
+    """One guard; it has all facts below its position."""
+
+    socket: web.WebSocketResponse
+    guard: str
+    position: int = 0
+    news: asyncio.Event = field(factory=asyncio.Event)
+
+
+class Feed:
+    """All connections of guards to this server.
+
+    Attributes:
+        end: the next offset of the log, as of the last commit that was told.
+        connections: the guards that are connected.
+    """
+
+    def __init__(
+        self, store: Store, realm: str, vocabulary: Vocabulary, lease_ms: int
+    ) -> None:
+        """Serve a store's facts.
+
+        Args:
+            store: holds the log; the feed listens to its commits.
+            realm: whose facts these are.
+            vocabulary: kind to class, for the guards.
+            lease_ms: how long a guard may use a pong, counted from its ping.
+        """
+        self.end = store.end
+        self.connections: set[Connection] = set()
+        self._store = store
+        self._realm = realm
+        self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
+        self._lease_ms = lease_ms
+        self._tail: deque[Frame] = deque(maxlen=TAIL)
+        store.listeners.insert(0, self._on_commit)
+
+    def _on_commit(self, commit: Commit) -> None:
+        """Wake the guards; runs before the writer is answered."""
+        for start in range(0, len(commit.facts), CHUNK):
+            chunk = commit.facts[start : start + CHUNK]
+            facts = [written.fact for written in chunk]
+            self._tail.append(_delta(chunk[0].offset, facts))
+        self.end = commit.end
+        if commit.facts:
+            for connection in self.connections:
+                connection.news.set()
+
+    async def serve(self, request: web.Request, guard: str) -> web.StreamResponse:
+        """Hold one connection until it ends."""
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=MAX_FRAME, heartbeat=None
+        )
+        await socket.prepare(request)
+        connection = Connection(socket, guard)
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                hello = await _message(socket)
+            if hello is None or hello.get("type") != "hello":
+                await socket.close(code=1002, message=b"hello first")
+                return socket
+            log.info("guard_connected", guard=guard)
+            await self._converse(connection, hello)
+        except (TimeoutError, ConnectionError, ValueError):
+            await socket.close()
+        finally:
+            self.connections.discard(connection)
+            log.info("guard_gone", guard=guard)
+        return socket
+
+    async def close(self) -> None:
+        """Tell every guard to come back later."""
+        for connection in tuple(self.connections):
+            await connection.socket.close(code=1001, message=b"restarting")
+
+    async def _converse(self, connection: Connection, hello: dict[str, Any]) -> None:
+        self.connections.add(connection)
+        async with asyncio.TaskGroup() as tasks:
+            pushing = tasks.create_task(self._push(connection, hello))
+            try:
+                await self._answer(connection)
+            finally:
+                pushing.cancel()
+
+    async def _answer(self, connection: Connection) -> None:
+        """Answer pings as long as the guard sends any."""
+        socket = connection.socket
+        while (message := await _message(socket)) is not None:
+            if message.get("type") != "ping":
+                continue
+            failpoint("feed.before_pong")
+            await _send(socket, {
+                "type": "pong",
+                "seq": message.get("seq"),
+                "genesis": self._store.genesis,
+                "end": self.end,
+                "remaining_ms": self._lease_ms,
+            })  # fmt: skip
+
+    async def _push(self, connection: Connection, hello: dict[str, Any]) -> None:
+        position = hello.get("position")
+        continues = (
+            hello.get("genesis") == self._store.genesis
+            and isinstance(position, int)
+            and 0 <= position <= self.end
+        )
+        try:
+            if continues and isinstance(position, int):
+                connection.position = position
+            else:
+                await self._snapshot(connection)
+            while True:
+                connection.news.clear()
+                while connection.position < self.end:
+                    await self._catch_up(connection)
+                await connection.news.wait()
+        except ConnectionError:
+            return  # the reader of this connection sees its end, too
+
+    async def _snapshot(self, connection: Connection) -> None:
+        """Send every fact, what takes facts back first; a guard then builds once."""
+        end = self.end
+        await self._send_chunk(connection, await self._corrections(), 0, more=True)
+        position = 0
+        while position < end:
+            stored = await self._store.facts(position, min(CHUNK, end - position))
+            position = stored[-1].offset + 1
+            facts = [each.fact for each in stored]
+            await self._send_chunk(connection, facts, position, more=position < end)
+        if end == 0:
+            await self._send_chunk(connection, [], 0, more=False)
+        connection.position = end
+
+    async def _corrections(self) -> list[Fact]:
+        facts: list[Fact] = []
+        for kind in ("withdraw", "distrust"):
+            prefix = f"{self._realm}/{kind}/"
+            query = (
+                "SELECT offset FROM facts WHERE key >= ? AND key < ?"
+                " ORDER BY key LIMIT 1000"
+            )
+            for (offset,) in await self._store.read(query, prefix, prefix + "~"):
+                facts += [each.fact for each in await self._store.facts(offset, 1)]
+        return facts
+
+    async def _send_chunk(
+        self, connection: Connection, facts: list[Fact], offset: int, *, more: bool
+    ) -> None:
+        await _send(connection.socket, {
+            "type": "snapshot",
+            "genesis": self._store.genesis,
+            "realm": self._realm,
+            "vocabulary": self._vocabulary,
+            "offset": offset,
+            "facts": [to_plain(fact) for fact in facts],
+            "more": more,
+        })  # fmt: skip
+
+    async def _catch_up(self, connection: Connection) -> None:
+        """Send the next delta, out of the tail or else of the file."""
+        frame = self._in_tail(connection.position)
+        if frame is None:
+            stored = await self._store.facts(connection.position, CHUNK)
+            frame = _delta(connection.position, [each.fact for each in stored])
+        failpoint("feed.before_delta")
+        await connection.socket.send_str(frame.text)
+        connection.position = frame.end
+
+    def _in_tail(self, position: int) -> Frame | None:
+        for frame in reversed(self._tail):
+            if frame.start == position:
+                return frame
+            if frame.start < position:
+                break
+        return None
+
+
+def _delta(start: int, facts: list[Fact]) -> Frame:
+    end = start + len(facts)
+    plain = [to_plain(fact) for fact in facts]
+    message = {"type": "delta", "from": start, "to": end, "facts": plain}
+    return Frame(start, end, orjson.dumps(message).decode())
+
+
+async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+    await socket.send_str(orjson.dumps(message).decode())
+
+
+async def _message(socket: web.WebSocketResponse) -> dict[str, Any] | None:
+    """Give the next message, None at the end of the connection.
+
+    Raises:
+        ValueError: the frame is no JSON object.
+    """
+    frame = await socket.receive()
+    if frame.type is not WSMsgType.TEXT:
+        return None
+    message = orjson.loads(frame.data)
+    if not isinstance(message, dict):
+        raise ValueError("a message is an object")  # noqa: TRY004 - of the peer
+    return message

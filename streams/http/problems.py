@@ -1,0 +1,82 @@
+"""Errors as RFC 9457 problem documents, made in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+
+from streams.engine.store import StoreBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = "1"  # seconds
+
+log = structlog.get_logger()
+
+
+class ProblemError(Exception):
+    """A request that cannot be served.
+
+    Args:
+        status: HTTP status.
+        title: short and constant, for programs.
+        detail: what to do about it, for people; never quotes a secret.
+    """
+
+    def __init__(self, status: int, title: str, detail: str = "", **more: Any) -> None:
+        """Keep what the answer says."""
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.more = more
+
+    def response(self) -> web.Response:
+        """Give the answer."""
+        return _problem(self.status, self.title, self.detail, **self.more)
+
+
+def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
+    headers = {}
+    if status == http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = RETRY_AFTER
+    document = {"type": "about:blank", "title": title, "status": status}
+    if detail:
+        document["detail"] = detail
+    return web.json_response(
+        document | more, status=status, headers=headers, content_type=CONTENT_TYPE
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a problem document."""
+    try:
+        return await handler(request)
+    except ProblemError as problem:
+        return problem.response()
+    except web.HTTPException as error:
+        if error.status < http.HTTPStatus.BAD_REQUEST:
+            raise
+        return _problem(error.status, error.reason, "")
+    except (StoreBusyError, sqlite3.Error) as error:
+        log.warning("not_written", error=type(error).__name__)
+        detail = "nothing was taken in: send it again"
+        return _problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "not written", detail)
+    except asyncio.CancelledError:
+        raise
+    except Exception:  # boundary: one bad request must not end the server
+        log.exception("request_failed", method=request.method)
+        title = "internal error"
+        return _problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, title, "see the log")
