@@ -8,7 +8,6 @@ bytes of the (unpacked) file.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,13 +17,16 @@ from streams.records import DeadLetter, Lifecycle
 from streams.sources import source as make_source
 from streams.sources.envelope import TOO_LARGE, Event, events
 from streams.sources.guess import guess_bytes
+from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from streams.records import Record
     from streams.sources import Source
+    from streams.sources.stream import Stream
 
 BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
 DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
@@ -88,47 +90,51 @@ def parse_paths(
         ValueError: there is no source of that name.
     """
     files = files_of(Path(path) for path in paths)
-    total = sum(file.stat().st_size for file in files)
-    chosen: Source | None = None
+    chosen: Stream | None = None
     if source is not None:
-        chosen = make_source(source) if isinstance(source, str) else source()
-    return _read(files, total, chosen, progress, unknown)
+        made = make_source(source) if isinstance(source, str) else source()
+        chosen = open_stream(made)
+    return _read(files, chosen, progress, unknown)
 
 
 def _read(
     files: list[Path],
-    total: int,
-    chosen: Source | None,
+    chosen: Stream | None,
     progress: Progress | None,
     unknown: Counter[str] | None,
 ) -> Iterator[Record]:
-    done = 0
-    made: dict[str, Source] = {}  # one a name: a source may pair lines over files
+    done, total = 0, sum(file.stat().st_size for file in files)
+    # One a name, over all files: a pair may be split by the rotation of a log.
+    open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
     for file in files:
         reader = chosen
-        with file.open("rb") as stream:
-            for base, data, broken in _blocks(stream):
+        with file.open("rb") as opened:
+            for base, data, broken in _blocks(opened):
                 if reader is None:
-                    name = guess_bytes(data)
-                    if name is not None and name not in made:
-                        made[name] = make_source(name)
-                    reader = made[name] if name is not None else _NoSource()
-                yield from _shifted(reader.records(data), base)
+                    reader = _recognised(data, open_streams)
+                yield from reader.feed(data, base)
                 if broken:
                     yield DeadLetter(UNKNOWN, base + len(data), 0, broken)
                 if progress is not None:
-                    progress(done + stream.tell(), total)
+                    progress(done + opened.tell(), total)
         done += file.stat().st_size
-    if unknown is not None:
-        for reader in (*made.values(), *([chosen] if chosen is not None else [])):
-            unknown.update(reader.unknown)
+    for stream in open_streams.values():
+        yield from stream.close()
+        if unknown is not None:
+            unknown.update(stream.unknown)
+
+
+def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:
+    name = guess_bytes(data)
+    if name is None:
+        return open_stream(_NoSource())
+    if name not in open_streams:
+        open_streams[name] = open_stream(make_source(name))
+    return open_streams[name]
 
 
 class _NoSource:
     """Account for the events of a file that no source recognises."""
-
-    def __init__(self) -> None:
-        self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give a dead letter for each event and each bad piece."""
@@ -137,12 +143,6 @@ class _NoSource:
                 yield DeadLetter(UNKNOWN, item.offset, item.length, NO_SOURCE)
             else:
                 yield item
-
-
-def _shifted(records: Iterator[Record], base: int) -> Iterator[Record]:
-    if not base:
-        return records
-    return (record._replace(offset=record.offset + base) for record in records)
 
 
 def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes, str]]:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator
 
     from streams.records import Record
 
 
 class Source(Protocol):
-    """What reads one system's log; keeps caches, counts and half-seen pairs."""
-
-    @property
-    def unknown(self) -> Counter[str]:
-        """Give how often each event type came that changes nothing we know of."""
+    """What reads one system's log. `streams.sources.stream` reads it piece by piece."""
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of one input in its order; never raises on bad input."""
+        """Give the records of one whole input; never raises on bad input."""
 
 
 def _cloudtrail() -> Source:

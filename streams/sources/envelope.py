@@ -131,16 +131,29 @@ class _Reader:
                 end = stop
             line = data[start:end]
             try:
-                if len(line) > LIMIT and _array_start(line, 0) is None:
-                    yield from self._bad_line(line, start, TOO_LARGE)
+                if len(line) > LIMIT:
+                    yield from self._long_line(line, start)
                 else:
-                    yield from self._expand(loads(line), start, end)
-            except orjson.JSONDecodeError as error:
+                    value = loads(line)
+                    if type(value) is dict and not (
+                        "Records" in value or "records" in value or "Events" in value
+                    ):
+                        yield self._unwrap(value, start, end - start)
+                    else:
+                        yield from self._expand(value, start, end)
+            except orjson.JSONDecodeError:
                 if line.strip():
-                    yield from self._bad_line(line, start, str(error))
+                    yield from self._bad_line(line, start)
             start = end + 1
 
-    def _bad_line(self, line: bytes, start: int, error: str) -> Iterator[Item]:
+    def _long_line(self, line: bytes, start: int) -> Iterator[Item]:
+        """Read a line that may only be so long when it carries several events."""
+        if _array_start(line, 0) is None:
+            yield self._dead(start, len(line), TOO_LARGE)
+        else:
+            yield from self._expand(orjson.loads(line), start, start + len(line))
+
+    def _bad_line(self, line: bytes, start: int) -> Iterator[Item]:
         """Save what can be saved of a line that is not one JSON value."""
         end = start + len(line)
         if _array_start(line, 0) is not None:
@@ -153,8 +166,7 @@ class _Reader:
             start = end - len(text)
             yield from self._one(start, end)
             return
-        reason = error if error == TOO_LARGE else self._why(line, start)
-        yield self._dead(start, len(line), reason)
+        yield self._dead(start, len(line), self._why(line, start))
 
     def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
         """Give the events of one parsed value that stood at start..end."""
@@ -225,12 +237,14 @@ class _Reader:
         body: Any = value
         if "detail-type" in value:  # EventBridge
             body = value.get("detail")
-        elif value.keys() == _RULE_TEST:
+        elif "log" in value and value.keys() == _RULE_TEST:
             body = value["log"]
         elif "CloudTrailEvent" in value:  # aws cloudtrail lookup-events
             body = value["CloudTrailEvent"]
         elif "properties" in value and type(value["properties"]) is dict:  # AKS
             body = value["properties"].get("log", value)
+        else:
+            return Event(start, length, value)
         if type(body) is str:
             body = _loads(body.encode(errors="replace"))
         if type(body) is not dict:

@@ -15,6 +15,7 @@ import gzip
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -135,7 +136,7 @@ class World:
             "requestParameters": None,
             "responseElements": None,
             "requestID": text[::-1],
-            "eventID": f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
+            "eventID": str(UUID(int=number)),
             "readOnly": True,
             "eventType": "AwsApiCall",
             "managementEvent": True,
@@ -240,7 +241,7 @@ def generate(
         for number in range(max(3, users // 2))
     ]
     acts = [_use, _assume, _console, _create_key, _by_service, _fail]
-    weights = [100, 6, 2, 2, 2, 4]
+    weights: list[float] = [100, 6, 2, 2, 2, 4]
     if not quiet:
         acts += [_end_key, _suspend, _delete_user, _delete_role, _watermark]
         weights += [1.2, 1, 0.3, 0.3, 0.4]
@@ -342,9 +343,7 @@ def _long_lived(world: World) -> Thing:
     return world.random.choice(keys)
 
 
-def _admin(
-    world: World, name: str, effect: str, target: Thing, **request: Any
-) -> None:
+def _admin(world: World, name: str, effect: str, target: Thing, **request: Any) -> None:
     event = world.call(
         _caller(world), "iam.amazonaws.com", name, requestParameters=request
     )

@@ -1,0 +1,100 @@
+"""Read a log that comes in pieces: blocks of a large file, rotated files.
+
+A source that pairs lines (a vault's request and response) keeps its half-seen pairs
+from piece to piece; the others have nothing to keep but their caches and counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from streams.sources.envelope import Event, events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.records import Record
+    from streams.sources import Source
+
+
+class Stream(Protocol):
+    """A source at work on consecutive pieces."""
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Give how often each event type came that changes nothing we know of."""
+
+    def feed(self, data: bytes, base: int = 0) -> Iterator[Record]:
+        """Give the records of a piece of whole events that stands at ``base``."""
+
+    def close(self) -> Iterator[Record]:
+        """Give what was still waiting for its other half."""
+
+
+class LineParser(Protocol):
+    """What a pairing source offers: lines one by one, then the end."""
+
+    unknown: Counter[str]
+
+    def feed(
+        self, offset: int, event: dict[str, Any], length: int = 0
+    ) -> Iterator[Record]:
+        """Give the records that a line brings."""
+
+    def close(self) -> Iterator[Record]:
+        """Give the records of what has no other half."""
+
+
+@runtime_checkable
+class Pairing(Protocol):
+    """A source that pairs lines."""
+
+    name: str
+
+    def parser(self) -> LineParser:
+        """Give a parser for lines that come one by one."""
+
+
+def open_stream(source: Source) -> Stream:
+    """Give a stream that reads with a source."""
+    return _Paired(source) if isinstance(source, Pairing) else _Plain(source)
+
+
+class _Plain:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def unknown(self) -> Counter[str]:
+        counts = getattr(self._source, "unknown", None)
+        return counts if isinstance(counts, Counter) else Counter()
+
+    def feed(self, data: bytes, base: int = 0) -> Iterator[Record]:
+        records = self._source.records(data)
+        if not base:
+            return records
+        return (record._replace(offset=record.offset + base) for record in records)
+
+    def close(self) -> Iterator[Record]:
+        return iter(())
+
+
+class _Paired:
+    def __init__(self, source: Pairing) -> None:
+        self._name = source.name
+        self._parser = source.parser()
+
+    @property
+    def unknown(self) -> Counter[str]:
+        return self._parser.unknown
+
+    def feed(self, data: bytes, base: int = 0) -> Iterator[Record]:
+        for item in events(data, self._name):
+            if isinstance(item, Event):
+                yield from self._parser.feed(item.offset + base, item.body, item.length)
+            else:
+                yield item._replace(offset=item.offset + base)
+
+    def close(self) -> Iterator[Record]:
+        return self._parser.close()
