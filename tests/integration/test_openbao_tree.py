@@ -11,6 +11,8 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from examples.openbao.scenario import ORPHAN_ROLE, Scenario, play
+from streams.findings import FindingKind
+from streams.hunt import Hunt
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.openbao import OpenBao
 from streams.stages.ingress import Origin, facts_of
@@ -129,6 +131,32 @@ def test_no_other_call_used_a_dead_credential(day: Day) -> None:
     ]
 
     assert ["update auth/approle/login"] == dead
+
+
+def test_a_hunt_finds_exactly_the_presentations_of_the_dead(day: Day) -> None:
+    """Findings are the refused tokens and the login with the destroyed secret_id."""
+    hunt = Hunt()
+    for record in day.records:
+        hunt.add(record)
+    findings = hunt.report().findings
+    found = sorted(event_id for finding in findings for event_id in finding.event_ids)
+    accesses = [record for record in day.records if isinstance(record, Access)]
+    shown = [record for record in accesses if record.event_type == LOOKUP]
+    refused = [
+        record.event_id
+        for record, presentation in zip(shown, day.scenario.presented, strict=True)
+        if presentation.refused
+    ]
+    dead_login = [
+        record.event_id
+        for record in accesses
+        if record.event_type == "update auth/approle/login"
+        and record.outcome == "denied"
+    ]
+
+    assert sorted(filter(None, refused + dead_login)) == found
+    assert {FindingKind.BLOCKED_ATTEMPT} == {finding.kind for finding in findings}
+    assert {"direct", "ancestor"} == {finding.via for finding in findings}
 
 
 def test_one_access_a_call(day: Day) -> None:
