@@ -1,0 +1,49 @@
+"""The README, the Makefile, CI and the program have to say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+
+from streams.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.contract
+
+
+def test_the_readme_lists_the_commands_that_exist(repository: Path) -> None:
+    """Hold the README's table of commands against the program, both ways."""
+    readme = (repository / "README.md").read_text()
+    listed = re.findall(r"^\| `rescind ([a-z-]+)", readme, re.MULTILINE)
+
+    command = typer.main.get_command(app)
+
+    assert sorted(command.commands) == sorted(listed)  # type: ignore[attr-defined]
+
+
+def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:
+    """Let nobody's `make test` differ from what CI judges by."""
+    readme = (repository / "README.md").read_text()
+
+    assert re.search(r"^make test\b", readme, re.MULTILINE)
+    assert "make test" in (repository / ".ci/run").read_text().splitlines()
+
+
+def test_make_alone_prints_help(repository: Path) -> None:
+    """Name every target that the README and CONTRIBUTING speak of."""
+    help_text = subprocess.run(
+        ["make"], cwd=repository, capture_output=True, text=True, check=True
+    ).stdout
+    text = "\n".join(
+        (repository / name).read_text() for name in ("README.md", "CONTRIBUTING.md")
+    )
+    named = set(re.findall(r"^make (\w+)", text, re.MULTILINE))
+
+    assert {"demo", "install", "lint", "test"} <= named
+    assert not [target for target in named if f"make {target} " not in help_text]
