@@ -17,23 +17,22 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
 CLOSURE_LIMIT: Final = 4096
-VIRTUAL: Final = -2  # a presented credential that no fact names
 
 
 class Claims(NamedTuple):
     """What the presented token itself proves (its signature was verified).
 
     Attributes:
-        node: the presented identifier, VIRTUAL when no fact names it.
+        node: the presented identifier; negative when no fact names it.
         issued_at: its ``iat`` or ``auth_time`` (ns).
         chain: nodes of its delegation chain (``act``), presented one excluded.
-        is_credential: what the kind of a VIRTUAL one says.
+        credentials: those of the negative nodes whose kind is a credential's.
     """
 
     node: int
     issued_at: int | None = None
     chain: tuple[int, ...] = ()
-    is_credential: bool = True
+    credentials: frozenset[int] = frozenset()
 
 
 class Closure:
@@ -68,18 +67,18 @@ class Closure:
         return True
 
     def flags(self, node: int) -> int:
-        """Give the flags of a node; of a virtual one only its class is known."""
-        if node == VIRTUAL:
-            return CREDENTIAL if self.claims.is_credential else 0
+        """Give the flags of a node; of one that no fact names only its class."""
+        if node < 0:
+            return CREDENTIAL if node in self.claims.credentials else 0
         return self._lineage.flags[node]
 
     def names(self, node: int) -> list[int]:
         """Give the node and all its other names, the node first."""
-        return [node] if node == VIRTUAL else self._lineage.others(node)
+        return [node] if node < 0 else self._lineage.others(node)
 
     def edges(self, node: int) -> list[tuple[int, int]]:
         """Give (parent, strength of the relation), the presented chain included."""
-        edges = [] if node == VIRTUAL else self._lineage.parents(node)
+        edges = [] if node < 0 else self._lineage.parents(node)
         chain = self.claims.chain
         if node == self.claims.node:
             edges += [(actor, 0) for actor in chain[:1]]
@@ -121,23 +120,28 @@ class Closure:
             steps.append(back[steps[-1]])
         return steps[::-1]
 
+    def own_issue(self, node: int) -> int:
+        """Give the earliest time of own facts and verified claims, or UNKNOWN_TIME."""
+        own = UNKNOWN_TIME if node < 0 else self._lineage.issued[node]
+        if node == self.claims.node and self.claims.issued_at is not None:
+            own = min(own, self.claims.issued_at)
+        return own
+
     def earliest_issue(self, node: int) -> int:
         """Give the issue time that watermarks look at, or UNKNOWN_TIME.
 
         Only the node's own facts or a verified claim make it known; once known, the
         earliest time over all its names counts.
         """
-        issued = self._lineage.issued
-        own = UNKNOWN_TIME if node == VIRTUAL else issued[node]
-        if node == self.claims.node and self.claims.issued_at is not None:
-            own = min(own, self.claims.issued_at)
+        own = self.own_issue(node)
         if own == UNKNOWN_TIME:
             return UNKNOWN_TIME
+        issued = self._lineage.issued
         return min([own, *(issued[name] for name in self.names(node)[1:])])
 
     def latest_issue(self, node: int) -> int:
         """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
-        return UNKNOWN_TIME if node == VIRTUAL else self._lineage.latest_issue(node)
+        return UNKNOWN_TIME if node < 0 else self._lineage.latest_issue(node)
 
     def _ups(self, node: int, *, through_owners: bool) -> list[int]:
         ups = self.parents(node)

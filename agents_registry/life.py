@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.causes import Standing
-from agents_registry.closure import CLOSURE_LIMIT, VIRTUAL, Claims, Closure
+from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
 from agents_registry.facts import Effect, Reach
 from agents_registry.lineage import (
     ALWAYS,
@@ -243,20 +243,20 @@ class Life:
         horizon = self._registry.horizon
         if horizon is None:
             return []
-        flags, issued = self._lineage.flags, self._lineage.issued
+        closure = self.closure
         return [
             Flaw(Reason.BEYOND_HORIZON, node)
-            for node in self.closure.nodes - {VIRTUAL}
-            if flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
-            and (issued[node] == UNKNOWN_TIME or issued[node] < horizon)
-            and any(not flags[p] & KNOWN for p, _ in self._lineage.parents(node))
+            for node in closure.nodes
+            if closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL
+            and not horizon <= closure.own_issue(node) < UNKNOWN_TIME
+            and any(not closure.flags(up) & KNOWN for up, _ in closure.edges(node))
         ]
 
     def _expired(self) -> list[Flaw]:
         """Expiry passes over ends_with_parent and other names only."""
         expires, now = self._lineage.expires, self._moment.now
         closure = self.closure
-        dead = {n for n in closure.nodes - {VIRTUAL} if expires[n] <= now}
+        dead = {n for n in closure.nodes if n >= 0 and expires[n] <= now}
         todo = list(dead)
         for node in todo:
             heirs = closure.names(node) + [

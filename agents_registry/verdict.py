@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
-from agents_registry.closure import VIRTUAL, Claims
+from agents_registry.closure import Claims
 from agents_registry.facts import Effect, Reach
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, age, quiet
@@ -214,14 +214,7 @@ def _closely(
     scope: str | None,
 ) -> Verdict:
     """Judge one identifier over its whole closure."""
-    find = registry.lineage.find
-    node = find(identifier)
-    claims = Claims(
-        VIRTUAL if node == NONE else node,
-        presented.issued_at,
-        tuple(n for n in map(find, presented.chain) if n != NONE),
-        is_credential(registry, identifier),
-    )
+    claims = _claims(registry, identifier, presented)
     life = Life(registry, claims, Moment(now))
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
@@ -234,6 +227,19 @@ def _closely(
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
     return _scoped(registry, life, scope)
+
+
+def _claims(registry: Registry, identifier: Identifier, presented: Presented) -> Claims:
+    """Turn names into nodes; those that no fact names get negative numbers."""
+    strangers: dict[Identifier, int] = {}
+
+    def node_of(name: Identifier) -> int:
+        node = registry.lineage.find(name)
+        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
+
+    node, *chain = map(node_of, (identifier, *presented.chain))
+    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
+    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
 
 
 def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
@@ -290,4 +296,4 @@ def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:
 
 
 def _path(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:
-    return tuple(registry.lineage.identifier(n) for n in nodes if n != VIRTUAL)
+    return tuple(registry.lineage.identifier(n) for n in nodes if n >= 0)
