@@ -61,10 +61,12 @@ test: install ## Run the tests and hold the coverage limits
 	@$(MAKE) --no-print-directory coverage
 
 lint: install ## Check style, types and the import contracts
-	$(RUN)/ruff check .
-	$(RUN)/ruff format --check .
-	$(RUN)/mypy
-	$(RUN)/lint-imports
+	@status=0; \
+	$(RUN)/ruff check . || status=2; \
+	$(RUN)/ruff format --check . || status=2; \
+	$(RUN)/mypy || status=2; \
+	$(RUN)/lint-imports || status=2; \
+	exit $$status
 
 format: install ## Format the code
 	$(RUN)/ruff check --fix .
@@ -72,8 +74,12 @@ format: install ## Format the code
 
 coverage: install ## Report the coverage of the last `make test`
 	@test -f .coverage || { echo "No coverage yet: run make test"; exit 1; }
-	$(RUN)/coverage report --include='$(CORE)' --fail-under=100
-	$(RUN)/coverage report --include='$(REST)' --fail-under=90
+	@status=0; \
+	echo "The core: 100 %"; \
+	$(RUN)/coverage report --include='$(CORE)' --fail-under=100 || status=2; \
+	echo "The rest: 90 %"; \
+	$(RUN)/coverage report --include='$(REST)' --fail-under=90 || status=2; \
+	exit $$status
 
 bench: install ## Measure speed and memory, printed as tables
 	$(RUN)/pytest -m bench -p no:randomly -p no:xdist --timeout=0 -s
