@@ -52,13 +52,18 @@ class Stored(NamedTuple):
 
 @frozen
 class Commit:
-    """What one commit added to the log: facts of offsets start..end-1."""
+    """What one commit added to the log: facts of offsets start..end-1.
+
+    Attributes:
+        findings: some were added or changed.
+    """
 
     start: int
     end: int
     access_end: int
     signals_end: int
     facts: tuple[Written, ...]
+    findings: bool
 
 
 @define
@@ -243,7 +248,7 @@ class Store:
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
     ) -> None:
         """Tell the listeners (guards first), then answer; runs in the event loop."""
-        commit = Commit(tx.start, *tx.ends(), tuple(tx.written))
+        commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
         for listener in self.listeners:
             listener(commit)
         failpoint("store.before_answer")

@@ -58,6 +58,7 @@ class Transaction:
         self.access_end = access_end
         self.signals_end = signals_end
         self.written: list[Written] = []
+        self.findings = False
 
     def ends(self) -> tuple[int, int, int]:
         """Give the next offsets of facts, access and signals."""
@@ -148,22 +149,23 @@ class Transaction:
         """Save findings as they are now: id, open, body."""
         query = "SELECT coalesce(max(changed), 0) + 1 FROM findings"
         (first,) = self._db.execute(query).fetchone()
+        values = [
+            (identity, changed, is_open, body)
+            for changed, (identity, is_open, body) in enumerate(rows, first)
+        ]
         self._db.executemany(
-            "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)",
-            [
-                (identity, changed, is_open, body)
-                for changed, (identity, is_open, body) in enumerate(rows, first)
-            ],
+            "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)", values
         )
+        self.findings = self.findings or bool(values)
 
-    def put_delivery(self, identity: str, due: int, body: bytes) -> None:
-        """Save a delivery and when it is due."""
-        values = (identity, due, body)
-        self._db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?)", values)
-
-    def drop_delivery(self, identity: str) -> None:
-        """Forget a delivery that is over."""
-        self._db.execute("DELETE FROM deliveries WHERE id = ?", (identity,))
+    def put_deliveries(self, rows: Mapping[str, Any], dropped: Iterable[str]) -> None:
+        """Save the changed rows of notify's state, and forget the dropped ones."""
+        query = "DELETE FROM deliveries WHERE key = ?"
+        self._db.executemany(query, [(key,) for key in dropped])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?)",
+            [(key, orjson.dumps(row)) for key, row in rows.items()],
+        )
 
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 @frozen
 class Source:
-    """A configured source: its name, what reads it, and its default point."""
+    """A configured source: its name, its readers' maker, and its default point."""
 
     name: str
-    reader: Reader
+    make: Callable[[], Reader]
     point: str = ""
 
 
@@ -95,7 +96,7 @@ class Events:
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
         body = await request.read()
         failpoint("ingress.received")
-        records = await read(source.reader, body, source.name)
+        records = await read(source.make(), body, source.name)
         delivery = Delivery(
             records,
             self._speakers.origin(token.authority, token.name),

@@ -1,0 +1,152 @@
+"""Deliver findings: what is due is saved before it is posted, and so is the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import orjson
+
+from streams.engine.failpoints import failpoint
+from streams.records import DeadLetter
+from streams.stages import episodes, notify
+from streams.stages.deliveries import Delivery, Outcome, Route, State, changes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from streams.engine.store import Commit, Store
+    from streams.engine.transaction import Transaction
+    from streams.stages.deliveries import Dead
+
+    Post = Callable[[Delivery], Awaitable[Outcome]]
+
+BATCH: Final = 200
+LONGEST_WAIT: Final = 5.0
+
+
+class Notifier:
+    """The loop of the stage notify over the findings in the file."""
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Sequence[Route],
+        post: Post,
+        clock: Callable[[], int],
+    ) -> None:
+        """Set up.
+
+        Args:
+            store: holds findings and delivery state.
+            routes: the receivers.
+            post: makes one attempt; never raises for what the receiver does.
+            clock: gives the time (ns).
+        """
+        self.state = State()
+        self._store = store
+        self._routes = tuple(routes)
+        self._post = post
+        self._clock = clock
+        self._position = 0
+        self._news = asyncio.Event()
+        store.listeners.append(self._on_commit)
+
+    def _on_commit(self, commit: Commit) -> None:
+        if commit.findings:
+            self._news.set()
+
+    async def load(self) -> None:
+        """Bring the state back; what was under way is due again.
+
+        The folder's lock says that no other process delivers, so no lease of an
+        attempt can still be alive.
+        """
+        query = "SELECT position FROM positions WHERE stage = 'notify'"
+        for (position,) in await self._store.read(query):
+            self._position = position
+        rows = await self._store.read("SELECT key, body FROM deliveries")
+        state = State.of_rows({key: orjson.loads(body) for key, body in rows})
+        free = {
+            key: attrs.evolve(delivery, leased_until=0)
+            for key, delivery in state.deliveries.items()
+        }
+        self.state = attrs.evolve(state, deliveries=free)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as attempts:
+            while True:
+                self._news.clear()
+                found = await self._changed()
+                for delivery in await self._step(found):
+                    attempts.create_task(self._attempt(delivery))
+                if not found:
+                    await self._wait()
+
+    async def _changed(self) -> list[tuple[int, notify.Change]]:
+        query = (
+            "SELECT changed, open, body FROM findings WHERE changed > ?"
+            " ORDER BY changed LIMIT 200"
+        )
+        rows = await self._store.read(query, self._position)
+        return [
+            (
+                changed,
+                notify.Change(episodes.load(orjson.loads(body)).finding, not opened),
+            )
+            for changed, opened, body in rows
+        ]
+
+    async def _step(
+        self, found: list[tuple[int, notify.Change]]
+    ) -> tuple[Delivery, ...]:
+        before = self.state
+        batch = [change for _, change in found]
+        after, due = notify.step(before, batch, self._clock(), routes=self._routes)
+        position = found[-1][0] if found else self._position
+        put, dropped = changes(before, after)
+        self.state = after
+        self._position = position
+
+        def job(tx: Transaction) -> None:
+            tx.put_deliveries(put, dropped)
+            tx.set_position("notify", position)
+
+        if found or put or dropped:
+            await self._store.write(job)
+        return due
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        failpoint("notify.before_attempt")
+        outcome = await self._post(delivery)
+        failpoint("notify.after_attempt")
+        before = self.state
+        now = self._clock()
+        self.state, dead = notify.settle(before, delivery, outcome, now)
+        put, dropped = changes(before, self.state)
+
+        def job(tx: Transaction) -> None:
+            tx.put_deliveries(put, dropped)
+            letters = [_letter(each) for each in dead]
+            tx.add_dead_letters(letters, authority="notify", at=now)
+
+        await self._store.write(job)
+        failpoint("notify.after_outcome")
+        self._news.set()
+
+    async def _wait(self) -> None:
+        now = self._clock()
+        due = notify.next_due(self.state, now)
+        seconds = LONGEST_WAIT if due is None else (due - now) / 1e9
+        try:
+            async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+
+def _letter(dead: Dead) -> DeadLetter:
+    name = dead.delivery.finding.id
+    return DeadLetter("notify", 0, 0, dead.reason, event_id=name)

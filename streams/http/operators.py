@@ -1,0 +1,171 @@
+"""What operators do: revoke, and declare what exists already. Every act is audited."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+
+from agents_registry.facts import Cause, Effect, fact_id
+from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from streams.http.events import Speakers, token_of
+from streams.http.problems import ProblemError
+from streams.stages.declared import DeclarationError, facts_of_list
+from streams.times import AbsurdTimeError, parse_time, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.engine.ingest import Ingest
+    from streams.http.auth import Tokens
+    from streams.stages.ingress import Origin
+
+OPERATORS: Final = "operators"  # the authority of what people decide
+MAX_REASON: Final = 1000
+
+
+def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -> Cause:
+    """Give the cause of an operator's revocation.
+
+    A name that may be given again gets a not_before: what was issued under it until
+    then is dead, what is issued later lives.
+
+    Args:
+        identifier: what to end.
+        at: since when (ns).
+        origin: of the request.
+        event_id: unique.
+    """
+    reusable = identifier.kind in REUSABLE_KINDS
+    return Cause(
+        authority=origin.authority,
+        event_id=event_id,
+        version=origin.received_at,
+        received_at=origin.received_at,
+        ingress_key=origin.ingress_key,
+        settings=origin.settings,
+        target=identifier,
+        effect=Effect.NOT_BEFORE if reusable else Effect.REVOKE,
+        at=at,
+        not_before=at if reusable else None,
+    )
+
+
+class Operators:
+    """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        speakers: Speakers,
+        ingest: Ingest,
+        vocabulary: Vocabulary,
+        genesis: str,
+        fresh_id: Callable[[], str],
+    ) -> None:
+        """Set up; ``fresh_id`` gives unique ids."""
+        self._tokens = tokens
+        self._speakers = speakers
+        self._ingest = ingest
+        self._vocabulary = vocabulary
+        self._genesis = genesis
+        self._fresh_id = fresh_id
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """End an identifier and everything under it."""
+        token = self._tokens.holder(request, "revoker")
+        body = await json_object(request)
+        unknown = set(body) - {"identifier", "reason", "at"}
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        identifier = self._identifier(body.get("identifier"))
+        reason = body.get("reason") or ""
+        if not isinstance(reason, str) or len(reason) > MAX_REASON:
+            raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
+        origin = self._speakers.origin(OPERATORS, token.name)
+        at = _moment(body.get("at"), origin.received_at)
+        cause = revocation(identifier, at, origin, self._fresh_id())
+        action = f"revoke {identifier} at {rfc3339(at)}: {reason}"
+        receipt = await self._ingest.facts(
+            [cause], origin, actor=token.name, action=action
+        )
+        if receipt.dead_letters:
+            raise unreadable("the revocation does not fit the log's schema")
+        answer = {
+            "id": fact_id(cause).hex(),
+            "effect": cause.effect.value,
+            "at": rfc3339(at),
+            "token": token_of(self._genesis, receipt.end),
+        }
+        return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def adopt(self, request: web.Request) -> web.Response:
+        """Declare existing credentials: ``{"credentials": [...]}``."""
+        token = self._tokens.holder(request, "restorer")
+        body = await json_object(request)
+        entries = body.get("credentials")
+        if not isinstance(entries, list):
+            raise unreadable("credentials is a list of objects")
+        origin = self._speakers.origin(OPERATORS, token.name)
+        try:
+            facts = facts_of_list(entries, origin)
+        except DeclarationError as error:
+            raise unreadable(str(error)) from error
+        receipt = await self._ingest.facts(
+            facts, origin, actor=token.name, action=f"adopt {len(entries)} credentials"
+        )
+        answer = {
+            "accepted": len(entries),
+            "facts": receipt.facts,
+            "token": token_of(self._genesis, receipt.end),
+        }
+        return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    def _identifier(self, text: Any) -> Identifier:
+        if not isinstance(text, str):
+            raise unreadable("identifier is a text, kind:value")
+        try:
+            identifier = Identifier.parse(text)
+        except ValueError as error:
+            raise unreadable(str(error)) from error
+        if identifier.kind not in self._vocabulary:
+            detail = f"no kind is called {identifier.kind!r}; a typing error?"
+            raise unreadable(detail)
+        return identifier
+
+
+def unreadable(detail: str) -> ProblemError:
+    """Give the problem of a body that cannot be used."""
+    status = http.HTTPStatus.UNPROCESSABLE_ENTITY
+    return ProblemError(status, "unreadable request", detail)
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ProblemError: 422, the body is none.
+    """
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise unreadable("the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise unreadable("the body is not an object")
+    return body
+
+
+def _moment(value: Any, now: int) -> int:
+    """Read the time of a revocation; without one, and for a future one, it is now."""
+    if value is None:
+        return now
+    try:
+        at = parse_time(value) if isinstance(value, str) else None
+    except AbsurdTimeError as error:
+        raise unreadable(str(error)) from error
+    if at is None:
+        raise unreadable("at is a time: write it as RFC 3339")
+    return min(at, now)

@@ -1,0 +1,242 @@
+"""Questions to the table: why, blast radius, inventory; and what was found."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import itertools
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import orjson
+from aiohttp import web
+
+from agents_registry import inventory
+from agents_registry.identifiers import Identifier
+from agents_registry.verdict import CauseRef, Presented, death, judge
+from streams.http.events import token_of
+from streams.http.operators import unreadable
+from streams.http.problems import ProblemError
+from streams.times import parse_time, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.registry import Registry
+    from streams.engine.stages import Stages
+    from streams.engine.store import Store
+    from streams.http.auth import Tokens
+
+T = TypeVar("T")
+
+LIMIT: Final = 1000
+MOST: Final = 100_000
+TRIES: Final = 5
+
+
+class Queries:
+    """Handlers of the read-only endpoints; all need the role viewer."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        stages: Stages,
+        store: Store,
+        clock: Callable[[], int],
+    ) -> None:
+        """Answer from the stages' table and the store."""
+        self._tokens = tokens
+        self._stages = stages
+        self._store = store
+        self._clock = clock
+
+    async def why(self, request: web.Request) -> web.Response:
+        """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
+        registry = self._registry(request)
+        identifier = _identifier(request)
+        now = self._clock()
+        verdict = judge(registry, Presented((identifier,)), now=now)
+        at = _time(request.query.get("at"))
+        died = death(registry, identifier, at=at, inclusive=True, now=now)
+        path = died.path if died is not None else verdict.path
+        return _json({
+            "identifier": str(identifier),
+            "allowed": verdict.allowed,
+            "reason": verdict.reason.value,
+            "dead": died is not None,
+            "via": None if died is None else died.via,
+            "path": [str(name) for name in path],
+            "cause": _cause(died.cause if died is not None else verdict.cause),
+            "ancestors": [
+                [str(name), depth]
+                for name, depth in itertools.islice(
+                    inventory.ancestors(registry, identifier), LIMIT
+                )
+            ],
+            "as_of": token_of(self._store.genesis, self._stages.applied),
+        })  # fmt: skip
+
+    async def blast_radius(self, request: web.Request) -> web.Response:
+        """Count what ending an identifier would reach, and list the nearest."""
+        registry = self._registry(request)
+        identifier = _identifier(request)
+        limit = _limit(request)
+
+        def count() -> dict[str, Any]:
+            reached = inventory.blast_radius(registry, identifier)
+            nearest = itertools.islice(inventory.affected(registry, identifier), limit)
+            return {
+                "identifier": str(identifier),
+                "total": reached.total,
+                "by_kind": reached.by_kind,
+                "created": [str(name) for name in reached.created],
+                "identifiers": [[str(name), depth] for name, depth in nearest],
+            }
+
+        return _json(await _aside(count))
+
+    async def inventory(self, request: web.Request) -> web.Response:
+        """List what stands out."""
+        registry = self._registry(request)
+        limit = _limit(request)
+
+        def look() -> dict[str, Any]:
+            first = itertools.islice
+            shared = inventory.shared_service_accounts(registry)
+            return {
+                "identifiers": len(registry.lineage),
+                "ownerless": [*map(str, first(inventory.ownerless(registry), limit))],
+                "shared_service_accounts": [
+                    {"account": str(account), "agents": [*map(str, agents)]}
+                    for account, agents in first(shared, limit)
+                ],
+                "excess_scopes": [
+                    {"child": str(child), "ancestor": str(above), "scopes": [*scopes]}
+                    for child, above, scopes in first(
+                        inventory.excess_scopes(registry), limit
+                    )
+                ],
+                "unmapped": [*map(str, first(inventory.unmapped(registry), limit))],
+            }
+
+        return _json(await _aside(look))
+
+    async def table(self, request: web.Request) -> web.Response:
+        """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
+        registry = self._registry(request)
+        now = int(request.query.get("now", self._clock()))
+
+        def rows() -> list[list[Any]]:
+            return [table_row(row) for row in inventory.table(registry, now)]
+
+        as_of = token_of(self._store.genesis, self._stages.applied)
+        return _json({"as_of": as_of, "rows": await _aside(rows)})
+
+    async def findings(self, request: web.Request) -> web.Response:
+        """List findings by their last change; ``?after=`` continues a list."""
+        self._tokens.holder(request, "viewer")
+        after = int(request.query.get("after", "0"))
+        query = (
+            "SELECT changed, body FROM findings WHERE changed > ?"
+            " ORDER BY changed LIMIT ?"
+        )
+        rows = await self._store.read(query, after, _limit(request))
+        found = []
+        for changed, body in rows:
+            episode = orjson.loads(body)
+            finding = episode["finding"] | {"open": episode["open"], "changed": changed}
+            for name in ("first_seen", "last_seen", "cause_at"):
+                finding[name] = rfc3339(finding[name])
+            found.append(finding)
+        return _json({"findings": found, "after": rows[-1][0] if rows else after})
+
+    async def dlq(self, request: web.Request) -> web.Response:
+        """List dead letters; ``?after=`` continues a list."""
+        self._tokens.holder(request, "viewer")
+        after = int(request.query.get("after", "-1"))
+        names = ("offset", "at", "source", "authority", "reason", "position", "length",
+                 "digest", "event_id")  # fmt: skip
+        query = (
+            f"SELECT {', '.join(names)} FROM dlq"  # noqa: S608 - constant names
+            " WHERE offset > ? ORDER BY offset LIMIT ?"
+        )
+        rows = await self._store.read(query, after, _limit(request))
+        letters = [dict(zip(names, row, strict=True)) for row in rows]
+        for letter in letters:
+            letter["at"] = rfc3339(letter["at"])
+        last = rows[-1][0] if rows else after
+        return _json({"dead_letters": letters, "after": last})
+
+    def _registry(self, request: web.Request) -> Registry:
+        self._tokens.holder(request, "viewer", "revoker")
+        if not self._stages.loaded.is_set():
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "loading", "the table is being read; try again")
+        return self._stages.registry
+
+
+def table_row(row: inventory.Row) -> list[Any]:
+    """Give a row of the table as JSON-ready values."""
+    return [
+        str(row.identifier),
+        row.allowed,
+        row.reason,
+        list(row.causes),
+        row.expires_at,
+        [list(scopes) for scopes in row.scopes],
+        [[str(owner) for owner in owners] for owners in row.owners],
+    ]
+
+
+async def _aside(question: Callable[[], T]) -> T:
+    """Ask the table in another thread, so that guards get their pongs meanwhile.
+
+    Facts go on being applied: where that disturbs a walk, it is done again.
+    """
+    for _ in range(TRIES):
+        try:
+            return await asyncio.to_thread(question)
+        except (RuntimeError, IndexError):
+            continue
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    raise ProblemError(status, "busy", "the table changes too fast; try again")
+
+
+def _json(document: Any) -> web.Response:
+    body = orjson.dumps(document)
+    return web.Response(body=body, content_type="application/json")
+
+
+def _identifier(request: web.Request) -> Identifier:
+    try:
+        return Identifier.parse(request.match_info["identifier"])
+    except ValueError as error:
+        raise unreadable(str(error)) from error
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(LIMIT))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MOST:
+        raise unreadable(f"limit is a number from 1 to {MOST}")
+    return int(text)
+
+
+def _time(text: str | None) -> int | None:
+    if text is None:
+        return None
+    time = parse_time(text)
+    if time is None:
+        raise unreadable("at is a time: write it as RFC 3339")
+    return time
+
+
+def _cause(cause: CauseRef | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
+    return {
+        "id": cause.fact_id,
+        "target": str(cause.target),
+        "effect": cause.effect.value,
+        "reach": cause.reach.value,
+        "authority": cause.authority,
+        "at": rfc3339(cause.at),
+    }
