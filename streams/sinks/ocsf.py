@@ -1,0 +1,192 @@
+"""A finding as an OCSF 1.8.0 Detection Finding (class 2004).
+
+``finding_info.uid`` stays the same over create, update and close, so a SIEM keeps one
+finding up to date. Times are milliseconds, as OCSF counts them. Names come from the
+schema (events/findings/detection_finding.json and its objects); what has no place in
+it stands under ``unmapped``. Nothing secret can be in it: a finding holds identifiers
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from streams.findings import Severity
+from streams.sinks import wording
+from streams.stages.deliveries import Activity
+
+if TYPE_CHECKING:
+    from streams.findings import Finding
+    from streams.stages.deliveries import Delivery
+
+VERSION: Final = "1.8.0"
+CLASS: Final = 2004
+MILLISECOND: Final = 1_000_000
+# Standard Webhooks asks for less than 20 kB; identifiers have up to 256 bytes.
+MAX_PATH: Final = 12
+MAX_EVENTS: Final = 20
+_MAX_TEXT: Final = 256
+_NEW: Final = 1
+_RESOLVED: Final = 4
+_HIGH_CONFIDENCE: Final = 3
+_RULE: Final = 1
+_USER_CREDENTIAL: Final = 19
+_RESOURCE_UID: Final = 10
+
+
+def body(delivery: Delivery) -> bytes:
+    """Give the JSON of a delivery, the same bytes in every attempt."""
+    return orjson.dumps(
+        event(
+            delivery.finding,
+            delivery.activity,
+            at=delivery.created_at,
+            uid=delivery.id,
+        )
+    )
+
+
+def event(finding: Finding, activity: Activity, *, at: int, uid: str) -> dict[str, Any]:
+    """Give a finding as an OCSF event.
+
+    Args:
+        finding: as it is at that time.
+        activity: whether it is new, changed or over.
+        at: when the event came to be, ns.
+        uid: of the event (``metadata.uid``), another one for each update.
+    """
+    name = activity.name.title()
+    closed = activity is Activity.CLOSE
+    return {
+        "activity_id": int(activity),
+        "activity_name": name,
+        "category_uid": 2,
+        "category_name": "Findings",
+        "class_uid": CLASS,
+        "class_name": "Detection Finding",
+        "type_uid": CLASS * 100 + activity,
+        "type_name": f"Detection Finding: {name}",
+        "time": at // MILLISECOND,
+        "start_time": finding.first_seen // MILLISECOND,
+        "end_time": finding.last_seen // MILLISECOND,
+        "count": finding.count,
+        "severity_id": int(finding.severity),
+        "severity": finding.severity.name.title(),
+        "status_id": _RESOLVED if closed else _NEW,
+        "status": "Resolved" if closed else "New",
+        "confidence_id": _HIGH_CONFIDENCE,
+        "confidence": "High",
+        "is_alert": not closed and finding.severity > Severity.INFORMATIONAL,
+        "message": wording.message(finding),
+        "metadata": {
+            "version": VERSION,
+            "uid": uid,
+            "product": {"name": "Rescind", "vendor_name": "Rescind"},
+        },
+        "finding_info": _info(finding),
+        "evidences": [_evidence(finding)],
+        "resources": _resources(finding),
+        "observables": _observables(finding),
+        "remediation": {"desc": wording.remedy(finding)},
+        "unmapped": _unmapped(finding),
+    }
+
+
+def _info(finding: Finding) -> dict[str, Any]:
+    kind = finding.kind.value
+    return {
+        "uid": finding.id,
+        "title": wording.title(finding),
+        "desc": wording.shown(finding.message, 4 * _MAX_TEXT),
+        "types": [kind],
+        "analytic": {"name": kind, "uid": kind, "type_id": _RULE, "type": "Rule"},
+        "first_seen_time": finding.first_seen // MILLISECOND,
+        "last_seen_time": finding.last_seen // MILLISECOND,
+        "related_events_count": finding.count,
+        "related_events": [
+            {"uid": wording.shown(uid, _MAX_TEXT)}
+            for uid in finding.event_ids[:MAX_EVENTS]
+        ],
+    }
+
+
+def _evidence(finding: Finding) -> dict[str, Any]:
+    presented = finding.presented
+    named = wording.principal(finding) or presented
+    user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
+    if _is_credential(presented):
+        user["credential_uid"] = presented.value
+    evidence: dict[str, Any] = {"actor": {"user": user}}
+    if finding.point:
+        evidence["api"] = {
+            "operation": "present_credential",
+            "service": {"name": wording.shown(finding.point, _MAX_TEXT)},
+        }
+    return evidence
+
+
+def _resources(finding: Finding) -> list[dict[str, Any]]:
+    resources: list[dict[str, Any]] = [
+        {"uid": identifier.value, "type": identifier.kind}
+        for identifier in dict.fromkeys((finding.presented, *_path(finding)))
+    ]
+    if finding.owner:
+        resources[0]["owner"] = {"name": wording.shown(finding.owner, _MAX_TEXT)}
+    return resources
+
+
+def _observables(finding: Finding) -> list[dict[str, Any]]:
+    observables: list[dict[str, Any]] = []
+    if _is_credential(finding.presented):
+        observables.append(
+            {
+                "name": "evidences.actor.user.credential_uid",
+                "type_id": _USER_CREDENTIAL,
+                "type": "User Credential ID",
+                "value": finding.presented.value,
+            }
+        )
+    if finding.path:
+        observables.append(
+            {
+                "name": "resources.uid",
+                "type_id": _RESOURCE_UID,
+                "type": "Resource UID",
+                "value": finding.path[-1].value,
+            }
+        )
+    return observables
+
+
+def _unmapped(finding: Finding) -> dict[str, Any]:
+    return {
+        "realm": finding.realm,
+        "identifier": str(finding.presented),
+        "point": wording.shown(finding.point, _MAX_TEXT),
+        "outcome": finding.outcome,
+        "via": finding.via,
+        "path": [str(identifier) for identifier in _path(finding)],
+        "path_length": len(finding.path),
+        "cause": finding.cause
+        and {
+            "id": finding.cause,
+            "effect": finding.cause_effect,
+            "at": finding.cause_at and finding.cause_at // MILLISECOND,
+        },
+    }
+
+
+def _path(finding: Finding) -> tuple[Identifier, ...]:
+    """Give the path, without its middle where it is long."""
+    path = finding.path
+    if len(path) <= MAX_PATH:
+        return path
+    return (*path[: MAX_PATH // 2], *path[-MAX_PATH // 2 :])
+
+
+def _is_credential(identifier: Identifier) -> bool:
+    known = VOCABULARY.get(identifier.kind, NodeClass.CREDENTIAL)
+    return known is NodeClass.CREDENTIAL

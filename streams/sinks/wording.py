@@ -1,0 +1,183 @@
+"""What a person on call reads: a title, a sentence, and what to do.
+
+Every text comes from a log that somebody else wrote, so it is shown without control
+characters and cut to a length.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from streams.findings import FindingKind
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from streams.findings import Finding
+
+SHOWN: Final = 120
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+_NOUNS: Final = {
+    "aws.access_key": "an access key",
+    "aws.login_profile": "a console login",
+    "jwt.jti": "a token",
+    "secret": "a secret",
+    "session.id": "a session",
+    "vault.accessor": "a token",
+    "vault.token_hmac": "a token",
+    "vault.lease": "a lease",
+    "vault.lease_hmac": "a lease",
+    "vault.secret_id_accessor": "a secret id",
+}
+_AGENTS: Final = frozenset({"agent.id", "agent.instance"})
+_ENDED: Final = {
+    "revoke": "revoked",
+    "suspend": "suspended",
+    "narrow": "narrowed",
+    "not_before": "ended",
+}
+_TITLES: Final = {
+    FindingKind.USE_AFTER_REVOCATION: "Dead credential still accepted",
+    FindingKind.BLOCKED_ATTEMPT: "Dead credential still presented",
+    FindingKind.SOURCE_DELAY: "Credential used before its end was reported",
+    FindingKind.IN_FLIGHT: "Request was in flight when its credential ended",
+    FindingKind.UNKNOWN_CREDENTIAL: "Unknown credential in use",
+    FindingKind.UNAUTHORISED: "Statement from a source without authority",
+    FindingKind.REVOCATION_NOT_APPLIED: "Revocation not applied",
+    FindingKind.LIFT_AMBIGUOUS: "Suspension kept: its lift is ambiguous",
+    FindingKind.SCOPE_ESCALATION: "Child declares more scope than its parent",
+    FindingKind.OWNERLESS: "No living owner",
+    FindingKind.UNMAPPED: "Parent that nobody declared",
+    FindingKind.LEAK: "Credential reported as leaked",
+}
+_REMEDIES: Final = {
+    FindingKind.USE_AFTER_REVOCATION: (
+        "Block {it} at {point}, find out why it was accepted, and treat what it did "
+        "since as unauthorised."
+    ),
+    FindingKind.BLOCKED_ATTEMPT: (
+        "Find who still holds {it}: a job that was not updated, or a thief."
+    ),
+    FindingKind.SOURCE_DELAY: "Ask why the source reported the end so late.",
+    FindingKind.UNKNOWN_CREDENTIAL: "Find the owner of {it}; adopt it or revoke it.",
+    FindingKind.UNAUTHORISED: "Check the ingress key and the grants of the source.",
+    FindingKind.REVOCATION_NOT_APPLIED: (
+        "Revoke the target by hand now; its event could not be read or resolved."
+    ),
+    FindingKind.LIFT_AMBIGUOUS: "If {it} may work again, lift its suspension again.",
+    FindingKind.SCOPE_ESCALATION: "Narrow {it}, or widen its parent on purpose.",
+    FindingKind.OWNERLESS: "Give {it} an owner, or retire it.",
+    FindingKind.UNMAPPED: "Connect the source that issues the parent of {it}.",
+    FindingKind.LEAK: "Revoke {it} now.",
+}
+
+
+def shown(text: str, length: int = SHOWN) -> str:
+    """Give a text from outside as it may be shown: printable and not too long."""
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def title(finding: Finding) -> str:
+    """Give a line that tells findings apart in a list."""
+    point = f" at {shown(finding.point)}" if finding.point else ""
+    return f"{_TITLES[finding.kind]}{point}: {shown(str(finding.presented))}"
+
+
+def message(finding: Finding) -> str:
+    """Give the alert in words: who did what, whose it is, and what to do."""
+    parts = [_SENTENCES.get(finding.kind, _as_found)(finding)]
+    if finding.owner:
+        parts.append(f"Its owner is {shown(finding.owner)}.")
+    parts.append(remedy(finding))
+    return " ".join(part for part in parts if part)
+
+
+def remedy(finding: Finding) -> str:
+    """Say what to do; empty where nothing is to be done."""
+    point = shown(finding.point) or "the enforcement point"
+    text = _REMEDIES.get(finding.kind, "")
+    return text.format(it=shown(str(finding.presented)), point=point)
+
+
+def agent(finding: Finding) -> Identifier | None:
+    """Give the agent that the credential belongs to, as far as the path tells."""
+    return next((i for i in _known(finding) if i.kind in _AGENTS), None)
+
+
+def principal(finding: Finding) -> Identifier | None:
+    """Give the nearest principal on the path, an agent first."""
+    named = (
+        i for i in _known(finding) if VOCABULARY.get(i.kind) is NodeClass.PRINCIPAL
+    )
+    return agent(finding) or next(named, None)
+
+
+def span(time: int) -> str:
+    """Give a span of nanoseconds as people say it: 42 s, 3 min, 5 h, 2 d."""
+    seconds = time // SECOND
+    for unit, name, limit in (
+        (1, "s", 2 * _MINUTE),
+        (_MINUTE, "min", 2 * _HOUR),
+        (_HOUR, "h", 2 * _DAY),
+    ):
+        if seconds < limit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds // _DAY} d"
+
+
+def _known(finding: Finding) -> tuple[Identifier, ...]:
+    return (finding.presented, *finding.path)
+
+
+def _who(finding: Finding) -> str:
+    named = principal(finding)
+    if named is None:
+        return "Somebody"
+    if named.kind in _AGENTS:
+        return f"Agent {shown(named.value)}"
+    return shown(named.value)
+
+
+def _with(finding: Finding) -> str:
+    """Say what was presented and how it ended: a token revoked 42 s ago."""
+    presented = finding.presented
+    noun = presented.kind.rpartition(".")[2].replace("_", " ")
+    what = _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
+    verb = _ENDED.get(finding.cause_effect or "", "ended")
+    when = ""
+    if finding.cause_at is not None and finding.last_seen >= finding.cause_at:
+        when = f" {span(finding.last_seen - finding.cause_at)} ago"
+    if finding.via == "ancestor" and finding.path:
+        return f"{what} whose ancestor {shown(str(finding.path[-1]))} was {verb}{when}"
+    return f"{what} {verb}{when}"
+
+
+def _times(finding: Finding) -> str:
+    return f" {finding.count} times so far," if finding.count > 1 else ""
+
+
+def _used(finding: Finding) -> str:
+    point = f"called {shown(finding.point)}" if finding.point else "got through"
+    count = _times(finding)
+    return f"{_who(finding)} still {point}{count} with {_with(finding)}."
+
+
+def _blocked(finding: Finding) -> str:
+    point = f" at {shown(finding.point)}" if finding.point else ""
+    count = _times(finding)
+    return f"{_who(finding)} was refused{point}{count} with {_with(finding)}."
+
+
+def _as_found(finding: Finding) -> str:
+    text = shown(finding.message, 4 * SHOWN)
+    return text[:1].upper() + text[1:]
+
+
+_SENTENCES: Final = {
+    FindingKind.USE_AFTER_REVOCATION: _used,
+    FindingKind.BLOCKED_ATTEMPT: _blocked,
+}
