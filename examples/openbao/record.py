@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from examples.openbao.scenario import ORPHAN_ROLE, Scenario, play
+from examples.openbao.scenario import Scenario, play
 from streams.records import Access
 from streams.sources.openbao import OpenBao
 from tests.integration.openbao_server import OpenBaoServer
@@ -36,13 +36,12 @@ def record() -> tuple[bytes, dict[str, Any]]:
 def _truth(scenario: Scenario, server: OpenBaoServer, log: bytes) -> dict[str, Any]:
     shown = [
         found.event_id
-        for found in OpenBao([ORPHAN_ROLE]).records(log)
+        for found in OpenBao().records(log)
         if isinstance(found, Access) and found.event_type == PRESENTED
     ]
     accessors = scenario.accessors
     return {
         "server": "OpenBao 2.7.2",
-        "orphan_roles": [ORPHAN_ROLE],
         "tokens": {
             name: {
                 "token_hmac": server.hash(token),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ORPHAN_ROLE = "loners"
 ALL = 'path "*" { capabilities = ["create","read","update","delete","list","sudo"] }'
 WRAP = {"X-Vault-Wrap-TTL": "5m"}
 
@@ -68,8 +67,12 @@ class Scenario:
             nothing else makes that call.
     """
 
-    def __init__(self, server: Server) -> None:
-        """Take a fresh server."""
+    def __init__(self, server: Server, orphan_role: str | None = None) -> None:
+        """Take a fresh server; let P make an orphan O3 through a role, if named.
+
+        The log of such a create does not tell that there is no parent.
+        """
+        self.orphan_role = orphan_role
         self.tokens: dict[str, str] = {"root": server.root_token}
         self.accessors: dict[str, str] = {}
         self.leases: dict[str, str] = {}
@@ -159,9 +162,9 @@ class Scenario:
             self.accessors[name] = auth["accessor"]
 
 
-def play(server: Server) -> Scenario:
+def play(server: Server, orphan_role: str | None = None) -> Scenario:
     """Run all steps on a fresh server."""
-    scenario = Scenario(server)
+    scenario = Scenario(server, orphan_role)
     for step in STEPS:
         step(scenario)
     scenario.present(*scenario.tokens)
@@ -178,7 +181,9 @@ def _mounts(s: Scenario) -> None:
     s.do("POST", "ssh/roles/hosts", body=otp)
     s.do("POST", "ssh/roles/bastion", body=otp)
     role = {"allowed_policies": "agent"}
-    s.do("POST", f"auth/token/roles/{ORPHAN_ROLE}", body={**role, "orphan": True})
+    if s.orphan_role:
+        body = {**role, "orphan": True}
+        s.do("POST", f"auth/token/roles/{s.orphan_role}", body=body)
     s.do("POST", "auth/token/roles/workers", body=role)
     s.do("POST", "sys/auth/approle", body={"type": "approle"})
     s.do("POST", "auth/approle/role/ci", body={"token_policies": "agent"})
@@ -192,7 +197,7 @@ def _people(s: Scenario) -> None:
 
 
 def _tree(s: Scenario) -> None:
-    """Grow root -> P -> {C1 -> G1, C2, batch B1}, orphans O1, O2, O3, leases."""
+    """Grow root -> P -> {C1 -> G1, C2, batch B1}, orphans O1, O2, leases."""
     s.token("P", "root")
     s.token("C1", "P")
     s.token("G1", "C1")
@@ -200,7 +205,8 @@ def _tree(s: Scenario) -> None:
     s.token("B1", "P", type="batch")
     s.token("O1", "P", "auth/token/create-orphan")
     s.token("O2", "root", no_parent=True)
-    s.token("O3", "P", f"auth/token/create/{ORPHAN_ROLE}")
+    if s.orphan_role:
+        s.token("O3", "P", f"auth/token/create/{s.orphan_role}")
     # The server ignores no_parent where there is a role: this is a child of P.
     s.token("W0", "P", "auth/token/create/workers", no_parent=True)
     for name in ("P", "C1", "B1", "O1"):

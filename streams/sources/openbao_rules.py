@@ -53,7 +53,8 @@ def changes(call: Call, orphan_roles: AbstractSet[str]) -> list[Lifecycle]:
     found = []
     if call.logs_in:
         found.append(login(call))
-    if lease := text(obj(call.response, "secret"), "lease_id"):
+    lease = text(obj(call.response, "secret"), "lease_id")
+    if lease and call.mount_type != "system":  # there it is a renewal: no TTL is told
         found += _lease(call, lease)
     if call.mount_type == "token" and call.writes:
         found += token_changes(call, orphan_roles)
@@ -70,8 +71,6 @@ def changes(call: Call, orphan_roles: AbstractSet[str]) -> list[Lifecycle]:
 
 
 def _lease(call: Call, lease: str) -> list[Lifecycle]:
-    if call.mount_type == "system" and call.relative.startswith(("leases/", "renew")):
-        return []  # a renewal: the line does not tell for how long
     prefix = lease.rpartition("/")[0]
     where = call.container(prefix)
     parents = (*on_caller(call, ALWAYS), Parent(*where, REQUIRES))

@@ -10,7 +10,7 @@ from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
-from examples.openbao.scenario import ORPHAN_ROLE, Scenario, play
+from examples.openbao.scenario import Scenario, play
 from streams.findings import FindingKind
 from streams.hunt import Hunt
 from streams.records import Access, DeadLetter, Lifecycle, Record
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
+ORPHAN_ROLE = "loners"
 LOOKUP = "read auth/token/lookup-self"
 
 
@@ -50,7 +51,7 @@ class Day(NamedTuple):
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """Play the scenario once on a real server."""
     with OpenBaoServer(tmp_path_factory.mktemp("openbao")) as server:
-        scenario = play(server)
+        scenario = play(server, ORPHAN_ROLE)
         lives = {name: scenario.lease_lives(name) for name in scenario.leases}
         log = server.audit_log.read_bytes()
         hashes = {name: server.hash(token) for name, token in scenario.tokens.items()}
@@ -219,6 +220,19 @@ def test_lineage_is_the_tree_that_was_grown(day: Day) -> None:
     assert [(day.named("P"), batch)] == parents("B1")
     assert [(day.named("P"), service)] == parents("W0")
     assert [] == parents("O1") == parents("O2") == parents("O3")
+
+
+def test_unlisted_orphan_role_is_a_child_in_doubt(day: Day) -> None:
+    """Without the setting the orphan of a role hangs on its maker: deny in doubt."""
+    issued = [
+        record
+        for record in OpenBao().records(day.log)
+        if isinstance(record, Lifecycle)
+        and record.effect == "issue"
+        and day.named("O3") in record.identifiers
+    ]
+
+    assert [Relation.ENDS_WITH_PARENT] == [p.relation for p in issued[0].parents]
 
 
 def test_order_of_lines_does_not_matter(day: Day) -> None:

@@ -1,0 +1,276 @@
+"""How lines become calls, and calls accesses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_registry.facts import Relation
+from agents_registry.identifiers import Identifier
+from streams.records import Access, DeadLetter, Lifecycle, Parent
+from streams.sources.openbao import OpenBao, Parser
+from tests.unit.openbao_lines import (
+    AT,
+    accesses,
+    auth,
+    changes,
+    dead_token,
+    letters,
+    line,
+    mac,
+    read,
+)
+
+pytestmark = pytest.mark.unit
+
+ROOT = auth("root")
+BOTH = (
+    Identifier("vault.accessor", mac("root-accessor")),
+    Identifier("vault.token_hmac", mac("root")),
+)
+LOOKUP = "auth/token/lookup-self"
+
+
+def pair(path: str, call_id: str = "call-1", **more: Any) -> list[dict[str, Any]]:
+    """Give request and response of one call by root."""
+    request = {"id": call_id}
+    return [
+        line(path, ROOT, kind=kind, request=request, **more)
+        for kind in ("request", "response")
+    ]
+
+
+def test_request_and_response_are_one_access() -> None:
+    """The response gives it, under both names of the token."""
+    (access,) = accesses(*pair(LOOKUP, operation="read"))
+
+    assert ("call-1", "read auth/token/lookup-self") == access[1:3]
+    assert ("allowed", BOTH, "openbao") == (
+        access.outcome,
+        access.identifiers,
+        access.point,
+    )
+    assert AT == access.occurred_at
+    assert "root" == access.owner
+
+
+def test_change_stands_before_the_access_of_its_call() -> None:
+    """A create is a lifecycle event and a use of the caller's token."""
+    records = read(*pair("auth/token/create", response={"auth": auth("new")}))
+
+    assert [Lifecycle, Access] == [type(record) for record in records]
+    assert {"call-1"} == {record.event_id for record in records}
+
+
+def test_early_response_does_not_count_twice() -> None:
+    """Lines may come in any order."""
+    request, response = pair(LOOKUP)
+
+    assert 1 == len(accesses(response, request, request))
+
+
+def test_request_without_response_is_given_at_the_end() -> None:
+    """Its outcome is unknown, and it changes nothing."""
+    request, _ = pair("auth/token/revoke", data={"token": mac("t")})
+    records = read(request)
+
+    assert [None] == [
+        record.outcome for record in records if isinstance(record, Access)
+    ]
+    assert 1 == len(records)
+
+
+def test_refused_request_without_response_is_denied() -> None:
+    """The request line of a dead token has the error already."""
+    request = dead_token(LOOKUP, "t", kind="request")
+
+    assert ["denied"] == [access.outcome for access in accesses(request)]
+
+
+def test_dead_token_is_matched_by_its_hmac() -> None:
+    """The log has no accessor for a token that is gone."""
+    (access,) = accesses(dead_token(LOOKUP, "t"))
+
+    assert (Identifier("vault.token_hmac", mac("t")),) == access.identifiers
+    assert ("denied", "1 error occurred: * permission denied") == (
+        access.outcome,
+        access.reason,
+    )
+
+
+def test_failed_call_changes_nothing() -> None:
+    """A refused revoke revokes nothing."""
+    one = line("auth/token/revoke", ROOT, data={"token": mac("t")}, error="bad token")
+
+    assert [] == changes(one)
+    assert ["denied"] == [access.outcome for access in accesses(one)]
+
+
+def test_use_by_an_entity_tells_the_lineage() -> None:
+    """A token whose login is not in the log still hangs on its entity."""
+    (access,) = accesses(line(LOOKUP, auth("t", entity_id="e-1")))
+
+    assert (Parent("vault.entity", "e-1", Relation.REQUIRES),) == access.parents
+    assert (Identifier("vault.entity", "e-1"),) == access.actor
+
+
+def test_token_sent_to_an_open_endpoint_is_no_access() -> None:
+    """The server did not look at it, so it says nothing of the token."""
+    caller = {"client_token": mac("t"), "token_type": "default"}
+
+    assert [] == read(line("ssh/public_key", caller, operation="read"))
+
+
+def test_login_presents_the_secret_id_and_nothing_else() -> None:
+    """The new token of a login is not its caller."""
+    data = {"role_id": mac("rid"), "secret_id": mac("sid")}
+    made = auth("new")
+    good = line("auth/approle/login", made, data=data, response={"auth": made})
+    bad = line("auth/approle/login", data=data, error="invalid role or secret ID")
+    secret_id = (Identifier("vault.secret_id_accessor", mac("sid")),)
+
+    assert [("allowed", secret_id), ("denied", secret_id)] == [
+        (access.outcome, access.identifiers)
+        for access in (*accesses(good), *accesses(bad))
+    ]
+    assert [] == accesses(line("auth/people/login/ann", ROOT))
+
+
+def test_lines_without_an_id_are_read_and_counted() -> None:
+    """Help calls of some servers have none; the response alone speaks."""
+    parser = Parser()
+    lines = pair("sys/policies", operation="help", call_id="")
+    records = [record for one in lines for record in parser.feed(0, one)]
+
+    assert [None] == [record.event_id for record in records]
+    assert {"help": 2} == parser.unknown
+    assert [] == list(parser.close())
+
+
+def test_pending_calls_are_bounded_and_a_late_response_still_acts() -> None:
+    """A call that was given up is no second access, but its revoke counts."""
+    parser = Parser(limit=2)
+    calls = [
+        pair("auth/token/revoke", f"c{n}", data={"token": mac("t")}) for n in range(4)
+    ]
+    given_up = [r for request, _ in calls for r in parser.feed(0, request)]
+    late = [r for _, response in calls for r in parser.feed(0, response)]
+
+    assert ["c0", "c1"] == [record.event_id for record in given_up]
+    assert ["c0", "c1", "c2", "c3"] == [
+        record.event_id for record in late if isinstance(record, Lifecycle)
+    ]
+    assert ["c2", "c3"] == [
+        record.event_id for record in late if isinstance(record, Access)
+    ]
+    assert [] == list(parser.close())
+
+
+def test_early_ids_are_bounded() -> None:
+    """A log of responses alone does not fill the memory."""
+    parser = Parser(limit=2)
+    for n in range(5):
+        list(parser.feed(0, pair(LOOKUP, f"c{n}")[1]))
+
+    assert ["c3", "c4"] == list(parser._early)
+
+
+def test_token_in_a_url_is_cut_out() -> None:
+    """Old clients put tokens into paths; none may leave the source."""
+    secret = "hvs.CAESIJlWh7Wq5qGcY0oVtXr3a9"
+    lines = [
+        line(f"auth/token/renew/{secret}", ROOT, error=f"no route for {secret}"),
+        line("auth/token/lookup/0b9d-old-uuid", ROOT, request={"id": "call-2"}),
+        line(f"cubbyhole/{secret}/x", ROOT, request={"id": "call-3"}),
+    ]
+    records = accesses(*lines)
+
+    assert [
+        "update auth/token/renew/[token]",
+        "update auth/token/lookup/[token]",
+        "update cubbyhole/[token]/x",
+    ] == [record.event_type for record in records]
+    assert secret not in repr(records)
+
+
+def test_device_that_writes_plain_tokens_is_reported_once() -> None:
+    """With log_raw the tokens stand in the log; they are not taken."""
+    plain = {**ROOT, "client_token": "s.0123456789012345678901234"}
+    records = read(line(LOOKUP, plain), line(LOOKUP, plain, request={"id": "call-2"}))
+
+    assert ["raw_tokens"] == [
+        record.reason.partition(":")[0]
+        for record in records
+        if isinstance(record, DeadLetter)
+    ]
+    assert "s.0123" not in repr(records)
+    assert [BOTH[:1]] * 2 == [
+        record.identifiers for record in records if isinstance(record, Access)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("time", "code"),
+    [
+        ("2451-01-01T00:00:00Z", "clock_absurd"),
+        ("yesterday", "no_time"),
+        (None, "no_time"),
+    ],
+)
+def test_broken_clock_costs_the_access_but_not_the_revocation(
+    time: str | None, code: str
+) -> None:
+    """A revoke of an unknown time is a revoke all the same."""
+    one = line("auth/token/revoke", ROOT, data={"token": mac("t")}, time=time)
+    waiting = line(LOOKUP, ROOT, kind="request", time=time)
+
+    assert [("revoke", None)] == [(c.effect, c.occurred_at) for c in changes(one)]
+    assert [] == accesses(one) == accesses(waiting)
+    assert [code] == [letter.reason.partition(":")[0] for letter in letters(one)]
+    assert [code] == [letter.reason.partition(":")[0] for letter in letters(waiting)]
+
+
+def test_bad_lines_do_not_cost_their_neighbours() -> None:
+    """Each is a dead letter with its offset; the rest is read."""
+    good = json.dumps(line(LOOKUP, ROOT)).encode()
+    lines = (good, b"{not JSON", b'{"eventName": "x"}', good[:99])
+    records = list(OpenBao().records(b"\n".join(lines)))
+    offsets = [sum(len(one) + 1 for one in lines[:n]) for n in range(len(lines))]
+
+    assert offsets == [record.offset for record in records]
+    assert [Access, DeadLetter, DeadLetter, DeadLetter] == [
+        type(record) for record in records
+    ]
+
+
+WORDS = st.sampled_from(
+    ["auth/token/create", "sys/auth/x", "delete", "hmac-sha256:a", "", "ns/", "é" * 200]
+)
+NAMES = [
+    "id", "path", "operation", "data", "auth", "client_token", "accessor", "secret",
+    "lease_id", "mount_point", "mount_type", "namespace", "wrap_info", "token",
+    "wrapped_accessor", "entity_id", "metadata",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(NAMES), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, JSON, JSON, st.sampled_from(["request", "response"]))
+def test_no_shape_of_a_line_raises(
+    request: Any, response: Any, caller: Any, kind: str
+) -> None:
+    """Fields of any type, in any place, give records or dead letters."""
+    one = {"type": kind, "request": request, "response": response, "auth": caller}
+
+    for record in read(one):
+        assert isinstance(record, Access | DeadLetter | Lifecycle)
