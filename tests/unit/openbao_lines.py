@@ -51,7 +51,7 @@ def line(
 ) -> dict[str, Any]:
     """Give one line; the caller is a token that the server accepted."""
     mount = next((m for m in MOUNTS if f"{path}/".startswith(f"{m}/")), "")
-    sent = {
+    sent: dict[str, Any] = {
         "id": "call-1",
         "operation": operation,
         "path": path,
