@@ -1,0 +1,290 @@
+"""The composition root: the embedded server, put together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+import uuid
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import frozen
+
+from agents_registry.identifiers import Vocabulary, extend
+from streams.engine.ingest import Ingest
+from streams.engine.notifier import Notifier
+from streams.engine.stages import Stages
+from streams.engine.store import Store
+from streams.engine.tails import Followed, Tail
+from streams.findings import Severity
+from streams.http.auth import Tokens
+from streams.http.events import Events, Source, Speakers
+from streams.http.feed import Feed
+from streams.http.health import Health
+from streams.http.operators import Operators
+from streams.http.queries import Queries
+from streams.http.server import Handlers, application, listen
+from streams.sources import SOURCES, source
+from streams.sources.envelope import Event, events
+from streams.stages.deliveries import Route
+from streams.stages.sentinel import Tolerances
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streams.engine.ingest import Reader
+    from streams.records import Record
+    from streams.settings import Settings, SourceSettings, Watch, Webhook
+    from streams.stages.admission import Rights
+    from streams.stages.deliveries import Delivery, Outcome
+    from streams.stages.ingress import Origin
+
+GENERIC: Final = "generic"
+ROUTE: Final = "webhook"
+
+log = structlog.get_logger()
+
+
+class ConfigurationError(ValueError):
+    """The settings contradict themselves; the text says what to change."""
+
+
+@frozen
+class Served:
+    """A server that accepts requests.
+
+    Attributes:
+        url: where; the port is the one that was bound.
+        genesis: id of the log.
+    """
+
+    url: str
+    genesis: str
+    stages: Stages
+    feed: Feed
+
+
+class _Continuing:
+    """Reads one growing OpenBao audit file, whose calls span two reads."""
+
+    def __init__(self) -> None:
+        from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
+
+        self._name = OpenBao.name
+        self._parser = OpenBao().parser()
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        for item in events(data, self._name):
+            if isinstance(item, Event):
+                yield from self._parser.feed(item.offset, item.body, item.length)
+            else:
+                yield item
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Write one JSON object a line to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def serve(
+    settings: Settings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Served], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,
+    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+) -> None:
+    """Run the embedded server until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Args:
+        settings: of the server.
+        stop: ends it.
+        started: called once it accepts requests.
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
+
+    Raises:
+        ConfigurationError: the settings contradict themselves.
+        InUseError: another process serves from the data folder.
+        OSError: the address cannot be bound.
+    """
+    vocabulary, sources = _sources(settings)
+    _check(settings, sources)
+    store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
+    async with AsyncExitStack() as cleanup:
+        cleanup.push_async_callback(store.close)
+        lease_ms = int(settings.lease_seconds * 1000)
+        feed = Feed(store, settings.realm, vocabulary, lease_ms)
+        tolerances = _tolerances(settings)
+        stages = Stages(store, settings.realm, vocabulary, tolerances, clock)
+        ingest = Ingest(store, fresh_id)
+        speakers = Speakers(settings, clock)
+        tokens = Tokens(settings.tokens)
+        genesis = store.genesis
+        handlers = Handlers(
+            tokens,
+            Events(tokens, sources, speakers, ingest, genesis),
+            Operators(tokens, speakers, ingest, vocabulary, genesis, fresh_id),
+            Queries(tokens, stages, store, clock),
+            feed,
+            Health(feed, stages),
+        )
+        app = application(handlers, settings.max_body_bytes)
+        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        cleanup.push_async_callback(runner.cleanup)
+        cleanup.push_async_callback(feed.close)
+        log.info("serving", url=url, genesis=genesis, realm=settings.realm)
+        if settings.ready_file is not None:
+            settings.ready_file.write_text(f"{url}\n", "utf-8")
+        if started is not None:
+            started(Served(url, genesis, stages, feed))
+        tails = [
+            Tail(_followed(watch, sources, speakers), store, ingest)
+            for watch in settings.watch
+        ]
+        notifier = _notifier(settings.webhook, store, clock)
+        await _work(store, stages, notifier, tails, stop or asyncio.Event())
+        log.info("stopping")
+
+
+async def _work(
+    store: Store,
+    stages: Stages,
+    notifier: Notifier | None,
+    tails: list[Tail],
+    stop: asyncio.Event,
+) -> None:
+    """Run the loops; the first that breaks ends the server."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; an embedded server has its caller's `stop`.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+
+    async def stages_loop() -> None:
+        await stages.load()
+        await stages.run()
+
+    async def notifier_loop(each: Notifier) -> None:
+        await each.load()
+        await each.run()
+
+    async def broken() -> None:
+        await asyncio.shield(store.failure)
+
+    async with asyncio.TaskGroup() as tasks:
+        loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
+        loops += [tasks.create_task(tail.run()) for tail in tails]
+        if notifier is not None:
+            loops.append(tasks.create_task(notifier_loop(notifier)))
+        await stop.wait()
+        for task in loops:
+            task.cancel()
+
+
+def _sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+    kinds: dict[str, str] = dict(settings.kinds)
+    sources = {}
+    for name, each in settings.sources.items():
+        make, declared = _reader(name, each)
+        kinds |= declared
+        sources[name] = Source(name, make, each.point)
+    return extend(kinds), sources
+
+
+def _reader(
+    name: str, each: SourceSettings
+) -> tuple[Callable[[], Reader], dict[str, str]]:
+    """Give the maker of a source's readers, and the kinds that its mapping declares."""
+    if each.format != GENERIC:
+        if each.format not in SOURCES:
+            known = ", ".join(sorted([*SOURCES, GENERIC]))
+            raise ConfigurationError(f"source {name}: format is one of {known}")
+        return lambda: source(each.format), {}
+    if each.mapping is None:
+        raise ConfigurationError(f"source {name}: generic needs a mapping file")
+    from streams.sources.generic import Generic  # noqa: PLC0415 - lazily
+    from streams.sources.mapping import load_mapping  # noqa: PLC0415 - lazily
+
+    text = each.mapping.read_text("utf-8")
+    mapping = load_mapping(text, str(each.mapping))
+    return lambda: Generic(mapping), {}
+
+
+def _check(settings: Settings, sources: dict[str, Source]) -> None:
+    for token in settings.tokens:
+        if token.authority is not None and token.authority not in settings.authorities:
+            message = f"token {token.name}: no authority {token.authority!r}"
+            raise ConfigurationError(message)
+    for watch in settings.watch:
+        if watch.source not in sources:
+            raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")
+        if watch.authority not in settings.authorities:
+            message = f"watch {watch.path}: no authority {watch.authority!r}"
+            raise ConfigurationError(message)
+
+
+def _tolerances(settings: Settings) -> Tolerances:
+    sentinel = settings.sentinel
+    return Tolerances(
+        skew=int(sentinel.skew * SECOND),
+        grace=int(sentinel.grace * SECOND),
+        remember=int(sentinel.remember * SECOND),
+        silence=int(sentinel.silence * SECOND),
+        report_unknown=sentinel.report_unknown,
+    )
+
+
+def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
+    configured = sources[watch.source]
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"watch:{watch.path.name}"
+        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
+
+    each = speakers.settings.sources[watch.source]
+    make = _Continuing if each.format == "openbao" else configured.make
+    return Followed(
+        path=watch.path,
+        source=watch.source,
+        make=make,
+        speaker=speaker,
+        point=configured.point,
+        poll_seconds=watch.poll_seconds,
+    )
+
+
+def _notifier(
+    webhook: Webhook | None, store: Store, clock: Callable[[], int]
+) -> Notifier | None:
+    if webhook is None:
+        return None
+    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
+
+    endpoint = http_delivery.Endpoint(
+        name=ROUTE,
+        url=webhook.url,
+        secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
+        allow_private=webhook.allow_private,
+    )
+
+    async def post(delivery: Delivery) -> Outcome:
+        return await http_delivery.post(endpoint, delivery, clock())
+
+    route = Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
+    return Notifier(store, [route], post, clock)

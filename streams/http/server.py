@@ -1,0 +1,83 @@
+"""The HTTP side of the server: routes, limits, listening."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import frozen
+
+from streams.http.problems import problems
+
+if TYPE_CHECKING:
+    from streams.http.auth import Tokens
+    from streams.http.events import Events
+    from streams.http.feed import Feed
+    from streams.http.health import Health
+    from streams.http.operators import Operators
+    from streams.http.queries import Queries
+
+
+@frozen
+class Handlers:
+    """Everything that answers requests."""
+
+    tokens: Tokens
+    events: Events
+    operators: Operators
+    queries: Queries
+    feed: Feed
+    health: Health
+
+    async def guard(self, request: web.Request) -> web.StreamResponse:
+        """Let a guard in and feed it."""
+        token = self.tokens.holder(request, "guard")
+        return await self.feed.serve(request, token.name)
+
+
+def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
+    """Put the handlers behind their routes.
+
+    Args:
+        handlers: what answers.
+        max_body_bytes: longer request bodies are refused with 413.
+    """
+    app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
+    queries, health = handlers.queries, handlers.health
+    app.router.add_post("/v1/events/{source}", handlers.events.post)
+    app.router.add_post("/v1/revocations", handlers.operators.revoke)
+    app.router.add_post("/v1/adopt", handlers.operators.adopt)
+    app.router.add_get("/v1/feed", handlers.guard)
+    app.router.add_get("/v1/why/{identifier:.+}", queries.why)
+    app.router.add_get("/v1/blast-radius/{identifier:.+}", queries.blast_radius)
+    app.router.add_get("/v1/inventory", queries.inventory)
+    app.router.add_get("/v1/table", queries.table)
+    app.router.add_get("/v1/findings", queries.findings)
+    app.router.add_get("/v1/dlq", queries.dlq)
+    app.router.add_get("/healthz/live", health.live)
+    app.router.add_get("/healthz/ready", health.ready)
+    app.router.add_get("/healthz/startup", health.ready)
+    app.router.add_get("/metrics", health.metrics)
+    return app
+
+
+async def listen(
+    app: web.Application, host: str, port: int
+) -> tuple[web.AppRunner, str]:
+    """Listen; give the runner, to be cleaned up, and the URL that is bound.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    # A guard's socket is closed by the feed; what else is open may take a second.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    bound = runner.addresses[0]
+    name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+    return runner, f"http://{name}:{bound[1]}"
