@@ -19,8 +19,24 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import frozen
 
 from agents_registry.facts import (
-    FUTURE_TOLERANCE, Alias, Cause, Distrust, Edge, Effect, Fact, Holds, Horizon, Lift,
-    Node, OwnerSet, Reach, Relation, Renewal, ScopeSet, Withdraw, fact_id,
+    FUTURE_TOLERANCE,
+    Alias,
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+    ScopeSet,
+    Withdraw,
+    fact_id,
 )  # fmt: skip
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 
@@ -137,7 +153,7 @@ class Model:
             elif isinstance(fact, Alias):
                 self.aliases[fact.first].add(fact.second)
                 self.aliases[fact.second].add(fact.first)
-            elif isinstance(fact, Edge) and fact.relation is not Relation.CREATED_BY:
+            elif isinstance(fact, Edge) and hangs(fact):
                 self.parents[fact.child].add((fact.parent, fact.relation))
         if presented is not None:  # the presented chain is treated as edges
             for child, parent in zip((presented, *chain), chain, strict=False):
@@ -218,8 +234,9 @@ class Model:
         return reasons
 
     def is_credential(self, node: Identifier) -> bool:
-        """Tell the class of a node: it follows from the kind alone."""
-        return self.vocabulary.get(node.kind) is NodeClass.CREDENTIAL
+        """Tell the class of a node: from the kind alone, in doubt the strictest."""
+        strictest = NodeClass.CREDENTIAL
+        return self.vocabulary.get(node.kind, strictest) is NodeClass.CREDENTIAL
 
     # --- not_before T -----------------------------------------------------------
 
@@ -316,7 +333,8 @@ class Model:
 
     def known_principal(self, node: Identifier) -> bool:
         """Tell whether this is a principal that is known."""
-        return self.vocabulary[node.kind] is NodeClass.PRINCIPAL and self.known(node)
+        principal = self.vocabulary.get(node.kind) is NodeClass.PRINCIPAL
+        return principal and self.known(node)
 
     def beyond_horizon(self, node: Identifier) -> bool:
         """Tell whether what would have ended the credential may be forgotten."""
@@ -327,6 +345,11 @@ class Model:
             and min(times, default=self.horizon - 1) < self.horizon
             and not any(fact.root for fact in self.nodes[node])
         )
+
+
+def hangs(fact: Edge) -> bool:
+    """Tell whether the edge is a requirement; nothing is a parent of itself."""
+    return fact.relation is not Relation.CREATED_BY and fact.child != fact.parent
 
 
 def hits(stand: list[Standing]) -> Iterator[tuple[Identifier, int, Cause]]:

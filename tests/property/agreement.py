@@ -14,13 +14,25 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from agents_registry.facts import (
-    FUTURE_TOLERANCE, Alias, Cause, Distrust, Edge, Fact, Holds, Horizon, Lift, Node,
-    OwnerSet, Renewal, ScopeSet, Withdraw, fact_id,
+    FUTURE_TOLERANCE,
+    Alias,
+    Cause,
+    Distrust,
+    Edge,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+    Withdraw,
 )  # fmt: skip
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, Reason, Verdict, judge
 from tests.model import DEFAULT_UNKNOWN, reasons_to_deny, same, standing
-from tests.property.worlds import KINDS, make, smaller, tell
+from tests.property.worlds import KINDS, UNTOUCHED, make, smaller, tell, withdrawal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -200,17 +212,10 @@ def forgets(world: World, seed: int) -> str | None:
     registry = table(world.facts)
     held = [q for q in world.questions if not answer(registry, q).allowed]
     fact = random.choice(world.facts) if world.facts else None
-    if fact is None or isinstance(fact, Withdraw | Distrust):
+    if fact is None or isinstance(fact, UNTOUCHED):
         return None
-    common = {"authority": "operators", "version": fact.version}
     registry.apply(
-        Withdraw(
-            fact_id=fact_id(fact).hex(),
-            kind=fact.NAME,
-            target=world.nodes[0],
-            received_at=fact.received_at,
-            **common,  # type: ignore[arg-type]
-        )
+        withdrawal(fact, version=fact.version, received_at=fact.received_at)
     )
     if not registry.needs_rebuild:
         return None
@@ -227,8 +232,6 @@ PROPERTIES: dict[str, Callable[[World, int], str | None]] = {
 
 def complaint(name: str, seed: int, topic: str | None = None) -> str | None:
     """Check one property on the world of a seed; reduce the world if it fails."""
-
-
     def fails(world: World) -> str | None:
         try:
             return PROPERTIES[name](world, seed)

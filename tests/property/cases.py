@@ -11,13 +11,28 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from agents_registry.facts import (
-    SECOND, Alias, Cause, Distrust, Edge, Effect, Fact, Holds, Horizon, Lift, Node,
-    OwnerSet, Reach, Relation, Renewal, ScopeSet, Withdraw, fact_id,
+    SECOND,
+    Alias,
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+    ScopeSet,
+    Withdraw,
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
 from tests.model import standing
 from tests.property.agreement import answer, right_answers, table, wrong
-from tests.property.worlds import Question
+from tests.property.worlds import Question, withdrawal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,9 +147,7 @@ def lift(target: Identifier, **options: Any) -> Lift:
 
 def withdraw(fact: Fact, **options: Any) -> Withdraw:
     """Take a fact back."""
-    return Withdraw(
-        fact_id=fact_id(fact).hex(), kind=fact.NAME, target=t1, **said(options)
-    )
+    return withdrawal(fact, **said(options))
 
 
 def distrust(start: float, end: float, key: str = "stolen", **options: Any) -> Distrust:

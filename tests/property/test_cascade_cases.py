@@ -8,8 +8,29 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from tests.property.cases import (
-    ALWAYS, CREATED_BY, ENDS, LIVES, SELF, agent, alias, alice, decides, edge,
-    expires, holds, jti, mail, node, owned, revoke, suspend, t1, t2, t3, t4,
+    ALWAYS,
+    CREATED_BY,
+    ENDS,
+    LIVES,
+    SELF,
+    agent,
+    alias,
+    alice,
+    bob,
+    decides,
+    edge,
+    expires,
+    holds,
+    jti,
+    mail,
+    node,
+    owned,
+    revoke,
+    suspend,
+    t1,
+    t2,
+    t3,
+    t4,
 )  # fmt: skip
 
 pytestmark = pytest.mark.property
@@ -165,6 +186,13 @@ def test_the_presented_chain_counts_as_edges() -> None:
     decides(facts, jti, LIVES, chain=(agent,))
     decides(facts, jti, {"revoke"}, chain=(agent, alice))
     decides([*facts, edge(agent, alice)], jti, {"revoke"}, chain=(agent,))
+
+
+def test_an_actor_that_acts_twice_does_not_cut_the_chain() -> None:
+    """A for B for A for C: every consecutive pair is an edge."""
+    facts = [node(jti, 1), revoke(alice)]
+    decides(facts, jti, {"revoke"}, chain=(agent, agent, alice))
+    decides(facts, jti, {"revoke"}, chain=(agent, bob, agent, alice))
 
 
 def test_any_dead_identifier_denies_the_presentation() -> None:

@@ -5,8 +5,27 @@ from __future__ import annotations
 import pytest
 
 from tests.property.cases import (
-    ENDS, LIVES, SELF, agent, alice, bob, carol, decides, declares, edge, expires,
-    node, not_before, owned, path, revoke, suspend, t1, t2, t3, t4,
+    ENDS,
+    LIVES,
+    SELF,
+    agent,
+    alice,
+    bob,
+    carol,
+    decides,
+    declares,
+    edge,
+    expires,
+    node,
+    not_before,
+    owned,
+    path,
+    revoke,
+    suspend,
+    t1,
+    t2,
+    t3,
+    t4,
 )  # fmt: skip
 
 pytestmark = pytest.mark.property

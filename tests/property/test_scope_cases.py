@@ -5,8 +5,22 @@ from __future__ import annotations
 import pytest
 
 from tests.property.cases import (
-    CREATED_BY, LIVES, alias, alice, decides, declares, edge, holds, lift, mail,
-    narrow, node, revoke, t1, t2, t3,
+    CREATED_BY,
+    LIVES,
+    alias,
+    alice,
+    decides,
+    declares,
+    edge,
+    holds,
+    lift,
+    mail,
+    narrow,
+    node,
+    revoke,
+    t1,
+    t2,
+    t3,
 )  # fmt: skip
 
 pytestmark = pytest.mark.property

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from agents_registry.identifiers import Identifier
 from tests.property.cases import (
-    CREATED_BY, LIVES, alias, alice, bob, decides, declares, distrust, edge, expires,
-    horizon, jti, lift, node, not_before, path, revoke, suspend, t1, t2, t3, withdraw,
+    CREATED_BY,
+    LIVES,
+    alias,
+    alice,
+    bob,
+    decides,
+    declares,
+    distrust,
+    edge,
+    expires,
+    horizon,
+    jti,
+    lift,
+    node,
+    not_before,
+    owned,
+    path,
+    revoke,
+    suspend,
+    t1,
+    t2,
+    t3,
+    withdraw,
 )  # fmt: skip
 
 pytestmark = pytest.mark.property
@@ -219,6 +241,32 @@ def test_the_smallest_time_over_the_copies_counts() -> None:
     decides([*again, lift(t1, v=20)], t1, LIVES)
 
 
+def test_a_stale_redelivery_does_not_win_a_register() -> None:
+    """What we stamped ourselves keeps its first time: a zombie's write is old."""
+
+    def both(old: Any, new: Any) -> list[Any]:
+        """Say old, new, and old once more, all stamped on arrival."""
+        times = [{"v": v, "received": v, "stamped": True} for v in (10, 20, 30)]
+        return [say(**t) for say, t in zip((old, new, old), times, strict=True)]
+
+    facts = both(partial(declares, t1, "r|x"), partial(declares, t1, "r|y"))
+    decides(facts, t1, {"scope"}, scope="r|x")
+    facts = both(partial(expires, t1, None), partial(expires, t1, 40))
+    decides(facts, t1, {"expired"})
+    facts = both(partial(owned, t1, bob), partial(owned, t1, alice))
+    decides([*facts, revoke(alice)], t1, {"ownerless"})
+    decides([*facts, revoke(bob)], t1, LIVES)
+
+
+def test_withdraw_of_an_alias_knows_no_direction() -> None:
+    """Said either way round it is one fact."""
+    facts = [declares(t1), alias(t2, t1, v=3)]
+    decides(facts, t2, {"scope"}, scope="r|x")
+    for target in (t1, t2):
+        taken = withdraw(alias(t1, t2, v=3), target=target)
+        decides([*facts, taken], t2, LIVES, scope="r|x")
+
+
 def test_beyond_the_horizon_a_forgotten_parent_denies() -> None:
     """What ended the parent may have been pruned."""
     facts = [horizon(100), edge(t2, t1)]
@@ -265,6 +313,7 @@ def test_an_unknown_credential_is_denied_by_its_policy() -> None:
     decides([node(alice)], (t1, alice), {"unknown_credential"}, strict=True)
     decides([node(t1)], (t1, t2), {"unknown_credential"}, strict=True)
     decides([node(alice), edge(jti, alice)], jti, {"unknown_credential"}, strict=True)
+    decides([node(path)], jti, {"unknown_credential"}, strict=True, chain=(path,))
 
 
 def test_a_name_that_nobody_knows_is_denied() -> None:

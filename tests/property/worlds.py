@@ -9,14 +9,30 @@ uncertainty of 5 s. `smaller` reduces a failing world to what its failure needs.
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
 from agents_registry.facts import (
-    FUTURE_TOLERANCE, SECOND, Alias, Cause, Distrust, Edge, Effect, Fact, Holds,
-    Horizon, Lift, Node, OwnerSet, Reach, Relation, Renewal, ScopeSet, Withdraw,
+    FUTURE_TOLERANCE,
+    SECOND,
+    Alias,
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+    ScopeSet,
+    Withdraw,
     fact_id,
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
@@ -30,7 +46,7 @@ AHEAD = FUTURE_TOLERANCE + 4 * STEP
 CREDENTIALS = ("secret", "vault.accessor", "agent.instance", "jwt.jti")
 PRINCIPALS = ("agent.id", "person.id")
 CONTAINERS = ("vault.path", "aws.role")
-KINDS = CREDENTIALS * 2 + PRINCIPALS * 2 + CONTAINERS
+KINDS = (*CREDENTIALS * 2, *PRINCIPALS * 2, *CONTAINERS, "no.such.kind")
 ATTRIBUTES = tuple(Identifier("attribute.mail", value) for value in ("aa", "bb"))
 AUTHORITIES = ("A", "A", "A", "B")
 KEYS = ("k1", "k1", "k2")
@@ -43,6 +59,8 @@ CHILD_RELATIONS = (
     Relation.ENDS_WITH_PARENT_ALWAYS,
     Relation.CREATED_BY,
 )
+
+UNTOUCHED = (Withdraw, Distrust, Horizon)  # facts that nobody withdraws
 
 # How often each kind of fact is drawn, by what a world is about.
 ORDINARY = {
@@ -62,6 +80,7 @@ TOPICS: dict[str, dict[str, float]] = {
     "expiry": {"renewal": 15, "alias": 5, "edge": 16},
     "attributes": {"holds": 10, "attribute": 8, "lift": 4},
     "distrust": {"distrust": 5, "withdraw": 5, "copy": 12},
+    "copies": {"copy": 25, "renewal": 8, "owner_set": 8, "scope_set": 8},
     "horizon": {"horizon": 3, "edge": 16},
 }
 
@@ -107,6 +126,7 @@ class Maker:
         )
         self.facts: list[Fact] = []
         self.weights = ORDINARY | TOPICS[topic]
+        self.stamps = random.choice((0, 0.2, 0.6))
 
     def world(self) -> World:
         """Make facts, and questions about all the nodes."""
@@ -135,7 +155,7 @@ class Maker:
             identifiers,
             now=self.time(),
             issued_at=self.time() if random.random() < 0.15 else None,
-            chain=self.some(random.choice((1, 1, 2))) if random.random() < 0.2 else (),
+            chain=self.chain() if random.random() < 0.2 else (),
             scope=random.choice(REQUESTS),
             lenient=random.random() < 0.75,
         )
@@ -155,6 +175,10 @@ class Maker:
         count = min(self.random.randint(1, most), len(self.nodes))
         return tuple(self.random.sample(self.nodes, count))
 
+    def chain(self) -> tuple[Identifier, ...]:
+        """Draw a delegation chain; an actor may act twice in it."""
+        return tuple(self.random.choices(self.nodes, k=self.random.choice((1, 2, 3, 5))))
+
     def said(self) -> dict[str, object]:
         """Draw what every fact carries: mostly received soon, seldom from afar."""
         random = self.random
@@ -165,7 +189,7 @@ class Maker:
         return {
             "authority": random.choice(AUTHORITIES),
             "version": version,
-            "stamped": random.random() < 0.2,
+            "stamped": random.random() < self.stamps,
             "received_at": received,
             "ingress_key": random.choice(KEYS),
         }
@@ -280,16 +304,9 @@ class Maker:
 
     def make_withdraw(self) -> Withdraw:
         """Take back a fact that exists."""
-        fact = self.random.choice(self.facts)
-        if isinstance(fact, Withdraw | Distrust):
-            fact = self.make_node()
-        target = getattr(fact, "node", None) or getattr(fact, "child", None)
-        return Withdraw(
-            fact_id=fact_id(fact).hex(),
-            kind=fact.NAME,
-            target=target or getattr(fact, "target", self.nodes[0]),
-            **(self.said() | {"authority": "operators"}),  # type: ignore[arg-type]
-        )
+        facts = [f for f in self.facts if not isinstance(f, UNTOUCHED)]
+        fact = self.random.choice(facts) if facts else self.make_node()
+        return withdrawal(fact, **self.said())  # type: ignore[arg-type]
 
     def make_distrust(self) -> Distrust:
         """Take back what one key said in an interval."""
@@ -314,12 +331,22 @@ class Maker:
         if self.random.random() < 0.2 and not isinstance(fact, Node | Horizon):
             received = self.time()
         version = received if fact.stamped else fact.version
+        if isinstance(fact, Alias):  # an alias has no direction
+            fact = attrs.evolve(fact, first=fact.second, second=fact.first)
         return attrs.evolve(
             fact,
             received_at=received,
             version=version,
             ingress_key=self.random.choice(KEYS),
         )
+
+
+def withdrawal(fact: Fact, **said: Any) -> Withdraw:
+    """Take a fact back, as an operator does."""
+    names = ("target", "node", "child", "first")
+    target = next(getattr(fact, n) for n in names if hasattr(fact, n))
+    plain = {"fact_id": fact_id(fact).hex(), "kind": fact.NAME, "target": target}
+    return Withdraw(**{**plain, **said, "authority": "operators"})
 
 
 def make(seed: int, topic: str | None = None) -> World:

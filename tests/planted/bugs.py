@@ -1,0 +1,295 @@
+"""Bugs that somebody could write into the core, as changes of its source text.
+
+A change names text that stands exactly once in its file; `plant` fails loudly when
+that text is gone, so a bug can never quietly stop being planted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@frozen
+class Bug:
+    """One bug.
+
+    Attributes:
+        name: what the core then does.
+        file: the module of agents_registry that is changed.
+        changes: pairs of old and new text.
+    """
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+
+
+def bug(name: str, file: str, *texts: str) -> Bug:
+    """Write a bug down: old text, new text, old text, new text."""
+    return Bug(name, file, tuple(zip(texts[::2], texts[1::2], strict=True)))
+
+
+BUGS = (
+    bug(
+        "owners that own each other live",
+        "life.py",
+        "alive: set[int] = set()\n",
+        "alive: set[int] = set(closure.nodes)\n",
+    ),
+    bug(
+        "a doubt met inside an open proof of ownership is kept",
+        "life.py",
+        "if proved == alive:",
+        "if proved == alive or alive:",
+    ),
+    bug(
+        "an owner's own end does not count",
+        "life.py",
+        "dead |= {flaw.node for flaw in personal}",
+        "dead |= set()",
+    ),
+    bug(
+        "an empty set of owners replaces the last one",
+        "registry.py",
+        "if not fact.owners:",
+        "if fact.owners is None:",
+    ),
+    bug(
+        "of tied statements the last to arrive stands",
+        "registers.py",
+        "(*standing[1], content)",
+        "(content,)",
+    ),
+    bug(
+        "the last statement to arrive stands, whatever its version",
+        "registers.py",
+        "if standing is None or version > standing[0]:",
+        "if standing is None or version != standing[0]:",
+    ),
+    bug(
+        "of tied expiries the later counts",
+        "registers.py",
+        "elif version == self._version[node]:\n"
+        "            self.earliest[node] = min(",
+        "elif version == self._version[node]:\n"
+        "            self.earliest[node] = max(",
+    ),
+    bug(
+        "of several authorities the latest expiry counts",
+        "registers.py",
+        "min(self._shared.of(node))",
+        "max(self._shared.of(node))",
+    ),
+    bug(
+        "expiry passes over every edge",
+        "life.py",
+        "strength >= ENDS",
+        "strength >= 0",
+    ),
+    bug(
+        "creation cascades",
+        "lineage.py",
+        "if relation is Relation.CREATED_BY:",
+        "if relation is None:",
+        "strength = _STRENGTH[relation]",
+        "strength = _STRENGTH.get(relation, 0)",
+    ),
+    bug(
+        "a second parent is dropped",
+        "lineage.py",
+        "self._link_further(child, parent, strength)",
+        "pass",
+    ),
+    bug(
+        "the fast walk sees one parent",
+        "life.py",
+        "if flag & MANY_PARENTS:",
+        "if flag & 0:",
+    ),
+    bug(
+        "an alias that is told twice parts the names",
+        "lineage.py",
+        "if second not in self.others(first):",
+        "if second != first:",
+    ),
+    bug(
+        "an alias gives an issue time",
+        "closure.py",
+        "if own == UNKNOWN_TIME:\n            return UNKNOWN_TIME\n",
+        "",
+    ),
+    bug(
+        "an unknown issue time survives a watermark",
+        "life.py",
+        "return issued == UNKNOWN_TIME or issued <= mark",
+        "return issued <= mark",
+    ),
+    bug(
+        "what was issued at the watermark lives",
+        "life.py",
+        "return issued == UNKNOWN_TIME or issued <= mark",
+        "return issued == UNKNOWN_TIME or issued < mark",
+    ),
+    bug(
+        "a watermark from the future is believed",
+        "causes.py",
+        "mark = min(claimed, fact.received_at)",
+        "mark = claimed",
+    ),
+    bug(
+        "a watermark ends principals too",
+        "life.py",
+        "if self.closure.flags(child) & CREDENTIAL\n            and not self._spared",
+        "if not self._spared",
+    ),
+    bug(
+        "a credential that names no device is spared",
+        "life.py",
+        "and bound and wanted not in bound",
+        "and wanted not in (bound or ())",
+    ),
+    bug(
+        "of several copies the latest time counts",
+        "causes.py",
+        "self.not_before = min(",
+        "self.not_before = max(",
+    ),
+    bug(
+        "reach self cuts the edges to its target",
+        "closure.py",
+        "edges = [] if node == VIRTUAL else self._lineage.parents(node)",
+        "edges = [] if node == VIRTUAL else [\n"
+        "            (p, s) for p, s in self._lineage.parents(node)\n"
+        "            if s == 2 or not any(\n"
+        "                c.reach.value == 'self' for c in self._registry.causes.on(p)\n"
+        "            )\n"
+        "        ]",
+    ),
+    bug(
+        "reach self spares a child issued at that time",
+        "life.py",
+        "closure.latest_issue(child) >= cause.at",
+        "closure.latest_issue(child) > cause.at",
+    ),
+    bug(
+        "reach self believes the age of an alias",
+        "life.py",
+        "closure.latest_issue(child) >= cause.at",
+        "closure.earliest_issue(child) >= cause.at",
+    ),
+    bug(
+        "reach self spares what always ends with its parent",
+        "life.py",
+        "(strength == ALWAYS or closure.latest_issue",
+        "(strength > ALWAYS or closure.latest_issue",
+    ),
+    bug(
+        "a lift of the same time lifts",
+        "causes.py",
+        "version > cause.version + max(",
+        "version >= cause.version + max(",
+    ),
+    bug(
+        "a lift knows no uncertainty",
+        "causes.py",
+        "version > cause.version + max(cause.uncertainty, uncertainty)",
+        "version > cause.version",
+    ),
+    bug(
+        "a lift from the future is taken",
+        "causes.py",
+        "if fact.version > fact.received_at + FUTURE_TOLERANCE:",
+        "if fact.version > fact.received_at + 2 * FUTURE_TOLERANCE:",
+    ),
+    bug(
+        "a lift lifts every aspect",
+        "causes.py",
+        "(fact.authority, node, fact.aspect)",
+        "(fact.authority, node, '')",
+        "(cause.authority, cause.node, cause.aspect)",
+        "(cause.authority, cause.node, '')",
+    ),
+    bug(
+        "a lift ends a revoke",
+        "causes.py",
+        "frozenset({Effect.SUSPEND, Effect.NARROW})",
+        "frozenset(Effect)",
+    ),
+    bug(
+        "a narrow lets those pass who do not say what they want",
+        "verdict.py",
+        "if scope is None or not covers(cause.scopes, scope):",
+        "if scope is not None and not covers(cause.scopes, scope):",
+    ),
+    bug(
+        "a child expands what its parent declares",
+        "verdict.py",
+        "    for node in required:\n        if not all(",
+        "    for node in required[:1]:\n        if not all(",
+    ),
+    bug(
+        "a set of scopes that names none covers all",
+        "scope.py",
+        "return not (empty or limited)",
+        "return not limited",
+    ),
+    bug(
+        "an attribute hits only those who held it before",
+        "registry.py",
+        "if held_from <= cause.version:",
+        "if held_from < cause.version:",
+    ),
+    bug(
+        "a copy that arrives after its withdrawal counts",
+        "registry.py",
+        "return (_id(fact), fact.NAME, _target(fact)) not in self._withdrawn",
+        "return True",
+    ),
+    bug(
+        "distrust forgets one end of its interval",
+        "facts.py",
+        "<= fact.received_at <= self.received_to",
+        "<= fact.received_at < self.received_to",
+    ),
+    bug(
+        "distrust does not meet what arrives later",
+        "registry.py",
+        "if any(distrust.covers(fact) for distrust in self._distrusts):",
+        "if self.needs_rebuild and any(d.covers(fact) for d in self._distrusts):",
+    ),
+    bug(
+        "the first horizon stays",
+        "registry.py",
+        "else max(self.horizon, version)",
+        "else min(self.horizon, version)",
+    ),
+    bug(
+        "an age that nobody knows is beyond no horizon",
+        "life.py",
+        "(issued[node] == UNKNOWN_TIME or issued[node] < horizon)",
+        "issued[node] < horizon",
+    ),
+)
+
+
+def plant(one: Bug, core: Path, into: Path) -> None:
+    """Copy the core into a folder and change the copy.
+
+    Raises:
+        LookupError: the text to change does not stand exactly once in its file.
+    """
+    shutil.copytree(core, into / "agents_registry")
+    path = into / "agents_registry" / one.file
+    text = path.read_text()
+    for old, new in one.changes:
+        if text.count(old) != 1:
+            message = f"{one.name}: {one.file} has {text.count(old)} times {old!r}"
+            raise LookupError(message)
+        text = text.replace(old, new)
+    path.write_text(text)

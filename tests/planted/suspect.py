@@ -1,0 +1,41 @@
+"""Run the properties on whatever core stands first on the path; say what was seen.
+
+Started as a process of its own by `test_planted_bugs`, since the core that it meets
+is a changed copy. Prints one JSON object: the number of examples it took, and the
+complaint, or nulls.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from random import Random
+
+import agents_registry
+from tests.property.agreement import PROPERTIES
+from tests.property.worlds import TOPICS, make
+
+# How ten examples are shared; as in the tests, most are comparisons with the model.
+TURNS = ("differs",) * 7 + ("revives",) * 2 + ("forgets",)
+
+
+def first_complaint(seed: int, most: int) -> tuple[int, str] | None:
+    """Give the number of the first example that a property complains of."""
+    random = Random(seed)
+    for number in range(1, most + 1):
+        name = TURNS[number % len(TURNS)]
+        topic, world = random.choice(list(TOPICS)), random.randrange(1 << 48)
+        try:
+            found = PROPERTIES[name](make(world, topic), world)
+        except Exception as error:  # noqa: BLE001 - the changed core may do anything
+            found = repr(error)
+        if found:
+            return number, f"{name}, {topic}, world {world}: {found}"
+    return None
+
+
+if __name__ == "__main__":
+    seen = first_complaint(int(sys.argv[1]), int(sys.argv[2]))
+    examples, said = seen or (None, None)
+    core = agents_registry.__file__
+    print(json.dumps({"core": core, "examples": examples, "complaint": said}))  # noqa: T201
