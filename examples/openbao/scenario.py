@@ -281,6 +281,7 @@ def _disable_people(s: Scenario) -> None:
     s.present("ann", "ann's agent", "bob", "X")
     _people(s)
     s.login("ann again", "ann")
+    s.login("bob again", "bob", by="X")
 
 
 def _entity(s: Scenario, name: str) -> str:

@@ -9,6 +9,9 @@ Rules:
 - An allowed access is one whose token the server looked up. A token sent along to
   an endpoint that asks for none (a login) was not judged, so it is no access.
 - The lifecycle record stands before the access of the same call.
+- A login with a token sent along and a wrapping show a token's accessor alone. The
+  first call that shows its other name gives the ``issue`` again with both: a name of
+  unknown issue time would count as older than every ``not_before``.
 - A broken clock costs an access (dead letter ``clock_absurd``), never a revocation.
 - One cluster, one device: a second device has another salt, so other names.
 
@@ -18,13 +21,13 @@ Source: openbao/openbao internal/audit/format.go, website/content/docs/audit.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agents_registry.facts import Relation
 from streams.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
 from streams.sources.envelope import Event, events
-from streams.sources.openbao_call import identifier, raw_token, read, text
-from streams.sources.openbao_rules import changes, secret_id
+from streams.sources.openbao_call import ACCESSOR, identifier, raw_token, read, text
+from streams.sources.openbao_rules import SECRET_ID, changes, secret_id
 from streams.sources.openbao_tokens import ENTITY, NAME, owner_of
 from streams.times import AbsurdTimeError, parse_time
 
@@ -46,6 +49,8 @@ NO_TARGET: Final = (
 )
 RAW: Final = "raw_tokens: the device writes plain tokens; turn log_raw off, rotate them"
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 MAX_PENDING: Final = 10_000  # calls in flight; Vault serves far fewer at a time
 
 
@@ -95,6 +100,8 @@ class Parser:
         # Responses that came first, and requests given up: their calls are told.
         self._early: dict[str, None] = {}
         self._given_up: dict[str, None] = {}
+        self._half_named: dict[Identifier, Lifecycle] = {}
+        self._names: dict[Identifier, tuple[Identifier, ...]] = {}
         self._raw = False
 
     def feed(
@@ -134,23 +141,52 @@ class Parser:
         self._pending[call_id] = line
         if len(self._pending) > self._limit:
             oldest = next(iter(self._pending))
-            _remember(self._given_up, oldest, self._limit)
+            _remember(self._given_up, oldest, None, self._limit)
             yield from self._unanswered(self._pending.pop(oldest))
 
     def _response(
         self, offset: int, length: int, event: dict[str, Any], call_id: str
     ) -> Iterator[Record]:
         if call_id and self._pending.pop(call_id, None) is None:
-            _remember(self._early, call_id, self._limit)
+            _remember(self._early, call_id, None, self._limit)
         time, broken = _time(event)
         call = read(event, offset, time)
         if broken:
             yield _dead(call, length, broken)
         if not call.error:
-            for change in changes(call, self._orphan_roles):
-                yield from _told(change, call, length)
+            for changed in changes(call, self._orphan_roles):
+                yield from _told(changed, call, length)
+                yield from self._note_half_named(changed)
+                yield from self._seen_together(changed.identifiers, offset)
+            if not call.logs_in:
+                yield from self._seen_together(call.caller, offset)
         if call_id not in self._given_up and not broken:
             yield from _access(call, "denied" if call.error else "allowed")
+
+    def _note_half_named(self, changed: Lifecycle) -> Iterator[Lifecycle]:
+        """Keep an issue that shows one of two names, until the other shows."""
+        names = changed.identifiers
+        if changed.effect != "issue" or len(names) != 1:
+            return
+        if names[0].kind in (ACCESSOR, SECRET_ID):
+            bare = changed._replace(
+                parents=(), ties=(), owner=None, owners=(), expires_at=None
+            )
+            _remember(self._half_named, names[0], bare, self._limit)
+            yield from self._both_named(names[0], changed.offset)
+
+    def _seen_together(
+        self, names: tuple[Identifier, ...], offset: int
+    ) -> Iterator[Lifecycle]:
+        if len(names) > 1:
+            _remember(self._names, names[0], names, self._limit)
+            yield from self._both_named(names[0], offset)
+
+    def _both_named(self, first: Identifier, offset: int) -> Iterator[Lifecycle]:
+        """Give an issue again, now with both names, whichever line came first."""
+        if first in self._half_named and first in self._names:
+            issued = self._half_named.pop(first)
+            yield issued._replace(identifiers=self._names[first], offset=offset)
 
     def _unanswered(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
         offset, length, event = line
@@ -162,13 +198,13 @@ class Parser:
             yield from _access(call, "denied" if call.error else None)
 
 
-def _told(change: Lifecycle, call: Call, length: int) -> Iterator[Record]:
+def _told(changed: Lifecycle, call: Call, length: int) -> Iterator[Record]:
     """Give a change, and a dead letter beside it when it names nothing."""
-    if change.identifiers:
-        yield change
-    elif change.effect in ENDING_EFFECTS:
-        yield change
-        yield _dead(call, length, NO_TARGET.format(change.event_type))
+    if changed.identifiers:
+        yield changed
+    elif changed.effect in ENDING_EFFECTS:
+        yield changed
+        yield _dead(call, length, NO_TARGET.format(changed.event_type))
 
 
 def _access(call: Call, outcome: Outcome | None) -> Iterator[Access]:
@@ -218,7 +254,8 @@ def _dead(call: Call, length: int, reason: str) -> DeadLetter:
     )
 
 
-def _remember(names: dict[str, None], name: str, limit: int) -> None:
-    names[name] = None
-    if len(names) > limit:
-        del names[next(iter(names))]
+def _remember(known: dict[_K, _V], key: _K, value: _V, limit: int) -> None:
+    """Note something, and forget the oldest beyond the limit."""
+    known[key] = value
+    if len(known) > limit:
+        del known[next(iter(known))]

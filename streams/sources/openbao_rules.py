@@ -79,10 +79,11 @@ def _lease(call: Call, lease: str) -> list[Lifecycle]:
 
 
 def _system(call: Call) -> list[Lifecycle]:
-    if call.relative == "wrapping/unwrap" and call.made:
-        # The token was issued when it was wrapped; now its second name shows.
+    if call.relative == "wrapping/unwrap":
+        # It was issued when it was wrapped; now its second name shows.
         names = token(call.made, "accessor", "client_token")
-        return [change(call, None, names)]
+        names = names or secret_id(obj(call.response, "data"))
+        return [change(call, None, names)] if names else []
     relative = call.relative.removeprefix("leases/")
     verb, _, rest = relative.partition("/")
     if verb in ("revoke-prefix", "revoke-force") and rest:

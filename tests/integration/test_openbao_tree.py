@@ -20,6 +20,7 @@ from tests.integration.openbao_server import OpenBaoServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from agents_registry.facts import Fact
 
@@ -257,3 +258,25 @@ def test_no_token_leaves_the_source(day: Day) -> None:
     text = "\n".join(map(repr, day.records))
 
     assert [] == [name for name, token in day.scenario.tokens.items() if token in text]
+
+
+def test_what_the_server_still_honours_is_denied_on_purpose(tmp_path: Path) -> None:
+    """A batch login outlives its mount, a login its user: the server lets both in."""
+    with OpenBaoServer(tmp_path) as server:
+        scenario = Scenario(server)
+        for mount, kind in (("batches", "batch"), ("people", "service")):
+            scenario.do("POST", f"sys/auth/{mount}", body={"type": "userpass"})
+            user = {"password": "ann-pass", "token_type": kind}
+            scenario.do("POST", f"auth/{mount}/users/ann", body=user)
+            sent = {"password": "ann-pass"}
+            made = scenario.do("POST", f"auth/{mount}/login/ann", None, sent)
+            scenario.keep(mount, made["auth"])
+        scenario.do("DELETE", "sys/auth/batches")
+        scenario.do("DELETE", "auth/people/users/ann")
+        scenario.present("batches", "people")
+        log = server.audit_log.read_bytes()
+    shown = [one.refused for one in scenario.presented]
+    judged = [dead for _, dead in dead_presentations(list(OpenBao().records(log)))]
+
+    assert [False, False] == shown
+    assert [True, True] == judged[-2:]

@@ -170,6 +170,41 @@ def test_pending_calls_are_bounded_and_a_late_response_still_acts() -> None:
     assert [] == list(parser.close())
 
 
+def test_second_name_of_a_token_is_as_old_as_the_first() -> None:
+    """A login with a token sent along shows the new token's accessor alone."""
+    made = auth("new")
+    shown = {**made, "client_token": mac("other")}
+    sent = {"client_token": mac("other"), "client_token_accessor": None}
+    early = "2026-11-25T02:00:00Z"
+    login = line("auth/people/login/ann", shown, response={"auth": shown}, time=early)
+    login["request"] |= sent
+    use = line(LOOKUP, made, request={"id": "call-2"})
+    issued, named = changes(login, use, use)
+    _, late = changes(use, login)
+
+    assert [1, 2] == [len(issued.identifiers), len(named.identifiers)]
+    assert ("issue", "call-1") == (named.effect, named.event_id)
+    assert issued.occurred_at == named.occurred_at
+    assert named.identifiers == late.identifiers
+    assert () == named.parents
+
+
+def test_unwrapping_a_secret_id_shows_its_second_name() -> None:
+    """Whoever destroys it may name it by itself."""
+    kind = "vault.secret_id_accessor"
+    wrapped = {"wrap_info": {"wrapped_accessor": mac("acc")}}
+    data = {"secret_id": mac("sid"), "secret_id_accessor": mac("acc")}
+    records = changes(
+        line("auth/approle/role/ci/secret-id", ROOT, response=wrapped),
+        line("sys/wrapping/unwrap", ROOT, response={"data": data}),
+    )
+    names = (Identifier(kind, mac("acc")), Identifier(kind, mac("sid")))
+
+    assert [("issue", names[:1]), (None, names), ("issue", names)] == [
+        (record.effect, record.identifiers) for record in records
+    ]
+
+
 def test_early_ids_are_bounded() -> None:
     """A log of responses alone does not fill the memory."""
     parser = Parser(limit=2)
