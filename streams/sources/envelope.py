@@ -8,8 +8,8 @@ Rules:
   scanner look for the boundaries of the single events.
 - No input raises, wherever it was cut.
 
-An event's offset is that of its own first byte. (Inside a document whose elements do
-not all begin with the same key, it is the document's.)
+An event's offset is that of its own first byte. (In a list whose elements do not all
+begin with the same key, it is the list's.)
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ MALFORMED: Final = "malformed: not JSON; look at these bytes at the source"
 TRUNCATED: Final = "truncated: the input ends inside an event; read the file again"
 NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the source"
 
-_CONTAINERS: Final = ("Records", "records", "Events")
+_LISTS: Final = {
+    name: re.compile(rb'"%b"\s*:\s*\[' % name.encode())
+    for name in ("Records", "records", "Events")
+}
 _LIST: Final = re.compile(rb'\s*(?:\{[^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*)?\[')
 _EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
 _FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
@@ -48,6 +51,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
 _MAX_LOST_SCANS: Final = 64
 _TAIL: Final = 64  # bytes at the end that may be blank
+_MAX_DEPTH: Final = 2  # containers in containers: a document a line, no more
 _MAX_PROBES: Final = 1_000
 
 
@@ -91,7 +95,7 @@ class _Reader:
 
     def _choose(self, start: int) -> Iterator[Item]:
         data = self.data
-        start = _GAP.match(data, start).end()  # type: ignore[union-attr]
+        start = len(data) - len(data[start:].lstrip())
         line_end = data.find(b"\n", start)
         if line_end < 0 or _loads(data[start:line_end]) is not None:
             yield from self._lines(start)
@@ -99,7 +103,9 @@ class _Reader:
         document = _loads(data[start:] if start else data)
         if document is not None:
             yield from self._expand(document, start, len(data))
-        elif _array_start(data, start) is not None or not self._has_lines(line_end):
+        elif (array := _array_start(data, start)) is not None:
+            yield from self._salvage(array, len(data))
+        elif data[start] in b"{[" and not self._has_lines(line_end):
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
@@ -107,8 +113,6 @@ class _Reader:
     def _has_lines(self, line_end: int) -> bool:
         """Tell whether any later line is an event by itself (else: documents)."""
         data = self.data
-        if data[0:1] not in b"{[":
-            return True
         for _ in range(_MAX_PROBES):
             start = data.find(b"\n{", line_end) + 1
             if start == 0:
@@ -131,33 +135,28 @@ class _Reader:
                 end = stop
             line = data[start:end]
             try:
-                if len(line) > LIMIT:
-                    yield from self._long_line(line, start)
-                else:
-                    value = loads(line)
-                    if type(value) is dict and not (
+                value = loads(line)
+                if (
+                    len(line) <= LIMIT
+                    and type(value) is dict
+                    and not (
                         "Records" in value or "records" in value or "Events" in value
-                    ):
-                        yield self._unwrap(value, start, end - start)
-                    else:
-                        yield from self._expand(value, start, end)
+                    )
+                ):
+                    yield self._unwrap(value, start, end - start)
+                else:
+                    yield from self._expand(value, start, end)
             except orjson.JSONDecodeError:
                 if line.strip():
                     yield from self._bad_line(line, start)
             start = end + 1
 
-    def _long_line(self, line: bytes, start: int) -> Iterator[Item]:
-        """Read a line that may only be so long when it carries several events."""
-        if _array_start(line, 0) is None:
-            yield self._dead(start, len(line), TOO_LARGE)
-        else:
-            yield from self._expand(orjson.loads(line), start, start + len(line))
-
     def _bad_line(self, line: bytes, start: int) -> Iterator[Item]:
         """Save what can be saved of a line that is not one JSON value."""
         end = start + len(line)
-        if _array_start(line, 0) is not None:
-            yield from self._salvage(start, end)
+        array = _array_start(line, 0)
+        if array is not None:
+            yield from self._salvage(start + array, end)
             return
         text = line.lstrip(b"\0")
         if len(text) < len(line) and text.strip(b"\0 \r"):
@@ -168,29 +167,38 @@ class _Reader:
             return
         yield self._dead(start, len(line), self._why(line, start))
 
-    def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
+    def _expand(
+        self, value: Any, start: int, end: int, depth: int = 0
+    ) -> Iterator[Item]:
         """Give the events of one parsed value that stood at start..end."""
-        if type(value) is dict:
-            for name in _CONTAINERS:
-                if name in value and type(value[name]) is list:
-                    yield from self._elements(value[name], start, end)
+        if depth < _MAX_DEPTH:
+            if type(value) is list:
+                array = self.data.find(b"[", start) + 1
+                yield from self._elements(value, array, end, depth)
+                return
+            for name, opening in _LISTS.items():
+                inner = value.get(name) if type(value) is dict else None
+                if type(inner) is list:
+                    found = opening.search(self.data, start, end)
+                    array = found.end() if found else start + 1
+                    yield from self._elements(inner, array, end, depth)
                     return
-            if end - start > LIMIT:
-                yield self._dead(start, end - start, TOO_LARGE)
-            else:
-                yield self._unwrap(value, start, end - start)
-        elif type(value) is list:
-            yield from self._elements(value, start, end)
-        else:
+        if type(value) is not dict:
             yield self._dead(start, end - start, NOT_OBJECT)
+        elif end - start > LIMIT:
+            yield self._dead(start, end - start, TOO_LARGE)
+        else:
+            yield self._unwrap(value, start, end - start)
 
-    def _elements(self, values: list[Any], start: int, end: int) -> Iterator[Item]:
-        spans = _cheap_spans(self.data, start, end, len(values))
-        if spans is None and end - start > LIMIT:
-            yield from self._salvage(start, end)
+    def _elements(
+        self, values: list[Any], array: int, end: int, depth: int
+    ) -> Iterator[Item]:
+        spans = _cheap_spans(self.data, array, end, len(values))
+        if spans is None and end - array > LIMIT:
+            yield from self._salvage(array, end, depth + 1)
             return
         if spans is None:
-            spans = [(start, end - start)] * len(values)
+            spans = [(array - 1, end - array + 1)] * len(values)
         for value, (offset, length) in zip(values, spans, strict=True):
             if type(value) is not dict:
                 yield self._dead(offset, length, NOT_OBJECT)
@@ -199,11 +207,9 @@ class _Reader:
             else:
                 yield self._unwrap(value, offset, length)
 
-    def _salvage(self, start: int, end: int) -> Iterator[Item]:
+    def _salvage(self, position: int, end: int, depth: int = 0) -> Iterator[Item]:
         """Read value by value: sound ones are events, the rest dead letters."""
         data = self.data
-        array = _array_start(data, start)
-        position = start if array is None else array
         first = _FIRST_KEY.search(data, position, end)
         separator = first.group() if first else b"\n{"
         lost = 0
@@ -218,20 +224,16 @@ class _Reader:
             if stop is None:
                 found = data.find(separator, position + 1, end)
                 stop = found if found >= 0 else end
-            yield from self._one(position, stop)
+            yield from self._one(position, stop, depth)
             position = stop
 
-    def _one(self, start: int, end: int) -> Iterator[Item]:
+    def _one(self, start: int, end: int, depth: int = 0) -> Iterator[Item]:
         piece = self.data[start:end].rstrip(b" \t\r\n,")
-        length = len(piece)
-        if length > LIMIT:
-            yield self._dead(start, length, TOO_LARGE)
-            return
         value = _loads(piece)
         if value is None:
-            yield self._dead(start, length, self._why(piece, start))
+            yield self._dead(start, len(piece), self._why(piece, start))
         else:
-            yield from self._expand(value, start, start + length)
+            yield from self._expand(value, start, start + len(piece), depth)
 
     def _unwrap(self, value: dict[str, Any], start: int, length: int) -> Item:
         body: Any = value
@@ -253,6 +255,8 @@ class _Reader:
 
     def _why(self, piece: bytes, start: int) -> str:
         """Name the reason why a piece did not parse."""
+        if len(piece) > LIMIT:
+            return TOO_LARGE
         try:
             orjson.loads(piece)
         except orjson.JSONDecodeError as error:
@@ -290,15 +294,14 @@ def _array_start(data: bytes, start: int) -> int | None:
 
 
 def _cheap_spans(
-    data: bytes, start: int, end: int, count: int
+    data: bytes, array: int, end: int, count: int
 ) -> list[tuple[int, int]] | None:
     """Give offset and length of each element, found by its first key.
 
     None when the first key does not occur exactly once an element: the answer would
     be a guess.
     """
-    array = _array_start(data, start)
-    first = _FIRST_KEY.search(data, array, end) if array is not None else None
+    first = _FIRST_KEY.search(data, array, end)
     if first is None:
         return None if count else []
     key, position, starts = first.group(), first.start(), []

@@ -263,10 +263,10 @@ def _use(world: World) -> None:
 
 
 def _assume(world: World) -> None:
-    by = _caller(world)
-    if by.depth >= MAX_DEPTH:
-        return
-    _session(world, [by], by)
+    """Assume a role, rather from a session than from a key: chains get deep."""
+    by = max((_caller(world) for _ in range(4)), key=lambda one: one.depth)
+    if by.depth < MAX_DEPTH:
+        _session(world, [by], by)
 
 
 def _by_service(world: World) -> None:
@@ -367,7 +367,10 @@ def _suspend(world: World) -> None:
     held = [c for c in world.causes if c.effect == "suspend" and c.target is key]
     request = {"accessKeyId": key.value, "status": "Active" if held else "Inactive"}
     if held:
-        by = world.random.choice(world.credentials)
+        # Not below the key itself: its use would tie with the end of the suspend.
+        by = world.random.choice(
+            [one for one in world.credentials if key not in one.closure()]
+        )
         world.call(
             by, "iam.amazonaws.com", "UpdateAccessKey", requestParameters=request
         )
