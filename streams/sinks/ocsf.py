@@ -28,7 +28,7 @@ MILLISECOND: Final = 1_000_000
 # Standard Webhooks asks for less than 20 kB; identifiers have up to 256 bytes.
 MAX_PATH: Final = 12
 MAX_EVENTS: Final = 20
-_MAX_TEXT: Final = 256
+_MAX_TEXT: Final = 128
 _NEW: Final = 1
 _RESOLVED: Final = 4
 _HIGH_CONFIDENCE: Final = 3
@@ -90,8 +90,8 @@ def event(finding: Finding, activity: Activity, *, at: int, uid: str) -> dict[st
         "evidences": [_evidence(finding)],
         "resources": _resources(finding),
         "observables": _observables(finding),
-        "remediation": {"desc": wording.remedy(finding)},
         "unmapped": _unmapped(finding),
+        **_remediation(finding),
     }
 
 
@@ -100,7 +100,7 @@ def _info(finding: Finding) -> dict[str, Any]:
     return {
         "uid": finding.id,
         "title": wording.title(finding),
-        "desc": wording.shown(finding.message, 4 * _MAX_TEXT),
+        "desc": wording.shown(finding.message, 1024),
         "types": [kind],
         "analytic": {"name": kind, "uid": kind, "type_id": _RULE, "type": "Rule"},
         "first_seen_time": finding.first_seen // MILLISECOND,
@@ -159,6 +159,11 @@ def _observables(finding: Finding) -> list[dict[str, Any]]:
             }
         )
     return observables
+
+
+def _remediation(finding: Finding) -> dict[str, Any]:
+    advice = wording.remedy(finding)
+    return {"remediation": {"desc": advice}} if advice else {}
 
 
 def _unmapped(finding: Finding) -> dict[str, Any]:

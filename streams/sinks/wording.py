@@ -75,10 +75,14 @@ _REMEDIES: Final = {
 }
 
 
-def shown(text: str, length: int = SHOWN) -> str:
-    """Give a text from outside as it may be shown: printable and not too long."""
+def shown(text: str, size: int = SHOWN) -> str:
+    """Give a text from outside as it may be shown: printable, at most ``size`` bytes.
+
+    Bytes of UTF-8, and three more for the ellipsis that stands for what was cut.
+    """
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return clean if len(clean) <= length else clean[: length - 1] + "…"
+    cut = clean.encode(errors="replace")[:size].decode(errors="ignore")
+    return cut if len(cut) == len(clean) else cut + "…"
 
 
 def title(finding: Finding) -> str:

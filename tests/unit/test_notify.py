@@ -1,0 +1,394 @@
+"""The notify stage: ids, order, retries, and what becomes of a dead receiver."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.findings import Finding, FindingKind, Severity
+from streams.stages import retry
+from streams.stages.deliveries import (
+    Activity,
+    Delivery,
+    Outcome,
+    Route,
+    State,
+    changes,
+)
+from streams.stages.notify import (
+    IN_FLIGHT,
+    LEASE,
+    UPDATE_EVERY,
+    Change,
+    Step,
+    enable,
+    next_due,
+    settle,
+    step,
+)
+from streams.times import SECOND
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_764_000_000 * SECOND
+SOC = Route(name="soc")
+OK = Outcome(status=204)
+DOWN = Outcome(status=503)
+
+
+def a_finding(number: int = 1, **values: Any) -> Finding:
+    """Give a finding; the number makes it another one."""
+    fields: dict[str, Any] = {
+        "id": f"{number:032x}",
+        "kind": FindingKind.USE_AFTER_REVOCATION,
+        "severity": Severity.HIGH,
+        "realm": "acme",
+        "presented": Identifier("aws.access_key", f"AKIA{number}"),
+        "first_seen": NOW,
+        "last_seen": NOW,
+        "message": "it was used",
+    }
+    return Finding(**fields | values)
+
+
+def told(*findings: Finding, routes: tuple[Route, ...] = (SOC,)) -> Step:
+    """Take in findings at NOW, from nothing."""
+    return step(State(), [Change(f) for f in findings], NOW, routes=routes)
+
+
+def accepted(state: State) -> State:
+    """Settle all that is under way with a yes."""
+    for delivery in state.deliveries.values():
+        state = settle(state, delivery, OK, NOW).state
+    return state
+
+
+def test_tells_a_new_finding_at_once() -> None:
+    """The first message waits for no grouping."""
+    (delivery,) = told(a_finding()).due
+
+    assert delivery.activity is Activity.CREATE
+    assert f"{1:032x}.1" == delivery.id
+
+
+def test_gives_a_delivery_once_until_it_is_settled() -> None:
+    """Two steps do not make two posts."""
+    state, _ = told(a_finding())
+
+    assert step(state, [], NOW + LEASE - 1, routes=[SOC]).due == ()
+
+
+def test_gives_a_delivery_again_when_its_attempt_was_lost() -> None:
+    """A process that died between post and answer repeats, with the same id."""
+    state, (first,) = told(a_finding())
+
+    (again,) = step(state, [], NOW + LEASE, routes=[SOC]).due
+
+    assert again.id == first.id
+    assert again.attempts == 0
+
+
+def test_forgets_a_delivery_that_was_accepted() -> None:
+    """Any 2xx is a yes."""
+    state, (delivery,) = told(a_finding())
+
+    for status in (200, 202, 299):
+        settled = settle(state, delivery, Outcome(status=status), NOW)
+
+        assert settled.state.deliveries == {}
+        assert settled.dead == ()
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(status=301),
+        Outcome(status=400),
+        Outcome(status=404),
+        Outcome(status=429),
+        Outcome(status=500),
+        Outcome(status=199),
+        Outcome(error="timeout"),
+        Outcome(error="refused_address"),
+    ],
+    ids=lambda o: str(o.status or o.error),
+)
+def test_tries_again_with_the_same_id_and_body(outcome: Outcome) -> None:
+    """What is no yes and no 410 is tried again on the schedule."""
+    state, (delivery,) = told(a_finding())
+
+    state, dead = settle(state, delivery, outcome, NOW)
+
+    assert dead == ()
+    due = next_due(state, NOW)
+    assert due is not None
+    assert NOW + 5 * SECOND <= due < NOW + 6 * SECOND
+    assert step(state, [], due - 1, routes=[SOC]).due == ()
+    (again,) = step(state, [], due, routes=[SOC]).due
+    assert again == attrs.evolve(
+        delivery, attempts=1, next_at=due, leased_until=due + LEASE
+    )
+
+
+def test_waits_as_long_as_the_receiver_asks() -> None:
+    """Retry-After of a busy receiver is honoured."""
+    state, (delivery,) = told(a_finding())
+    busy = Outcome(status=429, retry_after=3600 * SECOND)
+
+    state, _ = settle(state, delivery, busy, NOW)
+
+    assert next_due(state, NOW) == NOW + 3600 * SECOND
+
+
+def test_buries_a_delivery_after_the_last_attempt() -> None:
+    """Three days of failures end in a dead letter that says why."""
+    state, (delivery,) = told(a_finding())
+    now, attempts = NOW, 0
+    dead: tuple[Any, ...] = ()
+    while not dead:
+        state, dead = settle(state, delivery, DOWN, now)
+        attempts += 1
+        due = next_due(state, now)
+        if due is not None:
+            now = due
+            state, (delivery,) = step(state, [], now, routes=[SOC])
+
+    assert attempts == retry.ATTEMPTS
+    assert now - NOW >= sum(retry.WAITS)
+    assert dead[0].reason == "exhausted: 503 after 10 attempts"
+    assert dead[0].delivery.finding == a_finding()
+    assert state.deliveries == {}
+
+
+def test_disables_a_receiver_that_is_gone() -> None:
+    """410 buries all that waits for it and keeps new findings away."""
+    state, due = told(a_finding(1), a_finding(2))
+
+    state, dead = settle(state, due[0], Outcome(status=410), NOW)
+
+    assert {d.delivery.id for d in dead} == {d.id for d in due}
+    assert all(d.reason.startswith("endpoint_gone") for d in dead)
+    assert state.disabled == {"soc": NOW}
+    assert step(state, [Change(a_finding(3))], NOW, routes=[SOC]).due == ()
+
+
+def test_ignores_the_late_answer_of_a_buried_delivery() -> None:
+    """The second answer in flight at the time of a 410 changes nothing."""
+    state, due = told(a_finding(1), a_finding(2))
+    state, _ = settle(state, due[0], Outcome(status=410), NOW)
+
+    assert settle(state, due[1], DOWN, NOW) == (state, ())
+
+
+def test_tells_an_enabled_receiver_what_comes_then() -> None:
+    """Someone repaired the endpoint; findings that nobody heard of are new to it."""
+    state, due = told(a_finding(1))
+    state, _ = settle(state, due[0], Outcome(status=410), NOW)
+    state, _ = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+
+    (delivery,) = step(
+        enable(state, "soc"), [Change(a_finding(2))], NOW, routes=[SOC]
+    ).due
+
+    assert delivery.activity is Activity.CREATE
+
+
+def test_tells_updates_once_a_minute_with_the_counts_so_far() -> None:
+    """A thousand uses in a minute are one more message."""
+    state = accepted(told(a_finding()).state)
+    for count in range(2, 1000):
+        state, due = step(state, [Change(a_finding(count=count))], NOW, routes=[SOC])
+        assert due == ()
+
+    assert next_due(state, NOW) == NOW + UPDATE_EVERY
+    (delivery,) = step(state, [], NOW + UPDATE_EVERY, routes=[SOC]).due
+
+    assert delivery.activity is Activity.UPDATE
+    assert delivery.finding.count == 999
+    assert f"{1:032x}.2" == delivery.id
+
+
+def test_says_nothing_when_nothing_changed() -> None:
+    """No heartbeat of old news."""
+    state = accepted(told(a_finding()).state)
+
+    assert next_due(state, NOW + LEASE) is None
+    assert step(state, [], NOW + 10 * UPDATE_EVERY, routes=[SOC]).due == ()
+
+
+def test_closes_at_once_and_forgets() -> None:
+    """The end of an episode is told with its last counts."""
+    state = accepted(told(a_finding()).state)
+    over = Change(a_finding(count=7), closed=True)
+
+    state, (delivery,) = step(state, [over], NOW + LEASE, routes=[SOC])
+
+    assert delivery.activity is Activity.CLOSE
+    assert delivery.finding.count == 7
+    assert state.announced == {}
+
+
+def test_does_not_close_what_was_never_told() -> None:
+    """A receiver has no use for the end of a story that it does not know."""
+    over = Change(a_finding(), closed=True)
+
+    assert step(State(), [over], NOW, routes=[SOC]) == (State(), ())
+
+
+def test_keeps_the_order_of_one_findings_messages() -> None:
+    """A close does not overtake a create that fails, though it is due first."""
+    state, (create,) = told(a_finding())
+    state, _ = settle(state, create, Outcome(status=500, retry_after=LEASE), NOW)
+    over = Change(a_finding(), closed=True)
+
+    state, due = step(state, [over], NOW, routes=[SOC])
+    assert due == ()
+    state, (again,) = step(state, [], NOW + LEASE, routes=[SOC])
+    assert again.id == create.id
+    state, _ = settle(state, again, OK, NOW + LEASE)
+    (close,) = step(state, [], NOW + LEASE, routes=[SOC]).due
+
+    assert close.activity is Activity.CLOSE
+
+
+def test_replaces_a_failing_update_by_a_newer_one() -> None:
+    """An hour of outage leaves one update a finding, on the schedule of the first."""
+    state = accepted(told(a_finding()).state)
+    state, _ = step(state, [Change(a_finding(count=2))], NOW, routes=[SOC])
+    now = NOW + UPDATE_EVERY
+    state, (update,) = step(state, [], now, routes=[SOC])
+    for failed in (1, 2):
+        state, _ = settle(state, update, DOWN, now)
+        now = next_due(state, now) or 0
+        if failed == 1:
+            state, (update,) = step(state, [], now, routes=[SOC])
+
+    state, _ = step(state, [Change(a_finding(count=3))], now - 1, routes=[SOC])
+
+    (waiting,) = state.deliveries.values()
+    assert waiting.finding.count == 3
+    assert waiting.leased_until == 0
+    assert waiting.id != update.id
+    assert (waiting.attempts, waiting.next_at) == (2, now)
+
+
+def test_serves_the_most_severe_first() -> None:
+    """A backlog is worked off in the order that people care for."""
+    low, high, critical = (
+        a_finding(n, severity=severity)
+        for n, severity in enumerate([Severity.LOW, Severity.HIGH, Severity.CRITICAL])
+    )
+
+    due = told(low, critical, high).due
+
+    assert [d.finding for d in due] == [critical, high, low]
+
+
+def test_keeps_a_bound_on_what_is_under_way() -> None:
+    """Of a backlog at most IN_FLIGHT are posted at a time, the rest when they end."""
+    state, due = told(*(a_finding(n) for n in range(IN_FLIGHT + 3)))
+    assert len(due) == IN_FLIGHT
+    assert step(state, [], NOW, routes=[SOC]).due == ()
+
+    state, _ = settle(state, due[0], OK, NOW)
+
+    assert len(step(state, [], NOW, routes=[SOC]).due) == 1
+
+
+def test_does_not_let_one_receiver_hold_up_another() -> None:
+    """Each receiver has its own bound and its own schedule."""
+    slow, quick = Route(name="slow"), Route(name="quick")
+    first = told(*(a_finding(n) for n in range(IN_FLIGHT)), routes=(slow, quick))
+    state = first.state
+    for delivery in first.due:
+        if delivery.route == "quick":
+            state, _ = settle(state, delivery, OK, NOW)
+
+    due = step(state, [Change(a_finding(99))], NOW, routes=[slow, quick]).due
+
+    assert [d.route for d in due] == ["quick"]
+
+
+def test_sends_a_route_only_what_is_severe_enough() -> None:
+    """Informational findings, as those in flight, are nobody's alert by default."""
+    pager = Route(name="pager", minimum=Severity.CRITICAL)
+    in_flight = a_finding(1, severity=Severity.INFORMATIONAL)
+    high = a_finding(2)
+
+    state, due = told(in_flight, high, routes=(SOC, pager))
+
+    assert [(d.route, d.finding) for d in due] == [("soc", high)]
+    assert set(state.announced) == {high.id}
+
+
+def test_keeps_what_waits_for_a_route_that_is_not_configured() -> None:
+    """A receiver taken out of the settings by mistake loses nothing."""
+    state, _ = told(a_finding())
+
+    assert step(state, [], NOW + LEASE, routes=[]).due == ()
+    assert len(step(state, [], NOW + LEASE, routes=[SOC]).due) == 1
+
+
+def messy() -> State:
+    """Give a state with something of everything."""
+    state, due = told(*(a_finding(n, owner="ann") for n in range(3)))
+    state, _ = settle(state, due[0], DOWN, NOW)
+    state, _ = step(state, [Change(a_finding(1, count=2))], NOW, routes=[SOC])
+    state, _ = settle(
+        state, attrs.evolve(due[0], route="old"), Outcome(status=410), NOW
+    )
+    return state
+
+
+def test_survives_a_restart() -> None:
+    """The rows are JSON and give the same state."""
+    state = messy()
+
+    rows = json.loads(json.dumps(state.rows()))
+
+    assert State.of_rows(rows) == state
+    assert next_due(State.of_rows(rows), NOW) == next_due(state, NOW)
+
+
+def test_tells_which_rows_changed() -> None:
+    """Writing the changes to what is stored gives what a full save would."""
+    before, due = told(*(a_finding(n) for n in range(3)))
+    stored = before.rows()
+    after = settle(before, due[0], OK, NOW).state
+    after = settle(after, due[1], DOWN, NOW).state
+    after = step(after, [Change(a_finding(2), closed=True)], NOW, routes=[SOC]).state
+
+    put, dropped = changes(before, after)
+
+    assert set(dropped) == {due[0].key, f"announced/{2:032x}"}
+    assert {due[1].key, f"delivery/soc/{2:032x}.2"} == set(put)
+    for key in dropped:
+        del stored[key]
+    assert stored | put == after.rows()
+    assert changes(after, after) == ({}, ())
+
+
+def test_leaves_the_state_that_it_was_given_alone() -> None:
+    """Pure: an engine may keep the old state until the new one is on disk."""
+    state = messy()
+    before = json.dumps(state.rows())
+
+    after = step(state, [Change(a_finding(7))], NOW + LEASE, routes=[SOC])
+    settle(after.state, after.due[0], OK, NOW)
+
+    assert json.dumps(state.rows()) == before
+
+
+def test_names_its_row_after_route_and_id() -> None:
+    """Two receivers of one message have two rows."""
+    two = told(a_finding(), routes=(SOC, Route(name="siem"))).state
+
+    assert sorted(two.deliveries) == [
+        f"delivery/siem/{1:032x}.1",
+        f"delivery/soc/{1:032x}.1",
+    ]
+    assert all(isinstance(d, Delivery) for d in two.deliveries.values())

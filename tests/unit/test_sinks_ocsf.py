@@ -1,0 +1,286 @@
+"""The OCSF event: required fields, stable ids, words for people, no bulk."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.findings import SEVERITY, Finding, FindingKind, Severity
+from streams.sinks import ocsf, wording
+from streams.stages.deliveries import Activity, Delivery
+from streams.times import SECOND
+
+pytestmark = pytest.mark.unit
+
+REVOKED = 1_764_000_000 * SECOND
+USED = REVOKED + 42 * SECOND
+TOKEN = Identifier("vault.accessor", "hmac-token-1")
+AGENT = Identifier("agent.id", "billing-bot")
+KINDS = pytest.mark.parametrize("kind", FindingKind)
+ACTIVITIES = pytest.mark.parametrize("activity", Activity)
+
+
+def a_finding(**values: Any) -> Finding:
+    """Give the finding of a token of an agent that was used 42 s after its end."""
+    kind = values.get("kind", FindingKind.USE_AFTER_REVOCATION)
+    fields: dict[str, Any] = {
+        "id": "0" * 31 + "1",
+        "kind": kind,
+        "severity": SEVERITY[kind],
+        "realm": "acme",
+        "presented": TOKEN,
+        "point": "payments-api",
+        "outcome": "allowed",
+        "via": "ancestor",
+        "path": (TOKEN, AGENT),
+        "cause": "ab" * 32,
+        "cause_at": REVOKED,
+        "cause_effect": "revoke",
+        "owner": "ann@acme.example",
+        "first_seen": USED,
+        "last_seen": USED,
+        "event_ids": ("ev-1",),
+        "message": "it was accepted",
+    }
+    return Finding(**fields | values)
+
+
+def an_event(activity: Activity = Activity.CREATE, **values: Any) -> dict[str, Any]:
+    """Give the event of a finding."""
+    return ocsf.event(a_finding(**values), activity, at=USED + 5, uid="m.1")
+
+
+def a_delivery(**values: Any) -> Delivery:
+    """Give a delivery of a finding."""
+    return Delivery(
+        id="m.1",
+        number=1,
+        route="soc",
+        activity=Activity.CREATE,
+        finding=a_finding(**values),
+        created_at=USED,
+        next_at=USED,
+    )
+
+
+@KINDS
+@ACTIVITIES
+def test_has_what_a_detection_finding_requires(
+    kind: FindingKind, activity: Activity
+) -> None:
+    """Class 2004 of OCSF 1.8.0: the required fields, and the type of the activity."""
+    event = an_event(activity, kind=kind)
+
+    assert event["class_uid"] == 2004
+    assert event["category_uid"] == 2
+    assert event["activity_id"] == activity
+    assert event["type_uid"] == 200400 + activity
+    assert event["time"] == USED // 10**6
+    assert event["severity_id"] == SEVERITY[kind]
+    assert event["metadata"]["version"] == "1.8.0"
+    assert event["metadata"]["product"]["name"] == "Rescind"
+    assert event["finding_info"]["uid"] == "0" * 31 + "1"
+    assert event["finding_info"]["title"]
+    assert event["finding_info"]["analytic"]["type_id"] == 1
+
+
+@KINDS
+def test_has_what_its_objects_require(kind: FindingKind) -> None:
+    """An evidence has an actor, an API its operation, an observable name and type."""
+    event = an_event(kind=kind)
+
+    (evidence,) = event["evidences"]
+    assert evidence["actor"]["user"]["uid"] == "billing-bot"
+    assert evidence["actor"]["user"]["credential_uid"] == TOKEN.value
+    assert evidence["api"]["operation"]
+    assert evidence["api"]["service"]["name"] == "payments-api"
+    for observable in event["observables"]:
+        assert observable["name"]
+        assert observable["type_id"] in {10, 19}
+    assert [r["uid"] for r in event["resources"]] == [TOKEN.value, AGENT.value]
+    assert event["resources"][0]["owner"] == {"name": "ann@acme.example"}
+
+
+def test_keeps_the_uid_from_create_to_close() -> None:
+    """A SIEM updates one finding, and resolves it at the end."""
+    events = [an_event(activity) for activity in Activity]
+
+    assert len({event["finding_info"]["uid"] for event in events}) == 1
+    assert [event["status_id"] for event in events] == [1, 1, 4]
+    assert [event["is_alert"] for event in events] == [True, True, False]
+
+
+def test_says_what_happened_in_plain_words() -> None:
+    """Who, where, with what, how long after, whose, and what to do."""
+    event = an_event(via="direct", path=(TOKEN, AGENT), cause_effect="revoke")
+
+    assert event["message"].startswith(
+        "Agent billing-bot still called payments-api with a token revoked 42 s ago. "
+        "Its owner is ann@acme.example. Block vault.accessor:hmac-token-1 at payments"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {},
+            (
+                "Agent billing-bot still called payments-api with a token whose "
+                "ancestor agent.id:billing-bot was revoked 42 s ago."
+            ),
+        ),
+        (
+            {"count": 7, "last_seen": REVOKED + 3 * 3600 * SECOND, "via": "direct"},
+            (
+                "Agent billing-bot still called payments-api 7 times so far, with "
+                "a token revoked 3 h ago."
+            ),
+        ),
+        (
+            {"path": (), "via": "direct", "cause_effect": "suspend", "point": ""},
+            "Somebody still got through with a token suspended 42 s ago.",
+        ),
+        (
+            {
+                "presented": Identifier("aws.access_key", "AKIA1"),
+                "path": (Identifier("aws.user", "arn:aws:iam::1:user/ci"),),
+                "cause_effect": "not_before",
+                "cause_at": USED + 1,
+            },
+            (
+                "arn:aws:iam::1:user/ci still called payments-api with an access key "
+                "whose ancestor aws.user:arn:aws:iam::1:user/ci was ended."
+            ),
+        ),
+        (
+            {
+                "presented": Identifier("okta.api_token", "t1"),
+                "path": (),
+                "cause_at": None,
+                "cause_effect": None,
+            },
+            "Somebody still called payments-api with the api token t1 ended.",
+        ),
+        (
+            {"kind": FindingKind.BLOCKED_ATTEMPT, "via": "direct", "point": "gw"},
+            "Agent billing-bot was refused at gw with a token revoked 42 s ago.",
+        ),
+        (
+            {"kind": FindingKind.LEAK, "message": "it was found in a repository"},
+            "It was found in a repository",
+        ),
+    ],
+)
+def test_words_it_for_every_case(values: dict[str, Any], sentence: str) -> None:
+    """Direct or through an ancestor, once or often, with and without a name."""
+    assert wording.message(a_finding(**values)).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (42, "42 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_says_spans_as_people_do(seconds: int, text: str) -> None:
+    """One unit, rounded down."""
+    assert wording.span(seconds * SECOND + SECOND - 1) == text
+
+
+@KINDS
+def test_has_a_title_and_words_for_each_kind(kind: FindingKind) -> None:
+    """A new kind gets its title when it is made."""
+    assert "vault.accessor:hmac-token-1" in wording.title(a_finding(kind=kind))
+    assert wording.message(a_finding(kind=kind))
+
+
+def test_shows_nothing_that_steers_a_terminal() -> None:
+    """Names come out of other people's logs; controls and overrides are replaced."""
+    evil = "pay\x1b[2J\u202e\nments\x00"
+    finding = a_finding(point=evil, owner=evil, message=evil, event_ids=(evil,))
+
+    event = ocsf.event(finding, Activity.CREATE, at=USED, uid="m.1")
+
+    text = json.dumps(event, ensure_ascii=False)
+    assert "pay\N{REPLACEMENT CHARACTER}[2J" in event["message"]
+    for code in ("\\u001b", "\u202e", "\\n", "\\u0000"):
+        assert code not in text
+
+
+def test_stays_below_twenty_kilobytes() -> None:
+    """The longest of everything: ids, path, names, events."""
+    names = [Identifier("aws.user", f"{n:04d}" + "é" * 126) for n in range(4096)]
+    ids = tuple(f"{n:03d}" + "\N{HORSE}" * 2000 for n in range(100))
+
+    body = ocsf.body(
+        a_delivery(
+            presented=names[0],
+            path=tuple(names),
+            event_ids=ids,
+            owner="\N{HORSE}" * 9000,
+            point="\N{HORSE}" * 9000,
+            message="\N{HORSE}" * 9000,
+        )
+    )
+
+    assert len(body) < 20_000
+    json.loads(body)
+
+
+def test_leaves_the_middle_out_of_a_long_path() -> None:
+    """What was presented and what the cause names stay."""
+    path = tuple(Identifier("vault.accessor", str(n)) for n in range(40))
+
+    unmapped = an_event(path=path, presented=path[0])["unmapped"]
+
+    assert unmapped["path_length"] == 40
+    assert [unmapped["path"][0], unmapped["path"][-1]] == [str(path[0]), str(path[-1])]
+    assert len(unmapped["path"]) == 12
+
+
+def test_makes_no_credential_of_a_principal() -> None:
+    """An agent without owner is a finding about the agent."""
+    event = an_event(
+        kind=FindingKind.OWNERLESS, presented=AGENT, path=(), owner=None, point=""
+    )
+
+    assert "credential_uid" not in event["evidences"][0]["actor"]["user"]
+    assert "api" not in event["evidences"][0]
+    assert event["observables"] == []
+    assert "owner" not in event["resources"][0]
+
+
+def test_tells_no_alert_of_what_is_only_information() -> None:
+    """A request in flight is counted, not rung for."""
+    assert not an_event(severity=Severity.INFORMATIONAL)["is_alert"]
+
+
+def test_says_no_cause_where_there_is_none() -> None:
+    """An unknown credential was ended by nobody."""
+    event = an_event(
+        kind=FindingKind.UNKNOWN_CREDENTIAL, cause=None, cause_at=None, path=()
+    )
+
+    assert event["unmapped"]["cause"] is None
+
+
+def test_advises_nothing_where_nothing_is_to_be_done() -> None:
+    """An empty advice is left out."""
+    assert "remediation" not in an_event(kind=FindingKind.IN_FLIGHT)
+
+
+def test_gives_the_same_bytes_in_every_attempt() -> None:
+    """A repeat that a receiver compares is the message that it had."""
+    assert ocsf.body(a_delivery()) == ocsf.body(a_delivery())
+    assert json.loads(ocsf.body(a_delivery()))["metadata"]["uid"] == "m.1"
