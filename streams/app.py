@@ -106,8 +106,8 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     started: Callable[[Served], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,
-    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex,  # noqa: TID251 - as above
 ) -> None:
     """Run the embedded server until ``stop`` is set, or SIGTERM or SIGINT comes.
 
@@ -223,7 +223,7 @@ def _reader(
 
     text = each.mapping.read_text("utf-8")
     mapping = load_mapping(text, str(each.mapping))
-    return lambda: Generic(mapping), {}
+    return lambda: Generic(mapping), dict(mapping.kinds)
 
 
 def _check(settings: Settings, sources: dict[str, Source]) -> None:

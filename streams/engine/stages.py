@@ -46,6 +46,15 @@ class Root(NamedTuple):
     identifier: Identifier
 
 
+class Invalidation(NamedTuple):
+    """An identifier that a cause condemned, as of an offset of the log."""
+
+    offset: int
+    identifier: str
+    cause: str
+    as_of: int
+
+
 @define
 class Ends:
     """Next offsets of the logs, as the last commit left them."""
@@ -154,6 +163,25 @@ class Stages:
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether everything that was committed is worked off."""
+        return (
+            self.loaded.is_set()
+            and not self._roots
+            and (self.applied, self._access, self._signals)
+            == (self._ends.facts, self._ends.access, self._ends.signals)
+        )
+
+    async def invalidations(self, after: int, limit: int) -> list[Invalidation]:
+        """Give the notifications from an offset on, for subscribers that know ids."""
+        query = (
+            "SELECT offset, identifier, cause, as_of FROM invalidations"
+            " WHERE offset > ? ORDER BY offset LIMIT ?"
+        )
+        rows = await self._store.read(query, after, limit)
+        return [Invalidation(*row) for row in rows]
 
     async def wait_applied(self, offset: int) -> None:
         """Wait until every fact below an offset is in the table."""

@@ -91,7 +91,11 @@ class Bucket:
         return f"{names}\0\0{self.point}\0{self.outcome}\0{self.minute}"
 
     def add(self, use: Seen) -> None:
-        """Count one more use."""
+        """Count one more use; a line that came twice is one use."""
+        if use.event_id is not None and any(
+            single.event_id == use.event_id for single in self.singles
+        ):
+            return
         if len(self.singles) < SINGLES:
             self.singles.append(Single(use.at, use.event_id, first=use.at))
             return
