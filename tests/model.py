@@ -62,6 +62,15 @@ class Standing:
     not_before: int = 0
 
 
+@frozen
+class Hit:
+    """A node, and a cause in force on it or on an attribute that it holds."""
+
+    node: Identifier
+    stand: Standing
+    cause: Cause
+
+
 # --- Fact key, withdraw, distrust, versions -------------------------------------
 
 
@@ -82,9 +91,7 @@ def standing(facts: Iterable[Fact]) -> list[Standing]:
 
 def refused(fact: Fact) -> bool:
     """Tell whether this is a lift whose version lies too far ahead."""
-    return (
-        isinstance(fact, Lift) and fact.version > fact.received_at + FUTURE_TOLERANCE
-    )
+    return isinstance(fact, Lift) and fact.version > fact.received_at + FUTURE_TOLERANCE
 
 
 def smallest(copies: list[Fact]) -> Standing:
@@ -196,8 +203,8 @@ class Model:
 
     def living_owners(self, among: set[Identifier]) -> set[Identifier]:
         """Give the owners that live: the least solution."""
-        owners = set[Identifier]().union(*(o for n in among for o in self.obligations(n)))
-        sound = {n for n in owners if not self.own_reasons(n)}
+        sets = [owners for n in among for owners in self.obligations(n)]
+        sound = {n for n in set[Identifier]().union(*sets) if not self.own_reasons(n)}
         alive: set[Identifier] = set()
         while True:
             more = {n for n in sound if self.owned(n, alive)}
@@ -207,27 +214,26 @@ class Model:
 
     def owned(self, node: Identifier, alive: set[Identifier]) -> bool:
         """Tell whether every owner set within R(n) holds one of the living."""
-        return all(
-            owners & alive for m in self.requires(node) for owners in self.obligations(m)
-        )
+        required = self.requires(node)
+        return all(owners & alive for n in required for owners in self.obligations(n))
 
     def own_reasons(self, node: Identifier) -> set[str]:
         """Give why the node is dead whoever owns what."""
         required = self.requires(node)
         reasons = {
-            cause.effect.value
-            for target, at, cause in self.hits
-            if cause.effect in (Effect.REVOKE, Effect.SUSPEND)
+            hit.cause.effect.value
+            for hit in self.hits
+            if hit.cause.effect in (Effect.REVOKE, Effect.SUSPEND)
             and (
-                target in required
-                if cause.reach is Reach.SUBTREE
-                else self.ended_alone(node, target, at)
+                hit.node in required
+                if hit.cause.reach is Reach.SUBTREE
+                else self.ended_alone(node, hit)
             )
         }
         if self.expired(node):
             reasons.add("expired")
         for credential in filter(self.is_credential, required):
-            if any(self.outdated(credential, *hit) for hit in self.hits):
+            if any(self.outdated(credential, hit) for hit in self.hits):
                 reasons.add("not_before")
             if self.beyond_horizon(credential):
                 reasons.add("beyond_horizon")
@@ -257,11 +263,10 @@ class Model:
         names = self.alias_class(node)
         return min(verified + [t for n in names for t in self.own_times(n)])
 
-    def outdated(
-        self, node: Identifier, target: Identifier, mark: int, cause: Cause
-    ) -> bool:
+    def outdated(self, node: Identifier, hit: Hit) -> bool:
         """Tell whether the credential was issued up to T, or at an unknown time."""
-        if cause.effect is not Effect.NOT_BEFORE or target not in self.requires(node):
+        cause = hit.cause
+        if cause.effect is not Effect.NOT_BEFORE or hit.node not in self.requires(node):
             return False
         for wanted, named in (
             (cause.device, {n.device for n in self.nodes[node]} - {None}),
@@ -270,13 +275,13 @@ class Model:
             if wanted is not None and named and wanted not in named:
                 return False  # Complex subjects: another device or tenant
         issued = self.issue_time(node)
-        return issued is None or mark >= issued
+        return issued is None or hit.stand.not_before >= issued
 
     # --- reach self at T --------------------------------------------------------
 
-    def ended_alone(self, node: Identifier, target: Identifier, at: int) -> bool:
+    def ended_alone(self, node: Identifier, hit: Hit) -> bool:
         """Tell whether a cause that reaches only its target ends this node too."""
-        names = self.alias_class(target)
+        names, at = self.alias_class(hit.node), hit.stand.at
         if node in names:
             return True
         return any(
@@ -313,9 +318,9 @@ class Model:
         """Give what keeps the request outside of the scopes within R(n)."""
         required = self.requires(node)
         narrows = [
-            cause.scopes
-            for target, _, cause in self.hits
-            if cause.effect is Effect.NARROW and target in required
+            hit.cause.scopes
+            for hit in self.hits
+            if hit.cause.effect is Effect.NARROW and hit.node in required
         ]
         if scope is None:
             return {"narrow"} if narrows else set()
@@ -352,14 +357,13 @@ def hangs(fact: Edge) -> bool:
     return fact.relation is not Relation.CREATED_BY and fact.child != fact.parent
 
 
-def hits(stand: list[Standing]) -> Iterator[tuple[Identifier, int, Cause]]:
-    """Give (node, T, cause) for causes in force; attributes hit who holds them."""
+def hits(stand: list[Standing]) -> Iterator[Hit]:
+    """Give the causes in force with what they hit; attributes hit who holds them."""
     for s in stand:
         cause = s.fact
         if not isinstance(cause, Cause) or lifted(s, stand):
             continue
-        time = s.not_before if cause.effect is Effect.NOT_BEFORE else s.at
-        yield cause.target, time, cause
+        yield Hit(cause.target, s, cause)
         for holder in stand:
             fact = holder.fact
             if (
@@ -367,7 +371,7 @@ def hits(stand: list[Standing]) -> Iterator[tuple[Identifier, int, Cause]]:
                 and fact.attribute == cause.target
                 and holder.version <= s.version
             ):
-                yield fact.node, time, cause
+                yield Hit(fact.node, s, cause)
 
 
 def covers(scopes: Iterable[str], request: str) -> bool:
@@ -444,3 +448,47 @@ def unknown_among(
         not model.known(n) and unknown.get(n.kind, "deny") not in passing
         for n in credentials
     )
+
+
+# --- Status at a past time --------------------------------------------------------
+
+
+@frozen
+class Past:
+    """How a node stood at a time, causes alone.
+
+    Attributes:
+        ended_at: when the causes happened that end the node itself.
+        owned: every owner set within R(n) held a living owner.
+        orphan_by_birth: not so even without any cause.
+    """
+
+    ended_at: tuple[int, ...]
+    owned: bool
+    orphan_by_birth: bool
+
+
+def past(
+    stand: list[Standing], node: Identifier, at: int | None, *, inclusive: bool
+) -> Past:
+    """Judge a node as of an event time: earlier causes, and lifts up to it."""
+    quiet = [s for s in stand if not isinstance(s.fact, Cause | Lift | Horizon)]
+    seen = quiet + [
+        s
+        for s in stand
+        if (isinstance(s.fact, Lift) and (at is None or s.version <= at))
+        or (
+            isinstance(s.fact, Cause)
+            and (at is None or s.at < at or (inclusive and s.at == at))
+        )
+    ]
+    before_any_expiry = -(1 << 62)
+    calm, model = Model(quiet, before_any_expiry), Model(seen, before_any_expiry)
+    visited, in_force = model.closure(node), model.hits
+    owned = [m.owned(node, m.living_owners(visited)) for m in (model, calm)]
+    ended = []
+    for hit in in_force:
+        model.hits = [hit]
+        if model.own_reasons(node):
+            ended.append(hit.stand.at)
+    return Past(tuple(ended), owned[0], not owned[1])

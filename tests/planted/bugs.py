@@ -75,10 +75,8 @@ BUGS = (
     bug(
         "of tied expiries the later counts",
         "registers.py",
-        "elif version == self._version[node]:\n"
-        "            self.earliest[node] = min(",
-        "elif version == self._version[node]:\n"
-        "            self.earliest[node] = max(",
+        "elif version == self._version[node]:\n            self.earliest[node] = min(",
+        "elif version == self._version[node]:\n            self.earliest[node] = max(",
     ),
     bug(
         "of several authorities the latest expiry counts",

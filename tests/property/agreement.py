@@ -29,10 +29,19 @@ from agents_registry.facts import (
     ScopeSet,
     Withdraw,
 )  # fmt: skip
+from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, Reason, Verdict, judge
-from tests.model import DEFAULT_UNKNOWN, reasons_to_deny, same, standing
-from tests.property.worlds import KINDS, UNTOUCHED, make, smaller, tell, withdrawal
+from agents_registry.verdict import Policy, Presented, Verdict, death, judge
+from tests.model import DEFAULT_UNKNOWN, past, reasons_to_deny, same, standing
+from tests.property.worlds import (
+    KINDS,
+    STEP,
+    UNTOUCHED,
+    make,
+    smaller,
+    tell,
+    withdrawal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -146,7 +155,7 @@ def revives(world: World, seed: int) -> str | None:
             for how, registry in (("built", new), ("applied", old)):
                 if answer(registry, question).allowed:
                     what = tell(attrs.evolve(world, facts=(fact,), questions=()))
-                    return f"{how}: {question}\nwas {verdict}\nand is allowed by\n{what}"
+                    return f"{how}: {question}\nwas {verdict}\nallowed by\n{what}"
     return None
 
 
@@ -214,24 +223,49 @@ def forgets(world: World, seed: int) -> str | None:
     fact = random.choice(world.facts) if world.facts else None
     if fact is None or isinstance(fact, UNTOUCHED):
         return None
-    registry.apply(
-        withdrawal(fact, version=fact.version, received_at=fact.received_at)
-    )
+    registry.apply(withdrawal(fact, version=fact.version, received_at=fact.received_at))
     if not registry.needs_rebuild:
         return None
     lost = [q for q in held if answer(registry, q).allowed]
     return f"allowed before the rebuild: {lost[0]}" if lost else None
 
 
+# --- The dead are dead from the right moment ------------------------------------------
+
+
+def misdates(world: World, seed: int) -> str | None:
+    """Ask who was dead at a past time, and by which cause."""
+    random = Random(seed)
+    registry, stand = table(arrival(world.facts, random)), standing(world.facts)
+    for node in world.nodes:
+        inclusive = random.random() < 0.5
+        at = random.randint(0, 9) * STEP if random.random() < 0.8 else None
+        if at is None and registry.horizon is not None:
+            continue  # a doubt about owners, no cause
+        found = death(registry, node, at=at, inclusive=inclusive, now=-1)
+        right = past(stand, node, at, inclusive=inclusive)
+        case = f"{node} at {at} inclusive={inclusive}: {found}, the model: {right}"
+        if right.ended_at or (not right.owned and not right.orphan_by_birth):
+            if found is None:
+                return f"dead, but not found: {case}"
+        elif right.owned and found is not None:
+            return f"alive, but found dead: {case}"
+        if found and right.owned and found.cause.at != min(right.ended_at):
+            return f"not the earliest cause: {case}"
+    return None
+
+
 PROPERTIES: dict[str, Callable[[World, int], str | None]] = {
     "differs": differs,
     "revives": revives,
     "forgets": forgets,
+    "misdates": misdates,
 }
 
 
 def complaint(name: str, seed: int, topic: str | None = None) -> str | None:
     """Check one property on the world of a seed; reduce the world if it fails."""
+
     def fails(world: World) -> str | None:
         try:
             return PROPERTIES[name](world, seed)

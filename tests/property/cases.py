@@ -114,10 +114,9 @@ def holds(name: Identifier, attribute: Identifier, **options: Any) -> Holds:
 
 def cause(target: Identifier, effect: Effect, **options: Any) -> Cause:
     """End or limit a target at time ``at`` (default: its version)."""
-    at = options.pop("at", options.get("v", 1))
-    mark = time(options.pop("mark", None))
-    options = said(options)
-    return Cause(target=target, effect=effect, at=at * SECOND, not_before=mark, **options)
+    options["at"] = time(options.get("at", options.get("v", 1)))
+    options["not_before"] = time(options.pop("mark", None))
+    return Cause(target=target, effect=effect, **said(options))
 
 
 def revoke(target: Identifier, **options: Any) -> Cause:

@@ -177,9 +177,10 @@ class Maker:
 
     def chain(self) -> tuple[Identifier, ...]:
         """Draw a delegation chain; an actor may act twice in it."""
-        return tuple(self.random.choices(self.nodes, k=self.random.choice((1, 2, 3, 5))))
+        length = self.random.choice((1, 1, 2, 3, 5))
+        return tuple(self.random.choices(self.nodes, k=length))
 
-    def said(self) -> dict[str, object]:
+    def said(self) -> dict[str, Any]:
         """Draw what every fact carries: mostly received soon, seldom from afar."""
         random = self.random
         version = self.time()
@@ -206,7 +207,7 @@ class Maker:
             root=random.random() < 0.1,
             device=random.choice((None, None, None, "d1", "d2")),
             tenant=random.choice((None, None, None, None, "t1", "t2")),
-            **(said | {"received_at": max(8 * STEP, said["received_at"])}),  # type: ignore[arg-type,type-var]
+            **(said | {"received_at": max(8 * STEP, said["received_at"])}),
         )
 
     def make_edge(self) -> Edge:
@@ -215,21 +216,21 @@ class Maker:
         if self.random.random() < 0.7:  # mostly downwards, so that depth comes
             child, parent = sorted((child, parent), key=self.nodes.index, reverse=True)
         relation = self.random.choice(CHILD_RELATIONS)
-        return Edge(child=child, parent=parent, relation=relation, **self.said())  # type: ignore[arg-type]
+        return Edge(child=child, parent=parent, relation=relation, **self.said())
 
     def make_alias(self) -> Alias:
         """Name a node twice."""
-        return Alias(first=self.node(), second=self.node(), **self.said())  # type: ignore[arg-type]
+        return Alias(first=self.node(), second=self.node(), **self.said())
 
     def make_owner_set(self) -> OwnerSet:
         """Give a node owners, or none."""
         owners = self.some(2) if self.random.random() < 0.85 else ()
-        return OwnerSet(node=self.node(), owners=owners, **self.said())  # type: ignore[arg-type]
+        return OwnerSet(node=self.node(), owners=owners, **self.said())
 
     def make_renewal(self) -> Renewal:
         """Say when a node expires."""
         expires = self.time() if self.random.random() < 0.85 else None
-        return Renewal(node=self.node(), expires_at=expires, **self.said())  # type: ignore[arg-type]
+        return Renewal(node=self.node(), expires_at=expires, **self.said())
 
     def scopes(self) -> tuple[str, ...]:
         """Draw a set of scopes, seldom the empty one."""
@@ -237,12 +238,12 @@ class Maker:
 
     def make_scope_set(self) -> ScopeSet:
         """Declare scopes."""
-        return ScopeSet(node=self.node(), scopes=self.scopes(), **self.said())  # type: ignore[arg-type]
+        return ScopeSet(node=self.node(), scopes=self.scopes(), **self.said())
 
     def make_holds(self) -> Holds:
         """Let a node hold an attribute."""
         attribute = self.random.choice(ATTRIBUTES)
-        return Holds(node=self.node(), attribute=attribute, **self.said())  # type: ignore[arg-type]
+        return Holds(node=self.node(), attribute=attribute, **self.said())
 
     def make_cause(self, *effects: Effect, self_reach: float = 0.25) -> Cause:
         """End or limit something."""
@@ -264,7 +265,7 @@ class Maker:
             scopes=self.scopes() if effect is Effect.NARROW else (),
             device=random.choice((None, None, "d1")),
             tenant=random.choice((None, None, None, "t1")),
-            **self.said(),  # type: ignore[arg-type]
+            **self.said(),
         )
 
     def make_self(self) -> Cause:
@@ -300,13 +301,13 @@ class Maker:
             said["authority"] = cause.authority
             if random.random() < 0.1:
                 aspect = "risk"
-        return Lift(target=target, aspect=aspect, **said)  # type: ignore[arg-type]
+        return Lift(target=target, aspect=aspect, **said)
 
     def make_withdraw(self) -> Withdraw:
         """Take back a fact that exists."""
         facts = [f for f in self.facts if not isinstance(f, UNTOUCHED)]
         fact = self.random.choice(facts) if facts else self.make_node()
-        return withdrawal(fact, **self.said())  # type: ignore[arg-type]
+        return withdrawal(fact, **self.said())
 
     def make_distrust(self) -> Distrust:
         """Take back what one key said in an interval."""
@@ -316,13 +317,13 @@ class Maker:
             suspect_key=self.random.choice(KEYS),
             received_from=start,
             received_to=end,
-            **(self.said() | {"authority": "operators"}),  # type: ignore[arg-type]
+            **(self.said() | {"authority": "operators"}),
         )
 
     def make_horizon(self) -> Horizon:
         """Forget what is older than a time."""
         said = {"authority": "operators", "version": self.time()}
-        return Horizon(received_at=9 * STEP, **said)  # type: ignore[arg-type]
+        return Horizon(received_at=9 * STEP, **said)
 
     def make_copy(self) -> Fact:
         """Repeat a fact as another copy: later or earlier, by another key."""
@@ -373,7 +374,8 @@ def smaller(world: World, fails: Callable[[World], object]) -> World:
 def tell(world: World) -> str:
     """Write a world so that a person can read it: only what differs from plain."""
     lines = []
-    for item in (*world.facts, *world.questions):
+    items: tuple[Fact | Question, ...] = (*world.facts, *world.questions)
+    for item in items:
         shown = [
             f"{a.name}={plain(getattr(item, a.name))}"
             for a in attrs.fields(type(item))
