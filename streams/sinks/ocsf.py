@@ -120,10 +120,10 @@ def _evidence(finding: Finding) -> dict[str, Any]:
     if _is_credential(presented):
         user["credential_uid"] = presented.value
     evidence: dict[str, Any] = {"actor": {"user": user}}
-    if finding.point:
+    if point := wording.shown(finding.point, _MAX_TEXT):
         evidence["api"] = {
             "operation": "present_credential",
-            "service": {"name": wording.shown(finding.point, _MAX_TEXT)},
+            "service": {"name": point, "uid": point},
         }
     return evidence
 

@@ -276,6 +276,34 @@ def test_replaces_a_failing_update_by_a_newer_one() -> None:
     assert (waiting.attempts, waiting.next_at) == (2, now)
 
 
+def test_tells_what_opened_and_closed_in_one_batch() -> None:
+    """A close takes the place of updates, never of the create."""
+    batch = [Change(a_finding()), Change(a_finding(count=2), closed=True)]
+
+    state, (create,) = step(State(), batch, NOW, routes=[SOC])
+    state, _ = settle(state, create, OK, NOW)
+    (close,) = step(state, [], NOW, routes=[SOC]).due
+
+    assert [create.activity, close.activity] == [Activity.CREATE, Activity.CLOSE]
+
+
+def test_does_not_replace_an_update_that_is_under_way() -> None:
+    """It may be arriving just now; what is newer waits for its answer."""
+    state = accepted(told(a_finding()).state)
+    state, _ = step(state, [Change(a_finding(count=2))], NOW, routes=[SOC])
+    now = NOW + UPDATE_EVERY
+    state, (update,) = step(state, [], now, routes=[SOC])
+    over = Change(a_finding(count=3), closed=True)
+
+    state, due = step(state, [over], now + 1, routes=[SOC])
+    assert due == ()
+    assert update.key in state.deliveries
+    state, _ = settle(state, update, OK, now + 2)
+    (close,) = step(state, [], now + 2, routes=[SOC]).due
+
+    assert (close.activity, close.attempts) == (Activity.CLOSE, 0)
+
+
 def test_serves_the_most_severe_first() -> None:
     """A backlog is worked off in the order that people care for."""
     low, high, critical = (
