@@ -2,7 +2,8 @@
 
 The model is the right answer that the registry is tested against. It is written
 apart from the product and shares only the shapes of facts with it: no index, no
-order, no increments. It takes all facts of a realm and derives everything anew.
+order, no increments. It takes what stands of all facts (`tests.standing`) and
+derives everything anew.
 The headings are the names of the rules that it follows.
 
 Life is a nested fixpoint: least over owners (an obligation that is still being
@@ -13,20 +14,16 @@ to die, so the parents of a node are simply all that can be reached).
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from agents_registry.facts import (
-    FUTURE_TOLERANCE,
     Alias,
     Cause,
-    Distrust,
     Edge,
     Effect,
-    Fact,
-    Holds,
     Horizon,
     Lift,
     Node,
@@ -35,105 +32,17 @@ from agents_registry.facts import (
     Relation,
     Renewal,
     ScopeSet,
-    Withdraw,
-    fact_id,
-)  # fmt: skip
+)
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from tests.standing import hits, in_force
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-F = TypeVar("F", OwnerSet, Renewal, ScopeSet)
+    from tests.standing import Hit, Standing
 
 LIMIT = 4096
 DEFAULT_UNKNOWN: Mapping[str, str] = {"jwt.jti": "allow_if_principal_known"}
-
-same = lru_cache(maxsize=1 << 14)(fact_id)
-
-
-@frozen
-class Standing:
-    """A fact that stands, with the times that its standing copies give it."""
-
-    fact: Fact
-    version: int
-    uncertainty: int
-    at: int = 0
-    not_before: int = 0
-
-
-@frozen
-class Hit:
-    """A node, and a cause in force on it or on an attribute that it holds."""
-
-    node: Identifier
-    stand: Standing
-    cause: Cause
-
-
-# --- Fact key, withdraw, distrust, versions -------------------------------------
-
-
-def standing(facts: Iterable[Fact]) -> list[Standing]:
-    """Give what stands: not withdrawn, and one copy of it is trusted."""
-    facts = list(facts)
-    withdrawn = {f.fact_id for f in facts if isinstance(f, Withdraw)}
-    distrusts = [f for f in facts if isinstance(f, Distrust)]
-    copies: dict[bytes, list[Fact]] = defaultdict(list)
-    for fact in facts:
-        if isinstance(fact, Withdraw | Distrust) or refused(fact):
-            continue
-        if same(fact).hex() in withdrawn or any(d.covers(fact) for d in distrusts):
-            continue
-        copies[same(fact)].append(fact)
-    return [smallest(of_one) for of_one in copies.values()]
-
-
-def refused(fact: Fact) -> bool:
-    """Tell whether this is a lift whose version lies too far ahead."""
-    return isinstance(fact, Lift) and fact.version > fact.received_at + FUTURE_TOLERANCE
-
-
-def smallest(copies: list[Fact]) -> Standing:
-    """Give the fact with the smallest clamped times over its copies."""
-    version = min(c.effective_version for c in copies)
-    doubt = max(c.uncertainty for c in copies if c.effective_version == version)
-    causes = [c for c in copies if isinstance(c, Cause)]
-    if not causes:
-        return Standing(copies[0], version, doubt)
-    at = min(min(c.at, c.received_at) for c in causes)
-    claimed = [c.at if c.not_before is None else c.not_before for c in causes]
-    marks = [min(t, c.received_at) for t, c in zip(claimed, causes, strict=True)]
-    return Standing(copies[0], version, doubt, at, min(marks))
-
-
-def lifted(cause: Standing, stand: list[Standing]) -> bool:
-    """Tell whether some lift ends this suspend or narrow."""
-    said = cause.fact
-    assert isinstance(said, Cause)
-    return said.effect in (Effect.SUSPEND, Effect.NARROW) and any(
-        isinstance(lift.fact, Lift)
-        and (lift.fact.authority, lift.fact.target, lift.fact.aspect)
-        == (said.authority, said.target, said.aspect)
-        and lift.version > cause.version + max(cause.uncertainty, lift.uncertainty)
-        for lift in stand
-    )
-
-
-def in_force(
-    stand: list[Standing], kind: type[F], keep: Callable[[F], bool] = lambda _: True
-) -> dict[Identifier, list[list[F]]]:
-    """Give per node, for each authority, its facts of the highest version."""
-    registers: dict[tuple[Identifier, str], list[tuple[int, F]]] = defaultdict(list)
-    for s in stand:
-        if isinstance(s.fact, kind) and keep(s.fact):
-            key = s.fact.node, s.fact.authority
-            registers[key].append((s.version, s.fact))
-    result: dict[Identifier, list[list[F]]] = defaultdict(list)
-    for (node, _), written in registers.items():
-        highest = max(version for version, _ in written)
-        result[node].append([fact for v, fact in written if v == highest])
-    return result
 
 
 class Model:
@@ -163,8 +72,9 @@ class Model:
             elif isinstance(fact, Edge) and hangs(fact):
                 self.parents[fact.child].add((fact.parent, fact.relation))
         if presented is not None:  # the presented chain is treated as edges
-            for child, parent in zip((presented, *chain), chain, strict=False):
-                self.parents[child].add((parent, Relation.REQUIRES))
+            for child, parent in pairwise((presented, *chain)):
+                if child != parent:
+                    self.parents[child].add((parent, Relation.REQUIRES))
         self.owners = in_force(stand, OwnerSet, lambda f: bool(f.owners))
         self.renewals = in_force(stand, Renewal)
         self.scopes = in_force(stand, ScopeSet)
@@ -355,23 +265,6 @@ class Model:
 def hangs(fact: Edge) -> bool:
     """Tell whether the edge is a requirement; nothing is a parent of itself."""
     return fact.relation is not Relation.CREATED_BY and fact.child != fact.parent
-
-
-def hits(stand: list[Standing]) -> Iterator[Hit]:
-    """Give the causes in force with what they hit; attributes hit who holds them."""
-    for s in stand:
-        cause = s.fact
-        if not isinstance(cause, Cause) or lifted(s, stand):
-            continue
-        yield Hit(cause.target, s, cause)
-        for holder in stand:
-            fact = holder.fact
-            if (
-                isinstance(fact, Holds)
-                and fact.attribute == cause.target
-                and holder.version <= s.version
-            ):
-                yield Hit(fact.node, s, cause)
 
 
 def covers(scopes: Iterable[str], request: str) -> bool:

@@ -32,7 +32,7 @@ from agents_registry.facts import (
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, Verdict, death, judge
-from tests.model import DEFAULT_UNKNOWN, past, reasons_to_deny, same, standing
+from tests.model import DEFAULT_UNKNOWN, past, reasons_to_deny
 from tests.property.worlds import (
     KINDS,
     STEP,
@@ -42,12 +42,13 @@ from tests.property.worlds import (
     tell,
     withdrawal,
 )
+from tests.standing import same, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tests.model import Standing
     from tests.property.worlds import Question, World
+    from tests.standing import Standing
 
 EXAMPLES = int(os.environ.get("RESCIND_EXAMPLES", "10000"))
 SEED = int(os.environ.get("RESCIND_SEED") or Random().randrange(1 << 32))

@@ -30,9 +30,9 @@ from agents_registry.facts import (
     Withdraw,
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
-from tests.model import standing
 from tests.property.agreement import answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
+from tests.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

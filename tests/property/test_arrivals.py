@@ -16,9 +16,9 @@ from hypothesis.stateful import (
 )  # fmt: skip
 
 from agents_registry.registry import Registry
-from tests.model import standing
 from tests.property.agreement import EXAMPLES, SEED, answer, right_answers, wrong
 from tests.property.worlds import TOPICS, Maker, Question
+from tests.standing import standing
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -322,8 +322,8 @@ class Maker:
 
     def make_horizon(self) -> Horizon:
         """Forget what is older than a time."""
-        said = {"authority": "operators", "version": self.time()}
-        return Horizon(received_at=9 * STEP, **said)
+        version, late = self.time(), 9 * STEP
+        return Horizon(authority="operators", version=version, received_at=late)
 
     def make_copy(self) -> Fact:
         """Repeat a fact as another copy: later or earlier, by another key."""
