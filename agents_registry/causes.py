@@ -28,7 +28,7 @@ class Standing:
     Attributes:
         node: the target; NONE for a cause on an attribute value.
         at: when it happened, never later than the receipt (ns).
-        not_before: T, never later than the receipt; None for other effects.
+        mark: T of a not_before, never later than the receipt; else 0.
         uncertainty: of the version (ns).
     """
 
@@ -38,7 +38,7 @@ class Standing:
     effect: Effect
     reach: Reach
     at: int
-    not_before: int | None
+    mark: int
     version: int
     uncertainty: int
     aspect: str
@@ -49,10 +49,8 @@ class Standing:
     @classmethod
     def read(cls, fact_id: str, node: int, fact: Cause) -> Standing:
         """Take a cause in, with its times clamped to the receipt."""
-        mark = None
-        if fact.effect is Effect.NOT_BEFORE:
-            claimed = fact.at if fact.not_before is None else fact.not_before
-            mark = min(claimed, fact.received_at)
+        claimed = fact.at if fact.not_before is None else fact.not_before
+        mark = claimed if fact.effect is Effect.NOT_BEFORE else 0
         return cls(
             fact_id=fact_id,
             node=node,
@@ -60,7 +58,7 @@ class Standing:
             effect=fact.effect,
             reach=fact.reach,
             at=min(fact.at, fact.received_at),
-            not_before=mark,
+            mark=min(mark, fact.received_at),
             version=fact.effective_version,
             uncertainty=fact.uncertainty,
             aspect=fact.aspect,
@@ -72,8 +70,7 @@ class Standing:
     def merge(self, other: Standing) -> None:
         """Take in another copy of the same cause."""
         self.at = min(self.at, other.at)
-        if self.not_before is not None and other.not_before is not None:
-            self.not_before = min(self.not_before, other.not_before)
+        self.mark = min(self.mark, other.mark)
         self.version, self.uncertainty = _earlier(
             (self.version, self.uncertainty), (other.version, other.uncertainty)
         )
@@ -147,6 +144,10 @@ class CauseBook:
             and (at is None or version <= at)
             for version, uncertainty in self._lifts_of(cause)
         )
+
+    def turning_points(self, cause: Standing) -> list[int]:
+        """Give the times at which the cause may begin or cease to count (ns)."""
+        return [cause.at, *(version for version, _ in self._lifts_of(cause))]
 
     def ambiguous(self, cause: Standing) -> bool:
         """Tell whether a lift came so close that the order is not known."""

@@ -7,6 +7,7 @@ closure adds the owners of every node of R(n), and theirs.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.lineage import CREDENTIAL, OWNED, UNKNOWN_TIME
@@ -50,6 +51,9 @@ class Closure:
         self._registry = registry
         self._lineage = registry.lineage
         self._children: dict[int, list[int]] = {}
+        self._chained: dict[int, list[int]] = {}
+        for node, actor in pairwise((claims.node, *claims.chain)):
+            self._chained.setdefault(node, []).append(actor)
         self.too_large = not self._collect()
 
     def _collect(self) -> bool:
@@ -79,13 +83,7 @@ class Closure:
     def edges(self, node: int) -> list[tuple[int, int]]:
         """Give (parent, strength of the relation), the presented chain included."""
         edges = [] if node < 0 else self._lineage.parents(node)
-        chain = self.claims.chain
-        if node == self.claims.node:
-            edges += [(actor, 0) for actor in chain[:1]]
-        if node in chain:
-            after = chain.index(node) + 1
-            edges += [(actor, 0) for actor in chain[after : after + 1]]
-        return edges
+        return edges + [(actor, 0) for actor in self._chained.get(node, ())]
 
     def parents(self, node: int) -> list[int]:
         """Give what a node requires directly: its parents and its other names."""

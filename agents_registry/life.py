@@ -183,11 +183,12 @@ class Life:
         inherited: list[Flaw] = []
         personal: list[Flaw] = []
         for node in self.closure.nodes:
+            watermarks = []
             for cause in self._in_force(node):
-                if cause.effect is Effect.NARROW:
-                    continue
                 if cause.effect is Effect.NOT_BEFORE:
-                    inherited += self._too_old(node, cause)
+                    watermarks.append(cause)
+                elif cause.effect is Effect.NARROW:
+                    continue
                 elif cause.reach is Reach.SUBTREE:
                     reason = _BY_EFFECT[cause.effect]
                     inherited.append(Flaw(reason, node, cause, node))
@@ -197,6 +198,8 @@ class Life:
                         Flaw(_BY_EFFECT[cause.effect], name, cause, node)
                         for name in self.closure.names(node)
                     ]
+            if watermarks:
+                inherited += self._too_old(node, watermarks)
         return inherited, personal
 
     def _young_children(self, node: int, cause: Standing) -> list[Flaw]:
@@ -213,20 +216,20 @@ class Life:
             and (strength == ALWAYS or closure.latest_issue(child) >= cause.at)
         ]
 
-    def _too_old(self, node: int, cause: Standing) -> list[Flaw]:
+    def _too_old(self, node: int, watermarks: list[Standing]) -> list[Flaw]:
         """not_before T: credentials that require the node and were issued up to T."""
-        mark = cause.at if cause.not_before is None else cause.not_before
-        return [
-            Flaw(Reason.NOT_BEFORE, child, cause, node)
+        issued = {
+            child: self.closure.earliest_issue(child)
             for child in self.closure.below([node])
             if self.closure.flags(child) & CREDENTIAL
+        }
+        return [
+            Flaw(Reason.NOT_BEFORE, child, cause, node)
+            for cause in watermarks
+            for child, time in issued.items()
+            if (time == UNKNOWN_TIME or time <= cause.mark)
             and not self._spared(child, cause)
-            and self._issued_by(child, mark)
         ]
-
-    def _issued_by(self, node: int, mark: int) -> bool:
-        issued = self.closure.earliest_issue(node)
-        return issued == UNKNOWN_TIME or issued <= mark
 
     def _spared(self, node: int, cause: Standing) -> bool:
         """Complex subjects: spare what is bound to another device or tenant."""

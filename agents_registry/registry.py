@@ -76,7 +76,7 @@ class Registry:
         self.needs_rebuild = False
         self._withdrawn: set[tuple[str, str, Identifier | None]] = set()
         self._distrusts: list[Distrust] = []
-        self._clamped: dict[str, int] = {}
+        self._copies: dict[str, int] = {}
         self._latest_receipt = 0
 
     @classmethod
@@ -97,8 +97,8 @@ class Registry:
             if isinstance(fact, Withdraw | Distrust):
                 registry.apply(fact)
         for fact in facts:
-            if fact.effective_version != fact.version and registry._stands(fact):
-                registry._note_clamp(fact)
+            if _varies(fact) and registry._stands(fact):
+                registry._note_copy(fact)
         for fact in facts:
             registry.apply(fact)
         registry.needs_rebuild = False
@@ -128,27 +128,29 @@ class Registry:
 
     def _version(self, fact: Fact) -> int:
         """Give the version that counts: the smallest over the fact's copies."""
-        effective = fact.effective_version
-        if effective != fact.version:
-            return self._note_clamp(fact)
-        if self._clamped:
-            return min(effective, self._clamped.get(_id(fact), effective))
-        return effective
+        if _varies(fact):
+            return self._note_copy(fact)
+        if self._copies:
+            return min(fact.version, self._copies.get(_id(fact), fact.version))
+        return fact.version
 
-    def _note_clamp(self, fact: Fact) -> int:
-        """Remember the smallest clamped version of a fact with a future clock."""
+    def _note_copy(self, fact: Fact) -> int:
+        """Remember the smallest version over the copies of a fact that may vary."""
         identity = _id(fact)
         effective = fact.effective_version
-        known = self._clamped.get(identity)
+        known = self._copies.get(identity)
         if known is None:
             # A copy that came late enough to be believed may be merged already.
-            if fact.version <= self._latest_receipt + FUTURE_TOLERANCE:
+            if (
+                not fact.stamped
+                and fact.version <= self._latest_receipt + FUTURE_TOLERANCE
+            ):
                 self.needs_rebuild = True
-            self._clamped[identity] = effective
+            self._copies[identity] = effective
         elif effective < known:
             self.needs_rebuild = True
-            self._clamped[identity] = effective
-        return self._clamped[identity]
+            self._copies[identity] = effective
+        return self._copies[identity]
 
     def _node(self, fact: Node) -> None:
         lineage = self.lineage
@@ -246,6 +248,11 @@ class Registry:
         Distrust: _distrust,
         Horizon: _horizon,
     }
+
+
+def _varies(fact: Fact) -> bool:
+    """Tell whether copies of the fact may carry different versions."""
+    return fact.stamped or fact.effective_version != fact.version
 
 
 def _id(fact: Fact) -> str:

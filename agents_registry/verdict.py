@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
-from agents_registry.closure import Claims
+from agents_registry.closure import Claims, Closure
 from agents_registry.facts import Effect, Reach
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, age, quiet
-from agents_registry.lineage import CREDENTIAL, KNOWN, LOUD, NONE, SCOPED
+from agents_registry.lineage import KNOWN, LOUD, NONE, SCOPED
 from agents_registry.scope import covers
 
 if TYPE_CHECKING:
@@ -180,6 +180,19 @@ def death(
     )
 
 
+def turning_points(registry: Registry, identifier: Identifier) -> list[int]:
+    """Give the times, sorted, between which `death` of an identifier stays the same."""
+    node = registry.lineage.find(identifier)
+    if node == NONE or quiet(registry, node, -1):
+        return []
+    return sorted(
+        time
+        for above in Closure(registry, Claims(node)).nodes
+        for cause in registry.causes_of(above)
+        for time in registry.causes.turning_points(cause)
+    )
+
+
 def reference(registry: Registry, cause: Standing) -> CauseRef:
     """Give a cause in the form that leaves the core."""
     return CauseRef(
@@ -289,10 +302,10 @@ def _unknown(
 
 
 def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:
-    node = registry.lineage.find(identifier)
-    if node == NONE:
+    if registry.lineage.vocabulary.get(identifier.kind) is not NodeClass.PRINCIPAL:
         return False
-    return registry.lineage.flags[node] & (KNOWN | CREDENTIAL) == KNOWN
+    node = registry.lineage.find(identifier)
+    return node != NONE and bool(registry.lineage.flags[node] & KNOWN)
 
 
 def _path(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from attrs import define, field, frozen
 
-from agents_registry.facts import Cause, Effect, Lift, Reach, fact_id
+from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
 from agents_registry.registry import Registry
-from agents_registry.verdict import Death, death
+from agents_registry.verdict import Death, death, turning_points
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.stages.ingress import Origin, facts_of
@@ -106,7 +106,6 @@ class Hunt:
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = Counts()
         self._causes: dict[str, NamedCause] = {}
-        self._lifts: list[Lift] = []
         self._uses: dict[tuple[Identifier, ...], list[Use]] = {}
         self._issued: set[Identifier] = set()
         self._seen: set[int] = set()
@@ -186,8 +185,6 @@ class Hunt:
             self.registry.apply(fact)
             if isinstance(fact, Cause):
                 self._name(fact, record.identifiers, record.event_id, record.source)
-            elif isinstance(fact, Lift):
-                self._lifts.append(fact)
 
     def _access(self, record: Access) -> None:
         self.counts.access += 1
@@ -226,15 +223,15 @@ class Hunt:
         self._causes.setdefault(identity, named)
 
     def _reuses(self, *, inclusive: bool) -> Iterable[Reuse]:
-        marks = sorted(
-            {named.fact.at for named in self._causes.values()}
-            | {lift.version for lift in self._lifts}
-        )
         found: dict[tuple[object, ...], Reuse] = {}
         for identifiers in self._doomed():
+            marks = sorted(
+                mark
+                for identifier in identifiers
+                for mark in turning_points(self.registry, identifier)
+            )
             judged: dict[tuple[int, int], Death | None] = {}
             for use in sorted(self._uses[identifiers], key=lambda use: use.time):
-                # Between two marks nothing changes, so judge once for the stretch.
                 stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
                 if stretch not in judged:
                     judged[stretch] = self._death(
