@@ -21,6 +21,7 @@ each answer to `settle`; it saves the state (`deliveries.changes`) before it pos
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
@@ -159,16 +160,16 @@ class _Draft:
 
     def take(self, change: Change) -> None:
         finding = change.finding
-        known = self._announced.get(finding.id)
-        if known is None:
-            if not change.closed:
-                self._tell(finding, Activity.CREATE, 1)
-        elif change.closed:
-            self._tell(finding, Activity.CLOSE, known.messages + 1)
+        if finding.id not in self._announced:
+            # Even when it is over already: it may have come and gone while we slept.
+            self._tell(finding, Activity.CREATE, 1)
+        elif not change.closed:
+            known = self._announced[finding.id]
+            self._announced[finding.id] = attrs.evolve(known, waiting=finding)
+        if change.closed and finding.id in self._announced:
+            number = self._announced[finding.id].messages + 1
+            self._tell(finding, Activity.CLOSE, number)
             del self._announced[finding.id]
-        else:
-            waiting = attrs.evolve(known, waiting=finding)
-            self._announced[finding.id] = waiting
 
     def tell_waiting(self) -> None:
         for known in list(self._announced.values()):
@@ -177,7 +178,7 @@ class _Draft:
 
     def _tell(self, finding: Finding, activity: Activity, number: int) -> None:
         routes = [r for r in self._routes if finding.severity >= r.minimum]
-        if not routes and finding.id not in self._announced:
+        if not routes and number == 1:
             return
         for route in routes:
             delivery = Delivery(
@@ -214,25 +215,34 @@ class _Draft:
         return self._waiting
 
     def lease(self) -> tuple[Delivery, ...]:
-        free = {route.name: IN_FLIGHT for route in self._routes}
+        now = self._now
         first: dict[tuple[str, str], int] = {}
+        free = {route.name: IN_FLIGHT for route in self._routes}
         for delivery in self._deliveries.values():
             pair = (delivery.route, delivery.finding.id)
             first[pair] = min(first.get(pair, delivery.number), delivery.number)
-            if delivery.leased_until > self._now and delivery.route in free:
+            if delivery.leased_until > now and delivery.route in free:
                 free[delivery.route] -= 1
-        ready = [
-            delivery
-            for delivery in self._deliveries.values()
-            if max(delivery.next_at, delivery.leased_until) <= self._now
-            and delivery.number == first[delivery.route, delivery.finding.id]
+        ready: dict[str, list[Delivery]] = {
+            name: [] for name, slots in free.items() if slots > 0
+        }
+        for delivery in self._deliveries.values():
+            if (
+                delivery.route in ready
+                and delivery.next_at <= now
+                and delivery.leased_until <= now
+                and delivery.number == first[delivery.route, delivery.finding.id]
+            ):
+                ready[delivery.route].append(delivery)
+        due = [
+            attrs.evolve(delivery, leased_until=now + LEASE)
+            for name, waiting in ready.items()
+            for delivery in heapq.nsmallest(free[name], waiting, key=_urgency)
         ]
-        ready.sort(key=lambda d: (-d.finding.severity, d.created_at, d.id))
-        due = []
-        for delivery in ready:
-            if free.get(delivery.route, 0) > 0:
-                free[delivery.route] -= 1
-                leased = attrs.evolve(delivery, leased_until=self._now + LEASE)
-                self._deliveries[leased.key] = leased
-                due.append(leased)
-        return tuple(due)
+        self._deliveries |= {delivery.key: delivery for delivery in due}
+        return tuple(sorted(due, key=_urgency))
+
+
+def _urgency(delivery: Delivery) -> tuple[int, int, str]:
+    """Order by severity, then by age."""
+    return -delivery.finding.severity, delivery.created_at, delivery.id

@@ -232,11 +232,25 @@ def test_closes_at_once_and_forgets() -> None:
     assert state.announced == {}
 
 
-def test_does_not_close_what_was_never_told() -> None:
-    """A receiver has no use for the end of a story that it does not know."""
+def test_tells_a_finding_that_was_over_before_anyone_looked() -> None:
+    """Opened and closed while the stage slept: still an alert, then its end."""
     over = Change(a_finding(), closed=True)
 
-    assert step(State(), [over], NOW, routes=[SOC]) == (State(), ())
+    state, (create,) = step(State(), [over], NOW, routes=[SOC])
+    state, _ = settle(state, create, OK, NOW)
+    (close,) = step(state, [], NOW, routes=[SOC]).due
+
+    assert [create.activity, close.activity] == [Activity.CREATE, Activity.CLOSE]
+
+
+def test_forgets_at_its_end_a_finding_that_nobody_wants() -> None:
+    """What is too mild for every route leaves no trace."""
+    mild = a_finding(severity=Severity.INFORMATIONAL)
+
+    assert step(State(), [Change(mild, closed=True)], NOW, routes=[SOC]) == (
+        State(),
+        (),
+    )
 
 
 def test_keeps_the_order_of_one_findings_messages() -> None:
