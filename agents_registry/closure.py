@@ -53,7 +53,8 @@ class Closure:
         self._children: dict[int, list[int]] = {}
         self._chained: dict[int, list[int]] = {}
         for node, actor in pairwise((claims.node, *claims.chain)):
-            self._chained.setdefault(node, []).append(actor)
+            if node != actor:
+                self._chained.setdefault(node, []).append(actor)
         self.too_large = not self._collect()
 
     def _collect(self) -> bool:

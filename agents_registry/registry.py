@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier, NodeClass
 
+_NAMING = ("target", "node", "child", "parent", "first", "second")
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
 
 
@@ -74,7 +75,7 @@ class Registry:
         self.tenants: dict[int, set[str]] = {}
         self.horizon: int | None = None
         self.needs_rebuild = False
-        self._withdrawn: set[tuple[str, str, Identifier | None]] = set()
+        self._withdrawn: set[tuple[str, str, Identifier]] = set()
         self._distrusts: list[Distrust] = []
         self._copies: dict[str, int] = {}
         self._latest_receipt = 0
@@ -124,7 +125,10 @@ class Registry:
             return False
         if not self._withdrawn or fact.NAME in _FINAL:
             return True
-        return (_id(fact), fact.NAME, _target(fact)) not in self._withdrawn
+        identity = _id(fact)
+        return not any(
+            (identity, fact.NAME, name) in self._withdrawn for name in _named(fact)
+        )
 
     def _version(self, fact: Fact) -> int:
         """Give the version that counts: the smallest over the fact's copies."""
@@ -259,10 +263,7 @@ def _id(fact: Fact) -> str:
     return fact_id(fact).hex()
 
 
-def _target(fact: Fact) -> Identifier | None:
-    """Give the identifier that a fact speaks of."""
-    for name in ("target", "node", "child", "first"):
-        target: Identifier | None = getattr(fact, name, None)
-        if target is not None:
-            return target
-    return None
+def _named(fact: Fact) -> tuple[Identifier, ...]:
+    """Give the identifiers that a fact speaks of."""
+    names = (getattr(fact, name, None) for name in _NAMING)
+    return tuple(name for name in names if name is not None)
