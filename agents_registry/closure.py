@@ -109,6 +109,10 @@ class Closure:
         """Give R(start), nearest first."""
         return list(self._search(start, through_owners=False))
 
+    def reachable(self, start: int) -> set[int]:
+        """Give all that the life of a node may hang on, owners of owners too."""
+        return set(self._search(start, through_owners=True))
+
     def way(self, start: int, goal: int) -> list[int]:
         """Give the shortest way up, through owners only where nothing else leads."""
         back = self._search(start, through_owners=False)

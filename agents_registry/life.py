@@ -302,7 +302,7 @@ class Life:
         last: tuple[tuple[int, str], Flaw] | None = None
         for owners in self._registry.owners.of(node):
             for owner in owners if not owners & alive else ():
-                reached = set(self.closure.required(owner))
+                reached = self.closure.reachable(owner)
                 first = min(
                     ((age(f.cause), f) for f in flaws if f.cause and f.node in reached),
                     key=lambda pair: pair[0],
