@@ -93,7 +93,7 @@ class Feed:
             aiohttp.ClientSession(headers=self._headers) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            self._spawn(tasks, session, Link(succeeds=False), pause=0.0)
+            self._spawn(tasks, session, Link(succeeds=False), after=0.0)
 
     async def progress(self) -> None:
         """Wait until something was applied or proven."""
@@ -104,15 +104,14 @@ class Feed:
         tasks: asyncio.TaskGroup,
         session: aiohttp.ClientSession,
         link: Link,
-        pause: float,
+        after: float,
     ) -> None:
         async def keep() -> None:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(after)
             while True:
                 await self._attempt(tasks, session, link)
-                ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2**link.failures)
+                await asyncio.sleep(pause(link.failures, self._jitter))
                 link.failures = min(link.failures + 1, 16)
-                await asyncio.sleep(self._jitter() * ceiling)
 
         self._links.append(link)
         link.task = tasks.create_task(keep())
@@ -187,17 +186,13 @@ class Feed:
         elif kind == "delta":
             await _in_slices(link.replica.delta(message))
         elif kind == "snapshot":
-            if link.replica.complete:
-                self._start_over(link)
             self._standing.meet(text(message, "genesis"))
+            if link.replica.complete and link.replica is self._standing.replica:
+                # A snapshot instead of deltas: the server cannot continue from here.
+                self._standing.condemn(forget=False)
+                link.replica = link.replica.successor()
             await _in_slices(link.replica.snapshot(message))
         # Other types are for guards newer than this one.
-
-    def _start_over(self, link: Link) -> None:
-        """Take a snapshot where deltas were expected: the server cannot continue."""
-        if link.replica is self._standing.replica:
-            self._standing.condemn(forget=False)
-        link.replica = link.replica.successor()
 
     def _settle(
         self,
@@ -226,6 +221,17 @@ class Feed:
             self._spawn(tasks, session, Link(succeeds=True), self._jitter() * spread)
         self._progress.set()
         self._progress = asyncio.Event()
+
+
+def pause(failures: int, jitter: Callable[[], float]) -> float:
+    """Give the seconds before the next connection: anything up to a doubling limit.
+
+    Args:
+        failures: connections since the last that proved something.
+        jitter: gives a random number in [0, 1).
+    """
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures)
+    return jitter() * longest
 
 
 async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:

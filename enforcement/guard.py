@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from agents_registry.verdict import Verdict as Judgement
 
-Credential: TypeAlias = Presented | Identifier | str | Iterable[Identifier | str]
+Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 
 SECOND: Final = 1_000_000_000
 _random: Final = secrets.SystemRandom().random
@@ -111,7 +111,7 @@ class Guard:
             each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
         }
         self._tasks = asyncio.TaskGroup()
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -124,13 +124,12 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._running is not None:
-            self._running.cancel()
+        self._running.cancel()
         await self._tasks.__aexit__(None, None, None)
 
     def check(
         self,
-        presented: Credential,
+        presented: Presented | Names,
         *,
         scope: str | None = None,
         at_least: Token | str | None = None,
@@ -151,7 +150,7 @@ class Guard:
         mode = self._mode if route is None else self._routes[route]
         now = self._clock()
         standing = self.standing
-        if type(presented) is not Presented:
+        if not isinstance(presented, Presented):
             read = _read(presented)
             if read is None:
                 return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
@@ -252,10 +251,8 @@ class Guard:
         )
 
 
-def _read(presented: Credential) -> Presented | None:
+def _read(presented: Names) -> Presented | None:
     """Read what a caller presents; None when an identifier cannot be read."""
-    if isinstance(presented, Presented):
-        return presented
     if isinstance(presented, str | Identifier):
         presented = (presented,)
     try:

@@ -61,9 +61,7 @@ def test_a_server_with_nothing_left_proves_nothing(lease: Lease) -> None:
     assert not lease.holds(10, 5 * SECOND)
 
 
-@pytest.mark.parametrize(
-    ("position", "held"), [(9, False), (10, True), (11, True)]
-)
+@pytest.mark.parametrize(("position", "held"), [(9, False), (10, True), (11, True)])
 def test_holds_once_everything_below_the_end_is_applied(
     lease: Lease, position: int, held: bool
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from enforcement.lease import NO_LEASE
 from enforcement.replica import GapError, GenesisError, PastEndError, Replica
 from enforcement.standing import Standing
 from enforcement.token import Token
@@ -128,7 +129,7 @@ def test_no_pong_brings_a_lease_back_after_a_gap(standing: Standing) -> None:
     standing.fail(fed, GapError("hole"))
     answer(standing, fed)
 
-    assert not standing.holds()
+    assert standing.deadline == NO_LEASE
 
     standing.offer(replica(10))
     answer(standing, standing.replica)
@@ -170,7 +171,7 @@ def test_the_new_log_serves_after_its_own_catch_up(standing: Standing) -> None:
     fresh = replica(3, genesis="g2")
 
     assert standing.offer(fresh)
-    assert not standing.caught_up
+    assert standing.deadline == NO_LEASE
 
     answer(standing, fresh, end=3, genesis="g2")
 
@@ -233,6 +234,18 @@ def test_a_pong_to_the_successor_may_lag_behind_the_replica(
     answer(standing, successor, end=9)
 
     assert standing.holds()
+
+
+def test_a_shorter_log_behind_an_unfinished_successor_is_another_matter(
+    standing: Standing,
+) -> None:
+    """Only the connection of the replica in force can condemn it."""
+    fed = serving(standing, position=10)
+
+    with pytest.raises(PastEndError):
+        answer(standing, replica(12), end=11)
+    assert standing.holds()
+    assert standing.replica is fed
 
 
 def test_a_long_sleep_ends_the_lease(standing: Standing, clock: Clock) -> None:

@@ -36,7 +36,12 @@ NOW = 1_000 * SECOND
 KEY = Identifier("vault.accessor", "k1")
 OTHER = Identifier("vault.accessor", "k2")
 ENTITY = Identifier("vault.entity", "e1")
-SAID = {"authority": "vault", "version": NOW, "received_at": NOW, "ingress_key": "i1"}
+SAID: dict[str, Any] = {
+    "authority": "vault",
+    "version": NOW,
+    "received_at": NOW,
+    "ingress_key": "i1",
+}
 
 
 def node(identifier: Identifier) -> Node:
@@ -52,9 +57,7 @@ def revoke(identifier: Identifier) -> Cause:
 def withdraw(fact: Fact, target: Identifier) -> Withdraw:
     """Take a fact back."""
     said = SAID | {"authority": "operators"}
-    return Withdraw(
-        **said, fact_id=fact_id(fact).hex(), kind=fact.NAME, target=target
-    )
+    return Withdraw(**said, fact_id=fact_id(fact).hex(), kind=fact.NAME, target=target)
 
 
 def ahead(hours: int, expires_at: int) -> Renewal:
@@ -64,7 +67,11 @@ def ahead(hours: int, expires_at: int) -> Renewal:
 
 
 def snapshot(
-    *facts: Fact, genesis: str = "g1", offset: int = 10, more: bool = False, **more_: Any
+    *facts: Fact,
+    genesis: str = "g1",
+    offset: int = 10,
+    more: bool = False,
+    **more_: Any,
 ) -> dict[str, Any]:
     """Give one chunk of a snapshot."""
     return {

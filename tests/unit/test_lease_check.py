@@ -1,0 +1,309 @@
+"""The check: rule, lease and mode together, with clocks moved by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.facts import Cause, Effect, Fact, Node, Renewal, to_plain
+from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
+from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
+from enforcement.replica import GapError, GenesisError, Replica
+
+pytestmark = pytest.mark.unit
+
+SECOND = 1_000_000_000
+NOW = 1_000 * SECOND
+ALIVE = Identifier("vault.accessor", "alive")
+DEAD = Identifier("vault.accessor", "dead")
+SAID: dict[str, Any] = {"authority": "vault", "version": NOW, "received_at": NOW}
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: int) -> None:
+        """Start at a time (ns)."""
+        self.now = now
+
+    def __call__(self) -> int:
+        """Give the time (ns)."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give the clock of the lease."""
+    return Clock(100 * SECOND)
+
+
+@pytest.fixture
+def wall() -> Clock:
+    """Give the clock on the wall."""
+    return Clock(NOW)
+
+
+@pytest.fixture
+def guard(clock: Clock, wall: Clock) -> Guard:
+    """Give a guard of every mode that was fed nothing yet."""
+    return Guard(
+        "http://rescind.invalid",
+        "credential",
+        name="g",
+        routes={mode.value: mode for mode in Mode},
+        policy=Policy(unknown={"jwt.jti": "allow_and_report"}),
+        clock=clock,
+        wall_clock=wall,
+    )
+
+
+def facts() -> list[Fact]:
+    """Give two credentials, one of them revoked."""
+    return [
+        Node(**SAID, node=ALIVE, issued_at=NOW),
+        Node(**SAID, node=DEAD, issued_at=NOW),
+        Cause(**SAID, target=DEAD, effect=Effect.REVOKE, at=NOW),
+    ]
+
+
+def fill(guard: Guard, *more: Fact, genesis: str = "g1") -> Replica:
+    """Put a replica of ten offsets in force."""
+    replica = Replica()
+    message: dict[str, Any] = {
+        "genesis": genesis,
+        "offset": 10,
+        "facts": [to_plain(fact) for fact in (*facts(), *more)],
+        "more": False,
+    }
+    for _ in replica.snapshot(message):
+        pass
+    guard.standing.offer(replica)
+    return replica
+
+
+def answer(guard: Guard, genesis: str = "g1") -> None:
+    """Send a ping and take its pong."""
+    standing = guard.standing
+    standing.pong(standing.replica, standing.ping(), genesis, 10, remaining_ms=60_000)
+
+
+@pytest.fixture
+def serving(guard: Guard) -> Guard:
+    """Give a guard that holds a lease."""
+    fill(guard)
+    answer(guard)
+    return guard
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_before_the_first_catch_up_every_mode_denies(guard: Guard, mode: Mode) -> None:
+    """An empty table knows no revocation: even a snapshot needs its proof."""
+    assert guard.check(ALIVE, route=mode.value).reason is Lapse.NOT_CAUGHT_UP
+
+    fill(guard)
+    verdict = guard.check(ALIVE, route=mode.value)
+
+    assert not verdict.allowed
+    assert verdict.reason is Lapse.NOT_CAUGHT_UP
+    assert verdict.mode is mode
+    assert guard.counters.denied == {"not_caught_up": 2}
+
+
+def test_allows_what_lives(serving: Guard) -> None:
+    """The one answer that needs a lease and a rule without objection."""
+    verdict = serving.check(ALIVE)
+
+    assert Verdict(allowed=True, reason=Reason.LIVES, mode=Mode.FAIL_CLOSED) == verdict
+    assert serving.counters.allowed == 1
+
+
+def test_denies_what_is_dead_and_says_why(serving: Guard) -> None:
+    """A denial without a cause cannot be argued with."""
+    verdict = serving.check(DEAD)
+
+    assert not verdict.allowed
+    assert verdict.reason is Reason.REVOKED
+    assert verdict.path == (DEAD,)
+    assert verdict.cause is not None
+    assert verdict.cause.target == DEAD
+    assert serving.counters.denied == {"revoked": 1}
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        "vault.accessor:dead",
+        ["vault.accessor:dead"],
+        ("vault.accessor:alive", DEAD),
+        iter([DEAD]),
+        Presented((DEAD,)),
+    ],
+)
+def test_takes_identifiers_in_every_form(serving: Guard, presented: Any) -> None:
+    """One dead identifier among those presented is enough."""
+    assert serving.check(presented).reason is Reason.REVOKED
+
+
+@pytest.mark.parametrize(
+    "presented", ["", "no-colon", "kind:", "k:" + "x" * 257, [None], [ALIVE, 7], b"x"]
+)
+def test_denies_what_it_cannot_read(serving: Guard, presented: Any) -> None:
+    """It comes from the token, so it is a denial and no server error."""
+    verdict = serving.check(presented)
+
+    assert not verdict.allowed
+    assert verdict.reason is Lapse.UNREADABLE
+
+
+def test_denies_when_nothing_is_presented(serving: Guard) -> None:
+    """No identifier has no cause against it."""
+    assert not serving.check([]).allowed
+
+
+def test_reports_what_the_policy_lets_through(serving: Guard) -> None:
+    """An unknown token may be let through, never unseen."""
+    verdict = serving.check("jwt.jti:stranger")
+
+    assert verdict.allowed
+    assert verdict.report == ("unknown jwt.jti",)
+
+
+def test_fail_closed_denies_without_a_lease(serving: Guard, clock: Clock) -> None:
+    """At the very end of the lease, not later."""
+    clock.now += SECOND - 1
+    assert serving.check(ALIVE).allowed
+
+    clock.now += 1
+    verdict = serving.check(ALIVE)
+
+    assert not verdict.allowed
+    assert verdict.reason is Lapse.NO_LEASE
+    assert verdict.stale
+    assert serving.counters.stale == 1
+
+
+def test_fail_closed_names_a_known_cause_though_stale(
+    serving: Guard, clock: Clock
+) -> None:
+    """What is dead stays dead, and its cause says more than the lapse."""
+    clock.now += SECOND
+
+    assert serving.check(DEAD).reason is Reason.REVOKED
+
+
+def test_a_doubt_of_a_stale_replica_is_told_as_the_lapse(
+    serving: Guard, clock: Clock
+) -> None:
+    """The credential may be unknown only because the replica is behind."""
+    clock.now += SECOND
+
+    assert serving.check("vault.accessor:new").reason is Lapse.NO_LEASE
+
+
+def test_fail_open_answers_from_the_stale_replica(serving: Guard, clock: Clock) -> None:
+    """Known denials still deny."""
+    clock.now += 3600 * SECOND
+    verdict = serving.check(ALIVE, route="fail_open")
+
+    assert verdict.allowed
+    assert verdict.stale
+    assert not serving.check(DEAD, route="fail_open").allowed
+    assert not serving.check("vault.accessor:new", route="fail_open").allowed
+
+
+def test_fail_open_goes_on_after_a_gap(serving: Guard) -> None:
+    """A hole makes the replica stale, not wrong; fail_closed denies."""
+    serving.standing.fail(serving.standing.replica, GapError("hole"))
+
+    assert serving.check(ALIVE, route="fail_open").allowed
+    assert not serving.check(ALIVE).allowed
+
+
+def test_fail_open_denies_after_a_change_of_the_log(serving: Guard) -> None:
+    """The replica is of another log, so it was never caught up with this one."""
+    with pytest.raises(GenesisError):
+        answer(serving, genesis="g2")
+
+    assert serving.check(ALIVE, route="fail_open").reason is Lapse.NOT_CAUGHT_UP
+    assert serving.check(ALIVE, route="observe").observed
+
+
+@pytest.mark.parametrize(
+    ("presented", "reason"), [(DEAD, "revoked"), ("k", "unreadable")]
+)
+def test_observe_counts_and_lets_through(
+    serving: Guard, presented: Any, reason: str
+) -> None:
+    """A company that starts sees what would be denied and breaks nothing."""
+    verdict = serving.check(presented, route="observe")
+
+    assert verdict.allowed
+    assert verdict.observed
+    assert reason == verdict.reason.value
+    assert serving.counters.observed == {reason: 1}
+    assert serving.counters.allowed == 0
+    assert not serving.counters.denied
+
+
+def test_observe_counts_what_a_lapse_would_deny(serving: Guard, clock: Clock) -> None:
+    """The number tells what fail_closed would cost."""
+    clock.now += SECOND
+
+    assert serving.check(ALIVE, route="observe").observed
+    assert serving.counters.observed == {"no_lease": 1}
+
+
+def test_observe_does_not_mark_what_is_allowed_anyway(serving: Guard) -> None:
+    """Else the number would tell nothing."""
+    assert not serving.check(ALIVE, route="observe").observed
+
+
+def test_the_wall_clock_does_not_move_the_lease(
+    serving: Guard, wall: Clock, clock: Clock
+) -> None:
+    """A clock that is set back by a year neither ends nor renews a lease."""
+    wall.now -= 365 * 24 * 3600 * SECOND
+    assert serving.check(ALIVE).allowed
+
+    clock.now += SECOND
+    assert not serving.check(ALIVE).allowed
+
+
+def test_expiry_follows_the_wall_clock(guard: Guard, wall: Clock) -> None:
+    """The time when a credential ends is told in wall time."""
+    fill(guard, Renewal(**SAID, node=ALIVE, expires_at=NOW + SECOND))
+    answer(guard)
+    assert guard.check(ALIVE).allowed
+
+    wall.now += 2 * SECOND
+
+    assert guard.check(ALIVE).reason is Reason.EXPIRED
+
+
+@pytest.mark.parametrize("form", [str, lambda token: token])
+@pytest.mark.parametrize("mode", [Mode.FAIL_CLOSED, Mode.FAIL_OPEN])
+def test_denies_what_is_older_than_asked_for(
+    serving: Guard, form: Any, mode: Mode
+) -> None:
+    """Whoever names a token wants no older answer, whatever the mode."""
+    applied, missing = form(Token("g1", 0, 9)), form(Token("g1", 0, 10))
+
+    assert serving.check(ALIVE, at_least=applied, route=mode.value).allowed
+    verdict = serving.check(ALIVE, at_least=missing, route=mode.value)
+
+    assert not verdict.allowed
+    assert verdict.reason is Lapse.NOT_YET_APPLIED
+
+
+def test_a_route_that_was_not_declared_is_an_error(serving: Guard) -> None:
+    """A mistyped route must not silently get another mode."""
+    with pytest.raises(KeyError):
+        serving.check(ALIVE, route="fail-open")
+
+
+def test_a_verdict_has_no_truth_value(serving: Guard) -> None:
+    """``if guard.check(...)`` would allow everything."""
+    with pytest.raises(TypeError, match=r"ask for \.allowed"):
+        bool(serving.check(DEAD))
