@@ -1,0 +1,212 @@
+"""Files, folders and archives into records."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from itertools import pairwise
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+import streams.parse
+from streams.parse import files_of, kind_of, parse_paths, summary
+from streams.records import Access, DeadLetter, Lifecycle, Record
+from streams.sources import source
+from streams.sources.guess import guess_bytes
+from tests.generators.cloudtrail import (
+    as_archive,
+    as_document,
+    as_lines,
+    generate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+EVENTS = generate(Random(1), 60, users=3).events
+
+
+def plain(records: list[Record]) -> list[Record]:
+    """Give the records without their offsets."""
+    return [record._replace(offset=0) for record in records]
+
+
+@pytest.mark.parametrize("form", [as_lines, as_document, as_archive])
+def test_every_form_of_a_log_gives_the_same_records(
+    form: Callable[[list[dict[str, Any]]], bytes], tmp_path: Path
+) -> None:
+    """Lines, a document, a packed document."""
+    (tmp_path / "log").write_bytes(form(EVENTS))
+    (tmp_path / "lines").write_bytes(as_lines(EVENTS))
+    assert plain(list(parse_paths([tmp_path / "lines"]))) == plain(
+        list(parse_paths([tmp_path / "log"]))
+    )
+
+
+def test_folders_are_read_recursively_in_name_order(tmp_path: Path) -> None:
+    """Hidden files are left alone."""
+    for name in ("b/2.json", "a.json", "b/1.json", ".git/x", "b/.hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(as_lines(EVENTS[:1]))
+    assert ["a.json", "b/1.json", "b/2.json"] == [
+        str(file.relative_to(tmp_path)) for file in files_of([tmp_path])
+    ]
+    assert len(list(parse_paths([tmp_path]))) == 3 * len(
+        list(parse_paths([tmp_path / "a.json"]))
+    )
+
+
+def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
+    """A typing error must not look like a quiet log."""
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        parse_paths([tmp_path / "nothing"])
+
+
+def test_an_unknown_source_name_lists_the_known_ones(tmp_path: Path) -> None:
+    """The message says what can be chosen."""
+    with pytest.raises(ValueError, match="cloudtrail, openbao"):
+        parse_paths([tmp_path], "splunk")
+
+
+def test_a_log_of_no_known_source_is_accounted_for(tmp_path: Path) -> None:
+    """Each event is a dead letter that says what to do."""
+    (tmp_path / "x").write_bytes(b'{"a":1}\n{"a":\n{"a":2}\n')
+    found = list(parse_paths([tmp_path]))
+    assert ["unknown_source", "malformed", "unknown_source"] == [
+        record.reason.split(":")[0]
+        for record in found
+        if isinstance(record, DeadLetter)
+    ]
+
+
+def test_an_archive_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
+    """And says where it broke off."""
+    packed = gzip.compress(as_lines(EVENTS), mtime=0)
+    for cut in range(2, len(packed), 97):
+        (tmp_path / "log.gz").write_bytes(packed[:cut])
+        found = list(parse_paths([tmp_path / "log.gz"], "cloudtrail"))
+        letters = [record for record in found if isinstance(record, DeadLetter)]
+        assert "truncated_gzip" == letters[-1].reason.split(":")[0]
+
+
+def test_a_damaged_archive_is_counted(tmp_path: Path) -> None:
+    """Garbage behind the gzip header."""
+    (tmp_path / "log.gz").write_bytes(b"\x1f\x8b" + b"garbage" * 9)
+    (letter, *_) = [
+        record
+        for record in parse_paths([tmp_path])
+        if isinstance(record, DeadLetter) and "gzip" in record.reason
+    ]
+    assert 0 == letter.offset
+
+
+def test_archives_of_several_members_are_read_whole(tmp_path: Path) -> None:
+    """Log shippers append members, and some pad with zeros."""
+    packed = b"".join(gzip.compress(as_lines([one]), mtime=0) for one in EVENTS)
+    (tmp_path / "log.gz").write_bytes(packed + b"\0" * 20)
+    (tmp_path / "lines").write_bytes(as_lines(EVENTS))
+    assert list(parse_paths([tmp_path / "lines"])) == list(
+        parse_paths([tmp_path / "log.gz"])
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_blocks_of_a_large_file_join_without_a_seam(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    """Offsets count through; no event is lost or doubled at a border."""
+    data = as_lines(EVENTS)
+    (tmp_path / "lines").write_bytes(data)
+    whole = list(parse_paths([tmp_path / "lines"]))
+    (tmp_path / "lines").write_bytes(gzip.compress(data, mtime=0) if packed else data)
+    monkeypatch.setattr(streams.parse, "BLOCK", 3000)
+    assert whole == list(parse_paths([tmp_path / "lines"]))
+    (tmp_path / "document").write_bytes(as_document(EVENTS))
+    assert plain(whole) == plain(list(parse_paths([tmp_path / "document"])))
+
+
+def test_a_document_beyond_all_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive bomb does not fill the memory."""
+    monkeypatch.setattr(streams.parse, "DOCUMENT", 10_000)
+    monkeypatch.setattr(streams.parse, "BLOCK", 3000)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"[" * 1_000_000, mtime=0))
+    (letter,) = [
+        record
+        for record in parse_paths([tmp_path], "cloudtrail")
+        if isinstance(record, DeadLetter) and record.reason.startswith("too_large")
+    ]
+    assert 0 == letter.offset
+
+
+def test_a_pair_over_the_border_of_two_files_is_one_call(tmp_path: Path) -> None:
+    """A vault's log is rotated between a request and its response."""
+    call = {
+        "time": "2026-03-02T09:00:00Z",
+        "type": "request",
+        "auth": {"accessor": "acc", "client_token": "hmac-sha256:aa"},
+        "request": {
+            "id": "r1", "operation": "read", "path": "secret/x",
+            "client_token": "hmac-sha256:aa", "client_token_accessor": "acc",
+        },
+    }  # fmt: skip
+    (tmp_path / "1.log").write_bytes(orjson.dumps(call) + b"\n")
+    answer = orjson.dumps(call | {"type": "response", "response": {}})
+    (tmp_path / "2.log").write_bytes(answer + b"\n")
+    (access,) = parse_paths([tmp_path])
+    assert isinstance(access, Access)
+    assert "allowed" == access.outcome
+
+
+def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
+    """Bytes on disk against their sum; counts at the end."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(as_archive(EVENTS))
+    told: list[tuple[int, int]] = []
+    unknown: Counter[str] = Counter()
+    records = parse_paths(
+        [tmp_path], progress=lambda done, total: told.append((done, total)),
+        unknown=unknown,
+    )  # fmt: skip
+    counts = Counter(kind_of(record) for record in records)
+    total = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert [(total // 2, total), (total, total)] == told
+    assert unknown
+    text = summary(counts, unknown)
+    assert f"{counts['access']} access" in text
+    assert f"{unknown.total()} events of {len(unknown)} types" in text
+
+
+def test_sources_are_recognised_by_content() -> None:
+    """By the first event that says something."""
+    vault = b'{"type":"request","request":{"id":"x"},"time":"..."}\n'
+    assert "cloudtrail" == guess_bytes(as_document(EVENTS))
+    assert "cloudtrail" == guess_bytes(b"garbage\n" + as_lines(EVENTS))
+    assert "cloudtrail" == guess_bytes(b'{"digestStartTime":"2026"}')
+    assert "openbao" == guess_bytes(vault)
+    assert guess_bytes(b'{"a":1}') is None
+    assert guess_bytes(b"") is None
+
+
+@pytest.mark.parametrize("name", ["cloudtrail", "openbao"])
+def test_every_source_of_the_table_reads_nothing_from_nothing(name: str) -> None:
+    """An empty input is one dead letter under the source's name."""
+    (letter,) = source(name).records(b"")
+    assert isinstance(letter, DeadLetter)
+    assert name == letter.source
+
+
+def test_lifecycle_comes_before_the_access_of_its_event(tmp_path: Path) -> None:
+    """Scripts rely on the order of the lines."""
+    (tmp_path / "log").write_bytes(as_lines(EVENTS))
+    records = list(parse_paths([tmp_path]))
+    for first, second in pairwise(records):
+        if isinstance(second, Lifecycle):
+            assert first.event_id != second.event_id
