@@ -51,7 +51,7 @@ RAW: Final = "raw_tokens: the device writes plain tokens; turn log_raw off, rota
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-MAX_PENDING: Final = 10_000  # calls in flight; Vault serves far fewer at a time
+MAX_PENDING: Final = 100_000  # calls remembered; a live device has far fewer open
 
 
 class OpenBao:
@@ -97,8 +97,10 @@ class Parser:
         self._orphan_roles = orphan_roles
         self._limit = limit
         self._pending: dict[str, tuple[int, int, dict[str, Any]]] = {}
-        # Responses that came first, and requests given up: their calls are told.
+        # Responses that came first, when the requests of the others came, and
+        # requests given up: their presentations are told.
         self._early: dict[str, None] = {}
+        self._asked: dict[str, int | None] = {}
         self._given_up: dict[str, None] = {}
         self._half_named: dict[Identifier, Lifecycle] = {}
         self._names: dict[Identifier, tuple[Identifier, ...]] = {}
@@ -126,7 +128,7 @@ class Parser:
             self.unknown[text(request, "operation")] += 1
         if kind == "response":
             yield from self._response(offset, length, event, call_id)
-        elif call_id and call_id not in self._early:
+        elif call_id and call_id not in self._early and call_id not in self._asked:
             yield from self._wait(call_id, (offset, length, event))
 
     def close(self) -> Iterator[Record]:
@@ -147,7 +149,10 @@ class Parser:
     def _response(
         self, offset: int, length: int, event: dict[str, Any], call_id: str
     ) -> Iterator[Record]:
-        if call_id and self._pending.pop(call_id, None) is None:
+        asked = self._pending.pop(call_id, None)
+        if asked is not None:
+            _remember(self._asked, call_id, _time(asked[2])[0], self._limit)
+        elif call_id and call_id not in self._asked:
             _remember(self._early, call_id, None, self._limit)
         time, broken = _time(event)
         call = read(event, offset, time)
@@ -161,7 +166,12 @@ class Parser:
             if not call.logs_in:
                 yield from self._seen_together(call.caller, offset)
         if call_id not in self._given_up and not broken:
-            yield from _access(call, "denied" if call.error else "allowed")
+            outcome: Outcome = "denied" if call.error else "allowed"
+            for use in _access(call, outcome):
+                # Presented when asked, not when answered: a slow allowed call that
+                # spans a revocation is no use after it.
+                presented_at = self._asked.get(call_id) or use.occurred_at
+                yield use._replace(occurred_at=presented_at)
 
     def _note_half_named(self, changed: Lifecycle) -> Iterator[Lifecycle]:
         """Keep an issue that shows one of two names, until the other shows."""

@@ -309,3 +309,14 @@ def test_no_shape_of_a_line_raises(
 
     for record in read(one):
         assert isinstance(record, Access | DeadLetter | Lifecycle)
+
+
+def test_use_is_dated_by_its_request() -> None:
+    """A slow call is presented when it asks; its answer comes later."""
+    asked, answered = pair(LOOKUP, "slow")
+    asked = {**asked, "time": "2026-01-01T00:00:00Z"}
+    answered = {**answered, "time": "2026-01-01T00:00:09.5Z"}
+    parser = Parser()
+    records = [*parser.feed(0, asked), *parser.feed(1, answered)]
+
+    assert [1_767_225_600_000_000_000] == [record.occurred_at for record in records]
