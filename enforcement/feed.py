@@ -31,6 +31,7 @@ SECOND: Final = 1_000_000_000
 FIRST_PAUSE: Final = 0.05  # seconds; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 2.0
 CONNECT_TIMEOUT: Final = 10.0
+MAX_FRAME: Final = 16 << 20  # bytes; a chunk of a snapshot is far smaller
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
 REBUILD_SPREAD: Final = 10.0  # all guards meet a correction at the same moment
 
@@ -127,7 +128,9 @@ class Feed:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 socket = await session.ws_connect(
-                    self._url, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
+                    self._url,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
+                    max_msg_size=MAX_FRAME,
                 )
         except (aiohttp.ClientError, OSError) as error:
             self.last_error = f"{type(error).__name__}: {error}"

@@ -253,17 +253,14 @@ class Guard:
 
 def _read(presented: Names) -> Presented | None:
     """Read what a caller presents; None when an identifier cannot be read."""
-    if isinstance(presented, str | Identifier):
-        presented = (presented,)
     try:
-        return Presented(
-            tuple(
-                each.checked()
-                if isinstance(each, Identifier)
-                else Identifier.parse(each)
-                for each in presented
-            )
-        )
+        if isinstance(presented, (Identifier, str)):
+            return Presented((_identifier(presented),))
+        return Presented(tuple(map(_identifier, presented)))
     except (ValueError, AttributeError):
         # What is not even a text comes from the token that was presented.
         return None
+
+
+def _identifier(name: Identifier | str) -> Identifier:
+    return name.checked() if isinstance(name, Identifier) else Identifier.parse(name)

@@ -102,6 +102,20 @@ def test_a_pong_past_the_position_is_no_catch_up(standing: Standing) -> None:
     assert standing.caught_up
 
 
+def test_the_way_of_the_pong_is_part_of_the_lease(
+    standing: Standing, clock: Clock
+) -> None:
+    """A pong that took 0.9 s leaves 0.1 s."""
+    fed = replica()
+    standing.offer(fed)
+    sent = clock.now
+    seq = standing.ping()
+    clock.now += 9 * SECOND // 10
+    standing.pong(fed, seq, "g1", 10, remaining_ms=60_000)
+
+    assert standing.deadline == sent + SECOND
+
+
 def test_a_new_connection_goes_on_where_the_replica_stands(standing: Standing) -> None:
     """A short cut of the line costs no snapshot and, if short enough, no lease."""
     fed = serving(standing)
