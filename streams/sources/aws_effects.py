@@ -232,9 +232,8 @@ def _new_session(call: Call) -> Lifecycle:
     caller, credentials = call.caller, mapping(call.response.get("credentials"))
     asked: tuple[Identifier | None, ...] = caller.credential
     if caller.service is not None:
-        asked = (caller.service,)
-        if caller.principal is not None and caller.principal.kind == "aws.user":
-            asked += (caller.principal,)
+        # The key is the service's, the authority that of the user or role it serves.
+        asked = (caller.service, caller.principal)
     elif not asked:
         asked = tuple(parent.identifier for parent in caller.parents)
     federated = mapping(call.response.get("federatedUser")).get("arn")

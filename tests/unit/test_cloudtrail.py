@@ -580,3 +580,82 @@ def test_times_are_nanoseconds() -> None:
     assert parse_time(TIME) == first
     assert first is not None
     assert first + SECOND == second
+
+
+def test_an_absurd_expiry_leaves_the_session_its_lineage() -> None:
+    """Only the expiry is unknown: the edges can deny and must stay."""
+    credentials = {"accessKeyId": SESSION, "expiration": "Jan 1, 2451, 1:00:00 AM"}
+    found = change(sts(responseElements={"credentials": credentials}))
+    assert found.expires_at is None
+    assert ["aws.access_key", "aws.role"] == [p.kind for p in found.parents]
+
+
+def test_an_absurd_creation_date_is_an_unknown_issue_time() -> None:
+    """Unknown is dead under any watermark."""
+    context = {"attributes": {"creationDate": "2451-01-01T00:00:00Z"}}
+    identity = DEPLOY | {"sessionContext": context}
+    found = use(event("X", userIdentity=identity))
+    assert found.issued_at is None
+    assert [("aws.role", ROLE, "requires")] == parents(found)
+
+
+def test_a_session_asked_for_without_a_key_requires_its_person() -> None:
+    """The root user, or a caller whose key the trail leaves out."""
+    identity = {key: DANA[key] for key in DANA if key != "accessKeyId"}
+    found = change(sts("GetSessionToken", userIdentity=identity, requestParameters={}))
+    assert [("aws.user", USER, "requires")] == parents(found)
+
+
+def test_a_status_that_we_do_not_know_changes_nothing() -> None:
+    """Neither suspends nor restores."""
+    request = {"accessKeyId": "A", "status": "Expired"}
+    made = event("UpdateAccessKey", requestParameters=request)
+    assert [Access] == [type(record) for record in read(made)]
+
+
+def test_a_policy_may_be_written_in_its_short_forms() -> None:
+    """One statement without a list, the time in a list, a broken time."""
+    test = {"aws:TokenIssueTime": ["2026-03-02T08:00:00Z"], "aws:x": "y"}
+    statement: dict[str, Any] = {
+        "Effect": "Deny", "Action": "*", "Condition": {"DateLessThan": test},
+    }  # fmt: skip
+    found = change(put({"Statement": statement}, "mine"))
+    assert "2026-03-02T08:00:00Z" == rfc3339(found.not_before)
+
+    test["aws:TokenIssueTime"] = ["2451-01-01T00:00:00Z"]
+    assert change(put({"Statement": statement})).not_before is None
+
+
+def test_a_role_may_be_known_from_the_answer_alone() -> None:
+    """Some trails hide the request."""
+    answer = sts()["responseElements"] | {"assumedRoleUser": {"arn": DEPLOY["arn"]}}
+    found = change(sts(requestParameters=None, responseElements=answer))
+    assert ("aws.role", ROLE, "requires") in parents(found)
+
+
+@pytest.mark.parametrize(
+    "arn", ["", "arn", "arn:aws:s3:::bucket", "arn:aws:iam::1:user", "a:b:iam::1:x/y"]
+)
+def test_an_arn_that_names_nobody_gives_no_parent(arn: str) -> None:
+    """The use is still told."""
+    assert () == use(event("X", userIdentity=DANA | {"arn": arn})).parents
+
+
+def test_values_beyond_ascii_count_in_bytes() -> None:
+    """An identifier has at most 256 bytes."""
+    for length, kinds in ((70, ["Lifecycle", "Access"]), (250, None)):
+        request = {"userName": "\u00e9" * length}
+        found = codes(read(event("DeleteUser", requestParameters=request)))
+        assert (kinds or ["Lifecycle", "no_target", "Access"]) == found
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}])
+def test_a_key_that_is_no_text_is_no_credential(value: Any) -> None:
+    """The payload decides no types."""
+    made = event(
+        "DeleteAccessKey",
+        userIdentity=DANA | {"accessKeyId": value},
+        requestParameters={"accessKeyId": "A"},
+        recipientAccountId=value,
+    )
+    assert ["Lifecycle"] == codes(read(made))

@@ -171,6 +171,13 @@ def test_absurd_clocks_cost_the_access_and_the_restore_only() -> None:
         (("allowed: [200, 204]", "x: 1"), "rules.3.outcome"),
         (("path: bot, relation", "path: 'b..t', relation"), "is no path"),
         (("name: shop", "name: ["), "not YAML"),
+        (("allowed: [200, 204]", "allowed: [1], denied: [2]"), "give one list"),
+        (("    point: door", "    effect: revoke"), "an access rule has no effect"),
+        (("success: {", "outcome: {allowed: [1], "), "rules.0.outcome"),
+        (
+            ("success: {path: ok, in: [true]}", "outcome: {path: ok, denied: [x]}"),
+            "a lifecycle rule has success",
+        ),
     ],
     ids=lambda value: value[-1][:24] if isinstance(value, tuple) else value[:24],
 )
@@ -206,3 +213,33 @@ def test_the_worked_example_tells_its_story(repository: Path) -> None:
     ]  # fmt: skip
     assert {"dashboard.viewed": 1} == source.unknown
     assert "agent-gateway" == yaml.safe_load(text)["name"]
+
+
+def test_denied_may_be_listed_instead() -> None:
+    """Then every other value is allowed."""
+    text = BASE.replace("allowed: [200, 204]", "denied: [403]")
+    for status, outcome in ((403, "denied"), (500, "allowed"), (None, "allowed")):
+        (found,) = read({"what": "call", "by": {"the.key": 1}, "status": status}, text)
+        assert isinstance(found, Access)
+        assert outcome == found.outcome
+
+
+def test_values_of_wrong_types_and_lengths_are_left_out() -> None:
+    """A list gives several parents; objects, nothing and giants give none."""
+    (issue,) = read(
+        {
+            "what": "key issued", "ok": True, "keys": [{"id": 1}],
+            "bot": ["b1", {}, None, "", "x" * 257, "b2"],
+            "until": "2451-01-01 00:00:00",
+        }
+    )  # fmt: skip
+    assert isinstance(issue, Lifecycle)
+    assert ["b1", "b2"] == [parent.value for parent in issue.parents]
+    assert (None, None) == (issue.expires_at, issue.scope)
+
+
+def test_bad_lines_are_dead_letters_under_the_mappings_name() -> None:
+    """The name of the mapping is the name of the source."""
+    (letter,) = Generic(load_mapping(BASE, "shop.yaml")).records(b'{"cut')
+    assert isinstance(letter, DeadLetter)
+    assert ("shop", 0, 5) == (letter.source, letter.offset, letter.length)
