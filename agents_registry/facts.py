@@ -300,11 +300,12 @@ def from_plain(plain: dict[str, Any]) -> Fact:
 def canonical(fact: Fact) -> bytes:
     """Give the bytes that the fact's id is made of: its meaning, sorted.
 
-    A stamped version is left out: it is our clock's, and differs on a redelivery.
+    The times of a stamped fact are left out: they are our clock's, and differ on a
+    redelivery.
     """
     plain: dict[str, Any] = {"fact": fact.NAME}
     for a in attrs.fields(type(fact)):
-        if a.metadata.get("copy") or (a.name == "version" and fact.stamped):
+        if a.metadata.get("copy") or (fact.stamped and a.name in {"version", "at"}):
             continue
         plain[a.name] = _plain_value(getattr(fact, a.name))
     if isinstance(fact, Alias):

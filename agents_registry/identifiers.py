@@ -64,7 +64,7 @@ Vocabulary = dict[str, NodeClass]
 _CREDENTIALS = """
     aws.access_key aws.login_profile
     vault.accessor vault.token_hmac vault.lease vault.lease_hmac
-    vault.secret_id_accessor
+    vault.secret_id_accessor vault.secret_id_hmac
     jwt.jti secret session.id agent.instance
 """
 _PRINCIPALS = """

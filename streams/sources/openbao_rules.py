@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 LEASE: Final = "vault.lease"
 LEASE_HMAC: Final = "vault.lease_hmac"
 SECRET_ID: Final = "vault.secret_id_accessor"  # noqa: S105 - a kind, no secret
+SECRET_ID_HMAC: Final = "vault.secret_id_hmac"  # noqa: S105 - a kind, no secret
 
 
 def changes(call: Call, orphan_roles: AbstractSet[str]) -> list[Lifecycle]:
@@ -175,8 +176,10 @@ def secret_id(data: dict[str, Any]) -> tuple[Identifier, ...]:
     Calls name it by accessor or by itself, so the HMAC of the secret_id stands
     beside that of its accessor. Two HMACs of one salt never meet.
     """
-    names = (text(data, "secret_id_accessor"), hashed(data, "secret_id"))
-    return tuple(found for name in names for found in identifier(SECRET_ID, name))
+    return (
+        *identifier(SECRET_ID, text(data, "secret_id_accessor")),
+        *identifier(SECRET_ID_HMAC, hashed(data, "secret_id")),
+    )
 
 
 _RULES: Final[dict[str, Callable[[Call], list[Lifecycle]]]] = {

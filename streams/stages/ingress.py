@@ -170,13 +170,12 @@ def _lineage(
 def _cause(record: Lifecycle, target: Identifier, common: _Common) -> Cause:
     at = common["version"]
     effect, reach = cause_effect(record, target)
-    moment = record.not_before if record.not_before is not None else at
     return Cause(
         target=target,
         effect=effect,
         reach=reach,
         at=at,
-        not_before=moment if effect is Effect.NOT_BEFORE else None,
+        not_before=record.not_before if effect is Effect.NOT_BEFORE else None,
         aspect=record.aspect if effect is Effect.SUSPEND else "",
         scopes=(record.scope or ()) if effect is Effect.NARROW else (),
         **common,

@@ -131,7 +131,7 @@ def test_login_presents_the_secret_id_and_nothing_else() -> None:
     made = auth("new")
     good = line("auth/approle/login", made, data=data, response={"auth": made})
     bad = line("auth/approle/login", data=data, error="invalid role or secret ID")
-    secret_id = (Identifier("vault.secret_id_accessor", mac("sid")),)
+    secret_id = (Identifier("vault.secret_id_hmac", mac("sid")),)
 
     assert [("allowed", secret_id), ("denied", secret_id)] == [
         (access.outcome, access.identifiers)
@@ -198,7 +198,10 @@ def test_unwrapping_a_secret_id_shows_its_second_name() -> None:
         line("auth/approle/role/ci/secret-id", ROOT, response=wrapped),
         line("sys/wrapping/unwrap", ROOT, response={"data": data}),
     )
-    names = (Identifier(kind, mac("acc")), Identifier(kind, mac("sid")))
+    names = (
+        Identifier(kind, mac("acc")),
+        Identifier("vault.secret_id_hmac", mac("sid")),
+    )
 
     assert [("issue", names[:1]), (None, names), ("issue", names)] == [
         (record.effect, record.identifiers) for record in records

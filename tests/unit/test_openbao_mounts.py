@@ -203,7 +203,10 @@ def test_secret_id_is_issued_and_destroyed_under_either_name() -> None:
         }
     }
     kind = "vault.secret_id_accessor"
-    names = (Identifier(kind, mac("acc")), Identifier(kind, mac("sid")))
+    names = (
+        Identifier(kind, mac("acc")),
+        Identifier("vault.secret_id_hmac", mac("sid")),
+    )
     issued = change(line(f"{role}/secret-id", ROOT, response=answer))
     by_accessor = change(
         line(

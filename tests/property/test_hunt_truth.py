@@ -1,0 +1,96 @@
+"""Hunts over generated CloudTrail logs give the truth, whatever the order."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streams.hunt import Hunt, Report
+from streams.sources.cloudtrail import CloudTrail
+from tests.generators.cloudtrail import World, as_lines, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.property
+
+SEEDS = range(8)
+
+
+def report_of(events: list[dict[str, Any]]) -> Report:
+    """Hunt over events in the order given."""
+    hunt = Hunt()
+    for record in CloudTrail().records(as_lines(events)):
+        hunt.add(record)
+    return hunt.report()
+
+
+def found(report: Report) -> dict[str, str]:
+    """Give the event id of every use found, with its kind."""
+    return {
+        event_id: reuse.kind.value
+        for reuse in report.findings
+        for event_id in reuse.event_ids
+    }
+
+
+def truth(world: World) -> dict[str, str]:
+    """Give what must be found: every use that some cause had ended before."""
+    return {
+        use.event_id: (
+            "blocked_attempt" if use.outcome == "denied" else "use_after_revocation"
+        )
+        for use in world.uses
+        if use.ended_by
+    }
+
+
+def shape(report: Report) -> tuple[object, ...]:
+    """Give all of a report that must not depend on order and repetition."""
+    return (
+        report.issued,
+        report.edges,
+        [(c.id, c.event_id) for c in report.causes],
+        [
+            (f.kind, f.identifiers, f.death.cause.fact_id, f.count, f.event_ids)
+            for f in report.findings
+        ],
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_finds_exactly_the_uses_of_ended_credentials(seed: int) -> None:
+    """Every use after a cause that reaches it is found, and no other."""
+    world = generate(Random(seed), 1500)
+
+    report = report_of(world.events)
+
+    assert truth(world), f"seed {seed} planted nothing"
+    assert truth(world) == found(report)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda events, _: events[::-1],
+        lambda events, rng: rng.sample(events, len(events)),
+        lambda events, _: [e for e in events for _ in range(2)],
+        lambda events, rng: rng.sample(events * 2, 2 * len(events)),
+    ],
+    ids=["reverse", "shuffle", "every record twice", "twice and shuffled"],
+)
+def test_order_and_repetition_change_nothing(
+    seed: int,
+    arrange: Callable[[list[dict[str, Any]], Random], list[dict[str, Any]]],
+) -> None:
+    """File order, reverse, shuffle and doubled records give the same report."""
+    world = generate(Random(seed), 800)
+    straight = report_of(world.events)
+
+    arranged = report_of(arrange(world.events, Random(seed + 1)))
+
+    assert shape(straight) == shape(arranged)
+    assert straight.counts.access == arranged.counts.access
