@@ -116,7 +116,9 @@ def as_findings(report: Report) -> list[Finding]:
     """Give the findings in the form that every output of the product takes."""
     return [
         Finding(
-            id=episode_id(REALM, reuse.identifiers[0], reuse.kind, ""),
+            id=episode_id(
+                REALM, reuse.identifiers[0], reuse.kind, reuse.death.cause.fact_id
+            ),
             kind=reuse.kind,
             severity=SEVERITY[reuse.kind],
             realm=REALM,
@@ -190,10 +192,12 @@ def _print_json(report: Report) -> None:
 
 
 def _print_ocsf(report: Report) -> None:
-    from streams.sinks.ocsf import detection_finding  # noqa: PLC0415 - one output's
+    from streams.sinks.ocsf import event  # noqa: PLC0415 - one output's
+    from streams.stages.deliveries import Activity  # noqa: PLC0415
 
     for finding in as_findings(report):
-        sys.stdout.buffer.write(orjson.dumps(detection_finding(finding)) + b"\n")
+        made = event(finding, Activity.CREATE, at=finding.last_seen, uid=finding.id)
+        sys.stdout.buffer.write(orjson.dumps(made) + b"\n")
 
 
 def _print_table(report: Report) -> None:
