@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from agents_registry.facts import (
     Cause,
@@ -26,6 +27,7 @@ from tests.contract.feed_server import CREDENTIAL, ScriptedFeed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.contract
 
@@ -482,3 +484,29 @@ def test_pauses_double_up_to_a_limit(failures: int, longest: float) -> None:
     """Each is random between nothing and that, or all guards come back at once."""
     assert feed.pause(failures, lambda: 0.0) == 0.0
     assert feed.pause(failures, lambda: 0.5) == pytest.approx(longest / 2)
+
+
+async def test_the_example_of_the_guide_denies_what_is_revoked(
+    server: ScriptedFeed, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page shows a service that works when it is copied."""
+    guide = (repository / "docs" / "guard.md").read_text(encoding="utf-8")
+    example = guide.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.setenv("RESCIND_URL", server.url)
+    monkeypatch.setenv("RESCIND_GUARD_TOKEN", CREDENTIAL)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(example, names)  # noqa: S102 - the page of this repository
+    session = Identifier("session.id", "s1")
+    await server.append(node(session))
+    headers = {"X-Session": "s1"}
+
+    async with TestClient(TestServer(names["app"])) as client:
+        assert await names["app"][names["GUARD"]].ready(5)
+        async with client.get("/orders", headers=headers) as response:
+            assert await response.json() == ["order 1"]
+
+        token = await server.append(revoke(session))
+        assert await names["app"][names["GUARD"]].wait_for(token, 5)
+        async with client.get("/orders", headers=headers) as response:
+            assert response.status == 403
+            assert await response.text() == "revoked"
