@@ -197,7 +197,7 @@ class Model:
         return any(
             relation is Relation.ENDS_WITH_PARENT_ALWAYS
             or max(self.own_times(child), default=at) >= at
-            for child in self.requires(node) - names
+            for child in self.requires(node)
             for parent, relation in self.parents[child]
             if parent in names
         )

@@ -67,10 +67,19 @@ def standing(facts: Iterable[Fact]) -> list[Standing]:
     for fact in facts:
         if isinstance(fact, Withdraw | Distrust) or refused(fact):
             continue
-        if same(fact).hex() in withdrawn or any(d.covers(fact) for d in distrusts):
+        if same(fact).hex() in withdrawn or any(forged(fact, d) for d in distrusts):
             continue
         copies[same(fact)].append(fact)
     return [smallest(of_one) for of_one in copies.values()]
+
+
+def forged(fact: Fact, distrust: Distrust) -> bool:
+    """Tell whether the suspect's key brought this copy in the interval, ends included."""
+    return (
+        (fact.authority, fact.ingress_key) == (distrust.suspect, distrust.suspect_key)
+        and fact.received_at >= distrust.received_from
+        and fact.received_at <= distrust.received_to
+    )
 
 
 def refused(fact: Fact) -> bool:

@@ -119,32 +119,32 @@ BUGS = (
     bug(
         "an alias gives an issue time",
         "closure.py",
-        "if own == UNKNOWN_TIME:\n            return UNKNOWN_TIME\n",
-        "",
+        "if own == UNKNOWN_TIME:",
+        "if own is None:",
     ),
     bug(
         "an unknown issue time survives a watermark",
         "life.py",
-        "return issued == UNKNOWN_TIME or issued <= mark",
-        "return issued <= mark",
+        "if (time == UNKNOWN_TIME or time <= cause.mark)",
+        "if time <= cause.mark",
     ),
     bug(
         "what was issued at the watermark lives",
         "life.py",
-        "return issued == UNKNOWN_TIME or issued <= mark",
-        "return issued == UNKNOWN_TIME or issued < mark",
+        "if (time == UNKNOWN_TIME or time <= cause.mark)",
+        "if (time == UNKNOWN_TIME or time < cause.mark)",
     ),
     bug(
         "a watermark from the future is believed",
         "causes.py",
-        "mark = min(claimed, fact.received_at)",
-        "mark = claimed",
+        "mark=min(mark, fact.received_at)",
+        "mark=mark",
     ),
     bug(
         "a watermark ends principals too",
         "life.py",
-        "if self.closure.flags(child) & CREDENTIAL\n            and not self._spared",
-        "if not self._spared",
+        "if self.closure.flags(child) & CREDENTIAL\n        }",
+        "}",
     ),
     bug(
         "a credential that names no device is spared",
@@ -155,14 +155,14 @@ BUGS = (
     bug(
         "of several copies the latest time counts",
         "causes.py",
-        "self.not_before = min(",
-        "self.not_before = max(",
+        "self.mark = min(",
+        "self.mark = max(",
     ),
     bug(
         "reach self cuts the edges to its target",
         "closure.py",
-        "edges = [] if node == VIRTUAL else self._lineage.parents(node)",
-        "edges = [] if node == VIRTUAL else [\n"
+        "edges = [] if node < 0 else self._lineage.parents(node)",
+        "edges = [] if node < 0 else [\n"
         "            (p, s) for p, s in self._lineage.parents(node)\n"
         "            if s == 2 or not any(\n"
         "                c.reach.value == 'self' for c in self._registry.causes.on(p)\n"
@@ -246,8 +246,8 @@ BUGS = (
     bug(
         "a copy that arrives after its withdrawal counts",
         "registry.py",
-        "return (_id(fact), fact.NAME, _target(fact)) not in self._withdrawn",
-        "return True",
+        "if not self._withdrawn or fact.NAME in _FINAL:",
+        "if not self.needs_rebuild or fact.NAME in _FINAL:",
     ),
     bug(
         "distrust forgets one end of its interval",
@@ -262,6 +262,18 @@ BUGS = (
         "if self.needs_rebuild and any(d.covers(fact) for d in self._distrusts):",
     ),
     bug(
+        "a stale redelivery wins its register",
+        "registry.py",
+        "if _varies(fact):",
+        "if fact.effective_version != fact.version:",
+    ),
+    bug(
+        "an actor that acts twice cuts the chain",
+        "closure.py",
+        "self._chained.setdefault(node, []).append(actor)",
+        "self._chained.setdefault(node, [actor])",
+    ),
+    bug(
         "the first horizon stays",
         "registry.py",
         "else max(self.horizon, version)",
@@ -270,8 +282,8 @@ BUGS = (
     bug(
         "an age that nobody knows is beyond no horizon",
         "life.py",
-        "(issued[node] == UNKNOWN_TIME or issued[node] < horizon)",
-        "issued[node] < horizon",
+        "and not horizon <= closure.own_issue(node) < UNKNOWN_TIME",
+        "and not horizon <= closure.own_issue(node)",
     ),
 )
 

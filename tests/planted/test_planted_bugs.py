@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.planted.bugs import BUGS, Bug, plant
-from tests.property.agreement import SEED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOST = 4000  # examples; a run of the properties has 10,000
+MOST = 10_000  # examples, as in a run of the properties
+# The same worlds every time: a bug is caught or it is not, never only mostly.
+SEED = os.environ.get("RESCIND_SEED", "1")
 
 pytestmark = [pytest.mark.property, pytest.mark.timeout(300)]
 
 
 def examine(folder: Path, root: Path) -> dict[str, Any]:
     """Run the properties in a process that finds the core in this folder first."""
-    command = [sys.executable, "-m", "tests.planted.suspect", str(SEED), str(MOST)]
+    command = [sys.executable, "-m", "tests.planted.suspect", SEED, str(MOST)]
     path = os.pathsep.join([str(folder), str(root)])
     done = subprocess.run(
         command,

@@ -136,6 +136,14 @@ def test_reach_self_does_not_trust_the_age_of_an_alias() -> None:
     decides(facts, t2, {"revoke"})
 
 
+def test_a_late_alias_of_a_child_spares_nobody_below_it() -> None:
+    """An alias only adds denials, also where it makes a child a name of its parent."""
+    facts = [edge(t2, t1), edge(t3, t2), node(t3, 4), revoke(t1, reach=SELF, at=5)]
+    decides(facts, t3, {"revoke"})
+    decides([*facts, alias(t1, t2)], t3, {"revoke"})
+    decides([*facts, alias(t1, t2), node(t2, 4)], t3, LIVES)
+
+
 def test_a_suspend_of_reach_self_spares_like_a_revoke() -> None:
     """Suspend passes, and stops, where a revoke does."""
     facts = [edge(t2, t1), node(t2, 4), suspend(t1, reach=SELF, at=5)]

@@ -60,6 +60,7 @@ CHILD_RELATIONS = (
     Relation.CREATED_BY,
 )
 
+TIED = 0.5
 UNTOUCHED = (Withdraw, Distrust, Horizon)  # facts that nobody withdraws
 
 # How often each kind of fact is drawn, by what a world is about.
@@ -73,14 +74,23 @@ TOPICS: dict[str, dict[str, float]] = {
     "lineage": {"edge": 25, "alias": 8, "owner_set": 0, "scope_set": 0},
     "owners": {"owner_set": 20, "scope_set": 0, "renewal": 4},
     "aliases": {"alias": 15, "scope_set": 0},
-    "self": {"self": 10, "node": 20, "edge": 20},
+    "self": {"self": 14, "node": 14, "edge": 25, "cause": 0, "withdraw": 0},
     "watermarks": {"not_before": 12, "node": 20, "owner_set": 1},
     "lifts": {"suspend": 10, "narrow": 4, "lift": 16, "node": 4, "copy": 6},
     "scopes": {"scope_set": 12, "narrow": 6, "lift": 4},
     "expiry": {"renewal": 15, "alias": 5, "edge": 16},
     "attributes": {"holds": 10, "attribute": 8, "lift": 4},
     "distrust": {"distrust": 5, "withdraw": 5, "copy": 12},
-    "copies": {"copy": 25, "renewal": 8, "owner_set": 8, "scope_set": 8},
+    "copies": {
+        "copy": 25,
+        "renewal": 6,
+        "owner_set": 6,
+        "scope_set": 6,
+        "not_before": 6,
+        "suspend": 3,
+        "lift": 3,
+        "horizon": 0,
+    },
     "horizon": {"horizon": 3, "edge": 16},
 }
 
@@ -126,7 +136,8 @@ class Maker:
         )
         self.facts: list[Fact] = []
         self.weights = ORDINARY | TOPICS[topic]
-        self.stamps = random.choice((0, 0.2, 0.6))
+        self.ahead = {"lifts": 0.3, "copies": 0.15}.get(topic, 0.03)
+        self.stamps = 0.6 if topic == "copies" else random.choice((0, 0.2, 0.4))
 
     def world(self) -> World:
         """Make facts, and questions about all the nodes."""
@@ -146,7 +157,20 @@ class Maker:
         if kind in {"copy", "withdraw"} and not self.facts:
             kind = "node"
         make: Callable[[], Fact] = getattr(self, f"make_{kind}")
-        return make()
+        return self.perhaps_tied(make())
+
+    def perhaps_tied(self, fact: Fact) -> Fact:
+        """Give some statements the node and authority, or all, of another one."""
+        others = [f for f in self.facts if type(f) is type(fact)]
+        if not others or not isinstance(fact, OwnerSet | Renewal | ScopeSet):
+            return fact
+        if self.random.random() > TIED:
+            return fact
+        other = self.random.choice(others)
+        assert isinstance(other, OwnerSet | Renewal | ScopeSet)
+        fact = attrs.evolve(fact, node=other.node, authority=other.authority)
+        tied = self.random.random() < TIED
+        return attrs.evolve(fact, version=other.version) if tied else fact
 
     def question(self, identifiers: tuple[Identifier, ...]) -> Question:
         """Make a question about these identifiers."""
@@ -185,7 +209,7 @@ class Maker:
         random = self.random
         version = self.time()
         received = max(version, self.time())
-        if random.random() < 0.04:
+        if random.random() < self.ahead:
             received = version - random.choice((AHEAD, FUTURE_TOLERANCE))
         return {
             "authority": random.choice(AUTHORITIES),
@@ -269,8 +293,11 @@ class Maker:
         )
 
     def make_self(self) -> Cause:
-        """End a node and not what hangs below it."""
-        return self.make_cause(Effect.REVOKE, Effect.SUSPEND, self_reach=1)
+        """End a node and not what hangs below it, often as something was issued."""
+        cause = self.make_cause(Effect.REVOKE, Effect.SUSPEND, self_reach=1)
+        issued = [f.issued_at for f in self.facts if isinstance(f, Node)]
+        at = self.random.choice(issued) if issued else None
+        return cause if at is None else attrs.evolve(cause, at=at)
 
     def make_suspend(self) -> Cause:
         """Suspend a node."""
@@ -310,11 +337,17 @@ class Maker:
         return withdrawal(fact, **self.said())
 
     def make_distrust(self) -> Distrust:
-        """Take back what one key said in an interval."""
+        """Take back what one key said in an interval, mostly around a known fact."""
         start, end = sorted((self.time(), self.time()))
+        suspect, key = self.random.choice(AUTHORITIES), self.random.choice(KEYS)
+        if self.facts and self.random.random() < 0.7:
+            fact = self.random.choice(self.facts)
+            suspect, key = fact.authority, fact.ingress_key
+            span = self.random.choice((0, 0, STEP))
+            start, end = fact.received_at - span, fact.received_at
         return Distrust(
-            suspect=self.random.choice(AUTHORITIES),
-            suspect_key=self.random.choice(KEYS),
+            suspect=suspect,
+            suspect_key=key,
             received_from=start,
             received_to=end,
             **(self.said() | {"authority": "operators"}),
