@@ -203,14 +203,16 @@ class Life:
         return inherited, personal
 
     def _young_children(self, node: int, cause: Standing) -> list[Flaw]:
-        """Reach self: kill by each edge whose child is not older than the cause."""
+        """Reach self: kill by each edge whose child is not older than the cause.
+
+        An edge between two names of the node counts as well: a late alias can only
+        add denials.
+        """
         closure = self.closure
-        names = set(closure.names(node))
         return [
             Flaw(_BY_EFFECT[cause.effect], child, cause, node)
-            for name in names
+            for name in closure.names(node)
             for child in closure.children(name)
-            if child not in names
             for parent, strength in closure.edges(child)
             if parent == name
             and (strength == ALWAYS or closure.latest_issue(child) >= cause.at)
