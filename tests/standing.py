@@ -74,7 +74,7 @@ def standing(facts: Iterable[Fact]) -> list[Standing]:
 
 
 def forged(fact: Fact, distrust: Distrust) -> bool:
-    """Tell whether the suspect's key brought this copy in the interval, ends included."""
+    """Tell whether the suspect's key brought this copy then, both ends included."""
     return (
         (fact.authority, fact.ingress_key) == (distrust.suspect, distrust.suspect_key)
         and fact.received_at >= distrust.received_from

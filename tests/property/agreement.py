@@ -33,15 +33,8 @@ from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, Verdict, death, judge
 from tests.model import DEFAULT_UNKNOWN, past, reasons_to_deny
-from tests.property.worlds import (
-    KINDS,
-    STEP,
-    UNTOUCHED,
-    make,
-    smaller,
-    tell,
-    withdrawal,
-)
+from tests.property.reduction import smaller, tell
+from tests.property.worlds import KINDS, STEP, UNTOUCHED, make, withdrawal
 from tests.standing import same, standing
 
 if TYPE_CHECKING:
