@@ -140,7 +140,7 @@ class Guard:
         Args:
             presented: identifiers (``kind:value``), or those with verified claims.
             scope: the requested ``namespace|value``.
-            at_least: deny unless the fact of this token is applied (`wait_for` waits).
+            at_least: deny unless this token's facts are applied (`wait_for` waits).
             route: the name of a route that has a mode of its own.
 
         Raises:
@@ -170,7 +170,7 @@ class Guard:
         return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
 
     async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until the fact of a token is applied; tell whether it is.
+        """Wait until the facts of a token are applied; tell whether they are.
 
         Args:
             token: what the server answered to the revocation.

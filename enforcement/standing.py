@@ -136,9 +136,9 @@ class Standing:
         return self._clock() < self.deadline
 
     def covers(self, token: Token) -> bool:
-        """Tell whether the fact that a token names is applied."""
+        """Tell whether everything below a token's offset is applied."""
         return (
             self.sound
             and token.genesis == self.replica.genesis
-            and token.offset < self.replica.proven
+            and token.offset <= self.replica.proven
         )

@@ -12,7 +12,8 @@ class Token:
     Attributes:
         genesis: which log.
         partition: which partition of it; 0 on the embedded server.
-        offset: of the last fact; it is applied once the position lies beyond.
+        offset: all facts of the revocation lie below it, so it is applied by whoever
+            has at least this position.
     """
 
     genesis: str

@@ -81,12 +81,12 @@ class ScriptedFeed:
             await runner.cleanup()
 
     async def append(self, *facts: Fact) -> str:
-        """Accept facts, push them, and give the token of the last."""
+        """Accept facts, push them, and give the token that covers them."""
         self.log.extend(facts)
         for connection in list(self.connections):
             with suppress(ConnectionError):  # it was cut; its guard comes back
                 await self._push(connection)
-        return f"{self.genesis}:0:{len(self.log) - 1}"
+        return f"{self.genesis}:0:{len(self.log)}"
 
     def cut(self) -> None:
         """Cut every line."""

@@ -67,7 +67,7 @@ BUGS = {
     "successor in force while behind": Bug(
         "standing", "replica.position < current", "False"
     ),
-    "token one too early": Bug("standing", "token.offset <", "token.offset <="),
+    "token one too early": Bug("standing", "token.offset <=", "token.offset <= 1 +"),
     "miss means allow": Bug("guard", "not judged.allowed\n", "judged.cause\n"),
     "snapshot counts as catch-up": Bug(
         "guard", "if not self.standing.caught_up:", "if not self.standing.replica:"

@@ -288,7 +288,7 @@ def test_denies_what_is_older_than_asked_for(
     serving: Guard, form: Any, mode: Mode
 ) -> None:
     """Whoever names a token wants no older answer, whatever the mode."""
-    applied, missing = form(Token("g1", 0, 9)), form(Token("g1", 0, 10))
+    applied, missing = form(Token("g1", 0, 10)), form(Token("g1", 0, 11))
 
     assert serving.check(ALIVE, at_least=applied, route=mode.value).allowed
     verdict = serving.check(ALIVE, at_least=missing, route=mode.value)

@@ -274,15 +274,15 @@ def test_a_long_sleep_ends_the_lease(standing: Standing, clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("token", "covered"),
     [
-        (Token("g1", 0, 9), True),
-        (Token("g1", 0, 10), False),
+        (Token("g1", 0, 10), True),
+        (Token("g1", 0, 11), False),
         (Token("g2", 0, 1), False),
     ],
 )
-def test_covers_a_token_once_its_fact_is_applied(
+def test_covers_a_token_once_its_facts_are_applied(
     standing: Standing, token: Token, covered: bool
 ) -> None:
-    """Position 10 means that the facts 0 to 9 are in."""
+    """Position 10 means that everything below it is in."""
     serving(standing, position=10)
 
     assert covered == standing.covers(token)

@@ -1,0 +1,156 @@
+"""A guard whose server loses, repeats or garbles the log."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_registry.life import Reason
+from enforcement import Guard, Lapse, Mode, feed
+from tests.contract.feed_server import ScriptedFeed
+from tests.contract.guard_cases import (
+    CHILD,
+    FAMILY,
+    PARENT,
+    allows,
+    connect,
+    node,
+    revoke,
+    until,
+)
+
+pytestmark = pytest.mark.contract
+
+
+async def test_a_gap_in_the_deltas_ends_in_a_new_snapshot(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """The revocation that was skipped is in the snapshot."""
+    server.snapshots.clear()
+    server.log.append(revoke(PARENT))
+    server.connections[0].position += 1  # skipped
+    await server.append(node(PARENT))
+    await until(lambda: len(server.hellos) == 2)
+
+    assert server.hellos[1]["position"] is None
+    assert guard.check(CHILD).reason is Lapse.NO_LEASE
+
+    server.snapshots.set()
+    await until(lambda: guard.check(CHILD).reason is Reason.REVOKED)
+    assert await guard.ready(5)
+
+
+async def test_another_log_is_not_served_before_it_is_read(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """The server was restored from elsewhere: positions mean nothing any more."""
+    server.snapshots.clear()
+    server.genesis = "g2"
+    await until(lambda: len(server.hellos) == 2)
+
+    for mode in (Mode.FAIL_CLOSED, Mode.FAIL_OPEN):
+        verdict = guard.check(CHILD, route=mode.value)
+        assert verdict.reason is Lapse.NOT_CAUGHT_UP
+
+    server.snapshots.set()
+    await until(lambda: allows(guard))
+    assert guard.standing.replica.genesis == "g2"
+
+
+async def test_another_log_after_a_reconnect_is_read_anew(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """The genesis of the hello does not match, so a snapshot comes."""
+    server.genesis, server.log = "g2", [*FAMILY, revoke(PARENT)]
+    server.cut()
+    await until(lambda: guard.standing.replica.genesis == "g2")
+
+    assert guard.check(CHILD).reason is Reason.REVOKED
+
+
+async def test_a_log_that_lost_its_tail_is_read_anew(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """Same genesis, fewer facts: a disk came back older than what was answered."""
+    server.snapshots.clear()
+    del server.log[2:]
+    await until(lambda: len(server.hellos) == 2)
+
+    assert server.hellos[1]["position"] is None
+    assert guard.check(CHILD, route="fail_open").reason is Lapse.NOT_CAUGHT_UP
+
+    server.snapshots.set()
+    await until(lambda: allows(guard))
+    assert guard.standing.replica.position == 2
+
+
+async def test_a_snapshot_where_deltas_were_expected_makes_a_new_table(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """The server may answer any hello with a snapshot."""
+    before = guard.standing.replica
+    await server._snapshot(server.connections[0], len(server.log))
+    await until(lambda: guard.standing.replica is not before)
+
+    await until(lambda: allows(guard))
+    assert guard.feed.connections == 1
+
+
+@pytest.mark.parametrize("message", [[], {"type": "delta"}, {"type": "pong", "seq": 1}])
+async def test_what_cannot_be_read_ends_the_connection(
+    server: ScriptedFeed, guard: Guard, message: object
+) -> None:
+    """And the next one continues where the replica stands."""
+    await server.say(message)
+    await until(lambda: len(server.hellos) == 2)
+
+    assert server.hellos[1]["position"] == len(FAMILY)
+    assert "MalformedError" in str(guard.feed.last_error)
+    assert await guard.ready(5)
+
+
+async def test_what_is_not_json_ends_the_connection(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """As does a frame that is no text."""
+    await server.connections[0].socket.send_str("{")
+    await until(lambda: len(server.hellos) == 2)
+    await until(lambda: server.connections)
+    await server.connections[0].socket.send_bytes(b"{}")
+    await until(lambda: len(server.hellos) == 3)
+
+    assert await guard.ready(5)
+
+
+async def test_messages_of_later_versions_are_passed_over(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """A newer server may say more than this guard understands."""
+    await server.say({"type": "advice", "text": "upgrade"})
+    token = await server.append(revoke(PARENT))
+
+    assert await guard.wait_for(token, 5)
+    assert len(server.hellos) == 1
+
+
+async def test_a_silent_line_is_given_up(
+    server: ScriptedFeed, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-open connection would keep the guard closed for hours."""
+    server.answers = False
+    monkeypatch.setattr(feed, "SILENCE", 0.05)
+    await server.append(node(PARENT))  # the wait under way still has the old limit
+    await until(lambda: len(server.hellos) >= 2)
+    monkeypatch.setattr(feed, "SILENCE", 5)
+    server.answers = True
+
+    assert await guard.ready(5)
+
+
+async def test_a_refused_credential_never_allows(server: ScriptedFeed) -> None:
+    """And the reason can be read, without the credential."""
+    async with connect(server, credential="wrong-one") as guard:
+        await until(lambda: guard.feed.last_error)
+
+        assert not allows(guard)
+        assert "401" in str(guard.feed.last_error)
+        assert "wrong-one" not in str(guard.feed.last_error)
