@@ -1,0 +1,38 @@
+"""Run benchmarks and print their tables: ``python -m bench [NAME...] [--scale S]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+from typing import Final
+
+from bench import report
+
+NAMES: Final = ("check", "cascade", "memory", "hunt", "propagation")
+SCALES: Final = ("tiny", "small", "full")
+
+
+def main() -> None:
+    """Run what the command line names; everything where it names nothing."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--scale", choices=SCALES, default="full")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    for line in report.machine():
+        print(line)
+    print()
+    for name in arguments.names or NAMES:
+        started = time.monotonic()
+        rows = importlib.import_module(f"bench.{name}").rows(arguments.scale)
+        took = time.monotonic() - started
+        title = f"{name} ({arguments.scale} scale, {took:.0f} s)"
+        # The targets speak of the full size; a smaller one fits the caches.
+        report.show(title, rows, judged=arguments.scale == "full")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Bytes that a registered credential takes: growth of a fresh process.
+
+Run as a module (``python -m bench.memory COUNT NAMES``) it is that process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from agents_registry.registry import Registry
+from bench.credentials import SHORT, VAULT, chains, register
+from bench.report import Row
+
+CREDENTIALS: Final = {"tiny": 20_000, "small": 100_000, "full": 1_000_000}
+MOST_BYTES: Final = 450
+NAMES: Final = {"short": SHORT, "vault": VAULT}
+WIDTHS: Final = {"short": "17 characters each", "vault": "76 each, Vault's form"}
+
+
+def rows(scale: str) -> list[Row]:
+    """Measure credentials with two identifiers, an edge (6 of 7) and an expiry."""
+    count = CREDENTIALS[scale]
+    return [_row(count, name, measured(count, name)) for name in NAMES]
+
+
+def measured(count: int, names: str) -> float:
+    """Give the bytes of resident memory a credential, from a process of its own."""
+    command = [sys.executable, "-m", "bench.memory", str(count), names]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def _row(count: int, names: str, size: float) -> Row:
+    aimed = names == "short"
+    return Row(
+        what=f"a credential of 2 names ({WIDTHS[names]}), {count:,} of them",
+        value=f"{size:.0f} B",
+        target=f"<= {MOST_BYTES} B" if aimed else "",
+        met=size <= MOST_BYTES if aimed else None,
+    )
+
+
+def _resident() -> int:
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _grow(count: int, names: str) -> float:
+    registry = Registry()
+    register(registry, 1000, chains, NAMES[names])  # code and caches are warm
+    registry = Registry()
+    before = _resident()
+    register(registry, count, chains, NAMES[names])
+    return (_resident() - before) / count
+
+
+if __name__ == "__main__":
+    print(_grow(int(sys.argv[1]), sys.argv[2]))
