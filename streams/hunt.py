@@ -116,7 +116,6 @@ class Hunt:
     def add(self, record: Record) -> None:
         """Take one record in; a repeat of the same content is only counted."""
         opens = self._opens_event(record)
-        self.counts.read += opens
         if isinstance(record, DeadLetter):
             self.counts.dead_letter += 1
         elif not self._is_new(record):

@@ -13,7 +13,7 @@ from rich.table import Table
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
 from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
-from streams.parse import parse_paths
+from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
 from streams.sources.mapping import MappingError, load_mapping
 from streams.times import parse_time, rfc3339
@@ -56,17 +56,19 @@ def run(
         hunt = Hunt(_vocabulary(mapping))
         for text in revoke:
             hunt.revoke(*operator_cause(text))
+        tally = Tally()
         with _progress() as progress:
             task = progress.add_task("reading", total=None)
 
             def tell(done: int, total: int) -> None:
                 progress.update(task, completed=done, total=total)
 
-            for record in parse_paths(paths, reader, progress=tell):
+            for record in parse_paths(paths, reader, progress=tell, tally=tally):
                 hunt.add(record)
     except (OSError, MappingError, ValueError) as error:
         sys.stderr.write(f"rescind hunt: {error}\n")
         return USAGE
+    hunt.counts.read = tally.read
     report = hunt.report(inclusive=inclusive)
     _PRINT[output](report)
     return FOUND if report.findings else CLEAN

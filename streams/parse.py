@@ -8,10 +8,12 @@ bytes of the (unpacked) file.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
+from attrs import define, field
 
 from streams.records import DeadLetter, Lifecycle
 from streams.sources import source as make_source
@@ -20,7 +22,6 @@ from streams.sources.guess import guess_bytes
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
@@ -38,6 +39,19 @@ GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_BITS: Final = zlib.MAX_WBITS | 16
 _PACKED: Final = 1 << 20
+
+
+@define
+class Tally:
+    """What was read.
+
+    Attributes:
+        read: events and unreadable pieces.
+        unknown: how often each event type came that changes no authority.
+    """
+
+    read: int = 0
+    unknown: Counter[str] = field(factory=Counter)
 
 
 class Progress(Protocol):
@@ -75,7 +89,7 @@ def parse_paths(
     source: str | Callable[[], Source] | None = None,
     *,
     progress: Progress | None = None,
-    unknown: Counter[str] | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Record]:
     """Give the records of all files below the paths, in file order.
 
@@ -83,7 +97,7 @@ def parse_paths(
         paths: files and folders.
         source: the name of a source or its maker; None recognises it file by file.
         progress: told after each block.
-        unknown: gets, at the end, how often each type without effect came.
+        tally: gets, at the end, what was read.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -94,14 +108,14 @@ def parse_paths(
     if source is not None:
         made = make_source(source) if isinstance(source, str) else source()
         chosen = open_stream(made)
-    return _read(files, chosen, progress, unknown)
+    return _read(files, chosen, progress, tally or Tally())
 
 
 def _read(
     files: list[Path],
     chosen: Stream | None,
     progress: Progress | None,
-    unknown: Counter[str] | None,
+    tally: Tally,
 ) -> Iterator[Record]:
     done, total = 0, sum(file.stat().st_size for file in files)
     # One a name, over all files: a pair may be split by the rotation of a log.
@@ -120,14 +134,14 @@ def _read(
         done += file.stat().st_size
     for stream in open_streams.values():
         yield from stream.close()
-        if unknown is not None:
-            unknown.update(stream.unknown)
+        tally.read += stream.read
+        tally.unknown.update(stream.unknown)
 
 
 def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:
     name = guess_bytes(data)
     if name is None:
-        return open_stream(_NoSource())
+        return open_streams.setdefault(UNKNOWN, open_stream(_NoSource()))
     if name not in open_streams:
         open_streams[name] = open_stream(make_source(name))
     return open_streams[name]
@@ -136,9 +150,13 @@ def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:
 class _NoSource:
     """Account for the events of a file that no source recognises."""
 
+    def __init__(self) -> None:
+        self.read = 0
+
     def records(self, data: bytes) -> Iterator[Record]:
         """Give a dead letter for each event and each bad piece."""
         for item in events(data, UNKNOWN):
+            self.read += 1
             if isinstance(item, Event):
                 yield DeadLetter(UNKNOWN, item.offset, item.length, NO_SOURCE)
             else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from streams.parse import kind_of, parse_paths, summary
+from streams.parse import Tally, kind_of, parse_paths, summary
 from streams.records import to_line
 from streams.sources.generic import Generic
 from streams.sources.mapping import MappingError, load_mapping
@@ -30,10 +30,10 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         The exit code: 0, or 2 when an argument is wrong.
     """
     counts: Counter[str] = Counter()
-    unknown: Counter[str] = Counter()
+    tally = Tally()
     try:
         reader = chosen(source, mapping)
-        for record in parse_paths(paths, reader, unknown=unknown):
+        for record in parse_paths(paths, reader, tally=tally):
             counts[kind_of(record)] += 1
             sys.stdout.buffer.write(orjson.dumps(to_line(record)) + b"\n")
         sys.stdout.buffer.flush()
@@ -44,7 +44,7 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         sys.stdout.buffer.flush()
         sys.stderr.write(f"rescind parse: {error}\n")
         return _USAGE
-    sys.stderr.write(summary(counts, unknown) + "\n")
+    sys.stderr.write(summary(counts, tally.unknown) + "\n")
     return 0
 
 

@@ -62,6 +62,7 @@ class CloudTrail:
     """Read CloudTrail files, one account's or many."""
 
     def __init__(self) -> None:
+        self.read = 0
         self._callers = Callers()
         self._types: dict[tuple[Any, Any], _Type] = {}
         self._points: dict[Any, str] = {}
@@ -79,8 +80,10 @@ class CloudTrail:
             if isinstance(item, Event):
                 if DIGEST in item.body:
                     continue  # hashes of log files, no events
+                self.read += 1
                 yield from read(item)
             else:
+                self.read += 1
                 yield item
 
     def _read(self, item: Event) -> list[Record]:

@@ -53,12 +53,14 @@ class Generic:
     """Read events as one mapping says."""
 
     def __init__(self, mapping: Mapping) -> None:
+        self.read = 0
         self._mapping = mapping
         self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of an input in its order."""
         for item in events(data, self._mapping.name):
+            self.read += 1
             if isinstance(item, Event):
                 yield from self._read(item)
             else:

@@ -86,6 +86,7 @@ class Parser:
     """Pair the lines of one device, in the order in which they come.
 
     Attributes:
+        read: how many calls it has told of; the two lines of a call are one.
         unknown: how often lines without an id came, by operation.
     """
 
@@ -93,6 +94,7 @@ class Parser:
         self, orphan_roles: frozenset[str] = frozenset(), limit: int = MAX_PENDING
     ) -> None:
         """Remember at most ``limit`` calls that wait for their other line."""
+        self.read = 0
         self.unknown: Counter[str] = Counter()
         self._orphan_roles = orphan_roles
         self._limit = limit
@@ -118,6 +120,7 @@ class Parser:
         """
         request, kind = event.get("request"), event.get("type")
         if type(request) is not dict or kind not in ("request", "response"):
+            self.read += 1
             yield DeadLetter(NAME, offset, length, NOT_OURS)
             return
         if not self._raw and raw_token(event):
@@ -154,6 +157,7 @@ class Parser:
             _remember(self._asked, call_id, _time(asked[2])[0], self._limit)
         elif call_id and call_id not in self._asked:
             _remember(self._early, call_id, None, self._limit)
+        self.read += call_id not in self._given_up
         time, broken = _time(event)
         call = read(event, offset, time)
         if broken:
@@ -200,6 +204,7 @@ class Parser:
 
     def _unanswered(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
         offset, length, event = line
+        self.read += 1
         time, broken = _time(event)
         call = read(event, offset, time)
         if broken:

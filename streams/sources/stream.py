@@ -22,6 +22,10 @@ class Stream(Protocol):
     """A source at work on consecutive pieces."""
 
     @property
+    def read(self) -> int:
+        """Give how many events and unreadable pieces were seen; a pair is one."""
+
+    @property
     def unknown(self) -> Counter[str]:
         """Give how often each event type came that changes nothing we know of."""
 
@@ -35,6 +39,7 @@ class Stream(Protocol):
 class LineParser(Protocol):
     """What a pairing source offers: lines one by one, then the end."""
 
+    read: int
     unknown: Counter[str]
 
     def feed(
@@ -66,6 +71,10 @@ class _Plain:
         self._source = source
 
     @property
+    def read(self) -> int:
+        return int(getattr(self._source, "read", 0))
+
+    @property
     def unknown(self) -> Counter[str]:
         counts = getattr(self._source, "unknown", None)
         return counts if isinstance(counts, Counter) else Counter()
@@ -84,6 +93,11 @@ class _Paired:
     def __init__(self, source: Pairing) -> None:
         self._name = source.name
         self._parser = source.parser()
+        self._broken = 0
+
+    @property
+    def read(self) -> int:
+        return self._parser.read + self._broken
 
     @property
     def unknown(self) -> Counter[str]:
@@ -94,6 +108,7 @@ class _Paired:
             if isinstance(item, Event):
                 yield from self._parser.feed(item.offset + base, item.body, item.length)
             else:
+                self._broken += 1
                 yield item._replace(offset=item.offset + base)
 
     def close(self) -> Iterator[Record]:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 import streams.parse
-from streams.parse import files_of, kind_of, parse_paths, summary
+from streams.parse import Tally, files_of, kind_of, parse_paths, summary
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources import source
 from streams.sources.guess import guess_bytes
@@ -170,15 +170,17 @@ def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(as_archive(EVENTS))
     told: list[tuple[int, int]] = []
-    unknown: Counter[str] = Counter()
+    tally = Tally()
     records = parse_paths(
         [tmp_path], progress=lambda done, total: told.append((done, total)),
-        unknown=unknown,
+        tally=tally,
     )  # fmt: skip
     counts = Counter(kind_of(record) for record in records)
     total = sum(file.stat().st_size for file in tmp_path.iterdir())
     assert [(total // 2, total), (total, total)] == told
+    unknown = tally.unknown
     assert unknown
+    assert 2 * len(EVENTS) == tally.read
     text = summary(counts, unknown)
     assert f"{counts['access']} access" in text
     assert f"{unknown.total()} events of {len(unknown)} types" in text
