@@ -160,10 +160,10 @@ class Hunt:
         )
 
     def _opens_event(self, record: Record) -> bool:
-        """Tell whether a record is its event's first: a change may be a use too."""
-        event = (record.source, record.event_id, record.offset)
-        opens = isinstance(record, Lifecycle) or event != self._event
-        self._event = event if isinstance(record, Lifecycle) else None
+        """Tell whether a record is its event's first; the access is always the last."""
+        event = (record.source, record.offset)
+        opens = event != self._event
+        self._event = None if isinstance(record, Access) else event
         return opens
 
     def _is_new(self, record: Lifecycle | Access) -> bool:
