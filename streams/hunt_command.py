@@ -15,6 +15,7 @@ from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
 from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
+from streams.sources.aws_identity import principal_of
 from streams.sources.mapping import MappingError, load_mapping
 from streams.times import parse_time, rfc3339
 
@@ -86,7 +87,10 @@ def operator_cause(text: str) -> tuple[Identifier, int]:
         message = f"--revoke {text!r}: write kind:value@TIME, such as "
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
-    return Identifier.parse(name), time
+    identifier = Identifier.parse(name)
+    if identifier.value.startswith("arn:"):  # a user's path is no part of the name
+        identifier = principal_of(identifier.value) or identifier
+    return identifier, time
 
 
 def _vocabulary(mapping: Path | None) -> Vocabulary:
