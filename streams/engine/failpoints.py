@@ -39,18 +39,31 @@ POINTS: Final = (
     "start.loaded",
 )
 
-_NAME, _, _count = os.environ.get(VARIABLE, "").partition(":")
-_left = int(_count or 1)
+_armed: list[tuple[str, int]] = []
+
+
+def arm(text: str) -> None:
+    """Set the point at which to die, ``name`` or ``name:count``; empty for none.
+
+    Raises:
+        ValueError: there is no such point.
+    """
+    name, _, count = text.partition(":")
+    if name and name not in POINTS:
+        raise ValueError(f"no failpoint is called {name!r}")
+    _armed[:] = [(name, int(count or 1))] if name else []
 
 
 def failpoint(name: str) -> None:
-    """Die here when the environment says so."""
-    if name == _NAME:
-        _reached()
+    """Die here when this point is armed and was reached often enough."""
+    if _armed and _armed[0][0] == name:
+        _reached(*_armed[0])
 
 
-def _reached() -> None:
-    global _left  # noqa: PLW0603 - one counter for the process, tests only
-    _left -= 1
-    if _left == 0:
+def _reached(name: str, left: int) -> None:
+    _armed[:] = [(name, left - 1)]
+    if left == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get(VARIABLE, ""))

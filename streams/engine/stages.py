@@ -165,14 +165,17 @@ class Stages:
                 continue
 
     @property
+    def backlog(self) -> int:
+        """Count what was committed and is not worked off; 1 while loading."""
+        ends = self._ends
+        waiting = ends.facts - self.applied + ends.access - self._access
+        waiting += ends.signals - self._signals + len(self._roots)
+        return waiting + (not self.loaded.is_set())
+
+    @property
     def idle(self) -> bool:
         """Tell whether everything that was committed is worked off."""
-        return (
-            self.loaded.is_set()
-            and not self._roots
-            and (self.applied, self._access, self._signals)
-            == (self._ends.facts, self._ends.access, self._ends.signals)
-        )
+        return self.backlog == 0
 
     async def invalidations(self, after: int, limit: int) -> list[Invalidation]:
         """Give the notifications from an offset on, for subscribers that know ids."""

@@ -105,8 +105,9 @@ class Feed:
                 return socket
             log.info("guard_connected", guard=guard)
             await self._converse(connection, hello)
-        except (TimeoutError, ConnectionError, ValueError):
-            await socket.close()
+        except* (TimeoutError, ConnectionError, ValueError):
+            # What a guard or the network does ends its connection and nothing else.
+            await socket.close(code=1002)
         finally:
             self.connections.discard(connection)
             log.info("guard_gone", guard=guard)

@@ -30,6 +30,7 @@ class _State(Collector):
         for name, text, value in (
             ("facts", "Facts in the log.", feed.end),
             ("facts_applied", "Facts in the table.", stages.applied),
+            ("backlog", "Committed but not worked off by the stages.", stages.backlog),
             ("guards", "Connected guards.", len(feed.connections)),
             ("identifiers", "Identifiers in the table.", len(stages.registry.lineage)),
             ("remembered_uses", "Buckets of uses.", len(stages.sentinel.uses)),

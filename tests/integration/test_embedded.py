@@ -177,7 +177,7 @@ async def test_follows_a_growing_file_without_loss_or_repeat(tmp_path: Path) -> 
 
         async def known() -> bool:
             _, why = await server.get(path)
-            return why["reason"] == "lives"
+            return bool(why["reason"] == "lives")
 
         await until(known)
     with log.open("a") as file:

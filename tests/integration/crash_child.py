@@ -1,0 +1,23 @@
+"""A server process of the crash test: forked warm, armed, and killed from within."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from streams.app import configure_logging, serve
+from streams.engine import failpoints
+from streams.settings import Settings
+
+
+def main(values: dict[str, Any], failpoint: str) -> None:
+    """Serve until killed or terminated.
+
+    Args:
+        values: of the settings.
+        failpoint: where to die, empty for nowhere.
+    """
+    configure_logging(logging.CRITICAL)
+    failpoints.arm(failpoint)
+    asyncio.run(serve(Settings(**values)))

@@ -1,0 +1,331 @@
+"""One seeded run of the crash test: a script of events, a kill, a restart, checks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import random
+import signal
+import sqlite3
+from collections import defaultdict
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from attrs import define, field
+
+from agents_registry.facts import Fact, fact_id
+from agents_registry.identifiers import Identifier
+from agents_registry.inventory import table
+from agents_registry.registry import Registry
+from agents_registry.verdict import death
+from schemas.codec import decode_fact
+from streams.engine.failpoints import POINTS
+from streams.http.queries import table_row
+from streams.sources.cloudtrail import CloudTrail
+from streams.stages.admission import Admission, Rights, admit
+from streams.stages.entitlement import Grant
+from streams.stages.ingress import Origin
+from streams.times import SECOND
+from tests.integration import crash_child
+from tests.integration.serving import (
+    Receiver,
+    created_key,
+    deleted_key,
+    until,
+    used_key,
+    values,
+    webhook,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+NOW = 1_800_000_000 * SECOND
+START_POINTS = ("start.schema", "start.loaded")
+HUNG = 10.0
+
+# Children are forked from a process that has imported everything once.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([crash_child.__name__, "pytest"])
+
+
+@define
+class Run:
+    """What one run sends, what was acknowledged, and what it checks.
+
+    Attributes:
+        posts: token and body of ``POST /v1/events``, each a CloudTrail file; one is
+            of an authority that may not say it.
+        watched: lines of the followed file.
+        revoked: keys that an operator revokes.
+        acknowledged: numbers of the posts that were answered 202.
+        causes: ids of the revocations that were answered 201.
+    """
+
+    seed: int
+    folder: Path
+    receiver: Receiver
+    posts: list[tuple[str, bytes]] = field(factory=list)
+    watched: list[bytes] = field(factory=list)
+    revoked: list[str] = field(factory=list)
+    acknowledged: set[int] = field(factory=set)
+    causes: set[str] = field(factory=set)
+    reached: bool = False
+
+    @property
+    def rng(self) -> random.Random:
+        """Give the run's own randomness."""
+        return random.Random(self.seed)
+
+    @property
+    def point(self) -> str:
+        """Give the failpoint of this run."""
+        return POINTS[self.seed % len(POINTS)]
+
+    @property
+    def log(self) -> Path:
+        """Give the followed file."""
+        return self.folder / "trail.log"
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings of the server."""
+        watch = {"path": str(self.log), "source": "cloudtrail", "authority": "aws",
+                 "poll_seconds": 0.005}  # fmt: skip
+        return values(
+            self.folder,
+            watch=[watch],
+            webhook=webhook(self.receiver),
+            ready_file=str(self.folder / "ready"),
+        )
+
+    def write_script(self) -> None:
+        """Make the events: keys that are made, used, deleted and used again."""
+        rng = self.rng
+        events = []
+        for number in range(rng.randint(4, 8)):
+            key = f"AKIA{self.seed:08d}{number:08d}"
+            user = f"user{number % 3}"
+            name = f"{self.seed}-{number}"
+            events.append(created_key(key, user, "2026-01-01T10:00:00Z", f"{name}-c"))
+            events.append(used_key(key, user, "2026-01-01T11:00:00Z", f"{name}-u"))
+            if rng.random() < 0.6:
+                at = "2026-01-01T12:00:00Z"
+                events.append(deleted_key(key, user, at, f"{name}-d"))
+            elif rng.random() < 0.5:
+                self.revoked.append(key)
+            for use in range(rng.randint(0, 2)):
+                error = rng.choice([None, "InvalidClientTokenId"])
+                at = f"2026-01-01T13:0{use}:00Z"
+                events.append(used_key(key, user, at, f"{name}-l{use}", error))
+        rng.shuffle(events)
+        split = rng.randint(1, len(events) // 3)
+        self.watched = [json.dumps(e).encode() + b"\n" for e in events[:split]]
+        rest = events[split:]
+        while rest:
+            size = rng.randint(1, 4)
+            body = json.dumps({"Records": rest[:size]}).encode()
+            self.posts.append(("aws", body))
+            rest = rest[size:]
+        key = f"AKIA{self.seed:08d}{0:08d}"
+        alien = deleted_key(key, "user0", "2026-01-01T10:30:00Z", "alien")
+        place = rng.randrange(len(self.posts))
+        self.posts.insert(place, ("stranger", json.dumps(alien).encode()))
+
+    async def play(self) -> None:
+        """Send the script, die somewhere, come back, send the rest, and check."""
+        self.write_script()
+        count = self.rng.randint(1, 4)
+        armed = f"{self.point}:{count}"
+        at_start = self.point in START_POINTS
+        await self.attempt("" if at_start else armed)
+        if at_start:
+            await self.attempt(self.point)
+        async with self.server("") as (process, url):
+            await self.send(url)
+            self.write_log(len(self.watched))
+            await self.check(url)
+            assert process.pid is not None
+            process.terminate()
+            process.join(HUNG)
+            assert process.exitcode == 0, process.exitcode
+        self.check_log_and_alerts()
+
+    async def attempt(self, failpoint: str) -> None:
+        """Run a server that dies by its failpoint, or else by our hand."""
+        async with self.server(failpoint) as (process, url):
+            if url:
+                await self.send(url)
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    await until(lambda: not process.is_alive(), 0.2)
+            self.reached |= bool(failpoint) and not process.is_alive()
+
+    @asynccontextmanager
+    async def server(self, failpoint: str) -> AsyncIterator[tuple[Any, str]]:
+        """Run a server process; its URL is empty when it died before it served."""
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+        process = CONTEXT.Process(
+            target=crash_child.main, args=(self.settings(), failpoint)
+        )
+        process.start()
+        try:
+
+            def url() -> str | None:
+                if ready.exists() and (text := ready.read_text("utf-8").strip()):
+                    return text
+                return None if process.is_alive() else "dead"
+
+            found = await until(url)
+            yield process, "" if found == "dead" else found
+        finally:
+            if process.is_alive():
+                process.kill()
+            process.join(HUNG)
+            assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+            process.close()
+
+    async def send(self, url: str) -> None:
+        """Send what is not acknowledged yet, until done or the server is gone."""
+        timeout = aiohttp.ClientTimeout(total=HUNG)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            guard = tasks.create_task(listen(session, url))
+            self.write_log(len(self.watched) // 2)
+            waiting = [n for n in range(len(self.posts)) if n not in self.acknowledged]
+            with suppress(aiohttp.ClientError):
+                for start in range(0, len(waiting), 2):
+                    pair = waiting[start : start + 2]
+                    await asyncio.gather(*(self.post(session, url, n) for n in pair))
+                    if start == 0:
+                        await self.revoke(session, url)
+            self.write_log(len(self.watched))
+            guard.cancel()
+
+    async def post(self, session: aiohttp.ClientSession, url: str, number: int) -> None:
+        """Post one body; note the acknowledgement."""
+        token, body = self.posts[number]
+        headers = {"Authorization": f"Bearer {token}"}
+        path = f"{url}/v1/events/cloudtrail"
+        async with session.post(path, data=body, headers=headers) as response:
+            assert response.status == 202, await response.text()
+            self.acknowledged.add(number)
+
+    async def revoke(self, session: aiohttp.ClientSession, url: str) -> None:
+        """Revoke as an operator; note the ids that were answered."""
+        headers = {"Authorization": "Bearer revoker"}
+        for key in self.revoked:
+            body = {"identifier": f"aws.access_key:{key}",
+                    "at": "2026-01-01T12:30:00Z"}  # fmt: skip
+            async with session.post(
+                f"{url}/v1/revocations", json=body, headers=headers
+            ) as response:
+                assert response.status == 201, await response.text()
+                self.causes.add((await response.json())["id"])
+
+    def write_log(self, lines: int) -> None:
+        """Let the followed file have this many lines."""
+        self.log.write_bytes(b"".join(self.watched[:lines]))
+
+    async def check(self, url: str) -> None:
+        """Check the living server: table and findings against a naive model."""
+        headers = {"Authorization": "Bearer viewer"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+
+            async def settled() -> bool:
+                async with session.get(f"{url}/metrics") as response:
+                    text = await response.text()
+                return "rescind_backlog 0.0" in text and self.file_read()
+
+            await until(settled)
+            async with session.get(f"{url}/v1/table?now={NOW}") as response:
+                answer = await response.json()
+            async with session.get(f"{url}/v1/findings") as response:
+                findings = (await response.json())["findings"]
+        facts = self.facts()
+        model = Registry.build(facts)
+        assert [table_row(row) for row in table(model, NOW)] == answer["rows"]
+        self.check_findings(model, findings)
+        told = {f"{f['id']}.1" for f in findings if f["severity"] > 1}
+        await until(lambda: told <= {identity for identity, _ in self.receiver.got})
+
+    def check_findings(self, model: Registry, findings: list[dict[str, Any]]) -> None:
+        """Every use of a dead key is in a finding, once, and no other use is."""
+        expected: dict[str, set[str | None]] = defaultdict(set)
+        for use in self.admitted().accesses:
+            key = use.identifiers[0]
+            if death(model, key, at=use.at) is not None:
+                expected[str(key)].add(use.event_id)
+        reported: dict[str, set[str | None]] = defaultdict(set)
+        for finding in findings:
+            if finding["cause"] is not None:
+                ids = reported[finding["presented"]]
+                assert not ids & {*finding["event_ids"]}
+                ids |= {*finding["event_ids"]}
+                assert finding["count"] == len(finding["event_ids"])
+        assert dict(expected) == dict(reported)
+
+    def file_read(self) -> bool:
+        """Tell whether the followed file was taken in whole."""
+        rows = self.query("SELECT position FROM tails")
+        return [(self.log.stat().st_size,)] == rows
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        """Ask the server's file."""
+        path = self.folder / "data" / "rescind.db"
+        database = sqlite3.connect(path)
+        try:
+            return database.execute(text).fetchall()
+        finally:
+            database.close()
+
+    def facts(self) -> list[Fact]:
+        """Read the log; offsets have no gaps."""
+        rows = self.query("SELECT offset, value FROM facts ORDER BY offset")
+        assert [offset for offset, _ in rows] == list(range(len(rows)))
+        return [decode_fact(value) for _, value in rows]
+
+    def admitted(self) -> Admission:
+        """Say what all the events of the script mean."""
+        data = [
+            *(body for token, body in self.posts if token == "aws"),
+            b"".join(self.watched),
+        ]
+        records = [r for each in data for r in CloudTrail().records(each)]
+        origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
+        return admit(records, origin, Rights((Grant("aws.*"),)), fresh="")
+
+    def check_log_and_alerts(self) -> None:
+        """Check the file: all that was acknowledged is there, and nothing else."""
+        facts = self.facts()
+        logged = {fact_id(f).hex() for f in facts if f.authority != "operators"}
+        wanted = {fact_id(f).hex() for f in self.admitted().facts}
+        assert wanted == logged
+        by_operators = {fact_id(f).hex() for f in facts if f.authority == "operators"}
+        assert self.causes <= by_operators
+        keys = {Identifier("aws.access_key", key) for key in self.revoked}
+        assert {getattr(f, "target", None) for f in facts
+                if f.authority == "operators"} <= keys  # fmt: skip
+        bodies: dict[str, set[str]] = defaultdict(set)
+        for identity, body in self.receiver.got:
+            bodies[identity].add(json.dumps(body, sort_keys=True))
+        assert all(len(same) == 1 for same in bodies.values())
+
+
+async def listen(session: aiohttp.ClientSession, url: str) -> None:
+    """Be a guard that is connected as long as the server lives."""
+    headers = {"Authorization": "Bearer guard"}
+    with suppress(aiohttp.ClientError, aiohttp.WSMessageTypeError):
+        async with session.ws_connect(f"{url}/v1/feed", headers=headers) as socket:
+            hello = {"type": "hello", "guard": "g", "genesis": None, "position": None}
+            await socket.send_json(hello)
+            sequence = itertools.count()
+            while not socket.closed:
+                await socket.send_json({"type": "ping", "seq": next(sequence)})
+                while (await socket.receive_json())["type"] != "pong":
+                    pass
