@@ -120,7 +120,12 @@ class Store:
             lock.close()
             raise InUseError(folder) from error
         store = cls(folder, lock)
-        store._prepare(realm, genesis)
+        try:
+            store._prepare(realm, genesis)
+        except BaseException:
+            store._reader.close()
+            lock.close()
+            raise
         for thread in store._threads:
             thread.start()
         return store

@@ -31,6 +31,7 @@ T = TypeVar("T")
 LIMIT: Final = 1000
 MOST: Final = 100_000
 TRIES: Final = 5
+MOST_DIGITS: Final = 19
 
 
 class Queries:
@@ -123,7 +124,7 @@ class Queries:
     async def table(self, request: web.Request) -> web.Response:
         """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
         registry = self._registry(request)
-        now = int(request.query.get("now", self._clock()))
+        now = _number(request, "now", self._clock())
 
         def rows() -> list[list[Any]]:
             return [table_row(row) for row in inventory.table(registry, now)]
@@ -134,7 +135,7 @@ class Queries:
     async def findings(self, request: web.Request) -> web.Response:
         """List findings by their last change; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
-        after = int(request.query.get("after", "0"))
+        after = _number(request, "after", 0)
         query = (
             "SELECT changed, body FROM findings WHERE changed > ?"
             " ORDER BY changed LIMIT ?"
@@ -152,7 +153,7 @@ class Queries:
     async def dlq(self, request: web.Request) -> web.Response:
         """List dead letters; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
-        after = int(request.query.get("after", "-1"))
+        after = _number(request, "after", -1)
         names = ("offset", "at", "source", "authority", "reason", "position", "length",
                  "digest", "event_id")  # fmt: skip
         query = (
@@ -213,11 +214,20 @@ def _identifier(request: web.Request) -> Identifier:
         raise unreadable(str(error)) from error
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(LIMIT))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MOST:
-        raise unreadable(f"limit is a number from 1 to {MOST}")
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
+        raise unreadable(f"{name} is a natural number")
     return int(text)
+
+
+def _limit(request: web.Request) -> int:
+    limit = _number(request, "limit", LIMIT)
+    if not 0 < limit <= MOST:
+        raise unreadable(f"limit is a number from 1 to {MOST}")
+    return limit
 
 
 def _time(text: str | None) -> int | None:

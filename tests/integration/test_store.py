@@ -1,0 +1,128 @@
+"""The SQLite file: one writer, groups, no gaps, one process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents_registry.facts import HOUR, Node
+from agents_registry.identifiers import Identifier
+from schemas.codec import encode_fact
+from streams.engine.store import Commit, InUseError, Store
+from streams.engine.transaction import Encoded, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+@asynccontextmanager
+async def opened(folder: Path, realm: str = "r") -> AsyncIterator[Store]:
+    """Open a store until the context ends."""
+    store = Store.open(folder, realm=realm, genesis="g1")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def adding(*facts: Encoded) -> Callable[[Transaction], int]:
+    """Give a job that appends facts."""
+    return lambda tx: tx.add_facts(facts)
+
+
+def encoded(value: str, received_at: int = 1) -> Encoded:
+    """Give a node fact as it goes into the log."""
+    node = Identifier("vault.accessor", value)
+    fact = Node(authority="a", version=1, received_at=received_at, node=node)
+    return Encoded.of("r", fact, encode_fact(fact))
+
+
+async def test_groups_requests_without_gaps(tmp_path: Path) -> None:
+    """A hundred requests at once get offsets 0..99 in far fewer commits."""
+    async with opened(tmp_path) as store:
+        commits: list[Commit] = []
+        store.listeners.append(commits.append)
+        await asyncio.gather(
+            *(store.write(adding(encoded(str(n))), urgent=True) for n in range(100))
+        )
+        stored = await store.facts(0, 1000)
+
+        assert list(range(100)) == [each.offset for each in stored]
+        assert len(commits) < 50
+        assert sum(len(commit.facts) for commit in commits) == 100
+
+
+async def test_a_failing_request_leaves_its_group_alone(tmp_path: Path) -> None:
+    """A job that raises is undone by itself; its neighbours are written."""
+
+    def bad(tx: Transaction) -> None:
+        tx.add_facts([encoded("bad")])
+        raise LookupError("no")
+
+    async with opened(tmp_path) as store:
+        results = await asyncio.gather(
+            store.write(adding(encoded("a")), urgent=True),
+            store.write(bad, urgent=True),
+            store.write(adding(encoded("b")), urgent=True),
+            return_exceptions=True,
+        )
+        stored = await store.facts(0, 10)
+
+        assert [1, 1] == [results[0], results[2]]
+        assert isinstance(results[1], LookupError)
+        assert [0, 1] == [each.offset for each in stored]
+        assert ["a", "b"] == [
+            each.fact.node.value for each in stored if isinstance(each.fact, Node)
+        ]
+
+
+async def test_a_copy_is_written_once_an_hour(tmp_path: Path) -> None:
+    """The key holds the hour, so a replay never replaces the genuine copy."""
+    async with opened(tmp_path) as store:
+        for received_at in (1, 2, HOUR + 1):
+            await store.write(adding(encoded("a", received_at)))
+        stored = await store.facts(0, 10)
+
+        assert [1, HOUR + 1] == [each.fact.received_at for each in stored]
+
+
+async def test_refuses_a_second_process(tmp_path: Path) -> None:
+    """Two writers of one log would both promise its order."""
+    async with opened(tmp_path):
+        with pytest.raises(InUseError):
+            Store.open(tmp_path, realm="r", genesis="g2")
+
+
+async def test_keeps_its_genesis_and_refuses_another_realm(tmp_path: Path) -> None:
+    """The log's id is given once; a realm's log is never served as another's."""
+    async with opened(tmp_path):
+        pass
+    store = Store.open(tmp_path, realm="r", genesis="g2")
+    assert store.genesis == "g1"
+    await store.close()
+    with pytest.raises(ValueError, match="realm 'r'"):
+        Store.open(tmp_path, realm="other", genesis="g3")
+
+
+async def test_a_file_that_cannot_be_written_fails_the_request_alone(
+    tmp_path: Path,
+) -> None:
+    """The request gets the error, nothing is half there, later ones work."""
+    async with opened(tmp_path) as store:
+        blocker = sqlite3.connect(store.path, isolation_level=None)
+        blocker.execute("CREATE TRIGGER full BEFORE INSERT ON facts"
+                        " BEGIN SELECT RAISE(ABORT, 'disk full'); END")  # fmt: skip
+        with pytest.raises(sqlite3.Error):
+            await store.write(adding(encoded("a")), urgent=True)
+        blocker.execute("DROP TRIGGER full")
+        blocker.close()
+        await store.write(adding(encoded("b")), urgent=True)
+
+        assert [0] == [each.offset for each in await store.facts(0, 10)]

@@ -1,0 +1,259 @@
+"""Accesses meet causes in either order, once, and become the right finding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.findings import FindingKind
+from streams.stages import episodes
+from streams.stages.registry import condemned, root
+from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.uses import SINGLES, Bucket, Seen
+
+pytestmark = pytest.mark.unit
+
+S = 1_000_000_000
+AGENT = Identifier("agent.instance", "a")
+TOKEN = Identifier("vault.accessor", "t")
+HASH = Identifier("vault.token_hmac", "h")
+COMMON: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 200 * S}
+
+
+class Desk:
+    """A table and a sentinel that get facts and accesses one by one."""
+
+    def __init__(self, skew: int = 0) -> None:
+        """Start with three known credentials."""
+        tolerances = Tolerances(skew, grace=S, remember=1000 * S, silence=100 * S)
+        self.registry = Registry()
+        self.sentinel = Sentinel("r", tolerances)
+        self.now = 1000 * S
+        self.findings: dict[str, episodes.Episode] = {}
+        self.in_flight = 0
+        for node in (AGENT, TOKEN, HASH):
+            self.tell(Node(node=node, issued_at=1, **COMMON))
+
+    def tell(self, fact: Fact) -> None:
+        """Apply a fact and what follows from it."""
+        self.registry.apply(fact)
+        self.sentinel.note(fact)
+        start = root(self.registry, fact)
+        if start is not None:
+            names = [each.identifier for each in condemned(self.registry, start)]
+            self.keep(self.sentinel.reconsider(names, self.registry, self.now))
+
+    def use(
+        self,
+        at: int,
+        outcome: str = "allowed",
+        names: tuple[Identifier, ...] = (TOKEN,),
+        event_id: str | None = None,
+    ) -> None:
+        """Show an access at a time in seconds."""
+        use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
+        self.keep(self.sentinel.observe([use], self.registry, self.now))
+
+    def keep(self, outputs: Outputs) -> None:
+        """Collect findings."""
+        self.findings |= outputs.episodes
+        self.in_flight += outputs.in_flight
+
+    def found(self) -> list[tuple[str, int]]:
+        """Give kind and count of every finding."""
+        return sorted(
+            (e.finding.kind.value, e.finding.count) for e in self.findings.values()
+        )
+
+
+def revoke(target: Identifier = TOKEN, at: int = 100, received: int = 100) -> Cause:
+    """Give a revocation at a time in seconds."""
+    return Cause(
+        authority="vault", version=at * S, received_at=received * S, target=target,
+        effect=Effect.REVOKE, at=at * S,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["use", "cause"])
+def test_order_does_not_matter(first: str) -> None:
+    """The same finding comes out whether the use or the cause was seen first."""
+    desk = Desk()
+    if first == "use":
+        desk.use(150)
+    desk.tell(revoke())
+    if first == "cause":
+        desk.use(150)
+
+    assert desk.found() == [("use_after_revocation", 1)]
+
+
+@pytest.mark.parametrize("late", ["edge", "alias"])
+def test_late_lineage_condemns_an_earlier_use(late: str) -> None:
+    """A use of a child is found when the fact that ties it comes last."""
+    desk = Desk()
+    desk.tell(revoke(AGENT))
+    desk.use(150, names=(HASH,))
+    assert desk.found() == []
+    if late == "edge":
+        desk.tell(Edge(child=HASH, parent=AGENT, **COMMON))
+    else:
+        desk.tell(Alias(first=HASH, second=AGENT, **COMMON))
+
+    (episode,) = desk.findings.values()
+    assert (HASH, AGENT) == (episode.finding.presented, episode.finding.path[-1])
+    assert ("ancestor" if late == "edge" else "direct") == episode.finding.via
+
+
+@pytest.mark.parametrize(
+    ("at", "outcome", "received", "kinds"),
+    [
+        (100, "allowed", 100, []),
+        (99, "denied", 100, []),
+        (101, "denied", 100, ["blocked_attempt"]),
+        (101, "allowed", 100, []),
+        (150, "allowed", 200, ["source_delay"]),
+        (150, "allowed", 100, ["use_after_revocation"]),
+    ],
+)
+def test_names_what_an_access_shows(
+    at: int, outcome: str, received: int, kinds: list[str]
+) -> None:
+    """Kind follows from outcome, grace, and when the cause was accepted."""
+    desk = Desk()
+    desk.tell(revoke(received=received))
+    desk.use(at, outcome)
+
+    assert kinds == [kind for kind, _ in desk.found()]
+
+
+def test_counts_what_was_in_flight() -> None:
+    """A use within the grace is counted and alerts nobody."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(101)
+
+    assert (1, {}) == (desk.in_flight, desk.findings)
+
+
+def test_tolerates_skew_between_clocks() -> None:
+    """With a skew of 10 s an access 5 s after the cause says nothing."""
+    desk = Desk(skew=10 * S)
+    desk.tell(revoke())
+    desk.use(105, "denied")
+
+    assert desk.found() == []
+
+
+def test_judges_by_the_time_of_the_use() -> None:
+    """A use during a suspension is found after the suspension was lifted."""
+    desk = Desk()
+    desk.tell(Cause(authority="vault", version=100 * S, received_at=100 * S,
+                    target=TOKEN, effect=Effect.SUSPEND, at=100 * S))  # fmt: skip
+    desk.tell(Lift(authority="vault", version=200 * S, received_at=200 * S,
+                   target=TOKEN))  # fmt: skip
+    desk.use(150)
+    desk.use(250)
+
+    assert desk.found() == [("use_after_revocation", 1)]
+
+
+def test_a_line_that_comes_twice_is_one_use() -> None:
+    """A source repeats what it was not acknowledged."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(150, event_id="e")
+    desk.use(150, event_id="e")
+
+    assert desk.found() == [("use_after_revocation", 1)]
+
+
+def test_a_second_cause_reports_no_use_again() -> None:
+    """Each use is reported once, whatever condemns it later."""
+    desk = Desk()
+    desk.use(150)
+    desk.tell(Edge(child=TOKEN, parent=AGENT, **COMMON))
+    desk.tell(revoke())
+    desk.tell(revoke(AGENT))
+
+    assert desk.found() == [("use_after_revocation", 1)]
+
+
+def test_a_burst_is_counted_in_full() -> None:
+    """More uses in a minute than are kept one by one are still all counted."""
+    desk = Desk()
+    desk.tell(revoke())
+    total = SINGLES + 40
+    for number in range(total):
+        desk.use(150, event_id=str(number))
+
+    assert desk.found() == [("use_after_revocation", total)]
+
+
+def test_reports_a_credential_that_nobody_declared() -> None:
+    """A shadow agent is a finding when it is let in, and none when it is refused."""
+    desk = Desk()
+    desk.use(150, names=(Identifier("vault.accessor", "shadow"),))
+    desk.use(150, "denied", names=(Identifier("vault.accessor", "shade"),))
+
+    assert desk.found() == [("unknown_credential", 1)]
+
+
+def test_silence_closes_an_episode_and_the_next_use_opens_another() -> None:
+    """The new episode has an id of its own."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(150)
+    desk.now += 101 * S
+    desk.keep(desk.sentinel.expire(desk.now))
+    (first,) = desk.findings.values()
+    assert not first.open
+    desk.use(260)
+
+    assert [0, 1] == sorted(e.reopened for e in desk.findings.values())
+
+
+def test_forgets_uses_after_a_day() -> None:
+    """What is older belongs to an offline hunt."""
+    desk = Desk()
+    desk.use(150)
+    outputs = desk.sentinel.expire(desk.now + 1001 * S)
+    desk.tell(revoke())
+
+    assert [None] == list(outputs.uses.values())
+    assert desk.found() == []
+
+
+def test_state_survives_saving() -> None:
+    """Buckets and episodes are the same after a round trip, and go on counting."""
+    desk = Desk()
+    desk.use(150)
+    desk.tell(revoke())
+    (episode,) = desk.findings.values()
+    (bucket,) = desk.sentinel.uses.of([TOKEN])
+    again = Desk()
+    again.tell(revoke())
+    again.sentinel.uses.restore(Bucket.from_plain(bucket.to_plain()))
+    again.sentinel.episodes.restore(episodes.load(episodes.save(episode)))
+    again.use(151)
+
+    assert bucket == Bucket.from_plain(bucket.to_plain())
+    assert again.found() == [("use_after_revocation", 2)]
+
+
+def test_signals_of_ingress_become_findings() -> None:
+    """What ingress refuses is an episode like any other."""
+    desk = Desk()
+    signal = {"kind": "unauthorised", "presented": list(TOKEN), "point": "okta",
+              "at": 5, "event_ids": ["e"], "detail": "why"}  # fmt: skip
+    desk.keep(desk.sentinel.report([signal, signal], desk.now))
+
+    (episode,) = desk.findings.values()
+    assert (FindingKind.UNAUTHORISED, 2) == (
+        episode.finding.kind,
+        episode.finding.count,
+    )
+    assert episode.finding.message.endswith("why")
