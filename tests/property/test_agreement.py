@@ -10,7 +10,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.property.agreement import EXAMPLES, SEED, complaint
+from tests.property.agreement import (
+    EXAMPLES,
+    SEED,
+    complaint,
+    differs,
+    forgets,
+    misdates,
+    revives,
+)
+from tests.property.pruning import pardons
 from tests.property.worlds import TOPICS
 
 # A failing world is reduced by `smaller`: a smaller seed is no smaller world.
@@ -38,7 +47,7 @@ def test_the_table_equals_the_model_whatever_the_order(topic: str) -> None:
     @share(0.55 / len(TOPICS))
     @given(worlds)
     def check(world: int) -> None:
-        found = complaint("differs", world, topic)
+        found = complaint(differs, world, topic)
         assert found is None, f"RESCIND_SEED={SEED}: {found}"
 
     check()
@@ -47,11 +56,11 @@ def test_the_table_equals_the_model_whatever_the_order(topic: str) -> None:
 @pytest.mark.property
 @pytest.mark.timeout(0)
 @seed(SEED)
-@share(0.25)
+@share(0.2)
 @given(worlds)
 def test_nothing_but_a_grant_turns_deny_into_allow(world: int) -> None:
     """Whatever else is added, what was denied stays denied."""
-    found = complaint("revives", world)
+    found = complaint(revives, world)
     assert found is None, f"RESCIND_SEED={SEED}: {found}"
 
 
@@ -62,16 +71,32 @@ def test_nothing_but_a_grant_turns_deny_into_allow(world: int) -> None:
 @given(worlds)
 def test_denials_hold_until_the_table_is_built_anew(world: int) -> None:
     """A withdraw waits for the rebuild; nothing is allowed in between."""
-    found = complaint("forgets", world)
+    found = complaint(forgets, world)
     assert found is None, f"RESCIND_SEED={SEED}: {found}"
 
 
 @pytest.mark.property
 @pytest.mark.timeout(0)
 @seed(SEED)
-@share(0.15)
+@share(0.1)
 @given(worlds)
 def test_the_dead_are_dead_from_the_time_of_their_earliest_cause(world: int) -> None:
     """Status at a past time, as a search over old logs asks it."""
-    found = complaint("misdates", world)
+    found = complaint(misdates, world)
     assert found is None, f"RESCIND_SEED={SEED}: {found}"
+
+
+@pytest.mark.property
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("topic", ["expiry", "owners", "everything"])
+def test_a_prune_pardons_nobody(topic: str) -> None:
+    """What was denied stays denied when the facts on long expired ones are gone."""
+
+    @seed(SEED)
+    @share(0.1 / 3)
+    @given(worlds)
+    def check(world: int) -> None:
+        found = complaint(pardons, world, topic)
+        assert found is None, f"RESCIND_SEED={SEED}: {found}"
+
+    check()
