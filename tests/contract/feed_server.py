@@ -161,6 +161,7 @@ class ScriptedFeed:
                     "more": stop < end,
                 }
             )
+            await asyncio.sleep(0)  # a socket with room does not suspend its writer
 
     async def _push(self, connection: Connection) -> None:
         start, end = connection.position, len(self.log)

@@ -188,6 +188,14 @@ def test_keeps_its_position_until_a_whole_message_is_applied() -> None:
     assert reason(replica) is Reason.REVOKED
 
 
+def test_stops_often_within_a_message() -> None:
+    """A thousand facts at once would hold the event loop for ten milliseconds."""
+    facts = [node(Identifier("vault.accessor", str(i))) for i in range(1_000)]
+    stops = sum(1 for _ in Replica().snapshot(snapshot(*facts)))
+
+    assert stops >= 10
+
+
 def test_reads_the_vocabulary_of_the_realm() -> None:
     """A kind that a mapping file declares keeps its class in the guard."""
     team = Identifier("crm.team", "t1")
