@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -18,14 +19,15 @@ from streams.records import Access, DeadLetter
 from streams.stages.admission import Admission, Rights, admit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from streams.engine.store import Store
     from streams.records import Record
     from streams.stages.ingress import Origin
 
 THREAD_FROM: Final = 64 << 10  # bytes; smaller bodies are read faster than handed over
-BLOCK: Final = 500  # access lines in one block
+MANY: Final = 200  # records; guards must get their pongs while a bulk is prepared
+BLOCK: Final = 100  # access lines in one block
 REMEMBERED_LINES: Final = 100_000
 READER_FAILED: Final = (
     "reader_failed: {}; report this input's shape, the bytes were not kept"
@@ -62,7 +64,7 @@ class Receipt:
 class Delivery:
     """A batch to be taken in: bytes that were read, and whose they are."""
 
-    records: Iterable[Record]
+    records: Sequence[Record]
     origin: Origin
     rights: Rights
     point: str = ""
@@ -94,18 +96,12 @@ class Ingest:
             sqlite3.Error: the file could not be written.
         """
         origin = delivery.origin
-        fresh = self._fresh_id()
         lines: set[_Line] = set()
-        admission = admit(
-            delivery.records,
-            origin,
-            delivery.rights,
-            fresh=fresh,
-            point=delivery.point,
-            stated=self._stated(origin, lines),
-        )
-        encoded = encode(admission.facts, origin, admission)
-        blocks = list(_blocks(admission))
+        prepare = functools.partial(self._prepare, delivery, lines)
+        if len(delivery.records) > MANY:
+            admission, encoded, blocks = await asyncio.to_thread(prepare)
+        else:
+            admission, encoded, blocks = prepare()
         failpoint("ingress.admitted")
 
         def job(tx: Transaction) -> Receipt:
@@ -143,6 +139,22 @@ class Ingest:
             return Receipt(len(encoded), len(admission.dead_letters), new, tx.end)
 
         return await self._store.write(job, urgent=True)
+
+    def _prepare(
+        self, delivery: Delivery, lines: set[_Line]
+    ) -> tuple[Admission, list[Encoded], list[bytes]]:
+        """Do all that needs no transaction; in a thread where it would take long."""
+        origin = delivery.origin
+        admission = admit(
+            delivery.records,
+            origin,
+            delivery.rights,
+            fresh=self._fresh_id(),
+            point=delivery.point,
+            stated=self._stated(origin, lines),
+        )
+        encoded = encode(admission.facts, origin, admission)
+        return admission, encoded, list(_blocks(admission))
 
     def _remember(self, lines: Iterable[_Line]) -> None:
         self._lines.update(dict.fromkeys(lines))

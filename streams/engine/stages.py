@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 from attrs import define
 
+from agents_registry.facts import HOUR
 from agents_registry.registry import Registry
 from streams.engine.failpoints import failpoint
 from streams.stages import episodes
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
 
-FACTS: Final = 500  # applied before others get their turn
+FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000
 SLICE: Final = 1000  # identifiers listed in one transaction
 TIDY_SECONDS: Final = 5.0
@@ -100,6 +101,7 @@ class Stages:
         self._saved = 0
         self._access = 0
         self._signals = 0
+        self._tidied = 0
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
@@ -344,13 +346,16 @@ class Stages:
         """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
         judged, old = self._access, now - self.sentinel.remember
-        if outputs.uses or outputs.episodes:
+        hourly = now - self._tidied >= HOUR
+        if not (outputs.uses or outputs.episodes or hourly):
+            return
 
-            def job(tx: Transaction) -> None:
-                _save(tx, outputs)
-                tx.forget_access(judged, old)
+        def job(tx: Transaction) -> None:
+            _save(tx, outputs)
+            tx.forget_access(judged, old)
 
-            await self._store.write(job)
+        await self._store.write(job)
+        self._tidied = now
 
     def _count(self, outputs: Outputs) -> None:
         self.in_flight += outputs.in_flight

@@ -81,10 +81,10 @@ class Feed:
 
     def _on_commit(self, commit: Commit) -> None:
         """Wake the guards; runs before the writer is answered."""
-        for start in range(0, len(commit.facts), CHUNK):
-            chunk = commit.facts[start : start + CHUNK]
-            facts = [written.fact for written in chunk]
-            self._tail.append(_delta(chunk[0].offset, facts))
+        if 0 < len(commit.facts) <= CHUNK:
+            facts = [written.fact for written in commit.facts]
+            self._tail.append(_delta(commit.start, facts))
+        # A larger commit is read from the file, slice by slice: no pong waits for it.
         self.end = commit.end
         if commit.facts:
             for connection in self.connections:
