@@ -50,8 +50,6 @@ class Reason(Enum):
     UNKNOWN_CREDENTIAL = "unknown_credential"
     NARROWED = "narrowed"
     SCOPE = "scope"
-    STALE = "stale"
-    NOT_CAUGHT_UP = "not_caught_up"
 
 
 PRECEDENCE: Final = {reason: rank for rank, reason in enumerate(Reason)}
