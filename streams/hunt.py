@@ -36,6 +36,7 @@ OPERATOR: Final = "operator"
 # Sources whose log is kept by the issuer of the credentials that it shows in use.
 ISSUER_LOGS: Final = frozenset({"cloudtrail"})
 MAX_EVENT_IDS: Final = 1000
+_OFFSET: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
 class Use(NamedTuple):
@@ -170,7 +171,9 @@ class Hunt:
         """Identity is the content, not the id: ids repeat with other content."""
         if record.event_id is None and record.occurred_at is None:
             return True
-        content = hash(record._replace(offset=0))
+        # The offset is where a copy stands, no content.
+        place = _OFFSET[type(record)]
+        content = hash((record[:place], record[place + 1 :]))
         if content in self._seen:
             return False
         self._seen.add(content)
