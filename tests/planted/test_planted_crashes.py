@@ -1,0 +1,144 @@
+"""Tests of the crash test: an engine with one wrong line must be caught.
+
+A copy of the product gets the wrong line; then seeded runs that kill it where the
+line matters are played until one complains. The copy without a wrong line must pass
+the same runs, else a complaint would say nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+from streams.engine.failpoints import POINTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+PACKAGES: Final = ("agents_registry", "enforcement", "schemas", "streams")
+RUNS: Final = 12
+
+
+class Bug(NamedTuple):
+    """A wrong line, and the failpoint where it matters."""
+
+    module: str
+    right: str
+    wrong: str
+    point: str
+
+
+BUGS: Final = {
+    "answer before the commit": Bug(
+        "store",
+        'failpoint("store.before_commit")',
+        "self._loop.call_soon_threadsafe(self._committed, tx, answers)\n"
+        '            __import__("time").sleep(0.05)\n'
+        '            failpoint("store.before_commit")\n'
+        "            answers = []",
+        "store.before_commit",
+    ),
+    "a file's place saved before its lines": Bug(
+        "tails",
+        "await self._ingest.records(delivery, place)",
+        "await self._store.write(place)\n        await self._ingest.records(delivery)",
+        "ingress.admitted",
+    ),
+    "an access block's position saved before its findings": Bug(
+        "stages",
+        'failpoint("stages.before_access")',
+        "await self._store.write("
+        'lambda tx: tx.set_position("sentinel", offset + 1))\n'
+        '        failpoint("stages.before_access")',
+        "stages.before_access",
+    ),
+    "a cause's position saved before its listing": Bug(
+        "stages",
+        'failpoint("stages.before_slice")',
+        "await self._store.write("
+        'lambda tx: tx.set_position("registry", position))\n'
+        '        failpoint("stages.before_slice")',
+        "stages.before_slice",
+    ),
+    "remembered uses live in memory only": Bug(
+        "stages", "tx.put_uses(", "list(", "store.after_commit"
+    ),
+    "a delivery forgotten before it is posted": Bug(
+        "notifier",
+        'failpoint("notify.before_attempt")',
+        "await self._store.write("
+        "lambda tx: tx.put_deliveries({}, [delivery.key]))\n"
+        '        failpoint("notify.before_attempt")',
+        "notify.before_attempt",
+    ),
+    "a new webhook id at every attempt": Bug(
+        "notifier",
+        "await self._post(delivery)",
+        "await self._post(attrs.evolve(delivery, id=f'{delivery.id}-{self._clock()}'))",
+        "notify.after_attempt",
+    ),
+    "a fact written without its transaction": Bug(
+        "transaction",
+        "self.end += 1\n",
+        "self.end += 1\n                self._db.execute('COMMIT')\n"
+        "                self._db.execute('BEGIN')\n",
+        "store.fact_written",
+    ),
+}
+
+
+def suspect(folder: Path, point: str) -> subprocess.CompletedProcess[str]:
+    """Play the runs that end at a point, on the copy in a folder."""
+    first = POINTS.index(point)
+    seeds = [str(first + len(POINTS) * number) for number in range(RUNS)]
+    return subprocess.run(
+        [sys.executable, "-m", "tests.integration.crash_suspect", *seeds],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def copied(repository: Path, folder: Path) -> Path:
+    """Copy the product and the crash test."""
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in PACKAGES:
+        shutil.copytree(repository / name, folder / name, ignore=skip)
+    tests = repository / "tests/integration"
+    shutil.copytree(tests, folder / "tests/integration", ignore=skip)
+    return folder
+
+
+@pytest.mark.parametrize("point", sorted({bug.point for bug in BUGS.values()}))
+def test_the_engine_as_it_is_passes(
+    repository: Path, tmp_path: Path, point: str
+) -> None:
+    """The unchanged copy gives no complaint."""
+    done = suspect(copied(repository, tmp_path), point)
+
+    assert (0, "no complaint\n") == (done.returncode, done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
+    """Some run complains of the changed copy."""
+    bug = BUGS[name]
+    copied(repository, tmp_path)
+    path = tmp_path / "streams/engine" / f"{bug.module}.py"
+    text = path.read_text("utf-8")
+    assert text.count(bug.right) == 1
+    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    done = suspect(tmp_path, bug.point)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.startswith("seed "), done.stderr
