@@ -9,6 +9,7 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from attrs import define, field, frozen
@@ -45,6 +46,9 @@ class Use(NamedTuple):
     time: int
     outcome: Outcome | None
     event_id: str | None
+
+
+_Use = tuple[int, "Outcome | None", str | None]
 
 
 @define
@@ -107,7 +111,8 @@ class Hunt:
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = Counts()
         self._causes: dict[str, NamedCause] = {}
-        self._uses: dict[tuple[Identifier, ...], list[Use]] = {}
+        # Plain tuples: the collector of cycles soon lets go of them, not of `Use`.
+        self._uses: dict[tuple[Identifier, ...], list[_Use]] = {}
         self._issued: set[Identifier] = set()
         self._seen: set[int] = set()
         self._derived: set[int] = set()
@@ -199,7 +204,7 @@ class Hunt:
                 for fact in self._facts(record):
                     self.registry.apply(fact)
         if record.occurred_at is not None:
-            use = Use(record.occurred_at, record.outcome, record.event_id)
+            use = (record.occurred_at, record.outcome, record.event_id)
             self._uses.setdefault(record.identifiers, []).append(use)
 
     def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
@@ -233,7 +238,8 @@ class Hunt:
                 for mark in turning_points(self.registry, identifier)
             )
             judged: dict[tuple[int, int], Death | None] = {}
-            for use in sorted(self._uses[identifiers], key=lambda use: use.time):
+            uses = sorted(self._uses[identifiers], key=itemgetter(0))
+            for use in map(Use._make, uses):
                 stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
                 if stretch not in judged:
                     judged[stretch] = self._death(

@@ -1,0 +1,113 @@
+"""How many CloudTrail events a hunt reads, joins and judges in a CPU-second."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from random import Random
+from statistics import median
+from typing import Final, NamedTuple
+
+import orjson
+
+from bench.report import Row, rate
+from bench.rounds import cpu_of, spread
+from streams.hunt import Hunt
+from streams.sources.cloudtrail import CloudTrail
+from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
+
+ROUNDS: Final = 5
+ACCOUNTS: Final = {"tiny": 2, "small": 8, "full": 40}
+EVENTS: Final = {"tiny": 300, "small": 2_500, "full": 5_000}  # of each account
+LEAST_A_SECOND: Final = 50_000
+
+
+class Split(NamedTuple):
+    """CPU-seconds of one hunt; ``add`` is reading and adding, without parsing."""
+
+    parse: float
+    add: float
+    report: float
+    causes: int
+    findings: int
+
+
+def rows(scale: str) -> list[Row]:
+    """Measure logs of many accounts in which none, few and all end credentials."""
+    found = []
+    for what, of_ten in (("no ending", 0), ("few endings", 1), ("many endings", 10)):
+        log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
+        found += _hunting(what, log)
+    return found
+
+
+def _log(accounts: int, events: int, of_ten: int) -> bytes:
+    """Make a log; of every ten accounts some end credentials (1 event in 40)."""
+    parts = []
+    for number in range(accounts):
+        world = generate(Random(number), events, quiet=number % 10 >= of_ten)
+        name = str(int(ACCOUNT) + number).encode()
+        parts.append(as_lines(world.events).replace(ACCOUNT.encode(), name))
+    return b"".join(parts)
+
+
+def _hunting(what: str, log: bytes) -> list[Row]:
+    """Compare with the plainest reader: JSON, and times in lists by access key.
+
+    The collector of cycles stays on: a hunt runs with it.
+    """
+    count = log.count(b"\n")
+    _hunt(log)
+    splits, ratios, peers = [], [], []
+    for _ in range(ROUNDS):
+        first, other, again, last = (
+            _hunt(log), cpu_of(lambda: _read(log)), cpu_of(lambda: _read(log)),
+            _hunt(log),
+        )  # fmt: skip
+        splits += [first, last]
+        peers.append((other + again) / 2)
+        ratios.append((sum(first[:3]) + sum(last[:3])) / (other + again))
+    whole = median(sum(split[:3]) for split in splits)
+    parse, add, report = (median(s[part] for s in splits) for part in range(3))
+    size = f"{count:,} events, {splits[0].causes:,} causes"
+    return [
+        Row(
+            what=f"hunt, {what}: {size}, {splits[0].findings:,} findings",
+            value=rate(count / whole),
+            cpu=sum(sum(split[:3]) for split in splits),
+            peer=f"JSON and lists by key, {rate(count / median(peers))}",
+            ratio=spread(ratios),
+            target=f">= {rate(LEAST_A_SECOND)}",
+            met=count / whole >= LEAST_A_SECOND,
+        ),
+        Row(
+            what="  of it an event: parse + add + report",
+            value=" + ".join(f"{t / count * 1e6:.1f}" for t in (parse, add, report))
+            + " us",
+        ),
+    ]
+
+
+def _hunt(log: bytes) -> Split:
+    """Hunt as the command does: records are dropped as soon as they are added."""
+    parse = cpu_of(lambda: deque(CloudTrail().records(log), maxlen=0))
+    started = time.process_time_ns()
+    hunt = Hunt()
+    for record in CloudTrail().records(log):
+        hunt.add(record)
+    read = time.process_time_ns()
+    report = hunt.report()
+    judge = (time.process_time_ns() - read) / 1e9
+    add = (read - started) / 1e9 - parse
+    return Split(parse, add, judge, len(report.causes), len(report.findings))
+
+
+def _read(log: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Do the least that any join over these lines must do."""
+    uses: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for line in log.splitlines():
+        event = orjson.loads(line)
+        key = event["userIdentity"].get("accessKeyId")
+        if key is not None:
+            uses[key].append((event["eventTime"], event["eventID"]))
+    return uses
