@@ -78,6 +78,21 @@ def hunt(
     )
 
 
+@app.command()
+def demo(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir", help="Empty folder for the server's data; kept.", file_okay=False
+        ),
+    ] = None,
+) -> None:
+    """See a revocation become a denial and an alert, on a recorded vault log."""
+    from streams.demo.command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(data_dir))
+
+
 def main() -> None:
     """Run the program."""
     app()
