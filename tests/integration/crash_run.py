@@ -251,8 +251,10 @@ class Run:
         model = Registry.build(facts)
         assert [table_row(row) for row in table(model, NOW)] == answer["rows"]
         self.check_findings(model, findings)
+        self.check_invalidations(model)
         told = {f"{f['id']}.1" for f in findings if f["severity"] > 1}
-        await until(lambda: told <= {identity for identity, _ in self.receiver.got})
+        got = self.receiver.got
+        await until(lambda: told <= {identity for identity, _ in got}, HUNG)
 
     def check_findings(self, model: Registry, findings: list[dict[str, Any]]) -> None:
         """Every use of a dead key is in a finding, once, and no other use is."""
@@ -269,6 +271,17 @@ class Run:
                 ids |= {*finding["event_ids"]}
                 assert finding["count"] == len(finding["event_ids"])
         assert dict(expected) == dict(reported)
+
+    def check_invalidations(self, model: Registry) -> None:
+        """Id-only subscribers were told of everything dead, of each cause once."""
+        dead = {
+            str(row.identifier)
+            for row in table(model, NOW)
+            if death(model, row.identifier) is not None
+        }
+        told = self.query("SELECT identifier, cause FROM invalidations")
+        assert dead == {identifier for identifier, _ in told}
+        assert len(told) == len(set(told))
 
     def file_read(self) -> bool:
         """Tell whether the followed file was taken in whole."""
