@@ -83,7 +83,9 @@ def demo(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            "--data-dir", help="Empty folder for the server's data; kept.", file_okay=False
+            "--data-dir",
+            help="Empty folder for the server's data; kept.",
+            file_okay=False,
         ),
     ] = None,
 ) -> None:

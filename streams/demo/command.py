@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+
 from streams.app import configure_logging
 from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
@@ -41,7 +43,9 @@ def run(data_dir: Path | None, examples: Path = EXAMPLES) -> int:
         2 when an argument or the recording is wrong.
     """
     if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
-        return _complain(f"{data_dir} is not empty: the demo starts from nothing", USAGE)
+        return _complain(
+            f"{data_dir} is not empty: the demo starts from nothing", USAGE
+        )
     configure_logging(logging.ERROR)
     try:
         recording = read(examples, time.time_ns())  # noqa: TID251 - a composition root
@@ -55,7 +59,7 @@ def run(data_dir: Path | None, examples: Path = EXAMPLES) -> int:
     except BrokenPipeError:  # the reader (head, say) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (DemoError, InUseError, OSError) as error:
+    except (DemoError, InUseError, aiohttp.ClientError, OSError) as error:
         return _complain(str(error), FAILED)
     return DONE
 

@@ -80,9 +80,7 @@ async def _grow(stage: Stage, recording: Recording) -> Family:
     return Family(parents, fallen, below - dead, dead)
 
 
-async def _parent(
-    stage: Stage, recording: Recording, name: Identifier
-) -> str | None:
+async def _parent(stage: Stage, recording: Recording, name: Identifier) -> str | None:
     """Give the nearest ancestor that the recorder named."""
     answer = await stage.ask(f"why/{name}")
     own = recording.names[name]
@@ -160,7 +158,7 @@ async def _try_again(stage: Stage, recording: Recording) -> Found:
         )
         raise DemoError(message)
     labels = recording.family
-    own = {label: 0 for label in labels.values()}
+    own = dict.fromkeys(labels.values(), 0)
     for each in dead:
         label = recording.names.get(Identifier.parse(each["presented"]))
         if label in own:
