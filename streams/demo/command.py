@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -68,6 +69,9 @@ async def _demo(folder: Path, recording: Recording) -> None:
     screen = Screen()
     try:
         async with staged(folder, recording.family) as stage:
+            # A closed terminal ends the demo as Ctrl-C does, which the server sees to.
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, stage.stop.set)
             await play(stage, recording, screen)
             if screen.is_terminal:
                 screen.next_steps(_next(stage, recording))

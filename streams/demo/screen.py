@@ -106,8 +106,8 @@ class Screen:
 
     def lineage(self, members: Sequence[Member]) -> None:
         """Draw who hangs on whom, and what the guard says of each."""
-        self._head("The lineage", "names, short HMACs as the vault logs them, and "
-                   "what the guard says.")  # fmt: skip
+        self._head("The lineage", "names, short HMACs, and what the guard says; ms "
+                   "since the revocation was sent.")  # fmt: skip
         for root in (each for each in members if each.parent is None):
             tree = Tree(self._member(root, 0), guide_style="dim")
             self._hang(tree, root, members, 1)
@@ -118,12 +118,13 @@ class Screen:
         last = max(fall.denied.values())
         gap = last - fall.accepted
         when = f"{gap:.1f} ms after" if gap >= 0 else f"{-gap:.1f} ms before"
+        below = len(fall.denied) - 1
         self._head("The revocation", (
             f"the token {call.by} called {call.what} on {FALLEN} (recorded at "
             f"{call.at[11:23]}). Its lines were accepted (202) {fall.accepted:.1f} ms "
             f"after they were sent. The guard denied {FALLEN} after {fall.first:.1f} "
-            f"ms and the last of its {len(fall.denied) - 1} descendants after {last:.1f} "
-            f"ms: {when} the sender had its answer."
+            f"ms and the last of its {below} descendants after {last:.1f} ms: {when} "
+            "the sender had its answer."
         ))  # fmt: skip
 
     def presentations(self, found: Found) -> None:
