@@ -103,7 +103,7 @@ def test_shows_the_revocation_on_one_screen_and_ends() -> None:
         r"O1 15a476fa alive └── lease of O1 \w+ alive O2 b14f258e alive",
         r"root called auth/token/revoke on P .* accepted \(202\) \d+\.\d ms",
         r"last of its 7 descendants after \d+\.\d ms",
-        r"38 uses of 21 dead credentials, all refused\. All 37 presentations",
+        r"38 uses of 18 dead credentials, all refused\. All 37 presentations",
         r"Medium Dead credential still presented at openbao: P \(1b8b210c\) \(count",
         r"A local webhook got \d+, all signatures verified",
         r"O1 and O2: made as orphans",
