@@ -8,8 +8,7 @@ Rules:
   scanner look for the boundaries of the single events.
 - No input raises, wherever it was cut.
 
-An event's offset is that of its own first byte. (In a list whose elements do not all
-begin with the same key, it is the list's.)
+An event's offset is that of its own first byte.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import orjson
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LIMIT: Final = 1 << 20  # bytes of one event; the largest real ones have 256 KiB
 
@@ -45,13 +44,14 @@ _EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
 _FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _GAP: Final = re.compile(rb"[\s,]*")
+_SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
+_BETWEEN: Final = b" \t\r\n,"
 _RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
 _MAX_LOST_SCANS: Final = 64
 _TAIL: Final = 64  # bytes at the end that may be blank
-_MAX_DEPTH: Final = 2  # containers in containers: a document a line, no more
 _MAX_PROBES: Final = 1_000
 
 
@@ -81,7 +81,7 @@ class _Reader:
         self.data = data
         self.source = source
         # Behind it there is nothing: what breaks off here was cut, not malformed.
-        self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip())
+        self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip(_BETWEEN))
 
     def items(self) -> Iterator[Item]:
         data = self.data
@@ -167,22 +167,19 @@ class _Reader:
             return
         yield self._dead(start, len(line), self._why(line, start))
 
-    def _expand(
-        self, value: Any, start: int, end: int, depth: int = 0
-    ) -> Iterator[Item]:
+    def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
         """Give the events of one parsed value that stood at start..end."""
-        if depth < _MAX_DEPTH:
-            if type(value) is list:
-                array = self.data.find(b"[", start) + 1
-                yield from self._elements(value, array, end, depth)
+        if type(value) is list:
+            array = self.data.find(b"[", start) + 1
+            yield from self._elements(value, array, end)
+            return
+        for name, opening in _LISTS.items():
+            inner = value.get(name) if type(value) is dict else None
+            if type(inner) is list:
+                found = opening.search(self.data, start, end)
+                array = found.end() if found else start + 1
+                yield from self._elements(inner, array, end)
                 return
-            for name, opening in _LISTS.items():
-                inner = value.get(name) if type(value) is dict else None
-                if type(inner) is list:
-                    found = opening.search(self.data, start, end)
-                    array = found.end() if found else start + 1
-                    yield from self._elements(inner, array, end, depth)
-                    return
         if type(value) is not dict:
             yield self._dead(start, end - start, NOT_OBJECT)
         elif end - start > LIMIT:
@@ -190,15 +187,11 @@ class _Reader:
         else:
             yield self._unwrap(value, start, end - start)
 
-    def _elements(
-        self, values: list[Any], array: int, end: int, depth: int
-    ) -> Iterator[Item]:
+    def _elements(self, values: list[Any], array: int, end: int) -> Iterator[Item]:
+        spans: Iterable[tuple[int, int]] | None
         spans = _cheap_spans(self.data, array, end, len(values))
-        if spans is None and end - array > LIMIT:
-            yield from self._salvage(array, end, depth + 1)
-            return
         if spans is None:
-            spans = [(array - 1, end - array + 1)] * len(values)
+            spans = _scanned_spans(self.data, array, end, len(values))
         for value, (offset, length) in zip(values, spans, strict=True):
             if type(value) is not dict:
                 yield self._dead(offset, length, NOT_OBJECT)
@@ -207,7 +200,7 @@ class _Reader:
             else:
                 yield self._unwrap(value, offset, length)
 
-    def _salvage(self, position: int, end: int, depth: int = 0) -> Iterator[Item]:
+    def _salvage(self, position: int, end: int) -> Iterator[Item]:
         """Read value by value: sound ones are events, the rest dead letters."""
         data = self.data
         first = _FIRST_KEY.search(data, position, end)
@@ -224,16 +217,16 @@ class _Reader:
             if stop is None:
                 found = data.find(separator, position + 1, end)
                 stop = found if found >= 0 else end
-            yield from self._one(position, stop, depth)
+            yield from self._one(position, stop)
             position = stop
 
-    def _one(self, start: int, end: int, depth: int = 0) -> Iterator[Item]:
-        piece = self.data[start:end].rstrip(b" \t\r\n,")
+    def _one(self, start: int, end: int) -> Iterator[Item]:
+        piece = self.data[start:end].rstrip(_BETWEEN)
         value = _loads(piece)
         if value is None:
             yield self._dead(start, len(piece), self._why(piece, start))
         else:
-            yield from self._expand(value, start, start + len(piece), depth)
+            yield from self._expand(value, start, start + len(piece))
 
     def _unwrap(self, value: dict[str, Any], start: int, length: int) -> Item:
         body: Any = value
@@ -313,6 +306,24 @@ def _cheap_spans(
         return None
     starts.append(end)
     return [(one, following - one) for one, following in pairwise(starts)]
+
+
+def _scanned_spans(
+    data: bytes, array: int, end: int, count: int
+) -> Iterator[tuple[int, int]]:
+    """Give offset and length of each element of a sound list, token by token.
+
+    Where the list begins is a guess (an earlier key may have its name): an element
+    that is not there has the offset of what is left.
+    """
+    for _ in range(count):
+        start = _GAP.match(data, array, end).end()  # type: ignore[union-attr]
+        scalar = _SCALAR.match(data, start, end)
+        stop = scalar.end() if scalar else end
+        if data[start : start + 1] in (b"{", b"["):
+            stop = _value_end(data, start, end) or end
+        yield start, stop - start
+        array = stop
 
 
 def _value_end(data: bytes, start: int, end: int) -> int | None:

@@ -197,6 +197,20 @@ def test_sources_are_recognised_by_content() -> None:
     assert guess_bytes(b"") is None
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b'{"a":"' + b"x" * 10_000_000 + b'"}\n', id="giant line"),
+        pytest.param(b"x" * 10_000_000 + b"\n", id="giant noise"),
+        pytest.param(b"no log line\n" * 2_000, id="much noise"),
+        pytest.param(b'{"a":1}\n' * 60, id="strangers"),
+    ],
+)
+def test_a_source_is_recognised_behind_a_bad_beginning(head: bytes) -> None:
+    """What stands first in a file may be torn or foreign."""
+    assert "cloudtrail" == guess_bytes(head + as_lines(EVENTS))
+
+
 @pytest.mark.parametrize("name", ["cloudtrail", "openbao"])
 def test_every_source_of_the_table_reads_nothing_from_nothing(name: str) -> None:
     """An empty input is one dead letter under the source's name."""
