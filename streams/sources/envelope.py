@@ -96,8 +96,7 @@ class _Reader:
     def _choose(self, start: int) -> Iterator[Item]:
         data = self.data
         start = len(data) - len(data[start:].lstrip())
-        line_end = data.find(b"\n", start)
-        if line_end < 0 or _loads(data[start:line_end]) is not None:
+        if _first_line_is_json(data, start):
             yield from self._lines(start)
             return
         document = _loads(data[start:] if start else data)
@@ -105,25 +104,10 @@ class _Reader:
             yield from self._expand(document, start, len(data))
         elif (array := _array_start(data, start)) is not None:
             yield from self._salvage(array, len(data))
-        elif data[start] in b"{[" and not self._has_lines(line_end):
+        elif data[start] in b"{[" and not has_lines(data, start):
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
-
-    def _has_lines(self, line_end: int) -> bool:
-        """Tell whether any later line is an event by itself (else: documents)."""
-        data = self.data
-        for _ in range(_MAX_PROBES):
-            start = data.find(b"\n{", line_end) + 1
-            if start == 0:
-                return False
-            line_end = data.find(b"\n", start)
-            line = data[start : line_end if line_end >= 0 else len(data)]
-            if _loads(line) is not None:
-                return True
-            if line_end < 0:
-                return False
-        return False
 
     def _lines(self, start: int) -> Iterator[Item]:
         data = self.data
@@ -271,6 +255,33 @@ class _Reader:
 
     def _dead(self, offset: int, length: int, reason: str) -> DeadLetter:
         return DeadLetter(self.source, offset, length, reason)
+
+
+def has_lines(data: bytes, start: int = 0) -> bool:
+    """Tell whether an input is made of lines that are events by themselves.
+
+    The first line may be torn. (Else it is one document, or several.)
+    """
+    if _first_line_is_json(data, start):
+        return True
+    if _array_start(data, start) is not None:
+        return False
+    line_end = start
+    for _ in range(_MAX_PROBES):
+        line = data.find(b"\n{", line_end) + 1
+        if line == 0:
+            return False
+        line_end = data.find(b"\n", line)
+        if line_end < 0:
+            line_end = len(data)
+        if _loads(data[line:line_end]) is not None:
+            return True
+    return False
+
+
+def _first_line_is_json(data: bytes, start: int) -> bool:
+    line_end = data.find(b"\n", start)
+    return line_end < 0 or _loads(data[start:line_end]) is not None
 
 
 def _loads(data: bytes) -> Any:
