@@ -36,7 +36,6 @@ REALM: Final = "hunt"
 OPERATOR: Final = "operator"
 # Sources whose log is kept by the issuer of the credentials that it shows in use.
 ISSUER_LOGS: Final = frozenset({"cloudtrail"})
-MAX_EVENT_IDS: Final = 1000
 _OFFSET: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
@@ -307,5 +306,5 @@ def _count(
         reuse = found[key] = Reuse(kind, identifiers, dead, use.outcome, use, use)
     reuse.count += 1
     reuse.last = use
-    if use.event_id is not None and len(reuse.event_ids) < MAX_EVENT_IDS:
+    if use.event_id is not None:
         reuse.event_ids.append(use.event_id)
