@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field
 
+from streams.collisions import Collisions
 from streams.records import DeadLetter, Lifecycle
 from streams.sources import source as make_source
 from streams.sources.envelope import TOO_LARGE, Event, events, has_lines
@@ -124,6 +125,7 @@ def _read(
     done, total = 0, sum(file.stat().st_size for file in files)
     # One a name, over all files: a pair may be split by the rotation of a log.
     open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
+    collisions = Collisions()
     for file in files:
         reader = chosen
         try:
@@ -138,14 +140,14 @@ def _read(
             for base, data, broken in _blocks(opened):
                 if reader is None:
                     reader = _recognised(data, open_streams)
-                yield from reader.feed(data, base)
+                yield from collisions.noted(reader.feed(data, base))
                 if broken:
                     yield DeadLetter(UNKNOWN, base + len(data), 0, broken)
                 if progress is not None and opened.seekable():
                     progress(done + opened.tell(), total)
         done += file.stat().st_size
     for stream in open_streams.values():
-        yield from stream.close()
+        yield from collisions.noted(stream.close())
         tally.read += stream.read
         tally.unknown.update(stream.unknown)
 
