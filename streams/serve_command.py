@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -89,8 +90,15 @@ def _serve(settings: Settings) -> None:
         sys.stdout.write(f"{served.url}\n")
         sys.stdout.flush()
 
+    async def until_a_signal() -> None:
+        # From the beginning on: a signal may come before the server serves.
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(settings, stop=stop, started=started)
+
     try:
-        asyncio.run(serve(settings, started=started))
+        asyncio.run(until_a_signal())
     except InUseError:
         raise  # the file is the other server's
     except BaseException:
