@@ -4,7 +4,8 @@ Rules:
 
 - A call is two lines with one ``request.id``. The response decides: it gives the
   records of the call, whether its request was seen or not. A request that found no
-  response gives an access of unknown outcome at the end.
+  response gives an access of unknown outcome at the end. In files, whose end is
+  known, a response waits for its request, so that the order of lines has no say.
 - A call with an error changes nothing; its presentation is ``denied``.
 - An allowed access is one whose token the server looked up. A token sent along to
   an endpoint that asks for none (a login) was not judged, so it is no access.
@@ -52,6 +53,7 @@ RAW: Final = "raw_tokens: the device writes plain tokens; turn log_raw off, rota
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 MAX_PENDING: Final = 100_000  # calls remembered; a live device has far fewer open
+MAX_HELD: Final = 10_000  # responses that wait; some 10 KB each
 
 
 class OpenBao:
@@ -69,7 +71,7 @@ class OpenBao:
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a whole file, in the order of the responses."""
-        parser = self.parser()
+        parser = self.parser(patient=True)
         for item in events(data, NAME):
             if isinstance(item, Event):
                 yield from parser.feed(item.offset, item.body, item.length)
@@ -77,9 +79,13 @@ class OpenBao:
                 yield item
         yield from parser.close()
 
-    def parser(self) -> Parser:
-        """Give a parser for lines that come one by one."""
-        return Parser(self._orphan_roles)
+    def parser(self, *, patient: bool = False) -> Parser:
+        """Give a parser for lines that come one by one.
+
+        Args:
+            patient: the end will be told, so responses may wait for their requests.
+        """
+        return Parser(self._orphan_roles, held=MAX_HELD if patient else 0)
 
 
 class Parser:
@@ -91,13 +97,18 @@ class Parser:
     """
 
     def __init__(
-        self, orphan_roles: frozenset[str] = frozenset(), limit: int = MAX_PENDING
+        self,
+        orphan_roles: frozenset[str] = frozenset(),
+        limit: int = MAX_PENDING,
+        held: int = 0,
     ) -> None:
-        """Remember at most ``limit`` calls that wait for their other line."""
+        """Remember at most ``limit`` calls, let ``held`` responses wait."""
         self.read = 0
         self.unknown: Counter[str] = Counter()
         self._orphan_roles = orphan_roles
         self._limit = limit
+        self._may_hold = held
+        self._held: dict[str, list[tuple[int, int, dict[str, Any]]]] = {}
         self._pending: dict[str, tuple[int, int, dict[str, Any]]] = {}
         # Responses that came first, when the requests of the others came, and
         # requests given up: their presentations are told.
@@ -129,13 +140,22 @@ class Parser:
         call_id = text(request, "id")
         if not call_id:
             self.unknown[text(request, "operation")] += 1
+        line = (offset, length, event)
         if kind == "response":
-            yield from self._response(offset, length, event, call_id)
+            if self._may_wait(call_id):
+                yield from self._hold(call_id, line)
+            else:
+                yield from self._response(line, call_id)
+        elif call_id in self._held:
+            self._pending[call_id] = line
+            yield from self._release(call_id)
         elif call_id and call_id not in self._early and call_id not in self._asked:
-            yield from self._wait(call_id, (offset, length, event))
+            yield from self._wait(call_id, line)
 
     def close(self) -> Iterator[Record]:
-        """Give the calls whose response never came."""
+        """Give the calls whose other line never came."""
+        while self._held:
+            yield from self._release(next(iter(self._held)))
         for line in self._pending.values():
             yield from self._unanswered(line)
         self._pending.clear()
@@ -149,9 +169,28 @@ class Parser:
             _remember(self._given_up, oldest, None, self._limit)
             yield from self._unanswered(self._pending.pop(oldest))
 
-    def _response(
-        self, offset: int, length: int, event: dict[str, Any], call_id: str
+    def _may_wait(self, call_id: str) -> bool:
+        """Tell whether the request of a response is still to come."""
+        told = (self._pending, self._asked, self._early, self._given_up)
+        return bool(self._may_hold and call_id) and not any(
+            call_id in known for known in told
+        )
+
+    def _hold(
+        self, call_id: str, line: tuple[int, int, dict[str, Any]]
     ) -> Iterator[Record]:
+        self._held.setdefault(call_id, []).append(line)
+        if len(self._held) > self._may_hold:
+            yield from self._release(next(iter(self._held)))
+
+    def _release(self, call_id: str) -> Iterator[Record]:
+        for line in self._held.pop(call_id):
+            yield from self._response(line, call_id)
+
+    def _response(
+        self, line: tuple[int, int, dict[str, Any]], call_id: str
+    ) -> Iterator[Record]:
+        offset, length, event = line
         asked = self._pending.pop(call_id, None)
         if asked is not None:
             _remember(self._asked, call_id, _time(asked[2])[0], self._limit)

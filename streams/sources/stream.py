@@ -57,8 +57,8 @@ class Pairing(Protocol):
 
     name: str
 
-    def parser(self) -> LineParser:
-        """Give a parser for lines that come one by one."""
+    def parser(self, *, patient: bool = False) -> LineParser:
+        """Give a parser for lines that come one by one, whose end will be told."""
 
 
 def open_stream(source: Source) -> Stream:
@@ -92,7 +92,7 @@ class _Plain:
 class _Paired:
     def __init__(self, source: Pairing) -> None:
         self._name = source.name
-        self._parser = source.parser()
+        self._parser = source.parser(patient=True)
         self._broken = 0
 
     @property

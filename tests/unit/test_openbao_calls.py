@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -272,11 +273,55 @@ def test_broken_clock_costs_the_access_but_not_the_revocation(
     assert [code] == [letter.reason.partition(":")[0] for letter in letters(waiting)]
 
 
+def test_a_response_waits_for_its_request_where_the_end_is_known() -> None:
+    """An access has the time of its request, in whatever order the lines stand."""
+    calls = [
+        line(
+            LOOKUP,
+            ROOT,
+            kind=kind,
+            request={"id": f"c{n}"},
+            time=f"2026-01-01T00:00:{second}Z",
+        )
+        for n in range(3)
+        for kind, second in (("request", f"1{n}"), ("response", f"2{n}"))
+    ]
+    lines = [json.dumps(one).encode() for one in calls]
+    told = {
+        order: {
+            (record.event_id, record.occurred_at)
+            for record in OpenBao().records(b"\n".join(order * 2))
+            if isinstance(record, Access)
+        }
+        for order in permutations(lines)
+    }
+
+    assert 1 == len(set(map(frozenset, told.values())))
+    assert 3 == len(next(iter(told.values())))
+
+
+def test_held_responses_are_bounded() -> None:
+    """Of a log without requests the oldest are told as soon as too many wait."""
+    parser = Parser(held=2)
+    told = [
+        [
+            record.event_id
+            for record in parser.feed(n, line(LOOKUP, ROOT, request={"id": f"c{n}"}))
+        ]
+        for n in range(4)
+    ]
+
+    assert [[], [], ["c0"], ["c1"]] == told
+    assert ["c2", "c3"] == [record.event_id for record in parser.close()]
+
+
 def test_bad_lines_do_not_cost_their_neighbours() -> None:
     """Each is a dead letter with its offset; the rest is read."""
     good = json.dumps(line(LOOKUP, ROOT)).encode()
     lines = (good, b"{not JSON", b'{"eventName": "x"}', good[:99])
-    records = list(OpenBao().records(b"\n".join(lines)))
+    records = sorted(
+        OpenBao().records(b"\n".join(lines)), key=lambda record: record.offset
+    )
     offsets = [sum(len(one) + 1 for one in lines[:n]) for n in range(len(lines))]
 
     assert offsets == [record.offset for record in records]
