@@ -173,7 +173,7 @@ def _cause(named: NamedCause) -> dict[str, Any]:
         "effect": named.fact.effect.value,
         "reach": named.fact.reach.value,
         "identifiers": [list(identifier) for identifier in named.identifiers],
-        "at": rfc3339(named.fact.at),
+        "at": None if named.fact.stamped else rfc3339(named.fact.at),
         "event_id": named.event_id,
         "source": named.source,
     }

@@ -238,6 +238,25 @@ def test_an_operator_ends_what_the_kind_says(
     assert found == len(report["findings"])
 
 
+def test_a_revocation_by_a_broken_clock_has_no_time(tmp_path: Path) -> None:
+    """It stands, with a dead letter beside it; no use is known to come after it."""
+    log = [
+        event(
+            "DeleteAccessKey",
+            "09:00:00",
+            BY_KEY,
+            source="iam.amazonaws.com",
+            requestParameters={"accessKeyId": KEY},
+        )
+        | {"eventTime": "2451-01-01T00:00:00Z"},
+        *LOG,
+    ]
+    _, report = hunted(tmp_path, log=log)
+
+    assert [("revoke", None)] == [(c["effect"], c["at"]) for c in report["causes"]]
+    assert (1, []) == (report["records"]["dead_letter"], report["findings"])
+
+
 def test_every_presentation_is_named(tmp_path: Path) -> None:
     """However many there are, each event's id is in the finding."""
     log = [event(f"Get{n}", "10:00:00", BY_KEY) for n in range(1500)]
