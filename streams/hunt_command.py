@@ -18,6 +18,7 @@ from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
 from streams.sources.aws_identity import principal_of
 from streams.sources.mapping import MappingError, load_mapping
+from streams.sources.openbao_call import PATH
 from streams.times import parse_time, rfc3339
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def operator_cause(text: str) -> tuple[Identifier, int]:
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
     identifier = Identifier.parse(name)
+    if identifier.kind == PATH:  # people write a mount with a slash at its end
+        identifier = identifier._replace(value=identifier.value.strip("/")).checked()
     principal = principal_of(identifier.value)
     if principal is not None and identifier.kind in _NAMED_BY_ARN:
         # A path is no part of the name, a session's ARN is that of its role.

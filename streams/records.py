@@ -15,7 +15,7 @@ from agents_registry.identifiers import Identifier
 from streams.times import rfc3339
 
 Outcome = Literal["allowed", "denied"]
-# formats.md of the vendors speaks many dialects; these are the effects they share.
+# The vendors speak many dialects; these are the effects that they share.
 LIFECYCLE_EFFECTS: Final = frozenset({
     "issue", "revoke", "suspend", "restore", "rotate", "narrow", "not_before",
     "leak", "delete_subject",

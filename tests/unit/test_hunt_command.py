@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from agents_registry.identifiers import Identifier
 from streams.cli import app
+from streams.hunt_command import operator_cause
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,6 +238,20 @@ def test_an_operator_ends_what_the_kind_says(
     _, report = hunted(tmp_path, "--revoke", f"{text}@2026-03-01T09:00:00Z", log=log)
 
     assert found == len(report["findings"])
+
+
+@pytest.mark.parametrize("text", ["auth/people", "auth/people/", "/auth/people/"])
+def test_a_mount_may_have_a_slash_at_its_end(text: str) -> None:
+    """As the vault itself shows it."""
+    named, at = operator_cause(f"vault.path:{text}@1970-01-01T00:00:01Z")
+
+    assert (Identifier("vault.path", "auth/people"), 1_000_000_000) == (named, at)
+
+
+def test_a_path_of_slashes_names_nothing() -> None:
+    """Nothing is left of it."""
+    with pytest.raises(ValueError, match=r"vault\.path"):
+        operator_cause("vault.path://@1970-01-01T00:00:01Z")
 
 
 def test_a_revocation_by_a_broken_clock_has_no_time(tmp_path: Path) -> None:
