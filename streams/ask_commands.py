@@ -29,7 +29,7 @@ _REASONS: Final = {
     "lives": "nothing ends it",
     "revoked": "revoked",
     "suspended": "suspended, until a restore",
-    "not_before": "issued before the time from which on it counts",
+    "not_before": "all that was issued until a time is ended",
     "no_living_owner": "none of its owners lives",
     "beyond_horizon": "its parent is unknown and it may be older than the records",
     "expired": "expired",

@@ -46,7 +46,9 @@ def revoke(
         said = f"Revoked {clean(name)}, and what descends from it, {since}."
     else:  # a name that can be given again
         said = f"Revoked what was issued under {clean(name)} until {answer['at']}."
-    sys.stdout.write(f"{said}\n  fact   {answer['id']}\n  token  {answer['token']}\n")
+    # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
+    facts = f"  fact      {answer['id']}\n  at_least  {answer['token']}\n"
+    sys.stdout.write(f"{said}\n{facts}")
     return DONE
 
 

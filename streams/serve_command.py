@@ -19,12 +19,13 @@ from streams.first_start import operator_token, webhook_secret
 from streams.settings import Authority, GrantSettings, Listen, SourceSettings, load
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
+from streams.sinks.http_delivery import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.app import Served
-    from streams.settings import Settings
+    from streams.settings import Settings, Webhook
 
 STOPPED: Final = 0
 BROKEN: Final = 1
@@ -127,6 +128,7 @@ def _settings(
     if listen is not None:
         overrides["listen"] = _address(listen)
     settings = _with_webhook(config, overrides, webhook)
+    _check(settings.webhook)
     for text in watch:
         settings = _with_watch(settings, text)
     return _with_operator(settings)
@@ -145,18 +147,37 @@ def _with_webhook(
 ) -> Settings:
     """Load the settings; alerts go to a URL, signed with a secret of this server."""
     if url is None:
-        return load(config, **overrides)
+        return _load(config, **overrides)
     webhook = {"url": url} | ({"allow_private": True} if _is_private(url) else {})
     try:
         # Secrets may stand in the settings without a URL: these two are merged.
-        return load(config, **overrides, webhook=webhook)
+        return _load(config, **overrides, webhook=webhook)
     except ValidationError as error:
         if [each["loc"] for each in error.errors()] != [("webhook", "secrets")]:
             raise
-    unsigned = load(config, **overrides, webhook=webhook | {"secrets": ()})
+    unsigned = _load(config, **overrides, webhook=webhook | {"secrets": ()})
     path, secret = webhook_secret(unsigned.data_dir)
     _note(f"alerts are signed with the secret in {path} (Standard Webhooks)")
-    return load(config, **overrides, webhook=webhook | {"secrets": (secret,)})
+    return _load(config, **overrides, webhook=webhook | {"secrets": (secret,)})
+
+
+def _load(config: Path | None, **overrides: Any) -> Settings:
+    try:
+        return load(config, **overrides)
+    except TypeError as error:  # the YAML source wants a mapping and does not look
+        message = f"{config}: settings are names with values, such as `realm: ours`"
+        raise ValueError(message) from error
+
+
+def _check(webhook: Webhook | None) -> None:
+    """Refuse a URL or a secret that alerts cannot use, before anything is served."""
+    if webhook is not None:
+        Endpoint(
+            name="webhook",
+            url=webhook.url,
+            secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
+            allow_private=webhook.allow_private,
+        )
 
 
 def _is_private(url: str) -> bool:

@@ -1,0 +1,181 @@
+"""What the commands print of an answer, and what they send."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock, create_autospec
+
+import pytest
+
+from streams import order_commands
+from streams.ask_commands import findings, inventory, run, why
+from streams.client import Client, ClientError
+from streams.order_commands import adopt, revoke
+from streams.plain_text import columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+CAUSE = {
+    "id": "ab" * 32, "target": "vault.entity:e", "effect": "suspend",
+    "reach": "self", "authority": "openbao", "at": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+STRANGER = {
+    "identifier": "k:v", "allowed": False, "reason": "unknown_credential",
+    "dead": False, "via": None, "path": ["k:v"], "cause": None, "ancestors": [],
+    "as_of": "g:0:7", "total": 0,
+}  # fmt: skip
+
+
+def fake(*answers: dict[str, Any] | ClientError) -> Mock:
+    """Make a client that gives planned answers to orders, the first to questions."""
+    made: Mock = create_autospec(Client, instance=True)
+    made.get.side_effect = lambda *_, **__: answers[0]
+    made.post.side_effect = answers
+    return made
+
+
+def sent(client: Mock) -> list[list[dict[str, Any]]]:
+    """Give the parts of a list that were sent."""
+    return [call.args[1]["credentials"] for call in client.post.call_args_list]
+
+
+def test_names_from_logs_cannot_command_the_terminal() -> None:
+    """Escape sequences and line ends are shown, not obeyed; nothing is cut."""
+    table = columns(("a", "name"), [("x" * 300, "\x1b[2J\n\u202eü"), (None, "")])
+
+    assert [
+        f"a{' ' * 299}  name",
+        f"{'x' * 300}  \\x1b[2J\\n\\u202eü",
+        f"-{' ' * 299}  -",
+    ] == table.split("\n")
+
+
+def test_why_says_in_words_what_a_reason_means(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A cause of reach self takes nothing with it; a doubt has no cause."""
+    suspended = STRANGER | {
+        "reason": "suspended", "dead": True, "cause": CAUSE,
+        "path": ["k:v", "vault.entity:e"],
+    }  # fmt: skip
+    assert 1 == why(fake(suspended), "k:v", None, "table")
+    expired = STRANGER | {"reason": "expired"}
+    assert 1 == why(fake(expired), "k:v", None, "table")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "k:v is denied: suspended, until a restore, by an ancestor" == lines[0]
+    assert "  cause      suspend of vault.entity:e" in lines
+    assert ["k:v is denied: expired", "  path       k:v"] == lines[-2:]
+
+
+def test_inventory_tells_who_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """A section that is as long as the limit may go on."""
+    answer = {
+        "identifiers": 1,
+        "ownerless": ["k:2", "k:1"],
+        "shared_service_accounts": [{"account": "s:a", "agents": ["a:1", "a:2"]}],
+        "excess_scopes": [{"child": "c:1", "ancestor": "p:1", "scopes": ["s3|*"]}],
+        "unmapped": [],
+        "ambiguous_lifts": [CAUSE],
+        "unapplied": [CAUSE | {"effect": "revoke"}],
+    }
+    assert 0 == inventory(fake(answer), 2, "table")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 identifier in the table" == lines[0]
+    assert ["Without owner or parent: 2 or more; see --limit", "  k:1", "  k:2"] == (
+        lines[2:5]
+    )
+    for line in (
+        "  s:a: a:1, a:2",
+        "  c:1: s3|* beyond p:1",
+        "  vault.entity:e: suspend by openbao at 2026-01-01T00:00:00Z",
+        "  vault.entity:e: revoke by openbao at 2026-01-01T00:00:00Z",
+    ):
+        assert line in lines
+
+
+def test_no_findings_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty table would leave doubt."""
+    assert 0 == findings(fake({"findings": [], "after": 0}), None, "table")
+    assert "No findings.\n" == capsys.readouterr().out
+
+
+def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that is loading takes revocations: that must never be held up."""
+    monkeypatch.setattr(order_commands, "SETTLED", 0.05)
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:8"}  # fmt: skip
+    client = fake(accepted)
+    client.get.side_effect = ClientError("the server says: loading", 3)
+
+    code = revoke(client, "k:v", reason="", at=None, output="json")
+
+    out, err = capsys.readouterr()
+    assert 0 == code
+    assert {"identifier": "k:v"} | accepted == json.loads(out)
+    assert "accepted; the server's table does not show it yet" in err
+
+
+def test_a_long_list_is_sent_in_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where one fails, it says how far it came."""
+    path = tmp_path / "list.csv"
+    rows = [f"jwt.jti:{n},team.id:{'x' * 200}" for n in range(2500)]
+    path.write_text("\n".join(["identifier,owners", *rows]))
+    took = [{"accepted": 1000, "facts": 2000, "token": f"g:0:{n}"} for n in range(2)]
+    client = fake(*took, took[0] | {"accepted": 500, "facts": 1000})
+
+    assert 0 == adopt(client, path, "table")
+    assert "Declared 2500 credentials (5000 facts).\n" == capsys.readouterr().out
+    assert [1000, 1000, 500] == [len(part) for part in sent(client)]
+    assert "jwt.jti:2499" == sent(client)[2][-1]["identifier"]
+    with pytest.raises(ClientError, match=r"503; the first 1000 are declared"):
+        adopt(fake(took[0], ClientError("503", 3)), path, "table")
+    with pytest.raises(ClientError, match=r"^503$"):
+        adopt(fake(ClientError("503", 3)), path, "table")
+
+
+def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
+    """Few entries may be long ones."""
+    path = tmp_path / "list.json"
+    owners = [f"person.id:{n}{'x' * 200}" for n in range(1000)]
+    entry = {"identifier": "jwt.jti:1", "owners": owners}
+    path.write_text(json.dumps([entry] * 7))
+    answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
+    client = fake(answer, answer, answer)
+    adopt(client, path, "table")
+
+    assert [3, 3, 1] == [len(part) for part in sent(client)]
+
+
+def test_adopt_doubts_a_kind_that_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be one of a mapping file, or a typing error."""
+    path = tmp_path / "list.csv"
+    path.write_text("identifier,owners\naws.acces_key:A,team.id:t\n")
+    adopt(fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, "table")
+
+    err = capsys.readouterr().err
+    assert "no built-in kind is called aws.acces_key" in err
+    assert "team.id" not in err
+
+
+def test_a_failure_is_one_line_with_its_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever a name in it holds."""
+
+    def fail() -> int:
+        raise ClientError("no \x1b such\nserver", 3)
+
+    assert 3 == run("why", fail)
+    assert "rescind why: no \\x1b such\\nserver\n" == capsys.readouterr().err
