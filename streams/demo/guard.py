@@ -11,11 +11,11 @@ import asyncio
 import json
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from enforcement import Guard
 
-READY_SECONDS = 20.0
+READY_SECONDS: Final = 20.0
 
 
 async def watch(order: dict[str, Any], lines: TextIO) -> None:
@@ -58,12 +58,7 @@ async def run() -> None:
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch(order, sys.stdout))
         await reader.read()
-        # Before Python 3.13 a cancellation that meets a failure of a task group is
-        # lost (python/cpython#116720), and when the demo is killed the server fails
-        # at this very moment. So it is said until it is heard.
-        while not watching.done():
-            watching.cancel()
-            await asyncio.wait({watching}, timeout=0.2)
+        watching.cancel()
 
 
 if __name__ == "__main__":
