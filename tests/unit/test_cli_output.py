@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock, create_autospec
 
 import pytest
+from typer.testing import CliRunner
 
-from streams import order_commands
+from streams import order_commands, serve_command
 from streams.ask_commands import findings, inventory, run, why
+from streams.cli import app
 from streams.client import Client, ClientError
 from streams.order_commands import adopt, revoke
 from streams.plain_text import columns
@@ -179,3 +181,34 @@ def test_a_failure_is_one_line_with_its_exit_code(
 
     assert 3 == run("why", fail)
     assert "rescind why: no \\x1b such\\nserver\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["revoke", "x"], "'x' is not an identifier: write it as kind:value"),
+        (["revoke", "a:b", "--at", "noon"], "--at 'noon' is not a time"),
+        (["why", "x"], "write it as kind:value"),
+        (["why", "a:b", "--at", "2451-01-01T00:00:00Z"], "lies outside 1970..2199"),
+        (["why", "a:b", "--url", "ftp://x"], "not the URL of a server"),
+        (["blast-radius", ":"], "write it as kind:value"),
+        (["inventory", "--token-file", "nowhere"], "token file nowhere"),
+        (["findings", "--url", "x"], "not the URL of a server"),
+        (["dlq", "--url", "x"], "not the URL of a server"),
+        (["adopt", "nowhere.csv"], "nowhere.csv"),
+        (["serve", "--listen", "x"], "write HOST:PORT"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_and_exit_code_2(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the command, and says how to write it; no server is asked."""
+    monkeypatch.setenv("RESCIND_TOKEN", "secret")
+    monkeypatch.setenv("RESCIND_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(serve_command, "configure_logging", lambda: None)
+    result = CliRunner().invoke(app, arguments)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert said in result.stderr
+    assert result.stderr.startswith(f"rescind {arguments[0]}: ")
+    assert 1 == result.stderr.count("\n")
