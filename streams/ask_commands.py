@@ -183,13 +183,16 @@ def _reason(answer: dict[str, Any]) -> str:
             return "no cause came before"
         if not answer["dead"]:
             return _REASONS[UNKNOWN]
-        return f"{cause['effect']}, {_via(answer['path'])}"
+        return f"{cause['effect']}, {_via(answer)}"
     text = _REASONS.get(reason, reason)
-    return f"{text}, {_via(answer['path'])}" if cause is not None else text
+    return f"{text}, {_via(answer)}" if cause is not None else text
 
 
-def _via(path: list[str]) -> str:
-    return "by an ancestor" if len(path) > 1 else "directly"
+def _via(answer: dict[str, Any]) -> str:
+    # Another name of the same credential stands in the path and is no ancestor; only
+    # the server can tell, where a cause ended it.
+    via = answer["via"] or ("ancestor" if len(answer["path"]) > 1 else "direct")
+    return "directly" if via == "direct" else "through an ancestor"
 
 
 def _blast_radius(answer: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ def test_why_names_the_ancestor_the_cause_and_who_said_so(watched: Running) -> N
     lines = out.splitlines()
 
     assert (1, "") == (code, err)
-    assert f"{accessor('G1')} is denied: revoked, by an ancestor" == lines[0]
+    assert f"{accessor('G1')} is denied: revoked, through an ancestor" == lines[0]
     assert ["path", accessor("G1")] == lines[1].split()
     assert [accessor("C1")] == lines[2].split()
     assert [accessor("P")] == lines[3].split()
@@ -88,7 +88,7 @@ def test_why_is_0_for_the_living_and_tells_the_past(watched: Running) -> None:
     assert "was not ended at 2020-01-01T00:00:00Z" in out
     after = watched.ask("why", accessor("G1"), "--at", "2199-01-01 00:00:00")
     assert 1 == after[0]
-    assert "was denied at 2199-01-01T00:00:00Z: revoke, by an ancestor" in after[1]
+    assert "was denied at 2199-01-01T00:00:00Z: revoke, through an ancestor" in after[1]
 
 
 def test_why_of_a_stranger_is_denied(watched: Running) -> None:

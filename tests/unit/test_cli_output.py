@@ -65,12 +65,15 @@ def test_why_says_in_words_what_a_reason_means(
         "path": ["k:v", "vault.entity:e"],
     }  # fmt: skip
     assert 1 == why(fake(suspended), "k:v", None, "table")
+    named = suspended | {"reason": "revoked", "via": "direct"}
+    assert 1 == why(fake(named), "k:v", None, "table")
     expired = STRANGER | {"reason": "expired"}
     assert 1 == why(fake(expired), "k:v", None, "table")
 
     lines = capsys.readouterr().out.splitlines()
-    assert "k:v is denied: suspended, until a restore, by an ancestor" == lines[0]
+    assert "k:v is denied: suspended, until a restore, through an ancestor" == lines[0]
     assert "  cause      suspend of vault.entity:e" in lines
+    assert "k:v is denied: revoked, directly" in lines
     assert ["k:v is denied: expired", "  path       k:v"] == lines[-2:]
 
 
