@@ -68,7 +68,7 @@ BUGS: Final = {
         "stages.before_slice",
     ),
     "remembered uses live in memory only": Bug(
-        "stages", "tx.put_uses(", "list(", "store.after_commit"
+        "stages", "tx.put_uses(", "list(", "stages.before_slice"
     ),
     "a delivery forgotten before it is posted": Bug(
         "notifier",
