@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.causes import Standing
-from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
+from agents_registry.closure import CLOSURE_LIMIT, Closure
 from agents_registry.facts import Effect, Reach
 from agents_registry.lineage import (
     ALWAYS,
@@ -130,12 +130,12 @@ class Life:
             when it lives, or when the closure is too large to judge.
     """
 
-    def __init__(self, registry: Registry, claims: Claims, moment: Moment) -> None:
-        """Collect the closure and find every flaw in it."""
+    def __init__(self, registry: Registry, closure: Closure, moment: Moment) -> None:
+        """Find every flaw in a closure."""
         self._registry = registry
         self._lineage = registry.lineage
         self._moment = moment
-        self.closure = Closure(registry, claims)
+        self.closure = closure
         self.flaws: list[Flaw] = []
         if not self.closure.too_large:
             self.flaws = self._judge()

@@ -164,33 +164,48 @@ def death(
         inclusive: a cause at exactly that time counts too.
         now: the clock (ns); only a placeholder where ``at`` is given.
     """
-    node = registry.lineage.find(identifier)
-    if node == NONE or quiet(registry, node, -1):
-        return None
-    life = Life(registry, Claims(node), Moment(now, at, inclusive))
-    found = [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
-    if not found:
-        return None
-    cause, flaw = min(found, key=lambda pair: age(pair[0]))
-    direct = flaw.target in registry.lineage.others(node)
-    return Death(
-        cause=reference(registry, cause),
-        path=_path(registry, life.path(flaw)),
-        via="direct" if direct else "ancestor",
-    )
+    return Fate(registry, identifier).death(at=at, inclusive=inclusive, now=now)
 
 
-def turning_points(registry: Registry, identifier: Identifier) -> list[int]:
-    """Give the times, sorted, between which `death` of an identifier stays the same."""
-    node = registry.lineage.find(identifier)
-    if node == NONE or quiet(registry, node, -1):
-        return []
-    return sorted(
-        time
-        for above in Closure(registry, Claims(node)).nodes
-        for cause in registry.causes_of(above)
-        for time in registry.causes.turning_points(cause)
-    )
+class Fate:
+    """When causes end an identifier; its ancestors are walked once for many times."""
+
+    def __init__(self, registry: Registry, identifier: Identifier) -> None:
+        """Walk; the table must not change while the answers are asked for."""
+        self._registry = registry
+        node = registry.lineage.find(identifier)
+        self._closure: Closure | None = None
+        if node != NONE and not quiet(registry, node, -1):
+            self._closure = Closure(registry, Claims(node))
+
+    def turning_points(self) -> list[int]:
+        """Give the times, sorted, between which the death stays the same (ns)."""
+        nodes = () if self._closure is None else self._closure.nodes
+        return sorted(
+            time
+            for node in nodes
+            for cause in self._registry.causes_of(node)
+            for time in self._registry.causes.turning_points(cause)
+        )
+
+    def death(
+        self, *, at: int | None = None, inclusive: bool = False, now: int = 0
+    ) -> Death | None:
+        """Give the death as of a time, as the function `death` does."""
+        if self._closure is None:
+            return None
+        registry = self._registry
+        life = Life(registry, self._closure, Moment(now, at, inclusive))
+        found = [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
+        if not found:
+            return None
+        cause, flaw = min(found, key=lambda pair: age(pair[0]))
+        direct = flaw.target in self._closure.names(self._closure.claims.node)
+        return Death(
+            cause=reference(registry, cause),
+            path=_path(registry, life.path(flaw)),
+            via="direct" if direct else "ancestor",
+        )
 
 
 def reference(registry: Registry, cause: Standing) -> CauseRef:
@@ -216,7 +231,7 @@ def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []
-    return Life(registry, Claims(node), Moment(now)).flaws
+    return Life(registry, Closure(registry, Claims(node)), Moment(now)).flaws
 
 
 def _closely(
@@ -228,7 +243,7 @@ def _closely(
 ) -> Verdict:
     """Judge one identifier over its whole closure."""
     claims = _claims(registry, identifier, presented)
-    life = Life(registry, claims, Moment(now))
+    life = Life(registry, Closure(registry, claims), Moment(now))
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:

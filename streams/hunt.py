@@ -19,7 +19,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
 from agents_registry.registry import Registry
-from agents_registry.verdict import Death, death, turning_points
+from agents_registry.verdict import Death, Fate
 from streams.collisions import content_of
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
@@ -229,19 +229,14 @@ class Hunt:
     def _reuses(self, *, inclusive: bool) -> Iterable[Reuse]:
         found: dict[tuple[object, ...], Reuse] = {}
         for identifiers in self._doomed():
-            marks = sorted(
-                mark
-                for identifier in identifiers
-                for mark in turning_points(self.registry, identifier)
-            )
+            fates = [Fate(self.registry, identifier) for identifier in identifiers]
+            marks = sorted(mark for fate in fates for mark in fate.turning_points())
             judged: dict[tuple[int, int], Death | None] = {}
             uses = sorted(self._uses[identifiers], key=itemgetter(0))
             for use in map(Use._make, uses):
                 stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
                 if stretch not in judged:
-                    judged[stretch] = self._death(
-                        identifiers, use.time, inclusive=inclusive
-                    )
+                    judged[stretch] = _death(fates, use.time, inclusive=inclusive)
                 dead = judged[stretch]
                 if dead is not None and not self._is_its_own_cause(use, dead):
                     _count(found, identifiers, use, dead)
@@ -269,15 +264,6 @@ class Hunt:
             if not reached.isdisjoint(identifiers):
                 yield identifiers
 
-    def _death(
-        self, identifiers: tuple[Identifier, ...], time: int, *, inclusive: bool
-    ) -> Death | None:
-        for identifier in identifiers:
-            dead = death(self.registry, identifier, at=time, inclusive=inclusive)
-            if dead is not None:
-                return dead
-        return None
-
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""
         lineage = self.registry.lineage
@@ -287,6 +273,11 @@ class Hunt:
             if lineage.flags[node] & CREDENTIAL
             for parent, _ in lineage.parents(node)
         )
+
+
+def _death(fates: Iterable[Fate], time: int, *, inclusive: bool) -> Death | None:
+    deaths = (fate.death(at=time, inclusive=inclusive) for fate in fates)
+    return next((dead for dead in deaths if dead is not None), None)
 
 
 def _count(

@@ -37,7 +37,7 @@ from agents_registry.inventory import (
     unmapped,
 )
 from agents_registry.registry import Registry
-from agents_registry.verdict import death, turning_points
+from agents_registry.verdict import Fate, death
 
 pytestmark = pytest.mark.unit
 
@@ -265,8 +265,8 @@ def test_a_death_is_dated_by_the_access() -> None:
     assert death(table_, LEAF, at=5 * SECOND) is None
     assert death(table_, LEAF, at=5 * SECOND, inclusive=True) is not None
     assert death(table_, LEAF, at=9 * SECOND) is None
-    assert [5 * SECOND, 9 * SECOND] == turning_points(table_, LEAF)
-    assert [] == turning_points(table_, BOT)
+    assert [5 * SECOND, 9 * SECOND] == Fate(table_, LEAF).turning_points()
+    assert [] == Fate(table_, BOT).turning_points()
 
 
 def test_a_table_may_grow_while_descendants_are_walked() -> None:
