@@ -222,8 +222,8 @@ BUGS = (
     bug(
         "a lift ends a revoke",
         "causes.py",
-        "frozenset({Effect.SUSPEND, Effect.NARROW})",
-        "frozenset(Effect)",
+        "_FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)",
+        "_FINAL = (Effect.NOT_BEFORE,)",
     ),
     bug(
         "a narrow lets those pass who do not say what they want",
