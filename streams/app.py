@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 GENERIC: Final = "generic"
 ROUTE: Final = "webhook"
 
+# Where it broke, and nothing of what the variables there held: tokens and bodies.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 log = structlog.get_logger()
 
 
@@ -93,7 +98,7 @@ def configure_logging(level: int = logging.INFO) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            _TRACEBACKS,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -46,7 +46,8 @@ class Tokens:
         if not header.startswith(SCHEME):
             detail = "send Authorization: Bearer <token>"
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "no token", detail)
-        digest = hashlib.sha256(header[len(SCHEME) :].strip().encode()).hexdigest()
+        given = header[len(SCHEME) :].strip().encode(errors="surrogateescape")
+        digest = hashlib.sha256(given).hexdigest()
         found = None
         for token in self._tokens:
             if hmac.compare_digest(token.sha256, digest):

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from streams.engine.failpoints import failpoint
 from streams.engine.ingest import Delivery, Ingest, Reader, Receipt, read
+from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
@@ -94,7 +95,7 @@ class Events:
         if token.authority is None:
             detail = "give this token an authority in the settings"
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
-        body = await request.read()
+        body = await body_of(request, token)
         failpoint("ingress.received")
         records = await read(source.make(), body, source.name)
         delivery = Delivery(

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from streams.http.bodies import body_of
 from streams.http.events import Speakers, token_of
 from streams.http.problems import ProblemError
 from streams.stages.declared import DeclarationError, facts_of_list
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engine.ingest import Ingest
     from streams.http.auth import Tokens
+    from streams.settings import Token
     from streams.stages.ingress import Origin
 
 OPERATORS: Final = "operators"  # the authority of what people decide
@@ -77,7 +79,7 @@ class Operators:
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
         token = self._tokens.holder(request, "revoker")
-        body = await json_object(request)
+        body = await json_object(request, token)
         unknown = set(body) - {"identifier", "reason", "at"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
@@ -105,7 +107,7 @@ class Operators:
     async def adopt(self, request: web.Request) -> web.Response:
         """Declare existing credentials: ``{"credentials": [...]}``."""
         token = self._tokens.holder(request, "restorer")
-        body = await json_object(request)
+        body = await json_object(request, token)
         entries = body.get("credentials")
         if not isinstance(entries, list):
             raise unreadable("credentials is a list of objects")
@@ -143,14 +145,14 @@ def unreadable(detail: str) -> ProblemError:
     return ProblemError(status, "unreadable request", detail)
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object.
+async def json_object(request: web.Request, holder: Token) -> dict[str, Any]:
+    """Read the JSON object that a token's holder sends.
 
     Raises:
         ProblemError: 422, the body is none.
     """
     try:
-        body = orjson.loads(await request.read())
+        body = orjson.loads(await body_of(request, holder))
     except orjson.JSONDecodeError as error:
         raise unreadable("the body is not JSON") from error
     if not isinstance(body, dict):

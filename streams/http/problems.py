@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "1"  # seconds
+# The rest of the body still comes: the connection cannot carry another request.
+BODY_UNREAD: Final = frozenset(
+    {
+        http.HTTPStatus.BAD_REQUEST,
+        http.HTTPStatus.REQUEST_TIMEOUT,
+        http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    }
+)
 
 log = structlog.get_logger()
 
@@ -54,9 +62,12 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     document = {"type": "about:blank", "title": title, "status": status}
     if detail:
         document["detail"] = detail
-    return web.json_response(
+    response = web.json_response(
         document | more, status=status, headers=headers, content_type=CONTENT_TYPE
     )
+    if status in BODY_UNREAD:
+        response.force_close()
+    return response
 
 
 @web.middleware

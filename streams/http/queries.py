@@ -16,7 +16,7 @@ from agents_registry.verdict import CauseRef, Presented, death, judge, reference
 from streams.http.events import token_of
 from streams.http.operators import unreadable
 from streams.http.problems import ProblemError
-from streams.times import parse_time, rfc3339
+from streams.times import AbsurdTimeError, parse_time, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ LIMIT: Final = 1000
 MOST: Final = 100_000
 TRIES: Final = 5
 MOST_DIGITS: Final = 19
+LARGEST: Final = 2**63 - 1  # what SQLite can count to
 
 
 class Queries:
@@ -228,6 +229,8 @@ def _number(request: web.Request, name: str, default: int) -> int:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
         raise unreadable(f"{name} is a natural number")
+    if int(text) > LARGEST:
+        raise unreadable(f"{name} is at most {LARGEST}")
     return int(text)
 
 
@@ -241,7 +244,10 @@ def _limit(request: web.Request) -> int:
 def _time(text: str | None) -> int | None:
     if text is None:
         return None
-    time = parse_time(text)
+    try:
+        time = parse_time(text)
+    except AbsurdTimeError as error:
+        raise unreadable(f"at: {error}") from error
     if time is None:
         raise unreadable("at is a time: write it as RFC 3339")
     return time

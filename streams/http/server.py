@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from attrs import frozen
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from streams.http.health import Health
     from streams.http.operators import Operators
     from streams.http.queries import Queries
+
+# Also for a first request whose headers never end; a guard's feed is not idle.
+IDLE_SECONDS: Final = 60.0
 
 
 @frozen
@@ -70,7 +73,9 @@ async def listen(
         OSError: the address cannot be bound.
     """
     # A guard's socket is closed by the feed; what else is open may take a second.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=IDLE_SECONDS
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:

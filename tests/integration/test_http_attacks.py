@@ -1,0 +1,141 @@
+"""What hostile or broken requests are told, and what they must not leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from streams.app import configure_logging
+from tests.integration.serving import Server, running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+NAME = "aws.access_key:AKIAEXAMPLE000000001"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """Run a server that takes bodies of at most 10 kB."""
+    async with running(tmp_path, max_body_bytes=10_000) as server:
+        yield server
+
+
+async def raw(server: Server, request: bytes) -> bytes:
+    """Send bytes as they are; give the first line of the answer."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request)
+        async with asyncio.timeout(10):
+            return await reader.readline()
+    finally:
+        writer.close()
+
+
+async def test_a_token_of_any_bytes_is_an_unknown_one(server: Server) -> None:
+    """Bytes that are no text are refused like every other wrong token."""
+    answer = await raw(
+        server,
+        b"GET /v1/findings HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Authorization: Bearer \xff\xfe\r\n\r\n",
+    )
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_an_error_is_logged_without_what_the_request_held(
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A traceback says where it broke; variables hold tokens and bodies."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    before = structlog.get_config()
+    configure_logging()
+    try:
+        monkeypatch.setattr("streams.http.operators.revocation", broken)
+        body = {"identifier": NAME, "reason": "do-not-log-me"}
+        status, _ = await server.post("/v1/revocations", "revoker", body)
+    finally:
+        structlog.configure(**before)
+
+    said = capsys.readouterr().err
+    assert 500 == status
+    assert "planted" in said
+    assert "operators.py" in said
+    assert "do-not-log-me" not in said
+    assert "Bearer" not in said
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        f"why/{NAME}?at=2451-01-01T00:00:00Z",
+        f"why/{NAME}?at=yesterday",
+        "findings?after=9999999999999999999",
+        "dlq?after=9223372036854775808",
+        "table?now=9999999999999999999",
+    ],
+)
+async def test_numbers_and_times_beyond_all_bounds_are_refused(
+    server: Server, question: str
+) -> None:
+    """A question that cannot be understood is the asker's fault, not the server's."""
+    status, problem = await server.get(f"/v1/{question}")
+
+    assert (422, "unreadable request") == (status, problem["title"])
+
+
+async def test_a_body_that_cannot_be_unpacked_is_refused(server: Server) -> None:
+    """A wrong or torn Content-Encoding says so, and costs no traceback."""
+    headers = {"Authorization": "Bearer aws", "Content-Encoding": "gzip"}
+    url = f"{server.url}/v1/events/cloudtrail"
+    for body in (b"not gzip", gzip.compress(b"[]")[:4] + b"x" * 40):
+        async with server.session.post(url, data=body, headers=headers) as answer:
+            assert 400 == answer.status
+            assert "application/problem+json" == answer.content_type
+
+
+async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(
+    server: Server,
+) -> None:
+    """The cap counts what is unpacked."""
+    headers = {"Authorization": "Bearer aws", "Content-Encoding": "gzip"}
+    url = f"{server.url}/v1/events/cloudtrail"
+    bomb = gzip.compress(b" " * 5_000_000)
+    async with server.session.post(url, data=bomb, headers=headers) as answer:
+        assert 413 == answer.status
+
+
+async def test_a_body_that_does_not_end_is_not_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that dribbles holds a connection for a bounded time."""
+    monkeypatch.setattr("streams.http.bodies.SECONDS", 0.05)
+    answer = await raw(
+        server,
+        b"POST /v1/events/cloudtrail HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+        b"Authorization: Bearer aws\r\n\r\n[",
+    )
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_headers_that_do_not_end_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who never finishes a request is hung up on, so that guards get in."""
+    monkeypatch.setattr("streams.http.server.IDLE_SECONDS", 0.05)
+    async with running(tmp_path) as server:
+        assert b"" == await raw(server, b"GET /v1/findings HTTP/1.1\r\nHost: x\r\n")
