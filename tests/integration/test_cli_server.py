@@ -80,8 +80,14 @@ def test_why_names_the_ancestor_the_cause_and_who_said_so(watched: Running) -> N
 
 
 def test_why_is_0_for_the_living_and_tells_the_past(watched: Running) -> None:
-    """An orphan lives on; the dead one was not ended before its revocation."""
-    assert 0 == watched.ask("why", accessor("O1"))[0]
+    """An orphan is never ended; the dead one was not before its revocation."""
+    lives = "aws.access_key:AKIALIVES"
+    declared = json.dumps([{"identifier": lives, "root": True}])
+    (watched.folder / "adopt.json").write_text(declared)
+    assert 0 == watched.ask("adopt", "adopt.json")[0]
+    until(lambda: 0 == watched.ask("why", lives)[0])
+    # The recorded orphan expired an hour after it was recorded; nothing ended it.
+    assert 0 == watched.ask("why", accessor("O1"), "--at", "2199-01-01T00:00:00Z")[0]
     code, out, _ = watched.ask("why", accessor("G1"), "--at", "2020-01-01T00:00:00Z")
 
     assert 0 == code
