@@ -6,12 +6,11 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import Identifier
 from streams.client import ClientError
 from streams.findings import Severity
 from streams.plain_text import clean, columns, count
-from streams.sources.aws_identity import principal_of
 from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,18 +37,6 @@ _REASONS: Final = {
     "scope": "outside of its scope",
     "lineage_too_large": "its lineage is too large to be judged",
 }
-
-
-def identifier_of(text: str) -> Identifier:
-    """Read ``kind:value``; a user's or role's path is no part of its name.
-
-    Raises:
-        ValueError: there is no kind or no value.
-    """
-    identifier = Identifier.parse(text.strip())
-    if identifier.value.startswith("arn:"):
-        return principal_of(identifier.value) or identifier
-    return identifier
 
 
 def moment_of(text: str | None) -> str | None:

@@ -6,14 +6,13 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.stages.declared import FIELDS, DeclarationError, facts_of_list
+from streams.stages.declared import FIELDS, LISTS, DeclarationError, facts_of_list
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LISTS: Final = ("aliases", "parents", "owners", "scope")
 _BOOLEANS: Final = {
     "": False, "false": False, "no": False, "0": False,
     "true": True, "yes": True, "1": True,
@@ -41,31 +40,14 @@ def read(path: Path) -> list[dict[str, Any]]:
     entries = []
     for line, entry in parse(text, str(path)):
         try:
-            facts_of_list([_typed(entry)], _NOBODY)
-        except (DeclarationError, TypeError) as error:
+            facts_of_list([entry], _NOBODY)
+        except DeclarationError as error:
             what = str(error).removeprefix("entry 1: ")
             raise ValueError(f"{path}, line {line}: {what}") from error
         entries.append(entry)
     if not entries:
         raise ValueError(f"{path}: there are no credentials in it")
     return entries
-
-
-def _typed(entry: Any) -> dict[str, Any]:
-    """Give an entry back when its fields have the types that the server wants."""
-    if not isinstance(entry, dict):
-        raise TypeError("an entry is an object")
-    if not isinstance(entry.get("identifier"), str):
-        raise TypeError("identifier is missing: write it as kind:value")
-    if not isinstance(entry.get("root", False), bool):
-        raise TypeError("root is true or false")
-    for name in LISTS:
-        values = entry.get(name)
-        if values is None:
-            continue
-        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            raise TypeError(f"{name} is a list of texts")
-    return entry
 
 
 def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,10 +16,9 @@ from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
 from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
-from streams.sources.aws_identity import principal_of
 from streams.sources.mapping import MappingError, load_mapping
-from streams.sources.openbao_call import PATH
 from streams.times import parse_time, rfc3339
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 CLEAN: Final = 0
 FOUND: Final = 1
 USAGE: Final = 2
-_NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
@@ -93,15 +91,7 @@ def operator_cause(text: str) -> tuple[Identifier, int]:
         message = f"--revoke {text!r}: write kind:value@TIME, such as "
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
-    identifier = Identifier.parse(name)
-    if identifier.kind == PATH:  # people write a mount with a slash at its end
-        identifier = identifier._replace(value=identifier.value.strip("/")).checked()
-    principal = principal_of(identifier.value)
-    if principal is not None and identifier.kind in _NAMED_BY_ARN:
-        # A path is no part of the name, a session's ARN is that of its role.
-        named = identifier.kind == "aws.login_profile"
-        identifier = identifier._replace(value=principal.value) if named else principal
-    return identifier, time
+    return identifier_of(name), time
 
 
 def _vocabulary(mapping: Path | None) -> Vocabulary:

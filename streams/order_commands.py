@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
-from streams.ask_commands import UNKNOWN, identifier_of, moment_of
+from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
 from streams.declarations import read
 from streams.plain_text import clean, count
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -124,19 +124,30 @@ class Ingest:
         return receipt
 
     async def facts(
-        self, facts: Iterable[Fact], origin: Origin, *, actor: str, action: str
+        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
-        """Write an operator's facts and the audit line on them."""
+        """Write an operator's facts and the audit line on them.
+
+        Nothing is written where one of them does not fit the schema: the receipt
+        counts those as dead letters.
+        """
         admission = Admission()
-        encoded = encode(facts, origin, admission)
-        detail = [fact_id(each.fact).hex() for each in encoded]
+
+        def prepare() -> tuple[list[Encoded], list[str]]:
+            encoded = encode(facts, origin, admission)
+            return encoded, [fact_id(each.fact).hex() for each in encoded]
+
+        many = len(facts) > MANY
+        encoded, detail = await asyncio.to_thread(prepare) if many else prepare()
+        if admission.dead_letters:
+            return Receipt(0, len(admission.dead_letters), 0, self._store.end)
 
         def job(tx: Transaction) -> Receipt:
             new = tx.add_facts(encoded)
             tx.add_audit(
                 at=origin.received_at, actor=actor, action=action, detail=detail
             )
-            return Receipt(len(encoded), len(admission.dead_letters), new, tx.end)
+            return Receipt(len(encoded), 0, new, tx.end)
 
         return await self._store.write(job, urgent=True)
 

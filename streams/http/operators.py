@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import http
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,17 +11,18 @@ import orjson
 from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
-from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from agents_registry.identifiers import REUSABLE_KINDS
 from streams.http.bodies import body_of
 from streams.http.events import Speakers, token_of
 from streams.http.problems import ProblemError
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents_registry.identifiers import Vocabulary
+    from agents_registry.identifiers import Identifier, Vocabulary
     from streams.engine.ingest import Ingest
     from streams.http.auth import Tokens
     from streams.settings import Token
@@ -83,7 +86,10 @@ class Operators:
         unknown = set(body) - {"identifier", "reason", "at"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        identifier = self._identifier(body.get("identifier"))
+        try:
+            identifier = self._identifier(body.get("identifier"))
+        except ValueError as error:
+            raise unreadable(str(error)) from error
         reason = body.get("reason") or ""
         if not isinstance(reason, str) or len(reason) > MAX_REASON:
             raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
@@ -112,13 +118,17 @@ class Operators:
         if not isinstance(entries, list):
             raise unreadable("credentials is a list of objects")
         origin = self._speakers.origin(OPERATORS, token.name)
+        declare = functools.partial(facts_of_list, entries, origin, self._identifier)
         try:
-            facts = facts_of_list(entries, origin)
+            # Guards must get their pongs while a long list is read.
+            facts = await asyncio.to_thread(declare)
         except DeclarationError as error:
             raise unreadable(str(error)) from error
         receipt = await self._ingest.facts(
             facts, origin, actor=token.name, action=f"adopt {len(entries)} credentials"
         )
+        if receipt.dead_letters:
+            raise unreadable("a credential does not fit the log's schema")
         answer = {
             "accepted": len(entries),
             "facts": receipt.facts,
@@ -127,15 +137,17 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     def _identifier(self, text: Any) -> Identifier:
+        """Read an identifier of a known kind.
+
+        Raises:
+            ValueError: it is none.
+        """
         if not isinstance(text, str):
-            raise unreadable("identifier is a text, kind:value")
-        try:
-            identifier = Identifier.parse(text)
-        except ValueError as error:
-            raise unreadable(str(error)) from error
+            raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
+        identifier = identifier_of(text)
         if identifier.kind not in self._vocabulary:
-            detail = f"no kind is called {identifier.kind!r}; a typing error?"
-            raise unreadable(detail)
+            message = f"no kind is called {identifier.kind!r}; a typing error?"
+            raise ValueError(message)
         return identifier
 
 

@@ -11,16 +11,17 @@ import orjson
 from aiohttp import web
 
 from agents_registry import inventory
-from agents_registry.identifiers import Identifier
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
 from streams.http.events import token_of
 from streams.http.operators import unreadable
 from streams.http.problems import ProblemError
 from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.engine.stages import Stages
     from streams.engine.store import Store
@@ -218,7 +219,7 @@ def _json(document: Any) -> web.Response:
 
 def _identifier(request: web.Request) -> Identifier:
     try:
-        return Identifier.parse(request.match_info["identifier"])
+        return identifier_of(request.match_info["identifier"])
     except ValueError as error:
         raise unreadable(str(error)) from error
 

@@ -139,3 +139,49 @@ async def test_headers_that_do_not_end_are_not_waited_for(
     monkeypatch.setattr("streams.http.server.IDLE_SECONDS", 0.05)
     async with running(tmp_path) as server:
         assert b"" == await raw(server, b"GET /v1/findings HTTP/1.1\r\nHost: x\r\n")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (5, "an entry is an object"),
+        ({"identifier": 5}, "identifier is missing"),
+        ({"identifier": "aws.acess_key:typo"}, "no kind is called 'aws.acess_key'"),
+        ({"identifier": NAME, "root": "false"}, "root is true or false"),
+        ({"identifier": NAME, "scope": "s3|read"}, "scope is a list of texts"),
+        ({"identifier": NAME, "scope": [1]}, "scope is a list of texts"),
+        ({"identifier": NAME, "parents": {"aws.user:u": 1}}, "parents is a list"),
+        ({"identifier": NAME, "owners": ["persn.id:x"]}, "no kind is called"),
+        ({"identifier": NAME, "aliases": [f"{NAME}{n}" for n in range(16)]}, "at most"),
+        ({"identifier": NAME, "issued_at": "2451-01-01T00:00:00Z"}, "2451"),
+    ],
+)
+async def test_a_declaration_is_taken_in_whole_or_refused(
+    server: Server, entry: object, said: str
+) -> None:
+    """The answer names the entry; nothing of the list is in the log then."""
+    body = {"credentials": [{"identifier": NAME}, entry]}
+    status, problem = await server.post("/v1/adopt", "restorer", body)
+    _, table = await server.get("/v1/table")
+
+    assert 422 == status
+    assert "entry 2: " in problem["detail"]
+    assert said in problem["detail"]
+    assert [] == table["rows"]
+    assert 0 == server.served.feed.end
+
+
+async def test_a_user_is_known_without_its_path(server: Server) -> None:
+    """Whoever names it: an order, a declaration or a question."""
+    user = "aws.user:arn:aws:iam::111122223333:user"
+    entry = {"identifier": NAME, "parents": [f"{user}/staff/ann"]}
+    await server.post("/v1/adopt", "restorer", {"credentials": [entry]})
+    order = {"identifier": f"{user}/other/ann"}
+    _, answer = await server.post("/v1/revocations", "revoker", order)
+    end = int(answer["token"].rpartition(":")[2])
+    await server.served.stages.wait_applied(end)
+    _, why = await server.get(f"/v1/why/{NAME}")
+    _, radius = await server.get(f"/v1/blast-radius/{user}/staff/ann")
+
+    assert [NAME, f"{user}/ann"] == why["path"]
+    assert (f"{user}/ann", 1) == (radius["identifier"], radius["total"])

@@ -1,0 +1,33 @@
+"""Identifiers as people write them, read as the logs name the same thing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agents_registry.identifiers import Identifier
+from streams.sources.aws_identity import principal_of
+from streams.sources.openbao_call import PATH
+
+_NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
+
+
+def identifier_of(text: str) -> Identifier:
+    """Read ``kind:value``; commands, questions and orders all read it so.
+
+    An IAM user or role is known without the path that its ARN may hold, a session of
+    a role is that role, and a vault's path has no slash at either end.
+
+    Raises:
+        ValueError: there is no kind or no value, or the value is too long.
+    """
+    identifier = Identifier.parse(text.strip())
+    if identifier.kind == PATH:  # people write a mount with a slash at its end
+        return identifier._replace(value=identifier.value.strip("/")).checked()
+    if identifier.kind not in _NAMED_BY_ARN:
+        return identifier
+    principal = principal_of(identifier.value)
+    if principal is None:
+        return identifier
+    if identifier.kind == "aws.login_profile":  # that of a user has the user's name
+        return identifier._replace(value=principal.value)
+    return principal
