@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from streams.engine.ingest import Reader
     from streams.records import Record
     from streams.settings import Settings, SourceSettings, Watch, Webhook
+    from streams.sinks.http_delivery import Endpoint
     from streams.stages.admission import Rights
     from streams.stages.deliveries import Delivery, Outcome
     from streams.stages.ingress import Origin
@@ -125,14 +126,19 @@ async def serve(
 
     Raises:
         ConfigurationError: the settings contradict themselves.
+        EndpointError: no attempt could use the webhook's URL or its secret.
         InUseError: another process serves from the data folder.
+        LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
     """
+    stop = stop or asyncio.Event()
     vocabulary, sources = _sources(settings)
     _check(settings, sources)
+    endpoint = _endpoint(settings.webhook)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
+        cleanup.enter_context(_heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
         feed = Feed(store, settings.realm, vocabulary, lease_ms)
         tolerances = _tolerances(settings)
@@ -149,6 +155,11 @@ async def serve(
             feed,
             Health(feed, stages),
         )
+        tails = [
+            Tail(_followed(watch, sources, speakers), store, ingest)
+            for watch in settings.watch
+        ]
+        notifier = _notifier(settings.webhook, endpoint, store, clock)
         app = application(handlers, settings.max_body_bytes)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
@@ -158,13 +169,25 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed))
-        tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest)
-            for watch in settings.watch
-        ]
-        notifier = _notifier(settings.webhook, store, clock)
-        await _work(store, stages, notifier, tails, stop or asyncio.Event())
+        await _work(store, stages, notifier, tails, stop)
         log.info("stopping")
+
+
+@contextmanager
+def _heeding_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event."""
+    loop = asyncio.get_running_loop()
+    heeded = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; an embedded server has its caller's `stop`.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+            heeded.append(number)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)
 
 
 async def _work(
@@ -175,11 +198,6 @@ async def _work(
     stop: asyncio.Event,
 ) -> None:
     """Run the loops; the first that breaks ends the server."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Only the main thread may; an embedded server has its caller's `stop`.
-        with suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
 
     async def stages_loop() -> None:
         await stages.load()
@@ -274,19 +292,33 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
     )
 
 
-def _notifier(
-    webhook: Webhook | None, store: Store, clock: Callable[[], int]
-) -> Notifier | None:
+def _endpoint(webhook: Webhook | None) -> Endpoint | None:
+    """Give the receiver of alerts.
+
+    Raises:
+        EndpointError: no attempt could use its URL or its secret.
+    """
     if webhook is None:
         return None
-    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
+    from streams.sinks.http_delivery import Endpoint  # noqa: PLC0415 - lazily
 
-    endpoint = http_delivery.Endpoint(
+    return Endpoint(
         name=ROUTE,
         url=webhook.url,
         secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
         allow_private=webhook.allow_private,
     )
+
+
+def _notifier(
+    webhook: Webhook | None,
+    endpoint: Endpoint | None,
+    store: Store,
+    clock: Callable[[], int],
+) -> Notifier | None:
+    if webhook is None or endpoint is None:
+        return None
+    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
 
     async def post(delivery: Delivery) -> Outcome:
         return await http_delivery.post(endpoint, delivery, clock())

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from yaml import YAMLError
 
-from streams.app import ConfigurationError, configure_logging, serve
+from streams.app import configure_logging, serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
-from streams.engine.store import InUseError
+from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
 from streams.settings import Authority, GrantSettings, Listen, SourceSettings, load
 from streams.settings import Watch as Watched
@@ -74,9 +74,9 @@ def run(
         where = getattr(error, "problem_mark", None)
         line = "" if where is None else f", line {where.line + 1}"
         return _complain(f"{config}{line}: not YAML", USAGE)
-    except InUseError as error:
-        return _complain(str(error), USAGE)
-    except (ConfigurationError, ValueError, OSError) as error:
+    except sqlite3.Error as error:
+        return _complain(_unreadable(error), BROKEN)
+    except (InUseError, LostLogError, ValueError, OSError) as error:
         return _complain(str(error), USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)
@@ -260,8 +260,16 @@ def _broken(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, sqlite3.Error | OSError):
-        return f"stopped, since the data folder fails: {error}"
+        return _unreadable(error)
     return f"stopped by a fault of its own: {type(error).__name__}: {error}"
+
+
+def _unreadable(error: Exception) -> str:
+    # Whatever the data folder says of itself: nothing was changed to get by.
+    return (
+        f"stopped, since the data folder fails: {error}; make room or mend the disk, "
+        "and restore the folder from a backup if its file is damaged"
+    )
 
 
 def _note(text: str) -> None:

@@ -33,6 +33,7 @@ Job = Any  # Callable[[Transaction], T], stored untyped in the queue
 GROUP: Final = 256  # jobs of ingress in one commit
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
+GENESIS_FILE: Final = "genesis"
 
 
 class StoreBusyError(Exception):
@@ -41,6 +42,10 @@ class StoreBusyError(Exception):
 
 class InUseError(Exception):
     """Another process serves from this folder."""
+
+
+class LostLogError(Exception):
+    """The log that a folder held is not there any more; the text says what to do."""
 
 
 class Stored(NamedTuple):
@@ -110,7 +115,9 @@ class Store:
 
         Raises:
             InUseError: another process serves from this folder.
+            LostLogError: the log that was here is gone.
             ValueError: the log belongs to another realm.
+            sqlite3.Error: the file cannot be read.
         """
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("a")
@@ -118,12 +125,16 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.close()
-            raise InUseError(folder) from error
-        store = cls(folder, lock)
+            message = f"another process serves from {folder}"
+            raise InUseError(message) from error
         try:
-            store._prepare(realm, genesis)
+            store = cls(folder, lock)
+            try:
+                store._prepare(realm, genesis)
+            except BaseException:
+                store._reader.close()
+                raise
         except BaseException:
-            store._reader.close()
             lock.close()
             raise
         for thread in store._threads:
@@ -142,10 +153,30 @@ class Store:
         if meta["realm"] != realm:
             message = f"{self.path} is the log of realm {meta['realm']!r}"
             raise ValueError(message)
+        self._recognise(meta["genesis"])
         self.genesis = meta["genesis"]
         self.end = _next_offset(db, "facts")
         self.access_end = _next_offset(db, "access")
         self.signals_end = _next_offset(db, "signals")
+
+    def _recognise(self, genesis: str) -> None:
+        """Refuse another log than the one that this folder is known to hold.
+
+        An empty or deleted file becomes a new log by itself, and guards take a new
+        log for the truth: every denial would be lifted without a word.
+        """
+        note = self.path.with_name(GENESIS_FILE)
+        known = note.read_text("utf-8").strip() if note.exists() else ""
+        if known and known != genesis:
+            message = (
+                f"the log {known} that was in {self.path} is gone: restore it from a "
+                f"backup; or, to begin a new one that forgets all, remove {note}"
+            )
+            raise LostLogError(message)
+        if not known:
+            new = note.with_name(f"{note.name}.new")
+            new.write_text(f"{genesis}\n", "utf-8")
+            new.replace(note)
 
     async def close(self) -> None:
         """Write what waits, then stop the threads and release the folder."""
