@@ -83,6 +83,8 @@ class Ingest:
         self,
         delivery: Delivery,
         also: Callable[[Transaction], None] | None = None,
+        *,
+        patient: bool = False,
     ) -> Receipt:
         """Admit records and write what gets in.
 
@@ -90,6 +92,7 @@ class Ingest:
             delivery: the batch.
             also: writes more in the same transaction (a file's position, an audit
                 line).
+            patient: wait for room on a full disk instead of raising.
 
         Raises:
             StoreBusyError: too much waits to be written.
@@ -119,7 +122,8 @@ class Ingest:
             accepted = admission.lifecycle + len(admission.accesses)
             return Receipt(accepted, len(admission.dead_letters), facts, tx.end)
 
-        receipt = await self._store.write(job, urgent=True)
+        write = self._store.write_in_time if patient else self._store.write
+        receipt = await write(job, urgent=True)
         self._remember(lines)
         return receipt
 

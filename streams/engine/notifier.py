@@ -115,7 +115,7 @@ class Notifier:
             tx.set_position("notify", position)
 
         if found or put or dropped:
-            await self._store.write(job)
+            await self._store.write_in_time(job)
         return due
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -132,7 +132,7 @@ class Notifier:
             letters = [_letter(each) for each in dead]
             tx.add_dead_letters(letters, authority="notify", at=now)
 
-        await self._store.write(job)
+        await self._store.write_in_time(job)
         failpoint("notify.after_outcome")
         self._news.set()
 

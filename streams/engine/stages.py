@@ -267,7 +267,7 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("registry", position)
 
-        await self._store.write(job)
+        await self._store.write_in_time(job)
         failpoint("stages.after_slice")
         self._count(outputs)
         self._saved = position
@@ -293,7 +293,9 @@ class Stages:
         if self.applied - self._saved < IDLE_FACTS:
             return False
         position = self.applied
-        await self._store.write(lambda tx: tx.set_position("registry", position))
+        await self._store.write_in_time(
+            lambda tx: tx.set_position("registry", position)
+        )
         self._saved = position
         return False
 
@@ -314,7 +316,7 @@ class Stages:
             tx.set_position("signals", position)
             tx.forget_signals(position)
 
-        await self._store.write(job)
+        await self._store.write_in_time(job)
         failpoint("stages.after_signals")
         self._signals = position
         return True
@@ -336,7 +338,7 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("sentinel", offset + 1)
 
-        await self._store.write(job)
+        await self._store.write_in_time(job)
         failpoint("stages.after_access")
         self._count(outputs)
         self._access = offset + 1
@@ -354,7 +356,7 @@ class Stages:
             _save(tx, outputs)
             tx.forget_access(judged, old)
 
-        await self._store.write(job)
+        await self._store.write_in_time(job)
         self._tidied = now
 
     def _count(self, outputs: Outputs) -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
+import structlog
 from attrs import define, frozen
 
 from agents_registry.facts import Fact
@@ -34,6 +35,11 @@ GROUP: Final = 256  # jobs of ingress in one commit
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 GENESIS_FILE: Final = "genesis"
+PAUSE_SECONDS: Final = 0.5
+# What ends by itself, or by an operator's hand, while the server runs.
+_PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
+
+log = structlog.get_logger()
 
 
 class StoreBusyError(Exception):
@@ -214,6 +220,30 @@ class Store:
         failpoint("store.job_queued")
         return await future
 
+    async def write_in_time(
+        self, job: Callable[[Transaction], T], *, urgent: bool = False
+    ) -> T:
+        """Run a job as `write` does, and wait while there is no room for it.
+
+        For what no client would send again: what the stages found, the lines of a
+        watched file. Meanwhile guards get their pongs, and requests 503.
+
+        Raises:
+            StoreBusyError: the store is being closed.
+            sqlite3.Error: the file could not be written, for another reason.
+        """
+        while True:
+            try:
+                return await self.write(job, urgent=urgent)
+            except StoreBusyError:
+                if self._closing:
+                    raise
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _PASSING:
+                    raise
+                log.warning("not_written", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+
     async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a short query; keep a LIMIT in it, so that no read lasts long."""
         return await asyncio.to_thread(self.read_now, query, *values)
@@ -300,7 +330,11 @@ class Store:
         db = _connect(self.path)
         try:
             while not self._stop_checkpoints.wait(CHECKPOINT_SECONDS):
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                try:
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                except sqlite3.OperationalError as error:
+                    # A full disk: the next one may find room.
+                    log.warning("not_checkpointed", error=str(error))
         finally:
             db.close()
 

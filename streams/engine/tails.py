@@ -78,10 +78,19 @@ class Tail:
         """Read what is there and what comes, until cancelled."""
         while True:
             worked = False
-            for path in await asyncio.to_thread(self._paths):
+            for path in await asyncio.to_thread(self._listed):
                 worked |= await self._poll(path)
             if not worked:
                 await asyncio.sleep(self._followed.poll_seconds)
+
+    def _listed(self) -> list[Path]:
+        try:
+            return self._paths()
+        except OSError as error:
+            # A folder that may not be entered for now is no reason to stop serving.
+            path = str(self._followed.path)
+            log.warning("not_readable", path=path, error=type(error).__name__)
+            return []
 
     def _paths(self) -> list[Path]:
         path = self._followed.path
@@ -159,7 +168,7 @@ class Tail:
 
         origin, rights = self._followed.speaker()
         delivery = Delivery(records, origin, rights, self._followed.point)
-        await self._ingest.records(delivery, place)
+        await self._ingest.records(delivery, place, patient=True)
         failpoint("tail.committed")
         file.position = position
 
