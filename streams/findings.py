@@ -53,6 +53,9 @@ SEVERITY: Final = {
     FindingKind.LEAK: Severity.HIGH,
 }
 
+_HONOURED: Final = frozenset({"aws.role", "vault.path"})
+STILL_HONOURED: Final = "source_still_honours: denied on purpose"
+
 
 @frozen(kw_only=True)
 class Finding:
@@ -96,3 +99,24 @@ def episode_id(
     """Give the stable id of an episode (32 hex digits)."""
     text = "\0".join((realm, *presented, kind.value, point, str(reopened)))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def source_still_honours(
+    kind: FindingKind, cause_effect: str | None, ended: Identifier | None
+) -> bool:
+    """Tell whether an accepted use is denied by Rescind on purpose, unlike its source.
+
+    The end of these names is one that their system does not pass on: sessions of a
+    deleted role and batch logins of a disabled mount work until they expire.
+
+    Args:
+        kind: of the finding.
+        cause_effect: of the cause.
+        ended: the identifier that the cause names.
+    """
+    return (
+        kind is FindingKind.USE_AFTER_REVOCATION
+        and cause_effect == "not_before"
+        and ended is not None
+        and ended.kind in _HONOURED
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.findings import FindingKind
+from streams.findings import FindingKind, source_still_honours
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def title(finding: Finding) -> str:
 def message(finding: Finding) -> str:
     """Give the alert in words: who did what, whose it is, and what to do."""
     parts = [_SENTENCES.get(finding.kind, _as_found)(finding)]
+    ended = finding.path[-1] if finding.path else None
+    if source_still_honours(finding.kind, finding.cause_effect, ended):
+        parts.append("Its source still honours it; it is denied on purpose.")
     if finding.owner:
         parts.append(f"Its owner is {shown(finding.owner)}.")
     parts.append(remedy(finding))
@@ -154,7 +157,8 @@ def _with(finding: Finding) -> str:
     verb = _ENDED.get(finding.cause_effect or "", "ended")
     when = ""
     if finding.cause_at is not None and finding.last_seen >= finding.cause_at:
-        when = f" {span(finding.last_seen - finding.cause_at)} ago"
+        since = finding.last_seen - finding.cause_at
+        when = f" {span(since)} ago" if since >= SECOND else " just before"
     if finding.via == "ancestor" and finding.path:
         return f"{what} whose ancestor {shown(str(finding.path[-1]))} was {verb}{when}"
     return f"{what} {verb}{when}"

@@ -13,7 +13,15 @@ import attrs
 from attrs import define, frozen
 
 from agents_registry.identifiers import Identifier
-from streams.findings import SEVERITY, Finding, FindingKind, Severity, episode_id
+from streams.findings import (
+    SEVERITY,
+    STILL_HONOURED,
+    Finding,
+    FindingKind,
+    Severity,
+    episode_id,
+    source_still_honours,
+)
 from streams.times import rfc3339
 
 MAX_EVENT_IDS: Final = 100
@@ -153,7 +161,10 @@ def message(seen: Sighting) -> str:
     sentence = _SENTENCES.get(seen.kind, seen.kind.value + ": {it}")
     text = sentence.format(it=seen.presented, at=at)
     if seen.cause_at is not None and seen.path:
-        text += f"; {seen.path[-1]} ended at {rfc3339(seen.cause_at)}"
+        ended = seen.path[-1]
+        text += f"; {ended} ended at {rfc3339(seen.cause_at)}"
+        if source_still_honours(seen.kind, seen.cause_effect, ended):
+            text += f" ({STILL_HONOURED})"
     return f"{text}: {seen.detail}" if seen.detail else f"{text}."
 
 

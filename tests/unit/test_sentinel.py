@@ -257,3 +257,29 @@ def test_signals_of_ingress_become_findings() -> None:
         episode.finding.count,
     )
     assert episode.finding.message.endswith("why")
+
+
+@pytest.mark.parametrize(
+    ("ended", "effect", "honoured"),
+    [
+        (Identifier("aws.role", "arn:aws:iam::1:role/r"), "not_before", True),
+        (Identifier("vault.path", "auth/people/login/ann"), "not_before", True),
+        (Identifier("aws.user", "arn:aws:iam::1:user/ann"), "not_before", False),
+        (Identifier("vault.accessor", "a"), "revoke", False),
+    ],
+)
+def test_says_where_the_source_honours_what_is_denied(
+    ended: Identifier, effect: str, honoured: bool
+) -> None:
+    """Sessions of a deleted role work on in AWS: nobody there failed to act."""
+    seen = episodes.Sighting(
+        kind=FindingKind.USE_AFTER_REVOCATION,
+        presented=Identifier("aws.access_key", "ASIA1"),
+        path=(Identifier("aws.access_key", "ASIA1"), ended),
+        cause_at=1,
+        cause_effect=effect,
+        first_seen=2,
+        last_seen=2,
+    )
+
+    assert honoured == ("source_still_honours" in episodes.message(seen))

@@ -170,6 +170,24 @@ def test_says_what_happened_in_plain_words() -> None:
             "Agent billing-bot was refused at gw with a token revoked 42 s ago.",
         ),
         (
+            {"via": "direct", "cause_at": USED},
+            (
+                "Agent billing-bot still called payments-api with a token revoked just "
+                "before."
+            ),
+        ),
+        (
+            {
+                "path": (TOKEN, Identifier("vault.path", "auth/people/login/ann")),
+                "cause_effect": "not_before",
+            },
+            (
+                "Somebody still called payments-api with a token whose ancestor "
+                "vault.path:auth/people/login/ann was ended 42 s ago. Its source still "
+                "honours it; it is denied on purpose. Its owner is ann@acme.example."
+            ),
+        ),
+        (
             {"kind": FindingKind.LEAK, "message": "it was found in a repository"},
             "It was found in a repository",
         ),
