@@ -4,6 +4,9 @@ Repeats of an event collapse, differing content survives: an event's identity is
 content. But an id that is given twice tells of a copied, edited or misconfigured
 log (two audit devices of one vault, say), so each further content is a dead letter
 beside the records, which stand.
+
+Only where whole logs are read: a server gets them in pieces, may see a vault's request
+in one and its response in the next, and would take the two for different contents.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import structlog
 from attrs import define
 
@@ -131,20 +132,31 @@ class Tail:
         end = data.rfind(b"\n") + 1
         if end == 0:
             return await self._without_line_end(path, file, data)
-        lines = data[:end]
-        if file.skipping:
-            lines = lines[lines.find(b"\n") + 1 :]
-        records = await read(file.reader, lines, self._followed.source)
-        shift = file.position + end - len(lines)
-        await self._write(path, file, [_moved(r, shift) for r in records], end)
-        file.wanted = CHUNK
-        file.skipping = False
+        await self._take_lines(path, file, data[:end])
         return True
 
+    async def _take_lines(self, path: Path, file: _File, data: bytes) -> None:
+        lines = data
+        if file.skipping:
+            lines = lines[lines.find(b"\n") + 1 :]
+        records: list[Record] = []
+        if lines.strip():  # else the end of a line that was taken without it
+            records = await read(file.reader, lines, self._followed.source)
+        shift = file.position + len(data) - len(lines)
+        await self._write(path, file, [_moved(r, shift) for r in records], len(data))
+        file.wanted = CHUNK
+        file.skipping = False
+
     async def _without_line_end(self, path: Path, file: _File, data: bytes) -> bool:
-        """Wait for the rest of the line, or skip it where it has no end."""
+        """Wait for the rest of the line, or skip it where it has no end.
+
+        A whole JSON value is a line without its end: CloudTrail's files have none.
+        """
         if file.skipping:
             await self._write(path, file, [], len(data))
+            return True
+        if _is_whole(data):
+            await self._take_lines(path, file, data)
             return True
         if len(data) < file.wanted:
             return False  # the writer has not finished it
@@ -182,6 +194,17 @@ def _read_at(path: Path, position: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(position)
         return file.read(size)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether a line needs nothing more: an object or array that is closed."""
+    if not data.rstrip().endswith((b"}", b"]")):
+        return False
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _moved(record: Record, shift: int) -> Record:

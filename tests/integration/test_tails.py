@@ -73,3 +73,26 @@ async def test_skips_a_line_without_an_end(
         assert ["line_too_long"] == [
             letter["reason"].partition(":")[0] for letter in letters["dead_letters"]
         ]
+
+
+async def test_reads_a_document_without_a_line_end(tmp_path: Path) -> None:
+    """CloudTrail's files end without one; one that comes later is no event."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    events = [json.loads(line(number)) for number in (1, 2)]
+    whole = folder / "whole.json"
+    whole.write_bytes(json.dumps({"Records": events}).encode())
+    torn = folder / "torn.json"
+    torn.write_bytes(line(3)[:-20])
+    async with running(tmp_path, **watching(folder)) as server:
+        await until(lambda: knows(server, 2))
+        with torn.open("ab") as file:
+            file.write(line(3)[-20:-1])
+        await until(lambda: knows(server, 3))
+        with torn.open("ab") as file:
+            file.write(b"\n" + line(4))
+        await until(lambda: knows(server, 4))
+        _, letters = await server.get("/v1/dlq")
+
+        assert await knows(server, 1)
+        assert [] == letters["dead_letters"]
