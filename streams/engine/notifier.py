@@ -72,7 +72,10 @@ class Notifier:
             key: attrs.evolve(delivery, leased_until=0)
             for key, delivery in state.deliveries.items()
         }
-        self.state = attrs.evolve(state, deliveries=free)
+        state = attrs.evolve(state, deliveries=free)
+        for route in self._routes:
+            state = notify.enable(state, route.name)
+        self.state = state
 
     async def run(self) -> None:
         """Deliver until cancelled."""

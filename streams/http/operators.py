@@ -12,6 +12,7 @@ from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
+from streams.engine.ingest import MANY
 from streams.http.bodies import body_of
 from streams.http.events import Speakers, token_of
 from streams.http.problems import ProblemError
@@ -121,7 +122,8 @@ class Operators:
         declare = functools.partial(facts_of_list, entries, origin, self._identifier)
         try:
             # Guards must get their pongs while a long list is read.
-            facts = await asyncio.to_thread(declare)
+            many = len(entries) > MANY
+            facts = await asyncio.to_thread(declare) if many else declare()
         except DeclarationError as error:
             raise unreadable(str(error)) from error
         receipt = await self._ingest.facts(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 15.0
 RESPONSE_CAP: Final = 64 * 1024
 PORTS: Final = frozenset({443, 8443})
+# A resolver that hangs holds threads beyond every timeout: these, and none that the
+# rest of the server works with.
+_RESOLVING: Final = ThreadPoolExecutor(4, thread_name_prefix="resolve")
 
 
 class EndpointError(ValueError):
@@ -162,11 +166,15 @@ class _UnresolvedError(Exception):
     """The name leads nowhere."""
 
 
+def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
 async def _addresses(url: URL, *, allow_private: bool) -> list[ResolveResult]:
     host, port = url.raw_host or "", url.port or 0
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
+        found = await asyncio.get_running_loop().run_in_executor(
+            _RESOLVING, _resolve, host, port
         )
     except (OSError, UnicodeError) as error:
         raise _UnresolvedError from error

@@ -49,6 +49,7 @@ IN_FLIGHT: Final = 16
 # its process, and the delivery is due again.
 LEASE: Final = 60 * SECOND
 GONE: Final = 410
+LONGEST: Final = 2 * retry.LONGEST  # more than any wait with its jitter
 
 
 class Change(NamedTuple):
@@ -127,7 +128,10 @@ def next_due(state: State, now: int) -> int | None:
 
 
 def enable(state: State, route: str) -> State:
-    """Give a receiver that answered 410 another chance; what was buried stays so."""
+    """Give a receiver that answered 410 another chance; what was buried stays so.
+
+    A start of the server is one: nobody else can tell that it is back.
+    """
     disabled = {name: at for name, at in state.disabled.items() if name != route}
     return attrs.evolve(state, disabled=disabled)
 
@@ -138,7 +142,7 @@ def _bury_all(state: State, route: str, now: int) -> Settled:
     after = attrs.evolve(
         state, deliveries=kept, disabled={**state.disabled, route: now}
     )
-    reason = "endpoint_gone: 410, the endpoint is disabled until someone enables it"
+    reason = "endpoint_gone: 410, the endpoint is disabled until the next start"
     return Settled(after, tuple(Dead(delivery=d, reason=reason) for d in gone))
 
 
@@ -173,7 +177,9 @@ class _Draft:
 
     def tell_waiting(self) -> None:
         for known in list(self._announced.values()):
-            if known.waiting is not None and self._now - known.at >= UPDATE_EVERY:
+            if known.waiting is not None and not _ahead(
+                known.at + UPDATE_EVERY, self._now, UPDATE_EVERY
+            ):
                 self._tell(known.waiting, Activity.UPDATE, known.messages + 1)
 
     def _tell(self, finding: Finding, activity: Activity, number: int) -> None:
@@ -221,7 +227,7 @@ class _Draft:
         for delivery in self._deliveries.values():
             pair = (delivery.route, delivery.finding.id)
             first[pair] = min(first.get(pair, delivery.number), delivery.number)
-            if delivery.leased_until > now and delivery.route in free:
+            if _ahead(delivery.leased_until, now, LEASE) and delivery.route in free:
                 free[delivery.route] -= 1
         ready: dict[str, list[Delivery]] = {
             name: [] for name, slots in free.items() if slots > 0
@@ -229,8 +235,10 @@ class _Draft:
         for delivery in self._deliveries.values():
             if (
                 delivery.route in ready
-                and delivery.next_at <= now
-                and delivery.leased_until <= now
+                and not _ahead(
+                    delivery.next_at, now, LONGEST if delivery.attempts else 0
+                )
+                and not _ahead(delivery.leased_until, now, LEASE)
                 and delivery.number == first[delivery.route, delivery.finding.id]
             ):
                 ready[delivery.route].append(delivery)
@@ -241,6 +249,11 @@ class _Draft:
         ]
         self._deliveries |= {delivery.key: delivery for delivery in due}
         return tuple(sorted(due, key=_urgency))
+
+
+def _ahead(time: int, now: int, longest: int) -> bool:
+    """Tell whether to wait for a time; not when the clock was set back before it."""
+    return now < time <= now + longest
 
 
 def _urgency(delivery: Delivery) -> tuple[int, int, str]:

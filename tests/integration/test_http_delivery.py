@@ -350,16 +350,15 @@ async def test_connects_to_the_address_that_it_checked(
 def answer(monkeypatch: pytest.MonkeyPatch, answers: list[list[str]]) -> list[str]:
     """Let names resolve to these addresses, one list a question; give who asked."""
     asked: list[str] = []
-    loop = asyncio.get_running_loop()
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    def resolve(host: str, port: int) -> list[Any]:
         asked.append(host)
         return [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
             for address in answers.pop(0)
         ]
 
-    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(http_delivery, "_resolve", resolve)
     return asked
 
 

@@ -92,6 +92,20 @@ def test_gives_a_delivery_again_when_its_attempt_was_lost() -> None:
     assert again.attempts == 0
 
 
+@pytest.mark.parametrize("back", [3600, 365 * 24 * 3600])
+def test_delivers_although_the_clock_was_set_back(back: int) -> None:
+    """What was due soon is not due years later."""
+    delivery = told(a_finding()).due[0]
+    failed = settle(told(a_finding()).state, delivery, DOWN, NOW).state
+    later = NOW - back * SECOND + LEASE + 1
+
+    lost = step(told(a_finding()).state, [], later, routes=[SOC])
+    again = step(failed, [], NOW - back * SECOND, routes=[SOC])
+
+    assert 1 == len(lost.due)
+    assert len(again.due) == (back > 48 * 3600)
+
+
 def test_forgets_a_delivery_that_was_accepted() -> None:
     """Any 2xx is a yes."""
     state, (delivery,) = told(a_finding())
