@@ -35,6 +35,7 @@ Job = Any  # Callable[[Transaction], T], stored untyped in the queue
 GROUP: Final = 256  # jobs of ingress in one commit
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
+LONG_LOG: Final = 64 << 20  # bytes
 GENESIS_FILE: Final = "genesis"
 PAUSE_SECONDS: Final = 0.5
 # What ends by itself, or by an operator's hand, while the server runs.
@@ -333,13 +334,24 @@ class Store:
             else:
                 future.set_exception(error)
 
+    def _checkpoint(self, db: sqlite3.Connection) -> None:
+        """Move the write-ahead log into the file, and cut it where it is long.
+
+        Under a steady load it never is all moved, and so would never begin anew: a
+        long one makes the writer wait for the rest, which is short by then.
+        """
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        log_file = self.path.with_name(f"{self.path.name}-wal")
+        if log_file.stat().st_size > LONG_LOG:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def _checkpoint_forever(self) -> None:
         db = _connect(self.path)
         try:
             while not self._stop_checkpoints.wait(CHECKPOINT_SECONDS):
                 try:
-                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                except sqlite3.OperationalError as error:
+                    self._checkpoint(db)
+                except (sqlite3.OperationalError, OSError) as error:
                     # A full disk: the next one may find room.
                     log.warning("not_checkpointed", error=str(error))
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from agents_registry.facts import HOUR, Node
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
+from streams.engine import store as store_module
 from streams.engine.store import Commit, InUseError, Store
 from streams.engine.transaction import Encoded, Transaction
 
@@ -126,3 +128,20 @@ async def test_a_file_that_cannot_be_written_fails_the_request_alone(
         await store.write(adding(encoded("b")), urgent=True)
 
         assert [0] == [each.offset for each in await store.facts(0, 10)]
+
+
+async def test_a_steady_load_does_not_grow_the_log_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut while requests keep coming, and none of them fails."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_SECONDS", 0.01)
+    monkeypatch.setattr(store_module, "LONG_LOG", 256 << 10)
+    async with opened(tmp_path) as store:
+        sizes = []
+        for number in range(600):
+            facts = [encoded(f"{number}/{n}" + "x" * 200) for n in range(10)]
+            await store.write(adding(*facts), urgent=True)
+            sizes.append((tmp_path / "rescind.db-wal").stat().st_size)
+
+        assert any(after < before for before, after in pairwise(sizes))
+        assert 6000 == store.end
