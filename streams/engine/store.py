@@ -120,7 +120,7 @@ class Store:
         Args:
             folder: the data folder; locked against a second process.
             realm: whose log this is.
-            genesis: a random id, used when the log is new.
+            genesis: a random id, used when the log is new or was restored.
 
         Raises:
             InUseError: another process serves from this folder.
@@ -155,9 +155,14 @@ class Store:
         schema = resources.files("streams.engine").joinpath("schema.sql")
         db.executescript(schema.read_text("utf-8"))
         failpoint("start.schema")
+        noted = self.path.with_name(GENESIS_FILE).exists()
+        # A log without the note is new or restored: guards must read it from its
+        # start, since a backup's offsets may name other facts than they hold.
+        keep = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
+        take = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
         with db:
-            for name, value in (("genesis", genesis), ("realm", realm)):
-                db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+            db.execute(keep if noted else take, ("genesis", genesis))
+            db.execute(keep, ("realm", realm))
         meta = dict(db.execute("SELECT name, value FROM meta"))
         if meta["realm"] != realm:
             message = f"{self.path} is the log of realm {meta['realm']!r}"
@@ -178,8 +183,9 @@ class Store:
         known = note.read_text("utf-8").strip() if note.exists() else ""
         if known and known != genesis:
             message = (
-                f"the log {known} that was in {self.path} is gone: restore it from a "
-                f"backup; or, to begin a new one that forgets all, remove {note}"
+                f"the log {known} that was in {self.path} is gone: restore a backup "
+                f"of it, then remove {note}; without a backup that begins a new log, "
+                "which has forgotten every revocation"
             )
             raise LostLogError(message)
         if not known:

@@ -67,6 +67,18 @@ async def test_a_log_that_is_gone_is_not_replaced_in_silence(
     await Store.open(file.parent, realm="default", genesis="another").close()
 
 
+async def test_a_restored_backup_is_another_log_to_guards(tmp_path: Path) -> None:
+    """Its next facts get offsets under which guards may hold facts that it lost."""
+    file = await _filled(tmp_path)
+    first = (file.parent / "genesis").read_text()
+    async with running(tmp_path) as server:
+        assert first.strip() == server.served.genesis
+    (file.parent / "genesis").unlink()
+    async with running(tmp_path) as server:
+        assert first.strip() != server.served.genesis
+        assert len(NAMES) == server.served.feed.end
+
+
 async def test_a_first_start_that_broke_off_is_made_up_for(tmp_path: Path) -> None:
     """An empty file is no lost log where none was ever there."""
     (tmp_path / "rescind.db").touch()
