@@ -148,7 +148,6 @@ class Guard:
             ValueError: ``at_least`` is not a token.
         """
         mode = self._mode if route is None else self._routes[route]
-        now = self._clock()
         standing = self.standing
         if not isinstance(presented, Presented):
             read = _read(presented)
@@ -162,6 +161,7 @@ class Guard:
             scope=scope,
             policy=self._policy,
         )
+        now = self._clock()  # only now: the process may have been stopped meanwhile
         stale = now >= standing.deadline
         if judged is LIVES and not stale and at_least is None:
             self.counters.allowed += 1
@@ -257,7 +257,7 @@ def _read(presented: Names) -> Presented | None:
         if isinstance(presented, (Identifier, str)):
             return Presented((_identifier(presented),))
         return Presented(tuple(map(_identifier, presented)))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         # What is not even a text comes from the token that was presented.
         return None
 

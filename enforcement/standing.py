@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from enforcement.token import Token
 
 MILLISECOND: Final = 1_000_000
+PARTITION: Final = 0  # a feed carries one
 
 
 class Standing:
@@ -140,5 +141,6 @@ class Standing:
         return (
             self.sound
             and token.genesis == self.replica.genesis
+            and token.partition == PARTITION
             and token.offset <= self.replica.proven
         )

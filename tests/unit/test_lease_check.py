@@ -147,7 +147,8 @@ def test_takes_identifiers_in_every_form(serving: Guard, presented: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "presented", ["", "no-colon", "kind:", "k:" + "x" * 257, [None], [ALIVE, 7], b"x"]
+    "presented",
+    ["", "no-colon", "kind:", "k:" + "x" * 257, [None], [ALIVE, 7], b"x", None, 5],
 )
 def test_denies_what_it_cannot_read(serving: Guard, presented: Any) -> None:
     """It comes from the token, so it is a denial and no server error."""
@@ -307,3 +308,16 @@ def test_a_verdict_has_no_truth_value(serving: Guard) -> None:
     """``if guard.check(...)`` would allow everything."""
     with pytest.raises(TypeError, match=r"ask for \.allowed"):
         bool(serving.check(DEAD))
+
+
+def test_a_pause_while_it_judges_counts(serving: Guard, clock: Clock) -> None:
+    """A process may be stopped, or its machine sleep, in the middle of a check."""
+
+    def slow() -> int:
+        clock.now += 3600 * SECOND
+        return NOW
+
+    serving._wall = slow
+    verdict = serving.check(ALIVE)
+
+    assert (False, Lapse.NO_LEASE) == (verdict.allowed, verdict.reason)

@@ -277,6 +277,7 @@ def test_a_long_sleep_ends_the_lease(standing: Standing, clock: Clock) -> None:
         (Token("g1", 0, 10), True),
         (Token("g1", 0, 11), False),
         (Token("g2", 0, 1), False),
+        (Token("g1", 1, 1), False),
     ],
 )
 def test_covers_a_token_once_its_facts_are_applied(
