@@ -47,7 +47,7 @@ BUGS: Final = {
     ),
     "a file's place saved before its lines": Bug(
         "tails",
-        "await self._ingest.records(delivery, place)",
+        "await self._ingest.records(delivery, place, patient=True)",
         "await self._store.write(place)\n        await self._ingest.records(delivery)",
         "ingress.admitted",
     ),
