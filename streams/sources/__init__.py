@@ -29,10 +29,17 @@ def _openbao() -> Source:
     return OpenBao()
 
 
+def _ssf() -> Source:
+    from streams.sources.ssf import Ssf  # noqa: PLC0415 - lazily
+
+    return Ssf()
+
+
 # Importing a source costs more than `rescind --help`, so the table holds makers.
 SOURCES: Final[dict[str, Callable[[], Source]]] = {
     "cloudtrail": _cloudtrail,
     "openbao": _openbao,
+    "ssf": _ssf,
 }
 
 

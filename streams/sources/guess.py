@@ -25,6 +25,8 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
             body.get("request"), dict
         ):
             return "openbao"
+        if "iss" in body and isinstance(body.get("events"), dict):  # RFC 8417
+            return "ssf"
     return None
 
 
