@@ -72,13 +72,18 @@ _CREDENTIALS = """
     k8s.credential k8s.secret
     github.token github.hashed_token github.programmatic_access github.secret_alert
     github.deploy_key github.public_key
-    saml.assertion x509.serial keycloak.credential
+    saml.assertion x509.serial keycloak.credential keycloak.consent
+    openai.api_key anthropic.api_key litellm.key
+    auth0.refresh_token auth0.session auth0.device_credential
 """
 _PRINCIPALS = """
     aws.user aws.service aws.federated_user
     vault.entity
     okta.user entra.user entra.upn entra.service_principal
     k8s.service_account k8s.user github.user
+    scim.user scim.agent keycloak.user keycloak.client
+    openai.user openai.service_account anthropic.user anthropic.mcp_server
+    litellm.user litellm.team auth0.user auth0.client
     jwt.sub agent.id person.id service_account.id team.id
 """
 _CONTAINERS = """
@@ -88,6 +93,8 @@ _CONTAINERS = """
     okta.app okta.user_sessions entra.application
     k8s.namespace k8s.pod k8s.pod_uid
     github.app github.oauth_app github.app_authorization github.installation
+    scim.group keycloak.realm keycloak.client_uuid openai.project
+    anthropic.organization auth0.client_secret
     application.id device.id group.id org_unit.id tenant.id
 """
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle
 from streams.sources.envelope import Event, events
+from streams.sources.fields import identifier, named, text
 from streams.times import AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agents_registry.identifiers import Identifier
     from streams.records import Record
 
 CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
@@ -139,29 +140,16 @@ class EventLog:
         self.unknown[event_type if known else "other"] += 1
 
 
-def named(*candidates: Identifier | None) -> tuple[Identifier, ...]:
-    """Give the identifiers that there are, each once, in their order."""
-    return tuple(dict.fromkeys(one for one in candidates if one is not None))
-
-
-def identifier(kind: str, *parts: Any) -> Identifier | None:
+def qualified(kind: str, *parts: Any) -> Identifier | None:
     """Give an identifier of one value, or of an issuer and a value (``issuer|value``).
 
     None where a part is no text, or the whole is no legal value. A number is taken as
     its digits: some logs write ids so.
     """
-    written = [str(one) if type(one) is int else one for one in parts]
-    if not all(isinstance(one, str) and one for one in written):
+    written = [str(one) if type(one) is int else text(one) for one in parts]
+    if not all(written):
         return None
-    value = "|".join(written)
-    if len(value.encode(errors="replace")) > MAX_VALUE_BYTES:
-        return None
-    return Identifier(kind, value)
-
-
-def text(value: Any) -> str | None:
-    """Give the value when it is a text with something in it."""
-    return value if isinstance(value, str) and value else None
+    return identifier(kind, "|".join(filter(None, written)))
 
 
 def inside(value: Any, *keys: str) -> dict[str, Any]:

@@ -27,19 +27,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import orjson
 
-from agents_registry.facts import Relation
-from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle, Parent
+from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle
 from streams.sources.envelope import Event
 from streams.sources.eventlog import (
     NO_TARGET,
     EventLog,
     Head,
     Heard,
-    identifier,
     inside,
-    named,
-    text,
+    qualified,
 )
+from streams.sources.fields import named, requires, text
 from streams.sources.ssf_subjects import Subject, as_session, subject_of
 
 if TYPE_CHECKING:
@@ -211,8 +209,8 @@ def _credential_changed(said: _Said) -> Lifecycle:
     effect = {"create": "issue", "update": "rotate"}.get(
         str(body.get("change_type")), "revoke"
     )
-    credential = identifier("x509.serial", body.get("x509_issuer"),
-                            body.get("x509_serial")) or identifier(
+    credential = qualified("x509.serial", body.get("x509_issuer"),
+                            body.get("x509_serial")) or qualified(
         "keycloak.credential", body.get("kc_credential_id")
     )  # fmt: skip
     kind = text(body.get("credential_type"))
@@ -224,7 +222,7 @@ def _credential_changed(said: _Said) -> Lifecycle:
     return said.on(
         effect,
         credential,
-        parents=tuple(Parent(*one, Relation.REQUIRES) for one in principals[:1]),
+        parents=requires(*principals[:1]),
         owner=principals[0].value if principals else None,
         reason=kind,
     )

@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
-from streams.sources.eventlog import identifier, inside, named, text
+from streams.sources.eventlog import inside, qualified
+from streams.sources.fields import named, text
 
 EVERY_SESSION: Final = "ALL"  # Keycloak's session id of "log this user out"
 # In the order in which one of them is acted on: the closest to a credential first.
@@ -97,12 +98,12 @@ def _complex(value: dict[str, Any], issuer: Any) -> Subject:
 
 def _session(value: Any) -> Identifier | None:
     if _form(value) == "jwt_id":
-        return identifier("jwt.jti", value.get("jti"))
+        return qualified("jwt.jti", value.get("jti"))
     if _form(value) == "saml_assertion_id":
-        return identifier("saml.assertion", value.get("issuer"),
+        return qualified("saml.assertion", value.get("issuer"),
                           value.get("assertion_id"))  # fmt: skip
     name = inside(value).get("id") or inside(value).get("sub")
-    return None if name == EVERY_SESSION else identifier("session.id", name)
+    return None if name == EVERY_SESSION else qualified("session.id", name)
 
 
 def _container(value: dict[str, Any], issuer: Any) -> tuple[Identifier, ...]:
@@ -110,8 +111,8 @@ def _container(value: dict[str, Any], issuer: Any) -> tuple[Identifier, ...]:
         if member in value:
             name = _plain(value[member])
             if _form(value[member]) == "opaque":
-                return named(identifier(f"{member}.id", issuer, name))
-            return named(identifier(f"{member}.id", name))
+                return named(qualified(f"{member}.id", issuer, name))
+            return named(qualified(f"{member}.id", name))
     return ()
 
 
@@ -119,9 +120,9 @@ def _plain(value: Any) -> str | None:
     """Write a device or tenant as its node facts do: an id, or ``issuer|sub``."""
     body = inside(value)
     if _form(value) == "iss_sub":
-        found = identifier("plain", body.get("iss"), body.get("sub"))
+        found = qualified("plain", body.get("iss"), body.get("sub"))
     else:
-        found = identifier("plain", body.get("id") or body.get("uri") or
+        found = qualified("plain", body.get("id") or body.get("uri") or
                            body.get("url"))  # fmt: skip
     return None if found is None else found.value
 
@@ -130,16 +131,16 @@ def _simple(value: Any, issuer: Any) -> Subject:
     body = inside(value)
     match _form(value):
         case "iss_sub":
-            sub = identifier("jwt.sub", body.get("iss"), body.get("sub"))
+            sub = qualified("jwt.sub", body.get("iss"), body.get("sub"))
             return Subject(principals=named(sub))
         case "opaque":
-            return Subject(principals=named(identifier("jwt.sub", issuer,
+            return Subject(principals=named(qualified("jwt.sub", issuer,
                                                        body.get("id"))))  # fmt: skip
         case "jwt_id" | "saml_assertion_id":
             return Subject(credentials=named(_session(value)))
         case "did" | "uri":
             name = body.get("url") or body.get("uri")
             kind = "spiffe.id" if str(name).startswith("spiffe://") else "agent.id"
-            return Subject(principals=named(identifier(kind, name)))
+            return Subject(principals=named(qualified(kind, name)))
         case form:
             return Subject(by_attribute=form in _ATTRIBUTES)
