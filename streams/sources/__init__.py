@@ -23,10 +23,40 @@ def _cloudtrail() -> Source:
     return CloudTrail()
 
 
+def _entra() -> Source:
+    from streams.sources.entra import Entra  # noqa: PLC0415 - lazily
+
+    return Entra()
+
+
+def _github() -> Source:
+    from streams.sources.github import GitHub  # noqa: PLC0415 - lazily
+
+    return GitHub()
+
+
+def _kubernetes() -> Source:
+    from streams.sources.kubernetes import Kubernetes  # noqa: PLC0415 - lazily
+
+    return Kubernetes()
+
+
+def _okta() -> Source:
+    from streams.sources.okta import Okta  # noqa: PLC0415 - lazily
+
+    return Okta()
+
+
 def _openbao() -> Source:
     from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
 
     return OpenBao()
+
+
+def _keycloak() -> Source:
+    from streams.sources.keycloak import Keycloak  # noqa: PLC0415 - lazily
+
+    return Keycloak()
 
 
 def _ssf() -> Source:
@@ -38,6 +68,11 @@ def _ssf() -> Source:
 # Importing a source costs more than `rescind --help`, so the table holds makers.
 SOURCES: Final[dict[str, Callable[[], Source]]] = {
     "cloudtrail": _cloudtrail,
+    "entra": _entra,
+    "github": _github,
+    "kubernetes": _kubernetes,
+    "okta": _okta,
+    "keycloak": _keycloak,
     "openbao": _openbao,
     "ssf": _ssf,
 }

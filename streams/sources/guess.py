@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.sources.envelope import Event, events
+from streams.sources.kubernetes_carriers import as_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +29,49 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
             return "openbao"
         if "iss" in body and isinstance(body.get("events"), dict):  # RFC 8417
             return "ssf"
+        if "realmId" in body and ("operationType" in body or "type" in body):
+            return "keycloak"
+        for name, speaks in _SHAPES.items():
+            if speaks(body):
+                return name
     return None
+
+
+def _okta(body: dict[str, Any]) -> bool:
+    return "outcome" in body and ("eventType" in body or "eventtype" in body)
+
+
+def _kubernetes(body: dict[str, Any]) -> bool:
+    inner = as_native(body)
+    return "verb" in inner and isinstance(inner.get("user"), dict)
+
+
+def _entra(body: dict[str, Any]) -> bool:
+    if "subscriptionId" in body and ("changeType" in body or "lifecycleEvent" in body):
+        return True
+    if "AuditData" in body or ("Operation" in body and "RecordType" in body):
+        return True
+    inner = body.get("properties")
+    return any(
+        name in one
+        for one in (body, inner if isinstance(inner, dict) else {})
+        for name in ("activityDisplayName", "ActivityDisplayName")
+    )
+
+
+def _github(body: dict[str, Any]) -> bool:
+    action = body.get("action")
+    if not isinstance(action, str):
+        return False
+    return "sender" in body or ("." in action and "actor" in body)
+
+
+_SHAPES: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
+    "kubernetes": _kubernetes,
+    "okta": _okta,
+    "entra": _entra,
+    "github": _github,
+}
 
 
 def guess_bytes(data: bytes) -> str | None:
