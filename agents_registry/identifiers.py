@@ -72,7 +72,7 @@ _CREDENTIALS = """
     k8s.credential k8s.secret
     github.token github.hashed_token github.programmatic_access github.secret_alert
     github.deploy_key github.public_key
-    saml.assertion x509.serial keycloak.credential keycloak.consent
+    saml.assertion x509.serial keycloak.credential
     openai.api_key anthropic.api_key litellm.key
     auth0.refresh_token auth0.session auth0.device_credential
 """
@@ -93,8 +93,7 @@ _CONTAINERS = """
     okta.app okta.user_sessions entra.application
     k8s.namespace k8s.pod k8s.pod_uid
     github.app github.oauth_app github.app_authorization github.installation
-    scim.group keycloak.realm keycloak.client_uuid openai.project
-    anthropic.organization auth0.client_secret
+    scim.group keycloak.realm keycloak.grant keycloak.exchange openai.project
     application.id device.id group.id org_unit.id tenant.id
 """
 
@@ -111,7 +110,8 @@ VOCABULARY: Mapping[str, NodeClass] = {
 REUSABLE_KINDS = frozenset({
     "aws.user", "aws.role", "vault.path", "spiffe.id", "entra.upn",
     "k8s.service_account", "k8s.namespace", "k8s.pod", "k8s.secret",
-    "github.app_authorization",
+    "github.app_authorization", "keycloak.client", "keycloak.grant",
+    "keycloak.exchange",
 })  # fmt: skip
 
 
