@@ -73,8 +73,8 @@ _CREDENTIALS = """
     github.token github.hashed_token github.programmatic_access github.secret_alert
     github.deploy_key github.public_key
     saml.assertion x509.serial keycloak.credential
-    openai.api_key anthropic.api_key litellm.key
-    auth0.refresh_token auth0.session auth0.device_credential
+    openai.api_key anthropic.api_key
+    auth0.refresh_token auth0.device_credential
 """
 _PRINCIPALS = """
     aws.user aws.service aws.federated_user
@@ -93,7 +93,8 @@ _CONTAINERS = """
     okta.app okta.user_sessions entra.application
     k8s.namespace k8s.pod k8s.pod_uid
     github.app github.oauth_app github.app_authorization github.installation
-    scim.group keycloak.realm keycloak.grant keycloak.exchange openai.project
+    scim.group keycloak.realm keycloak.grant keycloak.exchange
+    openai.project auth0.grant spire.entry gitguardian.incident
     application.id device.id group.id org_unit.id tenant.id
 """
 
@@ -111,7 +112,7 @@ REUSABLE_KINDS = frozenset({
     "aws.user", "aws.role", "vault.path", "spiffe.id", "entra.upn",
     "k8s.service_account", "k8s.namespace", "k8s.pod", "k8s.secret",
     "github.app_authorization", "keycloak.client", "keycloak.grant",
-    "keycloak.exchange",
+    "keycloak.exchange", "auth0.grant",
 })  # fmt: skip
 
 

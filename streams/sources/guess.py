@@ -71,6 +71,12 @@ _SHAPES: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
     "okta": _okta,
     "entra": _entra,
     "github": _github,
+    "openai": lambda body: "effective_at" in body and "actor" in body,
+    "anthropic": lambda body: "organization_id" in body and "actor" in body,
+    "auth0": lambda body: "log_id" in body and ("data" in body or "type" in body),
+    "gitguardian": lambda body: "incident" in body and "action" in body,
+    "litellm": lambda body: str(body.get("table_name")).startswith("LiteLLM_"),
+    "spire": lambda body: body.get("type") == "audit" and "method" in body,
 }
 
 
