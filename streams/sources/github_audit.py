@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _SHA256: Final = 32
-_REFUSED: Final = (401, 403)
+_REFUSED: Final = ("401", "403")
 _TOKEN_ENDINGS: Final = {
     "personal_access_token.destroy", "oauth_access.destroy", "oauth_access.revoke",
 }  # fmt: skip
@@ -132,7 +132,7 @@ def access_of(seen: Seen) -> Access | None:
     if not tokens or (action in CHANGES and action.startswith(_ABOUT_TOKENS)):
         return None
     code = seen.body.get("status_code")
-    outcome: Outcome = "denied" if number(code) in map(str, _REFUSED) else "allowed"
+    outcome: Outcome = "denied" if number(code) in _REFUSED else "allowed"
     owner = text(seen.body.get("actor"))
     return Access(
         seen.source, seen.event_id, seen.event_type, seen.time, tokens, seen.offset,
