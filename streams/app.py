@@ -26,6 +26,7 @@ from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.health import Health
 from streams.http.operators import Operators
+from streams.http.push import Push, Stream
 from streams.http.queries import Queries
 from streams.http.server import Handlers, application, listen
 from streams.sources import SOURCES, source
@@ -125,6 +126,7 @@ async def serve(
     """
     vocabulary, sources = _sources(settings)
     _check(settings, sources)
+    streams = _streams(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
@@ -143,6 +145,7 @@ async def serve(
             Queries(tokens, stages, store, clock),
             feed,
             Health(feed, stages),
+            Push(tokens, streams, speakers, ingest, clock),
         )
         app = application(handlers, settings.max_body_bytes)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
@@ -224,6 +227,17 @@ def _reader(
     text = each.mapping.read_text("utf-8")
     mapping = load_mapping(text, str(each.mapping))
     return lambda: Generic(mapping), dict(mapping.kinds)
+
+
+def _streams(settings: Settings) -> dict[str, Stream]:
+    streams = {}
+    for name, each in settings.ssf.items():
+        try:
+            streams[name] = Stream(each)
+        except (OSError, ValueError) as error:
+            message = f"ssf {name}: {each.jwks}: {error}"
+            raise ConfigurationError(message) from error
+    return streams
 
 
 def _check(settings: Settings, sources: dict[str, Source]) -> None:
