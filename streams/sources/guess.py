@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
 _SAMPLE_EVENTS: Final = 1_000
+_TOKEN: Final = re.compile(rb"\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*(?:\n|\Z)", re.ASCII)
+_KEYCLOAK_LINE: Final = re.compile(
+    rb"^\d{4}-[^\n{]{10,200}\[org\.keycloak\.events\]", re.MULTILINE
+)
 
 
 def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
@@ -85,6 +90,10 @@ def guess_bytes(data: bytes) -> str | None:
 
     Where its beginning tells nothing (a torn or a giant line), all of it is searched.
     """
+    if _TOKEN.match(data):
+        return "ssf"
+    if _KEYCLOAK_LINE.search(data, 0, _SAMPLE_BYTES):
+        return "keycloak"
     for piece in (data[:_SAMPLE_BYTES], data):
         found = (one for one in events(piece, "") if isinstance(one, Event))
         name = guess(one.body for one in islice(found, _SAMPLE_EVENTS))

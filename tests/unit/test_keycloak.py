@@ -410,6 +410,8 @@ def test_a_representation_of_any_kind_does_not_raise(representation: object) -> 
 
 
 def test_keycloak_is_recognised() -> None:
-    """Both event kinds."""
+    """Both event kinds, and the lines of the server's log."""
     for made in (user_event("LOGIN"), admin_event("DELETE", "USER", "users/x")):
         assert "keycloak" == guess_bytes(orjson.dumps([made]))
+    line = f'{STAMP}type="LOGOUT", realmId="r-1"'.encode()
+    assert "keycloak" == guess_bytes(b"2026-03-02 INFO started\n" + line)

@@ -392,5 +392,8 @@ def test_unknown_types_are_counted() -> None:
 
 
 def test_a_set_is_recognised() -> None:
-    """By issuer and events."""
-    assert "ssf" == guess_bytes(orjson.dumps(a_set("caep/session-revoked")))
+    """By issuer and events, and as a token."""
+    claims = a_set("caep/session-revoked")
+    assert "ssf" == guess_bytes(orjson.dumps(claims))
+    token = compact(claims)
+    assert "ssf" == guess_bytes(token) == guess_bytes(token + b"\r\n" + token)
