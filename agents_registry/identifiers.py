@@ -66,16 +66,36 @@ _CREDENTIALS = """
     vault.accessor vault.token_hmac vault.lease vault.lease_hmac
     vault.secret_id_accessor vault.secret_id_hmac
     jwt.jti secret session.id agent.instance
+    okta.session okta.api_token okta.access_token okta.refresh_token
+    okta.consent_grant
+    entra.app_credential entra.session
+    k8s.credential k8s.secret
+    github.token github.hashed_token github.programmatic_access github.secret_alert
+    github.deploy_key github.public_key
+    saml.assertion x509.serial keycloak.credential
+    openai.api_key anthropic.api_key
+    auth0.refresh_token auth0.device_credential
 """
 _PRINCIPALS = """
     aws.user aws.service aws.federated_user
     vault.entity
+    okta.user entra.user entra.upn entra.service_principal
+    k8s.service_account k8s.user github.user
+    scim.user scim.agent keycloak.user keycloak.client
+    openai.user openai.service_account anthropic.user anthropic.mcp_server
+    litellm.user litellm.team auth0.user auth0.client
     jwt.sub agent.id person.id service_account.id team.id
 """
 _CONTAINERS = """
     aws.role aws.account aws.identity_provider
     vault.path vault.role
     spiffe.id
+    okta.app okta.user_sessions entra.application
+    k8s.namespace k8s.pod k8s.pod_uid
+    github.app github.oauth_app github.app_authorization github.installation
+    scim.group keycloak.realm keycloak.grant keycloak.exchange
+    openai.project auth0.grant spire.entry gitguardian.incident
+    application.id device.id group.id org_unit.id tenant.id
 """
 
 VOCABULARY: Mapping[str, NodeClass] = {
@@ -88,7 +108,12 @@ VOCABULARY: Mapping[str, NodeClass] = {
     for kind in kinds.split()
 }
 # Names that their owner may give again: ending one is a not_before, never a revoke.
-REUSABLE_KINDS = frozenset({"aws.user", "aws.role", "vault.path", "spiffe.id"})
+REUSABLE_KINDS = frozenset({
+    "aws.user", "aws.role", "vault.path", "spiffe.id", "entra.upn",
+    "k8s.service_account", "k8s.namespace", "k8s.pod", "k8s.secret",
+    "github.app_authorization", "keycloak.client", "keycloak.grant",
+    "keycloak.exchange", "auth0.grant",
+})  # fmt: skip
 
 
 def extend(declared: Mapping[str, str]) -> Vocabulary:

@@ -26,6 +26,7 @@ from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.health import Health
 from streams.http.operators import Operators
+from streams.http.push import Push, Stream
 from streams.http.queries import Queries
 from streams.http.server import Handlers, application, listen
 from streams.sources import SOURCES, source
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
 
 GENERIC: Final = "generic"
+SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
 ROUTE: Final = "webhook"
 
 # Where it broke, and nothing of what the variables there held: tokens and bodies.
@@ -135,6 +137,7 @@ async def serve(
     vocabulary, sources = _sources(settings)
     _check(settings, sources)
     endpoint = _endpoint(settings.webhook)
+    streams = _streams(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
@@ -154,6 +157,7 @@ async def serve(
             Queries(tokens, stages, store, clock),
             feed,
             Health(feed, stages),
+            Push(tokens, streams, speakers, ingest, clock),
         )
         tails = [
             Tail(_followed(watch, sources, speakers), store, ingest)
@@ -238,6 +242,9 @@ def _reader(
         if each.format not in SOURCES:
             known = ", ".join(sorted([*SOURCES, GENERIC]))
             raise ConfigurationError(f"source {name}: format is one of {known}")
+        if each.format == SIGNED:
+            text = "signed tokens need a verified stream; set it up under ssf"
+            raise ConfigurationError(f"source {name}: {text}")
         return lambda: source(each.format), {}
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
@@ -247,6 +254,17 @@ def _reader(
     text = each.mapping.read_text("utf-8")
     mapping = load_mapping(text, str(each.mapping))
     return lambda: Generic(mapping), dict(mapping.kinds)
+
+
+def _streams(settings: Settings) -> dict[str, Stream]:
+    streams = {}
+    for name, each in settings.ssf.items():
+        try:
+            streams[name] = Stream(each)
+        except (OSError, ValueError) as error:
+            message = f"ssf {name}: {each.jwks}: {error}"
+            raise ConfigurationError(message) from error
+    return streams
 
 
 def _check(settings: Settings, sources: dict[str, Source]) -> None:

@@ -63,6 +63,9 @@ class Lifecycle(NamedTuple):
         known: the event comes from the issuer, so the identifier becomes known.
         issued_at: when the primary identifier was issued, where that is another
             time than the event's.
+        device: what the issued credential is bound to; of an ending record: spare
+            credentials whose node facts name another one (complex subjects).
+        tenant: the same for the tenant.
     """
 
     source: str
@@ -86,6 +89,8 @@ class Lifecycle(NamedTuple):
     ties: tuple[Tie, ...] = ()
     known: bool = True
     issued_at: int | None = None
+    device: str | None = None
+    tenant: str | None = None
 
 
 class Access(NamedTuple):

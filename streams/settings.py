@@ -82,6 +82,20 @@ class SourceSettings(_Strict):
     point: str = ""
 
 
+class SsfStream(_Strict):
+    """A Shared Signals stream that a transmitter pushes to ``/v1/ssf/push/NAME``.
+
+    Attributes:
+        issuer: ``iss`` of the stream, compared exactly.
+        audience: the values of ``aud`` that mean us.
+        jwks: file with the transmitter's keys, as its ``jwks_uri`` gives them.
+    """
+
+    issuer: str
+    audience: tuple[str, ...] = Field(min_length=1)
+    jwks: Path
+
+
 class Watch(_Strict):
     """A growing log file, or a folder of them, that the server reads itself."""
 
@@ -150,6 +164,7 @@ class Settings(BaseSettings):
     kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
         default_factory=dict
     )
+    ssf: dict[str, SsfStream] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
     webhook: Webhook | None = None
     sentinel: Sentinel = Sentinel()

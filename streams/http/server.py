@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streams.http.feed import Feed
     from streams.http.health import Health
     from streams.http.operators import Operators
+    from streams.http.push import Push
     from streams.http.queries import Queries
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
@@ -31,6 +32,7 @@ class Handlers:
     queries: Queries
     feed: Feed
     health: Health
+    push: Push
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -48,6 +50,7 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
     queries, health = handlers.queries, handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
+    app.router.add_post("/v1/ssf/push/{stream}", handlers.push.post)
     app.router.add_post("/v1/revocations", handlers.operators.revoke)
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)

@@ -23,16 +23,100 @@ def _cloudtrail() -> Source:
     return CloudTrail()
 
 
+def _entra() -> Source:
+    from streams.sources.entra import Entra  # noqa: PLC0415 - lazily
+
+    return Entra()
+
+
+def _github() -> Source:
+    from streams.sources.github import GitHub  # noqa: PLC0415 - lazily
+
+    return GitHub()
+
+
+def _kubernetes() -> Source:
+    from streams.sources.kubernetes import Kubernetes  # noqa: PLC0415 - lazily
+
+    return Kubernetes()
+
+
+def _okta() -> Source:
+    from streams.sources.okta import Okta  # noqa: PLC0415 - lazily
+
+    return Okta()
+
+
 def _openbao() -> Source:
     from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
 
     return OpenBao()
 
 
+def _keycloak() -> Source:
+    from streams.sources.keycloak import Keycloak  # noqa: PLC0415 - lazily
+
+    return Keycloak()
+
+
+def _ssf() -> Source:
+    from streams.sources.ssf import Ssf  # noqa: PLC0415 - lazily
+
+    return Ssf()
+
+
+def _anthropic() -> Source:
+    from streams.sources.anthropic import Anthropic  # noqa: PLC0415 - lazily
+
+    return Anthropic()
+
+
+def _auth0() -> Source:
+    from streams.sources.auth0 import Auth0  # noqa: PLC0415 - lazily
+
+    return Auth0()
+
+
+def _gitguardian() -> Source:
+    from streams.sources.gitguardian import GitGuardian  # noqa: PLC0415 - lazily
+
+    return GitGuardian()
+
+
+def _litellm() -> Source:
+    from streams.sources.litellm import LiteLlm  # noqa: PLC0415 - lazily
+
+    return LiteLlm()
+
+
+def _openai() -> Source:
+    from streams.sources.openai import OpenAi  # noqa: PLC0415 - lazily
+
+    return OpenAi()
+
+
+def _spire() -> Source:
+    from streams.sources.spire import Spire  # noqa: PLC0415 - lazily
+
+    return Spire()
+
+
 # Importing a source costs more than `rescind --help`, so the table holds makers.
 SOURCES: Final[dict[str, Callable[[], Source]]] = {
+    "anthropic": _anthropic,
+    "auth0": _auth0,
     "cloudtrail": _cloudtrail,
+    "entra": _entra,
+    "gitguardian": _gitguardian,
+    "github": _github,
+    "keycloak": _keycloak,
+    "kubernetes": _kubernetes,
+    "litellm": _litellm,
+    "okta": _okta,
+    "openai": _openai,
     "openbao": _openbao,
+    "spire": _spire,
+    "ssf": _ssf,
 }
 
 

@@ -14,15 +14,8 @@ import orjson
 
 from agents_registry.facts import Relation
 from streams.records import Lifecycle, Parent
-from streams.sources.aws_identity import (
-    Caller,
-    identifier,
-    mapping,
-    principal_of,
-    requires,
-    text,
-    user,
-)
+from streams.sources.aws_identity import Caller, principal_of, user
+from streams.sources.fields import identifier, mapping, requires, text
 from streams.times import AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.sources.aws_identity import mapping, text
+from streams.sources.fields import mapping, text
 
 if TYPE_CHECKING:
     from streams.records import Outcome

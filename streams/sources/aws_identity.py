@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from agents_registry.facts import Relation
-from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from agents_registry.identifiers import Identifier
 from streams.records import Parent
+from streams.sources.fields import identifier, mapping, requires, text
 from streams.times import AbsurdTimeError, parse_time
 
 _CACHED: Final = 20_000  # about 2 KB each
-_EMPTY: Final[dict[str, Any]] = {}
 
 
 class Caller(NamedTuple):
@@ -47,31 +46,6 @@ class Caller(NamedTuple):
 
 
 NOBODY: Final = Caller()
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Give the value when it is an object, else an empty one."""
-    return value if type(value) is dict else _EMPTY
-
-
-def text(value: Any) -> str | None:
-    """Give the value when it is a text with something in it."""
-    return value if type(value) is str and value else None
-
-
-def identifier(kind: str, value: Any) -> Identifier | None:
-    """Give an identifier, or None where the value is no legal one."""
-    if type(value) is not str or not 0 < len(value) <= MAX_VALUE_BYTES:
-        return None
-    if not value.isascii() and len(value.encode(errors="replace")) > MAX_VALUE_BYTES:
-        return None
-    return Identifier(kind, value)
-
-
-def requires(*parents: Identifier | None) -> tuple[Parent, ...]:
-    """Give the parents that are named, each once, as ``requires`` edges."""
-    named = dict.fromkeys(parent for parent in parents if parent is not None)
-    return tuple(Parent(*parent, Relation.REQUIRES) for parent in named)
 
 
 def principal_of(arn: Any) -> Identifier | None:

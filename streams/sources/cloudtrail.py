@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from streams.records import ENDING_EFFECTS, Access, DeadLetter
 from streams.sources.aws_effects import EFFECTS, Call, Mapping, login_profile
 from streams.sources.aws_errors import outcome_of
-from streams.sources.aws_identity import Callers, text
+from streams.sources.aws_identity import Callers
 from streams.sources.envelope import Event, events
+from streams.sources.fields import text
 from streams.sources.guess import DIGEST
 from streams.times import AbsurdTimeError, parse_time
 

@@ -37,16 +37,26 @@ NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the sourc
 
 _LISTS: Final = {
     name: re.compile(rb'"%b"\s*:\s*\[' % name.encode())
-    for name in ("Records", "records", "Events")
+    for name in ("Records", "records", "Events", "items", "value", "events")
 }
-_LIST: Final = re.compile(rb'\s*(?:\{[^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*)?\[')
-_EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
+_LIST: Final = re.compile(
+    rb"""\s*(?:\{(?:
+        [^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*
+        |\s*"Events"\s*:\s*
+        |[^\[{]{0,256}?"EventList"[^\[{]{0,256}?
+            (?:"metadata"\s*:\s*\{[^\[{}]{0,256}\}[^\[{]{0,64}?)?"items"\s*:\s*
+        |[^\[{]{0,1024}?"com\.okta\.[^\[{]{0,1024}?"data"\s*:\s*\{\s*"events"\s*:\s*
+        |\s*"@odata[^\[{]{0,1024}?"value"\s*:\s*
+    ))?\[""",
+    re.VERBOSE,
+)
 _FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _GAP: Final = re.compile(rb"[\s,]*")
 _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
 _BETWEEN: Final = b" \t\r\n,"
 _RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
+_GRAPH: Final = {"value", "validationTokens"}
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
@@ -124,7 +134,12 @@ class _Reader:
                     len(line) <= LIMIT
                     and type(value) is dict
                     and not (
-                        "Records" in value or "records" in value or "Events" in value
+                        "Records" in value
+                        or "records" in value
+                        or "Events" in value
+                        or "items" in value
+                        or "value" in value
+                        or "data" in value
                     )
                 ):
                     yield self._unwrap(value, start, end - start)
@@ -157,13 +172,12 @@ class _Reader:
             array = self.data.find(b"[", start) + 1
             yield from self._elements(value, array, end)
             return
-        for name, opening in _LISTS.items():
-            inner = value.get(name) if type(value) is dict else None
-            if type(inner) is list:
-                found = opening.search(self.data, start, end)
-                array = found.end() if found else start + 1
-                yield from self._elements(inner, array, end)
-                return
+        name, inner = _list_of(value) if type(value) is dict else ("", None)
+        if inner is not None:
+            found = _LISTS[name].search(self.data, start, end)
+            array = found.end() if found else start + 1
+            yield from self._elements(inner, array, end)
+            return
         if type(value) is not dict:
             yield self._dead(start, end - start, NOT_OBJECT)
         elif end - start > LIMIT:
@@ -293,8 +307,30 @@ def _loads(data: bytes) -> Any:
 
 def _array_start(data: bytes, start: int) -> int | None:
     """Give the offset behind the ``[`` of an array or of a document's list."""
-    match = _LIST.match(data, start) or _EVENTS.match(data, start)
+    match = _LIST.match(data, start)
     return match.end() if match else None
+
+
+def _list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
+    """Give name and content of the list of events that a document carries.
+
+    The last three names are common words: they count only where the rest of the
+    document says whose they are.
+    """
+    for name in ("Records", "records", "Events"):
+        if type(value.get(name)) is list:
+            return name, value[name]
+    name, inner = "", None
+    if value.get("kind") == "EventList":  # the Kubernetes audit webhook backend
+        name, inner = "items", value.get("items")
+    elif "value" in value and all(  # Microsoft Graph: answers and notifications
+        key in _GRAPH or key.startswith("@odata.") for key in value
+    ):
+        name, inner = "value", value["value"]
+    elif "data" in value and str(value.get("eventType")).startswith("com.okta."):
+        data = value["data"]
+        name, inner = "events", data.get("events") if type(data) is dict else None
+    return name, inner if type(inner) is list else None
 
 
 def _cheap_spans(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.sources.envelope import Event, events
+from streams.sources.kubernetes_carriers import as_native
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +16,10 @@ if TYPE_CHECKING:
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
 _SAMPLE_EVENTS: Final = 1_000
+_TOKEN: Final = re.compile(rb"\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*(?:\n|\Z)", re.ASCII)
+_KEYCLOAK_LINE: Final = re.compile(
+    rb"^\d{4}-[^\n{]{10,200}\[org\.keycloak\.events\]", re.MULTILINE
+)
 
 
 def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
@@ -25,7 +32,57 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
             body.get("request"), dict
         ):
             return "openbao"
+        if "iss" in body and isinstance(body.get("events"), dict):  # RFC 8417
+            return "ssf"
+        if "realmId" in body and ("operationType" in body or "type" in body):
+            return "keycloak"
+        for name, speaks in _SHAPES.items():
+            if speaks(body):
+                return name
     return None
+
+
+def _okta(body: dict[str, Any]) -> bool:
+    return "outcome" in body and ("eventType" in body or "eventtype" in body)
+
+
+def _kubernetes(body: dict[str, Any]) -> bool:
+    inner = as_native(body)
+    return "verb" in inner and isinstance(inner.get("user"), dict)
+
+
+def _entra(body: dict[str, Any]) -> bool:
+    if "subscriptionId" in body and ("changeType" in body or "lifecycleEvent" in body):
+        return True
+    if "AuditData" in body or ("Operation" in body and "RecordType" in body):
+        return True
+    inner = body.get("properties")
+    return any(
+        name in one
+        for one in (body, inner if isinstance(inner, dict) else {})
+        for name in ("activityDisplayName", "ActivityDisplayName")
+    )
+
+
+def _github(body: dict[str, Any]) -> bool:
+    action = body.get("action")
+    if not isinstance(action, str):
+        return False
+    return "sender" in body or ("." in action and "actor" in body)
+
+
+_SHAPES: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
+    "kubernetes": _kubernetes,
+    "okta": _okta,
+    "entra": _entra,
+    "github": _github,
+    "openai": lambda body: "effective_at" in body and "actor" in body,
+    "anthropic": lambda body: "organization_id" in body and "actor" in body,
+    "auth0": lambda body: "log_id" in body and ("data" in body or "type" in body),
+    "gitguardian": lambda body: "incident" in body and "action" in body,
+    "litellm": lambda body: str(body.get("table_name")).startswith("LiteLLM_"),
+    "spire": lambda body: body.get("type") == "audit" and "method" in body,
+}
 
 
 def guess_bytes(data: bytes) -> str | None:
@@ -33,6 +90,10 @@ def guess_bytes(data: bytes) -> str | None:
 
     Where its beginning tells nothing (a torn or a giant line), all of it is searched.
     """
+    if _TOKEN.match(data):
+        return "ssf"
+    if _KEYCLOAK_LINE.search(data, 0, _SAMPLE_BYTES):
+        return "keycloak"
     for piece in (data[:_SAMPLE_BYTES], data):
         found = (one for one in events(piece, "") if isinstance(one, Event))
         name = guess(one.body for one in islice(found, _SAMPLE_EVENTS))

@@ -58,14 +58,28 @@ class _Strict(BaseModel):
 
 
 class Condition(_Strict):
-    """A value is one of some; compared as text without case."""
+    """A value is one of some, or none of some; compared as text without case.
+
+    A value that is not there is the empty text.
+    """
 
     path: Path
-    one_of: _Texts = Field(alias="in")
+    one_of: _Texts | None = Field(default=None, alias="in")
+    none_of: _Texts | None = Field(default=None, alias="not_in")
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Condition:
+        if (self.one_of is None) == (self.none_of is None):
+            message = "give one list, in or not_in"
+            raise ValueError(message)
+        return self
 
     def holds(self, body: dict[str, Any]) -> bool:
         """Tell whether the event fulfils it."""
-        return (as_text(find(body, self.path)) or "").casefold() in self.one_of
+        value = (as_text(find(body, self.path)) or "").casefold()
+        if self.one_of is not None:
+            return value in self.one_of
+        return value not in (self.none_of or ())
 
 
 class When(_Strict):

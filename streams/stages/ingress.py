@@ -134,6 +134,8 @@ def _of_lifecycle(
                 node=identifier,
                 issued_at=issued_at,
                 derived=not record.known,
+                device=record.device,
+                tenant=record.tenant,
                 **common,
             )
     yield from _lineage(record, common, derived=False)
@@ -194,8 +196,10 @@ def _cause(record: Lifecycle, target: Identifier, common: _Common) -> Cause:
         reach=reach,
         at=at,
         not_before=record.not_before if effect is Effect.NOT_BEFORE else None,
-        aspect=aspect if effect is Effect.SUSPEND else "",
+        aspect=aspect if effect in (Effect.SUSPEND, Effect.NARROW) else "",
         scopes=(record.scope or ()) if effect is Effect.NARROW else (),
+        device=record.device,
+        tenant=record.tenant,
         **common,
     )
 

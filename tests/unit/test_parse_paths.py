@@ -75,7 +75,7 @@ def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
 
 def test_an_unknown_source_name_lists_the_known_ones(tmp_path: Path) -> None:
     """The message says what can be chosen."""
-    with pytest.raises(ValueError, match="cloudtrail, openbao"):
+    with pytest.raises(ValueError, match=r"cloudtrail, .*openbao"):
         parse_paths([tmp_path], "splunk")
 
 

@@ -1,0 +1,80 @@
+"""Anthropic's compliance activity feed: keys, members and MCP servers.
+
+Rules:
+
+- No sample names the key of a key event. An id is read where there is one; else a
+  deleted or revoked key gives its record without identifiers and the dead letter
+  ``no_target``, and a created one a record that says only that it was.
+- An activity by an API key is a use of it. A failed one is denied; it is one of its
+  user where a person made it.
+
+Source: samples of the feed; Anthropic's "Compliance API" reference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from streams.sources.eventlog import EventLog, Head, Heard, inside
+from streams.sources.fields import identifier, named, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.records import Record
+
+NOT_OURS: Final = (
+    "not_anthropic: no type, organization_id and actor; name the source with --source"
+)
+_KEY_PATHS: Final = (
+    "api_key_id", "admin_api_key_id", "service_key_id", "deleted_api_key_id",
+)  # fmt: skip
+_KEY: Final = ("anthropic.api_key", _KEY_PATHS)
+_USER: Final = ("anthropic.user", ("deleted_user_id",))
+_SERVER: Final = ("anthropic.mcp_server", ("mcp_server_id",))
+_EFFECTS: Final = {
+    "admin_api_key_created": ("issue", *_KEY),
+    "admin_api_key_deleted": ("revoke", *_KEY),
+    "service_key_created": ("issue", *_KEY),
+    "service_key_revoked": ("revoke", *_KEY),
+    "org_user_deleted": ("delete_subject", *_USER),
+    "mcp_server_created": ("issue", *_SERVER),
+    "mcp_server_deleted": ("delete_subject", *_SERVER),
+}
+
+
+class Anthropic(EventLog):
+    """Read the activities of one organisation or of many."""
+
+    name: ClassVar[str] = "anthropic"
+    foreign: ClassVar[str] = NOT_OURS
+
+    def head(self, body: dict[str, Any]) -> Head | None:
+        """Find id, type and time of an activity."""
+        kind = text(body.get("type"))
+        if kind is None or "organization_id" not in body or "actor" not in body:
+            return None
+        return Head(text(body.get("id")), kind, body.get("created_at"))
+
+    def changes(self, heard: Heard) -> Iterator[Record]:
+        """Give what an activity does, and the credential that was presented."""
+        body = heard.body
+        effect, kind, paths = _EFFECTS.get(heard.event_type, (None, "", ()))
+        by = inside(body, "actor")
+        user = identifier("anthropic.user", by.get("user_id"))
+        key = identifier("anthropic.api_key", by.get("api_key_id"))
+        yield heard.change(effect, _target(body, kind, paths), actor=named(user, key))
+        failed = heard.event_type.endswith("_failed")
+        presented = key or (user if failed else None)
+        if presented is not None:
+            outcome = "denied" if failed else "allowed"
+            yield heard.use(presented, outcome=outcome, point="anthropic",
+                            actor=named(user))  # fmt: skip
+
+
+def _target(
+    body: dict[str, Any], kind: str, paths: tuple[str, ...]
+) -> Identifier | None:
+    found = (identifier(kind, body.get(path)) for path in paths)
+    return next((one for one in found if one is not None), None)

@@ -1,0 +1,254 @@
+"""GitHub: webhooks of apps, organisations and repositories, and the audit log.
+
+Rules:
+
+- A webhook's event name and id are in its headers (`records_of`). Without them the
+  name follows from the body's shape, and only where the shape is beyond doubt: many
+  events have an ``action`` "deleted" and name the installation that they came through.
+- A webhook body has no time for the end of an installation or an authorization: the
+  time of receipt stands in. A suspension has its own.
+- "github_app_authorization" ends the tokens that one person gave one app. The app's
+  id is a header; the person can authorize the app again.
+- A token is named by ``token_id`` and by the SHA-256 of the token, written in base64
+  in the audit log and in hex elsewhere: both are read into hex.
+- The audit log gives an access for any action with a token, except those that end a
+  token: there the token is the one that ended.
+- A removed member, team or collaborator is a signal: tokens lose their access to an
+  organisation, not their life.
+
+Source: GitHub documentation, "Webhook events and payloads", "Audit log events for your
+organization", "Identifying audit log events performed by an access token".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from streams.sources.dialect import Dialect, Seen, moment, read_time, settle
+from streams.sources.envelope import Event, events
+from streams.sources.fields import identifier, mapping, named, number, requires, text
+from streams.sources.github_audit import CHANGES, access_of, actor_of, changes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from agents_registry.identifiers import Identifier
+    from streams.records import Lifecycle, Record
+
+    Read = Callable[[Seen, str], Iterator[Lifecycle]]
+
+NOT_OURS: Final = "not_github: no action; name the source with --source"
+_EVENT: Final = "x-github-event"
+_DELIVERY: Final = "x-github-delivery"
+_APP: Final = "x-github-hook-installation-target-id"
+_APP_TYPE: Final = "x-github-hook-installation-target-type"
+# What the body of an installation event holds beside its action; any further key
+# makes it the event of something else.
+_INSTALLATION: Final = {
+    "action", "installation", "repositories", "requester", "sender", "enterprise",
+    "organization",
+}  # fmt: skip
+_AUTHORIZATION: Final = {"action", "sender", "enterprise", "organization"}
+
+
+class GitHub(Dialect):
+    """Read webhook bodies and audit log events.
+
+    Args:
+        app: id of the GitHub App whose webhooks come without headers.
+    """
+
+    name = "github"
+
+    def __init__(self, app: str = "") -> None:
+        super().__init__()
+        self._app = app
+
+    def records_of(
+        self, data: bytes, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Record]:
+        """Give the records of one delivery.
+
+        Args:
+            data: the body.
+            headers: of the request; event name, delivery id and app are read.
+        """
+        given = {name.casefold(): value for name, value in (headers or {}).items()}
+        for item in events(data, self.name):
+            self.read += 1
+            if isinstance(item, Event):
+                yield from self._event(item, given)
+            else:
+                yield item
+
+    def _read(self, item: Event) -> list[Record]:
+        return self._event(item, {})
+
+    def _event(self, item: Event, headers: dict[str, str]) -> list[Record]:
+        offset, length, body = item
+        action = text(body.get("action"))
+        if action is None and _EVENT not in headers:
+            return [Seen(self.name, body, offset, length, None, "").letter(NOT_OURS)]
+        if action is not None and "." in action:  # no webhook's action has a dot
+            return self._audit(item, action)
+        event = headers.get(_EVENT) or _shape(body)
+        kind = f"{event}.{action}" if action else event
+        seen = Seen(
+            self.name, body, offset, length, text(headers.get(_DELIVERY)), kind,
+            actor=named(_user(body.get("sender"))),
+        )  # fmt: skip
+        read = _WEBHOOKS.get(kind)
+        if read is None:
+            self._count(kind)
+            return []
+        app = self._app
+        if headers.get(_APP_TYPE, "").casefold() == "integration":
+            app = headers.get(_APP) or app
+        return settle(seen, read(seen, app))
+
+    def _audit(self, item: Event, action: str) -> list[Record]:
+        offset, length, body = item
+        time, broken = read_time(
+            body.get("@timestamp") or body.get("at_sign_timestamp")
+            or body.get("created_at")
+        )  # fmt: skip
+        seen = Seen(
+            self.name, body, offset, length, text(body.get("_document_id")), action,
+            time, broken, actor_of(body),
+        )  # fmt: skip
+        if action in CHANGES:
+            return settle(seen, changes_of(seen), access_of(seen))
+        if action.startswith("secret_scanning_alert."):
+            alert = _alert(text(body.get("repo")), body.get("number"))
+            leak = action.rpartition(".")[2] in ("create", "reopen")
+            changes = [seen.change("leak", alert)] if leak else []
+            return settle(seen, changes, access_of(seen))
+        self._count(action)
+        return settle(seen, (), access_of(seen))
+
+
+def _shape(body: dict[str, Any]) -> str:
+    """Name the event of a body that came without headers; empty in doubt."""
+    keys = body.keys()
+    if "installation" in keys and keys <= _INSTALLATION:
+        whole = "app_id" in mapping(body["installation"])
+        return "installation" if whole else ""
+    if keys <= _AUTHORIZATION and "sender" in keys:
+        return "github_app_authorization"
+    if "secret_type" in mapping(body.get("alert")):
+        return "secret_scanning_alert"
+    return ""
+
+
+def _user(person: Any) -> Identifier | None:
+    return identifier("github.user", number(mapping(person).get("id")))
+
+
+def _alert(repository: str | None, value: Any) -> Identifier | None:
+    """Name a leaked secret by its alert: the log never shows the secret."""
+    if repository is None or number(value) is None:
+        return None
+    return identifier("github.secret_alert", f"{repository}#{number(value)}")
+
+
+# ------------------------------------------------------------------------- webhooks
+
+
+def _installation(seen: Seen, _: str) -> Iterator[Lifecycle]:
+    body = mapping(seen.body.get("installation"))
+    target = identifier("github.installation", number(body.get("id")))
+    app = identifier("github.app", number(body.get("app_id")))
+    values: dict[str, Any] = {
+        "parents": requires(app),
+        "owner": text(mapping(body.get("account")).get("login")),
+    }
+    match seen.event_type:
+        case "installation.created":
+            time = moment(body.get("created_at"))
+            yield seen.change("issue", target, occurred_at=time, **values)
+        case "installation.deleted":
+            yield seen.change("revoke", target, **values)
+        case "installation.suspend":
+            actor = named(_user(body.get("suspended_by"))) or seen.actor
+            yield seen._replace(actor=actor).change(
+                "suspend", target, aspect="suspended",
+                occurred_at=moment(body.get("suspended_at")), **values,
+            )  # fmt: skip
+        case _:
+            yield seen.change(
+                "restore", target, aspect="suspended",
+                occurred_at=moment(body.get("updated_at")), **values,
+            )  # fmt: skip
+
+
+def _authorization(seen: Seen, app: str) -> Iterator[Lifecycle]:
+    person = _user(seen.body.get("sender"))
+    target = None
+    if person is not None:
+        value = f"{app}/{person.value}" if app else person.value
+        target = identifier("github.app_authorization", value)
+    yield seen.change(
+        "revoke", target, parents=requires(identifier("github.app", app)),
+        owner=text(mapping(seen.body.get("sender")).get("login")), owners=named(person),
+    )  # fmt: skip
+
+
+def _secret_alert(seen: Seen, _: str) -> Iterator[Lifecycle]:
+    alert = mapping(seen.body.get("alert"))
+    repository = mapping(seen.body.get("repository"))
+    target = _alert(text(repository.get("full_name")), alert.get("number"))
+    leak = seen.event_type.rpartition(".")[2] in ("created", "reopened")
+    time = alert.get("created_at") if seen.event_type.endswith("created") else None
+    yield seen.change(
+        "leak" if leak else None, target,
+        occurred_at=moment(time or alert.get("updated_at")),
+        reason=text(alert.get("secret_type" if leak else "resolution")),
+    )  # fmt: skip
+
+
+def _deploy_key(seen: Seen, _: str) -> Iterator[Lifecycle]:
+    key = mapping(seen.body.get("key"))
+    target = identifier("github.deploy_key", number(key.get("id")))
+    owner = text(mapping(seen.body.get("repository")).get("full_name"))
+    if seen.event_type.endswith("deleted"):
+        yield seen.change("revoke", target, owner=owner)
+        return
+    time = moment(key.get("created_at"))
+    yield seen.change("issue", target, owner=owner, occurred_at=time)
+
+
+def _token_request(seen: Seen, _: str) -> Iterator[Lifecycle]:
+    """Read the grant of an organisation's resources to a personal access token."""
+    request = mapping(seen.body.get("personal_access_token_request"))
+    owner = _user(request.get("owner"))
+    yield seen.change(
+        "issue", identifier("github.token", number(request.get("token_id"))),
+        parents=requires(owner), owners=named(owner),
+        owner=text(mapping(request.get("owner")).get("login")),
+        expires_at=moment(request.get("token_expires_at")),
+    )  # fmt: skip
+
+
+def _signal(seen: Seen, _: str) -> Iterator[Lifecycle]:
+    membership = mapping(mapping(seen.body.get("membership")).get("user"))
+    person = _user(membership) or _user(seen.body.get("member"))
+    yield seen.change(None, person, reason="signal")
+
+
+_WEBHOOKS: Final[dict[str, Read]] = {
+    "installation.created": _installation,
+    "installation.deleted": _installation,
+    "installation.suspend": _installation,
+    "installation.unsuspend": _installation,
+    "github_app_authorization.revoked": _authorization,
+    "secret_scanning_alert.created": _secret_alert,
+    "secret_scanning_alert.reopened": _secret_alert,
+    "secret_scanning_alert.resolved": _secret_alert,
+    "secret_scanning_alert.revoked": _secret_alert,
+    "deploy_key.created": _deploy_key,
+    "deploy_key.deleted": _deploy_key,
+    "personal_access_token_request.approved": _token_request,
+    "organization.member_removed": _signal,
+    "membership.removed": _signal,
+    "member.removed": _signal,
+}

@@ -1,0 +1,58 @@
+"""Signatures of GitHub's deliveries, as pure functions.
+
+Sources: GitHub documentation, "Validating webhook deliveries"; "Secret scanning
+partner program", "Implement signature verification in your secret alert service".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+HEADER: Final = "X-Hub-Signature-256"
+_PREFIX: Final = "sha256="
+
+
+def authentic(secret: str, body: bytes, signature: str | None) -> bool:
+    """Tell whether X-Hub-Signature-256 fits the raw body; compares in constant time.
+
+    An empty secret fits nothing: GitHub does not sign without one.
+    """
+    if not secret or signature is None or not signature.startswith(_PREFIX):
+        return False
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    given = signature[len(_PREFIX) :].encode(errors="replace")
+    return hmac.compare_digest(expected.encode(), given)
+
+
+def authentic_push(public_key: str, body: bytes, signature: str) -> bool:
+    """Tell whether Github-Public-Key-Signature of a secret scanning push fits.
+
+    Args:
+        public_key: PEM, from GitHub's list, by Github-Public-Key-Identifier.
+        body: the raw body.
+        signature: base64 of the DER form.
+    """
+    try:
+        key = load_pem_public_key(public_key.encode())
+        raw = b64decode(signature, validate=True)
+        if not isinstance(key, EllipticCurvePublicKey) or not isinstance(
+            key.curve, SECP256R1
+        ):
+            return False
+        key.verify(raw, body, ECDSA(SHA256()))
+    except (InvalidSignature, Base64Error, ValueError, TypeError):
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""Keycloak user events and admin events, from its API, a listener or its log.
+
+Rules:
+
+- A user is ``keycloak.user`` (its UUID); a reader that is told the realm's issuer adds
+  the name that tokens carry, ``jwt.sub`` (``issuer|sub``). Clients are named by realm
+  and client id, which may be given again, so their end is a not_before.
+- A token requires its session, client, user, realm and grant (client and user). The
+  refresh token that it was made with too.
+- No event names the token that was exchanged for another one: only its client and its
+  user. So an exchanged token requires ``keycloak.exchange`` of that pair, and the end
+  of one token of the pair is a not_before on it: everything exchanged from tokens of
+  that client for that user up to then is denied, though Keycloak honours it.
+- An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
+  it needs adminEventsDetailsEnabled, else a disable cannot be told.
+- A new password ends no session.
+
+Source: Keycloak 26 server developer and admin guides ("Auditing", "Events"); shapes
+seen on a running 26.7.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from streams.sources.envelope import Event
+from streams.sources.eventlog import EventLog, Head, Heard, inside
+from streams.sources.fields import text
+from streams.sources.keycloak_admin import admin_changes
+from streams.sources.keycloak_users import user_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from streams.records import Record
+
+NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
+_LINE: Final = re.compile(rb"[^\r\n]+")
+_START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
+_PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^,]*))(?:, |\s*$)')
+_TOP: Final = frozenset({
+    "type", "realmId", "clientId", "userId", "sessionId", "ipAddress", "error",
+    "operationType", "resourceType", "resourcePath", "representation", "id", "time",
+})  # fmt: skip
+_BY: Final = ("clientId", "userId", "ipAddress")
+
+
+class Keycloak(EventLog):
+    """Read the events of one realm or of many."""
+
+    name: ClassVar[str] = "keycloak"
+    foreign: ClassVar[str] = NOT_OURS
+
+    def __init__(self, issuer: str | None = None) -> None:
+        """Read; with the realm's issuer its users get the name that tokens carry."""
+        super().__init__()
+        self._issuer = issuer
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give the records of a file or a request body, in its order."""
+        if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"", b"\x00"):
+            yield from super().records(data)
+            return
+        for line in _LINE.finditer(data):
+            written = line.group().decode(errors="replace")
+            body = _of_line(written)
+            if body is not None:  # else the server log's other lines
+                self.read += 1
+                piece = Event(line.start(), len(line.group()), body)
+                yield from self.read_event(piece)
+
+    def head(self, body: dict[str, Any]) -> Head | None:
+        """Find id, type and time of a user event or an admin event."""
+        if "message" in body and text(body.get("loggerName")):
+            body |= _of_line(f"{body.get('timestamp')} {body['message']}") or {}
+        if not text(body.get("realmId")):
+            return None
+        kind = text(body.get("type"))
+        if operation := text(body.get("operationType")):
+            kind = f"{operation} {text(body.get('resourceType')) or '?'}"
+        if kind is None:
+            return None
+        return Head(text(body.get("id")), kind, body.get("time"))
+
+    def changes(self, heard: Heard) -> Iterable[Record]:
+        """Give what an event does; nothing for one that failed."""
+        body = heard.body
+        if text(body.get("error")) or heard.event_type.endswith("_ERROR"):
+            return ()
+        if "operationType" in body:
+            return admin_changes(heard, self._issuer)
+        return user_changes(heard, self._issuer)
+
+
+def _of_line(line: str) -> dict[str, Any] | None:
+    """Read a line of the server's log (``type="LOGIN", realmId=...``)."""
+    start = _START.search(line)
+    if start is None:
+        return None
+    body: dict[str, Any] = {"details": {}}
+    for name, quoted, bare in _PAIR.findall(line[start.end() :]):
+        value = quoted or bare
+        if value and value != "null":
+            (body if name in _TOP else body["details"])[name] = value
+    body.setdefault("time", _stamp(line))
+    if "operationType" in body:
+        body["authDetails"] = {name: body.pop(name, None) for name in _BY}
+    return body if inside(body, "details") or len(body) > 1 else None
+
+
+def _stamp(line: str) -> str:
+    """Give the time before a log line: date and time without a blank after it."""
+    found = re.match(r"\s*(\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)",
+                     line)  # fmt: skip
+    return found[1] if found else ""

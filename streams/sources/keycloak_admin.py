@@ -1,0 +1,137 @@
+"""What Keycloak's admin events do: users, clients, sessions and realms that change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from streams.sources.eventlog import Heard, inside
+from streams.sources.fields import identifier, mapping, named, nested, text
+from streams.sources.keycloak_names import client, pair, realm, users
+from streams.times import AbsurdTimeError, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.records import Lifecycle
+
+
+@frozen
+class _Event:
+    """One admin event, with the parts of its path."""
+
+    heard: Heard
+    issuer: str | None
+    path: tuple[str, ...]
+    after: dict[str, Any]
+
+    @property
+    def operation(self) -> Any:
+        return self.heard.body.get("operationType")
+
+    def part(self, index: int) -> str | None:
+        return self.path[index] if index < len(self.path) else None
+
+    def change(self, effect: str | None, *targets: Any, **values: Any) -> Lifecycle:
+        by = inside(self.heard.body, "authDetails")
+        actor = named(identifier("keycloak.user", by.get("userId")))
+        name = text(self.after.get("username"))
+        return self.heard.change(effect, *targets, actor=actor, owner=name, **values)
+
+
+def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+    """Give what an admin event changes; effect None for one that changes nothing."""
+    body = heard.body
+    path = tuple((text(body.get("resourcePath")) or "").strip("/").split("/"))
+    event = _Event(heard, issuer, path, mapping(nested(body.get("representation"))))
+    read = EFFECTS.get(str(body.get("resourceType")))
+    yield from (event.change(None),) if read is None else read(event)
+
+
+def _user(event: _Event) -> Iterator[Lifecycle]:
+    user_id, action = event.part(1), event.part(2)
+    target = users(user_id, event.issuer)
+    match event.operation, action:
+        case "CREATE", None:
+            yield event.change("issue", *target)
+        case "UPDATE", None:
+            yield from _enabled(event, target)
+        case "DELETE", None:
+            yield event.change("delete_subject", *target)
+        case "ACTION", "logout":
+            yield event.change("not_before", *target)
+        case (("ACTION" | "DELETE"), "credentials") if len(event.path) == 4:  # noqa: PLR2004
+            credential = identifier("keycloak.credential", event.part(3))
+            yield event.change("revoke", credential)
+        case (("ACTION" | "DELETE"), "consents"):
+            body = event.heard.body
+            granted = pair("keycloak.grant", body, event.part(3), user_id)
+            yield event.change("not_before", granted)
+        case _:
+            yield event.change(None, *target)
+
+
+def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Lifecycle]:
+    """Read an update: of ``enabled`` and of ``notBefore``, where they are in it."""
+    changed = False
+    enabled = event.after.get("enabled")
+    if enabled is not None:
+        changed = True
+        effect = "restore" if enabled in (True, "true") else "suspend"
+        yield event.change(effect, *target, aspect="enabled")
+    not_before = event.after.get("notBefore")
+    if isinstance(not_before, int) and not_before > 0:
+        changed = True
+        yield event.change("not_before", *target, not_before=_moment(not_before))
+    if not changed:
+        yield event.change(None, *target)
+
+
+def _moment(seconds: int) -> int | None:
+    try:
+        return parse_time(seconds)
+    except AbsurdTimeError:
+        return None  # then the time of the event counts
+
+
+def _session(event: _Event) -> Iterator[Lifecycle]:
+    ended = event.operation == "DELETE"
+    session = identifier("session.id", event.part(1))
+    yield event.change("revoke" if ended else None, session)
+
+
+def _client(event: _Event) -> Iterator[Lifecycle]:
+    # The path holds an internal id; the name, which tokens carry, is in the details.
+    target = named(client(event.heard.body, event.after.get("clientId")))
+    match event.operation, event.part(2):
+        case "CREATE", None:
+            yield event.change("issue", *target)
+        case "UPDATE", None:
+            yield from _enabled(event, target)
+        case "DELETE", None:
+            yield event.change("delete_subject", *target)
+        case _:
+            yield event.change(None, *target)
+
+
+def _realm(event: _Event) -> Iterator[Lifecycle]:
+    target = named(realm(event.heard.body))
+    match event.operation, event.path[0]:
+        case "UPDATE", "":
+            yield from _enabled(event, target)
+        case "DELETE", _:
+            yield event.change("delete_subject", *target)
+        case "ACTION", "logout-all":
+            yield event.change("not_before", *target)
+        case _:
+            yield event.change(None, *target)
+
+
+EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle]]]] = {
+    "USER": _user,
+    "USER_SESSION": _session,
+    "CLIENT": _client,
+    "REALM": _realm,
+}

@@ -1,0 +1,204 @@
+"""What Keycloak's user events do: logins, tokens, exchanges, logouts, revocations."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from agents_registry.facts import Relation
+from streams.records import Lifecycle, Tie
+from streams.sources.eventlog import Heard, inside
+from streams.sources.fields import identifier, named, requires, text
+from streams.sources.keycloak_names import client, pair, realm, users
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agents_registry.identifiers import Identifier
+
+_DAY: Final = 86_400
+
+
+@frozen
+class _Event:
+    """One user event with the names in it."""
+
+    heard: Heard
+    issuer: str | None
+
+    def detail(self, name: str) -> Any:
+        return inside(self.heard.body, "details").get(name)
+
+    def token(self, name: str) -> Identifier | None:
+        return identifier("jwt.jti", self.detail(name))
+
+    @property
+    def users(self) -> tuple[Identifier, ...]:
+        return users(self.heard.body.get("userId"), self.issuer)
+
+    @property
+    def session(self) -> Identifier | None:
+        return identifier("session.id", self.heard.body.get("sessionId"))
+
+    def pair(self, kind: str, client_id: Any = None) -> Identifier | None:
+        body = self.heard.body
+        return pair(kind, body, client_id or body.get("clientId"), body.get("userId"))
+
+    def change(self, effect: str | None, *targets: Any, **values: Any) -> Lifecycle:
+        return self.heard.change(
+            effect, *targets, owner=text(self.detail("username")), **values
+        )
+
+    def issue(self, target: Identifier | None, *parents: Any) -> Iterator[Lifecycle]:
+        """Give a credential that requires all that Keycloak ties it to."""
+        if target is None:
+            return
+        body = self.heard.body
+        owner = self.users[:1]
+        ties = _ties(self.session, owner[0] if owner else None)
+        yield self.change(
+            "issue",
+            target,
+            parents=requires(
+                self.session, *owner, client(body, body.get("clientId")), realm(body),
+                self.pair("keycloak.grant"), *parents,
+            ),
+            owners=owner,
+            ties=ties + self.name_ties(),
+        )  # fmt: skip
+
+    def name_ties(self) -> tuple[Tie, ...]:
+        """Tie the user's two names, which the token may be presented with."""
+        return tuple(
+            tie
+            for first, second in pairwise(self.users)
+            for tie in (*_ties(first, second), *_ties(second, first))
+        )
+
+
+def user_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+    """Give what a user event changes; effect None for one that changes nothing."""
+    event = _Event(heard, issuer)
+    read = EFFECTS.get(heard.event_type)
+    if read is None:
+        yield event.change(None, *event.users)
+    else:
+        yield from read(event)
+
+
+def _login(event: _Event) -> Iterator[Lifecycle]:
+    if event.session is not None:
+        yield event.change(
+            "issue",
+            event.session,
+            parents=requires(*event.users[:1], realm(event.heard.body)),
+            owners=event.users[:1],
+            ties=event.name_ties(),
+        )
+    yield from _tokens(event)
+
+
+def _tokens(event: _Event) -> Iterator[Lifecycle]:
+    """Read the tokens that a login or a code gave."""
+    refresh = event.token("refresh_token_id")
+    yield from event.issue(refresh)
+    yield from _lasting(event, event.issue(event.token("token_id"), refresh))
+
+
+def _refresh(event: _Event) -> Iterator[Lifecycle]:
+    """Read new tokens; they live by the refresh token that was presented."""
+    old, new = event.token("refresh_token_id"), event.token("updated_refresh_token_id")
+    yield from event.issue(None if new == old else new, old)
+    yield from _lasting(event, event.issue(event.token("token_id"), old))
+
+
+def _exchange(event: _Event) -> Iterator[Lifecycle]:
+    """Read a token that was made from another one, of which the client is named."""
+    source_client = event.detail("subject_token_client_id")
+    source = event.pair("keycloak.exchange", source_client)
+    own = event.pair("keycloak.exchange")
+    chain = _ties(source, client(event.heard.body, source_client))
+    if own != source:
+        chain += _ties(own, source)
+    refresh = event.token("refresh_token_id")
+    for issue in (
+        *event.issue(refresh, source),
+        *_lasting(event, event.issue(event.token("token_id"), source, refresh)),
+    ):
+        yield issue._replace(ties=issue.ties + chain)
+
+
+def _ties(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:
+    if child is None or parent is None:
+        return ()
+    return (Tie(child, parent, Relation.REQUIRES),)
+
+
+def _lasting(event: _Event, issues: Iterator[Lifecycle]) -> Iterator[Lifecycle]:
+    """Add the expiry of an access token, where the event tells its lifetime."""
+    lifetime = str(event.detail("access_token_expiration_time"))
+    for issue in issues:
+        at = issue.occurred_at
+        if lifetime.isdecimal() and int(lifetime) < 400 * _DAY and at is not None:
+            yield issue._replace(expires_at=at + int(lifetime) * SECOND)
+        else:
+            yield issue
+
+
+def _logout(event: _Event) -> Iterator[Lifecycle]:
+    if event.session is not None:
+        yield event.change("revoke", event.session)
+    else:
+        yield event.change("not_before", *event.users)
+
+
+def _revoke(event: _Event) -> Iterator[Lifecycle]:
+    """Read RFC 7009 on a token, and the end of a consent.
+
+    The session ends with its refresh token; an access token ends alone.
+    """
+    tokens = named(event.token("token_id"), event.token("refresh_token_id"))
+    if tokens:
+        for token in tokens:
+            yield event.change("revoke", token)
+        if event.session is not None:
+            yield event.change("revoke", event.session)
+        exchanged = event.pair("keycloak.exchange")
+        if exchanged is not None:
+            yield event.change("not_before", exchanged, reason="source_still_honours")
+        return
+    revoked = text(event.detail("revoked_client"))
+    yield event.change("not_before", event.pair("keycloak.grant", revoked))
+
+
+def _suspended(event: _Event) -> Iterator[Lifecycle]:
+    yield event.change("suspend", *event.users, aspect="enabled")
+
+
+def _deleted(event: _Event) -> Iterator[Lifecycle]:
+    yield event.change("delete_subject", *event.users)
+
+
+def _client_deleted(event: _Event) -> Iterator[Lifecycle]:
+    body = event.heard.body
+    yield event.change("delete_subject", client(body, body.get("clientId")))
+
+
+EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle]]]] = {
+    "LOGIN": _login,
+    "CODE_TO_TOKEN": _tokens,
+    "CLIENT_LOGIN": _tokens,
+    "OAUTH2_DEVICE_CODE_TO_TOKEN": _tokens,
+    "AUTHREQID_TO_TOKEN": _tokens,
+    "PERMISSION_TOKEN": _tokens,
+    "REFRESH_TOKEN": _refresh,
+    "TOKEN_EXCHANGE": _exchange,
+    "LOGOUT": _logout,
+    "REVOKE_GRANT": _revoke,
+    "DELETE_ACCOUNT": _deleted,
+    "CLIENT_DELETE": _client_deleted,
+    "USER_DISABLED_BY_PERMANENT_LOCKOUT": _suspended,
+}

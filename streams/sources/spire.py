@@ -1,0 +1,134 @@
+"""SPIRE server's audit log: agents that are banned or evicted, entries, SVIDs.
+
+Rules:
+
+- Only ``type=audit`` lines with ``status=success`` count; a batch gives one line for
+  each of its operations, all with one request_id.
+- A SPIFFE ID may be given again, so its end is a not_before: SVIDs up to then are
+  denied, though SPIRE lets them run to their (short) expiry.
+- An SVID is its SPIFFE ID and serial number; it requires its ID, its entry and the
+  agent that asked for it. An entry requires its parent, by ``parent_id``.
+
+Source: SPIRE doc/auditlog.md; the names of the fields are those of its telemetry. No
+public sample was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from agents_registry.facts import Relation
+from streams.records import Lifecycle, Tie
+from streams.sources.eventlog import EventLog, Head, Heard, qualified
+from streams.sources.fields import identifier, named, requires, text
+from streams.times import AbsurdTimeError, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.records import Record
+
+NOT_OURS: Final = "not_spire: type is not audit; name the source with --source"
+
+
+class Spire(EventLog):
+    """Read the server's log in JSON (``log_format = "json"``)."""
+
+    name: ClassVar[str] = "spire"
+    foreign: ClassVar[str] = NOT_OURS
+
+    def head(self, body: dict[str, Any]) -> Head | None:
+        """Find the request's id, the method and the time of an audit line."""
+        method = text(body.get("method"))
+        if body.get("type") != "audit" or method is None:
+            return None
+        return Head(text(body.get("request_id")), method, body.get("time"))
+
+    def changes(self, heard: Heard) -> Iterator[Record]:
+        """Give what a successful operation does."""
+        if heard.body.get("status") != "success":
+            return
+        read = EFFECTS.get(heard.event_type.removeprefix("Batch"))
+        yield heard.change(None, _spiffe(heard)) if read is None else read(heard)
+
+
+def _spiffe(heard: Heard, name: str = "spiffe_id") -> Identifier | None:
+    value = text(heard.body.get(name))
+    if value is not None and not value.startswith("spiffe://"):
+        # Entries log trust domain and path; a path alone names nobody.
+        return None
+    return identifier("spiffe.id", value)
+
+
+def _entry(heard: Heard) -> Identifier | None:
+    body = heard.body
+    return identifier(
+        "spire.entry", body.get("registration_id") or body.get("entry_id")
+    )
+
+
+def _by(heard: Heard) -> dict[str, Any]:
+    return {"actor": named(_spiffe(heard, "caller_id"))}
+
+
+def _agent_ended(heard: Heard) -> Lifecycle:
+    return heard.change(
+        "delete_subject", _spiffe(heard), reason="source_still_honours", **_by(heard)
+    )
+
+
+def _entry_created(heard: Heard) -> Lifecycle:
+    return heard.change(
+        "issue",
+        _entry(heard),
+        parents=requires(_spiffe(heard, "parent_id")),
+        **_by(heard),
+    )
+
+
+def _entry_deleted(heard: Heard) -> Lifecycle:
+    entry = _entry(heard)
+    target = _spiffe(heard) if entry is None else entry
+    return heard.change(
+        "delete_subject", target, reason="source_still_honours", **_by(heard)
+    )
+
+
+def _svid(heard: Heard) -> Lifecycle:
+    body = heard.body
+    subject, entry = _spiffe(heard), _entry(heard)
+    serial = body.get("serial_num") or body.get("serial_number")
+    svid = qualified("x509.serial", text(body.get("spiffe_id")), serial)
+    parent = _spiffe(heard, "parent_id")
+    ties = () if entry is None or parent is None else (
+        Tie(entry, parent, Relation.REQUIRES),
+    )  # fmt: skip
+    return heard.change(
+        "issue" if svid is not None else None,
+        svid,
+        parents=requires(subject, entry, _spiffe(heard, "caller_id")),
+        expires_at=_expiry(body.get("expires_at") or body.get("expiration")),
+        ties=ties,
+        **_by(heard),
+    )
+
+
+def _expiry(value: Any) -> int | None:
+    try:
+        return parse_time(value)
+    except AbsurdTimeError:
+        return None
+
+
+EFFECTS: Final[dict[str, Callable[[Heard], Lifecycle]]] = {
+    "BanAgent": _agent_ended,
+    "DeleteAgent": _agent_ended,
+    "CreateEntry": _entry_created,
+    "DeleteEntry": _entry_deleted,
+    "NewX509SVID": _svid,
+    "MintX509SVID": _svid,
+    "RenewAgent": _svid,
+    "AttestAgent": _svid,
+}

@@ -1,0 +1,65 @@
+"""The public Entra samples give the right answers of their README."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.records import Lifecycle, Record
+from streams.sources.entra import Entra
+from streams.stages.ingress import Origin, facts_of
+from streams.times import rfc3339
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.golden
+
+APPLICATION = Identifier("entra.application", "11b49e19-2326-4be6-93cb-7f37439bbd81")
+SECRET = Identifier("entra.app_credential", "59eaeebc-8a6b-44a6-9f24-7d55e64420c9")
+
+
+def read(folder: Path, name: str) -> list[Record]:
+    """Read one sample as its own source."""
+    return list(Entra().records((folder / "entra" / name).read_bytes()))
+
+
+def test_one_secret_is_added(fixtures_dir: Path) -> None:
+    """Two lines are one event: the same facts, 1 issue, 0 revokes."""
+    first, again = read(fixtures_dir, "AADAuditEvents.json")
+
+    assert isinstance(first, Lifecycle)
+    assert isinstance(again, Lifecycle)
+    assert ("issue", (SECRET,), (APPLICATION,)) == (
+        first.effect, first.identifiers, first.owners,
+    )  # fmt: skip
+    assert "2021-08-02T13:29:25.983Z" == rfc3339(first.occurred_at)
+    origin = Origin("entra", "r", received_at=first.occurred_at or 0)
+    assert facts_of(first, origin) == facts_of(again, origin)
+    assert APPLICATION in [parent.identifier for parent in first.parents]
+
+
+def test_four_lines_have_three_ids(fixtures_dir: Path) -> None:
+    """The other two activities change nothing that Rescind knows of."""
+    reader = Entra()
+    list(reader.records((fixtures_dir / "entra/AADAuditEvents.json").read_bytes()))
+
+    assert 4 == reader.read
+    assert {"update application": 1, "add delegated permission grant": 1} == dict(
+        reader.unknown
+    )
+
+
+def test_a_secret_without_a_key_identifier_has_its_subject_alone(
+    fixtures_dir: Path,
+) -> None:
+    """Line 1 issues something of sp-app-456; line 2 is no credential; 0 revokes."""
+    name = "panther-azure_service_principal_credentials_added.jsonl"
+    (issue,) = read(fixtures_dir, name)
+
+    assert isinstance(issue, Lifecycle)
+    assert ("issue", ()) == (issue.effect, issue.identifiers)
+    assert (Identifier("entra.service_principal", "sp-app-456"),) == issue.owners
+    assert "no_credential_id" == issue.reason

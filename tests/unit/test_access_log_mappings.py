@@ -1,0 +1,96 @@
+"""The example mappings of access logs read their samples whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.records import Access
+from streams.sources.generic import Generic
+from streams.sources.mapping import MappingError, load_mapping
+from streams.times import rfc3339
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+PEER = "spiffe.id:spiffe://example.org/ns/agents/sa/planner"
+KEY = "kong.credential:0f6ce5ae-0000-4000-8000-000000000001"
+ALIAS = "litellm.key_alias:planner-key"
+ANSWERS = {
+    "envoy": [
+        ("rq-1", "jwt.jti:tok-1", "allowed", "tools.example.com"),
+        ("rq-2", "jwt.jti:tok-1", "denied", "tools.example.com"),
+        ("rq-3", PEER, "allowed", "mesh.example.com"),
+    ],
+    "nginx": [
+        ("5f1c", "jwt.jti:tok-1", "allowed", "api.example.com"),
+        ("5f1d", "jwt.jti:tok-1", "denied", "api.example.com"),
+    ],
+    "kong": [("a1", KEY, "allowed", "search"), ("a2", KEY, "denied", "mail")],
+    "litellm-proxy": [
+        ("chat-1", ALIAS, "allowed", "small"), ("chat-2", ALIAS, "allowed", "small"),
+        ("chat-3", ALIAS, "denied", "small"),
+    ],
+    "ocsf": [
+        ("o-1", "ocsf.credential:cred-1", "allowed", "storage"),
+        ("o-2", "ocsf.credential:cred-2", "denied", "storage"),
+        ("o-3", "ocsf.credential:cred-3", "allowed", "portal"),
+        ("o-4", "ocsf.credential:cred-1", "denied", "api.example.com"),
+    ],
+}  # fmt: skip
+PARENTS = {
+    "envoy": ["jwt.sub:https://idp.example.com/|agent-7"],
+    "nginx": ["nginx.user:planner"],
+    "kong": ["kong.consumer:c0000000-0000-4000-8000-000000000001"],
+    "litellm-proxy": ["litellm.user:dana", "litellm.team:ops"],
+    "ocsf": ["ocsf.user:u-7"],
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_each_sample_gives_its_accesses_and_nothing_else(
+    repository: Path, name: str
+) -> None:
+    """A line without a credential is counted, and no dead letter."""
+    folder = repository / "examples/mappings"
+    text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    source = Generic(load_mapping(text, f"{name}.yaml"))
+    records = list(source.records((folder / f"{name}.ndjson").read_bytes()))
+
+    uses = [one for one in records if isinstance(one, Access)]
+    assert len(uses) == len(records)
+    assert ANSWERS[name] == [
+        (one.event_id, str(one.identifiers[0]), one.outcome, one.point) for one in uses
+    ]
+    assert PARENTS[name] == [str(one.identifier) for one in uses[0].parents]
+    assert "2026-03-02T09:00:00.12Z" == rfc3339(uses[0].occurred_at)
+    assert 1 == sum(source.unknown.values())
+
+
+def test_envoys_tokens_tell_their_issue_time(repository: Path) -> None:
+    """A watermark on the subject compares with it."""
+    folder = repository / "examples/mappings"
+    text = (folder / "envoy.yaml").read_text(encoding="utf-8")
+    source = Generic(load_mapping(text, "envoy.yaml"))
+    first, *_ = source.records((folder / "envoy.ndjson").read_bytes())
+    assert isinstance(first, Access)
+    assert "2026-03-02T08:55:00Z" == rfc3339(first.issued_at)
+
+
+@pytest.mark.parametrize("lists", ["", "in: [a], not_in: [b],"])
+def test_a_condition_has_one_list(lists: str) -> None:
+    """In or not_in; the message says so."""
+    text = f"""
+name: shop
+event: {{type: what}}
+rules:
+  - name: call
+    record: access
+    when: {{where: [{{{lists} path: key}}]}}
+    identifiers: [{{kind: jwt.jti, path: key}}]
+"""
+    with pytest.raises(MappingError, match="one list, in or not_in"):
+        load_mapping(text, "shop.yaml")
