@@ -90,7 +90,7 @@ class Registry:
         """Make the table of all facts of a realm.
 
         Args:
-            facts: every fact, in any order; iterated twice, so not an iterator.
+            facts: every fact, in any order; an iterator is read into a list.
             vocabulary: the class of each kind.
         """
         registry = cls(vocabulary)
