@@ -20,6 +20,7 @@ from agents_registry.facts import (
     Relation,
     Renewal,
     ScopeSet,
+    Withdraw,
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import (
@@ -154,6 +155,27 @@ def test_a_child_that_declares_more_than_an_ancestor_escalates() -> None:
 
     assert [(LEAF, ROOT, ("s3|put",))] == list(excess_scopes(registry(*facts)))
     assert [] == list(excess_scopes(registry(*facts[:-1])))
+
+
+def test_a_child_within_its_ancestors_scopes_does_not_escalate() -> None:
+    """To declare less than an ancestor is what a child should do."""
+    facts = (
+        *tree(),
+        fact(ScopeSet, node=ROOT, scopes=("s3|get:*",)),
+        fact(ScopeSet, node=LEAF, scopes=("s3|get:a",)),
+    )
+
+    assert [] == list(excess_scopes(registry(*facts)))
+
+
+@pytest.mark.parametrize("kind", ["withdraw", "distrust"])
+def test_what_an_operator_took_back_cannot_be_taken_back(kind: str) -> None:
+    """A withdraw that names a withdraw or a distrust changes nothing."""
+    table_ = registry(*tree())
+    table_.apply(fact(Withdraw, fact_id="00", kind=kind, target=ROOT))
+
+    assert not table_.needs_rebuild
+    assert table(table_, now=0) == table(registry(*tree()), now=0)
 
 
 def test_a_parent_that_was_only_named_is_unmapped() -> None:
