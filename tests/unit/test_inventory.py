@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from agents_registry.facts import (
@@ -139,7 +140,7 @@ def test_a_service_account_of_two_agents_is_shared() -> None:
     bot = fact(Edge, child=BOT, parent=ACCOUNT)
     tool = fact(Edge, child=TOOL, parent=ACCOUNT)
 
-    assert [] == list(shared_service_accounts(registry(bot)))
+    assert [] == list(shared_service_accounts(registry(*tree(), bot)))
     assert [(ACCOUNT, (BOT, TOOL))] == list(
         shared_service_accounts(registry(bot, tool))
     )
@@ -172,7 +173,12 @@ def test_a_child_within_its_ancestors_scopes_does_not_escalate() -> None:
 def test_what_an_operator_took_back_cannot_be_taken_back(kind: str) -> None:
     """A withdraw that names a withdraw or a distrust changes nothing."""
     table_ = registry(*tree())
-    table_.apply(fact(Withdraw, fact_id="00", kind=kind, target=ROOT))
+    said: dict[str, Any] = {
+        "authority": "operators",
+        "version": SECOND,
+        "received_at": SECOND,
+    }
+    table_.apply(Withdraw(**said, fact_id="00", kind=kind, target=ROOT))
 
     assert not table_.needs_rebuild
     assert table(table_, now=0) == table(registry(*tree()), now=0)
@@ -216,7 +222,9 @@ def test_a_cause_on_an_attribute_that_nobody_holds_is_unapplied() -> None:
     )
     later, earlier = (fact(Holds, at=at, node=ANN, attribute=MAIL) for at in (6, 4))
 
-    assert 1 == len(list(unapplied(registry(cause))))
+    other = attrs.evolve(cause, target=CHILD)
+
+    assert 1 == len(list(unapplied(registry(cause, other))))
     assert 1 == len(list(unapplied(registry(cause, later))))
     assert [] == list(unapplied(registry(cause, earlier)))
 
