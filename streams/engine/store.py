@@ -318,9 +318,10 @@ class Store:
             answers = [(waiting.future, None, error) for waiting in batch]
             tx = Transaction(db, self.end, self.access_end, self.signals_end)
         failpoint("store.after_commit")
-        self._loop.call_soon_threadsafe(self._committed, tx, answers)
-        # The next transaction continues where this one ended.
+        # Before anybody is told: who is answered may ask for the end at once. The
+        # next transaction continues from here.
         self.end, self.access_end, self.signals_end = tx.ends()
+        self._loop.call_soon_threadsafe(self._committed, tx, answers)
 
     def _committed(
         self,

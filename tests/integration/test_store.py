@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -145,3 +145,21 @@ async def test_a_steady_load_does_not_grow_the_log_beside_the_file(
 
         assert any(after < before for before, after in pairwise(sizes))
         assert 6000 == store.end
+
+
+async def test_the_end_is_moved_before_anybody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is answered may ask for the end of the log at once."""
+    async with opened(tmp_path) as store:
+        loop = asyncio.get_running_loop()
+        tell, ends = loop.call_soon_threadsafe, []
+
+        def telling(*arguments: Any, **options: Any) -> asyncio.Handle:
+            ends.append(store.end)
+            return tell(*arguments, **options)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", telling)
+        await store.write(adding(encoded("a"), encoded("b")), urgent=True)
+
+        assert [2] == ends[:1]
