@@ -11,13 +11,12 @@ import base64
 import shutil
 import signal
 import socket
-import subprocess
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from attrs import define, field, frozen
+from attrs import define
 
 from streams.kafka.broker_properties import (
     ADMIN,
@@ -29,6 +28,7 @@ from streams.kafka.broker_properties import (
     scram,
 )
 from streams.kafka.distribution import BrokerError, Distribution, find, only_one
+from streams.kafka.launch import Handle, Launcher, Ports, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,83 +40,6 @@ SERVER: Final = "kafka.Kafka"
 CLUSTER_ID: Final = "cmVzY2luZC1kZXYtMDAwMA"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
-
-
-class Handle(Protocol):
-    """A started node, as a process or as a container."""
-
-    def running(self) -> bool:
-        """Tell whether it still runs; a frozen one does."""
-        ...
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        ...
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for its end; tell whether it came."""
-        ...
-
-
-class Launcher(Protocol):
-    """Runs the main classes of Kafka."""
-
-    def run(self, folder: Path, main: str, args: Sequence[str]) -> None:
-        """Run to the end; a failure raises `BrokerError`."""
-        ...
-
-    def spawn(self, folder: Path, main: str, args: Sequence[str]) -> Handle:
-        """Start, with the output appended to ``broker.log`` of the folder."""
-        ...
-
-
-@frozen
-class _Process:
-    popen: subprocess.Popen[bytes]
-
-    def running(self) -> bool:
-        return self.popen.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        self.popen.send_signal(number)
-
-    def wait(self, seconds: float) -> bool:
-        try:
-            self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-
-@frozen
-class Processes:
-    """Launch nodes as processes of this machine, from the extra ``dev-kafka``."""
-
-    distribution: Distribution = field(factory=find)
-    flags: tuple[str, ...] = ()
-
-    def run(self, folder: Path, main: str, args: Sequence[str]) -> None:
-        """Run to the end; a failure raises `BrokerError`."""
-        command = self.distribution.command(main, *args)
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)  # noqa: S603 - our own command
-        if done.returncode:
-            output = (done.stdout + done.stderr).decode(errors="replace")
-            raise BrokerError(f"{main} failed:\n{output}")
-
-    def spawn(self, folder: Path, main: str, args: Sequence[str]) -> _Process:
-        """Start; the output goes to ``broker.log`` of the folder."""
-        command = self.distribution.command(main, *args, flags=self.flags)
-        with (folder / "broker.log").open("ab") as log:
-            popen = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C is for the program, which then ends its nodes in order.
-                start_new_session=True,
-            )
-        return _Process(popen)
 
 
 @define
@@ -218,7 +141,7 @@ class Cluster:
             more: properties for every node, on top of the small ones.
         """
         self.security = security
-        self._ports = _Ports()
+        self._ports = Ports()
         addresses = [
             Address(
                 node,
@@ -355,32 +278,6 @@ class Cluster:
             (node.folder / "data" / "meta.properties").write_text(
                 "\n".join(lines) + "\n", "utf-8"
             )
-
-
-class _Ports:
-    """Ports that stay ours while nothing listens on them.
-
-    A bound socket that does not listen keeps the kernel from giving its port to
-    anybody else, e.g. to a client that tries to reach a node which is down and would
-    then be connected to itself. With SO_REUSEADDR on both sides the node can still
-    listen on it.
-    """
-
-    def __init__(self) -> None:
-        self._held: list[socket.socket] = []
-
-    def reserve(self) -> int:
-        holder = socket.socket()
-        self._held.append(holder)
-        holder.bind((HOST, 0))
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        port: int = holder.getsockname()[1]
-        return port
-
-    def close(self) -> None:
-        for holder in self._held:
-            holder.close()
-        self._held.clear()
 
 
 def prepare(folder: Path) -> Distribution:
