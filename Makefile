@@ -82,7 +82,7 @@ coverage: install ## Report the coverage of the last `make test`
 	exit $$status
 
 bench: install ## Measure speed and memory, printed as tables
-	$(RUN)/pytest -m bench -p no:randomly -p no:xdist --timeout=0 -s
+	$(RUN)/python -m bench
 
 campaign: install ## Run the property and crash tests for hours, seeds printed
 	$(RUN)/pytest -m campaign --timeout=0 -s

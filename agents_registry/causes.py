@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Cause, Lift
 
-_LIFTABLE = frozenset({Effect.SUSPEND, Effect.NARROW})
+_FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
 @define(slots=True, eq=False)
@@ -157,7 +157,7 @@ class CauseBook:
         )
 
     def _lifts_of(self, cause: Standing) -> list[_Stamp]:
-        if cause.effect not in _LIFTABLE:
+        if cause.effect in _FINAL:
             return []
         lifts = self._lifts.get((cause.authority, cause.node, cause.aspect))
         return [] if lifts is None else list(lifts.values())

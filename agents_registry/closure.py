@@ -51,6 +51,7 @@ class Closure:
         self._registry = registry
         self._lineage = registry.lineage
         self._children: dict[int, list[int]] = {}
+        self._parents: dict[int, list[int]] = {}
         self._chained: dict[int, list[int]] = {}
         for node, actor in pairwise((claims.node, *claims.chain)):
             if node != actor:
@@ -88,7 +89,11 @@ class Closure:
 
     def parents(self, node: int) -> list[int]:
         """Give what a node requires directly: its parents and its other names."""
-        return [parent for parent, _ in self.edges(node)] + self.names(node)[1:]
+        found = self._parents.get(node)
+        if found is None:
+            found = [parent for parent, _ in self.edges(node)] + self.names(node)[1:]
+            self._parents[node] = found
+        return found
 
     def children(self, node: int) -> Iterable[int]:
         """Give the nodes of the closure that require a node directly."""
@@ -147,10 +152,10 @@ class Closure:
         return UNKNOWN_TIME if node < 0 else self._lineage.latest_issue(node)
 
     def _ups(self, node: int, *, through_owners: bool) -> list[int]:
-        ups = self.parents(node)
         if through_owners and self.flags(node) & OWNED:
-            ups += [o for owners in self._registry.owners.of(node) for o in owners]
-        return ups
+            owners = self._registry.owners.of(node)
+            return self.parents(node) + [one for some in owners for one in some]
+        return self.parents(node)
 
     def _search(self, start: int, *, through_owners: bool) -> dict[int, int]:
         """Walk up breadth first; give each node with the one it was reached from."""

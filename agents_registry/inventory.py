@@ -229,13 +229,15 @@ def table(registry: Registry, now: int) -> list[Row]:
 def _walk(
     registry: Registry, identifier: Identifier, step: Callable[[int], Iterable[int]]
 ) -> Iterator[tuple[Identifier, int]]:
-    """Breadth first from an identifier; its other names are at distance 0."""
+    """Walk breadth first from an identifier; its other names are at distance 0.
+
+    Facts may be merged while a walk stands still: what they add is walked or not.
+    """
     lineage = registry.lineage
     start = lineage.find(identifier)
     if start == NONE:
         return
-    seen = bytearray(len(lineage))
-    seen[start] = 1
+    seen = {start}
     level = [start]
     depth = 0
     while level:
@@ -244,12 +246,12 @@ def _walk(
             if node != start:
                 yield lineage.identifier(node), depth
             other = lineage.ring[node]
-            if not seen[other]:
-                seen[other] = 1
+            if other not in seen:
+                seen.add(other)
                 level.append(other)
             for other in step(node):
-                if not seen[other]:
-                    seen[other] = 1
+                if other not in seen:
+                    seen.add(other)
                     following.append(other)
         level = following
         depth += 1

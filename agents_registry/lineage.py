@@ -110,18 +110,18 @@ class Lineage:
         self._next_child.append(NONE)
         return node
 
-    def declare(self, node: int, issued_at: int | None, *, known: bool) -> None:
-        """Note what a node fact says: existence, and the earliest and latest issue."""
-        if known:
-            self.flags[node] |= KNOWN
-        if issued_at is None:
-            return
-        earliest = self.issued[node]
-        if earliest == UNKNOWN_TIME:
-            self.issued[node] = issued_at
-        elif issued_at != earliest:
-            self.reissued[node] = max(self.latest_issue(node), issued_at)
-            self.issued[node] = min(earliest, issued_at)
+    def issue(self, node: int, stated: int, received: int) -> None:
+        """Note an issue time: the earliest one and the latest one count.
+
+        A time ahead of its receipt would make a credential immune to watermarks, so
+        the earliest is never later than heard of. The latest is taken as stated.
+        """
+        earliest, latest = self.issued[node], self.latest_issue(node)
+        known = earliest != UNKNOWN_TIME
+        self.issued[node] = min(earliest, stated, received)
+        latest = max(latest, stated) if known else stated
+        if latest != self.issued[node]:
+            self.reissued[node] = latest
 
     def latest_issue(self, node: int) -> int:
         """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""

@@ -34,6 +34,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.lineage import (
     CAUSED,
+    KNOWN,
     OWNED,
     ROOT,
     SCOPED,
@@ -159,7 +160,10 @@ class Registry:
     def _node(self, fact: Node) -> None:
         lineage = self.lineage
         node = lineage.intern(fact.node)
-        lineage.declare(node, fact.issued_at, known=not fact.derived)
+        if not fact.derived:
+            lineage.flags[node] |= KNOWN
+        if fact.issued_at is not None:
+            lineage.issue(node, fact.issued_at, fact.received_at)
         if fact.root:
             lineage.flags[node] |= ROOT
         if fact.device is not None:

@@ -68,14 +68,15 @@ def _hunting(what: str, log: bytes) -> list[Row]:
         peers.append((other + again) / 2)
         ratios.append((sum(first[:3]) + sum(last[:3])) / (other + again))
     whole = median(sum(split[:3]) for split in splits)
+    causes, findings = splits[0].causes, splits[0].findings
     parse, add, report = (median(s[part] for s in splits) for part in range(3))
-    size = f"{count:,} events, {splits[0].causes:,} causes"
+    size = f"{count:,} events, {causes:,} causes, {findings:,} findings"
     return [
         Row(
-            what=f"hunt, {what}: {size}, {splits[0].findings:,} findings",
+            what=f"{what}: {size}",
             value=rate(count / whole),
             cpu=sum(sum(split[:3]) for split in splits),
-            peer=f"JSON and lists by key, {rate(count / median(peers))}",
+            peer=f"JSON + lists by key, {rate(count / median(peers))}",
             ratio=spread(ratios),
             target=f">= {rate(LEAST_A_SECOND)}",
             met=count / whole >= LEAST_A_SECOND,

@@ -148,6 +148,7 @@ class Feed:
         finally:
             self.connected -= 1
             await socket.close()
+        _heed_cancellation()
 
     async def _converse(
         self,
@@ -263,3 +264,14 @@ async def _in_slices(slices: Iterator[None]) -> None:
     """Apply a message and let the event loop breathe between slices."""
     for _ in slices:
         await asyncio.sleep(0)
+
+
+def _heed_cancellation() -> None:
+    """Raise a cancellation that a task group took for its own.
+
+    A TaskGroup whose child fails just when the task is cancelled raises the child's
+    errors only (CPython 3.11); the task would then never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.client import Client
 
 app = typer.Typer(
     name="rescind",
@@ -28,6 +33,28 @@ MappingFile = Annotated[
 ]
 
 Output = Literal["table", "json", "ocsf"]
+Plain = Annotated[
+    Literal["table", "json"], typer.Option("--output", help="How to print.")
+]
+Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        help="Else RESCIND_TOKEN, RESCIND_TOKEN_FILE, or the data folder.",
+    ),
+]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; else now.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="List at most so many.")]
+After = Annotated[
+    int | None, typer.Option("--after", min=0, help="Only what came after this one.")
+]
 
 
 topics_app = typer.Typer(
@@ -162,6 +189,164 @@ def dev_kafka(
     from streams.kafka.dev_command import run  # noqa: PLC0415 - an extra
 
     raise typer.Exit(run(nodes, port, data, only_prepare=prepare))
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Where the server keeps all it has."),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--watch",
+            metavar="SOURCE=PATH",
+            help="Follow a log, such as openbao=/var/log/openbao/audit.log.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Gets the alerts.")
+    ] = None,
+) -> None:
+    """Run the embedded server until Ctrl-C or SIGTERM; needs no settings."""
+    from streams.serve_command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(
+        run(
+            config,
+            data_dir=data_dir,
+            listen=listen,
+            watch=watch or [],
+            webhook=webhook,
+        )
+    )
+
+
+@app.command()
+def revoke(
+    name: Name,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept in the audit record.")
+    ] = "",
+    at: At = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Revoke at the server: what descends from it is denied with it."""
+    from streams.order_commands import revoke as work  # noqa: PLC0415 - as above
+
+    def order(client: Client) -> int:
+        return work(client, name, reason=reason, at=at, output=output)
+
+    _ask("revoke", url, token_file, order)
+
+
+@app.command()
+def why(
+    name: Name,
+    at: At = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Say whether it is denied, by what, over which path; exit code 1 when it is."""
+    from streams.ask_commands import why as work  # noqa: PLC0415 - as above
+
+    _ask("why", url, token_file, lambda client: work(client, name, at, output))
+
+
+@app.command(name="blast-radius")
+def blast_radius(
+    name: Name,
+    limit: Limit = 100,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Count and list what a revocation would reach."""
+    from streams.ask_commands import blast_radius as work  # noqa: PLC0415 - as above
+
+    _ask(
+        "blast-radius",
+        url,
+        token_file,
+        lambda client: work(client, name, limit, output),
+    )
+
+
+@app.command()
+def inventory(
+    limit: Limit = 1000,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what stands out: no owner, shared accounts, too much scope, no parent."""
+    from streams.ask_commands import inventory as work  # noqa: PLC0415 - as above
+
+    _ask("inventory", url, token_file, lambda client: work(client, limit, output))
+
+
+@app.command()
+def adopt(
+    file: Annotated[
+        Path, typer.Argument(help="CSV with column names, or a JSON list.")
+    ],
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Declare credentials that exist already; can be repeated."""
+    from streams.order_commands import adopt as work  # noqa: PLC0415 - as above
+
+    _ask("adopt", url, token_file, lambda client: work(client, file, output))
+
+
+@app.command()
+def dlq(
+    after: After = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what could not be read, with reason and place."""
+    from streams.ask_commands import dead_letters  # noqa: PLC0415 - as above
+
+    _ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
+
+
+@app.command()
+def findings(
+    after: After = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what the server found: who still uses what is dead."""
+    from streams.ask_commands import findings as work  # noqa: PLC0415 - as above
+
+    _ask("findings", url, token_file, lambda client: work(client, after, output))
+
+
+def _ask(
+    command: str,
+    url: str | None,
+    token_file: Path | None,
+    work: Callable[[Client], int],
+) -> None:
+    """Do something with the server; end with the exit code."""
+    from streams.ask_commands import run  # noqa: PLC0415 - --help stays quick
+    from streams.client import client  # noqa: PLC0415 - as above
+
+    raise typer.Exit(run(command, lambda: work(client(url, token_file))))
 
 
 def main() -> None:

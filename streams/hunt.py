@@ -20,6 +20,7 @@ from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
 from agents_registry.registry import Registry
 from agents_registry.verdict import Death, death, turning_points
+from streams.collisions import content_of
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.stages.ingress import Origin, facts_of
@@ -36,8 +37,6 @@ REALM: Final = "hunt"
 OPERATOR: Final = "operator"
 # Sources whose log is kept by the issuer of the credentials that it shows in use.
 ISSUER_LOGS: Final = frozenset({"cloudtrail"})
-MAX_EVENT_IDS: Final = 1000
-_OFFSET: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
 class Use(NamedTuple):
@@ -176,9 +175,7 @@ class Hunt:
         """Identity is the content, not the id: ids repeat with other content."""
         if record.event_id is None and record.occurred_at is None:
             return True
-        # The offset is where a copy stands, no content.
-        place = _OFFSET[type(record)]
-        content = hash((record[:place], record[place + 1 :]))
+        content = hash(content_of(record))
         if content in self._seen:
             return False
         self._seen.add(content)
@@ -307,5 +304,5 @@ def _count(
         reuse = found[key] = Reuse(kind, identifiers, dead, use.outcome, use, use)
     reuse.count += 1
     reuse.last = use
-    if use.event_id is not None and len(reuse.event_ids) < MAX_EVENT_IDS:
+    if use.event_id is not None:
         reuse.event_ids.append(use.event_id)

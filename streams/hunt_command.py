@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 CLEAN: Final = 0
 FOUND: Final = 1
 USAGE: Final = 2
+_NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
@@ -53,6 +55,7 @@ def run(
         The exit code: 0 nothing found, 1 findings, 2 a wrong argument.
     """
     try:
+        gc.disable()  # millions of small objects in no cycle: a third of the time
         reader = chosen(source, mapping)
         hunt = Hunt(_vocabulary(mapping))
         for text in revoke:
@@ -69,6 +72,8 @@ def run(
     except (OSError, MappingError, ValueError) as error:
         sys.stderr.write(f"rescind hunt: {error}\n")
         return USAGE
+    finally:
+        gc.enable()
     hunt.counts.read = tally.read
     report = hunt.report(inclusive=inclusive)
     _PRINT[output](report)
@@ -88,8 +93,11 @@ def operator_cause(text: str) -> tuple[Identifier, int]:
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
     identifier = Identifier.parse(name)
-    if identifier.value.startswith("arn:"):  # a user's path is no part of the name
-        identifier = principal_of(identifier.value) or identifier
+    principal = principal_of(identifier.value)
+    if principal is not None and identifier.kind in _NAMED_BY_ARN:
+        # A path is no part of the name, a session's ARN is that of its role.
+        named = identifier.kind == "aws.login_profile"
+        identifier = identifier._replace(value=principal.value) if named else principal
     return identifier, time
 
 

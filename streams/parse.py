@@ -12,18 +12,18 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import orjson
 from attrs import define, field
 
+from streams.collisions import Collisions
 from streams.records import DeadLetter, Lifecycle
 from streams.sources import source as make_source
-from streams.sources.envelope import TOO_LARGE, Event, events
+from streams.sources.envelope import TOO_LARGE, Event, events, has_lines
 from streams.sources.guess import guess_bytes
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import BinaryIO
+    from io import BufferedReader
 
     from streams.records import Record
     from streams.sources import Source
@@ -36,6 +36,7 @@ NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
 )
 GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again"
+UNREADABLE: Final = "unreadable_file: {}; give read access, then read it again"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_BITS: Final = zlib.MAX_WBITS | 16
 _PACKED: Final = 1 << 20
@@ -64,6 +65,8 @@ class Progress(Protocol):
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """Give the files below the paths in name order, without hidden ones.
 
+    What is named itself may also be a pipe; what a folder holds must be a file.
+
     Raises:
         FileNotFoundError: a path does not exist.
     """
@@ -72,7 +75,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
         if not path.exists():
             message = f"no such file or folder: {path}"
             raise FileNotFoundError(message)
-        if path.is_file():
+        if not path.is_dir():  # a pipe too: <(zcat ...), /dev/stdin
             found.append(path)
             continue
         below = (one for one in path.rglob("*") if one.is_file())
@@ -103,16 +106,18 @@ def parse_paths(
         FileNotFoundError: a path does not exist.
         ValueError: there is no source of that name.
     """
-    files = files_of(Path(path) for path in paths)
+    named = [Path(path) for path in paths]
     chosen: Stream | None = None
     if source is not None:
         made = make_source(source) if isinstance(source, str) else source()
         chosen = open_stream(made)
-    return _read(files, chosen, progress, tally or Tally())
+    files = files_of(named)
+    return _read(files, frozenset(named), chosen, progress, tally or Tally())
 
 
 def _read(
     files: list[Path],
+    named: frozenset[Path],
     chosen: Stream | None,
     progress: Progress | None,
     tally: Tally,
@@ -120,20 +125,29 @@ def _read(
     done, total = 0, sum(file.stat().st_size for file in files)
     # One a name, over all files: a pair may be split by the rotation of a log.
     open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
+    collisions = Collisions()
     for file in files:
         reader = chosen
-        with file.open("rb") as opened:
+        try:
+            opened = file.open("rb")
+        except OSError as error:
+            if file in named:  # a wrong argument, no accident within a folder
+                raise
+            tally.read += 1
+            yield DeadLetter(UNKNOWN, 0, 0, UNREADABLE.format(error))
+            continue
+        with opened:
             for base, data, broken in _blocks(opened):
                 if reader is None:
                     reader = _recognised(data, open_streams)
-                yield from reader.feed(data, base)
+                yield from collisions.noted(reader.feed(data, base))
                 if broken:
                     yield DeadLetter(UNKNOWN, base + len(data), 0, broken)
-                if progress is not None:
+                if progress is not None and opened.seekable():
                     progress(done + opened.tell(), total)
         done += file.stat().st_size
     for stream in open_streams.values():
-        yield from stream.close()
+        yield from collisions.noted(stream.close())
         tally.read += stream.read
         tally.unknown.update(stream.unknown)
 
@@ -163,7 +177,7 @@ class _NoSource:
                 yield item
 
 
-def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
+def _blocks(stream: BufferedReader) -> Iterator[tuple[int, bytes, str]]:
     """Give (offset, bytes, what is broken) of a file: blocks of whole lines.
 
     A document that is not made of lines comes in one block, whatever its size.
@@ -175,7 +189,7 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
             yield base, b"", TOO_LARGE
             return
         cut = rest.rfind(b"\n") + 1
-        if broken or not cut or len(rest) < BLOCK or (first and not _by_line(rest)):
+        if broken or not cut or len(rest) < BLOCK or (first and not has_lines(rest)):
             continue
         yield base, rest[:cut], ""
         base, rest, first = base + cut, rest[cut:], False
@@ -183,20 +197,9 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
         yield base, rest, broken
 
 
-def _by_line(data: bytes) -> bool:
-    """Tell whether the first line is a JSON value by itself."""
-    try:
-        orjson.loads(data[: data.find(b"\n")])
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, str]]:
+def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
     """Give the unpacked bytes of a file, and GZIP where an archive breaks off."""
-    start = stream.read(len(_GZIP_MAGIC))
-    stream.seek(0)
-    if start != _GZIP_MAGIC:
+    if not stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):  # a pipe cannot seek
         while piece := stream.read(BLOCK):
             yield piece, ""
         return

@@ -157,7 +157,15 @@ class Model:
     # --- not_before T -----------------------------------------------------------
 
     def own_times(self, node: Identifier) -> list[int]:
-        """Give the issue times in the node's own facts."""
+        """Give the issue times in the node's own facts, none later than heard of."""
+        return [
+            min(n.issued_at, n.received_at)
+            for n in self.nodes[node]
+            if n.issued_at is not None
+        ]
+
+    def stated_times(self, node: Identifier) -> list[int]:
+        """Give the issue times as stated, for who must be older than a cause."""
         return [n.issued_at for n in self.nodes[node] if n.issued_at is not None]
 
     def verified_times(self, node: Identifier) -> list[int]:
@@ -196,7 +204,7 @@ class Model:
             return True
         return any(
             relation is Relation.ENDS_WITH_PARENT_ALWAYS
-            or max(self.own_times(child), default=at) >= at
+            or max(self.stated_times(child), default=at) >= at
             for child in self.requires(node)
             for parent, relation in self.parents[child]
             if parent in names

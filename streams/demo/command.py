@@ -6,11 +6,14 @@ import asyncio
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import aiohttp
 
 from streams.app import configure_logging
 from streams.demo.play import play
@@ -41,7 +44,9 @@ def run(data_dir: Path | None, examples: Path = EXAMPLES) -> int:
         2 when an argument or the recording is wrong.
     """
     if data_dir is not None and data_dir.exists() and any(data_dir.iterdir()):
-        return _complain(f"{data_dir} is not empty: the demo starts from nothing", USAGE)
+        return _complain(
+            f"{data_dir} is not empty: the demo starts from nothing", USAGE
+        )
     configure_logging(logging.ERROR)
     try:
         recording = read(examples, time.time_ns())  # noqa: TID251 - a composition root
@@ -55,7 +60,7 @@ def run(data_dir: Path | None, examples: Path = EXAMPLES) -> int:
     except BrokenPipeError:  # the reader (head, say) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (DemoError, InUseError, OSError) as error:
+    except (DemoError, InUseError, aiohttp.ClientError, OSError) as error:
         return _complain(str(error), FAILED)
     return DONE
 
@@ -64,6 +69,9 @@ async def _demo(folder: Path, recording: Recording) -> None:
     screen = Screen()
     try:
         async with staged(folder, recording.family) as stage:
+            # A closed terminal ends the demo as Ctrl-C does, which the server sees to.
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, stage.stop.set)
             await play(stage, recording, screen)
             if screen.is_terminal:
                 screen.next_steps(_next(stage, recording))

@@ -20,7 +20,7 @@ READY_SECONDS = 20.0
 
 async def watch(order: dict[str, Any], lines: TextIO) -> None:
     """Check everything that is watched whenever the replica made progress."""
-    seen: dict[str, bool] = {}
+    seen: dict[str, tuple[bool, str]] = {}
     url, credential = order["url"], order["credential"]
     async with Guard(url, credential, name="demo") as guard:
         await guard.ready(READY_SECONDS)
@@ -28,9 +28,10 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
             changed = False
             for name in order["watch"]:
                 verdict = guard.check(name)
-                if seen.get(name) is verdict.allowed:
+                said = (verdict.allowed, verdict.reason.value)
+                if seen.get(name) == said:
                     continue
-                seen[name] = verdict.allowed
+                seen[name] = said
                 changed = True
                 target = verdict.cause and str(verdict.cause.target)
                 told = {
@@ -57,7 +58,12 @@ async def run() -> None:
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch(order, sys.stdout))
         await reader.read()
-        watching.cancel()
+        # Before Python 3.13 a cancellation that meets a failure of a task group is
+        # lost (python/cpython#116720), and when the demo is killed the server fails
+        # at this very moment. So it is said until it is heard.
+        while not watching.done():
+            watching.cancel()
+            await asyncio.wait({watching}, timeout=0.2)
 
 
 if __name__ == "__main__":

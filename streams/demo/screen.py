@@ -11,6 +11,8 @@ from rich.tree import Tree
 
 from agents_registry.identifiers import Identifier
 from streams.demo.recording import FALLEN
+from streams.sinks.wording import span
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,6 @@ _COLUMN: Final = 34
 _GUIDE: Final = 4
 _ALIVE: Final = "green"
 _DEAD: Final = "red"
-_DAY: Final = 86_400
 
 
 @frozen
@@ -84,6 +85,7 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         """Print to a console; by default to standard output."""
+        self._begun = False
         self._console = console or Console(highlight=False)
         self.is_terminal = self._console.is_terminal
         if not self.is_terminal:
@@ -93,18 +95,19 @@ class Screen:
         """Say what runs."""
         lines = sum(part.count(b"\n") for part in (
             recording.before, recording.call, recording.after))  # fmt: skip
-        days = recording.moved / _DAY
+        way = "forward" if recording.moved >= 0 else "back"
+        moved = f"{span(abs(recording.moved) * SECOND)} {way}, to now"
         self._head("The log", (
-            f"{lines} lines that a real {recording.server} wrote, sent to the server "
-            f"at {url}. Their times are moved by {days:+.1f} days, so that the hour "
-            "for which these tokens were given is not over. A guard in another "
-            f"process (pid {guard}) follows the server over a WebSocket."
+            f"{lines} lines that a real {recording.server} wrote, sent to a server at "
+            f"{url}. Times are moved {moved}: these tokens were given for an "
+            f"hour. A guard in another process (pid {guard}) follows the server over a "
+            "WebSocket."
         ))  # fmt: skip
 
     def lineage(self, members: Sequence[Member]) -> None:
         """Draw who hangs on whom, and what the guard says of each."""
-        self._head("The lineage", "short HMACs, as the vault logs them; state and time "
-                   "are the guard's.")  # fmt: skip
+        self._head("The lineage", "names, short HMACs, and what the guard says; ms "
+                   "since the revocation was sent.")  # fmt: skip
         for root in (each for each in members if each.parent is None):
             tree = Tree(self._member(root, 0), guide_style="dim")
             self._hang(tree, root, members, 1)
@@ -115,12 +118,13 @@ class Screen:
         last = max(fall.denied.values())
         gap = last - fall.accepted
         when = f"{gap:.1f} ms after" if gap >= 0 else f"{-gap:.1f} ms before"
+        below = len(fall.denied) - 1
         self._head("The revocation", (
-            f"{call.by} called {call.what} on {FALLEN} at {call.at[11:23]} (recorded). "
-            f"Accepted (202) {fall.accepted:.1f} ms after it was sent. The guard denied "
-            f"{FALLEN} after {fall.first:.1f} ms and the last of its "
-            f"{len(fall.denied) - 1} descendants after {last:.1f} ms: {when} the "
-            "sender had the answer."
+            f"the token {call.by} called {call.what} on {FALLEN} (recorded at "
+            f"{call.at[11:23]}). Its lines were accepted (202) {fall.accepted:.1f} ms "
+            f"after they were sent. The guard denied {FALLEN} after {fall.first:.1f} "
+            f"ms and the last of its {below} descendants after {last:.1f} ms: {when} "
+            "the sender had its answer."
         ))  # fmt: skip
 
     def presentations(self, found: Found) -> None:
@@ -165,6 +169,9 @@ class Screen:
             self._console.print(Text(f"  {line}"), soft_wrap=True)
 
     def _head(self, title: str, text: str) -> None:
+        if self._begun:
+            self._console.print()
+        self._begun = True
         self._console.print(Text.assemble((f"{title}: ", "bold"), text))
 
     def _hang(

@@ -142,7 +142,8 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
         server = tasks.create_task(
             serve(settings, stop=stop, started=started.set_result)
         )
-        await asyncio.wait({server, started}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {server, started}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             await server  # raises why it does not serve
             raise DemoError("the server ended before it served")
@@ -151,9 +152,7 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
         following = tasks.create_task(guard.follow())
         try:
             async with aiohttp.ClientSession() as session:
-                yield Stage(
-                    served.url, stop, tokens, served, receiver, guard, session
-                )
+                yield Stage(served.url, stop, tokens, served, receiver, guard, session)
         finally:
             following.cancel()
             await _end(guard.process)

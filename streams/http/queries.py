@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import CauseRef, Presented, death, judge
+from agents_registry.verdict import CauseRef, Presented, death, judge, reference
 from streams.http.events import token_of
 from streams.http.operators import unreadable
 from streams.http.problems import ProblemError
@@ -117,6 +117,14 @@ class Queries:
                     )
                 ],
                 "unmapped": [*map(str, first(inventory.unmapped(registry), limit))],
+                "ambiguous_lifts": [
+                    _cause(reference(registry, cause))
+                    for cause in first(inventory.ambiguous_lifts(registry), limit)
+                ],
+                "unapplied": [
+                    _cause(reference(registry, cause))
+                    for cause in first(inventory.unapplied(registry), limit)
+                ],
             }
 
         return _json(await _aside(look))

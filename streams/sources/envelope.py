@@ -8,8 +8,7 @@ Rules:
   scanner look for the boundaries of the single events.
 - No input raises, wherever it was cut.
 
-An event's offset is that of its own first byte. (In a list whose elements do not all
-begin with the same key, it is the list's.)
+An event's offset is that of its own first byte.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import orjson
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LIMIT: Final = 1 << 20  # bytes of one event; the largest real ones have 256 KiB
 
@@ -45,13 +44,14 @@ _EVENTS: Final = re.compile(rb'\s*\{\s*"Events"\s*:\s*\[')
 _FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _GAP: Final = re.compile(rb"[\s,]*")
+_SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
+_BETWEEN: Final = b" \t\r\n,"
 _RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
 _MAX_LOST_SCANS: Final = 64
 _TAIL: Final = 64  # bytes at the end that may be blank
-_MAX_DEPTH: Final = 2  # containers in containers: a document a line, no more
 _MAX_PROBES: Final = 1_000
 
 
@@ -81,7 +81,7 @@ class _Reader:
         self.data = data
         self.source = source
         # Behind it there is nothing: what breaks off here was cut, not malformed.
-        self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip())
+        self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip(_BETWEEN))
 
     def items(self) -> Iterator[Item]:
         data = self.data
@@ -96,8 +96,7 @@ class _Reader:
     def _choose(self, start: int) -> Iterator[Item]:
         data = self.data
         start = len(data) - len(data[start:].lstrip())
-        line_end = data.find(b"\n", start)
-        if line_end < 0 or _loads(data[start:line_end]) is not None:
+        if _first_line_is_json(data, start):
             yield from self._lines(start)
             return
         document = _loads(data[start:] if start else data)
@@ -105,25 +104,10 @@ class _Reader:
             yield from self._expand(document, start, len(data))
         elif (array := _array_start(data, start)) is not None:
             yield from self._salvage(array, len(data))
-        elif data[start] in b"{[" and not self._has_lines(line_end):
+        elif data[start] in b"{[" and not has_lines(data, start):
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
-
-    def _has_lines(self, line_end: int) -> bool:
-        """Tell whether any later line is an event by itself (else: documents)."""
-        data = self.data
-        for _ in range(_MAX_PROBES):
-            start = data.find(b"\n{", line_end) + 1
-            if start == 0:
-                return False
-            line_end = data.find(b"\n", start)
-            line = data[start : line_end if line_end >= 0 else len(data)]
-            if _loads(line) is not None:
-                return True
-            if line_end < 0:
-                return False
-        return False
 
     def _lines(self, start: int) -> Iterator[Item]:
         data = self.data
@@ -167,22 +151,19 @@ class _Reader:
             return
         yield self._dead(start, len(line), self._why(line, start))
 
-    def _expand(
-        self, value: Any, start: int, end: int, depth: int = 0
-    ) -> Iterator[Item]:
+    def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
         """Give the events of one parsed value that stood at start..end."""
-        if depth < _MAX_DEPTH:
-            if type(value) is list:
-                array = self.data.find(b"[", start) + 1
-                yield from self._elements(value, array, end, depth)
+        if type(value) is list:
+            array = self.data.find(b"[", start) + 1
+            yield from self._elements(value, array, end)
+            return
+        for name, opening in _LISTS.items():
+            inner = value.get(name) if type(value) is dict else None
+            if type(inner) is list:
+                found = opening.search(self.data, start, end)
+                array = found.end() if found else start + 1
+                yield from self._elements(inner, array, end)
                 return
-            for name, opening in _LISTS.items():
-                inner = value.get(name) if type(value) is dict else None
-                if type(inner) is list:
-                    found = opening.search(self.data, start, end)
-                    array = found.end() if found else start + 1
-                    yield from self._elements(inner, array, end, depth)
-                    return
         if type(value) is not dict:
             yield self._dead(start, end - start, NOT_OBJECT)
         elif end - start > LIMIT:
@@ -190,15 +171,11 @@ class _Reader:
         else:
             yield self._unwrap(value, start, end - start)
 
-    def _elements(
-        self, values: list[Any], array: int, end: int, depth: int
-    ) -> Iterator[Item]:
+    def _elements(self, values: list[Any], array: int, end: int) -> Iterator[Item]:
+        spans: Iterable[tuple[int, int]] | None
         spans = _cheap_spans(self.data, array, end, len(values))
-        if spans is None and end - array > LIMIT:
-            yield from self._salvage(array, end, depth + 1)
-            return
         if spans is None:
-            spans = [(array - 1, end - array + 1)] * len(values)
+            spans = _scanned_spans(self.data, array, end, len(values))
         for value, (offset, length) in zip(values, spans, strict=True):
             if type(value) is not dict:
                 yield self._dead(offset, length, NOT_OBJECT)
@@ -207,7 +184,7 @@ class _Reader:
             else:
                 yield self._unwrap(value, offset, length)
 
-    def _salvage(self, position: int, end: int, depth: int = 0) -> Iterator[Item]:
+    def _salvage(self, position: int, end: int) -> Iterator[Item]:
         """Read value by value: sound ones are events, the rest dead letters."""
         data = self.data
         first = _FIRST_KEY.search(data, position, end)
@@ -224,16 +201,16 @@ class _Reader:
             if stop is None:
                 found = data.find(separator, position + 1, end)
                 stop = found if found >= 0 else end
-            yield from self._one(position, stop, depth)
+            yield from self._one(position, stop)
             position = stop
 
-    def _one(self, start: int, end: int, depth: int = 0) -> Iterator[Item]:
-        piece = self.data[start:end].rstrip(b" \t\r\n,")
+    def _one(self, start: int, end: int) -> Iterator[Item]:
+        piece = self.data[start:end].rstrip(_BETWEEN)
         value = _loads(piece)
         if value is None:
             yield self._dead(start, len(piece), self._why(piece, start))
         else:
-            yield from self._expand(value, start, start + len(piece), depth)
+            yield from self._expand(value, start, start + len(piece))
 
     def _unwrap(self, value: dict[str, Any], start: int, length: int) -> Item:
         body: Any = value
@@ -280,6 +257,33 @@ class _Reader:
         return DeadLetter(self.source, offset, length, reason)
 
 
+def has_lines(data: bytes, start: int = 0) -> bool:
+    """Tell whether an input is made of lines that are events by themselves.
+
+    The first line may be torn. (Else it is one document, or several.)
+    """
+    if _first_line_is_json(data, start):
+        return True
+    if _array_start(data, start) is not None:
+        return False
+    line_end = start
+    for _ in range(_MAX_PROBES):
+        line = data.find(b"\n{", line_end) + 1
+        if line == 0:
+            return False
+        line_end = data.find(b"\n", line)
+        if line_end < 0:
+            line_end = len(data)
+        if _loads(data[line:line_end]) is not None:
+            return True
+    return False
+
+
+def _first_line_is_json(data: bytes, start: int) -> bool:
+    line_end = data.find(b"\n", start)
+    return line_end < 0 or _loads(data[start:line_end]) is not None
+
+
 def _loads(data: bytes) -> Any:
     try:
         return orjson.loads(data)
@@ -313,6 +317,24 @@ def _cheap_spans(
         return None
     starts.append(end)
     return [(one, following - one) for one, following in pairwise(starts)]
+
+
+def _scanned_spans(
+    data: bytes, array: int, end: int, count: int
+) -> Iterator[tuple[int, int]]:
+    """Give offset and length of each element of a sound list, token by token.
+
+    Where the list begins is a guess (an earlier key may have its name): an element
+    that is not there has the offset of what is left.
+    """
+    for _ in range(count):
+        start = _GAP.match(data, array, end).end()  # type: ignore[union-attr]
+        scalar = _SCALAR.match(data, start, end)
+        stop = scalar.end() if scalar else end
+        if data[start : start + 1] in (b"{", b"["):
+            stop = _value_end(data, start, end) or end
+        yield start, stop - start
+        array = stop
 
 
 def _value_end(data: bytes, start: int, end: int) -> int | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
-_SAMPLE_EVENTS: Final = 50
+_SAMPLE_EVENTS: Final = 1_000
 
 
 def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
@@ -29,7 +29,13 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
 
 
 def guess_bytes(data: bytes) -> str | None:
-    """Give the name of the source that an input comes from, by its first events."""
-    found = events(data[:_SAMPLE_BYTES], "")
-    sample = islice(found, _SAMPLE_EVENTS)
-    return guess(item.body for item in sample if isinstance(item, Event))
+    """Give the name of the source that an input comes from, by its first events.
+
+    Where its beginning tells nothing (a torn or a giant line), all of it is searched.
+    """
+    for piece in (data[:_SAMPLE_BYTES], data):
+        found = (one for one in events(piece, "") if isinstance(one, Event))
+        name = guess(one.body for one in islice(found, _SAMPLE_EVENTS))
+        if name is not None or len(piece) == len(data):
+            return name
+    return None

@@ -7,7 +7,7 @@ doubt stays in: a cause is taken even where the rest of its record is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from attrs import frozen
 
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents_registry.identifiers import Identifier
+
+
+# One name, issued again and again: its end is a suspend, which the next issue lifts.
+# A revoke would end every later password, a not_before too (the earliest issue counts).
+REISSUED_KINDS: Final = frozenset({"aws.login_profile"})
+REISSUED: Final = "issued"
 
 
 @frozen
@@ -137,8 +143,8 @@ def _of_lifecycle(
         yield Renewal(node=primary, expires_at=record.expires_at, **common)
     if record.scope is not None and record.effect == "issue":
         yield ScopeSet(node=primary, scopes=record.scope, **common)
-    if record.effect == "restore":
-        yield Lift(target=primary, aspect=record.aspect, **common)
+    if (aspect := _lifted(record, primary)) is not None:
+        yield Lift(target=primary, aspect=aspect, **common)
     elif record.effect in ENDING_EFFECTS:
         yield _cause(record, primary, common)
 
@@ -167,16 +173,28 @@ def _lineage(
         )
 
 
+def _lifted(record: Lifecycle, target: Identifier) -> str | None:
+    """Give the aspect of the suspend that a record ends, None where it ends none."""
+    if record.effect == "restore":
+        return record.aspect
+    again = record.effect == "issue" and target.kind in REISSUED_KINDS
+    # A broken clock lifts nothing.
+    return REISSUED if again and record.occurred_at is not None else None
+
+
 def _cause(record: Lifecycle, target: Identifier, common: _Common) -> Cause:
     at = common["version"]
     effect, reach = cause_effect(record, target)
+    aspect = record.aspect
+    if target.kind in REISSUED_KINDS and record.effect != "suspend":
+        aspect = REISSUED
     return Cause(
         target=target,
         effect=effect,
         reach=reach,
         at=at,
         not_before=record.not_before if effect is Effect.NOT_BEFORE else None,
-        aspect=record.aspect if effect is Effect.SUSPEND else "",
+        aspect=aspect if effect is Effect.SUSPEND else "",
         scopes=(record.scope or ()) if effect is Effect.NARROW else (),
         **common,
     )
@@ -195,6 +213,8 @@ def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:
             return Effect.NARROW, Reach.SUBTREE
         case "not_before":
             return Effect.NOT_BEFORE, Reach.SUBTREE
+    if target.kind in REISSUED_KINDS:
+        return Effect.SUSPEND, Reach.SUBTREE
     if target.kind in REUSABLE_KINDS:
         return Effect.NOT_BEFORE, Reach.SUBTREE
     if record.effect == "rotate":

@@ -99,9 +99,8 @@ async def running(folder: Path, **more: Any) -> AsyncIterator[Server]:
         )
         try:
             async with asyncio.timeout(DEADLINE):
-                await asyncio.wait(
-                    {server, started}, return_when=asyncio.FIRST_COMPLETED
-                )
+                both: tuple[asyncio.Future[Any], ...] = (server, started)
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             served = started.result() if started.done() else await failed(server)
             async with aiohttp.ClientSession() as session:
                 async with asyncio.timeout(DEADLINE):

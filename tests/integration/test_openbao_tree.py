@@ -11,9 +11,11 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from examples.openbao.scenario import Scenario, play
+from streams.collisions import Collisions
 from streams.findings import FindingKind
 from streams.hunt import Hunt
 from streams.records import Access, DeadLetter, Lifecycle, Record
+from streams.sources.envelope import Event, events
 from streams.sources.openbao import OpenBao
 from streams.stages.ingress import Origin, facts_of
 from tests.integration.openbao_server import OpenBaoServer
@@ -251,6 +253,19 @@ def test_order_of_lines_does_not_matter(day: Day) -> None:
         == set(dead_presentations(doubled))
     )
     assert len(straight) == len(backwards)
+
+
+def test_a_doubled_log_has_no_colliding_ids(day: Day) -> None:
+    """A copy may show a token's second name where the first reading did not."""
+    parser = OpenBao([ORPHAN_ROLE]).parser()
+    items = [item for item in events(day.log + day.log, "x") if isinstance(item, Event)]
+    records = [
+        record
+        for item in items
+        for record in parser.feed(item.offset, item.body, item.length)
+    ]
+
+    assert records == list(Collisions().noted(records))
 
 
 def test_no_token_leaves_the_source(day: Day) -> None:

@@ -49,6 +49,12 @@ BUGS = (
         "if proved == alive or alive:",
     ),
     bug(
+        "an issue time counts as stated",
+        "lineage.py",
+        "self.issued[node] = min(earliest, stated, received)",
+        "self.issued[node] = min(earliest, stated)",
+    ),
+    bug(
         "an owner's own end does not count",
         "life.py",
         "dead |= {flaw.node for flaw in personal}",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from agents_registry.facts import Edge, Fact, Horizon
+from agents_registry.facts import Fact, Horizon
+from agents_registry.forgetting import prune
 from agents_registry.registry import Registry
 from tests.model import Model
 from tests.property.agreement import answer, table
@@ -38,21 +39,13 @@ def speaks_of(fact: Fact, gone: set[Identifier]) -> bool:
     return any(getattr(fact, name, None) in gone for name in names)
 
 
-def refuses(world: World, gone: set[Identifier]) -> bool:
-    """Tell whether the prune waits: something hangs on a parent without node fact."""
-    model = Model(standing(world.facts), NOW)
-    return any(
-        isinstance(fact, Edge)
-        and fact.child not in gone
-        and not model.known(fact.parent)
-        for fact in world.facts
-    )
-
-
 def pardons(world: World, _: int) -> str | None:
     """Prune: what was denied before stays denied."""
     gone = forgotten(world)
-    if not gone or refuses(world, gone):
+    plan = prune(Registry.build(world.facts), now=NOW, retain=RETAIN)
+    if plan.gone != gone:
+        return f"a prune of {set(plan.gone)}, the model: {gone}"
+    if not gone or plan.waits_for:
         return None
     rest = [f for f in world.facts if not speaks_of(f, gone)]
     said: dict[str, Any] = {"authority": "operators", "version": NOW}

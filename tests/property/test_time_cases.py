@@ -52,6 +52,13 @@ def test_a_watermark_ends_what_was_issued_up_to_it(
     decides([HERS, MARK, node(t1, issued)], t1, reasons)
 
 
+def test_an_issue_time_ahead_of_its_receipt_escapes_no_watermark() -> None:
+    """A clock in the year 2451 would be immune to every watermark."""
+    later = not_before(alice, 1200, v=1200, received=1300)
+    decides([HERS, later, node(t1, 9999, received=1100)], t1, {"not_before"})
+    decides([HERS, MARK, node(t1, 9999, received=1100)], t1, LIVES)
+
+
 def test_a_watermark_passes_through_principals_and_containers() -> None:
     """A user name that was deleted lives on as a name; its old sessions do not."""
     facts = [edge(t1, path), edge(path, alice), MARK, node(t1, 40)]

@@ -231,7 +231,7 @@ class Maker:
             root=random.random() < 0.1,
             device=random.choice((None, None, None, "d1", "d2")),
             tenant=random.choice((None, None, None, None, "t1", "t2")),
-            **(said | {"received_at": max(8 * STEP, said["received_at"])}),
+            **said,
         )
 
     def make_edge(self) -> Edge:

@@ -81,10 +81,35 @@ def test_an_event_knows_its_own_offset(join: bytes) -> None:
         assert json.loads(data[item.offset :][: len(A)]) == item.body
 
 
-def test_elements_with_differing_first_keys_have_the_offset_of_the_list() -> None:
-    """An offset is never guessed."""
-    found = list(events(b'\n[{"a":1},{"b":2}]', "test"))
-    assert [1, 1] == [item.offset for item in found]
+def test_elements_with_differing_first_keys_know_their_own_offset() -> None:
+    """Keys in alphabetical order begin differently from event to event."""
+    data = b'\n{"Records": [{"a":"]}, {"}, 7 , {"b":[{"a":1}]},"x,y",{"a":2}]}'
+    parts = [b'{"a":"]}, {"}', b"7", b'{"b":[{"a":1}]}', b'"x,y"', b'{"a":2}']
+    found = list(events(data, "test"))
+
+    assert parts == [data[i.offset : i.offset + i.length] for i in found]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"x":{"Records":[1]},"Records":[{"a":1},{"b":2}]}',
+        b'{"x":["]"],"\\u0052ecords":[{"a":1},{"b":2}]}',
+        b'{"\\u0052ecords":[{"a":1},{"b":2}]}',
+    ],
+)
+def test_a_list_that_is_hard_to_find_still_gives_its_events(data: bytes) -> None:
+    """The offsets may be those of the list, the events are there."""
+    assert ([{"a": 1}, {"b": 2}], []) == read(data)
+
+
+@pytest.mark.parametrize("tail", [b"", b",", b",\n ", b" "])
+def test_a_document_cut_behind_a_comma_is_truncated(tail: bytes) -> None:
+    """A cut may fall between two members of an event."""
+    bodies, letters = read(b'[\n  {"a": 1},\n  {"a": 2' + tail)
+
+    assert [{"a": 1}] == bodies
+    assert ["truncated"] == [reason for _, _, reason in letters]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"  \r\n\t ", b"\xef\xbb\xbf"])

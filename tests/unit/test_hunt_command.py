@@ -207,6 +207,48 @@ def test_a_cause_that_cannot_be_read_is_exit_code_2(tmp_path: Path, text: str) -
     assert "kind:value" in result.stderr
 
 
+PASSWORD = event(
+    "ConsoleLogin",
+    "11:00:00",
+    {},
+    source="signin.amazonaws.com",
+    responseElements={"ConsoleLogin": "Success"},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"aws.user:{ANN}", 3),
+        (f"aws.user:{ANN.replace('user/', 'user/staff/')}", 3),
+        (f"aws.login_profile:{ANN}", 1),
+        (f"aws.login_profile:{ANN.replace('user/', 'user/staff/')}", 1),
+        (f"aws.role:{BY_SESSION['arn']}", 1),
+    ],
+)
+def test_an_operator_ends_what_the_kind_says(
+    tmp_path: Path, text: str, found: int
+) -> None:
+    """A user's path is no part of the name; the password is not the user."""
+    log = [event("ListBuckets", "10:00:00", BY_KEY), PASSWORD]
+    log.append(event("GetObject", "11:00:00", BY_SESSION))
+    log.append(event("GetObject", "11:00:00", BY_CONSOLE))
+    _, report = hunted(tmp_path, "--revoke", f"{text}@2026-03-01T09:00:00Z", log=log)
+
+    assert found == len(report["findings"])
+
+
+def test_every_presentation_is_named(tmp_path: Path) -> None:
+    """However many there are, each event's id is in the finding."""
+    log = [event(f"Get{n}", "10:00:00", BY_KEY) for n in range(1500)]
+    _, report = hunted(
+        tmp_path, "--revoke", f"aws.access_key:{KEY}@2026-03-01T09:00:00Z", log=log
+    )
+
+    (finding,) = report["findings"]
+    assert 1500 == finding["count"] == len(set(finding["event_ids"]))
+
+
 def test_a_missing_path_is_exit_code_2(tmp_path: Path) -> None:
     """And its name is said."""
     result = CliRunner().invoke(app, ["hunt", str(tmp_path / "nowhere")])

@@ -22,6 +22,8 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from agents_registry.verdict import death
 from streams.records import Access, Lifecycle, Parent, Record, Tie
 from streams.stages.admission import Admission, Rights, admit
 from streams.stages.entitlement import Grant
@@ -281,3 +283,29 @@ def test_a_leak_is_a_finding_and_no_fact() -> None:
     assert [("leak", list(KEY))] == [
         (signal["kind"], signal["presented"]) for signal in result.signals
     ]
+
+
+def test_a_password_that_is_set_again_ends_the_end_before_it() -> None:
+    """The name of a console password is issued more than once: no final revoke."""
+    profile = Identifier("aws.login_profile", USER.value)
+    registry = Registry.build([
+        fact
+        for effect, at in (("issue", 10), ("revoke", 20), ("issue", 30))
+        for fact in facts_of(
+            lifecycle(effect, identifiers=(profile,), occurred_at=at, event_id=str(at)),
+            ORIGIN,
+        )
+    ])  # fmt: skip
+
+    assert [None, "suspend", None] == [
+        dead and dead.cause.effect.value
+        for dead in (death(registry, profile, at=at) for at in (15, 25, 35))
+    ]
+
+
+def test_a_password_set_by_a_broken_clock_ends_no_end() -> None:
+    """Only what surely came later may turn a denial into an allow."""
+    profile = Identifier("aws.login_profile", USER.value)
+    issued = lifecycle("issue", identifiers=(profile,), occurred_at=None)
+
+    assert not [fact for fact in facts_of(issued, ORIGIN) if isinstance(fact, Lift)]

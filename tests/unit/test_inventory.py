@@ -267,3 +267,17 @@ def test_a_death_is_dated_by_the_access() -> None:
     assert death(table_, LEAF, at=9 * SECOND) is None
     assert [5 * SECOND, 9 * SECOND] == turning_points(table_, LEAF)
     assert [] == turning_points(table_, BOT)
+
+
+def test_a_table_may_grow_while_descendants_are_walked() -> None:
+    """A long walk stands still between slices, and facts go on being merged."""
+    table_ = registry(*tree())
+    walk = descendants(table_, ROOT)
+    first = next(walk)
+    for number in range(100):
+        new = Identifier("vault.accessor", f"late{number}")
+        table_.apply(fact(Edge, child=new, parent=LEAF))
+    found = {who for who, _ in walk}
+
+    assert (CHILD, 1) == first
+    assert {LEAF, LEAF_HMAC} < found

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,8 @@ import streams.parse
 from streams.parse import Tally, files_of, kind_of, parse_paths, summary
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources import source
+from streams.sources.cloudtrail import CloudTrail
+from streams.sources.envelope import MALFORMED
 from streams.sources.guess import guess_bytes
 from tests.generators.cloudtrail import (
     as_archive,
@@ -25,7 +31,6 @@ from tests.generators.cloudtrail import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -146,6 +151,59 @@ def test_a_document_beyond_all_bounds_is_refused(
     assert 0 == letter.offset
 
 
+def test_lines_behind_a_torn_first_one_are_read_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotated log begins anywhere; it is no document, whatever its size."""
+    monkeypatch.setattr(streams.parse, "DOCUMENT", 40_000)
+    monkeypatch.setattr(streams.parse, "BLOCK", 8000)
+    (tmp_path / "torn").write_bytes(b'ate": "x"}\n' + as_lines(EVENTS))
+    (tmp_path / "whole").write_bytes(as_lines(EVENTS))
+    assert len(as_lines(EVENTS)) > 40_000
+    (letter, *records) = parse_paths([tmp_path / "torn"])
+
+    assert letter == DeadLetter("cloudtrail", 0, 10, MALFORMED)
+    assert plain(list(parse_paths([tmp_path / "whole"]))) == plain(records)
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    """``rescind parse <(zcat log.gz)`` names a pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for form in (as_lines, as_archive):
+        with ThreadPoolExecutor() as pool:
+            written = pool.submit(pipe.write_bytes, form(EVENTS))
+            records = list(parse_paths([pipe], progress=lambda _done, _total: None))
+            written.result()
+        assert plain(list(CloudTrail().records(as_lines(EVENTS)))) == plain(records)
+
+
+def test_a_file_that_cannot_be_opened_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder it is a dead letter; named itself it is a wrong argument."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(as_lines(EVENTS))
+    opened = Path.open
+
+    def refuse(path: Path, *rest: Any) -> Any:
+        if path.name == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *rest)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    tally = Tally()
+    (letter, *records) = parse_paths([tmp_path], tally=tally)
+
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("unreadable_file: ")
+    assert str(tmp_path / "a") in letter.reason
+    assert list(parse_paths([tmp_path / "b"])) == records
+    assert 1 + len(EVENTS) == tally.read
+    with pytest.raises(PermissionError):
+        list(parse_paths([tmp_path / "a"]))
+
+
 def test_a_pair_over_the_border_of_two_files_is_one_call(tmp_path: Path) -> None:
     """A vault's log is rotated between a request and its response."""
     call = {
@@ -195,6 +253,20 @@ def test_sources_are_recognised_by_content() -> None:
     assert "openbao" == guess_bytes(vault)
     assert guess_bytes(b'{"a":1}') is None
     assert guess_bytes(b"") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b'{"a":"' + b"x" * 10_000_000 + b'"}\n', id="giant line"),
+        pytest.param(b"x" * 10_000_000 + b"\n", id="giant noise"),
+        pytest.param(b"no log line\n" * 2_000, id="much noise"),
+        pytest.param(b'{"a":1}\n' * 60, id="strangers"),
+    ],
+)
+def test_a_source_is_recognised_behind_a_bad_beginning(head: bytes) -> None:
+    """What stands first in a file may be torn or foreign."""
+    assert "cloudtrail" == guess_bytes(head + as_lines(EVENTS))
 
 
 @pytest.mark.parametrize("name", ["cloudtrail", "openbao"])

@@ -1,0 +1,279 @@
+"""The commands that ask the server: why, blast-radius, inventory, dlq, findings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.identifiers import Identifier
+from streams.client import ClientError
+from streams.findings import Severity
+from streams.plain_text import clean, columns, count
+from streams.sources.aws_identity import principal_of
+from streams.times import AbsurdTimeError, parse_time, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.client import Client
+
+DONE: Final = 0
+DENIED: Final = 1
+USAGE: Final = 2
+UNKNOWN: Final = "unknown_credential"
+PAGE: Final = 1000
+
+# What a reason means, after the colon of the first line.
+_REASONS: Final = {
+    "lives": "nothing ends it",
+    "revoked": "revoked",
+    "suspended": "suspended, until a restore",
+    "not_before": "issued before the time from which on it counts",
+    "no_living_owner": "none of its owners lives",
+    "beyond_horizon": "its parent is unknown and it may be older than the records",
+    "expired": "expired",
+    UNKNOWN: "no system said that it issued it; see `rescind adopt`",
+    "narrowed": "narrowed: only requests for what is left of its scope are allowed",
+    "scope": "outside of its scope",
+    "lineage_too_large": "its lineage is too large to be judged",
+}
+
+
+def identifier_of(text: str) -> Identifier:
+    """Read ``kind:value``; a user's or role's path is no part of its name.
+
+    Raises:
+        ValueError: there is no kind or no value.
+    """
+    identifier = Identifier.parse(text.strip())
+    if identifier.value.startswith("arn:"):
+        return principal_of(identifier.value) or identifier
+    return identifier
+
+
+def moment_of(text: str | None) -> str | None:
+    """Give a time of an option as RFC 3339.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    if text is None:
+        return None
+    try:
+        time = parse_time(text)
+    except AbsurdTimeError as error:
+        raise ValueError(f"--at {error}") from error
+    if time is None:
+        message = f"--at {text!r} is not a time: write it as 2026-01-31T09:00:00Z"
+        raise ValueError(message)
+    return rfc3339(time)
+
+
+def why(client: Client, text: str, at: str | None, output: str) -> int:
+    """Say whether an identifier is alive, and what ended it; 0 alive, 1 denied."""
+    identifier, moment = identifier_of(text), moment_of(at)
+    answer = client.get("why", str(identifier), at=moment)
+    if moment is None:
+        alive = bool(answer["allowed"])
+    else:
+        # The past is judged by causes alone; what nobody issued was never alive.
+        alive = not answer["dead"] and answer["reason"] != UNKNOWN
+    _print(answer | {"alive": alive, "at": moment}, output, _why)
+    return DONE if alive else DENIED
+
+
+def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
+    """Count what ending an identifier would reach, and list the nearest."""
+    name = str(identifier_of(text))
+    _print(client.get("blast-radius", name, limit=limit), output, _blast_radius)
+    return DONE
+
+
+def inventory(client: Client, limit: int, output: str) -> int:
+    """List what stands out in the table."""
+
+    def table(answer: dict[str, Any]) -> str:
+        return _inventory(answer, limit)
+
+    _print(client.get("inventory", limit=limit), output, table)
+    return DONE
+
+
+def dead_letters(client: Client, after: int | None, output: str) -> int:
+    """List what could not be read, oldest first."""
+    _print(_all_pages(client, "dlq", "dead_letters", after), output, _dead_letters)
+    return DONE
+
+
+def findings(client: Client, after: int | None, output: str) -> int:
+    """List what was found, by its last change."""
+    _print(_all_pages(client, "findings", "findings", after), output, _findings)
+    return DONE
+
+
+def _all_pages(
+    client: Client, path: str, key: str, after: int | None
+) -> dict[str, Any]:
+    found: list[Any] = []
+    while True:
+        page = client.get(path, after=after, limit=PAGE)
+        found += page[key]
+        after = page["after"]
+        if len(page[key]) < PAGE:
+            return {key: found, "after": after}
+
+
+def run(command: str, work: Callable[[], int]) -> int:
+    """Do the work of a command; a failure is one sentence and an exit code.
+
+    Returns:
+        That of the work; 2 for a wrong argument or a refusal, 3 without a server.
+    """
+    try:
+        return work()
+    except ClientError as error:
+        code, text = error.code, str(error)
+    except (ValueError, OSError) as error:
+        code, text = USAGE, str(error)
+    sys.stderr.write(f"rescind {command}: {clean(text)}\n")
+    return code
+
+
+def _print(
+    answer: dict[str, Any], output: str, table: Callable[[dict[str, Any]], str]
+) -> None:
+    text = json.dumps(answer) if output == "json" else table(answer)
+    sys.stdout.write(text + "\n")
+
+
+def _why(answer: dict[str, Any]) -> str:
+    name, cause, path = clean(answer["identifier"]), answer["cause"], answer["path"]
+    lines = [f"{name} {_state(answer)}: {_reason(answer)}"]
+    facts: list[tuple[str, object]] = []
+    if not answer["alive"]:
+        labels = ["path", *[""] * len(path)]
+        facts += zip(labels, path, strict=False)
+    if cause is not None and not answer["alive"]:
+        reach = "" if cause["reach"] == "self" else ", and what descends from it"
+        facts += [
+            ("cause", f"{cause['effect']} of {cause['target']}{reach}"),
+            ("authority", cause["authority"]),
+            ("time", cause["at"]),
+            ("fact", cause["id"]),
+        ]
+    if answer["alive"]:
+        above = answer["ancestors"]
+        facts += [("hangs on", f"{other} ({depth})") for other, depth in above]
+    return "\n".join(lines + [f"  {label:<9}  {clean(v)}" for label, v in facts])
+
+
+def _state(answer: dict[str, Any]) -> str:
+    alive, at = answer["alive"], answer["at"]
+    if at is None:
+        return "is alive" if alive else "is denied"
+    # Nobody asked whether it had been issued by then.
+    return f"was not ended at {at}" if alive else f"was denied at {at}"
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    reason, cause = answer["reason"], answer["cause"]
+    if answer["at"] is not None:
+        if answer["alive"]:
+            return "no cause came before"
+        if not answer["dead"]:
+            return _REASONS[UNKNOWN]
+        return f"{cause['effect']}, {_via(answer['path'])}"
+    text = _REASONS.get(reason, reason)
+    return f"{text}, {_via(answer['path'])}" if cause is not None else text
+
+
+def _via(path: list[str]) -> str:
+    return "by an ancestor" if len(path) > 1 else "directly"
+
+
+def _blast_radius(answer: dict[str, Any]) -> str:
+    name, total = clean(answer["identifier"]), answer["total"]
+    if not total and not answer["created"]:
+        return f"Nothing is known to hang on {name}."
+    kinds = sorted(answer["by_kind"].items())
+    parts = [f"Ending {name} reaches {count(total, 'identifier')}:"]
+    parts.append(columns(("kind", "number"), kinds))
+    near = sorted(answer["identifiers"], key=lambda row: (row[1], row[0]))
+    rows = [(depth, other) for other, depth in near]
+    parts.append("\n" + columns(("distance", "identifier"), rows))
+    if len(near) < total:
+        parts.append(f"... and {total - len(near)} more; see --limit")
+    if answer["created"]:
+        parts.append("\nIt also created these, which do not end with it:")
+        parts += sorted(f"  {clean(other)}" for other in answer["created"])
+    return "\n".join(parts)
+
+
+def _inventory(answer: dict[str, Any], limit: int) -> str:
+    parts = [count(answer["identifiers"], "identifier") + " in the table"]
+    for key, title in _SECTIONS.items():
+        found = answer[key]
+        more = " or more; see --limit" if len(found) >= limit else ""
+        parts.append(f"\n{title}: {len(found)}{more}")
+        parts += sorted(f"  {_LINES.get(key, clean)(each)}" for each in found)
+    return "\n".join(parts)
+
+
+_SECTIONS: Final = {
+    "ownerless": "Without owner or parent",
+    "shared_service_accounts": "Service accounts that several agents use",
+    "excess_scopes": "Scopes beyond what an ancestor has",
+    "unmapped": "Parents that no system vouches for",
+    "ambiguous_lifts": "Restores too close to their suspension to count",
+    "unapplied": "Revocations that match nothing",
+}
+
+
+def _shared(each: dict[str, Any]) -> str:
+    return f"{clean(each['account'])}: {', '.join(map(clean, each['agents']))}"
+
+
+def _excess(each: dict[str, Any]) -> str:
+    scopes = ", ".join(map(clean, each["scopes"]))
+    return f"{clean(each['child'])}: {scopes} beyond {clean(each['ancestor'])}"
+
+
+def _standing(each: dict[str, Any]) -> str:
+    said = f"{each['effect']} by {each['authority']} at {each['at']}"
+    return f"{clean(each['target'])}: {clean(said)}"
+
+
+_LINES: Final[dict[str, Callable[[Any], str]]] = {
+    "shared_service_accounts": _shared,
+    "excess_scopes": _excess,
+    "ambiguous_lifts": _standing,
+    "unapplied": _standing,
+}
+
+
+def _dead_letters(answer: dict[str, Any]) -> str:
+    letters = answer["dead_letters"]
+    if not letters:
+        return "No dead letters."
+    return columns(
+        ("offset", "received", "source", "position", "event", "reason"),
+        _rows(letters, ("offset", "at", "source", "position", "event_id", "reason")),
+    )
+
+
+def _findings(answer: dict[str, Any]) -> str:
+    if not answer["findings"]:
+        return "No findings."
+    heads = ("severity", "kind", "times", "first seen", "last seen", "finding")
+    names = ("kind", "count", "first_seen", "last_seen", "message")
+    rows = _rows(answer["findings"], names)
+    severities = [Severity(each["severity"]) for each in answer["findings"]]
+    ranked = zip(severities, rows, strict=True)
+    return columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+
+
+def _rows(
+    documents: Iterable[dict[str, Any]], names: tuple[str, ...]
+) -> list[list[object]]:
+    return [[each.get(name) for name in names] for each in documents]

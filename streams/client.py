@@ -1,0 +1,162 @@
+"""A small client of the server's HTTP API, for the commands.
+
+No proxy is asked and no redirect is followed, so the token goes to the server that
+was named and to nobody else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_URL: Final = "http://127.0.0.1:8750"
+DEFAULT_DATA_DIR: Final = "rescind-data"
+URL_FILE: Final = "server.url"
+TOKEN_FILE: Final = "operator.token"  # noqa: S105 - a file's name
+TIMEOUT: Final = 60.0  # seconds; an inventory of a million names takes some
+
+REFUSED: Final = 2
+UNREACHABLE: Final = 3
+
+
+class ClientError(Exception):
+    """A request that gave no answer; the text is one sentence that says what to do.
+
+    Attributes:
+        code: exit code of the command.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
+        """Keep sentence and exit code."""
+        super().__init__(text)
+        self.code = code
+
+
+@frozen
+class Client:
+    """Talks to one server with one token."""
+
+    url: str
+    token: str = field(repr=False)
+
+    def get(self, path: str, name: str = "", **query: object) -> dict[str, Any]:
+        """Ask a question: ``/v1/path/name?query``; None in the query is left out.
+
+        Raises:
+            ClientError: refused, or no server there.
+        """
+        target = f"/v1/{path}" + (f"/{quote(name, safe='')}" if name else "")
+        given = {key: value for key, value in query.items() if value is not None}
+        return self._call("GET", target + (f"?{urlencode(given)}" if given else ""))
+
+    def post(self, path: str, document: Mapping[str, object]) -> dict[str, Any]:
+        """Send an order to ``/v1/path``.
+
+        Raises:
+            ClientError: refused, or no server there.
+        """
+        return self._call("POST", f"/v1/{path}", json.dumps(document).encode())
+
+    def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
+        connection, base = _connection(self.url)
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+        }
+        try:
+            connection.request(method, base + target, body or None, headers)
+            answer = connection.getresponse()
+            status, data = answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            text = f"cannot reach {self.url} ({why}): is `rescind serve` running there?"
+            raise ClientError(text, UNREACHABLE) from error
+        finally:
+            connection.close()
+        return self._answer(status, data)
+
+    def _answer(self, status: int, data: bytes) -> dict[str, Any]:
+        try:
+            document = json.loads(data)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            text = f"{self.url} does not answer as Rescind does: check --url"
+            raise ClientError(text, UNREACHABLE)
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return document
+        title, detail = document.get("title"), document.get("detail")
+        if status == HTTPStatus.UNAUTHORIZED:
+            text = "the server does not know the token: check it, or where it is from"
+            raise ClientError(text, REFUSED)
+        broken = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        text = f"the server says: {title}" + (f": {detail}" if detail else "")
+        raise ClientError(text, UNREACHABLE if broken else REFUSED)
+
+
+def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
+    """Give a connection, not yet open, and the path that stands before each target."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or parts.username:
+        text = f"{url!r} is not the URL of a server: write it as {DEFAULT_URL}"
+        raise ClientError(text, REFUSED)
+    secure = parts.scheme == "https"
+    make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    return make(host, port, timeout=TIMEOUT), parts.path.rstrip("/")
+
+
+def client(url: str | None, token_file: Path | None) -> Client:
+    """Find server and token: options, then the environment, then the data folder.
+
+    Args:
+        url: of ``--url``; else RESCIND_URL, what ``serve`` left in the data folder
+            (RESCIND_DATA_DIR, ``rescind-data``), or the default address.
+        token_file: of ``--token-file``; else RESCIND_TOKEN, the file of
+            RESCIND_TOKEN_FILE, or the operator's token in the data folder.
+
+    Raises:
+        ClientError: there is no token, or it cannot be read.
+    """
+    env = os.environ
+    folder = Path(env.get("RESCIND_DATA_DIR") or DEFAULT_DATA_DIR)
+    found = url or env.get("RESCIND_URL") or _text(folder / URL_FILE) or DEFAULT_URL
+    named = token_file or (
+        None if env.get("RESCIND_TOKEN") else env.get("RESCIND_TOKEN_FILE")
+    )
+    if named:
+        token = _text(Path(named))
+        if token is None:
+            raise ClientError(f"cannot read the token file {named}", REFUSED)
+    else:
+        token = env.get("RESCIND_TOKEN") or _text(folder / TOKEN_FILE)
+    if not token:
+        text = (
+            f"no token: there is no readable {folder / TOKEN_FILE}; set RESCIND_TOKEN, "
+            "or name a file with --token-file"
+        )
+        raise ClientError(text, REFUSED)
+    token = token.strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ClientError("the token is not one line of plain characters", REFUSED)
+    return Client(found.strip(), token)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,90 @@
+"""What a server makes for itself on its first start: a token and a signing secret."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from streams.client import TOKEN_FILE
+from streams.engine.store import InUseError
+from streams.settings import Token
+from streams.sinks.standard_webhooks import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTINGS: Final = "operator.json"
+WEBHOOK: Final = "webhook.secret"
+OWNER_ONLY: Final = 0o600
+
+
+def operator_token(folder: Path) -> tuple[Token, bool]:
+    """Give the settings of the operator's token, and whether it was made just now.
+
+    The data folder keeps its SHA-256; the token itself is written once, to a file that
+    its owner alone may read and that may be moved to where secrets are kept.
+
+    Raises:
+        InUseError: another process serves from the folder.
+        ValueError: the stored settings are broken.
+    """
+    kept = folder / SETTINGS
+    with _mine(folder):
+        fresh = not kept.exists()
+        if fresh:
+            token = secrets.token_urlsafe(32)
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            operator = Token(
+                name="operator",
+                sha256=digest,
+                roles=frozenset({"viewer", "revoker", "restorer"}),
+            )
+            # The token first: after a crash between the two both are made anew.
+            _write(folder / TOKEN_FILE, token)
+            _write(kept, operator.model_dump_json())
+        return Token.model_validate_json(kept.read_text("utf-8")), fresh
+
+
+def webhook_secret(folder: Path) -> tuple[Path, str]:
+    """Give the secret that signs alerts and its file, made where there is none.
+
+    Raises:
+        InUseError: another process serves from the folder.
+    """
+    path = folder / WEBHOOK
+    with _mine(folder):
+        if not path.exists():
+            key = base64.b64encode(secrets.token_bytes(32)).decode()
+            _write(path, PREFIX + key)
+        return path, path.read_text("utf-8").strip()
+
+
+@contextmanager
+def _mine(folder: Path) -> Iterator[None]:
+    """Hold the lock that the store will hold, so that nobody else makes files."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another process serves from {folder}"
+            raise InUseError(message) from error
+        yield
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner alone."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

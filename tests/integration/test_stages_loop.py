@@ -1,0 +1,100 @@
+"""The loop of registry and sentinel: corrections, restarts, slices."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node
+from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.verdict import death
+from schemas.codec import encode_fact
+from streams.engine.stages import Stages
+from streams.engine.store import Store
+from streams.engine.transaction import Encoded
+from streams.stages.sentinel import Tolerances
+from tests.integration.serving import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+S = 1_000_000_000
+TOP = Identifier("agent.instance", "top")
+COMMON: dict[str, Any] = {"authority": "a", "version": S, "received_at": S}
+
+
+@asynccontextmanager
+async def looping(folder: Path) -> AsyncIterator[tuple[Store, Stages]]:
+    """Run the loop over a store until the context ends."""
+    store = Store.open(folder, realm="r", genesis="g")
+    tolerances = Tolerances(skew=0, grace=S, remember=S, silence=S)
+    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: 5 * S)
+    await stages.load()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            loop = tasks.create_task(stages.run())
+            yield store, stages
+            loop.cancel()
+    finally:
+        await store.close()
+
+
+async def append(store: Store, *facts: Fact) -> None:
+    """Write facts to the log."""
+    encoded = [Encoded.of("r", fact, encode_fact(fact)) for fact in facts]
+    await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
+
+
+def revoke(target: Identifier = TOP) -> Cause:
+    """Give a revocation."""
+    return Cause(target=target, effect=Effect.REVOKE, at=S, **COMMON)
+
+
+async def test_distrust_rebuilds_the_table(tmp_path: Path) -> None:
+    """What a stolen key said is gone, now and after a restart."""
+    distrust = Distrust(authority="operators", version=2 * S, received_at=2 * S,
+                        suspect="a", suspect_key="", received_from=0,
+                        received_to=2 * S)  # fmt: skip
+    async with looping(tmp_path) as (store, stages):
+        await append(store, Node(node=TOP, **COMMON), revoke())
+        await until(lambda: death(stages.registry, TOP) is not None)
+        await append(store, distrust)
+        await until(lambda: death(stages.registry, TOP) is None)
+    async with looping(tmp_path) as (_, stages):
+        assert death(stages.registry, TOP) is None
+
+
+async def test_facts_that_come_during_a_listing_are_listed_too(tmp_path: Path) -> None:
+    """Children that appear while a cause is being listed are told of, once each."""
+    children = [Identifier("vault.accessor", str(n)) for n in range(6000)]
+    edges = [Edge(child=child, parent=TOP, **COMMON) for child in children]
+    async with looping(tmp_path) as (store, stages):
+        await append(store, *edges[:5000])
+        await append(store, revoke())
+        for start in range(5000, 6000, 100):
+            await append(store, *edges[start : start + 100])
+        await until(lambda: stages.idle)
+        rows = await stages.invalidations(0, 10_000)
+
+        assert {str(TOP), *map(str, children)} == {row.identifier for row in rows}
+        assert len(rows) == 6001
+
+
+async def test_a_listing_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """A server that stops in the middle lists the rest when it is back."""
+    children = [Identifier("vault.accessor", str(n)) for n in range(5000)]
+    async with looping(tmp_path) as (store, stages):
+        await append(store, *(Edge(child=c, parent=TOP, **COMMON) for c in children))
+        await append(store, revoke())
+        await until(lambda: stages.applied == 5001)
+    async with looping(tmp_path) as (_, stages):
+        await until(lambda: stages.idle)
+        rows = await stages.invalidations(0, 10_000)
+
+        assert len(rows) == 5001

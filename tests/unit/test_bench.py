@@ -1,0 +1,38 @@
+"""The benchmarks run; what they measure is for a person to read."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.__main__ import NAMES
+from bench.report import show
+from bench.rounds import Rounds
+
+if TYPE_CHECKING:
+    from bench.report import Row
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_benchmark_gives_rows(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At a tiny size each benchmark ends, and its table shows every line."""
+    rows: list[Row] = importlib.import_module(f"bench.{name}").rows("tiny")
+
+    show(name, rows, judged=False)
+
+    printed = capsys.readouterr().out
+    assert rows
+    assert all(row.value and row.value.split()[0] in printed for row in rows)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    """A ratio is ours by the peer's of the same round; the median is reported."""
+    measured = Rounds([2.0, 9.0, 4.0], [1.0] * 3)
+
+    assert (4.0, 2.0, 9.0) == measured.ratio
