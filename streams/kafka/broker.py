@@ -162,7 +162,7 @@ class Cluster:
                 ),
                 encoding="utf-8",
             )
-        self._format(launcher)
+        self._launcher = launcher
 
     @property
     def bootstrap(self) -> str:
@@ -183,7 +183,12 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """Start all nodes; `ready` tells when they serve."""
+        """Start all nodes; `ready` tells when they serve.
+
+        Raises:
+            BrokerError: the nodes' storage cannot be formatted.
+        """
+        self._format()
         for node in self.nodes:
             node.start()
 
@@ -251,13 +256,13 @@ class Cluster:
             await admin.close()
         return {broker["node_id"] for broker in found["brokers"]}
 
-    def _format(self, launcher: Launcher) -> None:
+    def _format(self) -> None:
         first, *others = self.nodes
         if (first.folder / "data" / "meta.properties").exists():
             return
         args = ["format", "-t", CLUSTER_ID, "-c"]
         args.append(str(first.folder / "server.properties"))
-        launcher.run(
+        self._launcher.run(
             first.folder, FORMAT, [*args, *(scram(self.security or Security({})))]
         )
         # What the tool writes differs between nodes by the two ids alone, and a
