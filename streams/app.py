@@ -138,8 +138,8 @@ async def serve(
         genesis = store.genesis
         handlers = Handlers(
             tokens,
-            Events(tokens, sources, speakers, ingest, genesis),
-            Operators(tokens, speakers, ingest, vocabulary, genesis, fresh_id),
+            Events(tokens, sources, speakers, ingest),
+            Operators(tokens, speakers, ingest, vocabulary, fresh_id),
             Queries(tokens, stages, store, clock),
             feed,
             Health(feed, stages),

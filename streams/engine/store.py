@@ -20,8 +20,9 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engine.failpoints import failpoint
 from streams.engine.transaction import Transaction, Written
+from streams.failpoints import failpoint
+from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 
 
-class StoreBusyError(Exception):
+class StoreBusyError(NotWrittenError):
     """Too much waits to be written: answer 503, the source repeats."""
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS, Identifier
-from streams.http.events import Speakers, token_of
+from streams.http.events import Log, Speakers
 from streams.http.problems import ProblemError
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.times import AbsurdTimeError, parse_time, rfc3339
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engine.ingest import Ingest
     from streams.http.auth import Tokens
     from streams.stages.ingress import Origin
 
@@ -61,9 +60,8 @@ class Operators:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: Ingest,
+        ingest: Log,
         vocabulary: Vocabulary,
-        genesis: str,
         fresh_id: Callable[[], str],
     ) -> None:
         """Set up; ``fresh_id`` gives unique ids."""
@@ -71,7 +69,6 @@ class Operators:
         self._speakers = speakers
         self._ingest = ingest
         self._vocabulary = vocabulary
-        self._genesis = genesis
         self._fresh_id = fresh_id
 
     async def revoke(self, request: web.Request) -> web.Response:
@@ -98,7 +95,7 @@ class Operators:
             "id": fact_id(cause).hex(),
             "effect": cause.effect.value,
             "at": rfc3339(at),
-            "token": token_of(self._genesis, receipt.end),
+            "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
@@ -120,7 +117,7 @@ class Operators:
         answer = {
             "accepted": len(entries),
             "facts": receipt.facts,
-            "token": token_of(self._genesis, receipt.end),
+            "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 

@@ -67,17 +67,19 @@ class Node:
 
     def kill(self) -> None:
         """End it with SIGKILL, also when frozen; return when it is gone."""
-        if self._handle is not None and self._handle.running():
+        if self._handle is None:
+            return
+        if self._handle.running():
             self._handle.signal(signal.SIGKILL)
             self._handle.wait(STOP_SECONDS)
+        self._handle.discard()
         self._handle = None
 
     def stop(self) -> None:
         """End it in order, by force after 30 s."""
         if self._handle is not None and self._handle.running() and not self._frozen:
             self._handle.signal(signal.SIGTERM)
-            if self._handle.wait(STOP_SECONDS):
-                self._handle = None
+            self._handle.wait(STOP_SECONDS)
         self.kill()
 
     def freeze(self) -> None:
@@ -102,8 +104,7 @@ class Node:
 
     def log(self) -> str:
         """Give the last lines that it wrote."""
-        path = self.folder / "broker.log"
-        text = path.read_text("utf-8", "replace") if path.exists() else ""
+        text = self._handle.log() if self._handle is not None else ""
         return "\n".join(text.splitlines()[-40:])
 
     def _signal(self, number: signal.Signals) -> None:

@@ -32,6 +32,14 @@ class Handle(Protocol):
         """Wait for its end; tell whether it came."""
         ...
 
+    def log(self) -> str:
+        """Give what it wrote."""
+        ...
+
+    def discard(self) -> None:
+        """Drop what is left of it, once it ended."""
+        ...
+
 
 class Launcher(Protocol):
     """Runs the main classes of Kafka."""
@@ -41,13 +49,14 @@ class Launcher(Protocol):
         ...
 
     def spawn(self, folder: Path, main: str, args: Sequence[str]) -> Handle:
-        """Start, with the output appended to ``broker.log`` of the folder."""
+        """Start, with the folder as its own."""
         ...
 
 
 @frozen
 class _Process:
     popen: subprocess.Popen[bytes]
+    output: Path
 
     def running(self) -> bool:
         return self.popen.poll() is None
@@ -61,6 +70,12 @@ class _Process:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def log(self) -> str:
+        return self.output.read_text("utf-8", "replace")
+
+    def discard(self) -> None:
+        pass
 
 
 @frozen
@@ -91,7 +106,7 @@ class Processes:
                 # Ctrl-C is for the program, which then ends its nodes in order.
                 start_new_session=True,
             )
-        return _Process(popen)
+        return _Process(popen, folder / "broker.log")
 
 
 class Ports:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Iterator, Sequence
 
+API_VERSION = "1.41"  # of Docker 20.10
 REPOSITORY = "rescind-test-kafka"
 # Where `ldd` finds a library: "libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x..)".
 _LIBRARY = re.compile(r"(/\S+) \(0x")
@@ -50,8 +51,15 @@ class _Container:
             self.container.wait(timeout=seconds)
         except requests.exceptions.RequestException:
             return False
-        self.container.remove(force=True)
         return True
+
+    def log(self) -> str:
+        output: bytes = self.container.logs()
+        return output.decode(errors="replace")
+
+    def discard(self) -> None:
+        self.container.remove(force=True)
+        self.container.client.close()
 
 
 @frozen
@@ -72,18 +80,18 @@ class Containers:
         testcontainers_config.ryuk_disabled = True
         distribution = find()
         tag = distribution.archive.stem
+        # With the version given it asks nothing before the ping.
+        client = docker.from_env(version=API_VERSION)
         try:
-            client = docker.from_env()
             client.ping()
-        except docker.errors.DockerException as error:
-            raise BrokerError(f"no Docker engine: {error}") from error
-        try:
             client.images.get(f"{REPOSITORY}:{tag}")
         except docker.errors.ImageNotFound:
             tar = folder / "image.tar"
             _write_image(tar, distribution)
             client.api.import_image_from_file(str(tar), repository=REPOSITORY, tag=tag)
             tar.unlink()
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise BrokerError(f"no Docker engine: {error}") from error
         finally:
             client.close()
         return cls(f"{REPOSITORY}:{tag}", distribution)
@@ -91,9 +99,10 @@ class Containers:
     def run(self, folder: Path, main: str, args: Sequence[str]) -> None:
         """Run to the end; a failure raises `BrokerError`."""
         handle = self.spawn(folder, main, args)
+        # Formatting takes a second or two.
         code = handle.container.wait(timeout=60)["StatusCode"]
-        output = handle.container.logs().decode(errors="replace")
-        handle.container.remove(force=True)
+        output = handle.log()
+        handle.discard()
         if code:
             raise BrokerError(f"{main} failed:\n{output}")
 
@@ -103,6 +112,8 @@ class Containers:
         container = DockerContainer(self.image)
         container.with_command(command)
         container.with_volume_mapping(str(folder), str(folder), "rw")
+        if (archive := self.distribution.archive).exists():
+            container.with_volume_mapping(str(archive), str(archive), "ro")
         container.with_kwargs(network_mode="host", working_dir=str(folder))
         container.start()
         return _Container(container.get_wrapped_container())
