@@ -123,15 +123,15 @@ async def serve(
         InUseError: another process serves from the data folder.
         OSError: the address cannot be bound.
     """
-    vocabulary, sources = _sources(settings)
-    _check(settings, sources)
+    vocabulary, sources = configured_sources(settings)
+    check(settings, sources)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         lease_ms = int(settings.lease_seconds * 1000)
         feed = Feed(store, settings.realm, vocabulary, lease_ms)
-        tolerances = _tolerances(settings)
-        stages = Stages(store, settings.realm, vocabulary, tolerances, clock)
+        judged = tolerances(settings)
+        stages = Stages(store, settings.realm, vocabulary, judged, clock)
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
@@ -197,7 +197,12 @@ async def _work(
             task.cancel()
 
 
-def _sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+    """Give the vocabulary with the settings' kinds, and the sources by name.
+
+    Raises:
+        ConfigurationError: a source has an unknown format, or no mapping file.
+    """
     kinds: dict[str, str] = dict(settings.kinds)
     sources = {}
     for name, each in settings.sources.items():
@@ -226,7 +231,12 @@ def _reader(
     return lambda: Generic(mapping), dict(mapping.kinds)
 
 
-def _check(settings: Settings, sources: dict[str, Source]) -> None:
+def check(settings: Settings, sources: dict[str, Source]) -> None:
+    """Check that what the settings name is there.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
     for token in settings.tokens:
         if token.authority is not None and token.authority not in settings.authorities:
             message = f"token {token.name}: no authority {token.authority!r}"
@@ -239,7 +249,8 @@ def _check(settings: Settings, sources: dict[str, Source]) -> None:
             raise ConfigurationError(message)
 
 
-def _tolerances(settings: Settings) -> Tolerances:
+def tolerances(settings: Settings) -> Tolerances:
+    """Give how the sentinel judges, as it is set."""
     sentinel = settings.sentinel
     return Tolerances(
         skew=int(sentinel.skew * SECOND),

@@ -170,6 +170,46 @@ def topics_acls(
     raise typer.Exit(run_acls(user or [], output))
 
 
+@app.command()
+def worker(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Stable, unique among the workers.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Of local checkpoints; may be lost."),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+    ] = None,
+) -> None:
+    """Run registry and sentinel on Kafka until Ctrl-C or SIGTERM."""
+    from streams.kafka_commands import run_worker  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run_worker(config, name=name, data_dir=data_dir, listen=listen))
+
+
+@app.command()
+def ingress(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Stable, unique among the writers.")
+    ] = "ingress-0",
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+    ] = None,
+) -> None:
+    """Take events in and write them to Kafka until Ctrl-C or SIGTERM."""
+    from streams.kafka_commands import run_ingress  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run_ingress(config, name=name, listen=listen))
+
+
 @app.command("dev-kafka")
 def dev_kafka(
     nodes: Annotated[int, typer.Option("--nodes", min=1, max=3)] = 1,
