@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # DescribeConfigs: set on the topic itself, not inherited from the broker.
 _SET_ON_TOPIC: Final = 1
-CREATE_SECONDS: Final = 30.0
+APPLY_SECONDS: Final = 30.0
 
 
 @frozen
@@ -130,7 +130,7 @@ async def create(admin: AIOKafkaAdminClient, missing: Sequence[Topic]) -> None:
 
 async def _wait_for(admin: AIOKafkaAdminClient, created: Sequence[Topic]) -> None:
     # A broker learns of new topics, and elects their leaders, after the answer.
-    async with asyncio.timeout(CREATE_SECONDS):
+    async with asyncio.timeout(APPLY_SECONDS):
         while True:
             found = await admin.describe_topics([topic.name for topic in created])
             if all(
@@ -148,6 +148,7 @@ async def configure(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None
 
     Raises:
         KafkaError: a topic may not be configured.
+        TimeoutError: the configurations are not in force after 30 s.
     """
     if not wanted:
         return
@@ -166,6 +167,19 @@ async def configure(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> None
     for answer in answers:
         for resource in answer.to_object()["resources"]:
             _raise(resource["error_code"], resource["resource_name"])
+    # The answer is the controller's; a broker learns of it a little later.
+    async with asyncio.timeout(APPLY_SECONDS):
+        while True:
+            if await _as_wanted(admin, wanted):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def _as_wanted(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> bool:
+    found = await configs_of(admin, [topic.name for topic in wanted])
+    return all(
+        topic.configs.items() <= found[topic.name].in_force.items() for topic in wanted
+    )
 
 
 def _raise(code: int, topic: str) -> None:
