@@ -19,8 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from agents_registry import inventory
-from agents_registry.identifiers import extend
-from streams.app import tolerances
+from streams.app import configured_sources, tolerances
 from streams.http.auth import Tokens
 from streams.http.problems import ProblemError, problems
 from streams.http.queries import table_row
@@ -166,7 +165,8 @@ async def work(
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
-    vocabulary = extend(dict(settings.kinds))
+    # Kinds of mapping files count too, so that all processes see the same classes.
+    vocabulary, _ = configured_sources(settings)
     async with worker_process(
         kafka, worker, vocabulary, tolerances(settings), clock
     ) as process:
