@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
+from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from streams.app import check, configured_sources
@@ -18,6 +19,7 @@ from streams.http.events import Events, Speakers
 from streams.http.operators import Operators
 from streams.http.problems import problems
 from streams.http.server import listen
+from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.layout import ACCESS, FACTS
@@ -26,11 +28,13 @@ from streams.kafka.topics import assert_layout
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
     from streams.settings import Settings
 
+LOOK_SECONDS = 5.0
 ACK_SECONDS = 10.0  # then the source gets 503, and repeats
 
 log = structlog.get_logger()
@@ -60,6 +64,28 @@ class Health:
             return web.Response(text="ready\n")
         status = http.HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(text="not ready: nothing is acked\n", status=status)
+
+
+class AnotherLogError(Exception):
+    """The topic is another than when this process started: start it again."""
+
+
+async def same_log(kafka: KafkaSettings, geneses: Mapping[int, Genesis]) -> None:
+    """Look now and then whether the log is still the same, until cancelled.
+
+    Raises:
+        AnotherLogError: it is not; tokens of this process would name the old one.
+    """
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await read_geneses(kafka)
+        except (KafkaError, TimeoutError, OSError):
+            continue  # nobody to ask; nothing is acked meanwhile either
+        for number, genesis in found.items():
+            if genesis.genesis != geneses[number].genesis:
+                raise AnotherLogError(f"partition {number} has another genesis")
 
 
 async def receive(
@@ -113,7 +139,11 @@ async def receive(
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Receiving(url))
-            await until_stopped(stop or asyncio.Event(), heart.run(publisher))
+            await until_stopped(
+                stop or asyncio.Event(),
+                heart.run(publisher),
+                same_log(kafka, geneses),
+            )
         finally:
             await runner.cleanup()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.identifiers import Vocabulary
+    from streams.kafka.framing import Genesis
     from streams.kafka.membership import Membership
     from streams.kafka.settings import KafkaSettings
 
@@ -34,10 +35,22 @@ class Loader:
     """
 
     def __init__(
-        self, settings: KafkaSettings, folder: Path, vocabulary: Vocabulary
+        self,
+        settings: KafkaSettings,
+        folder: Path,
+        vocabulary: Vocabulary,
+        geneses: dict[int, Genesis],
     ) -> None:
-        """Keep files in a folder."""
+        """Set up.
+
+        Args:
+            settings: of the cluster and the layout.
+            folder: of the files.
+            vocabulary: kind to class.
+            geneses: kept as they were found last, also for who writes heartbeats.
+        """
         self.resets = 0
+        self._geneses = geneses
         self._settings = settings
         self._folder = folder
         self._vocabulary = vocabulary
@@ -68,6 +81,7 @@ class Loader:
         if not numbers:
             return {}
         geneses = await read_geneses(self._settings)
+        self._geneses.update(geneses)
         loaded = {}
         for number in numbers:
             genesis = geneses.get(number)

@@ -81,6 +81,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_interval_ms=300_000,
+            # A topic that was made anew is noticed by its metadata alone.
+            metadata_max_age_ms=10_000,
             rebalance_timeout_ms=60_000,
             fetch_max_wait_ms=500,
             max_partition_fetch_bytes=FETCH_BYTES,

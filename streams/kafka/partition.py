@@ -6,7 +6,7 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from attrs import Factory, define
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from streams.kafka.checkpoint import FactsFile
     from streams.kafka.framing import Entry
     from streams.stages.cascade import Slice
+
+
+LOOK_SECONDS: Final = 5.0
 
 
 class Raw(Protocol):
@@ -78,7 +81,7 @@ class Partition:
         position: every record below it is applied.
         target: where the log ended when it was loaded; ready once it is reached.
         relist: facts below it were listed before; those from it on are listed.
-        strange: a record spoke of another genesis.
+        strange: a record spoke of another genesis; see `doubtful`.
         poison: records that could not be read, until they are saved as handled.
     """
 
@@ -95,6 +98,7 @@ class Partition:
         self.relist = 0
         self.strange = False
         self.poison: list[Poison] = []
+        self._looked_at = 0.0
         self._vocabulary = vocabulary
         self._rows: list[Row] = []
         self._pruned: list[bytes] = []
@@ -154,6 +158,20 @@ class Partition:
                 self._note(offset, key or b"", value, entry)
             self.position = offset + 1
         self._rebuild(self._all_rows)
+
+    def doubtful(self, now: float) -> bool:
+        """Tell whether the genesis is to be looked up, now and then at most.
+
+        Perhaps a writer missed that the log is another, perhaps we did.
+
+        Args:
+            now: of a monotonic clock, in seconds.
+        """
+        doubt = self.strange and now - self._looked_at > LOOK_SECONDS
+        self.strange = False
+        if doubt:
+            self._looked_at = now
+        return doubt
 
     def slices(self) -> Iterator[Listed]:
         """Yield the next slice of each realm that has one."""

@@ -18,7 +18,7 @@ from streams.kafka.sentinel import SentinelStage
 from streams.kafka.topics import assert_layout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.framing import Genesis
@@ -77,7 +77,7 @@ async def worker_process(
         KafkaError: the cluster cannot be reached or refuses.
     """
     names = [ACCESS, "invalidations", "findings", "dlq"]
-    geneses: Mapping[int, Genesis] = await assert_layout(settings, names)
+    geneses: dict[int, Genesis] = await assert_layout(settings, names)
     async with AsyncExitStack() as stack:
         folder = Folder(worker.data_dir)
         stack.callback(folder.close)
@@ -87,7 +87,7 @@ async def worker_process(
         process = Process(publisher, heart)
 
         def loader(stage: str) -> Loader:
-            each = Loader(settings, folder.path / stage, vocabulary)
+            each = Loader(settings, folder.path / stage, vocabulary, geneses)
             stack.callback(each.close)
             return each
 

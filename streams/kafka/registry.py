@@ -103,12 +103,12 @@ class RegistryStage:
 
     async def _work(self, fetched: dict[int, list[Any]]) -> None:
         ours = self._ours()
+        now = asyncio.get_running_loop().time()
         for partition in ours:
             if records := fetched.get(partition.number):
                 partition.take(records)
                 failpoint("registry.applied")
-            if partition.strange:
-                # Perhaps a writer that missed a new log, perhaps we did: look.
+            if partition.doubtful(now):
                 self.member.hold(partition.number)
         listed = [(p, each) for p in ours for each in p.slices()]
         poison = [p for p in ours if p.poison]

@@ -82,7 +82,7 @@ class Replica:
             partition.take(records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()
-            if partition.strange:
+            if partition.doubtful(asyncio.get_running_loop().time()):
                 self.member.hold(number)
         for partition in self.partitions.values():
             listed = list(partition.slices())

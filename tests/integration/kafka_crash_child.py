@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Any
 
 from streams import failpoints
@@ -28,8 +29,9 @@ def main(
         worker: of the worker's settings.
         failpoint: where to die, empty for nowhere.
     """
-    configure_logging(logging.CRITICAL)
-    logging.disable(logging.CRITICAL)
+    level = int(os.environ.get("RESCIND_TEST_LOG", str(logging.CRITICAL)))
+    configure_logging(level)
+    logging.disable(level)
     failpoints.arm(failpoint)
     asyncio.run(
         work(Settings(**values), KafkaSettings(**kafka), WorkerSettings(**worker))

@@ -129,6 +129,7 @@ class Run:
         failpoint: str = "",
         data: str = "",
         session: float = 10.0,
+        ends_with: tuple[int, ...] = (0, -signal.SIGKILL),
     ) -> AsyncIterator[Worker]:
         """Run a worker process until the context ends.
 
@@ -137,6 +138,7 @@ class Run:
             failpoint: where it dies.
             data: name of its folder, that of the worker by default.
             session: seconds until its place is given away.
+            ends_with: exit codes that are right.
         """
         ready = self.folder / f"ready-{name}"
         ready.unlink(missing_ok=True)
@@ -168,7 +170,7 @@ class Run:
                 process.join(HUNG)
             if worker.alive:
                 worker.kill()
-            assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+            assert process.exitcode in ends_with, process.exitcode
             process.close()
 
     async def send(self, url: str, posts: range | None = None) -> None:
