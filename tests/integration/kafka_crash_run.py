@@ -18,6 +18,7 @@ from agents_registry.facts import fact_id
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
+from streams.failpoints import WORKER_POINTS
 from streams.http.queries import table_row
 from streams.ingress import receive
 from streams.kafka.framing import partition_of
@@ -106,6 +107,9 @@ class Run:
                 at = f"2026-01-01T13:0{use}:00Z"
                 events.append(used_key(key, user, at, f"{name}-l{use}", error))
         rng.shuffle(events)
+        if (self.seed // len(WORKER_POINTS)) % 2:
+            # With nothing after it, no later fact makes good what a cause lost.
+            events.sort(key=lambda event: event["eventName"] == "DeleteAccessKey")
         while events:
             size = rng.randint(1, 4)
             self.posts.append(json.dumps({"Records": events[:size]}).encode())
@@ -172,6 +176,28 @@ class Run:
                 worker.kill()
             assert process.exitcode in ends_with, process.exitcode
             process.close()
+
+    async def play(self, armed: str, data: str) -> bool:
+        """Send the script to a worker that dies, go on with another, and check.
+
+        Args:
+            armed: where the first worker dies.
+            data: folder of the second one; that of the first by default.
+
+        Returns:
+            Whether the first worker did die there.
+        """
+        async with self.ingress() as ingress:
+            async with self.worker(failpoint=armed) as first:
+                for number in range(len(self.posts)):
+                    await self.send(ingress.url, range(number, number + 1))
+                    if await later(0.3, lambda: not first.alive):
+                        break
+                died = await later(10, lambda: not first.alive)
+            await self.send(ingress.url)
+            async with self.worker(data=data) as second:
+                await self.check([second])
+        return died
 
     async def send(self, url: str, posts: range | None = None) -> None:
         """Post what is not acknowledged yet, each until it is answered 202."""
@@ -285,6 +311,19 @@ class Run:
     def partition(self) -> int:
         """Give the partition of the realm."""
         return partition_of("default", self.kafka.partitions)
+
+
+def arms(seed: int, most: int = 2) -> tuple[str, str]:
+    """Give where the worker of a seed dies, and the folder of the next one.
+
+    Args:
+        seed: of the run.
+        most: at which arrival at the latest.
+    """
+    point = WORKER_POINTS[seed % len(WORKER_POINTS)]
+    rng = random.Random(seed)
+    times = 1 if point.endswith("loaded") else rng.randint(1, most)
+    return f"{point}:{times}", rng.choice(["", "cold"])
 
 
 def _plain(kafka: KafkaSettings) -> dict[str, Any]:

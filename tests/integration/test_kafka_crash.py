@@ -11,7 +11,7 @@ import pytest
 
 from streams.failpoints import WORKER_POINTS
 from tests.integration.kafka_cluster import settings_of
-from tests.integration.kafka_crash_run import Run, later
+from tests.integration.kafka_crash_run import Run, arms
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
@@ -42,22 +42,10 @@ async def test_sigkill_at_any_point_loses_nothing(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Kill -9 between publish, ack, checkpoint and commit; then warm or cold."""
-    point = WORKER_POINTS[seed % len(WORKER_POINTS)]
-    rng = random.Random(seed)
-    armed = f"{point}:{1 if point.endswith('loaded') else rng.randint(1, 2)}"
-    data = rng.choice(["", "cold"])
+    armed, data = arms(seed)
     print(f"RESCIND_KAFKA_CRASH_SEED={seed} RESCIND_KAFKA_CRASH_RUNS=1 {armed} {data}")  # noqa: T201
     run = await started(seed, tmp_path, kafka)
-    async with run.ingress() as ingress:
-        async with run.worker(failpoint=armed) as first:
-            died = False
-            for number in range(len(run.posts)):
-                await run.send(ingress.url, range(number, number + 1))
-                died = died or await later(0.1, lambda: not first.alive)
-            died = died or await later(10, lambda: not first.alive)
-        await run.send(ingress.url)
-        async with run.worker(data=data) as second:
-            await run.check([second])
+    died = await run.play(armed, data)
     record_property("died", died)
     assert died
 
