@@ -241,6 +241,10 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
         if token.authority is not None and token.authority not in settings.authorities:
             message = f"token {token.name}: no authority {token.authority!r}"
             raise ConfigurationError(message)
+    for raw in settings.raw_topics:
+        if raw.source not in sources or raw.authority not in settings.authorities:
+            message = f"raw topic {raw.topic}: no such source or authority"
+            raise ConfigurationError(message)
     for watch in settings.watch:
         if watch.source not in sources:
             raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from streams.app import check, configured_sources
+from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.operators import Operators
@@ -24,15 +25,20 @@ from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.publisher import Publisher
+from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from streams.http.events import Source
     from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
-    from streams.settings import Settings
+    from streams.records import Record
+    from streams.settings import RawTopicSettings, Settings
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
 
 LOOK_SECONDS = 5.0
 ACK_SECONDS = 10.0  # then the source gets 503, and repeats
@@ -143,9 +149,28 @@ async def receive(
                 stop or asyncio.Event(),
                 heart.run(publisher),
                 same_log(kafka, geneses),
+                *(
+                    RawInput(kafka, _raw(each, sources, speakers), name, writer).run()
+                    for each in settings.raw_topics
+                ),
             )
         finally:
             await runner.cleanup()
+
+
+def _raw(
+    each: RawTopicSettings, sources: dict[str, Source], speakers: Speakers
+) -> RawTopic:
+    configured = sources[each.source]
+
+    async def records(data: bytes) -> Sequence[Record]:
+        return await read(configured.make(), data, each.source)
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"topic:{each.topic}"
+        return speakers.origin(each.authority, key), speakers.rights(each.authority)
+
+    return RawTopic(each.topic, records, speaker, configured.point)
 
 
 def _fresh_id() -> str:

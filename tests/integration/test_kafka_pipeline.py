@@ -6,12 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.http.queries import table_row
 from streams.times import SECOND
-from tests.integration.serving import created_key, deleted_key, used_key
+from tests.integration.serving import created_key, deleted_key, until, used_key
+from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import decoded, facts_of, lay_out, pipeline, records
 
 if TYPE_CHECKING:
@@ -92,8 +95,6 @@ async def test_poison_moves_on_to_the_dead_letters(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
     """Records that nobody can read stop no partition and are kept once each."""
-    from tests.integration.test_kafka_topics import put  # noqa: PLC0415
-
     await lay_out(kafka_settings)
     for partition in range(kafka_settings.partitions):
         await put(kafka_settings, partition, key=b"default/node/x", value=b"\0poison")
@@ -104,3 +105,34 @@ async def test_poison_moves_on_to_the_dead_letters(
     letters = [record.key for record in await records(kafka_settings, "dlq")]
     assert kafka_settings.partitions == len(letters) == len(set(letters))
     assert [] != await decoded(kafka_settings, "invalidations")
+
+
+async def test_a_raw_topic_is_an_input(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """What a source publishes to its own topic is taken in once, restarts or not."""
+    raw = f"{kafka_settings.prefix}.idp-events"
+    more = {"raw_topics": [{"topic": raw, "source": "cloudtrail", "authority": "aws"}]}
+    await lay_out(kafka_settings)
+    await administer(kafka_settings, "create_topics", [NewTopic(raw, 2, 1)])
+    producer = AIOKafkaProducer(**kafka_settings.client(), acks="all")
+    await producer.start()
+    try:
+        for number, events in enumerate((EVENTS[:2], EVENTS[2:])):
+            body = json.dumps({"Records": events}).encode()
+            await producer.send_and_wait(raw, body, partition=number)
+            async with pipeline(tmp_path, kafka_settings, **more) as run:
+                wanted = ("e1", "e3")[number]
+
+                async def taken(wanted: str = wanted) -> bool:
+                    facts = await facts_of(kafka_settings)
+                    return wanted in {fact.event_id for fact in facts}
+
+                await until(taken)
+                await run.settled()
+    finally:
+        await producer.stop()
+    keys = [
+        r.key for r in await records(kafka_settings, "facts") if b"/cause/" in r.key
+    ]
+    assert 1 == len(keys)
