@@ -79,6 +79,7 @@ class _File:
         self._db.execute("PRAGMA journal_mode = WAL")
         # Losing the last transactions to a power cut makes the file old, not wrong.
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint = 10000")
         self._db.executescript(schema)
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS: Final = 5.0
+MANY: Final = 5000  # records; heartbeats alone are not worth a write each
 
 
 class Raw(Protocol):
@@ -128,6 +129,13 @@ class Partition:
     def changed(self) -> bool:
         """Tell whether there is more to save than a position."""
         return bool(self._rows or self._pruned or self.poison)
+
+    @property
+    def due(self) -> bool:
+        """Tell whether it is worth saving now: less often while it catches up."""
+        if self.changed and (self.ready or self.poison):
+            return True
+        return self.position - self.file.position > MANY
 
     def realm(self, name: str) -> Realm:
         """Give the state of a realm, new where nothing is known of it."""

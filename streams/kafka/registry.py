@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
 
 IDLE_SECONDS = 0.2
-IDLE_RECORDS = 5000  # heartbeats are not worth a write each
 
 log = structlog.get_logger()
 
@@ -118,8 +117,7 @@ class RegistryStage:
         for partition, each in listed:
             partition.finish([each])
         for partition in ours:
-            moved = partition.position - partition.file.position
-            if partition.changed or partition.number in changed or moved > IDLE_RECORDS:
+            if partition.due or partition.number in changed:
                 await asyncio.to_thread(partition.save)
                 failpoint("registry.saved")
         await self._commit()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Told = Callable[[list[Listed]], Awaitable[None]]
 
 IDLE_SECONDS: Final = 0.2
-IDLE_RECORDS: Final = 5000
 
 
 class Replica:
@@ -89,8 +88,7 @@ class Replica:
             if listed:
                 await told(listed)
                 partition.finish(listed)
-            moved = partition.position - partition.file.position
-            if partition.changed or moved > IDLE_RECORDS:
+            if partition.due:
                 await asyncio.to_thread(partition.save)
 
     def _check(self) -> None:
