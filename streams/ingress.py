@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
 
 LOOK_SECONDS = 5.0
+LATE_SECONDS = 1.0
 ACK_SECONDS = 10.0  # then the source gets 503, and repeats
 
 log = structlog.get_logger()
@@ -76,7 +77,9 @@ class AnotherLogError(Exception):
     """The topic is another than when this process started: start it again."""
 
 
-async def same_log(kafka: KafkaSettings, geneses: Mapping[int, Genesis]) -> None:
+async def same_log(
+    kafka: KafkaSettings, geneses: Mapping[int, Genesis], heart: Heart
+) -> None:
     """Look now and then whether the log is still the same, until cancelled.
 
     Raises:
@@ -84,11 +87,13 @@ async def same_log(kafka: KafkaSettings, geneses: Mapping[int, Genesis]) -> None
     """
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if heart.silent(asyncio.get_running_loop().time(), LATE_SECONDS):
+            continue  # nobody to ask; nothing is acked either
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 found = await read_geneses(kafka)
         except (KafkaError, TimeoutError, OSError):
-            continue  # nobody to ask; nothing is acked meanwhile either
+            continue
         for number, genesis in found.items():
             if genesis.genesis != geneses[number].genesis:
                 raise AnotherLogError(f"partition {number} has another genesis")
@@ -148,7 +153,7 @@ async def receive(
             await until_stopped(
                 stop or asyncio.Event(),
                 heart.run(publisher),
-                same_log(kafka, geneses),
+                same_log(kafka, geneses, heart),
                 *(
                     RawInput(kafka, _raw(each, sources, speakers), name, writer).run()
                     for each in settings.raw_topics

@@ -47,9 +47,9 @@ class Heart:
     failed: int = 0
     acked_at: float | None = None
 
-    def silent(self, now: float) -> bool:
-        """Tell whether no round was acked for long, or none yet."""
-        return self.acked_at is None or now - self.acked_at > SILENT_SECONDS
+    def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
+        """Tell whether no round was acked for so long, or none yet."""
+        return self.acked_at is None or now - self.acked_at > seconds
 
     async def run(self, publisher: Publisher) -> None:
         """Beat until cancelled; a round that fails is not made up for."""

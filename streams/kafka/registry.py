@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.failpoints import failpoint
 from streams.kafka.layout import FACTS
@@ -88,7 +89,13 @@ class RegistryStage:
         self._tell()
 
     async def _load(self) -> None:
-        loaded = await self._loader.load(self.member, self.partitions)
+        try:
+            loaded = await self._loader.load(self.member, self.partitions)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still, and we are not ready.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+            return
         self.partitions |= loaded
         gone = set(self.partitions) - self.member.assigned
         if not self.member.fresh:

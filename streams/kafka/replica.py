@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+from aiokafka.errors import KafkaError
+
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     Told = Callable[[list[Listed]], Awaitable[None]]
 
 IDLE_SECONDS: Final = 0.2
+
+log = structlog.get_logger()
 
 
 class Replica:
@@ -63,9 +68,7 @@ class Replica:
         async with self.member:
             while True:
                 if self.member.fresh:
-                    self.partitions |= await self._loader.load(
-                        self.member, self.partitions
-                    )
+                    await self._load()
                 busy = any(p.waiting for p in self.partitions.values())
                 alone = [p.number for p in self.partitions.values() if p.alone]
                 fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
@@ -74,6 +77,16 @@ class Replica:
                 self._check()
                 async with self.turned:
                     self.turned.notify_all()
+
+    async def _load(self) -> None:
+        try:
+            loaded = await self._loader.load(self.member, self.partitions)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            self.partitions |= loaded
 
     async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
         for number, records in fetched.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.failpoints import failpoint
 from streams.kafka.checkpoint import UsesFile
@@ -101,8 +102,13 @@ class SentinelStage:
                     each.file.close()
 
     async def _turn(self) -> None:
-        for number in sorted(self.member.fresh):
-            await self._load(number)
+        try:
+            for number in sorted(self.member.fresh):
+                await self._load(number)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still, and we are not ready.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
         fetched = await self.member.poll(IDLE_SECONDS)
         read: dict[Watched, list[tuple[int, Read]]] = {}
         for number, records in fetched.items():
@@ -122,10 +128,10 @@ class SentinelStage:
 
     async def _load(self, number: int) -> None:
         """Take a partition up, by what was saved of it."""
+        begin, end = await self.member.bounds(number)
         async with self.member.lock:
             if (before := self.watched.pop(number, None)) is not None:
                 before.file.close()
-        begin, end = await self.member.bounds(number)
         each = await asyncio.to_thread(self._open, number)
         position = each.file.position
         if position is None or not begin <= position <= end:
