@@ -105,3 +105,17 @@ async def test_a_broker_that_is_killed_and_comes_back(
         await cluster.ready()
         await run.send(ingress.url)
         await run.check([worker])
+
+
+async def test_one_of_three_brokers_is_killed(
+    tmp_path: Path, start_kafka: StartKafka
+) -> None:
+    """With two of three copies everything goes on; nothing acked is gone."""
+    cluster = await start_kafka(3)
+    run = await started(7004, tmp_path, cluster)
+    third = len(run.posts) // 3
+    async with run.ingress() as ingress, run.worker() as worker:
+        await run.send(ingress.url, range(third))
+        cluster.nodes[1].kill()
+        await run.send(ingress.url)
+        await run.check([worker])
