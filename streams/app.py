@@ -30,7 +30,7 @@ from streams.http.push import Push, Stream
 from streams.http.queries import Queries
 from streams.http.server import Handlers, application, listen
 from streams.sources import SOURCES, source
-from streams.sources.envelope import Event, events
+from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
@@ -81,17 +81,10 @@ class _Continuing:
     """Reads one growing OpenBao audit file, whose calls span two reads."""
 
     def __init__(self) -> None:
-        from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
-
-        self._name = OpenBao.name
-        self._parser = OpenBao().parser()
+        self._stream = open_stream(source("openbao"), patient=False)
 
     def records(self, data: bytes) -> Iterator[Record]:
-        for item in events(data, self._name):
-            if isinstance(item, Event):
-                yield from self._parser.feed(item.offset, item.body, item.length)
-            else:
-                yield item
+        return self._stream.feed(data)
 
 
 def configure_logging(level: int = logging.INFO) -> None:

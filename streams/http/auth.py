@@ -58,3 +58,15 @@ class Tokens:
             detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
         return found
+
+
+def authority_of(token: Token) -> str:
+    """Give the authority that an ingest token speaks for.
+
+    Raises:
+        ProblemError: 403 where the settings name none.
+    """
+    if token.authority is None:
+        detail = "give this token an authority in the settings"
+        raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
+    return token.authority

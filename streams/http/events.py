@@ -11,6 +11,7 @@ from attrs import frozen
 
 from streams.engine.failpoints import failpoint
 from streams.engine.ingest import Delivery, Ingest, Reader, Receipt, read
+from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.stages.admission import Rights
@@ -92,16 +93,14 @@ class Events:
         if source is None:
             detail = "name a source of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown source", detail)
-        if token.authority is None:
-            detail = "give this token an authority in the settings"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
+        authority = authority_of(token)
         body = await body_of(request, token)
         failpoint("ingress.received")
         records = await read(source.make(), body, source.name)
         delivery = Delivery(
             records,
-            self._speakers.origin(token.authority, token.name),
-            self._speakers.rights(token.authority),
+            self._speakers.origin(authority, token.name),
+            self._speakers.rights(authority),
             source.point,
         )
         receipt = await self._ingest.records(delivery)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 
 from streams.engine.ingest import Delivery, Ingest, read
+from streams.http.auth import authority_of
 from streams.http.problems import ProblemError
 from streams.sources.set_verifier import (
     Keys,
@@ -98,9 +99,7 @@ class Push:
         if stream is None:
             detail = "name a stream of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown stream", detail)
-        if token.authority is None:
-            detail = "give this token an authority in the settings"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
+        authority = authority_of(token)
         body = await request.read()
         try:
             if request.content_type != CONTENT_TYPE:
@@ -111,8 +110,8 @@ class Push:
             return _refusal(refused)
         delivery = Delivery(
             await read(Ssf(), body, NAME),
-            self._speakers.origin(token.authority, token.name),
-            self._speakers.rights(token.authority),
+            self._speakers.origin(authority, token.name),
+            self._speakers.rights(authority),
         )
         await self._ingest.records(delivery)
         return web.Response(status=http.HTTPStatus.ACCEPTED)

@@ -61,9 +61,17 @@ class Pairing(Protocol):
         """Give a parser for lines that come one by one, whose end will be told."""
 
 
-def open_stream(source: Source) -> Stream:
-    """Give a stream that reads with a source."""
-    return _Paired(source) if isinstance(source, Pairing) else _Plain(source)
+def open_stream(source: Source, *, patient: bool = True) -> Stream:
+    """Give a stream that reads with a source.
+
+    Args:
+        source: what reads the events.
+        patient: a half may wait for the other one until `close`; not where the log
+            goes on without an end.
+    """
+    if isinstance(source, Pairing):
+        return _Paired(source, patient=patient)
+    return _Plain(source)
 
 
 class _Plain:
@@ -90,9 +98,9 @@ class _Plain:
 
 
 class _Paired:
-    def __init__(self, source: Pairing) -> None:
+    def __init__(self, source: Pairing, *, patient: bool) -> None:
         self._name = source.name
-        self._parser = source.parser(patient=True)
+        self._parser = source.parser(patient=patient)
         self._broken = 0
 
     @property
