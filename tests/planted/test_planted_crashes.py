@@ -48,8 +48,10 @@ BUGS: Final = {
     "a file's place saved before its lines": Bug(
         "tails",
         "await self._ingest.records(delivery, place, patient=True)",
-        "await self._store.write(place)\n        await self._ingest.records(delivery)",
-        "ingress.admitted",
+        "await self._store.write(place)\n"
+        '        failpoint("tail.committed")\n'
+        "        await self._ingest.records(delivery)",
+        "tail.committed",
     ),
     "an access block's position saved before its findings": Bug(
         "stages",
