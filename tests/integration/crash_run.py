@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 NOW = 1_800_000_000 * SECOND
 START_POINTS = ("start.schema", "start.loaded")
-HUNG = 10.0
+HUNG = 60.0
 
 # Children are forked from a process that has imported everything once.
 CONTEXT = multiprocessing.get_context("forkserver")

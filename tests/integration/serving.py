@@ -27,7 +27,7 @@ ROLES = {
     "restorer": ["restorer"],
     "guard": ["guard"],
 }
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def values(folder: Path, **more: Any) -> dict[str, Any]:
