@@ -28,7 +28,7 @@ CORE := agents_registry/*
 REST := enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench campaign coverage clean
+.PHONY: help install demo kafka test lint format bench campaign coverage clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -55,7 +55,11 @@ $(UV):
 demo: install ## See a revocation become a denial, in under a minute
 	@$(RUN)/rescind demo
 
-test: install ## Run the tests and hold the coverage limits
+# Before the tests and not in one of them, where the download would eat its time.
+kafka: install ## Fetch the Kafka that the tests start (once a machine)
+	@$(RUN)/rescind dev-kafka --prepare
+
+test: install kafka ## Run the tests and hold the coverage limits
 	@rm -f .coverage .coverage.*
 	$(RUN)/pytest -n 2 --cov --cov-report=
 	@$(MAKE) --no-print-directory coverage

@@ -30,8 +30,8 @@ from bench.credentials import (
 from bench.report import Row, rate
 from bench.rounds import interleave
 from schemas.codec import bundled
-from streams.engine.stages import SLICE
 from streams.engine.store import Store
+from streams.stages.cascade import SLICE
 from streams.stages.registry import Condemned, condemned
 from streams.stages.sentinel import Sentinel, Tolerances
 

@@ -185,7 +185,16 @@ def decode_fact(data: bytes, codec: Codec | None = None) -> Fact:
             for a record of another kind or with a field that no fact may have;
             ``unknown_symbol`` where a newer writer says what we have no word for.
     """
-    name, _, record = (codec or bundled()).decode(data)
+    return fact_of((codec or bundled()).decode(data))
+
+
+def fact_of(decoded: Decoded) -> Fact:
+    """Give the fact that a decoded record is.
+
+    Raises:
+        SchemaError: ``not_a_fact`` or ``unknown_symbol``, as `decode_fact`.
+    """
+    name, _, record = decoded
     if name not in FACTS:
         raise SchemaError(Fault.NOT_A_FACT, f"a {name} record is no fact")
     for field in _ENUMS:

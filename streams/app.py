@@ -127,26 +127,26 @@ async def serve(
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
-    vocabulary, sources = _sources(settings)
-    _check(settings, sources)
+    vocabulary, sources = configured_sources(settings)
+    check(settings, sources)
     endpoint = _endpoint(settings.webhook)
-    streams = _streams(settings)
+    streams = configured_streams(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(_heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
         feed = Feed(store, settings.realm, vocabulary, lease_ms)
-        tolerances = _tolerances(settings)
-        stages = Stages(store, settings.realm, vocabulary, tolerances, clock)
+        judged = tolerances(settings)
+        stages = Stages(store, settings.realm, vocabulary, judged, clock)
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
-            Events(tokens, sources, speakers, ingest, genesis),
-            Operators(tokens, speakers, ingest, vocabulary, genesis, fresh_id),
+            Events(tokens, sources, speakers, ingest),
+            Operators(tokens, speakers, ingest, vocabulary, fresh_id),
             Queries(tokens, stages, store, clock),
             feed,
             Health(feed, stages),
@@ -217,7 +217,12 @@ async def _work(
             task.cancel()
 
 
-def _sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+    """Give the vocabulary with the settings' kinds, and the sources by name.
+
+    Raises:
+        ConfigurationError: a source has an unknown format, or no mapping file.
+    """
     kinds: dict[str, str] = dict(settings.kinds)
     sources = {}
     for name, each in settings.sources.items():
@@ -249,7 +254,12 @@ def _reader(
     return lambda: Generic(mapping), dict(mapping.kinds)
 
 
-def _streams(settings: Settings) -> dict[str, Stream]:
+def configured_streams(settings: Settings) -> dict[str, Stream]:
+    """Give the streams of signed tokens by name, with their keys.
+
+    Raises:
+        ConfigurationError: a stream's keys cannot be read.
+    """
     streams = {}
     for name, each in settings.ssf.items():
         try:
@@ -260,10 +270,19 @@ def _streams(settings: Settings) -> dict[str, Stream]:
     return streams
 
 
-def _check(settings: Settings, sources: dict[str, Source]) -> None:
+def check(settings: Settings, sources: dict[str, Source]) -> None:
+    """Check that what the settings name is there.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
     for token in settings.tokens:
         if token.authority is not None and token.authority not in settings.authorities:
             message = f"token {token.name}: no authority {token.authority!r}"
+            raise ConfigurationError(message)
+    for raw in settings.raw_topics:
+        if raw.source not in sources or raw.authority not in settings.authorities:
+            message = f"raw topic {raw.topic}: no such source or authority"
             raise ConfigurationError(message)
     for watch in settings.watch:
         if watch.source not in sources:
@@ -273,7 +292,8 @@ def _check(settings: Settings, sources: dict[str, Source]) -> None:
             raise ConfigurationError(message)
 
 
-def _tolerances(settings: Settings) -> Tolerances:
+def tolerances(settings: Settings) -> Tolerances:
+    """Give how the sentinel judges, as it is set."""
     sentinel = settings.sentinel
     return Tolerances(
         skew=int(sentinel.skew * SECOND),

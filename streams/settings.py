@@ -105,6 +105,14 @@ class Watch(_Strict):
     poll_seconds: float = Field(default=0.2, gt=0)
 
 
+class RawTopicSettings(_Strict):
+    """A topic on Kafka that a source publishes to, read by ``rescind ingress``."""
+
+    topic: str
+    source: str
+    authority: str
+
+
 class Webhook(_Strict):
     """Where alerts go: Standard Webhooks, the newest secret first.
 
@@ -166,6 +174,7 @@ class Settings(BaseSettings):
     )
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
+    raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
     sentinel: Sentinel = Sentinel()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import orjson
 
-from streams.engine.failpoints import failpoint
+from streams.failpoints import failpoint
 from streams.records import DeadLetter
 from streams.stages import episodes, notify
 from streams.stages.deliveries import Delivery, Outcome, Route, State, changes

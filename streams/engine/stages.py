@@ -9,8 +9,6 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -18,33 +16,25 @@ from attrs import define
 
 from agents_registry.facts import HOUR
 from agents_registry.registry import Registry
-from streams.engine.failpoints import failpoint
+from streams.failpoints import failpoint
 from streams.stages import episodes
-from streams.stages.registry import Condemned, condemned, root
+from streams.stages.cascade import Cascade
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from agents_registry.facts import Fact
-    from agents_registry.identifiers import Identifier, Vocabulary
+    from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
 
 FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000
-SLICE: Final = 1000  # identifiers listed in one transaction
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
 IDLE_FACTS: Final = 10_000
-
-
-class Root(NamedTuple):
-    """Where the listing of one fact starts, and the fact's offset."""
-
-    offset: int
-    identifier: Identifier
 
 
 class Invalidation(NamedTuple):
@@ -85,7 +75,6 @@ class Stages:
             tolerances: of the sentinel.
             clock: gives the time (ns).
         """
-        self.registry = Registry(vocabulary)
         self.sentinel = Sentinel(realm, tolerances)
         self.applied = 0
         self.loaded = asyncio.Event()
@@ -95,9 +84,7 @@ class Stages:
         self._clock = clock
         self._ends = Ends(store.end, store.access_end, store.signals_end)
         self._target: Ends | None = None
-        self._roots: deque[Root] = deque()
-        self._listing: Iterator[Condemned] | None = None
-        self._alone = False
+        self._cascade = Cascade(vocabulary)
         self._saved = 0
         self._access = 0
         self._signals = 0
@@ -105,6 +92,11 @@ class Stages:
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
+
+    @property
+    def registry(self) -> Registry:
+        """Give the table."""
+        return self._cascade.registry
 
     def _on_commit(self, commit: Commit) -> None:
         self._ends = Ends(commit.end, commit.access_end, commit.signals_end)
@@ -171,7 +163,7 @@ class Stages:
         """Count what was committed and is not worked off; 1 while loading."""
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
-        waiting += ends.signals - self._signals + len(self._roots)
+        waiting += ends.signals - self._signals + self._cascade.waiting
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -198,7 +190,7 @@ class Stages:
         if self._target is None:
             self._target = self._ends
         worked = False
-        if not self._alone:
+        if not self._cascade.alone:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
@@ -226,13 +218,11 @@ class Stages:
         return True
 
     def _apply(self, stored: Stored) -> None:
-        self.registry.apply(stored.fact)
+        self._cascade.apply(stored.fact)
         self.sentinel.note(stored.fact)
 
     def _list(self, stored: Stored) -> None:
-        start = root(self.registry, stored.fact)
-        if start is not None:
-            self._roots.append(Root(stored.offset, start))
+        self._cascade.enlist(stored.offset, stored.fact)
 
     async def _rebuild(self) -> None:
         """Build the table anew; the old one answers meanwhile."""
@@ -243,23 +233,23 @@ class Stages:
                 facts += [stored.fact for stored in chunk]
             return Registry.build(facts, self._vocabulary)
 
-        self.registry = await asyncio.to_thread(build)
-        self._listing = None
+        self._cascade.replace(await asyncio.to_thread(build))
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
-        if not self._roots:
+        oldest = self._cascade.oldest
+        if oldest is None:
             return await self._save_idle_position()
-        found = self._next_slice()
-        done = len(found) < SLICE
+        found, done = self._cascade.next_slice()
         now = self._clock()
         names = [each.identifier for each in found]
         outputs = self.sentinel.reconsider(names, self.registry, now)
         rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
         as_of = self.applied
-        position = self._roots[0].offset
+        position = oldest
         if done:
-            position = self._roots[1].offset if len(self._roots) > 1 else self.applied
+            second = self._cascade.second
+            position = self.applied if second is None else second
         failpoint("stages.before_slice")
 
         def job(tx: Transaction) -> None:
@@ -272,22 +262,8 @@ class Stages:
         self._count(outputs)
         self._saved = position
         if done:
-            self._roots.popleft()
-            self._listing = None
-            self._alone = False
+            self._cascade.finish()
         return True
-
-    def _next_slice(self) -> list[Condemned]:
-        if self._listing is None:
-            self._listing = condemned(self.registry, self._roots[0].identifier)
-        try:
-            return list(itertools.islice(self._listing, SLICE))
-        except IndexError:
-            # The table grew under the walk: walk again, with no facts in between.
-            # Listing an identifier twice is harmless, its row is there once.
-            self._alone = True
-            self._listing = condemned(self.registry, self._roots[0].identifier)
-            return list(itertools.islice(self._listing, SLICE))
 
     async def _save_idle_position(self) -> bool:
         if self.applied - self._saved < IDLE_FACTS:

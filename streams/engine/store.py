@@ -22,8 +22,9 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engine.failpoints import failpoint
 from streams.engine.transaction import Transaction, Written
+from streams.failpoints import failpoint
+from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ _PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
 log = structlog.get_logger()
 
 
-class StoreBusyError(Exception):
+class StoreBusyError(NotWrittenError):
     """Too much waits to be written: answer 503, the source repeats."""
 
 

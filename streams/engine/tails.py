@@ -14,8 +14,9 @@ import orjson
 import structlog
 from attrs import define
 
-from streams.engine.failpoints import failpoint
-from streams.engine.ingest import Delivery, read
+from streams.engine.ingest import read
+from streams.failpoints import failpoint
+from streams.intake import Delivery
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:

@@ -6,27 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from agents_registry.facts import Fact, fact_key
-from streams.engine.failpoints import failpoint
+from streams.failpoints import failpoint
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
+    from agents_registry.facts import Fact
+    from streams.intake import Encoded
     from streams.records import DeadLetter
-
-
-class Encoded(NamedTuple):
-    """A fact with its key and bytes, made before the transaction began."""
-
-    key: str
-    value: bytes
-    fact: Fact
-
-    @classmethod
-    def of(cls, realm: str, fact: Fact, value: bytes) -> Encoded:
-        """Give the fact its record key."""
-        return cls(fact_key(realm, fact), value, fact)
 
 
 class Written(NamedTuple):

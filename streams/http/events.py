@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 from attrs import frozen
 
-from streams.engine.failpoints import failpoint
-from streams.engine.ingest import Delivery, Ingest, Reader, Receipt, read
+from streams.engine.ingest import Reader, read
+from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
+from streams.intake import Delivery, Receipt
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from agents_registry.facts import Fact
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
 
@@ -63,9 +65,26 @@ def _grants(authority: Authority) -> tuple[Grant, ...]:
     return tuple(Grant(grant.kind, grant.qualifier) for grant in authority.grants)
 
 
-def token_of(genesis: str, end: int) -> str:
-    """Give the consistency token: genesis, partition, offset."""
-    return f"{genesis}:0:{end}"
+class Log(Protocol):
+    """What writes to the log, whatever the engine."""
+
+    async def records(self, delivery: Delivery) -> Receipt:
+        """Admit records and write what gets in.
+
+        Raises:
+            NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
+
+    async def facts(
+        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
+    ) -> Receipt:
+        """Write an operator's facts and the audit line on them.
+
+        Raises:
+            NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
 
 
 class Events:
@@ -76,15 +95,13 @@ class Events:
         tokens: Tokens,
         sources: Mapping[str, Source],
         speakers: Speakers,
-        ingest: Ingest,
-        genesis: str,
+        ingest: Log,
     ) -> None:
         """Serve the configured sources."""
         self._tokens = tokens
         self._sources = sources
         self._speakers = speakers
         self._ingest = ingest
-        self._genesis = genesis
 
     async def post(self, request: web.Request) -> web.Response:
         """Take in the raw bytes of a source."""
@@ -105,12 +122,13 @@ class Events:
         )
         receipt = await self._ingest.records(delivery)
         failpoint("ingress.before_reply")
-        return web.json_response(self._answer(receipt), status=http.HTTPStatus.ACCEPTED)
+        return web.json_response(_answer(receipt), status=http.HTTPStatus.ACCEPTED)
 
-    def _answer(self, receipt: Receipt) -> dict[str, object]:
-        return {
-            "accepted": receipt.accepted,
-            "facts": receipt.facts,
-            "dead_letters": receipt.dead_letters,
-            "token": token_of(self._genesis, receipt.end),
-        }
+
+def _answer(receipt: Receipt) -> dict[str, object]:
+    return {
+        "accepted": receipt.accepted,
+        "facts": receipt.facts,
+        "dead_letters": receipt.dead_letters,
+        "token": receipt.token,
+    }

@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.facts import Fact, to_plain
-from streams.engine.failpoints import failpoint
+from streams.failpoints import failpoint
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary

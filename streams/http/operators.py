@@ -12,10 +12,10 @@ from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
-from streams.engine.ingest import MANY
 from streams.http.bodies import body_of
-from streams.http.events import Speakers, token_of
+from streams.http.events import Log, Speakers
 from streams.http.problems import ProblemError
+from streams.intake import MANY
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import identifier_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Identifier, Vocabulary
-    from streams.engine.ingest import Ingest
     from streams.http.auth import Tokens
     from streams.settings import Token
     from streams.stages.ingress import Origin
@@ -67,9 +66,8 @@ class Operators:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: Ingest,
+        ingest: Log,
         vocabulary: Vocabulary,
-        genesis: str,
         fresh_id: Callable[[], str],
     ) -> None:
         """Set up; ``fresh_id`` gives unique ids."""
@@ -77,7 +75,6 @@ class Operators:
         self._speakers = speakers
         self._ingest = ingest
         self._vocabulary = vocabulary
-        self._genesis = genesis
         self._fresh_id = fresh_id
 
     async def revoke(self, request: web.Request) -> web.Response:
@@ -107,7 +104,7 @@ class Operators:
             "id": fact_id(cause).hex(),
             "effect": cause.effect.value,
             "at": rfc3339(at),
-            "token": token_of(self._genesis, receipt.end),
+            "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
@@ -134,7 +131,7 @@ class Operators:
         answer = {
             "accepted": len(entries),
             "facts": receipt.facts,
-            "token": token_of(self._genesis, receipt.end),
+            "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
-from streams.engine.store import StoreBusyError
+from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,7 +81,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < http.HTTPStatus.BAD_REQUEST:
             raise
         return _problem(error.status, error.reason, "")
-    except (StoreBusyError, sqlite3.Error) as error:
+    except (NotWrittenError, sqlite3.Error) as error:
         log.warning("not_written", error=type(error).__name__)
         detail = "nothing was taken in: send it again"
         return _problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "not written", detail)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
-from streams.engine.ingest import Delivery, Ingest, read
+from streams.engine.ingest import read
 from streams.http.auth import authority_of
+from streams.http.events import Log
 from streams.http.problems import ProblemError
+from streams.intake import Delivery
 from streams.sources.set_verifier import (
     Keys,
     SetRefusedError,
@@ -82,7 +84,7 @@ class Push:
         tokens: Tokens,
         streams: Mapping[str, Stream],
         speakers: Speakers,
-        ingest: Ingest,
+        ingest: Log,
         clock: Callable[[], int],
     ) -> None:
         """Serve the configured streams."""

@@ -51,8 +51,20 @@ class Outputs:
     in_flight: int = 0
 
 
+def note_acceptance(accepted: dict[str, int], fact: Fact) -> None:
+    """Remember when a cause was accepted; the earliest copy counts."""
+    if isinstance(fact, Cause):
+        identity = fact_id(fact).hex()
+        known = accepted.get(identity, fact.received_at)
+        accepted[identity] = min(known, fact.received_at)
+
+
 class Sentinel:
-    """The state of the stage: remembered uses, episodes, when causes were accepted."""
+    """The state of the stage: remembered uses, episodes, when causes were accepted.
+
+    Attributes:
+        accepted: id of a cause to the receive time of its earliest copy (ns).
+    """
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
@@ -60,14 +72,11 @@ class Sentinel:
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
-        self._accepted: dict[str, int] = {}
+        self.accepted: dict[str, int] = {}
 
     def note(self, fact: Fact) -> None:
-        """Remember when a cause was accepted; the earliest copy counts."""
-        if isinstance(fact, Cause):
-            identity = fact_id(fact).hex()
-            known = self._accepted.get(identity, fact.received_at)
-            self._accepted[identity] = min(known, fact.received_at)
+        """Remember when a cause was accepted."""
+        note_acceptance(self.accepted, fact)
 
     def observe(self, batch: Iterable[Seen], registry: Registry, now: int) -> Outputs:
         """Judge new accesses, and remember them."""
@@ -149,7 +158,7 @@ class Sentinel:
         grace = self._tolerances.grace
         if at <= why.cause.at + grace:
             return FindingKind.IN_FLIGHT
-        accepted = self._accepted.get(why.cause.fact_id)
+        accepted = self.accepted.get(why.cause.fact_id)
         if accepted is not None and at <= accepted + grace:
             return FindingKind.SOURCE_DELAY
         return FindingKind.USE_AFTER_REVOCATION

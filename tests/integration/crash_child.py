@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Any
 
+from streams import failpoints
 from streams.app import configure_logging, serve
-from streams.engine import failpoints
 from streams.settings import Settings
 
 

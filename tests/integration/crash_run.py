@@ -22,7 +22,7 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from schemas.codec import decode_fact
-from streams.engine.failpoints import POINTS
+from streams.failpoints import POINTS
 from streams.http.queries import table_row
 from streams.sources.cloudtrail import CloudTrail
 from streams.stages.admission import Admission, Rights, admit

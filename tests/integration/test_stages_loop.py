@@ -14,7 +14,7 @@ from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engine.stages import Stages
 from streams.engine.store import Store
-from streams.engine.transaction import Encoded
+from streams.intake import Encoded
 from streams.stages.sentinel import Tolerances
 from tests.integration.serving import until
 

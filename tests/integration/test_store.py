@@ -15,7 +15,8 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
 from streams.engine import store as store_module
 from streams.engine.store import Commit, InUseError, Store
-from streams.engine.transaction import Encoded, Transaction
+from streams.engine.transaction import Transaction
+from streams.intake import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

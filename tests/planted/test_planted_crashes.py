@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from streams.engine.failpoints import POINTS
+from streams.failpoints import POINTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ import signal
 from typing import Final
 
 VARIABLE: Final = "RESCIND_FAILPOINT"
+# Of the embedded engine.
 POINTS: Final = (
     "store.job_queued",
     "store.before_begin",
@@ -38,6 +39,12 @@ POINTS: Final = (
     "start.schema",
     "start.loaded",
 )
+# Of the worker on Kafka, in the order in which a batch meets them.
+WORKER_POINTS: Final = tuple(
+    f"{stage}.{place}"
+    for stage in ("registry", "sentinel")
+    for place in ("loaded", "applied", "published", "acked", "saved", "committed")
+)
 
 _armed: list[tuple[str, int]] = []
 
@@ -49,7 +56,7 @@ def arm(text: str) -> None:
         ValueError: there is no such point.
     """
     name, _, count = text.partition(":")
-    if name and name not in POINTS:
+    if name and name not in POINTS + WORKER_POINTS:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 

@@ -1,0 +1,182 @@
+"""The composition root of ingress on Kafka: HTTP in, topics out, heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from attrs import frozen
+
+from streams.app import check, configured_sources
+from streams.engine.ingest import read
+from streams.http.auth import Tokens
+from streams.http.events import Events, Speakers
+from streams.http.operators import Operators
+from streams.http.problems import problems
+from streams.http.server import listen
+from streams.kafka.genesis import read_geneses
+from streams.kafka.heartbeats import Heart
+from streams.kafka.ingress import KafkaLog
+from streams.kafka.layout import ACCESS, FACTS
+from streams.kafka.publisher import Publisher
+from streams.kafka.raw import RawInput, RawTopic
+from streams.kafka.topics import assert_layout
+from streams.worker import until_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from streams.http.events import Source
+    from streams.kafka.framing import Genesis
+    from streams.kafka.settings import KafkaSettings
+    from streams.records import Record
+    from streams.settings import RawTopicSettings, Settings
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+
+LOOK_SECONDS = 5.0
+LATE_SECONDS = 1.0
+ACK_SECONDS = 10.0  # then the source gets 503, and repeats
+
+log = structlog.get_logger()
+
+
+@frozen
+class Receiving:
+    """An ingress that accepts requests."""
+
+    url: str
+
+
+class Health:
+    """Handlers of ``/healthz``: what can be written is told by the heartbeats."""
+
+    def __init__(self, heart: Heart) -> None:
+        """Watch a heart."""
+        self._heart = heart
+
+    async def live(self, _: web.Request) -> web.Response:
+        """Answer as long as the event loop turns; a broker may be away."""
+        return web.Response(text="live\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Answer 200 while writes are acked."""
+        if not self._heart.silent(asyncio.get_running_loop().time()):
+            return web.Response(text="ready\n")
+        status = http.HTTPStatus.SERVICE_UNAVAILABLE
+        return web.Response(text="not ready: nothing is acked\n", status=status)
+
+
+class AnotherLogError(Exception):
+    """The topic is another than when this process started: start it again."""
+
+
+async def same_log(
+    kafka: KafkaSettings, geneses: Mapping[int, Genesis], heart: Heart
+) -> None:
+    """Look now and then whether the log is still the same, until cancelled.
+
+    Raises:
+        AnotherLogError: it is not; tokens of this process would name the old one.
+    """
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if heart.silent(asyncio.get_running_loop().time(), LATE_SECONDS):
+            continue  # nobody to ask; nothing is acked either
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await read_geneses(kafka)
+        except (KafkaError, TimeoutError, OSError):
+            continue
+        for number, genesis in found.items():
+            if genesis.genesis != geneses[number].genesis:
+                raise AnotherLogError(f"partition {number} has another genesis")
+
+
+async def receive(
+    settings: Settings,
+    kafka: KafkaSettings,
+    name: str,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Receiving], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+) -> None:
+    """Take events in until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Args:
+        settings: realm, tokens, authorities, sources, and where HTTP listens.
+        kafka: the cluster and the layout.
+        name: stable and unique among the writers; its heartbeats go by it.
+        stop: ends it.
+        started: called once it accepts requests.
+        clock: gives the time (ns).
+
+    Raises:
+        ConfigurationError: the settings contradict themselves.
+        LayoutError: the topics are not as they must be.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    vocabulary, sources = configured_sources(settings)
+    check(settings, sources)
+    geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
+    async with Publisher(kafka, ACK_SECONDS) as publisher:
+        writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
+        heart = Heart(kafka.topic(FACTS), name, geneses, clock)
+        tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
+        events = Events(tokens, sources, speakers, writer)
+        operators = Operators(tokens, speakers, writer, vocabulary, _fresh_id)
+        app = web.Application(
+            middlewares=[problems], client_max_size=settings.max_body_bytes
+        )
+        app.router.add_post("/v1/events/{source}", events.post)
+        app.router.add_post("/v1/revocations", operators.revoke)
+        app.router.add_post("/v1/adopt", operators.adopt)
+        health = Health(heart)
+        app.router.add_get("/healthz/live", health.live)
+        app.router.add_get("/healthz/ready", health.ready)
+        app.router.add_get("/healthz/startup", health.ready)
+        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        try:
+            log.info("receiving", url=url, name=name, realm=settings.realm)
+            if settings.ready_file is not None:
+                settings.ready_file.write_text(f"{url}\n", "utf-8")
+            if started is not None:
+                started(Receiving(url))
+            await until_stopped(
+                stop or asyncio.Event(),
+                heart.run(publisher),
+                same_log(kafka, geneses, heart),
+                *(
+                    RawInput(kafka, _raw(each, sources, speakers), name, writer).run()
+                    for each in settings.raw_topics
+                ),
+            )
+        finally:
+            await runner.cleanup()
+
+
+def _raw(
+    each: RawTopicSettings, sources: dict[str, Source], speakers: Speakers
+) -> RawTopic:
+    configured = sources[each.source]
+
+    async def records(data: bytes) -> Sequence[Record]:
+        return await read(configured.make(), data, each.source)
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"topic:{each.topic}"
+        return speakers.origin(each.authority, key), speakers.rights(each.authority)
+
+    return RawTopic(each.topic, records, speaker, configured.point)
+
+
+def _fresh_id() -> str:
+    return uuid.uuid4().hex  # noqa: TID251 - the composition root

@@ -1,0 +1,170 @@
+"""What comes in, prepared to be written: the step of ingress that every engine runs.
+
+An engine writes a `Prepared` batch to its log, all of it or nothing, and answers with
+a `Receipt` once that is durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from attrs import define, frozen
+
+from agents_registry.facts import HOUR, Cause, Fact, fact_key
+from schemas.codec import encode_fact
+from schemas.errors import SchemaError
+from streams.findings import FindingKind
+from streams.records import Access, DeadLetter
+from streams.stages.admission import Admission, Rights, admit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from streams.records import Record
+    from streams.stages.ingress import Origin
+
+MANY: Final = 200  # records; guards must get their pongs while a bulk is prepared
+REMEMBERED_LINES: Final = 100_000
+
+_Line = tuple[Any, ...]
+
+
+class NotWrittenError(Exception):
+    """The log cannot take it now: answer 503, the source repeats."""
+
+
+class Encoded(NamedTuple):
+    """A fact with its key and bytes, made before it is written."""
+
+    key: str
+    value: bytes
+    fact: Fact
+
+    @classmethod
+    def of(cls, realm: str, fact: Fact, value: bytes) -> Encoded:
+        """Give the fact its record key."""
+        return cls(fact_key(realm, fact), value, fact)
+
+
+@frozen
+class Receipt:
+    """What ingress answers once all is durable.
+
+    Attributes:
+        accepted: records taken in; dead_letters: pieces that could not be.
+        facts: facts that were written.
+        token: every fact of this request lies before it.
+    """
+
+    accepted: int
+    dead_letters: int
+    facts: int
+    token: str
+
+
+def token_of(genesis: str, end: int, partition: int = 0) -> str:
+    """Give the consistency token: genesis, partition, offset."""
+    return f"{genesis}:{partition}:{end}"
+
+
+@define
+class Delivery:
+    """A batch to be taken in: bytes that were read, and whose they are."""
+
+    records: Sequence[Record]
+    origin: Origin
+    rights: Rights
+    point: str = ""
+
+
+@frozen
+class Prepared:
+    """A batch that may be written, and the lines to remember once it is."""
+
+    admission: Admission
+    encoded: Sequence[Encoded]
+    lines: frozenset[_Line]
+
+    @property
+    def accepted(self) -> int:
+        """Count the records that were taken in."""
+        return self.admission.lifecycle + len(self.admission.accesses)
+
+
+class Stated:
+    """Uses whose lineage was stated within the hour.
+
+    The log would drop those facts by their keys; this spares making them.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._lines: dict[_Line, None] = {}
+
+    def prepare(self, delivery: Delivery, fresh: str) -> Prepared:
+        """Do all that needs no log.
+
+        Args:
+            delivery: the batch.
+            fresh: a unique id of it.
+        """
+        origin = delivery.origin
+        lines: set[_Line] = set()
+        admission = admit(
+            delivery.records,
+            origin,
+            delivery.rights,
+            fresh=fresh,
+            point=delivery.point,
+            stated=self._test(origin, lines),
+        )
+        encoded = encode(admission.facts, origin, admission)
+        return Prepared(admission, encoded, frozenset(lines))
+
+    def remember(self, written: Prepared) -> None:
+        """Note that a batch is in the log."""
+        self._lines.update(dict.fromkeys(written.lines))
+        while len(self._lines) > REMEMBERED_LINES:
+            del self._lines[next(iter(self._lines))]
+
+    def _test(self, origin: Origin, lines: set[_Line]) -> Callable[[Access], bool]:
+        hour = origin.received_at // HOUR
+
+        def stated(use: Access) -> bool:
+            line = (
+                origin.authority, origin.ingress_key, hour, use.outcome == "denied",
+                use.identifiers, use.parents, use.ties, use.issued_at,
+            )  # fmt: skip
+            if line in self._lines or line in lines:
+                return True
+            lines.add(line)
+            return False
+
+        return stated
+
+
+def encode(
+    facts: Iterable[Fact], origin: Origin, admission: Admission
+) -> list[Encoded]:
+    """Give facts their keys and bytes; what does not fit the schema is kept as such."""
+    encoded = []
+    for fact in facts:
+        try:
+            encoded.append(Encoded.of(origin.realm, fact, encode_fact(fact)))
+        except SchemaError as error:
+            _misfit(fact, error, origin, admission)
+    return encoded
+
+
+def _misfit(
+    fact: Fact, error: SchemaError, origin: Origin, admission: Admission
+) -> None:
+    letter = DeadLetter(origin.authority, 0, 0, f"misfit: {error}", fact.event_id)
+    admission.dead_letters.append(letter)
+    if isinstance(fact, Cause):
+        admission.signals.append({
+            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
+            "presented": list(fact.target),
+            "at": origin.received_at,
+            "detail": letter.reason,
+        })  # fmt: skip

@@ -1,0 +1,124 @@
+"""The rights that each part of Rescind needs on Kafka, and no others.
+
+Kafka derives describe from read and from write, describing configurations from altering
+them, and lets who may write a topic use the idempotent producer (KIP-679).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from streams.kafka.layout import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from streams.kafka.settings import KafkaSettings
+
+
+class Role(StrEnum):
+    """Who connects to Kafka; each gets a user of its own."""
+
+    TOPICS = "topics"
+    INGRESS = "ingress"
+    REGISTRY = "registry"
+    CLOSURE = "closure"
+    SENTINEL = "sentinel"
+    NOTIFY = "notify"
+    PRUNE = "prune"
+    GUARD = "guard"
+
+
+class Operation(StrEnum):
+    """What an ACL allows, as Kafka's tools call it."""
+
+    READ = "Read"
+    WRITE = "Write"
+    CREATE = "Create"
+    DESCRIBE = "Describe"
+    ALTER_CONFIGS = "AlterConfigs"
+
+
+@frozen
+class Acl:
+    """One right.
+
+    Attributes:
+        principal: ``User:name``.
+        resource: ``topic`` or ``group``.
+        name: of it, exactly.
+    """
+
+    principal: str
+    operation: Operation
+    resource: str
+    name: str
+
+    def plain(self) -> dict[str, str]:
+        """Give it as JSON-ready values."""
+        return {
+            "principal": self.principal,
+            "operation": str(self.operation),
+            "resource": self.resource,
+            "name": self.name,
+        }
+
+    def command(self) -> str:
+        """Give the arguments of Kafka's own tool that add it."""
+        return (
+            f"kafka-acls.sh --add --allow-principal '{self.principal}' "
+            f"--operation {self.operation} --{self.resource} '{self.name}'"
+        )
+
+
+_R: Final = Operation.READ
+_W: Final = Operation.WRITE
+# All read facts: for its state, or at least for the genesis of its partitions. Kafka
+# cannot tell a heartbeat from a fact, so the registry may write facts.
+_RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
+    Role.TOPICS: {
+        name: (Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS)
+        + ((_R, _W) if name == "facts" else ())
+        for name in NAMES
+    },
+    Role.INGRESS: {
+        "facts": (_R, _W), "access": (_W,), "invalidations": (_W,), "dlq": (_W,),
+    },
+    Role.REGISTRY: {
+        "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,),
+        "audit": (_R, _W), "dlq": (_W,),
+    },
+    Role.CLOSURE: {
+        "facts": (_R,), "receipts": (_R,), "findings": (_W,), "dlq": (_W,),
+    },
+    Role.SENTINEL: {
+        "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),
+        "dlq": (_W,),
+    },
+    Role.NOTIFY: {"facts": (_R,), "findings": (_R,), "dlq": (_W,)},
+    Role.PRUNE: {"facts": (_R, _W)},
+    Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
+}  # fmt: skip
+_GROUPS: Final = (
+    Role.INGRESS, Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.NOTIFY,
+)  # fmt: skip
+
+
+def acls(settings: KafkaSettings, users: Mapping[Role, str]) -> Iterator[Acl]:
+    """Give all rights, role by role.
+
+    Args:
+        settings: of the layout.
+        users: role to the user that plays it; others are called
+            ``<prefix>-<role>``.
+    """
+    for role, rights in _RIGHTS.items():
+        principal = f"User:{users.get(role, f'{settings.prefix}-{role}')}"
+        for name, operations in rights.items():
+            for operation in operations:
+                yield Acl(principal, operation, "topic", settings.topic(name))
+        if role in _GROUPS:
+            yield Acl(principal, Operation.READ, "group", settings.group(role))

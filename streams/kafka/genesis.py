@@ -1,0 +1,108 @@
+"""Read and write the genesis records: which log a partition of ``facts`` is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.errors import SchemaError
+from streams.kafka.framing import Genesis, genesis_record, read_entry
+from streams.kafka.layout import FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from streams.kafka.settings import KafkaSettings
+
+
+async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
+    """Give the genesis in force of each partition of ``facts`` that has one.
+
+    It is the one with the lowest offset, and thus the first that is met.
+    """
+    found: dict[int, Genesis] = {}
+    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        parts = [
+            TopicPartition(settings.topic(FACTS), p) for p in range(settings.partitions)
+        ]
+        ends = await consumer.end_offsets(parts)
+        starts = await consumer.beginning_offsets(parts)
+        left = {tp for tp in parts if ends[tp] > starts[tp]}
+        consumer.assign(left)
+        while left:
+            fetched = await consumer.getmany(timeout_ms=500)
+            for tp, records in fetched.items():
+                _first_genesis(found, tp.partition, records)
+            done = {
+                tp
+                for tp in left
+                if tp.partition in found or await consumer.position(tp) >= ends[tp]
+            }
+            consumer.pause(*done)
+            left -= done
+    finally:
+        await consumer.stop()
+    return found
+
+
+def _first_genesis(
+    found: dict[int, Genesis], partition: int, records: Sequence[Any]
+) -> None:
+    for record in records:
+        if partition in found:
+            return
+        try:
+            entry = read_entry(record.key, record.value)
+        except SchemaError:
+            continue  # what it is, is for the readers of facts to say
+        if isinstance(entry, Genesis):
+            found[partition] = entry
+
+
+async def write_geneses(
+    settings: KafkaSettings,
+    partitions: Iterable[int],
+    *,
+    operator: str,
+    now: int,
+    new_id: Callable[[], str],
+) -> None:
+    """Write a genesis to each of these partitions, which must have none.
+
+    Args:
+        settings: of the cluster and the layout.
+        partitions: of ``facts``.
+        operator: who lays the topic out.
+        now: in nanoseconds.
+        new_id: makes a random id, one for each genesis.
+
+    Raises:
+        KafkaError: a record was not acked by enough copies.
+    """
+    producer = AIOKafkaProducer(
+        **settings.client(), acks="all", enable_idempotence=True
+    )
+    await producer.start()
+    try:
+        for partition in partitions:
+            record = genesis_record(
+                Genesis(
+                    genesis=new_id(),
+                    partition=partition,
+                    partitions=settings.partitions,
+                    created_at=now,
+                    created_by=operator,
+                )
+            )
+            await producer.send_and_wait(
+                settings.topic(FACTS),
+                record.value,
+                record.key,
+                record.partition,
+                headers=list(record.headers),
+            )
+    finally:
+        await producer.stop()

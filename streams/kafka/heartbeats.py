@@ -1,0 +1,87 @@
+"""Heartbeats: a record to every partition of ``facts`` each 250 ms.
+
+A guard that has applied one knows how old its replica is at most. They go through the
+producer that writes facts, so one that arrives says that this writer's way is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define
+
+from streams.kafka.framing import Heartbeat, heartbeat_record
+from streams.kafka.publisher import NotAckedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.kafka.framing import Genesis, Outgoing
+    from streams.kafka.publisher import Publisher
+
+PERIOD: Final = 0.25
+SILENT_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+@define
+class Heart:
+    """Beats for one writer.
+
+    Attributes:
+        topic: ``facts``, its full name.
+        writer: a stable name, so that compaction keeps one record of each.
+        clock: gives the time (ns).
+        beats: how many rounds were acked; failed: and how many were not.
+        acked_at: when the last one was, by the event loop's clock.
+    """
+
+    topic: str
+    writer: str
+    geneses: Mapping[int, Genesis]
+    clock: Callable[[], int]
+    beats: int = 0
+    failed: int = 0
+    acked_at: float | None = None
+
+    def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
+        """Tell whether no round was acked for so long, or none yet."""
+        return self.acked_at is None or now - self.acked_at > seconds
+
+    async def run(self, publisher: Publisher) -> None:
+        """Beat until cancelled; a round that fails is not made up for."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        sequence = 0
+        while True:
+            try:
+                await publisher.publish(self.topic, self._round(sequence))
+                self.beats += 1
+                self.acked_at = loop.time()
+            except NotAckedError as error:
+                # Guards notice by themselves; who writes facts decides what to do.
+                self.failed += 1
+                log.warning("heartbeat_failed", error=str(error))
+            sequence += 1
+            due = max(due + PERIOD, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _round(self, sequence: int) -> list[list[Outgoing]]:
+        now = self.clock()
+        return [
+            [
+                heartbeat_record(
+                    Heartbeat(
+                        genesis=genesis.genesis,
+                        partition=partition,
+                        writer=self.writer,
+                        sequence=sequence,
+                        sent_at=now,
+                    )
+                )
+            ]
+            for partition, genesis in self.geneses.items()
+        ]

@@ -1,0 +1,195 @@
+"""Ingress on Kafka: what was prepared is written to its topics, and acked, or refused.
+
+Order of work: the facts first, since all that is promised stands in them; then, in
+any order, the accesses with the offset after which they are to be judged, what
+ingress saw by itself, and the dead letters. A request is answered once all of it is
+acked; until then the source repeats it, and repeats are harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import structlog
+
+from agents_registry.facts import fact_id
+from streams.intake import (
+    MANY,
+    NotWrittenError,
+    Prepared,
+    Receipt,
+    Stated,
+    encode,
+    token_of,
+)
+from streams.kafka.framing import Outgoing, cloud_event, partition_of
+from streams.kafka.layout import ACCESS, FACTS
+from streams.kafka.payloads import (
+    access_records,
+    dead_letter_record,
+    signal_records,
+)
+from streams.kafka.publisher import NotAckedError
+from streams.stages.admission import Admission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from agents_registry.facts import Fact
+    from streams.intake import Delivery, Encoded
+    from streams.kafka.framing import Genesis
+    from streams.kafka.publisher import Publisher
+    from streams.kafka.settings import KafkaSettings
+    from streams.stages.ingress import Origin
+
+log = structlog.get_logger()
+
+
+class KafkaLog:
+    """The way into the topics for sources and operators."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        publisher: Publisher,
+        geneses: Mapping[int, Genesis],
+        fresh_id: Callable[[], str],
+    ) -> None:
+        """Write through a publisher.
+
+        Args:
+            settings: of the topics.
+            publisher: of this process; heartbeats go through the same one.
+            geneses: of the partitions of ``facts``.
+            fresh_id: gives unique ids.
+        """
+        self._settings = settings
+        self._publisher = publisher
+        self._geneses = geneses
+        self._fresh_id = fresh_id
+        self._stated = Stated()
+        self._ends: dict[int, int] = {}
+
+    async def records(self, delivery: Delivery) -> Receipt:
+        """Admit records and write what gets in.
+
+        Raises:
+            NotWrittenError: not all of it was acked in time.
+        """
+        prepare, fresh = self._stated.prepare, self._fresh_id()
+        if len(delivery.records) > MANY:
+            prepared = await asyncio.to_thread(prepare, delivery, fresh)
+        else:
+            prepared = prepare(delivery, fresh)
+        receipt = await self._write(prepared, delivery.origin, fresh)
+        self._stated.remember(prepared)
+        return receipt
+
+    async def facts(
+        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
+    ) -> Receipt:
+        """Write an operator's facts, and say in the log of this process who did it.
+
+        Nothing is written where one of them does not fit the schema: the receipt
+        counts those as dead letters.
+
+        Raises:
+            NotWrittenError: not all of it was acked in time.
+        """
+        admission = Admission()
+        encoded = encode(facts, origin, admission)
+        if admission.dead_letters:
+            return self._receipt(0, len(admission.dead_letters), 0, origin.realm)
+        prepared = Prepared(admission, encoded, frozenset())
+        receipt = await self._write(prepared, origin, self._fresh_id())
+        ids = [fact_id(each.fact).hex() for each in encoded]
+        log.info("operator_acted", actor=actor, action=action, facts=ids)
+        return receipt
+
+    async def _write(self, prepared: Prepared, origin: Origin, fresh: str) -> Receipt:
+        partition = partition_of(origin.realm, self._settings.partitions)
+        try:
+            end = await self._facts(prepared.encoded, origin, partition)
+            await self._rest(prepared.admission, origin, end, fresh)
+        except NotAckedError as error:
+            raise NotWrittenError(str(error)) from error
+        return Receipt(
+            prepared.accepted,
+            len(prepared.admission.dead_letters),
+            len(prepared.encoded),
+            token_of(self._geneses[partition].genesis, end, partition),
+        )
+
+    async def _facts(
+        self, encoded: Sequence[Encoded], origin: Origin, partition: int
+    ) -> int:
+        """Write facts; give the end of what this process wrote to their partition."""
+        if encoded:
+            topic = self._settings.topic(FACTS)
+            groups = _events(encoded, origin.realm, partition)
+            acked = await self._publisher.publish(topic, groups)
+            end = max(each.end for each in acked)
+            self._ends[partition] = max(end, self._ends.get(partition, 0))
+        return self._ends.get(partition, 0)
+
+    async def _rest(
+        self, admission: Admission, origin: Origin, end: int, fresh: str
+    ) -> None:
+        settings = self._settings
+        count = settings.access_partitions
+        accesses = [
+            *access_records(admission.accesses, origin, end, count, fresh),
+            *signal_records(admission.signals, origin, count, fresh),
+        ]
+        letters = [
+            dead_letter_record(
+                letter,
+                realm=origin.realm,
+                authority=origin.authority,
+                at=origin.received_at,
+                partitions=settings.partitions,
+                identity=f"{fresh}/{number}",
+            )
+            for number, letter in enumerate(admission.dead_letters)
+        ]
+        # Handed over in one turn, so that they travel together.
+        waiting = [
+            *await self._publisher.send(settings.topic(ACCESS), _each(accesses)),
+            *await self._publisher.send(settings.topic("dlq"), _each(letters)),
+        ]
+        await self._publisher.acks(waiting)
+
+
+def _events(
+    encoded: Sequence[Encoded], realm: str, partition: int
+) -> Iterator[list[Outgoing]]:
+    """Give the records of each event together; a fact of a use is its own event."""
+    by_event = itertools.groupby(encoded, key=lambda each: each.fact.event_id)
+    for event_id, facts in by_event:
+        records = [_record(realm, each, partition) for each in facts]
+        if event_id is None:
+            yield from ([record] for record in records)
+        else:
+            yield records
+
+
+def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
+    fact = encoded.fact
+    return Outgoing(
+        partition=partition,
+        key=encoded.key.encode(),
+        value=encoded.value,
+        headers=cloud_event(
+            encoded.key,
+            source=f"/realms/{realm}/authorities/{quote(fact.authority, safe='')}",
+            kind=f"fact.{fact.NAME}",
+            time=fact.received_at,
+        ),
+    )
+
+
+def _each(records: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
+    return ([record] for record in records)

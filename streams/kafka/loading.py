@@ -1,0 +1,147 @@
+"""Bring a partition back: from the local checkpoint where that is of this very log.
+
+The checkpoint is thrown away, and the partition read from its start, when its genesis
+is another, when it lies beyond the log's end, or when the log no longer holds what
+comes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streams.kafka.checkpoint import FactsFile
+from streams.kafka.genesis import read_geneses
+from streams.kafka.partition import Partition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.kafka.framing import Genesis
+    from streams.kafka.membership import Membership
+    from streams.kafka.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+
+class Loader:
+    """Loads partitions of ``facts`` for one stage.
+
+    Attributes:
+        resets: how often a checkpoint was thrown away.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        folder: Path,
+        vocabulary: Vocabulary,
+        geneses: dict[int, Genesis],
+    ) -> None:
+        """Set up.
+
+        Args:
+            settings: of the cluster and the layout.
+            folder: of the files.
+            vocabulary: kind to class.
+            geneses: kept as they were found last, also for who writes heartbeats.
+        """
+        self.resets = 0
+        self._geneses = geneses
+        self._settings = settings
+        self._folder = folder
+        self._vocabulary = vocabulary
+        self._files: dict[int, FactsFile] = {}
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    async def load(
+        self, member: Membership, held: dict[int, Partition]
+    ) -> dict[int, Partition]:
+        """Load the fresh partitions of a member, and have them begin.
+
+        Args:
+            member: whose they are.
+            held: partitions from before; what is still right of them is used again.
+
+        Returns:
+            What was loaded; a partition without genesis is left out and stays fresh.
+
+        Raises:
+            KafkaError: the cluster cannot be asked.
+        """
+        numbers = sorted(member.fresh)
+        if not numbers:
+            return {}
+        geneses = await read_geneses(self._settings)
+        self._geneses.update(geneses)
+        loaded = {}
+        for number in numbers:
+            genesis = geneses.get(number)
+            if genesis is None:
+                log.warning("no_genesis", partition=number)
+                continue
+            partition = held.get(number)
+            if partition is None or not await self._fits(
+                member, number, genesis.genesis, partition.position, partition.genesis
+            ):
+                partition = await self._open(member, number, genesis.genesis)
+            partition.strange = False
+            member.begin(number, partition.position)
+            loaded[number] = partition
+        return loaded
+
+    async def _open(self, member: Membership, number: int, genesis: str) -> Partition:
+        if number not in self._files:
+            path = self._folder / f"facts-{number}.db"
+            self._files[number] = await asyncio.to_thread(FactsFile, path)
+        file = self._files[number]
+        if not await self._fits(member, number, genesis, file.position, file.genesis):
+            if file.genesis:
+                self.resets += 1
+                log.warning("checkpoint_dropped", partition=number)
+            await asyncio.to_thread(file.reset, genesis)
+        partition = Partition(number, file, self._vocabulary, genesis)
+        relist = await self._relist(member, number, genesis, file)
+        await asyncio.to_thread(partition.restore, relist)
+        begin, partition.target = await member.bounds(number)
+        partition.position = max(partition.position, begin)
+        log.info(
+            "partition_loaded",
+            partition=number,
+            position=partition.position,
+            relist=relist,
+            target=partition.target,
+        )
+        return partition
+
+    async def _relist(
+        self, member: Membership, number: int, genesis: str, file: FactsFile
+    ) -> int:
+        """Give the offset from which outputs may be missing.
+
+        All below what is committed was acked, and so was all below what the file
+        says; a new file says nothing.
+        """
+        committed = await member.committed(number)
+        if committed is None or committed.metadata != genesis:
+            return file.listed
+        if file.position == 0:
+            return int(committed.offset)
+        return min(file.listed, int(committed.offset))
+
+    async def _fits(
+        self, member: Membership, number: int, genesis: str, position: int, of: str
+    ) -> bool:
+        """Tell whether a position of a log can be continued."""
+        if of != genesis:
+            return False
+        begin, end = await member.bounds(number)
+        return (begin <= position or begin == 0) and position <= end

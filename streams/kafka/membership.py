@@ -1,0 +1,218 @@
+"""One consumer: which partitions it has, where each begins, and when it is lost.
+
+Positions are ours alone: a partition that was just assigned stands still until its
+holder has said where to begin, and the client may never choose a position by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
+    StickyPartitionAssignor,
+)
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from streams.kafka.settings import KafkaSettings
+
+MOST_RECORDS: Final = 500
+FETCH_BYTES: Final = 1 << 20
+
+log = structlog.get_logger()
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A consumer of one topic, in a group or of given partitions.
+
+    Attributes:
+        lock: held while a batch is worked off, so that no partition goes meanwhile.
+        fresh: partitions that stand still until `begin`.
+        lost: how often a position was out of range.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        group: str | None = None,
+        instance: str | None = None,
+        partitions: Iterable[int] = (),
+        session_seconds: float = 10.0,
+    ) -> None:
+        """Set up.
+
+        Args:
+            settings: of the cluster.
+            topic: its full name.
+            group: the group to join; None to read the given partitions.
+            instance: a stable name of this process in the group.
+            partitions: all that is read, without a group.
+            session_seconds: of silence, then the group gives its place away.
+        """
+        self.lock = asyncio.Lock()
+        self.fresh: set[int] = set()
+        self.lost = 0
+        self._topic = topic
+        self._group = group
+        self._fixed = [TopicPartition(topic, number) for number in partitions]
+        self._options = {
+            "group_id": group,
+            "group_instance_id": instance,
+            "session_timeout_ms": int(session_seconds * 1000),
+            "heartbeat_interval_ms": int(session_seconds * 200),
+        }
+        self._settings = settings
+        self._consumer: Any = None
+
+    async def __aenter__(self) -> Self:
+        """Connect, and join the group."""
+        self._consumer = AIOKafkaConsumer(
+            **self._settings.client(),
+            **self._options,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_poll_interval_ms=300_000,
+            # A topic that was made anew is noticed by its metadata alone.
+            metadata_max_age_ms=10_000,
+            rebalance_timeout_ms=60_000,
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+        )
+        await self._consumer.start()
+        if self._group is None:
+            self._consumer.assign(self._fixed)
+            await self.on_partitions_assigned(self._fixed)
+        else:
+            self._consumer.subscribe([self._topic], listener=self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect. A member with a stable name keeps its place until it is due."""
+        await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let the batch in hand end, with its acks, checkpoint and commit."""
+        async with self.lock:
+            log.info("partitions_revoked", partitions=sorted(p for _, p in revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Have the new partitions stand still."""
+        assigned = list(assigned)
+        for tp in assigned:
+            # Without a position the client would ask for one, and has none to take.
+            self._consumer.seek(tp, 0)
+        if assigned:
+            self._consumer.pause(*assigned)
+        self.fresh = {tp.partition for tp in assigned}
+        log.info("partitions_assigned", partitions=sorted(self.fresh))
+
+    @property
+    def assigned(self) -> frozenset[int]:
+        """Give the partitions that are ours now."""
+        if self._consumer is None:
+            return frozenset()
+        return frozenset(tp.partition for tp in self._consumer.assignment())
+
+    def hold(self, number: int) -> None:
+        """Have a partition stand still until it begins anew."""
+        if number in self.assigned:
+            self._consumer.pause(TopicPartition(self._topic, number))
+            self.fresh.add(number)
+
+    def begin(self, number: int, position: int) -> None:
+        """Read a fresh partition from a position on."""
+        tp = TopicPartition(self._topic, number)
+        if number in self.fresh and number in self.assigned:
+            self._consumer.seek(tp, position)
+            self._consumer.resume(tp)
+            self.fresh.discard(number)
+
+    async def bounds(self, number: int) -> tuple[int, int]:
+        """Give where a partition begins and ends now."""
+        tp = TopicPartition(self._topic, number)
+        begin = await self._consumer.beginning_offsets([tp])
+        end = await self._consumer.end_offsets([tp])
+        return begin[tp], end[tp]
+
+    async def committed(self, number: int) -> OffsetAndMetadata | None:
+        """Give what the group committed of a partition, with its note."""
+        if self._group is None:
+            return None
+        tp = TopicPartition(self._topic, number)
+        found = await self._consumer._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - `committed` hides the note
+        return found.get(tp)
+
+    async def poll(
+        self, seconds: float, without: Iterable[int] = ()
+    ) -> dict[int, list[Any]]:
+        """Give the next records of partitions that are not fresh.
+
+        Args:
+            seconds: to wait for some at most.
+            without: partitions to leave alone.
+
+        Raises:
+            KafkaError: what a new process does not end either.
+        """
+        left_out = {*without, *self.fresh}
+        wanted = [
+            TopicPartition(self._topic, number)
+            for number in self.assigned
+            if number not in left_out
+        ]
+        if not wanted:
+            await asyncio.sleep(min(seconds, 0.05))
+            return {}
+        try:
+            fetched = await self._consumer.getmany(
+                *wanted, timeout_ms=int(seconds * 1000), max_records=MOST_RECORDS
+            )
+        except OffsetOutOfRangeError as error:
+            for tp in error.args[0]:
+                log.warning("out_of_range", topic=tp.topic, partition=tp.partition)
+                self.hold(tp.partition)
+            self.lost += 1
+            return {}
+        return {tp.partition: records for tp, records in fetched.items()}
+
+    async def commit(self, positions: Mapping[int, tuple[int, str]]) -> bool:
+        """Commit positions with a note each; tell whether it was done.
+
+        A commit that fails costs nothing but work that is done again.
+        """
+        ours = self.assigned
+        offsets = {
+            TopicPartition(self._topic, number): OffsetAndMetadata(*value)
+            for number, value in positions.items()
+            if number in ours
+        }
+        try:
+            if offsets:
+                await self._consumer.commit(offsets)
+        except KafkaError as error:
+            log.info("not_committed", error=type(error).__name__)
+            return False
+        return True
+
+    def lag(self, number: int, position: int) -> int:
+        """Count the records that the broker has and we do not, as last heard."""
+        tp = TopicPartition(self._topic, number)
+        if number not in self.assigned:
+            return 0
+        end = self._consumer.highwater(tp)
+        return 0 if end is None else max(0, end - position)

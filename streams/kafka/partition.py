@@ -1,0 +1,240 @@
+"""One partition of ``facts`` as a worker holds it: the tables of its realms.
+
+Records go in by their offsets; what comes out are slices of what facts condemned.
+Nothing here speaks to Kafka.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from attrs import Factory, define
+
+from agents_registry.facts import Fact
+from agents_registry.registry import Registry
+from schemas.errors import SchemaError
+from streams.kafka.checkpoint import Row
+from streams.kafka.framing import Genesis, Heartbeat, Tombstone, read_entry, realm_of
+from streams.stages.cascade import Cascade
+from streams.stages.sentinel import note_acceptance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.kafka.checkpoint import FactsFile
+    from streams.kafka.framing import Entry
+    from streams.stages.cascade import Slice
+
+
+LOOK_SECONDS: Final = 5.0
+MANY: Final = 5000  # records; heartbeats alone are not worth a write each
+
+
+class Raw(Protocol):
+    """A record as the client gives it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Poison(NamedTuple):
+    """A record that cannot be read."""
+
+    offset: int
+    length: int
+    reason: str
+
+
+class Listed(NamedTuple):
+    """A slice of what a fact of a realm condemned."""
+
+    realm: str
+    slice: Slice
+
+
+@define
+class Realm:
+    """The state of one realm.
+
+    Attributes:
+        accepted: id of a cause to the receive time of its earliest copy (ns).
+    """
+
+    cascade: Cascade
+    accepted: dict[str, int] = Factory(dict)
+
+    def apply(self, fact: Fact) -> None:
+        """Merge a fact."""
+        self.cascade.apply(fact)
+        note_acceptance(self.accepted, fact)
+
+
+class Partition:
+    """All that is known of one partition.
+
+    Attributes:
+        number: of the partition.
+        genesis: of the log.
+        file: its local checkpoint.
+        realms: their tables.
+        position: every record below it is applied.
+        target: where the log ended when it was loaded; ready once it is reached.
+        relist: facts below it were listed before; those from it on are listed.
+        strange: a record spoke of another genesis; see `doubtful`.
+        poison: records that could not be read, until they are saved as handled.
+    """
+
+    def __init__(
+        self, number: int, file: FactsFile, vocabulary: Vocabulary, genesis: str
+    ) -> None:
+        """Start empty; `restore` takes up what the file holds."""
+        self.number = number
+        self.genesis = genesis
+        self.file = file
+        self.realms: dict[str, Realm] = {}
+        self.position = 0
+        self.target = 0
+        self.relist = 0
+        self.strange = False
+        self.poison: list[Poison] = []
+        self._looked_at = 0.0
+        self._vocabulary = vocabulary
+        self._rows: list[Row] = []
+        self._pruned: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether all is applied that was there when it was loaded."""
+        return self.position >= self.target
+
+    @property
+    def waiting(self) -> int:
+        """Count the facts whose lists are not complete."""
+        return sum(realm.cascade.waiting for realm in self.realms.values())
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether no fact may be applied before the next slices."""
+        return any(realm.cascade.alone for realm in self.realms.values())
+
+    @property
+    def listed(self) -> int:
+        """Give the offset below which all is listed, once the slices are acked."""
+        oldest = (realm.cascade.oldest for realm in self.realms.values())
+        return min((o for o in oldest if o is not None), default=self.position)
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether there is more to save than a position."""
+        return bool(self._rows or self._pruned or self.poison)
+
+    @property
+    def due(self) -> bool:
+        """Tell whether it is worth saving now: less often while it catches up."""
+        if self.changed and (self.ready or self.poison):
+            return True
+        return self.position - self.file.position > MANY
+
+    def realm(self, name: str) -> Realm:
+        """Give the state of a realm, new where nothing is known of it."""
+        realm = self.realms.get(name)
+        if realm is None:
+            realm = self.realms[name] = Realm(Cascade(self._vocabulary))
+        return realm
+
+    def restore(self, relist: int) -> None:
+        """Take up what the file holds, and list again what lies above an offset."""
+        self.relist = relist
+        for offset, key, value in self.file.rows():
+            self._apply(offset, key, read_entry(key, value))
+        self.position = self.file.position
+        self._rebuild(self.file.rows)
+
+    def take(self, records: Iterable[Raw]) -> None:
+        """Apply records of the topic, in their order."""
+        for record in records:
+            offset, key, value = record.offset, record.key, record.value
+            try:
+                entry = read_entry(key, value)
+                self._apply(offset, key or b"", entry)
+            except SchemaError as error:
+                length = len(value or b"")
+                self.poison.append(Poison(offset, length, str(error)))
+            else:
+                self._note(offset, key or b"", value, entry)
+            self.position = offset + 1
+        self._rebuild(self._all_rows)
+
+    def doubtful(self, now: float) -> bool:
+        """Tell whether the genesis is to be looked up, now and then at most.
+
+        Perhaps a writer missed that the log is another, perhaps we did.
+
+        Args:
+            now: of a monotonic clock, in seconds.
+        """
+        doubt = self.strange and now - self._looked_at > LOOK_SECONDS
+        self.strange = False
+        if doubt:
+            self._looked_at = now
+        return doubt
+
+    def slices(self) -> Iterator[Listed]:
+        """Yield the next slice of each realm that has one."""
+        for name, realm in self.realms.items():
+            if realm.cascade.waiting:
+                yield Listed(name, realm.cascade.next_slice())
+
+    def finish(self, listed: Iterable[Listed]) -> None:
+        """Take note that slices are done with."""
+        for name, (_, done) in listed:
+            if done:
+                self.realms[name].cascade.finish()
+
+    def save(self) -> None:
+        """Write what is new to the file; call it after the acks."""
+        self.file.save(self._rows, self._pruned, self.position, self.listed)
+        self._rows.clear()
+        self._pruned.clear()
+        self.poison.clear()
+
+    def _apply(self, offset: int, key: bytes, entry: Entry) -> None:
+        if isinstance(entry, Fact):
+            realm = self.realm(realm_of(key))
+            realm.apply(entry)
+            if offset >= self.relist:
+                realm.cascade.enlist(offset, entry)
+        elif isinstance(entry, Genesis | Heartbeat):
+            self.strange |= entry.genesis != self.genesis
+
+    def _note(self, offset: int, key: bytes, value: bytes | None, entry: Entry) -> None:
+        if isinstance(entry, Fact):
+            self._rows.append(Row(offset, key, value or b""))
+        elif isinstance(entry, Tombstone):
+            self._pruned.append(key)
+
+    def _all_rows(self) -> Iterator[Row]:
+        yield from self.file.rows()
+        yield from self._rows
+
+    def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> None:
+        """Build the tables anew that hold what was taken back."""
+        stale = {
+            name
+            for name, realm in self.realms.items()
+            if realm.cascade.registry.needs_rebuild
+        }
+        if not stale:
+            return
+        facts: dict[str, list[Fact]] = {name: [] for name in stale}
+        for _, key, value in rows():
+            name = realm_of(key)
+            if name in stale:
+                entry = read_entry(key, value)
+                if isinstance(entry, Fact):
+                    facts[name].append(entry)
+        for name, of_realm in facts.items():
+            registry = Registry.build(of_realm, self._vocabulary)
+            self.realms[name].cascade.replace(registry)

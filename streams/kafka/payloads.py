@@ -1,0 +1,311 @@
+"""The records of all topics but ``facts``: what stands in them, and how it is read."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import attrs
+from attrs import frozen
+
+from agents_registry.identifiers import Identifier
+from schemas.codec import bundled
+from schemas.errors import Fault, SchemaError
+from streams.kafka.framing import (
+    Outgoing,
+    access_partition_of,
+    cloud_event,
+    partition_of,
+)
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from streams.records import DeadLetter
+    from streams.stages.episodes import Episode
+    from streams.stages.ingress import Origin
+    from streams.stages.registry import Condemned
+
+LINES: Final = 200  # access lines in one block, about 64 KiB
+AFTER: Final = "rescind-after"
+OPEN: Final = "rescind-open"
+
+
+@frozen
+class Accesses:
+    """A block of accesses.
+
+    Attributes:
+        after: judge it once every fact below this offset is applied.
+    """
+
+    realm: str
+    after: int
+    uses: tuple[Seen, ...]
+
+
+@frozen
+class Signal:
+    """What ingress saw by itself; ``values`` are the sentinel's."""
+
+    realm: str
+    values: Mapping[str, Any]
+
+
+def access_records(
+    uses: Iterable[Seen], origin: Origin, after: int, partitions: int, fresh: str
+) -> Iterator[Outgoing]:
+    """Give the records of a batch's accesses, a block for each point.
+
+    Args:
+        uses: in their order.
+        origin: where they came from.
+        after: the end of the realm's facts that were written with or before them.
+        partitions: of the topic ``access``.
+        fresh: a unique id of the batch.
+    """
+    by_point: dict[str, list[Seen]] = {}
+    for use in uses:
+        by_point.setdefault(use.point, []).append(use)
+    numbers = itertools.count()
+    for point, all_of_it in by_point.items():
+        for start in range(0, len(all_of_it), LINES):
+            block = all_of_it[start : start + LINES]
+            yield _block(
+                block, point, origin, after, partitions, f"{fresh}/a{next(numbers)}"
+            )
+
+
+def _block(
+    block: Sequence[Seen],
+    point: str,
+    origin: Origin,
+    after: int,
+    partitions: int,
+    identity: str,
+) -> Outgoing:
+    record = {
+        "realm": origin.realm,
+        "source": "",
+        "point": point,
+        "authority": origin.authority,
+        "received_at": origin.received_at,
+        "ingress_key": origin.ingress_key,
+        "lines": [_line(use) for use in block],
+    }
+    headers = cloud_event(
+        identity, source=_source(origin), kind="access", time=origin.received_at
+    )
+    return Outgoing(
+        partition=access_partition_of(origin.realm, point, partitions),
+        key=f"{origin.realm}/{point}".encode(),
+        value=bundled().encode("access", record),
+        headers=(*headers, (AFTER, str(after).encode())),
+    )
+
+
+def _line(use: Seen) -> dict[str, Any]:
+    return {
+        "event_id": use.event_id,
+        "event_type": "",
+        "occurred_at": use.at,
+        "offset": 0,
+        "outcome": use.outcome,
+        "identifiers": [str(name) for name in use.identifiers],
+        "parents": [],
+        "ties": [],
+        "actor": [],
+        "owner": use.owner,
+    }
+
+
+def signal_records(
+    signals: Iterable[Mapping[str, Any]], origin: Origin, partitions: int, fresh: str
+) -> Iterator[Outgoing]:
+    """Give the records of what ingress saw by itself, for the topic ``access``."""
+    for number, signal in enumerate(signals):
+        point = signal.get("point", "")
+        record = {
+            "realm": origin.realm,
+            "kind": signal["kind"],
+            "presented": str(Identifier(*signal["presented"])),
+            "point": point,
+            "at": signal["at"],
+            "event_ids": list(signal.get("event_ids", ())),
+            "detail": signal.get("detail", ""),
+        }
+        yield Outgoing(
+            partition=access_partition_of(origin.realm, point, partitions),
+            key=f"{origin.realm}/{point}".encode(),
+            value=bundled().encode("signal", record),
+            headers=cloud_event(
+                f"{fresh}/s{number}",
+                source=_source(origin),
+                kind="signal",
+                time=origin.received_at,
+            ),
+        )
+
+
+def read_access(
+    value: bytes | None, headers: Sequence[tuple[str, bytes]]
+) -> Accesses | Signal:
+    """Read one record of the topic ``access``.
+
+    Raises:
+        SchemaError: it is none that we can read.
+    """
+    name, _, record = bundled().decode(value or b"")
+    try:
+        if name == "signal":
+            realm = record.pop("realm")
+            record["presented"] = list(Identifier.parse(record["presented"]))
+            return Signal(realm, record)
+        if name != "access":
+            raise SchemaError(
+                Fault.NOT_A_FACT, f"a {name} record has no place in access"
+            )
+        point, received_at = record["point"], record["received_at"]
+        uses = tuple(_seen(line, point, received_at) for line in record["lines"])
+        after = int(dict(headers).get(AFTER, b"0"))
+        return Accesses(record["realm"], after, uses)
+    except ValueError as error:
+        message = f"a field of this {name} cannot be read"
+        raise SchemaError(Fault.UNDECODABLE, message) from error
+
+
+def _seen(line: Mapping[str, Any], point: str, received_at: int) -> Seen:
+    at = line["occurred_at"]
+    return Seen(
+        identifiers=tuple(Identifier.parse(name) for name in line["identifiers"]),
+        point=point,
+        outcome=line["outcome"],
+        at=received_at if at is None else at,
+        event_id=line["event_id"],
+        owner=line["owner"],
+    )
+
+
+def dead_letter_record(
+    letter: DeadLetter,
+    *,
+    realm: str,
+    authority: str,
+    at: int,
+    partitions: int,
+    identity: str,
+) -> Outgoing:
+    """Give the record of a dead letter of ingress; ``identity`` is unique."""
+    record = {
+        "realm": realm,
+        "source": letter.source,
+        "authority": authority,
+        "reason": letter.reason,
+        "offset": letter.offset,
+        "partition": None,
+        "length": letter.length,
+        "digest": letter.digest,
+        "event_id": letter.event_id,
+        "at": at,
+    }
+    return _dead(record, partition_of(realm, partitions), identity)
+
+
+def poison_record(
+    topic: str, place: tuple[int, int], reason: str, length: int, at: int
+) -> Outgoing:
+    """Give the dead letter of a record that cannot be read.
+
+    Args:
+        topic: where it lies.
+        place: partition and offset, which make the key: once each.
+        reason: why.
+        length: of its value.
+        at: when it was read (ns).
+    """
+    partition, offset = place
+    record = {
+        "realm": "",
+        "source": topic,
+        "authority": "",
+        "reason": reason,
+        "offset": offset,
+        "partition": partition,
+        "length": length,
+        "at": at,
+    }
+    return _dead(record, partition, f"{topic}/{partition}/{offset}")
+
+
+def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
+    return Outgoing(
+        partition=partition,
+        key=identity.encode(),
+        value=bundled().encode("dead_letter", record),
+        headers=cloud_event(
+            identity,
+            source=f"/sources/{quote(record['source'], safe='')}",
+            kind="dead-letter",
+            time=record["at"],
+        ),
+    )
+
+
+def invalidation_record(
+    genesis: str, partition: int, realm: str, found: Condemned, as_of: int
+) -> Outgoing:
+    """Give the record that tells subscribers of ids that one is dead."""
+    cause = found.death.cause
+    record = {
+        "genesis": genesis,
+        "partition": partition,
+        "realm": realm,
+        "identifier": str(found.identifier),
+        "cause": cause.fact_id,
+        "target": str(cause.target),
+        "effect": cause.effect.value,
+        "path": [str(name) for name in found.death.path],
+        "authority": cause.authority,
+        "at": cause.at,
+        "as_of": as_of,
+    }
+    key = f"{realm}/{found.identifier}/{cause.fact_id}"
+    return Outgoing(
+        partition=partition,
+        key=key.encode(),
+        value=bundled().encode("invalidation", record),
+        headers=cloud_event(
+            key, source=f"/realms/{realm}", kind="invalidation", time=cause.at
+        ),
+    )
+
+
+def finding_record(episode: Episode, partitions: int) -> Outgoing:
+    """Give the record of a finding as it is now; the key is that of its episode."""
+    finding = episode.finding
+    record = attrs.asdict(finding, recurse=False) | {
+        "kind": finding.kind.value,
+        "severity": int(finding.severity),
+        "presented": str(finding.presented),
+        "path": [str(name) for name in finding.path],
+        "event_ids": list(finding.event_ids),
+    }
+    headers = cloud_event(
+        f"{finding.id}/{episode.revision}",
+        source=f"/realms/{finding.realm}",
+        kind="finding",
+        time=finding.last_seen,
+    )
+    return Outgoing(
+        partition=partition_of(finding.realm, partitions),
+        key=f"{finding.realm}/{finding.id}".encode(),
+        value=bundled().encode("finding", record),
+        headers=(*headers, (OPEN, b"1" if episode.open else b"0")),
+    )
+
+
+def _source(origin: Origin) -> str:
+    authority = quote(origin.authority, safe="")
+    return f"/realms/{origin.realm}/authorities/{authority}"

@@ -1,0 +1,111 @@
+"""Raw topics as an input: an identity provider or a connector publishes there.
+
+A record's value is what the source would have sent over HTTP. It is taken in as a
+request would be, and its offset is committed once all of that is acked, so a crash
+takes some in twice, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import frozen
+
+from streams.intake import Delivery, NotWrittenError
+from streams.kafka.membership import Membership
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any
+
+    from streams.kafka.ingress import KafkaLog
+    from streams.kafka.settings import KafkaSettings
+    from streams.records import Record
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+
+IDLE_SECONDS: Final = 0.5
+AGAIN_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+@frozen
+class RawTopic:
+    """A topic to read, and on whose behalf.
+
+    Attributes:
+        topic: its full name.
+        read: makes records of a value.
+        speaker: gives origin and rights, of now.
+        point: the enforcement point of its accesses, where they do not say.
+    """
+
+    topic: str
+    read: Callable[[bytes], Awaitable[Sequence[Record]]]
+    speaker: Callable[[], tuple[Origin, Rights]]
+    point: str = ""
+
+
+class RawInput:
+    """Reads one raw topic, as a member of the group of ingress."""
+
+    def __init__(
+        self, settings: KafkaSettings, raw: RawTopic, name: str, log_: KafkaLog
+    ) -> None:
+        """Set up; `run` reads.
+
+        Args:
+            settings: of the cluster.
+            raw: the topic.
+            name: of this process, stable.
+            log_: where it is written.
+        """
+        self._raw = raw
+        self._log = log_
+        self._positions: dict[int, int] = {}
+        self._member = Membership(
+            settings,
+            raw.topic,
+            group=settings.group(f"ingress.{raw.topic}"),
+            instance=name,
+        )
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async with self._member:
+            while True:
+                for number in sorted(self._member.fresh):
+                    await self._begin(number)
+                fetched = await self._member.poll(IDLE_SECONDS)
+                async with self._member.lock:
+                    for number, records in fetched.items():
+                        await self._take(number, records)
+
+    async def _begin(self, number: int) -> None:
+        """Go on where the group stands, or at the start of what is kept."""
+        begin, end = await self._member.bounds(number)
+        committed = await self._member.committed(number)
+        position = begin if committed is None else int(committed.offset)
+        if not begin <= position <= end:
+            log.warning("raw_gap", topic=self._raw.topic, partition=number)
+            position = begin
+        self._member.begin(number, position)
+
+    async def _take(self, number: int, records: list[Any]) -> None:
+        for record in records:
+            read = await self._raw.read(record.value or b"")
+            origin, rights = self._raw.speaker()
+            delivery = Delivery(read, origin, rights, self._raw.point)
+            while True:
+                try:
+                    await self._log.records(delivery)
+                    break
+                except NotWrittenError as error:
+                    # Nothing may be skipped: a revocation may stand here.
+                    log.warning("raw_not_written", error=str(error))
+                    await asyncio.sleep(AGAIN_SECONDS)
+        if records:
+            await self._member.commit({number: (records[-1].offset + 1, "")})

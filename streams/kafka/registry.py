@@ -1,0 +1,193 @@
+"""The registry on Kafka: facts in, what they condemned out to ``invalidations``.
+
+Order of one round: apply, publish, await all acks, save the local checkpoint, commit.
+A produce that fails ends the process before anything is saved or committed. Nothing
+is skipped because restored state knows it already: outputs may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from streams.failpoints import failpoint
+from streams.kafka.layout import FACTS
+from streams.kafka.membership import Membership
+from streams.kafka.payloads import invalidation_record, poison_record
+from streams.kafka.progress import Progress
+from streams.kafka.publisher import NotAckedError, die
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from streams.kafka.framing import Outgoing
+    from streams.kafka.loading import Loader
+    from streams.kafka.partition import Listed, Partition
+    from streams.kafka.publisher import Publisher
+    from streams.kafka.settings import KafkaSettings
+    from streams.kafka.worker_settings import WorkerSettings
+
+IDLE_SECONDS = 0.2
+
+log = structlog.get_logger()
+
+
+class RegistryStage:
+    """Works the partitions that the group gives this worker.
+
+    Attributes:
+        partitions: as they are held; those that went stay until they are loaded anew.
+        progress: for health.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        worker: WorkerSettings,
+        publisher: Publisher,
+        loader: Loader,
+        clock: Callable[[], int],
+    ) -> None:
+        """Set up; `run` works."""
+        self.partitions: dict[int, Partition] = {}
+        self.progress = Progress()
+        self.member = Membership(
+            settings,
+            settings.topic(FACTS),
+            group=settings.group("registry"),
+            instance=worker.name,
+            session_seconds=worker.session_seconds,
+        )
+        self._settings = settings
+        self._publisher = publisher
+        self._loader = loader
+        self._clock = clock
+        self._commit_every = worker.commit_seconds
+        self._committed_at = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with self.member:
+            try:
+                while True:
+                    await self._turn()
+            finally:
+                await self._commit(at_once=True)
+
+    async def _turn(self) -> None:
+        if self.member.fresh:
+            await self._load()
+        busy = any(p.waiting for p in self._ours())
+        alone = [p.number for p in self._ours() if p.alone]
+        fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+        async with self.member.lock:
+            await self._work(fetched)
+        self._tell()
+
+    async def _load(self) -> None:
+        try:
+            loaded = await self._loader.load(self.member, self.partitions)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still, and we are not ready.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+            return
+        self.partitions |= loaded
+        gone = set(self.partitions) - self.member.assigned
+        if not self.member.fresh:
+            for number in gone:
+                del self.partitions[number]
+        failpoint("registry.loaded")
+
+    def _ours(self) -> list[Partition]:
+        ready = self.member.assigned - self.member.fresh
+        return [p for p in self.partitions.values() if p.number in ready]
+
+    async def _work(self, fetched: dict[int, list[Any]]) -> None:
+        ours = self._ours()
+        now = asyncio.get_running_loop().time()
+        for partition in ours:
+            if records := fetched.get(partition.number):
+                partition.take(records)
+                failpoint("registry.applied")
+            if partition.doubtful(now):
+                self.member.hold(partition.number)
+        listed = [(p, each) for p in ours for each in p.slices()]
+        poison = [p for p in ours if p.poison]
+        if listed or poison:
+            await self._publish(listed, poison)
+        changed = {p.number for p, _ in listed}
+        for partition, each in listed:
+            partition.finish([each])
+        for partition in ours:
+            if partition.due or partition.number in changed:
+                await asyncio.to_thread(partition.save)
+                failpoint("registry.saved")
+        await self._commit()
+
+    async def _publish(
+        self, listed: list[tuple[Partition, Listed]], poison: list[Partition]
+    ) -> None:
+        settings, publisher = self._settings, self._publisher
+        try:
+            waiting = await publisher.send(
+                settings.topic("invalidations"), _invalidations(listed)
+            )
+            waiting += await publisher.send(settings.topic("dlq"), self._poison(poison))
+            failpoint("registry.published")
+            await publisher.acks(waiting)
+        except NotAckedError as error:
+            die("registry: not acked", error)
+        failpoint("registry.acked")
+
+    def _poison(self, partitions: Iterable[Partition]) -> Iterator[list[Outgoing]]:
+        topic = self._settings.topic(FACTS)
+        now = self._clock()
+        for partition in partitions:
+            for offset, length, reason in partition.poison:
+                place = (partition.number, offset)
+                yield [poison_record(topic, place, reason, length, now)]
+
+    async def _commit(self, *, at_once: bool = False) -> None:
+        """Commit what is saved, now and then; it is off the way of all latency."""
+        now = asyncio.get_running_loop().time()
+        if not at_once and now - self._committed_at < self._commit_every:
+            return
+        self._committed_at = now
+        positions = {
+            p.number: (p.file.listed if p.changed else p.listed, p.genesis)
+            for p in self._ours()
+        }
+        if await self.member.commit(positions):
+            failpoint("registry.committed")
+
+    def _tell(self) -> None:
+        ours = self._ours()
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=len(self.member.assigned),
+            ready=bool(ours) and not self.member.fresh and all(p.ready for p in ours),
+            lag=sum(self.member.lag(p.number, p.position) for p in ours),
+            waiting=sum(p.waiting for p in ours),
+            positions={p.number: p.position for p in ours},
+        )
+
+
+def _invalidations(
+    listed: Iterable[tuple[Partition, Listed]],
+) -> Iterator[list[Outgoing]]:
+    for partition, (realm, (found, _)) in listed:
+        for each in found:
+            yield [
+                invalidation_record(
+                    partition.genesis,
+                    partition.number,
+                    realm,
+                    each,
+                    partition.position,
+                )
+            ]

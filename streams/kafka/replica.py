@@ -1,0 +1,110 @@
+"""All of ``facts`` as a stage holds it that needs every realm; it writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from streams.kafka.framing import partition_of
+from streams.kafka.layout import FACTS
+from streams.kafka.membership import Membership
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streams.kafka.loading import Loader
+    from streams.kafka.partition import Listed, Partition, Realm
+    from streams.kafka.settings import KafkaSettings
+
+    Told = Callable[[list[Listed]], Awaitable[None]]
+
+IDLE_SECONDS: Final = 0.2
+
+log = structlog.get_logger()
+
+
+class Replica:
+    """The tables of all realms.
+
+    Attributes:
+        partitions: by their numbers.
+        loaded: every partition was brought back once, and is as new as it was then.
+        turned: notified after every turn.
+    """
+
+    def __init__(self, settings: KafkaSettings, loader: Loader) -> None:
+        """Set up; `run` works."""
+        self.partitions: dict[int, Partition] = {}
+        self.loaded = asyncio.Event()
+        self.turned = asyncio.Condition()
+        self.member = Membership(
+            settings, settings.topic(FACTS), partitions=range(settings.partitions)
+        )
+        self._loader = loader
+        self._count = settings.partitions
+
+    def realm(self, name: str) -> Realm:
+        """Give the state of a realm as it is now."""
+        return self.partitions[partition_of(name, self._count)].realm(name)
+
+    async def wait_for(self, realm: str, offset: int) -> None:
+        """Wait until all facts of a realm below an offset are applied."""
+        number = partition_of(realm, self._count)
+        async with self.turned:
+            await self.turned.wait_for(
+                lambda: self.partitions[number].position >= offset
+            )
+
+    async def run(self, lock: asyncio.Lock, told: Told) -> None:
+        """Follow the log until cancelled.
+
+        Args:
+            lock: held while tables change, and while ``told`` works.
+            told: gets what facts condemned, slice by slice.
+        """
+        async with self.member:
+            while True:
+                if self.member.fresh:
+                    await self._load()
+                busy = any(p.waiting for p in self.partitions.values())
+                alone = [p.number for p in self.partitions.values() if p.alone]
+                fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+                async with lock:
+                    await self._work(fetched, told)
+                self._check()
+                async with self.turned:
+                    self.turned.notify_all()
+
+    async def _load(self) -> None:
+        try:
+            loaded = await self._loader.load(self.member, self.partitions)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            self.partitions |= loaded
+
+    async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
+        for number, records in fetched.items():
+            partition = self.partitions[number]
+            partition.take(records)
+            # Others put it into the dead letters; for us it is handled.
+            partition.poison.clear()
+            if partition.doubtful(asyncio.get_running_loop().time()):
+                self.member.hold(number)
+        for partition in self.partitions.values():
+            listed = list(partition.slices())
+            if listed:
+                await told(listed)
+                partition.finish(listed)
+            if partition.due:
+                await asyncio.to_thread(partition.save)
+
+    def _check(self) -> None:
+        complete = len(self.partitions) == self._count and not self.member.fresh
+        if complete and all(p.ready for p in self.partitions.values()):
+            self.loaded.set()

@@ -1,0 +1,248 @@
+"""The sentinel on Kafka: accesses and facts in, ``findings`` out.
+
+It holds a replica of all facts, and remembers the uses of the partitions of
+``access`` that the group gives it. An access is judged once the facts are applied
+that ingress wrote with or before it. Order of one round: judge, publish, await all
+acks, save the local checkpoint, commit. A produce that fails ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import structlog
+from aiokafka.errors import KafkaError
+
+from streams.failpoints import failpoint
+from streams.kafka.checkpoint import UsesFile
+from streams.kafka.layout import ACCESS
+from streams.kafka.membership import Membership
+from streams.kafka.payloads import Accesses, finding_record, poison_record
+from streams.kafka.progress import Progress
+from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.replica import Replica
+from streams.kafka.watch import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from streams.kafka.framing import Outgoing
+    from streams.kafka.loading import Loader
+    from streams.kafka.partition import Listed
+    from streams.kafka.payloads import Signal
+    from streams.kafka.publisher import Publisher
+    from streams.kafka.settings import KafkaSettings
+    from streams.kafka.worker_settings import WorkerSettings
+    from streams.stages.sentinel import Tolerances
+
+    Read = Accesses | Signal | None
+
+IDLE_SECONDS: Final = 0.2
+TIDY_SECONDS: Final = 5.0
+# Longer than a replica is ever behind a fact that was acked; then judge as it is.
+AFTER_SECONDS: Final = 10.0
+
+log = structlog.get_logger()
+
+
+class SentinelStage:
+    """Judges the accesses that the group gives this worker.
+
+    Attributes:
+        replica: of all facts.
+        watched: the partitions of ``access``.
+        progress: for health.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        worker: WorkerSettings,
+        publisher: Publisher,
+        loader: Loader,
+        clock: Callable[[], int],
+        tolerances: Tolerances,
+    ) -> None:
+        """Set up; `run` works."""
+        self.replica = Replica(settings, loader)
+        self.watched: dict[int, Watched] = {}
+        self.progress = Progress()
+        self.member = Membership(
+            settings,
+            settings.topic(ACCESS),
+            group=settings.group("sentinel"),
+            instance=worker.name,
+            session_seconds=worker.session_seconds,
+        )
+        self._settings = settings
+        self._worker = worker
+        self._publisher = publisher
+        self._clock = clock
+        self._tolerances = tolerances
+        self._tidied = 0.0
+        self._committed_at = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.replica.run(self.member.lock, self._told))
+            tasks.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        await self.replica.loaded.wait()
+        async with self.member:
+            try:
+                while True:
+                    await self._turn()
+            finally:
+                await self._commit(at_once=True)
+                for each in self.watched.values():
+                    each.file.close()
+
+    async def _turn(self) -> None:
+        try:
+            for number in sorted(self.member.fresh):
+                await self._load(number)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still, and we are not ready.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        fetched = await self.member.poll(IDLE_SECONDS)
+        read: dict[Watched, list[tuple[int, Read]]] = {}
+        for number, records in fetched.items():
+            watched = self.watched[number]
+            read[watched] = [(each.offset, watched.read(each)) for each in records]
+        await self._catch_up(each for of_one in read.values() for _, each in of_one)
+        async with self.member.lock:
+            self._judge(read)
+            now = asyncio.get_running_loop().time()
+            if now - self._tidied > TIDY_SECONDS:
+                self._tidied = now
+                for each in self._ours():
+                    each.tidy(self._clock())
+            await self._write()
+            await self._commit()
+        self._tell(now)
+
+    async def _load(self, number: int) -> None:
+        """Take a partition up, by what was saved of it."""
+        begin, end = await self.member.bounds(number)
+        async with self.member.lock:
+            if (before := self.watched.pop(number, None)) is not None:
+                before.file.close()
+        each = await asyncio.to_thread(self._open, number)
+        position = each.file.position
+        if position is None or not begin <= position <= end:
+            # What is kept is judged again; findings have the same ids as before.
+            await asyncio.to_thread(each.file.reset)
+            position = begin
+        each.position = position
+        each.target = end
+        async with self.member.lock:
+            each.restore(self._clock())
+            self.watched[number] = each
+            self.member.begin(number, position)
+            await self._write()
+        failpoint("sentinel.loaded")
+
+    def _open(self, number: int) -> Watched:
+        path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
+        return Watched(number, UsesFile(path), self._tolerances, self.replica.realm)
+
+    def _ours(self) -> list[Watched]:
+        ready = self.member.assigned - self.member.fresh
+        return [each for each in self.watched.values() if each.number in ready]
+
+    async def _catch_up(self, read: Iterable[Read]) -> None:
+        """Wait for the facts that were written with or before some records."""
+        after: dict[str, int] = {}
+        for record in read:
+            if isinstance(record, Accesses):
+                after[record.realm] = max(record.after, after.get(record.realm, 0))
+        try:
+            async with asyncio.timeout(AFTER_SECONDS):
+                for realm, offset in after.items():
+                    await self.replica.wait_for(realm, offset)
+        except TimeoutError:
+            log.warning("judged_without_facts", realms=sorted(after))
+
+    def _judge(self, read: Mapping[Watched, Iterable[tuple[int, Read]]]) -> None:
+        now = self._clock()
+        ours = self._ours()
+        for watched, records in read.items():
+            if watched not in ours:
+                continue  # it went, or was loaded anew, while we waited
+            for offset, record in records:
+                if record is not None:
+                    watched.judge(record, now)
+                watched.position = offset + 1
+            failpoint("sentinel.applied")
+
+    async def _told(self, listed: list[Listed]) -> None:
+        """Judge again what facts condemned; the lock is held."""
+        now = self._clock()
+        for realm, (found, _) in listed:
+            names = [each.identifier for each in found]
+            for watched in self._ours():
+                watched.reconsider(realm, names, now)
+        await self._write()
+
+    async def _write(self) -> None:
+        """Publish what changed, and save it once it is acked."""
+        ours = self._ours()
+        changed = [each for each in ours if each.changed]
+        if changed:
+            try:
+                waiting = await self._publisher.send(
+                    self._settings.topic("findings"), self._findings(changed)
+                )
+                waiting += await self._publisher.send(
+                    self._settings.topic("dlq"), self._poison(changed)
+                )
+                failpoint("sentinel.published")
+                await self._publisher.acks(waiting)
+            except NotAckedError as error:
+                die("sentinel: not acked", error)
+            failpoint("sentinel.acked")
+        for each in ours:
+            if each.changed or each.position != each.file.position:
+                await asyncio.to_thread(each.save)
+                failpoint("sentinel.saved")
+
+    def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
+        for each in changed:
+            for episode in each.findings():
+                yield [finding_record(episode, self._settings.partitions)]
+
+    def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
+        topic, count = self._settings.topic(ACCESS), self._settings.partitions
+        for each in changed:
+            for offset, length, reason in each.poison:
+                place = (each.number, offset)
+                record = poison_record(topic, place, reason, length, self._clock())
+                yield [attrs.evolve(record, partition=each.number % count)]
+
+    async def _commit(self, *, at_once: bool = False) -> None:
+        now = asyncio.get_running_loop().time()
+        if not at_once and now - self._committed_at < self._worker.commit_seconds:
+            return
+        self._committed_at = now
+        positions = {each.number: (each.position, "") for each in self._ours()}
+        if await self.member.commit(positions):
+            failpoint("sentinel.committed")
+
+    def _tell(self, now: float) -> None:
+        ours = self._ours()
+        replica = self.replica.partitions.values()
+        self.progress.turn(
+            now=now,
+            assigned=len(self.member.assigned),
+            ready=bool(ours)
+            and not self.member.fresh
+            and all(each.ready for each in ours),
+            lag=sum(self.member.lag(each.number, each.position) for each in ours),
+            waiting=sum(p.waiting for p in replica),
+            positions={each.number: each.position for each in ours},
+        )

@@ -1,0 +1,238 @@
+"""Compare the topics of a cluster with the layout, and make them so.
+
+`apply` creates what is missing, sets configurations, and writes the genesis of each
+partition of ``facts``. It never changes how many partitions a topic has: a realm
+would move, and its order with it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from streams.kafka.administration import (
+    Shape,
+    configs_of,
+    configure,
+    connected,
+    create,
+    shapes_of,
+)
+from streams.kafka.genesis import read_geneses, write_geneses
+from streams.kafka.layout import FACTS, Topic, topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from streams.kafka.framing import Genesis
+    from streams.kafka.settings import KafkaSettings
+
+
+class Kind(StrEnum):
+    """What differs from the layout."""
+
+    MISSING = "missing"
+    PARTITIONS = "partitions"
+    REPLICATION = "replication"
+    CONFIG = "config"
+    GENESIS = "genesis"
+
+
+@frozen(order=True)
+class Difference:
+    """One way in which a cluster is not as the layout wants it.
+
+    Attributes:
+        topic: its full name.
+        kind: what differs; of these only `FIXABLE` can be made right.
+        wanted: as it should be.
+        found: as it is.
+    """
+
+    topic: str
+    kind: Kind
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.topic}: {self.kind}: want {self.wanted}, found {self.found}"
+
+
+FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS})
+
+
+class LayoutError(Exception):
+    """The topics are not as they must be, and nothing may run on them.
+
+    Attributes:
+        differences: what is wrong.
+    """
+
+    def __init__(self, differences: Iterable[Difference]) -> None:
+        self.differences = tuple(differences)
+        super().__init__("; ".join(map(str, self.differences)))
+
+
+async def plan(settings: KafkaSettings) -> list[Difference]:
+    """Give all differences between a cluster and the layout; none when all is well.
+
+    Raises:
+        KafkaError: the cluster cannot be reached or refuses.
+    """
+    async with connected(settings) as admin:
+        differences = await _differences(admin, topics(settings))
+    uncountable = {
+        d.topic for d in differences if d.kind in (Kind.MISSING, Kind.PARTITIONS)
+    }
+    if _facts(settings) in uncountable:
+        return differences
+    geneses = await read_geneses(settings)
+    return [*differences, *_without_genesis(settings, geneses)]
+
+
+async def assert_layout(
+    settings: KafkaSettings, names: Sequence[str]
+) -> dict[int, Genesis]:
+    """Assert that a stage may run; give the genesis of each partition of ``facts``.
+
+    Every stage calls this at its start. It needs no right beyond those to read or to
+    write the topics.
+
+    Args:
+        settings: of the cluster and the layout.
+        names: the stage's topics, ``facts`` and so on.
+
+    Raises:
+        LayoutError: a topic is missing or has another number of partitions, or a
+            partition of ``facts`` has no genesis.
+        KafkaError: the cluster cannot be reached or refuses.
+    """
+    full = {settings.topic(name) for name in (FACTS, *names)}
+    wanted = [topic for topic in topics(settings) if topic.name in full]
+    async with connected(settings) as admin:
+        counted = await shapes_of(admin, [topic.name for topic in wanted])
+    wrong = [
+        d
+        for topic in wanted
+        if (d := _count(topic, counted.get(topic.name))) is not None
+    ]
+    if wrong:
+        raise LayoutError(wrong)
+    geneses = await read_geneses(settings)
+    if without := _without_genesis(settings, geneses):
+        raise LayoutError(without)
+    return geneses
+
+
+async def apply(
+    settings: KafkaSettings,
+    *,
+    operator: str,
+    now: int,
+    new_id: Callable[[], str],
+) -> list[Difference]:
+    """Make the topics as the layout wants them; give what was changed.
+
+    Args:
+        settings: of the cluster and the layout.
+        operator: who does it; stands in the genesis records.
+        now: in nanoseconds.
+        new_id: makes a random id, one for each genesis.
+
+    Raises:
+        LayoutError: something differs that must not be changed; nothing was done.
+        KafkaError: the cluster cannot be reached or refuses.
+    """
+    wanted = topics(settings)
+    async with connected(settings) as admin:
+        differences = await _differences(admin, wanted)
+        fatal = [d for d in differences if d.kind not in FIXABLE]
+        if fatal:
+            raise LayoutError(fatal)
+        await create(admin, _named(wanted, differences, Kind.MISSING))
+        await configure(admin, _named(wanted, differences, Kind.CONFIG))
+    geneses = await read_geneses(settings)
+    without = _without_genesis(settings, geneses)
+    if fatal := [d for d in without if d.kind not in FIXABLE]:
+        raise LayoutError(fatal)
+    missing = [p for p in range(settings.partitions) if p not in geneses]
+    await write_geneses(settings, missing, operator=operator, now=now, new_id=new_id)
+    return [*differences, *without]
+
+
+async def _differences(
+    admin: AIOKafkaAdminClient, wanted: Sequence[Topic]
+) -> list[Difference]:
+    shapes = await shapes_of(admin, [topic.name for topic in wanted])
+    configs = await configs_of(admin, shapes)
+    differences: list[Difference] = []
+    for topic in wanted:
+        shape = shapes.get(topic.name)
+        if (count := _count(topic, shape)) is not None:
+            differences.append(count)
+        if shape is None:
+            continue
+        if shape.replication_factor < topic.replication_factor:
+            differences.append(
+                Difference(
+                    topic.name,
+                    Kind.REPLICATION,
+                    str(topic.replication_factor),
+                    str(shape.replication_factor),
+                )
+            )
+        in_force = configs[topic.name].in_force
+        differences += [
+            Difference(
+                topic.name,
+                Kind.CONFIG,
+                f"{name}={value}",
+                f"{name}={in_force.get(name)}",
+            )
+            for name, value in topic.configs.items()
+            if in_force.get(name) != value
+        ]
+    return differences
+
+
+def _count(topic: Topic, shape: Shape | None) -> Difference | None:
+    wanted = f"{topic.partitions} partitions"
+    if shape is None:
+        return Difference(topic.name, Kind.MISSING, wanted, "nothing")
+    if shape.partitions != topic.partitions:
+        found = f"{shape.partitions}, and the number is fixed for life"
+        return Difference(topic.name, Kind.PARTITIONS, wanted, found)
+    return None
+
+
+def _without_genesis(
+    settings: KafkaSettings, geneses: Mapping[int, Genesis]
+) -> list[Difference]:
+    facts = _facts(settings)
+    differences = []
+    for partition in range(settings.partitions):
+        genesis = geneses.get(partition)
+        if genesis is None:
+            wanted = f"a genesis in partition {partition}"
+            differences.append(Difference(facts, Kind.GENESIS, wanted, "none"))
+        elif genesis.partitions != settings.partitions:
+            wanted = f"a genesis of {settings.partitions} partitions"
+            found = f"one of {genesis.partitions}"
+            differences.append(Difference(facts, Kind.PARTITIONS, wanted, found))
+    return differences
+
+
+def _named(
+    wanted: Sequence[Topic], differences: Iterable[Difference], kind: Kind
+) -> list[Topic]:
+    names = {d.topic for d in differences if d.kind is kind}
+    return [topic for topic in wanted if topic.name in names]
+
+
+def _facts(settings: KafkaSettings) -> str:
+    return settings.topic(FACTS)

@@ -1,0 +1,168 @@
+"""What the sentinel holds of one partition of ``access``: a sentinel for each realm.
+
+State and outputs of a step are collected here until they are acked and saved.
+Nothing here speaks to Kafka.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+
+from schemas.errors import SchemaError
+from streams.kafka.partition import Poison
+from streams.kafka.payloads import Signal, read_access
+from streams.stages import episodes
+from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.uses import Bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from agents_registry.identifiers import Identifier
+    from streams.kafka.checkpoint import UsesFile
+    from streams.kafka.partition import Realm
+    from streams.kafka.payloads import Accesses
+    from streams.stages.episodes import Episode
+
+    RealmOf = Callable[[str], Realm]
+
+
+class Block(Protocol):
+    """A record as the client gives it."""
+
+    offset: int
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Watched:
+    """One partition of ``access``.
+
+    Attributes:
+        number: of the partition.
+        file: its local checkpoint.
+        position: every block below it was judged.
+        target: where the log ended when it was loaded.
+        poison: records that could not be read, until they are saved as handled.
+        in_flight: uses within the grace.
+    """
+
+    def __init__(
+        self, number: int, file: UsesFile, tolerances: Tolerances, realm_of: RealmOf
+    ) -> None:
+        """Start empty.
+
+        Args:
+            number: of the partition.
+            file: its local checkpoint.
+            tolerances: of the sentinels.
+            realm_of: gives the table of a realm as it is now.
+        """
+        self.number = number
+        self.file = file
+        self.position = 0
+        self.target = 0
+        self.poison: list[Poison] = []
+        self.in_flight = 0
+        self._tolerances = tolerances
+        self._realm_of = realm_of
+        self._sentinels: dict[str, Sentinel] = {}
+        self._outputs: dict[str, Outputs] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether all is judged that was there when it was loaded."""
+        return self.position >= self.target
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether there is more to save than a position."""
+        return bool(self._outputs or self.poison)
+
+    def restore(self, now: int) -> None:
+        """Take up what the file holds, and judge all of it by the tables of now.
+
+        Facts that came while nobody watched are made up for by that.
+        """
+        for realm, body in self.file.episodes():
+            self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
+        names: dict[str, dict[Identifier, None]] = {}
+        for realm, body in self.file.uses():
+            bucket = Bucket.from_plain(orjson.loads(body))
+            self._sentinel(realm).uses.restore(bucket)
+            names.setdefault(realm, {}).update(dict.fromkeys(bucket.identifiers))
+        for realm, of_realm in names.items():
+            self.reconsider(realm, of_realm, now)
+
+    def read(self, record: Block) -> Accesses | Signal | None:
+        """Read a record; None where it is poison."""
+        try:
+            return read_access(record.value, record.headers)
+        except SchemaError as error:
+            length = len(record.value or b"")
+            self.poison.append(Poison(record.offset, length, str(error)))
+            return None
+
+    def judge(self, record: Accesses | Signal, now: int) -> None:
+        """Take a record in."""
+        sentinel = self._sentinel(record.realm)
+        if isinstance(record, Signal):
+            self._add(record.realm, sentinel.report([record.values], now))
+            return
+        registry = self._realm_of(record.realm).cascade.registry
+        self._add(record.realm, sentinel.observe(record.uses, registry, now))
+
+    def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
+        """Judge remembered uses again, of identifiers that a fact condemned."""
+        if realm in self._sentinels:
+            sentinel = self._sentinel(realm)
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def tidy(self, now: int) -> None:
+        """Forget old uses, and close silent episodes."""
+        for realm, sentinel in self._sentinels.items():
+            self._add(realm, sentinel.expire(now))
+
+    def findings(self) -> list[Episode]:
+        """Give the findings that changed and are not saved."""
+        return [e for each in self._outputs.values() for e in each.episodes.values()]
+
+    def save(self) -> None:
+        """Write what changed to the file; call it after the acks."""
+        outputs = self._outputs
+        self.file.save(
+            (
+                (realm, key, None if bucket is None else _dump(bucket))
+                for realm, each in outputs.items()
+                for key, bucket in each.uses.items()
+            ),
+            (
+                (realm, identity, orjson.dumps(episodes.save(episode)))
+                for realm, each in outputs.items()
+                for identity, episode in each.episodes.items()
+            ),
+            self.position,
+        )
+        self._outputs = {}
+        self.poison.clear()
+
+    def _sentinel(self, realm: str) -> Sentinel:
+        sentinel = self._sentinels.get(realm)
+        if sentinel is None:
+            sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
+        sentinel.accepted = self._realm_of(realm).accepted
+        return sentinel
+
+    def _add(self, realm: str, new: Outputs) -> None:
+        self.in_flight += new.in_flight
+        if new.uses or new.episodes:
+            outputs = self._outputs.setdefault(realm, Outputs())
+            outputs.uses.update(new.uses)
+            outputs.episodes.update(new.episodes)
+
+
+def _dump(bucket: Bucket) -> bytes:
+    return orjson.dumps(bucket.to_plain())

@@ -1,0 +1,39 @@
+"""Settings of a worker process, on top of those of the server and of Kafka.
+
+From arguments, or from the environment with the prefix ``RESCIND_WORKER_``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Stage = Literal["registry", "sentinel"]
+
+
+class WorkerSettings(BaseSettings):
+    """How one worker works.
+
+    Attributes:
+        name: stable over restarts and unique among the workers, such as the name of
+            a pod of a StatefulSet; its place in the groups and its heartbeats go by it.
+        data_dir: of its local checkpoints; may be lost at any time.
+        stages: what it runs.
+        session_seconds: of silence until another worker takes its partitions over.
+        ack_seconds: until a produce counts as failed, and the worker ends.
+        commit_seconds: between two commits.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RESCIND_WORKER_", extra="forbid", frozen=True
+    )
+
+    name: str = Field(default="worker-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    data_dir: Path = Path("rescind-worker")
+    stages: frozenset[Stage] = frozenset({"registry", "sentinel"})
+    session_seconds: float = Field(default=10.0, ge=1)
+    ack_seconds: float = Field(default=30.0, gt=0)
+    commit_seconds: float = Field(default=0.25, ge=0)

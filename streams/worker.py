@@ -1,0 +1,203 @@
+"""The composition root of a worker on Kafka: its stages, and HTTP to look at them."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from aiohttp import web
+from attrs import frozen
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from agents_registry import inventory
+from streams.app import configured_sources, tolerances
+from streams.http.auth import Tokens
+from streams.http.problems import ProblemError, problems
+from streams.http.queries import table_row
+from streams.http.server import listen
+from streams.intake import token_of
+from streams.kafka.framing import partition_of
+from streams.kafka.process import Process, worker_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from streams.kafka.settings import KafkaSettings
+    from streams.kafka.worker_settings import WorkerSettings
+    from streams.settings import Settings
+
+log = structlog.get_logger()
+
+
+@frozen
+class Working:
+    """A worker whose HTTP side accepts requests at ``url``."""
+
+    url: str
+    process: Process
+
+
+class _State(Collector):
+    """Reads the progress at every scrape."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ["stage"]
+        gauges = {
+            name: GaugeMetricFamily(f"rescind_{name}", text, labels=labels)
+            for name, text in (
+                ("assigned", "Partitions that this worker has."),
+                ("lag", "Records at the broker that are not applied."),
+                ("waiting", "Facts whose lists are not complete."),
+            )
+        }
+        position = GaugeMetricFamily(
+            "rescind_position", "Applied below this.", labels=["stage", "partition"]
+        )
+        for stage, progress in self._process.progress.items():
+            gauges["assigned"].add_metric([stage], progress.assigned)
+            gauges["lag"].add_metric([stage], progress.lag)
+            gauges["waiting"].add_metric([stage], progress.waiting)
+            for number, value in progress.positions.items():
+                position.add_metric([stage, str(number)], value)
+        yield from gauges.values()
+        yield position
+
+
+class Look:
+    """Handlers of a worker's HTTP side."""
+
+    def __init__(
+        self,
+        process: Process,
+        tokens: Tokens,
+        partitions: int,
+        clock: Callable[[], int],
+    ) -> None:
+        """Look at a process."""
+        self._process = process
+        self._tokens = tokens
+        self._partitions = partitions
+        self._clock = clock
+        self._metrics = CollectorRegistry()
+        self._metrics.register(_State(process))
+
+    async def live(self, _: web.Request) -> web.Response:
+        """Answer 200 while every stage turns and gets on."""
+        now = asyncio.get_running_loop().time()
+        still = [
+            name
+            for name, progress in self._process.progress.items()
+            if progress.turned_at and not progress.live(now)
+        ]
+        return _health("live", still)
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Answer 200 once every stage has partitions and is as new as they were."""
+        waiting = [n for n, p in self._process.progress.items() if not p.ready]
+        return _health("ready", waiting)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Give the metrics in Prometheus' text format."""
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=generate_latest(self._metrics), headers=headers)
+
+    async def table(self, request: web.Request) -> web.Response:
+        """Give the table of ``?realm=`` as it is at ``?now=`` (ns)."""
+        self._tokens.holder(request, "viewer")
+        realm = request.query.get("realm", "default")
+        number = partition_of(realm, self._partitions)
+        stage = self._process.registry
+        ready = stage is not None and stage.progress.ready
+        partition = stage.partitions.get(number) if stage is not None else None
+        if not ready or partition is None:
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "not here", "loading, or at another worker")
+        now = int(request.query.get("now", self._clock()))
+        registry = partition.realm(realm).cascade.registry
+        rows = [table_row(row) for row in inventory.table(registry, now)]
+        as_of = token_of(partition.genesis, partition.position, number)
+        body = orjson.dumps({"as_of": as_of, "rows": rows})
+        return web.Response(body=body, content_type="application/json")
+
+
+def _health(word: str, not_so: list[str]) -> web.Response:
+    if not not_so:
+        return web.Response(text=f"{word}\n")
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    return web.Response(text=f"not {word}: {', '.join(not_so)}\n", status=status)
+
+
+async def work(
+    settings: Settings,
+    kafka: KafkaSettings,
+    worker: WorkerSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Working], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+) -> None:
+    """Run a worker until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Args:
+        settings: tokens, kinds, tolerances and where HTTP listens.
+        kafka: the cluster and the layout.
+        worker: of this worker.
+        stop: ends it.
+        started: called once its HTTP side accepts requests.
+        clock: gives the time (ns).
+
+    Raises:
+        LayoutError: the topics are not as they must be.
+        InUseError: another worker has the same data folder.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    stop = stop or asyncio.Event()
+    # Kinds of mapping files count too, so that all processes see the same classes.
+    vocabulary, _ = configured_sources(settings)
+    async with worker_process(
+        kafka, worker, vocabulary, tolerances(settings), clock
+    ) as process:
+        look = Look(process, Tokens(settings.tokens), kafka.partitions, clock)
+        app = web.Application(middlewares=[problems])
+        app.router.add_get("/healthz/live", look.live)
+        app.router.add_get("/healthz/ready", look.ready)
+        app.router.add_get("/healthz/startup", look.ready)
+        app.router.add_get("/metrics", look.metrics)
+        app.router.add_get("/v1/table", look.table)
+        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        try:
+            log.info("working", url=url, name=worker.name)
+            if settings.ready_file is not None:
+                settings.ready_file.write_text(f"{url}\n", "utf-8")
+            if started is not None:
+                started(Working(url, process))
+            await until_stopped(stop, process.run())
+        finally:
+            await runner.cleanup()
+
+
+async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
+    """Run some works until they are told to stop; the first that breaks ends all."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; an embedded worker has its caller's `stop`.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each) for each in works]
+        await stop.wait()
+        for task in running:
+            task.cancel()

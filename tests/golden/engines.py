@@ -1,0 +1,228 @@
+"""One golden case on one engine: events in, table and findings out."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+import yaml
+from attrs import define, field, frozen
+
+from streams import ingress
+from streams.app import serve
+from streams.ingress import receive
+from streams.kafka.worker_settings import WorkerSettings
+from streams.settings import Settings
+from streams.times import SECOND, parse_time
+from streams.worker import work
+from tests.integration.serving import until
+from tests.integration.working import Pipeline, decoded, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    import pytest
+
+    from streams.kafka.settings import KafkaSettings
+
+TOKENS = {
+    "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
+    "revoker": ["revoker"], "viewer": ["viewer"],
+}  # fmt: skip
+
+
+@frozen
+class Outcome:
+    """What an engine made of a case, comparable with another engine's.
+
+    Attributes:
+        rows: of the table.
+        findings: kind, identifier, point, cause, via and event ids of each.
+    """
+
+    rows: list[Any]
+    findings: list[tuple[Any, ...]]
+
+
+@define
+class Clock:
+    """The time of a case: its ``now``, and a second more for each step."""
+
+    now: int
+    step: int = 0
+
+    def __call__(self) -> int:
+        """Give the time."""
+        return self.now + self.step * SECOND
+
+    def fresh_id(self) -> str:
+        """Give an id that is the same on every engine."""
+        return f"step-{self.step}"
+
+
+@define
+class Case:
+    """A case of the suite."""
+
+    path: Path
+    plain: dict[str, Any] = field(factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Case:
+        """Read a file of ``cases/``."""
+        return cls(path, yaml.safe_load(path.read_text("utf-8")))
+
+    @property
+    def clock(self) -> Clock:
+        """Give a new clock that stands at the case's ``now``."""
+        now = self.plain["now"]
+        parsed = parse_time(now if isinstance(now, str) else now.isoformat())
+        assert parsed is not None
+        return Clock(parsed)
+
+    def settings(self, folder: Path, repository: Path) -> Settings:
+        """Give the settings that every case has."""
+        tokens = [
+            {
+                "name": name,
+                "sha256": hashlib.sha256(name.encode()).hexdigest(),
+                "roles": roles,
+                "authority": name if roles == ["ingest"] else None,
+            }
+            for name, roles in TOKENS.items()
+        ]
+        mapping = repository / "examples/mappings/agent-gateway.yaml"
+        return Settings.model_validate({
+            "data_dir": folder / "data",
+            "listen": {"host": "127.0.0.1", "port": 0},
+            "tokens": tokens,
+            "authorities": {
+                "gateway": {"grants": [{"kind": "gateway.*"}]},
+                "vault": {"grants": [{"kind": "vault.*"}], "issuer_log": True},
+                "stranger": {"grants": [{"kind": "jwt.jti"}]},
+            },
+            "sources": {
+                "gateway": {"format": "generic", "mapping": mapping},
+                "vault": {"format": "openbao", "point": "vault"},
+            },
+        })  # fmt: skip
+
+    async def play(
+        self,
+        url: str,
+        clock: Clock,
+        repository: Path,
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Send the steps to an engine, each after the last one is worked off."""
+        async with aiohttp.ClientSession() as session:
+            for clock.step, step in enumerate(self.plain["steps"], 1):
+                if "revoke" in step:
+                    at = step["at"]
+                    at = at if isinstance(at, str) else at.isoformat()
+                    path, token = "/v1/revocations", "revoker"
+                    data = orjson.dumps({"identifier": step["revoke"], "at": at})
+                else:
+                    token = step["token"]
+                    path = f"/v1/events/{step.get('source', 'gateway')}"
+                    data = _bytes(step, repository)
+                headers = {"Authorization": f"Bearer {token}"}
+                async with session.post(url + path, data=data, headers=headers) as got:
+                    assert got.status in (201, 202), await got.text()
+                await settled()
+
+    def check(self, outcome: Outcome) -> None:
+        """Compare an outcome with what the file says."""
+        verdicts = {row[0]: row[1] for row in outcome.rows}
+        plain = self.plain
+        for allowed, name in ((False, "dead"), (True, "alive")):
+            found = {one: verdicts.get(one) for one in plain[name]}
+            assert dict.fromkeys(plain[name], allowed) == found
+        if not plain.get("compared_only"):
+            wanted = sorted((k, i, tuple(ids)) for k, i, ids in plain["findings"])
+            found_ = sorted((f[0], f[1], f[5]) for f in outcome.findings)
+            assert wanted == found_
+
+
+def _bytes(step: dict[str, Any], repository: Path) -> bytes:
+    if "file" in step:
+        sample: Path = repository / step["file"]
+        return sample.read_bytes()
+    lines: list[bytes] = [orjson.dumps(event) + b"\n" for event in step["events"]]
+    return b"".join(lines)
+
+
+def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("kind", "presented", "point", "cause", "via")
+    return (*(found[name] for name in names), tuple(sorted(found["event_ids"])))
+
+
+async def _get(url: str, path: str) -> Any:
+    headers = {"Authorization": "Bearer viewer"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(url + path) as got,
+    ):
+        return await got.json()
+
+
+async def on_embedded(case: Case, folder: Path, repository: Path) -> Outcome:
+    """Run a case on the embedded engine."""
+    clock = case.clock
+    settings = case.settings(folder, repository)
+
+    async def idle() -> None:
+        await until(lambda: served.stages.idle)
+
+    async with task_of(
+        lambda stop, told: serve(
+            settings, stop=stop, started=told, clock=clock, fresh_id=clock.fresh_id
+        )
+    ) as served:
+        await case.play(served.url, clock, repository, idle)
+        table = await _get(served.url, f"/v1/table?now={case.clock.now}")
+        findings = await _get(served.url, "/v1/findings?limit=100000")
+    return Outcome(table["rows"], sorted(map(_finding, findings["findings"]), key=str))
+
+
+@asynccontextmanager
+async def _kafka(
+    case: Case, clock: Clock, folder: Path, repository: Path, kafka: KafkaSettings
+) -> AsyncIterator[Pipeline]:
+    settings = case.settings(folder, repository)
+    worker = WorkerSettings(name="w0", data_dir=folder / "worker")
+    async with (
+        task_of(
+            lambda stop, told: work(
+                settings, kafka, worker, stop=stop, started=told, clock=clock
+            )
+        ) as working,
+        task_of(
+            lambda stop, told: receive(
+                settings, kafka, "i0", stop=stop, started=told, clock=clock
+            )
+        ) as receiving,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Pipeline(kafka, receiving, working, session)
+
+
+async def on_kafka(
+    case: Case,
+    folder: Path,
+    repository: Path,
+    kafka: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Outcome:
+    """Run a case on a real broker; its topics must be there."""
+    clock = case.clock
+    monkeypatch.setattr(ingress, "_fresh_id", clock.fresh_id)
+    async with _kafka(case, clock, folder, repository, kafka) as run:
+        await case.play(run.ingress.url, clock, repository, run.settled)
+        rows = await run.table(case.clock.now)
+    findings = await decoded(kafka, "findings")
+    return Outcome(rows, sorted(map(_finding, findings), key=str))

@@ -1,0 +1,12 @@
+"""Fixtures of the integration tests."""
+
+from __future__ import annotations
+
+from tests.integration.kafka_cluster import (
+    kafka,
+    kafka_launcher,
+    kafka_settings,
+    start_kafka,
+)
+
+__all__ = ["kafka", "kafka_launcher", "kafka_settings", "start_kafka"]

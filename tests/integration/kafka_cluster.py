@@ -1,0 +1,129 @@
+"""Real Kafka for tests: fixtures of one shared broker, and of clusters to break.
+
+``RESCIND_TEST_KAFKA=docker`` runs the same nodes as containers (kafka_containers.py);
+by default they are processes. What is missing is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from streams.kafka.broker import Cluster, prepare
+from streams.kafka.broker_properties import ADMIN, Security
+from streams.kafka.launch import Launcher, Processes
+from streams.kafka.settings import KafkaSettings, Sasl
+from tests.integration.kafka_containers import Containers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAY = os.environ.get("RESCIND_TEST_KAFKA", "process")
+PARTITIONS = 4
+
+
+class StartKafka(Protocol):
+    """Start a cluster that ends with the test."""
+
+    async def __call__(
+        self,
+        nodes: int = 1,
+        *,
+        users: tuple[str, ...] = (),
+        more: dict[str, str] | None = None,
+    ) -> Cluster:
+        """Start it and wait until it serves.
+
+        Args:
+            nodes: one or three.
+            users: SCRAM users besides admin; with any, the nodes enforce ACLs.
+            more: properties of the nodes, e.g. a longer session.
+        """
+        ...
+
+
+@pytest.fixture(scope="session")
+def kafka_launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    """Give what starts nodes; fail where it cannot be had."""
+    if WAY == "docker":
+        return Containers.of_this_machine(tmp_path_factory.mktemp("image"))
+    if WAY != "process":
+        pytest.fail(f"RESCIND_TEST_KAFKA={WAY}: it is process or docker", pytrace=False)
+    return Processes(prepare(tmp_path_factory.mktemp("learn")))
+
+
+@pytest.fixture(scope="session")
+def kafka(
+    kafka_launcher: Launcher, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """Give one open broker for all tests; none may break it. Use own topic names."""
+    with Cluster(tmp_path_factory.mktemp("kafka"), kafka_launcher) as cluster:
+        asyncio.run(cluster.ready())
+        yield cluster
+
+
+@pytest.fixture
+def kafka_settings(kafka: Cluster) -> KafkaSettings:
+    """Give settings of the shared broker with a prefix of this test's own."""
+    return settings_of(kafka)
+
+
+@pytest.fixture
+def start_kafka(kafka_launcher: Launcher, tmp_path: Path) -> Iterator[StartKafka]:
+    """Give a way to start clusters that the test may kill, freeze and restart."""
+    with ExitStack() as stack:
+
+        async def start(
+            nodes: int = 1,
+            *,
+            users: tuple[str, ...] = (),
+            more: dict[str, str] | None = None,
+        ) -> Cluster:
+            cluster = Cluster(
+                tmp_path / f"kafka-{secrets.token_hex(4)}",
+                kafka_launcher,
+                nodes=nodes,
+                security=security_of(users) if users else None,
+                more=more,
+            )
+            stack.enter_context(cluster)
+            await cluster.ready()
+            return cluster
+
+        yield start
+
+
+def security_of(users: tuple[str, ...]) -> Security:
+    """Give fresh passwords for admin and these users."""
+    return Security({user: secrets.token_hex(16) for user in (ADMIN, *users)})
+
+
+def settings_of(
+    cluster: Cluster, user: str | None = None, **more: Any
+) -> KafkaSettings:
+    """Give settings that reach a cluster, with a fresh prefix unless one is given."""
+    copies = min(3, len(cluster.nodes))
+    sasl = None
+    if cluster.security is not None:
+        name = user or ADMIN
+        sasl = Sasl(
+            mechanism="SCRAM-SHA-256",
+            username=name,
+            password=cluster.security.passwords[name],
+        )
+    values: dict[str, Any] = {
+        "bootstrap_servers": cluster.bootstrap,
+        "prefix": f"t{secrets.token_hex(4)}",
+        "partitions": PARTITIONS,
+        "access_partitions": PARTITIONS,
+        "replication_factor": copies,
+        "min_insync_replicas": max(1, copies - 1),
+        "sasl": sasl,
+    }
+    return KafkaSettings(**{**values, **more})

@@ -1,0 +1,56 @@
+"""Run seeds of the crash test on Kafka until one complains; exit code 1 if one does.
+
+``python -m tests.integration.kafka_crash_suspect BOOTSTRAP SEED...`` uses whatever
+engine stands first on the path, so that a changed copy is held to the same checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from streams.app import configure_logging
+from streams.kafka.settings import KafkaSettings
+from tests.integration import kafka_crash_run
+from tests.integration.kafka_crash_run import Run, arms
+from tests.integration.working import lay_out
+
+PATIENCE = 8.0  # what a changed engine has lost does not come
+
+
+async def complaint(bootstrap: str, seeds: list[int]) -> str | None:
+    """Give the first complaint and its seed."""
+    kafka_crash_run.HUNG = PATIENCE
+    for seed in seeds:
+        kafka = KafkaSettings(
+            bootstrap_servers=bootstrap,
+            prefix=f"t{secrets.token_hex(4)}",
+            partitions=4,
+            access_partitions=4,
+            replication_factor=1,
+            min_insync_replicas=1,
+        )
+        await lay_out(kafka)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                await Run(seed, Path(folder), kafka).play(*arms(seed))
+            except Exception as error:  # noqa: BLE001 - a changed engine may do anything
+                return f"seed {seed}: {error!r}"
+    return None
+
+
+def main() -> int:
+    """Print what was found."""
+    configure_logging(logging.CRITICAL)
+    bootstrap, *seeds = sys.argv[1:]
+    found = asyncio.run(complaint(bootstrap, [int(seed) for seed in seeds]))
+    print(found or "no complaint")  # noqa: T201 - the parent reads it
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Another log under the same name, stale checkpoints, and produces that fail."""
+
+from __future__ import annotations
+
+import json
+from traceback import format_exception
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from agents_registry.inventory import table
+from agents_registry.registry import Registry
+from streams.http.queries import table_row
+from streams.ingress import AnotherLogError
+from streams.kafka.checkpoint import FactsFile, Row
+from tests.integration.kafka_cluster import settings_of
+from tests.integration.kafka_crash_run import NOW, Run, Worker
+from tests.integration.serving import created_key, deleted_key, until
+from tests.integration.test_kafka_topics import administer
+from tests.integration.working import (
+    Pipeline,
+    decoded,
+    ends,
+    facts_of,
+    lay_out,
+    pipeline,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.kafka.settings import KafkaSettings
+    from tests.integration.kafka_cluster import StartKafka
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+
+def body(number: int) -> bytes:
+    """Give the events of a key that was made and deleted."""
+    key = f"AKIAEXAMPLE{number:09d}"
+    return json.dumps({
+        "Records": [
+            created_key(key, "bob", "2026-01-01T10:00:00Z", f"c{number}"),
+            deleted_key(key, "bob", "2026-01-01T12:00:00Z", f"d{number}"),
+        ]
+    }).encode()  # fmt: skip
+
+
+async def post(run: Pipeline, number: int) -> None:
+    """Post the events of a key."""
+    status, _ = await run.post("/v1/events/cloudtrail", "aws", body(number))
+    assert status == 202
+
+
+async def model(kafka: KafkaSettings) -> list[Any]:
+    """Give the table that the topic makes."""
+    registry = Registry.build(await facts_of(kafka))
+    return [table_row(row) for row in table(registry, NOW)]
+
+
+async def renew(kafka: KafkaSettings) -> None:
+    """Delete the topic facts and lay it out again."""
+    await administer(kafka, "delete_topics", [kafka.topic("facts")])
+
+    async def again() -> bool:
+        try:
+            await lay_out(kafka)
+        except Exception:  # noqa: BLE001 - deletion is not instant
+            return False
+        return True
+
+    await until(again)
+
+
+async def test_a_checkpoint_of_another_log_is_dropped(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """After the topic was made anew the table holds what the new one holds."""
+    await lay_out(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        await run.settled()
+    await renew(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 2)
+        await run.settled()
+        rows = await run.table(NOW)
+        assert rows == await model(kafka_settings)
+        assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
+
+
+async def test_a_checkpoint_past_the_end_is_dropped(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """A log that lost its tail is read again from its start."""
+    await lay_out(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        await run.settled()
+    for number in range(kafka_settings.partitions):
+        path = tmp_path / "worker" / "registry" / f"facts-{number}.db"
+        file = FactsFile(path)
+        file.save([Row(10**6, b"default/node/ghost", b"")], [], 10**6 + 1, 10**6 + 1)
+        file.close()
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await run.settled()
+        assert await run.table(NOW) == await model(kafka_settings)
+
+
+async def another_log(run: Run, worker: Worker) -> None:
+    """Make the topic anew while all run; ingress ends by itself."""
+    async with run.ingress() as ingress:
+        await run.send(ingress.url, range(3))
+        await run.settled([worker])
+        await renew(run.kafka)
+        await until(lambda: False, 30)
+
+
+async def test_a_log_that_changes_under_a_worker(
+    tmp_path: Path, start_kafka: StartKafka
+) -> None:
+    """The worker reads the new log from its start; ingress ends, to start again."""
+    kafka = settings_of(await start_kafka())
+    await lay_out(kafka)
+    run = Run(8001, tmp_path, kafka)
+    async with run.worker() as worker:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await another_log(run, worker)
+        assert AnotherLogError.__name__ in "".join(format_exception(caught.value))
+        run.acknowledged.clear()
+        async with run.ingress() as ingress:
+            await run.send(ingress.url)
+            await run.settled([worker])
+            rows = await run.table([worker])
+            assert rows == await model(kafka)
+
+
+async def test_a_produce_that_fails_ends_the_worker_without_commit(
+    tmp_path: Path, start_kafka: StartKafka
+) -> None:
+    """Exit code 70, nothing saved or committed; the next worker does it all."""
+    kafka = settings_of(await start_kafka())
+    await lay_out(kafka)
+    run = Run(8002, tmp_path, kafka)
+    topic = kafka.topic("invalidations")
+    tiny = ConfigResource(
+        ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "64"}
+    )
+    await administer(kafka, "alter_configs", [tiny])
+    async with run.ingress() as ingress:
+        async with run.worker(ends_with=(70,)) as worker:
+            await run.send(ingress.url)
+            await until(lambda: not worker.alive)
+        assert 0 == sum((await ends(kafka, "invalidations", 4)).values())
+        await lay_out(kafka)
+        async with run.worker() as worker:
+            await run.check([worker])
+    assert [] != await decoded(kafka, "invalidations")

@@ -1,0 +1,114 @@
+"""Bugs planted into the engine on Kafka are caught by the crash test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from attrs import frozen
+
+from streams.failpoints import WORKER_POINTS
+from tests.integration.kafka_cluster import kafka, kafka_launcher
+from tests.planted.test_planted_crashes import PACKAGES
+
+if TYPE_CHECKING:
+    from streams.kafka.broker import Cluster
+
+__all__ = ["kafka", "kafka_launcher"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+RUNS: Final = 10
+
+
+@frozen
+class Bug:
+    """A wrong line, and the failpoint where it matters."""
+
+    module: str
+    right: str
+    wrong: str
+    point: str
+
+
+BUGS: Final = {
+    "commit before ack": Bug(
+        "registry",
+        "            await self._publish(listed, poison)\n",
+        "            for partition, each in listed:\n"
+        "                partition.finish([each])\n"
+        "            for partition in ours:\n"
+        "                partition.save()\n"
+        "            await self._commit(at_once=True)\n"
+        "            await self._publish(listed, poison)\n"
+        "            listed = []\n",
+        "registry.published",
+    ),
+    "skip when recovered state says revoked": Bug(
+        "loading",
+        "        partition.position = max(partition.position, begin)\n",
+        "        partition.position = max(partition.position, begin)\n"
+        "        partition.relist = partition.target\n",
+        "registry.applied",
+    ),
+    "record key = realm": Bug(
+        "ingress",
+        "        key=encoded.key.encode(),\n",
+        '        key=f"{realm}/{fact.NAME}".encode(),\n',
+        "registry.saved",
+    ),
+    "remembered uses live in memory only": Bug(
+        "watch",
+        "                for key, bucket in each.uses.items()\n",
+        "                for key, bucket in list(each.uses.items())[:0]\n",
+        "sentinel.committed",
+    ),
+}
+
+
+def suspect(
+    folder: Path, cluster: Cluster, point: str, runs: int
+) -> subprocess.CompletedProcess[str]:
+    """Play the runs that end at a point, on the copy in a folder."""
+    first = WORKER_POINTS.index(point)
+    seeds = [str(first + len(WORKER_POINTS) * number) for number in range(runs)]
+    module = "tests.integration.kafka_crash_suspect"
+    return subprocess.run(
+        [sys.executable, "-m", module, cluster.bootstrap, *seeds],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+
+
+def copied(repository: Path, folder: Path) -> Path:
+    """Copy the product and the crash test."""
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in (*PACKAGES, "tests/integration"):
+        shutil.copytree(repository / name, folder / name, ignore=skip)
+    return folder
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_wrong_line_is_caught(
+    repository: Path, tmp_path: Path, kafka: Cluster, name: str
+) -> None:
+    """Some run complains of the changed copy."""
+    bug = BUGS[name]
+    copied(repository, tmp_path)
+    path = tmp_path / "streams/kafka" / f"{bug.module}.py"
+    text = path.read_text("utf-8")
+    assert text.count(bug.right) == 1
+    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    done = suspect(tmp_path, kafka, bug.point, RUNS)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.startswith("seed "), done.stderr

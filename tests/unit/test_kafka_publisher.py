@@ -1,0 +1,41 @@
+"""Batches built by hand: of one partition, in order, no event torn apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.kafka.framing import Outgoing
+from streams.kafka.publisher import BATCH_BYTES, MOST_BYTES, _batches
+
+pytestmark = pytest.mark.unit
+
+
+def record(partition: int, name: str, size: int = 10) -> Outgoing:
+    """Give a record of some size."""
+    return Outgoing(
+        partition=partition, key=name.encode(), value=b"x" * size, headers=()
+    )
+
+
+def test_groups_of_a_partition_share_a_batch_in_their_order() -> None:
+    """Records of two partitions become two batches."""
+    groups = [[record(0, "a"), record(0, "b")], [record(1, "c")], [record(0, "d")], []]
+    found = {p: [r.key for r in batch] for p, batch in _batches(groups)}
+    assert {0: [b"a", b"b", b"d"], 1: [b"c"]} == found
+
+
+def test_a_group_is_not_torn_apart() -> None:
+    """What does not fit any more goes whole into the next batch."""
+    half = BATCH_BYTES // 2
+    groups = [[record(0, "a", half)], [record(0, "b", 100), record(0, "c", half)]]
+    found = [[r.key for r in batch] for _, batch in _batches(groups)]
+    assert [[b"a"], [b"b", b"c"]] == found
+
+
+def test_a_group_beyond_every_batch_is_sent_in_pieces_and_in_order() -> None:
+    """Nothing before or in it is lost."""
+    large = [record(0, str(n), BATCH_BYTES - 200) for n in range(5)]
+    assert sum(len(r.value) for r in large) > MOST_BYTES
+    groups = [[record(0, "before")], large, [record(0, "after")]]
+    found = [r.key for _, batch in _batches(groups) for r in batch]
+    assert [b"before", b"0", b"1", b"2", b"3", b"4", b"after"] == found
