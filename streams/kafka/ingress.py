@@ -102,7 +102,10 @@ class KafkaLog:
         admission = Admission()
         encoded = encode(facts, origin, admission)
         if admission.dead_letters:
-            return self._receipt(0, len(admission.dead_letters), 0, origin.realm)
+            partition = partition_of(origin.realm, self._settings.partitions)
+            genesis = self._geneses[partition].genesis
+            token = token_of(genesis, self._ends.get(partition, 0), partition)
+            return Receipt(0, len(admission.dead_letters), 0, token)
         prepared = Prepared(admission, encoded, frozenset())
         receipt = await self._write(prepared, origin, self._fresh_id())
         ids = [fact_id(each.fact).hex() for each in encoded]
@@ -116,12 +119,9 @@ class KafkaLog:
             await self._rest(prepared.admission, origin, end, fresh)
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
-        return Receipt(
-            prepared.accepted,
-            len(prepared.admission.dead_letters),
-            len(prepared.encoded),
-            token_of(self._geneses[partition].genesis, end, partition),
-        )
+        dead, facts = len(prepared.admission.dead_letters), len(prepared.encoded)
+        token = token_of(self._geneses[partition].genesis, end, partition)
+        return Receipt(prepared.accepted, dead, facts, token)
 
     async def _facts(
         self, encoded: Sequence[Encoded], origin: Origin, partition: int
