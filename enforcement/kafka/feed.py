@@ -174,9 +174,9 @@ class LogFeed:
             due = loop.time() + self._period
             if self.partition is not None:
                 place = TopicPartition(self._topic, self.partition)
-                sent = self._standing.ask()
+                question = self._standing.ask()
                 ends = await consumer.end_offsets([place])
-                self._standing.ended(sent, ends[place])
+                self._standing.ended(question, ends[place])
                 self._tell()
             await asyncio.sleep(max(0.0, due - loop.time()))
 
@@ -198,7 +198,8 @@ class LogFeed:
 
     async def _place(self, consumer: AIOKafkaConsumer) -> tuple[TopicPartition, int]:
         """Give the realm's partition, and how many there are."""
-        await consumer.topics()
+        # Asked for any of its partitions, the client learns of all of them.
+        await consumer.beginning_offsets([TopicPartition(self._topic, 0)])
         found = consumer.partitions_for_topic(self._topic)
         if not found:
             raise NoLogError(f"there is no topic {self._topic} that we may read")
