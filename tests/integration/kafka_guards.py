@@ -29,13 +29,17 @@ NOW = 1_700_000_000 * 10**9
 PARENT = Identifier("vault.accessor", "parent")
 CHILD = Identifier("vault.accessor", "child")
 OTHER = Identifier("vault.accessor", "other")
+THIRD = Identifier("vault.accessor", "third")
 
 
-def said(key: str = "i1") -> dict[str, Any]:
+def said(key: str = "i1", authority: str = "vault") -> dict[str, Any]:
     """Give what every fact says of itself."""
     return {
-        "authority": "vault", "version": NOW, "received_at": NOW, "ingress_key": key,
-    }  # fmt: skip
+        "authority": authority,
+        "version": NOW,
+        "received_at": NOW,
+        "ingress_key": key,
+    }
 
 
 def node(identifier: Identifier) -> Node:
