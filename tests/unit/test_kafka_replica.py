@@ -20,7 +20,7 @@ from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from agents_registry.life import Reason
 from agents_registry.verdict import Presented, judge
 from enforcement.kafka.replica import Beat, LogReplica
-from enforcement.replica import SLICE
+from enforcement.replica import SLICE, PastEndError
 from schemas.codec import bundled, encode_fact
 
 pytestmark = pytest.mark.unit
@@ -114,6 +114,16 @@ def test_offsets_that_compaction_took_are_passed_over() -> None:
     assert replica.position == 9
     take(replica, end=12)
     assert replica.position == 12
+
+
+def test_a_position_does_not_go_back() -> None:
+    """Whoever reads below what is applied reads another log."""
+    replica = begun()
+    take(replica, record(1, node(KEY)))
+
+    with pytest.raises(PastEndError):
+        take(replica, end=1)
+    assert replica.position == 2
 
 
 def test_facts_of_other_realms_are_not_ours() -> None:
