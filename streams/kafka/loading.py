@@ -108,7 +108,9 @@ class Loader:
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
-        partition = Partition(number, file, self._vocabulary, genesis)
+        partition = Partition(
+            number, file, self._vocabulary, genesis, self._settings.digest()
+        )
         relist = await self._relist(member, number, genesis, file)
         await asyncio.to_thread(partition.restore, relist)
         begin, partition.target = await member.bounds(number)

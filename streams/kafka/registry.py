@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError
 from streams.failpoints import failpoint
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
-from streams.kafka.payloads import invalidation_record, poison_record
+from streams.kafka.payloads import invalidation_record
+from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 
@@ -145,12 +146,9 @@ class RegistryStage:
         failpoint("registry.acked")
 
     def _poison(self, partitions: Iterable[Partition]) -> Iterator[list[Outgoing]]:
-        topic = self._settings.topic(FACTS)
-        now = self._clock()
+        topic, count = self._settings.topic(FACTS), self._settings.partitions
         for partition in partitions:
-            for offset, length, reason in partition.poison:
-                place = (partition.number, offset)
-                yield [poison_record(topic, place, reason, length, now)]
+            yield from letters(topic, partition.number, count, partition.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit what is saved, now and then; it is off the way of all latency."""
