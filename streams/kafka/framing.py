@@ -17,7 +17,7 @@ import attrs
 from aiokafka.partitioner import murmur2
 from attrs import frozen
 
-from agents_registry.facts import FACTS, Fact, fact_key
+from agents_registry.facts import FACTS, Fact, copy_key
 from schemas.codec import Codec, bundled, encode_fact, fact_of
 from schemas.errors import Fault, SchemaError
 from streams.times import rfc3339
@@ -125,7 +125,7 @@ def fact_record(
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
     """
-    key = fact_key(realm, fact)
+    key = copy_key(realm, fact)
     return Outgoing(
         partition=partition_of(realm, partitions),
         key=key.encode(),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import structlog
 
-from agents_registry.facts import fact_id
+from agents_registry.facts import copy_key, fact_id
 from streams.intake import (
     MANY,
     NotWrittenError,
@@ -71,7 +71,7 @@ class KafkaLog:
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
-        self._stated = Stated()
+        self._stated = Stated(copy_key)
         self._ends: dict[int, int] = {}
 
     async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
@@ -107,7 +107,7 @@ class KafkaLog:
             NotWrittenError: not all of it was acked in time.
         """
         admission = Admission()
-        encoded = encode(facts, origin, admission)
+        encoded = encode(facts, origin, admission, copy_key)
         if admission.dead_letters:
             partition = partition_of(origin.realm, self._settings.partitions)
             genesis = self._geneses[partition].genesis

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node
+from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, fact_key
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
@@ -47,7 +47,7 @@ async def looping(folder: Path) -> AsyncIterator[tuple[Store, Stages]]:
 
 async def append(store: Store, *facts: Fact) -> None:
     """Write facts to the log."""
-    encoded = [Encoded.of("r", fact, encode_fact(fact)) for fact in facts]
+    encoded = [Encoded(fact_key("r", fact), encode_fact(fact), fact) for fact in facts]
     await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
 
 
