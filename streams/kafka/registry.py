@@ -69,6 +69,17 @@ class RegistryStage:
         self._clock = clock
         self._commit_every = worker.commit_seconds
         self._committed_at = 0.0
+        self._loading: set[int] = set()
+
+    def serving(self, number: int) -> Partition | None:
+        """Give a partition that is ours now and as new as when it was loaded.
+
+        None where another worker has it, or may have, or where it is being read.
+        """
+        partition = self.partitions.get(number)
+        if partition is None or number in self._loading or not partition.ready:
+            return None
+        return partition if partition in self._ours() else None
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -90,6 +101,7 @@ class RegistryStage:
         self._tell()
 
     async def _load(self) -> None:
+        self._loading = set(self.member.fresh)
         try:
             loaded = await self._loader.load(self.member, self.partitions)
         except (KafkaError, OSError) as error:
@@ -98,6 +110,7 @@ class RegistryStage:
             await asyncio.sleep(IDLE_SECONDS)
             return
         self.partitions |= loaded
+        self._loading.clear()
         gone = set(self.partitions) - self.member.assigned
         if not self.member.fresh:
             for number in gone:

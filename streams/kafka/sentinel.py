@@ -244,6 +244,7 @@ class SentinelStage:
             assigned=len(self.member.assigned),
             ready=bool(ours)
             and not self.member.fresh
+            and not self.replica.member.fresh
             and all(each.ready for each in ours),
             lag=sum(self.member.lag(each.number, each.position) for each in ours),
             waiting=sum(p.waiting for p in replica),
