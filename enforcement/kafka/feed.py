@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from enforcement.kafka.replica import LogReplica
     from enforcement.kafka.standing import LogStanding
+    from schemas.codec import Codec
 
 POLL_MS: Final = 200
 MOST_RECORDS: Final = 500
@@ -174,9 +175,9 @@ class LogFeed:
             due = loop.time() + self._period
             if self.partition is not None:
                 place = TopicPartition(self._topic, self.partition)
-                sent = self._standing.ask()
+                question = self._standing.ask()
                 ends = await consumer.end_offsets([place])
-                self._standing.ended(sent, ends[place])
+                self._standing.ended(question, ends[place])
                 self._tell()
             await asyncio.sleep(max(0.0, due - loop.time()))
 
@@ -198,7 +199,8 @@ class LogFeed:
 
     async def _place(self, consumer: AIOKafkaConsumer) -> tuple[TopicPartition, int]:
         """Give the realm's partition, and how many there are."""
-        await consumer.topics()
+        # Asked for any of its partitions, the client learns of all of them.
+        await consumer.beginning_offsets([TopicPartition(self._topic, 0)])
         found = consumer.partitions_for_topic(self._topic)
         if not found:
             raise NoLogError(f"there is no topic {self._topic} that we may read")
@@ -217,7 +219,8 @@ class LogFeed:
         async with asyncio.timeout(IDENTIFY_SECONDS):
             start = (await consumer.beginning_offsets([place]))[place]
             end = (await consumer.end_offsets([place]))[place]
-            genesis = await _genesis(consumer, place, start, end)
+            codec = reader.replica.codec
+            genesis = await _genesis(consumer, place, (start, end), codec)
         if genesis.partitions != partitions or genesis.partition != place.partition:
             raise NoLogError(
                 f"{place.topic} has {partitions} partitions, and was laid out with "
@@ -294,19 +297,23 @@ class LogFeed:
 
 
 async def _genesis(
-    consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int
+    consumer: AIOKafkaConsumer,
+    place: TopicPartition,
+    bounds: tuple[int, int],
+    codec: Codec,
 ) -> Genesis:
     """Give the genesis at the lowest offset.
 
     Raises:
         NoLogError: there is none.
     """
+    start, end = bounds
     consumer.seek(place, start)
     while await consumer.position(place) < end:
         fetched = await consumer.getmany(place, timeout_ms=POLL_MS)
         for record in fetched.get(place, ()):
             try:
-                entry = read_entry(record.key, record.value)
+                entry = read_entry(record.key, record.value, codec)
             except SchemaError:
                 continue  # it is no genesis, whatever else it may be
             if isinstance(entry, Genesis):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 from agents_registry.facts import Fact
 from agents_registry.identifiers import VOCABULARY
-from enforcement.replica import SLICE, Replica
+from enforcement.replica import SLICE, PastEndError, Replica
 from schemas.codec import bundled
 from schemas.entries import GENESIS, HEARTBEAT, Heartbeat, read_entry, realm_of
 from schemas.errors import Fault, SchemaError
@@ -54,6 +54,7 @@ class LogReplica(Replica):
     """One realm's table and up to where its partition is applied.
 
     Attributes:
+        codec: what its records are read with.
         next: the offset to read from.
         beats: heartbeats that were read; who handles them empties the list.
         unreadable: how many records were passed over.
@@ -85,7 +86,7 @@ class LogReplica(Replica):
         self.fault: str | None = None
         self._realm = realm
         self._keys = (f"{realm}/".encode(), *_OF_THE_LOG)
-        self._codec = codec or bundled()
+        self.codec = codec or bundled()
         self._vocabulary = vocabulary
         self._target: int | None = None
         self._newer: dict[bytes, int] = {}
@@ -99,7 +100,7 @@ class LogReplica(Replica):
         """Give the empty replica that is to replace this one."""
         return type(self)(
             self._realm,
-            codec=self._codec,
+            codec=self.codec,
             vocabulary=self._vocabulary,
             genesis=self.genesis,
             seeds=tuple(self.corrections),
@@ -126,7 +127,12 @@ class LogReplica(Replica):
             records: in their order, the first at or behind `next`. Compaction leaves
                 offsets out.
             end: the offset behind them.
+
+        Raises:
+            PastEndError: it lies below `next`: this is not the log that was read.
         """
+        if end < self.next:
+            raise PastEndError(f"the log is read at {end}, {self.next} is applied")
         facts: list[Fact] = []
         for count, record in enumerate(records, 1):
             entry = self._read(record)
@@ -150,7 +156,7 @@ class LogReplica(Replica):
         if not key.startswith(self._keys):
             return None
         try:
-            entry = read_entry(key, record.value, self._codec)
+            entry = read_entry(key, record.value, self.codec)
             ours = not isinstance(entry, Fact) or realm_of(key) == self._realm
         except SchemaError as error:
             self.unreadable += 1

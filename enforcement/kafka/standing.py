@@ -15,7 +15,7 @@ Pure, with the clock passed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from enforcement.kafka.lease import EndLease
 from enforcement.kafka.replica import LogReplica
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from enforcement.kafka.replica import Beat
+
+
+class Question(NamedTuple):
+    """A question for the end of the log.
+
+    Attributes:
+        sent: when it left, on the guard's clock (ns).
+        replica: the one in force then.
+        position: everything below was applied to it then.
+    """
+
+    sent: int
+    replica: LogReplica
+    position: int
 
 
 class LogStanding(AnyStanding[EndLease, LogReplica]):
@@ -60,28 +74,28 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         self.identified = False
         self.lease.drop()
         self.refresh()
+        self._held = False
 
-    def ask(self) -> int:
-        """Give the time of a question for the end that leaves now (ns)."""
+    def ask(self) -> Question:
+        """Give a question for the end that leaves now."""
         if self._held and not self.holds():
-            self._held = False
             self.doubt()
-        return self._clock()
+        return Question(self._clock(), self.replica, self.replica.position or 0)
 
-    def ended(self, sent: int, end: int) -> None:
+    def ended(self, question: Question, end: int) -> None:
         """Take the answer to a question for the end.
 
         Args:
-            sent: what `ask` gave.
+            question: what `ask` gave.
             end: the offset that the next record will get.
         """
         if not self.identified:
             return
-        position = self.replica.position
-        if self.sound and position is not None and end < position:
-            self.condemn(forget=True)
+        # What was applied since may well lie above an answer that took its time.
+        if end < question.position:
+            self.lost(question.replica)
             return
-        self.lease.ended(sent, end)
+        self.lease.ended(question.sent, end)
         self.refresh()
 
     def beat(self, replica: LogReplica, beat: Beat) -> None:
@@ -111,8 +125,9 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
 
     def condemn(self, *, forget: bool) -> None:
         """Hold no lease until the log was read from its start."""
-        self.identified = False
         super().condemn(forget=forget)
+        self.identified = False
+        self._held = False
 
     def offer(self, replica: LogReplica) -> bool:
         """Put a replica in force if it is complete and not behind; tell whether."""
