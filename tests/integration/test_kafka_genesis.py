@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from traceback import format_exception
@@ -20,6 +21,7 @@ from streams.ingress import AnotherLogError
 from streams.kafka.checkpoint import FactsFile, Row
 from streams.kafka.framing import Genesis, genesis_record, partition_of
 from streams.kafka.genesis import read_log
+from streams.kafka.membership import Membership
 from streams.kafka.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import NOW, Run, Worker
@@ -83,15 +85,16 @@ async def renew(kafka: KafkaSettings) -> None:
 async def test_a_checkpoint_of_another_log_is_dropped(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """After the topic was made anew the table holds what the new one holds."""
+    """The first answer after the topic was made anew is all that the new one says."""
     await lay_out(kafka_settings)
     async with pipeline(tmp_path, kafka_settings) as run:
         await post(run, 1)
         await run.settled()
     await renew(kafka_settings)
+    script = Run(8000, tmp_path, kafka_settings)
+    async with script.ingress() as ingress:
+        await script.send(ingress.url)
     async with pipeline(tmp_path, kafka_settings) as run:
-        await post(run, 2)
-        await run.settled()
         rows = await run.table(NOW)
         assert rows == await model(kafka_settings)
         assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
@@ -138,8 +141,15 @@ async def lose_head(kafka: KafkaSettings, number: int, before: int) -> None:
     await cleanup("compact")
 
 
+async def answer(run: Pipeline) -> int:
+    """Ask the worker for its table; give the status."""
+    url, headers = f"{run.working.url}/v1/table", {"Authorization": "Bearer viewer"}
+    async with run.session.get(url, headers=headers) as got:
+        return got.status
+
+
 async def test_a_stale_checkpoint_serves_nothing_before_the_rest_is_read(
-    tmp_path: Path, kafka_settings: KafkaSettings
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a checkpoint from before a revocation, no answer lacks the revocation."""
     await lay_out(kafka_settings)
@@ -152,12 +162,26 @@ async def test_a_stale_checkpoint_serves_nothing_before_the_rest_is_read(
     checkpoints = tmp_path / "worker" / "registry"
     shutil.copytree(checkpoints, tmp_path / "old")
     async with pipeline(tmp_path, kafka_settings) as run:
-        for number in range(1, 40):
-            await post(run, number)
+        await post(run, 1)
         await run.settled()
     shutil.rmtree(checkpoints)
     shutil.copytree(tmp_path / "old", checkpoints)
+    number = partition_of("default", kafka_settings.partitions)
+    read, poll = asyncio.Event(), Membership.poll
+
+    async def held(self: Membership, *args: Any) -> Any:
+        if number in self.assigned - self.fresh:
+            await read.wait()
+        return await poll(self, *args)
+
+    monkeypatch.setattr(Membership, "poll", held)
     async with pipeline(tmp_path, kafka_settings) as run:
+        stage = run.working.process.registry
+        assert stage is not None
+        await until(lambda: number in stage.partitions and not stage.member.fresh)
+        assert stage.partitions[number].position > 0
+        assert await answer(run) == 503
+        read.set()
         assert await run.table(NOW) == await model(kafka_settings)
 
 
@@ -206,10 +230,8 @@ async def test_a_worker_that_must_load_a_log_without_its_head_serves_nothing(
         assert stage.serving(number) is None
         await until(lambda: not stage.progress.ready)
         for _ in range(20):
-            url, headers = run.working.url, {"Authorization": "Bearer viewer"}
-            async with run.session.get(f"{url}/v1/table", headers=headers) as got:
-                assert got.status == 503
-            async with run.session.get(f"{url}/healthz/ready") as got:
+            assert await answer(run) == 503
+            async with run.session.get(f"{run.working.url}/healthz/ready") as got:
                 assert got.status == 503
 
 
