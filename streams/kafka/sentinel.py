@@ -238,11 +238,11 @@ class SentinelStage:
         replica = self.replica.partitions.values()
         self.progress.turn(
             now=now,
-            assigned=len(self.member.assigned),
+            assigned=self.member.assigned,
             ready=bool(ours)
             and not self.member.fresh
             and all(each.ready for each in ours),
-            lag=sum(self.member.lag(each.number, each.position) for each in ours),
             waiting=sum(p.waiting for p in replica),
             positions={each.number: each.position for each in ours},
+            committed=dict(self.member.kept),
         )
