@@ -143,9 +143,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def member_id(self) -> str:
         """Give our id in the group; empty outside of one."""
-        if self._consumer is None or self._group is None:
-            return ""
-        return str(self._consumer._coordinator.member_id)  # noqa: SLF001 - nothing else tells it
+        # Nothing else tells it, and there is no coordinator before we subscribed.
+        found = getattr(getattr(self._consumer, "_coordinator", None), "member_id", "")
+        return str(found)
 
     def hold(self, number: int) -> None:
         """Have a partition stand still until it begins anew."""

@@ -124,7 +124,7 @@ class SentinelStage:
                     each.tidy(self._clock())
             await self._write()
             await self._commit()
-        self._tell(now)
+        self._tell()
 
     async def _load(self, number: int) -> None:
         """Take a partition up, by what was saved of it."""
@@ -233,11 +233,11 @@ class SentinelStage:
         if await self.member.commit(positions):
             failpoint("sentinel.committed")
 
-    def _tell(self, now: float) -> None:
+    def _tell(self) -> None:
         ours = self._ours()
         replica = self.replica.partitions.values()
         self.progress.turn(
-            now=now,
+            now=asyncio.get_running_loop().time(),
             assigned=self.member.assigned,
             ready=bool(ours)
             and not self.member.fresh
