@@ -158,7 +158,8 @@ def _raw(
         key = f"topic:{each.topic}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
-    return RawTopic(each.topic, records, speaker, configured.point)
+    most = speakers.settings.max_body_bytes
+    return RawTopic(each.topic, records, speaker, configured.point, most)
 
 
 def _fresh_id() -> str:

@@ -105,9 +105,8 @@ class Look:
         realm = request.query.get("realm", "default")
         number = partition_of(realm, self._partitions)
         stage = self._process.registry
-        ready = stage is not None and stage.progress.ready
-        partition = stage.partitions.get(number) if stage is not None else None
-        if not ready or partition is None:
+        partition = stage.serving(number) if stage is not None else None
+        if partition is None:
             status = http.HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemError(status, "not here", "loading, or at another worker")
         now = int(request.query.get("now", self._clock()))

@@ -13,7 +13,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 READ: Final = 5000  # rows at once
@@ -33,10 +33,6 @@ CREATE TABLE IF NOT EXISTS episodes (
   realm TEXT, id TEXT, body BLOB NOT NULL, PRIMARY KEY (realm, id)
 ) WITHOUT ROWID;
 """
-
-
-def _nothing() -> None:
-    pass
 
 
 class InUseError(Exception):
@@ -109,15 +105,9 @@ class FactsFile(_File):
         listed: what every fact below it condemned was listed, and that acked.
     """
 
-    def __init__(self, path: Path, step: Callable[[], None] = _nothing) -> None:
-        """Open the file, or make it.
-
-        Args:
-            path: of the file.
-            step: told of each piece that is read, by the thread that reads.
-        """
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it."""
         super().__init__(path, _FACTS)
-        self._step = step
         self.genesis: str = self._meta("genesis", "")
         self.position: int = self._meta("position", 0)
         self.listed: int = self._meta("listed", 0)
@@ -156,7 +146,6 @@ class FactsFile(_File):
         while rows := self._db.execute(query, (last, READ)).fetchall():
             yield from itertools.starmap(Row, rows)
             last = rows[-1][0]
-            self._step()
 
 
 class UsesFile(_File):

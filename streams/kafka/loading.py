@@ -96,9 +96,11 @@ class Loader:
                 member, number, genesis.genesis, partition.position, partition.genesis
             ):
                 partition = await self._open(member, number, genesis.genesis)
+            loaded[number] = partition
+        # Only now, since what fails above leaves none that is read and held by nobody.
+        for number, partition in loaded.items():
             partition.strange = False
             member.begin(number, partition.position)
-            loaded[number] = partition
         return loaded
 
     async def _open(self, member: Membership, number: int, genesis: str) -> Partition:
@@ -113,7 +115,9 @@ class Loader:
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
-        partition = Partition(number, file, self._vocabulary, genesis)
+        partition = Partition(
+            number, file, self._vocabulary, genesis, self._settings.digest()
+        )
         relist = await self._relist(member, number, genesis, file)
         await asyncio.to_thread(partition.restore, relist)
         begin, partition.target = await member.bounds(number)

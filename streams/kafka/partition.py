@@ -15,6 +15,7 @@ from agents_registry.registry import Registry
 from schemas.errors import SchemaError
 from streams.kafka.checkpoint import Row
 from streams.kafka.framing import Genesis, Heartbeat, Tombstone, read_entry, realm_of
+from streams.kafka.poison import poison_of
 from streams.stages.cascade import Cascade
 from streams.stages.sentinel import note_acceptance
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.checkpoint import FactsFile
     from streams.kafka.framing import Entry
+    from streams.kafka.poison import Poison
     from streams.stages.cascade import Slice
 
 
@@ -37,14 +39,6 @@ class Raw(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
-
-
-class Poison(NamedTuple):
-    """A record that cannot be read."""
-
-    offset: int
-    length: int
-    reason: str
 
 
 class Listed(NamedTuple):
@@ -87,7 +81,12 @@ class Partition:
     """
 
     def __init__(
-        self, number: int, file: FactsFile, vocabulary: Vocabulary, genesis: str
+        self,
+        number: int,
+        file: FactsFile,
+        vocabulary: Vocabulary,
+        genesis: str,
+        digest_key: bytes | None = None,
     ) -> None:
         """Start empty; `restore` takes up what the file holds."""
         self.number = number
@@ -101,6 +100,7 @@ class Partition:
         self.poison: list[Poison] = []
         self._looked_at = 0.0
         self._vocabulary = vocabulary
+        self._digest_key = digest_key
         self._rows: list[Row] = []
         self._pruned: list[bytes] = []
 
@@ -160,8 +160,9 @@ class Partition:
                 entry = read_entry(key, value)
                 self._apply(offset, key or b"", entry)
             except SchemaError as error:
-                length = len(value or b"")
-                self.poison.append(Poison(offset, length, str(error)))
+                # Below `relist` it was acked before its offset was committed.
+                if offset >= self.relist:
+                    self.poison.append(poison_of(record, str(error), self._digest_key))
             else:
                 self._note(offset, key or b"", value, entry)
             self.position = offset + 1

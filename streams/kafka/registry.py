@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError
 from streams.failpoints import failpoint
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
-from streams.kafka.payloads import invalidation_record, poison_record
+from streams.kafka.payloads import invalidation_record
+from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
 
 if TYPE_CHECKING:
@@ -67,6 +68,17 @@ class RegistryStage:
         self._clock = clock
         self._commit_every = worker.commit_seconds
         self._committed_at = 0.0
+        self._loading: set[int] = set()
+
+    def serving(self, number: int) -> Partition | None:
+        """Give a partition that is ours now and as new as when it was loaded.
+
+        None where another worker has it, or may have, or where it is being read.
+        """
+        partition = self.partitions.get(number)
+        if partition is None or number in self._loading or not partition.ready:
+            return None
+        return partition if partition in self._ours() else None
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -88,6 +100,7 @@ class RegistryStage:
         self._tell()
 
     async def _load(self) -> None:
+        self._loading = set(self.member.fresh)
         try:
             loaded = await self._loader.load(self.member, self.partitions)
         except (KafkaError, OSError) as error:
@@ -96,6 +109,7 @@ class RegistryStage:
             await asyncio.sleep(IDLE_SECONDS)
             return
         self.partitions |= loaded
+        self._loading.clear()
         gone = set(self.partitions) - self.member.assigned
         if not self.member.fresh:
             for number in gone:
@@ -145,12 +159,9 @@ class RegistryStage:
         failpoint("registry.acked")
 
     def _poison(self, partitions: Iterable[Partition]) -> Iterator[list[Outgoing]]:
-        topic = self._settings.topic(FACTS)
-        now = self._clock()
+        topic, count = self._settings.topic(FACTS), self._settings.partitions
         for partition in partitions:
-            for offset, length, reason in partition.poison:
-                place = (partition.number, offset)
-                yield [poison_record(topic, place, reason, length, now)]
+            yield from letters(topic, partition.number, count, partition.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit what is saved, now and then; it is off the way of all latency."""

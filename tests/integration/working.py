@@ -184,6 +184,8 @@ async def facts_of(kafka: KafkaSettings, realm: str = "default") -> list[Fact]:
     number = partition_of(realm, kafka.partitions)
     found = []
     for record in await records(kafka, "facts"):
+        if not record.key.startswith(f"{realm}/".encode()):
+            continue
         entry = read_entry(record.key, record.value)
         if isinstance(entry, Fact) and realm_of(record.key) == realm:
             assert record.partition == number
