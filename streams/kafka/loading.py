@@ -15,6 +15,7 @@ import structlog
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.genesis import read_geneses
 from streams.kafka.partition import Partition
+from streams.kafka.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ class Loader:
 
     Attributes:
         resets: how often a checkpoint was thrown away.
+        progress: told of each piece of a file that is read.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Loader:
             geneses: kept as they were found last, also for who writes heartbeats.
         """
         self.resets = 0
+        self.progress = Progress()
         self._geneses = geneses
         self._settings = settings
         self._folder = folder
@@ -103,7 +106,9 @@ class Loader:
     async def _open(self, member: Membership, number: int, genesis: str) -> Partition:
         if number not in self._files:
             path = self._folder / f"facts-{number}.db"
-            self._files[number] = await asyncio.to_thread(FactsFile, path)
+            self._files[number] = await asyncio.to_thread(
+                FactsFile, path, self.progress.step
+            )
         file = self._files[number]
         if not await self._fits(member, number, genesis, file.position, file.genesis):
             if file.genesis:

@@ -18,7 +18,6 @@ from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
 from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class RegistryStage:
     ) -> None:
         """Set up; `run` works."""
         self.partitions: dict[int, Partition] = {}
-        self.progress = Progress()
+        self.progress = loader.progress
         self.member = Membership(
             settings,
             settings.topic(FACTS),
@@ -137,6 +136,7 @@ class RegistryStage:
         changed = {p.number for p, _ in listed}
         for partition, each in listed:
             partition.finish([each])
+            self.progress.step()
         for partition in ours:
             if partition.due or partition.number in changed:
                 await asyncio.to_thread(partition.save)
@@ -180,11 +180,11 @@ class RegistryStage:
         ours = self._ours()
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
-            assigned=len(self.member.assigned),
+            assigned=self.member.assigned,
             ready=bool(ours) and not self.member.fresh and all(p.ready for p in ours),
-            lag=sum(self.member.lag(p.number, p.position) for p in ours),
             waiting=sum(p.waiting for p in ours),
             positions={p.number: p.position for p in ours},
+            committed=dict(self.member.kept),
         )
 
 

@@ -25,6 +25,7 @@ class WorkerSettings(BaseSettings):
         session_seconds: of silence until another worker takes its partitions over.
         ack_seconds: until a produce counts as failed, and the worker ends.
         commit_seconds: between two commits.
+        still_seconds: with a lag and no step forward, then the worker is not live.
     """
 
     model_config = SettingsConfigDict(
@@ -37,3 +38,4 @@ class WorkerSettings(BaseSettings):
     session_seconds: float = Field(default=10.0, ge=1)
     ack_seconds: float = Field(default=30.0, gt=0)
     commit_seconds: float = Field(default=0.25, ge=0)
+    still_seconds: float = Field(default=30.0, ge=10)
