@@ -147,12 +147,6 @@ class HardConsumer(driver.Consumer):
         self._in_flight[message.tp].add(message.offset)
         await self._deliver(message)
 
-    def ack(self, message: Any) -> bool:
-        """Take a message as done."""
-        acked: bool = super().ack(message)
-        self._in_flight[message.tp].discard(message.offset)
-        return acked
-
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Forget what is in flight; it comes again to whoever has the partition."""
         for tp in revoked:
@@ -168,8 +162,10 @@ class HardConsumer(driver.Consumer):
 
     def _new_offset(self, tp: Any) -> int | None:
         acked = self._acked[tp]
-        in_flight = self._in_flight.get(tp)
-        end = min(in_flight) if in_flight else None
+        # Streams write into `_acked` by themselves and never call `ack`.
+        in_flight = self._in_flight[tp]
+        in_flight.difference_update(acked)
+        end = min(in_flight, default=None)
         done = [offset for offset in acked if end is None or offset < end]
         if not done:
             return None
