@@ -64,9 +64,10 @@ class HardTopic(Topic):
             app.lose(asyncio.CancelledError("a produce was cancelled"))
             message.cancel()
             return
+        super()._on_published(fut, message, producer, state)
         if (error := fut.exception()) is not None:
             app.lose(error)
-        super()._on_published(fut, message, producer, state)
+            message.exception()  # nobody else may ever ask for it
 
 
 class HardBuffer(ProducerBuffer):
