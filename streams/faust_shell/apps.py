@@ -114,6 +114,7 @@ def agent_app(
 
 def _common(kafka: KafkaSettings, folder: Path) -> dict[str, Any]:
     client = kafka.client()
+    folder.mkdir(parents=True, exist_ok=True)
     return {
         "broker": [f"kafka://{node}" for node in _nodes(kafka.bootstrap_servers)],
         "broker_credentials": _credentials(client),
