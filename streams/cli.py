@@ -61,6 +61,12 @@ Config = Annotated[
 Listen = Annotated[
     str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
 ]
+ProcessName = Annotated[
+    str | None, typer.Option("--name", help="Stable, unique among its kind.")
+]
+LocalFiles = Annotated[
+    Path | None, typer.Option("--data-dir", help="Of local files; may be lost.")
+]
 
 topics_app = typer.Typer(
     help="The topics on Kafka; settings come from RESCIND_KAFKA_*.",
@@ -178,13 +184,8 @@ def topics_acls(
 @app.command()
 def worker(
     config: Config = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Stable, unique among the workers.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Of local checkpoints; may be lost."),
-    ] = None,
+    name: ProcessName = None,
+    data_dir: LocalFiles = None,
     listen: Listen = None,
 ) -> None:
     """Run registry and sentinel on Kafka until Ctrl-C or SIGTERM."""
@@ -210,14 +211,8 @@ def ingress(
 @app.command()
 def notify(
     config: Config = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Stable, unique among the notify processes."),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Of the schedule of deliveries."),
-    ] = None,
+    name: ProcessName = None,
+    data_dir: LocalFiles = None,
     listen: Listen = None,
 ) -> None:
     """Deliver the findings on Kafka to the webhook until Ctrl-C or SIGTERM."""
