@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from streams.findings import Finding, FindingKind, Severity
 from streams.kafka.payloads import finding_record
 from streams.stages.episodes import Episode
 from streams.times import SECOND
+from tests.integration import kafka_notify_child
 from tests.integration.serving import DEADLINE, SECRET, until
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import ends
@@ -119,6 +121,40 @@ class Program:
         return await self.ended()
 
 
+# Children are forked from a process that has imported everything once.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([kafka_notify_child.__name__, "pytest"])
+
+
+@asynccontextmanager
+async def child(
+    kafka: KafkaSettings, folder: Path, url: str, failpoint: str = ""
+) -> AsyncIterator[Any]:
+    """Run a notify process, forked warm, until the context ends.
+
+    Args:
+        kafka: of the cluster.
+        folder: for its file.
+        url: of the receiver.
+        failpoint: where it dies by SIGKILL.
+    """
+    process = CONTEXT.Process(
+        target=kafka_notify_child.main,
+        args=(
+            {"listen": {"port": 0}, **webhook_at(url)},
+            kafka.model_dump(),
+            {"name": "n0", "data_dir": str(folder)},
+            failpoint,
+        ),
+    )
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.join, DEADLINE)
+
+
 @asynccontextmanager
 async def program(
     kafka: KafkaSettings,
@@ -128,7 +164,6 @@ async def program(
     failpoint: str = "",
 ) -> AsyncIterator[Program]:
     """Run a command with settings in a file until the context ends."""
-    folder.mkdir(exist_ok=True)
     ready, config = folder / "ready", folder / "config.json"
     ready.unlink(missing_ok=True)
     listen = {"host": "127.0.0.1", "port": 0}
@@ -136,7 +171,7 @@ async def program(
     config.write_bytes(orjson.dumps(values))
     log = folder / "log"
     with log.open("ab") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - it takes no time worth a thread
             [RESCIND, *args, "--config", config, "--data-dir", folder / "data"],
             env={**os.environ, **variables(kafka), "RESCIND_FAILPOINT": failpoint},
             stdout=output,

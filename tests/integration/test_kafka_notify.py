@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.app import ConfigurationError
 from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
+from streams.kafka.topics import LayoutError
 from streams.settings import Settings
 from streams.stages.episodes import Episode
 from streams.times import SECOND
 from tests.integration.notifying import (
     NOW,
+    child,
     finding,
     open_records,
     program,
@@ -27,7 +31,7 @@ from tests.integration.notifying import (
     until_committed,
     webhook_at,
 )
-from tests.integration.serving import receiving, until, values, webhook
+from tests.integration.serving import DEADLINE, receiving, until, values, webhook
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import decoded, lay_out, records, task_of
 
@@ -50,6 +54,7 @@ class Clock:
         self.ahead = 0
 
     def __call__(self) -> int:
+        """Give the time, in ns."""
         return NOW + self.ahead
 
 
@@ -110,8 +115,6 @@ async def test_findings_are_delivered_then_committed(
 
 async def spoil(kafka: KafkaSettings) -> None:
     """Write two findings that nobody can read: no Avro, and no value."""
-    from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - here alone
-
     producer = AIOKafkaProducer(**kafka.client(), acks="all")
     await producer.start()
     try:
@@ -201,26 +204,25 @@ POINTS = (
 )
 
 
-@pytest.mark.parametrize("point", POINTS)
 async def test_kill_nine_loses_no_alert(
-    tmp_path: Path, kafka_settings: KafkaSettings, point: str
+    tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """Killed at a point and started again, each alert came at least once."""
+    """Killed at each point in turn, each alert came at least once, under one id."""
     kafka = kafka_settings
     await lay_out(kafka)
-    await report(kafka, *(finding(number) for number in range(COUNT)))
+    count = 0
     async with receiving() as receiver:
-        settings = webhook_at(receiver.url)
-        async with program(
-            kafka, tmp_path / "n", "notify", settings=settings, failpoint=point
-        ) as first:
-            assert -signal.SIGKILL == await first.ended()
-        if point == POINTS[-1]:
-            shutil.rmtree(tmp_path / "n" / "data")  # its disk is gone too
-        async with program(kafka, tmp_path / "n", "notify", settings=settings) as next_:
+        for point in POINTS:
+            more = range(count, count + COUNT)
+            count += COUNT
+            await report(kafka, *(finding(number) for number in more))
+            async with child(kafka, tmp_path / "n", receiver.url, point) as process:
+                await asyncio.to_thread(process.join, DEADLINE)
+                assert (point, -signal.SIGKILL) == (point, process.exitcode)
+        shutil.rmtree(tmp_path / "n")  # its disk is gone too
+        async with child(kafka, tmp_path / "n", receiver.url):
             await until_committed(kafka)
-            assert 0 == await next_.stopped(), next_.log.read_text()
-        assert first_messages() == ids(receiver)
+        assert first_messages(count) == ids(receiver)
 
 
 async def test_kill_nine_while_the_receiver_thinks(
@@ -240,13 +242,13 @@ async def test_kill_nine_while_the_receiver_thinks(
 
     async with receiver_of(think) as url:
         settings = webhook_at(url)
-        async with program(kafka, tmp_path / "n", "notify", settings=settings) as first:
+        async with program(kafka, tmp_path, "notify", settings=settings) as first:
             await until(lambda: first_messages() == set(got))
             assert COUNT == await open_records(kafka)
             assert -signal.SIGKILL == await first.killed()
         assert COUNT == await open_records(kafka)
         thinking.set()
-        async with program(kafka, tmp_path / "n", "notify", settings=settings) as next_:
+        async with program(kafka, tmp_path, "notify", settings=settings) as next_:
             await until_committed(kafka)
             assert 0 == await next_.stopped(), next_.log.read_text()
     assert sorted([*first_messages()] * 2) == sorted(got)
@@ -277,10 +279,9 @@ async def test_a_dead_letter_that_is_refused_ends_the_process(
     )
     await administer(kafka, "alter_configs", [dlq])
     await spoil(kafka)
-    async with receiving() as receiver:
-        settings = webhook_at(receiver.url)
-        async with program(kafka, tmp_path, "notify", settings=settings) as running:
-            assert 70 == await running.ended(), running.log.read_text()
+    async with child(kafka, tmp_path / "n", "http://127.0.0.1:9/") as process:
+        await asyncio.to_thread(process.join, DEADLINE)
+        assert 70 == process.exitcode
     assert 2 == await open_records(kafka)
     assert [] == await records(kafka, "dlq")
 
@@ -289,9 +290,14 @@ async def test_without_topics_it_does_not_start(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
     """Faust would wait for topics for ever; here the end comes at once."""
-    settings = webhook_at("http://127.0.0.1:9/")
-    async with program(
-        kafka_settings, tmp_path, "notify", settings=settings
-    ) as running:
-        assert 2 == await running.ended()
-    assert "rescind topics plan" in running.log.read_text()
+    settings = Settings(**webhook_at("http://127.0.0.1:9/"))
+    with pytest.raises(LayoutError):
+        await tell(settings, kafka_settings, NotifySettings(data_dir=tmp_path))
+
+
+async def test_without_a_webhook_it_does_not_start(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """There is nobody to tell, and findings must not be read away."""
+    with pytest.raises(ConfigurationError):
+        await tell(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
