@@ -12,71 +12,16 @@ import json
 import sys
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import Any, Final, TextIO
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from agents_registry.facts import Fact
-from agents_registry.identifiers import Identifier, extend
+from agents_registry.identifiers import extend
 from agents_registry.life import Reason
-from agents_registry.registry import Registry
-from agents_registry.verdict import Presented, Verdict, judge
-from streams.kafka.framing import partition_of, read_entry, realm_of
-from streams.kafka.layout import FACTS
+from enforcement.kafka import KafkaGuard
 from streams.kafka.settings import KafkaSettings
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 READY_SECONDS: Final = 30.0
 # They fall in the order in which they are watched; some overtake each other.
 LOOK_AHEAD: Final = 8
-
-
-class Follower:
-    """A replica of one realm, fed from the topic ``facts``."""
-
-    def __init__(
-        self, settings: KafkaSettings, realm: str, kinds: dict[str, str]
-    ) -> None:
-        """Set up; entering the context connects."""
-        topic = settings.topic(FACTS)
-        self._tp = TopicPartition(topic, partition_of(realm, settings.partitions))
-        self._realm = realm
-        self._registry = Registry(extend(kinds))
-        self._consumer = AIOKafkaConsumer(
-            **settings.client(), enable_auto_commit=False, fetch_max_wait_ms=500
-        )
-
-    async def __aenter__(self) -> Self:
-        """Connect, and begin at the start of the log."""
-        await self._consumer.start()
-        self._consumer.assign([self._tp])
-        await self._consumer.seek_to_beginning(self._tp)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
-
-    async def progress(self) -> None:
-        """Apply what comes next."""
-        fetched = await self._consumer.getmany(self._tp, timeout_ms=200)
-        for record in fetched.get(self._tp, ()):
-            entry = read_entry(record.key, record.value)
-            if isinstance(entry, Fact) and realm_of(record.key) == self._realm:
-                self._registry.apply(entry)
-
-    def check(self, name: str) -> Verdict:
-        """Judge a presented credential by what is applied."""
-        presented = Presented((Identifier.parse(name),))
-        now = time.time_ns()  # noqa: TID251 - a program of its own
-        return judge(self._registry, presented, now=now)
 
 
 async def watch(order: dict[str, Any], lines: TextIO) -> None:
@@ -88,17 +33,22 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
 
     settings = KafkaSettings(**order["kafka"])
     waiting = dict.fromkeys(order["watch"])
-    async with Follower(settings, order["realm"], order["kinds"]) as guard:
+    async with KafkaGuard(
+        settings.client(),
+        realm=order["realm"],
+        prefix=settings.prefix,
+        vocabulary=extend(order["kinds"]),
+    ) as guard:
         async with asyncio.timeout(READY_SECONDS):
             while not all(guard.check(name).allowed for name in waiting):
-                await guard.progress()
+                await guard.feed.progress()
         tell(ready=True)
         while waiting:
             for name in tuple(islice(waiting, LOOK_AHEAD)):
                 if guard.check(name).reason is Reason.REVOKED:
                     tell(name=name, at=time.monotonic_ns())
                     del waiting[name]
-            await guard.progress()
+            await guard.feed.progress()
 
 
 async def run() -> None:

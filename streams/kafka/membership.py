@@ -37,6 +37,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         lock: held while a batch is worked off, so that no partition goes meanwhile.
         fresh: partitions that stand still until `begin`.
         lost: how often a position was out of range.
+        joined: partitions were assigned once, or none.
         kept: partition to what was committed last, or where it began.
         polled_at: when records were asked for last, by the event loop's clock.
     """
@@ -64,6 +65,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lock = asyncio.Lock()
         self.fresh: set[int] = set()
         self.lost = 0
+        self.joined = asyncio.Event()
         self.kept: dict[int, int] = {}
         self.polled_at = 0.0
         self._topic = topic
@@ -131,6 +133,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.pause(*assigned)
         self.fresh = {tp.partition for tp in assigned}
         self.kept.clear()
+        self.joined.set()
         log.info("partitions_assigned", partitions=sorted(self.fresh))
 
     @property

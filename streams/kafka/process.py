@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from streams.stages.sentinel import Tolerances
 
 # What is read by what is watched.
-_READ: Final = {"registry": FACTS, "sentinel": ACCESS, "replica": FACTS}
+_READ: Final = {
+    "registry": FACTS, "sentinel": ACCESS, "replica": FACTS, "standby": FACTS,
+}  # fmt: skip
+_GROUPS: Final = ("registry", "sentinel")
 
 
 @define
@@ -47,9 +50,8 @@ class Process:
     def __attrs_post_init__(self) -> None:
         """Look at the cluster apart from the stages."""
         groups = {
-            self.settings.group(stage): self.settings.topic(topic)
-            for stage, topic in _READ.items()
-            if stage != "replica"  # it has no group
+            self.settings.group(stage): self.settings.topic(_READ[stage])
+            for stage in _GROUPS
         }
         self.outlook = Outlook(self.settings, self._wanted, groups)
 
@@ -58,6 +60,8 @@ class Process:
         """Give the progress of each stage that runs here, and of its replica."""
         stages = {"registry": self.registry, "sentinel": self.sentinel}
         found = {name: s.progress for name, s in stages.items() if s is not None}
+        if self.registry is not None and self.registry.standby is not None:
+            found["standby"] = self.registry.standby.progress
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
         return found
@@ -127,6 +131,8 @@ class Process:
             tasks.create_task(self.outlook.run(self.judge))
             if self.registry is not None:
                 tasks.create_task(self.registry.run())
+                if self.registry.standby is not None:
+                    tasks.create_task(self.registry.standby.run())
                 # Heartbeats are the registry's: the sentinel may not write facts.
                 tasks.create_task(self.heart.run(self.publisher))
             if self.sentinel is not None:

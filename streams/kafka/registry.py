@@ -19,6 +19,7 @@ from streams.kafka.membership import Membership
 from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.standby import Standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +41,9 @@ class RegistryStage:
     """Works the partitions that the group gives this worker.
 
     Attributes:
-        partitions: as they are held; those that went stay until they are loaded anew.
+        partitions: as they are held; those that went stay until they are loaded anew,
+            or are the standby's.
+        standby: tails what others have; None where that is not wanted.
         progress: for health.
     """
 
@@ -62,6 +65,9 @@ class RegistryStage:
             instance=worker.name,
             session_seconds=worker.session_seconds,
         )
+        self.standby: Standby | None = None
+        if worker.standby:
+            self.standby = Standby(settings, loader, self.member, self.partitions)
         self._settings = settings
         self._publisher = publisher
         self._loader = loader
@@ -102,7 +108,7 @@ class RegistryStage:
     async def _load(self) -> None:
         self._loading = set(self.member.fresh)
         try:
-            loaded = await self._loader.load(self.member, self.partitions)
+            loaded = await self._loaded()
         except (KafkaError, OSError) as error:
             # The broker is away: the partitions stand still, and we are not ready.
             log.warning("not_loaded", error=type(error).__name__)
@@ -111,10 +117,21 @@ class RegistryStage:
         self.partitions |= loaded
         self._loading.clear()
         gone = set(self.partitions) - self.member.assigned
-        if not self.member.fresh:
+        if not self.member.fresh and self.standby is None:
             for number in gone:
                 del self.partitions[number]
         failpoint("registry.loaded")
+
+    async def _loaded(self) -> dict[int, Partition]:
+        if self.standby is None:
+            return await self._loader.load(self.member, self.partitions)
+        async with self.standby.lock:
+            held = self.standby.partitions | self.partitions
+            loaded = await self._loader.load(self.member, held)
+            self.standby.given(loaded)
+            # Before the lock is given back, else both had them.
+            self.partitions |= loaded
+            return loaded
 
     def _ours(self) -> list[Partition]:
         ready = self.member.assigned - self.member.fresh
