@@ -18,7 +18,7 @@ from aiokafka.partitioner import murmur2
 from attrs import frozen
 
 from agents_registry.facts import FACTS, Fact, copy_key
-from schemas.codec import Codec, bundled, encode_fact, fact_of
+from schemas.codec import Codec, encode_fact, fact_of, in_force
 from schemas.errors import Fault, SchemaError
 from streams.times import rfc3339
 
@@ -120,7 +120,7 @@ def fact_record(
         fact: what was accepted.
         partitions: of the topic.
         traceparent: as it came in; anything but a W3C traceparent is left out.
-        codec: the bundled one by default.
+        codec: the one in force by default.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
@@ -169,7 +169,7 @@ def _of_log(
     return Outgoing(
         partition=record.partition,
         key=key.encode(),
-        value=(codec or bundled()).encode(name, attrs.asdict(record)),
+        value=(codec or in_force()).encode(name, attrs.asdict(record)),
         headers=headers,
     )
 
@@ -215,7 +215,7 @@ def read_entry(
     """
     if value is None:
         return Tombstone((key or b"").decode("utf-8", "replace"))
-    decoded = (codec or bundled()).decode(value)
+    decoded = (codec or in_force()).decode(value)
     name, _, record = decoded
     if name in FACTS:
         return fact_of(decoded)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from schemas.errors import SchemaError
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.genesis import read_geneses
 from streams.kafka.partition import Partition
+from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,11 +112,7 @@ class Loader:
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
-        partition = Partition(
-            number, file, self._vocabulary, genesis, self._settings.digest()
-        )
-        relist = await self._relist(member, number, genesis, file)
-        await asyncio.to_thread(partition.restore, relist)
+        partition, relist = await self._restored(member, number, genesis, file)
         begin, partition.target = await member.bounds(number)
         partition.position = max(partition.position, begin)
         log.info(
@@ -125,6 +123,26 @@ class Loader:
             target=partition.target,
         )
         return partition
+
+    async def _restored(
+        self, member: Membership, number: int, genesis: str, file: FactsFile
+    ) -> tuple[Partition, int]:
+        """Give the partition that a file makes, and from where its facts are listed."""
+        key = self._settings.digest()
+        await learn_ids(await asyncio.to_thread(file.headers))
+        relist = await self._relist(member, number, genesis, file)
+        partition = Partition(number, file, self._vocabulary, genesis, key)
+        try:
+            await asyncio.to_thread(partition.restore, relist)
+        except SchemaError:
+            # Of a newer version, or damaged; the topic has it all.
+            self.resets += 1
+            log.warning("checkpoint_dropped", partition=number)
+            await asyncio.to_thread(file.reset, genesis)
+            relist = await self._relist(member, number, genesis, file)
+            partition = Partition(number, file, self._vocabulary, genesis, key)
+            await asyncio.to_thread(partition.restore, relist)
+        return partition, relist
 
     async def _relist(
         self, member: Membership, number: int, genesis: str, file: FactsFile

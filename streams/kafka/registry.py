@@ -20,6 +20,7 @@ from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +97,7 @@ class RegistryStage:
         busy = any(p.waiting for p in self._ours())
         alone = [p.number for p in self._ours() if p.alone]
         fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+        await learn(fetched)
         async with self.member.lock:
             await self._work(fetched)
         self._tell()
