@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from schemas.entries import GENESIS
 from schemas.errors import SchemaError
-from streams.kafka.framing import GENESIS, Genesis, genesis_record, read_entry
+from streams.kafka.framing import Genesis, genesis_record, read_entry
 from streams.kafka.layout import FACTS
 
 if TYPE_CHECKING:

@@ -76,6 +76,8 @@ class Partition:
         position: every record below it is applied.
         target: where the log ended when it was loaded; ready once it is reached.
         relist: facts below it were listed before; those from it on are listed.
+        standby: only tailed: nothing is listed, nor said to be.
+        applied: entries so far, from the file too.
         strange: a record spoke of another genesis; see `doubtful`.
         poison: records that could not be read, until they are saved as handled.
     """
@@ -96,6 +98,8 @@ class Partition:
         self.position = 0
         self.target = 0
         self.relist = 0
+        self.standby = False
+        self.applied = 0
         self.strange = False
         self.poison: list[Poison] = []
         self._looked_at = 0.0
@@ -122,6 +126,8 @@ class Partition:
     @property
     def listed(self) -> int:
         """Give the offset below which all is listed, once the slices are acked."""
+        if self.standby:
+            return self.relist
         oldest = (realm.cascade.oldest for realm in self.realms.values())
         return min((o for o in oldest if o is not None), default=self.position)
 
@@ -151,6 +157,26 @@ class Partition:
             self._apply(offset, key, read_entry(key, value))
         self.position = self.file.position
         self._rebuild(self.file.rows)
+
+    def stand_by(self) -> None:
+        """Tail it from now on: another worker lists what it condemns."""
+        self.relist = self.listed
+        self.standby = True
+        for realm in self.realms.values():
+            realm.cascade.forget()
+
+    def promote(self, relist: int) -> None:
+        """List from now on, and again what facts condemned from an offset on.
+
+        What the table knows of them says nothing of what was published.
+        """
+        self.standby = False
+        self.relist = relist
+        self.poison = [each for each in self.poison if each.offset >= relist]
+        for offset, key, value in self._all_rows(relist):
+            entry = read_entry(key, value)
+            if isinstance(entry, Fact):
+                self.realm(realm_of(key)).cascade.enlist(offset, entry)
 
     def take(self, records: Iterable[Raw]) -> None:
         """Apply records of the topic, in their order."""
@@ -202,10 +228,11 @@ class Partition:
         self.poison.clear()
 
     def _apply(self, offset: int, key: bytes, entry: Entry) -> None:
+        self.applied += 1
         if isinstance(entry, Fact):
             realm = self.realm(realm_of(key))
             realm.apply(entry)
-            if offset >= self.relist:
+            if offset >= self.relist and not self.standby:
                 realm.cascade.enlist(offset, entry)
         elif isinstance(entry, Genesis | Heartbeat):
             self.strange |= entry.genesis != self.genesis
@@ -216,9 +243,9 @@ class Partition:
         elif isinstance(entry, Tombstone):
             self._pruned.append(key)
 
-    def _all_rows(self) -> Iterator[Row]:
-        yield from self.file.rows()
-        yield from self._rows
+    def _all_rows(self, since: int = 0) -> Iterator[Row]:
+        yield from self.file.rows(since=since)
+        yield from (row for row in self._rows if row.offset >= since)
 
     def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> None:
         """Build the tables anew that hold what was taken back."""

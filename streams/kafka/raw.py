@@ -83,6 +83,11 @@ class RawInput:
             instance=name,
         )
 
+    @property
+    def member(self) -> Membership:
+        """Give our membership, for health."""
+        return self._member
+
     async def run(self) -> None:
         """Read until cancelled."""
         async with self._member:

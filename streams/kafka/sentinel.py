@@ -126,7 +126,7 @@ class SentinelStage:
                     each.tidy(self._clock())
             await self._write()
             await self._commit()
-        self._tell(now)
+        self._tell()
 
     async def _load(self, number: int) -> None:
         """Take a partition up, by what was saved of it."""
@@ -238,17 +238,17 @@ class SentinelStage:
         if await self.member.commit(positions):
             failpoint("sentinel.committed")
 
-    def _tell(self, now: float) -> None:
+    def _tell(self) -> None:
         ours = self._ours()
         replica = self.replica.partitions.values()
         self.progress.turn(
-            now=now,
-            assigned=len(self.member.assigned),
+            now=asyncio.get_running_loop().time(),
+            assigned=self.member.assigned,
             ready=bool(ours)
             and not self.member.fresh
             and not self.replica.member.fresh
             and all(each.ready for each in ours),
-            lag=sum(self.member.lag(each.number, each.position) for each in ours),
             waiting=sum(p.waiting for p in replica),
             positions={each.number: each.position for each in ours},
+            committed=dict(self.member.kept),
         )

@@ -115,6 +115,19 @@ class Pipeline:
 
 
 @asynccontextmanager
+async def worker(
+    folder: Path, kafka: KafkaSettings, name: str, **more: Any
+) -> AsyncIterator[Working]:
+    """Run a worker in this process; ``more`` is of its own settings."""
+    settings = Settings(**values(folder))
+    own = WorkerSettings(name=name, data_dir=folder / name, **more)
+    async with task_of(
+        lambda stop, told: work(settings, kafka, own, stop=stop, started=told)
+    ) as working:
+        yield working
+
+
+@asynccontextmanager
 async def pipeline(
     folder: Path, kafka: KafkaSettings, **more: Any
 ) -> AsyncIterator[Pipeline]:

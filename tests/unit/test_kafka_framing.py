@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from aiokafka.partitioner import murmur2 as theirs
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents_registry.facts import Cause, Effect, copy_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import bundled
 from schemas.errors import Fault, SchemaError
+from schemas.placement import murmur2
 from streams.kafka.framing import (
     Genesis,
     Heartbeat,
@@ -62,6 +66,12 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def test_realm_lies_where_java_clients_would_put_it(realm: str, partition: int) -> None:
     """The partition is Java's: murmur2 without the sign bit, mod N."""
     assert partition_of(realm, 24) == partition
+
+
+@given(st.binary(max_size=64))
+def test_the_hash_is_that_of_the_client_library(data: bytes) -> None:
+    """Any bytes hash to what aiokafka's own partitioner makes of them."""
+    assert murmur2(data) == theirs(data) & 0xFFFF_FFFF
 
 
 def test_accesses_of_a_realm_spread_over_its_points() -> None:
