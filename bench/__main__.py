@@ -9,7 +9,9 @@ from typing import Final
 
 from bench import report
 
-NAMES: Final = ("check", "cascade", "memory", "hunt", "propagation")
+NAMES: Final = (
+    "check", "cascade", "memory", "hunt", "propagation", "kafka_propagation",
+)  # fmt: skip
 SCALES: Final = ("tiny", "small", "full")
 
 

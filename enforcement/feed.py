@@ -148,7 +148,7 @@ class Feed:
         finally:
             self.connected -= 1
             await socket.close()
-        _heed_cancellation()
+        heed_cancellation()
 
     async def _converse(
         self,
@@ -266,7 +266,7 @@ async def _in_slices(slices: Iterator[None]) -> None:
         await asyncio.sleep(0)
 
 
-def _heed_cancellation() -> None:
+def heed_cancellation() -> None:
     """Raise a cancellation that a task group took for its own.
 
     A TaskGroup whose child fails just when the task is cancelled raises the child's

@@ -17,7 +17,16 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+)
 
 from attrs import define, field
 
@@ -25,7 +34,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
-from enforcement.standing import Standing
+from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
 
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
 Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 
 SECOND: Final = 1_000_000_000
-_random: Final = secrets.SystemRandom().random
+system_random: Final = secrets.SystemRandom().random
 
 
 @define(slots=True)
@@ -58,7 +67,23 @@ class Counters:
     stale: int = 0
 
 
-class Guard:
+class Feeding(Protocol):
+    """What feeds a guard."""
+
+    async def run(self) -> None:
+        """Feed the standing until cancelled."""
+        ...
+
+    async def progress(self) -> None:
+        """Wait until something was applied or proven."""
+        ...
+
+
+OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
+OfFeed = TypeVar("OfFeed", bound=Feeding)
+
+
+class AnyGuard(Generic[OfStanding, OfFeed]):
     """A replica of one realm, kept current, that judges presented credentials.
 
     An async context manager: it feeds itself between entry and exit.
@@ -66,42 +91,24 @@ class Guard:
     Attributes:
         counters: what it did.
         standing: its replica and its lease.
-        feed: its connection to the server.
+        feed: what keeps them current.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
+    def __init__(  # noqa: PLR0913 - each by name
         self,
-        url: str,
-        credential: str,
+        standing: OfStanding,
+        feed: OfFeed,
         *,
-        name: str,
-        mode: Mode = Mode.FAIL_CLOSED,
-        routes: Mapping[str, Mode] | None = None,
-        policy: Policy = DEFAULT_POLICY,
-        lease: float = 1.0,
-        clock: Callable[[], int] = boottime,
-        wall_clock: Callable[[], int] = wall,
-        jitter: Callable[[], float] = _random,
+        mode: Mode,
+        routes: Mapping[str, Mode] | None,
+        policy: Policy,
+        clock: Callable[[], int],
+        wall_clock: Callable[[], int],
     ) -> None:
-        """Set up; entering the context connects.
-
-        Args:
-            url: of the Rescind server, ``https://host:port``.
-            credential: the guard's bearer token; it decides the realm.
-            name: of this guard, unique in its realm.
-            mode: what to do with what cannot be proven.
-            routes: routes with a mode of their own, by name.
-            policy: what to do with credentials that no fact makes known.
-            lease: seconds for which one proof may be used.
-            clock: nanoseconds of CLOCK_BOOTTIME.
-            wall_clock: nanoseconds UTC, for expiry.
-            jitter: random numbers in [0, 1) for pauses between connections.
-        """
+        """Set up; entering the context connects."""
         self.counters = Counters()
-        self.standing = Standing(round(lease * SECOND), clock)
-        self.feed = Feed(
-            url, credential, name=name, standing=self.standing, jitter=jitter
-        )
+        self.standing = standing
+        self.feed = feed
         self._mode = mode
         self._routes = dict(routes or {})
         self._policy = policy
@@ -154,13 +161,7 @@ class Guard:
             if read is None:
                 return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
             presented = read
-        judged = judge(
-            standing.replica.registry,
-            presented,
-            now=self._wall(),
-            scope=scope,
-            policy=self._policy,
-        )
+        judged = self._judge(presented, scope)
         now = self._clock()  # only now: the process may have been stopped meanwhile
         stale = now >= standing.deadline
         if judged is LIVES and not stale and at_least is None:
@@ -201,6 +202,19 @@ class Guard:
         except TimeoutError:
             return False
         return True
+
+    def _judge(self, presented: Presented, scope: str | None) -> Judgement:
+        """Ask the table, and where it allows those of logs that are gone."""
+        now, policy = self._wall(), self._policy
+        table = self.standing.replica.registry
+        judged = judge(table, presented, now=now, scope=scope, policy=policy)
+        for old in self.standing.kept:
+            if not judged.allowed and judged.cause is not None:
+                break
+            earlier = judge(old, presented, now=now, scope=scope, policy=policy)
+            if not earlier.allowed and earlier.cause is not None:
+                return earlier
+        return judged
 
     def _lapse(
         self, mode: Mode, at_least: Token | str | None, *, stale: bool
@@ -248,6 +262,55 @@ class Guard:
             cause=judged.cause,
             report=judged.report,
             observed=observed,
+        )
+
+
+class Guard(AnyGuard[Standing, Feed]):
+    """A guard that a server feeds.
+
+    Attributes:
+        counters: what it did.
+        standing: its replica and its lease.
+        feed: its connection to the server.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
+        self,
+        url: str,
+        credential: str,
+        *,
+        name: str,
+        mode: Mode = Mode.FAIL_CLOSED,
+        routes: Mapping[str, Mode] | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        lease: float = 1.0,
+        clock: Callable[[], int] = boottime,
+        wall_clock: Callable[[], int] = wall,
+        jitter: Callable[[], float] = system_random,
+    ) -> None:
+        """Set up; entering the context connects.
+
+        Args:
+            url: of the Rescind server, ``https://host:port``.
+            credential: the guard's bearer token; it decides the realm.
+            name: of this guard, unique in its realm.
+            mode: what to do with what cannot be proven.
+            routes: routes with a mode of their own, by name.
+            policy: what to do with credentials that no fact makes known.
+            lease: seconds for which one proof may be used.
+            clock: nanoseconds of CLOCK_BOOTTIME.
+            wall_clock: nanoseconds UTC, for expiry.
+            jitter: random numbers in [0, 1) for pauses between connections.
+        """
+        standing = Standing(round(lease * SECOND), clock)
+        super().__init__(
+            standing,
+            Feed(url, credential, name=name, standing=standing, jitter=jitter),
+            mode=mode,
+            routes=routes,
+            policy=policy,
+            clock=clock,
+            wall_clock=wall_clock,
         )
 
 

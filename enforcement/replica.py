@@ -20,7 +20,7 @@ decides what happens between two of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from agents_registry.facts import (
     Distrust,
@@ -117,9 +117,9 @@ class Replica:
         """Tell whether the table proves nothing more until it is built anew."""
         return self._corrected_at is not None
 
-    def successor(self) -> Replica:
+    def successor(self) -> Self:
         """Give the empty replica that is to replace this one."""
-        return Replica(self.genesis, tuple(self.corrections))
+        return type(self)(self.genesis, tuple(self.corrections))
 
     def snapshot(self, message: Mapping[str, Any]) -> Iterator[None]:
         """Apply one chunk of a snapshot; yields between slices.

@@ -10,7 +10,7 @@ Pure, with the clock passed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from enforcement.lease import NO_LEASE, Lease
 from enforcement.replica import GapError, GenesisError, PastEndError, Replica
@@ -18,22 +18,120 @@ from enforcement.replica import GapError, GenesisError, PastEndError, Replica
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.registry import Registry
     from enforcement.token import Token
 
 MILLISECOND: Final = 1_000_000
 PARTITION: Final = 0  # a feed carries one
 
 
-class Standing:
-    """The replica in force and how long it may be used.
+class Renewed(Protocol):
+    """A lease as a standing uses it."""
+
+    length: int
+
+    def deadline(self, position: int) -> int:
+        """Give the time when the lease ends (ns), NO_LEASE without a proof."""
+        ...
+
+    def drop(self) -> None:
+        """Forget every proof: the log changed."""
+        ...
+
+
+OfLease = TypeVar("OfLease", bound=Renewed)
+OfReplica = TypeVar("OfReplica", bound=Replica)
+
+
+class AnyStanding(Generic[OfLease, OfReplica]):
+    """The replica in force and how long it may be used, however it is fed.
 
     Attributes:
         replica: the one that answers checks.
+        lease: what was proven.
         deadline: when the lease ends, on the guard's clock (ns).
         caught_up: this log was once applied up to its end.
         served: some log was once applied up to its end.
         sound: the replica may be continued and may hold a lease.
+        partition: of the log, as tokens name it.
+        kept: tables of logs that are gone; what they deny stays denied.
     """
+
+    def __init__(
+        self,
+        lease: OfLease,
+        replica: OfReplica,
+        clock: Callable[[], int],
+        partition: int = PARTITION,
+    ) -> None:
+        """Start with an empty replica and no lease."""
+        self.replica = replica
+        self.lease = lease
+        self.deadline = NO_LEASE
+        self.caught_up = False
+        self.served = False
+        self.sound = True
+        self.partition = partition
+        self.kept: tuple[Registry, ...] = ()
+        self._clock = clock
+
+    def begin(self) -> OfReplica:
+        """Give the replica that a connection without one is to feed."""
+        if self.replica.complete and self.sound:
+            return self.replica
+        return self.replica.successor()
+
+    def meet(self, genesis: str) -> None:
+        """Condemn the replica in force when the server serves another log."""
+        if self.replica.complete and self.sound and genesis != self.replica.genesis:
+            self.condemn(forget=True)
+
+    def condemn(self, *, forget: bool) -> None:
+        """Hold no lease until a new snapshot is complete.
+
+        Args:
+            forget: what was caught up with is no longer the log.
+        """
+        self.sound = False
+        self.lease.drop()
+        self.caught_up = self.caught_up and not forget
+        self.refresh()
+
+    def offer(self, replica: OfReplica) -> bool:
+        """Put a replica in force if it is complete and not behind; tell whether."""
+        if replica is self.replica or replica.position is None:
+            return False
+        current = self.replica.position
+        if current is not None and self.sound and replica.position < current:
+            return False
+        self.replica = replica
+        self.sound = True
+        self.refresh()
+        return True
+
+    def refresh(self) -> None:
+        """Fold what was applied and proven into the deadline."""
+        usable = self.sound and self.replica.complete
+        self.deadline = self.lease.deadline(self.replica.proven) if usable else NO_LEASE
+        if self.holds():
+            self.caught_up = self.served = True
+
+    def holds(self) -> bool:
+        """Tell whether the lease runs."""
+        return self._clock() < self.deadline
+
+    def covers(self, token: Token) -> bool:
+        """Tell whether everything below a token's offset is applied."""
+        return (
+            self.sound
+            and token.genesis == self.replica.genesis
+            and token.partition == self.partition
+            and token.offset <= self.replica.proven
+        )
+
+
+class Standing(AnyStanding[Lease, Replica]):
+    """The standing of a guard that a server feeds and whose pings it answers."""
 
     def __init__(self, length: int, clock: Callable[[], int]) -> None:
         """Start with an empty replica and no lease.
@@ -42,13 +140,7 @@ class Standing:
             length: of the lease, in nanoseconds.
             clock: gives nanoseconds of CLOCK_BOOTTIME.
         """
-        self.replica = Replica()
-        self.lease = Lease(length)
-        self.deadline = NO_LEASE
-        self.caught_up = False
-        self.served = False
-        self.sound = True
-        self._clock = clock
+        super().__init__(Lease(length), Replica(), clock)
         self._seq = 0
 
     def hello(self, replica: Replica) -> dict[str, str | int | None]:
@@ -58,12 +150,6 @@ class Standing:
             "genesis": replica.genesis if resumes else None,
             "position": replica.position if resumes else None,
         }
-
-    def begin(self) -> Replica:
-        """Give the replica that a connection without one is to feed."""
-        if self.replica.complete and not self.sound:
-            return self.replica.successor()
-        return self.replica if self.replica.complete else Replica()
 
     def ping(self) -> int:
         """Give the number of a ping that leaves now."""
@@ -92,55 +178,7 @@ class Standing:
         self.lease.pong(seq, end, remaining_ms * MILLISECOND)
         self.refresh()
 
-    def meet(self, genesis: str) -> None:
-        """Condemn the replica in force when the server serves another log."""
-        if self.replica.complete and self.sound and genesis != self.replica.genesis:
-            self.condemn(forget=True)
-
     def fail(self, replica: Replica, error: Exception) -> None:
         """Draw the conclusion from a broken feed."""
         if replica is self.replica and isinstance(error, GapError):
             self.condemn(forget=False)
-
-    def condemn(self, *, forget: bool) -> None:
-        """Hold no lease until a new snapshot is complete.
-
-        Args:
-            forget: what was caught up with is no longer the log.
-        """
-        self.sound = False
-        self.lease.drop()
-        self.caught_up = self.caught_up and not forget
-        self.refresh()
-
-    def offer(self, replica: Replica) -> bool:
-        """Put a replica in force if it is complete and not behind; tell whether."""
-        if replica is self.replica or replica.position is None:
-            return False
-        current = self.replica.position
-        if current is not None and self.sound and replica.position < current:
-            return False
-        self.replica = replica
-        self.sound = True
-        self.refresh()
-        return True
-
-    def refresh(self) -> None:
-        """Fold what was applied and proven into the deadline."""
-        usable = self.sound and self.replica.complete
-        self.deadline = self.lease.deadline(self.replica.proven) if usable else NO_LEASE
-        if self.holds():
-            self.caught_up = self.served = True
-
-    def holds(self) -> bool:
-        """Tell whether the lease runs."""
-        return self._clock() < self.deadline
-
-    def covers(self, token: Token) -> bool:
-        """Tell whether everything below a token's offset is applied."""
-        return (
-            self.sound
-            and token.genesis == self.replica.genesis
-            and token.partition == PARTITION
-            and token.offset <= self.replica.proven
-        )

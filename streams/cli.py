@@ -140,6 +140,19 @@ def demo(
     raise typer.Exit(run(data_dir))
 
 
+@app.command("demo-kafka")
+def demo_kafka(
+    count: Annotated[int, typer.Option("--count", min=2, help="Revocations.")] = 300,
+    rate: Annotated[
+        float, typer.Option("--rate", min=1, max=1000, help="Of them a second.")
+    ] = 50,
+) -> None:
+    """See revocations become denials over a real Kafka, with the latencies."""
+    from streams.demo.kafka_command import run  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run(count, rate))
+
+
 @topics_app.command("plan")
 def topics_plan() -> None:
     """Print what apply would do; exit code 1 when it must not do something."""

@@ -29,7 +29,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         desk, progress, counts = self._desk, self._progress, self._desk.counts
         for name, text, value in (
-            ("assigned", "Partitions that this process has.", progress.assigned),
+            ("assigned", "Partitions that this process has.", len(progress.assigned)),
             ("lag", "Findings at the broker that are not taken in.", progress.lag),
             ("owed", "Findings that the commit may not pass yet.", desk.owed),
             ("deliveries", "Messages on their way.", len(desk.state.deliveries)),

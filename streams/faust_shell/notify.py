@@ -20,6 +20,7 @@ from streams.http.server import listen
 from streams.kafka.checkpoint import Folder
 from streams.kafka.delivery_file import DeliveryFile
 from streams.kafka.notifier import Desk, Record
+from streams.kafka.outlook import Outlook
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import die
 from streams.kafka.topics import assert_layout
@@ -146,7 +147,11 @@ def _agree(
     stop: asyncio.Event,
 ) -> None:
     """Bring app and desk together: agent, rebalances, loop and timer."""
-    findings = app.topic(kafka.topic("findings"), key_type=bytes, value_type=bytes)
+    topic = kafka.topic("findings")
+    findings = app.topic(topic, key_type=bytes, value_type=bytes)
+
+    def wanted() -> list[tuple[str, int]]:
+        return [(topic, number) for number in range(kafka.partitions)]
 
     @app.agent(findings, name="notify")
     async def take(stream: Any) -> None:
@@ -155,7 +160,12 @@ def _agree(
             headers = tuple(message.headers or ())
             await desk.take(
                 Record(
-                    message.partition, message.offset, event.value, headers, event.ack
+                    message.partition,
+                    message.offset,
+                    int((message.timestamp or 0) * 1000),
+                    event.value,
+                    headers,
+                    event.ack,
                 )
             )
 
@@ -165,16 +175,26 @@ def _agree(
 
     async def deliver(works: Callable[[Any], None]) -> None:
         works(None)
+        outlook = Outlook(kafka, wanted, {})
+
+        def judge(now: float) -> None:
+            ends = outlook.ends.get(topic, {}) if outlook.reached(now) else None
+            progress.judge(now, ends)
+
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(desk.run())
+            running = [
+                tasks.create_task(desk.run()),
+                tasks.create_task(outlook.run(judge)),
+            ]
             await stop.wait()
-            running.cancel()
+            for each in running:
+                each.cancel()
 
     app.service(Engine(deliver, stop))  # type: ignore[arg-type]  # an instance will do
 
     @app.timer(interval=LOOK_SECONDS)  # type: ignore[untyped-decorator]
     async def look() -> None:
-        turn(app, desk, progress, kafka.topic("findings"))
+        turn(app, desk, progress, topic)
 
 
 def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
@@ -200,15 +220,15 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
             if (offset := consumer._committed_offset[tp]) is not None  # noqa: SLF001 - as above
         }
     )
-    lag = behind + desk.waiting
     there = bool(assigned) and known and not app.rebalancing
     progress.turn(
         now=asyncio.get_running_loop().time(),
-        assigned=len(assigned),
-        ready=there and (progress.ready or lag == 0),
-        lag=lag,
+        assigned=frozenset(tp.partition for tp in assigned),
+        ready=there and (progress.ready or behind + desk.waiting == 0),
         waiting=desk.owed,
         positions=positions,
+        # What is taken in is saved; the commit waits for receivers, days if need be.
+        committed=positions,
     )
 
 

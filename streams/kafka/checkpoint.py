@@ -136,13 +136,13 @@ class FactsFile(_File):
         self._db.execute("COMMIT")
         self.position, self.listed = position, listed
 
-    def rows(self) -> Iterator[Row]:
-        """Yield all records by their offsets."""
+    def rows(self, *, since: int = 0) -> Iterator[Row]:
+        """Yield the records from an offset on, by their offsets."""
         query = (
             "SELECT offset, key, value FROM facts WHERE offset > ?"
             " ORDER BY offset LIMIT ?"
         )
-        last = -1
+        last = since - 1
         while rows := self._db.execute(query, (last, READ)).fetchall():
             yield from itertools.starmap(Row, rows)
             last = rows[-1][0]

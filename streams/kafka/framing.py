@@ -1,35 +1,55 @@
 """Put what Rescind writes to Kafka into records: partition, key, headers, value.
 
-The partition is always given explicitly: a client's own choice would depend on the
-key, which differs between the facts of one realm. Headers carry the CloudEvents
-attributes (CloudEvents Kafka protocol binding 1.0.2, binary mode) and ``traceparent``
-(W3C Trace Context). Values are Avro behind the Confluent framing (`schemas.codec`).
+The partition is always given explicitly (`schemas.placement`). Headers carry the
+CloudEvents attributes (CloudEvents Kafka protocol binding 1.0.2, binary mode) and
+``traceparent`` (W3C Trace Context). Values are Avro behind the Confluent framing
+(`schemas.codec`).
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import attrs
-from aiokafka.partitioner import murmur2
 from attrs import frozen
 
-from agents_registry.facts import FACTS, Fact, fact_key
-from schemas.codec import Codec, bundled, encode_fact, fact_of
-from schemas.errors import Fault, SchemaError
+from agents_registry.facts import Fact, copy_key
+from schemas.codec import Codec, bundled, encode_fact
+from schemas.entries import (
+    GENESIS,
+    HEARTBEAT,
+    Entry,
+    Genesis,
+    Heartbeat,
+    Tombstone,
+    read_entry,
+    realm_of,
+)
+from schemas.placement import access_partition_of, partition_of
 from streams.times import rfc3339
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = [
+    "Entry",
+    "Genesis",
+    "Headers",
+    "Heartbeat",
+    "Outgoing",
+    "Tombstone",
+    "access_partition_of",
+    "cloud_event",
+    "fact_record",
+    "genesis_record",
+    "heartbeat_record",
+    "partition_of",
+    "read_entry",
+    "realm_of",
+]
 
 Headers = tuple[tuple[str, bytes], ...]
 
 CONTENT_TYPE: Final = b"application/avro"
-GENESIS: Final = "genesis"
-HEARTBEAT: Final = "heartbeat"
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -43,66 +63,6 @@ class Outgoing:
     key: bytes
     value: bytes
     headers: Headers
-
-
-@frozen(kw_only=True)
-class Genesis:
-    """The record that makes a partition of facts this log and no other.
-
-    Attributes:
-        partitions: how many the topic has, fixed for its life.
-        created_at: in nanoseconds.
-    """
-
-    genesis: str
-    partition: int
-    partitions: int
-    created_at: int
-    created_by: str
-
-
-@frozen(kw_only=True)
-class Heartbeat:
-    """A writer reached this partition.
-
-    Attributes:
-        writer: its stable ordinal name, so that compaction keeps one of each.
-        sent_at: by the writer's clock, in nanoseconds; for people only.
-    """
-
-    genesis: str
-    partition: int
-    writer: str
-    sequence: int
-    sent_at: int
-
-
-@frozen
-class Tombstone:
-    """The record of this key was pruned."""
-
-    key: str
-
-
-Entry = Fact | Genesis | Heartbeat | Tombstone
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def partition_of(realm: str, partitions: int) -> int:
-    """Give the partition of all facts of a realm: murmur2(realm) mod N."""
-    return _partition(realm.encode(), partitions)
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def access_partition_of(realm: str, point: str, partitions: int) -> int:
-    """Give the partition of the accesses of a realm at an enforcement point."""
-    return _partition(f"{realm}/{point}".encode(), partitions)
-
-
-def _partition(data: bytes, partitions: int) -> int:
-    # As Java's clients do: the sign bit is dropped, not the number negated.
-    hashed: int = murmur2(data) & 0x7FFF_FFFF
-    return hashed % partitions
 
 
 def fact_record(
@@ -125,7 +85,7 @@ def fact_record(
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
     """
-    key = fact_key(realm, fact)
+    key = copy_key(realm, fact)
     return Outgoing(
         partition=partition_of(realm, partitions),
         key=key.encode(),
@@ -202,43 +162,3 @@ def cloud_event(
     if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
         return (*headers, ("traceparent", traceparent.encode()))
     return headers
-
-
-def read_entry(
-    key: bytes | None, value: bytes | None, codec: Codec | None = None
-) -> Entry:
-    """Read one record of the topic ``facts``.
-
-    Raises:
-        SchemaError: it is none that we can read; nothing may be served as if it had
-            not been.
-    """
-    if value is None:
-        return Tombstone((key or b"").decode("utf-8", "replace"))
-    decoded = (codec or bundled()).decode(value)
-    name, _, record = decoded
-    if name in FACTS:
-        return fact_of(decoded)
-    if name == GENESIS:
-        return Genesis(**_fields(Genesis, record))
-    if name == HEARTBEAT:
-        return Heartbeat(**_fields(Heartbeat, record))
-    raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in facts")
-
-
-def realm_of(key: bytes) -> str:
-    """Give the realm that the key of a fact names; no realm holds a slash.
-
-    Raises:
-        SchemaError: ``not_a_fact`` for a key that is none of a fact's.
-    """
-    realm, _, rest = key.decode("utf-8", "replace").partition("/")
-    kind, _, _ = rest.partition("/")
-    if kind not in FACTS:
-        raise SchemaError(Fault.NOT_A_FACT, "the key is none of a fact's")
-    return realm
-
-
-def _fields(of: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    # A newer version may have more fields than we have words for.
-    return {a.name: record[a.name] for a in attrs.fields(of)}

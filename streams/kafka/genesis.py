@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -16,10 +16,33 @@ if TYPE_CHECKING:
     from streams.kafka.settings import KafkaSettings
 
 
+class Log(NamedTuple):
+    """What the partitions of ``facts`` are.
+
+    Attributes:
+        geneses: in force, of each partition that has one and its head.
+        lost: where each partition begins that has lost its head.
+    """
+
+    geneses: dict[int, Genesis]
+    lost: dict[int, int]
+
+
 async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
     """Give the genesis in force of each partition of ``facts`` that has one.
 
-    It is the one with the lowest offset, and thus the first that is met.
+    A partition that has lost its head has none: see `read_log`.
+    """
+    return (await read_log(settings)).geneses
+
+
+async def read_log(settings: KafkaSettings) -> Log:
+    """Give which log each partition of ``facts`` is.
+
+    The genesis in force is the one with the lowest offset, and thus the first that is
+    met. Compaction never moves the offset at which a partition begins; where it is
+    above 0, somebody has deleted records, revocations perhaps, and whatever says that
+    it is the genesis there is no start of a log.
     """
     found: dict[int, Genesis] = {}
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
@@ -30,7 +53,8 @@ async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
         ]
         ends = await consumer.end_offsets(parts)
         starts = await consumer.beginning_offsets(parts)
-        left = {tp for tp in parts if ends[tp] > starts[tp]}
+        lost = {tp.partition: start for tp, start in starts.items() if start > 0}
+        left = {tp for tp in parts if ends[tp] > starts[tp] == 0}
         consumer.assign(left)
         while left:
             fetched = await consumer.getmany(timeout_ms=500)
@@ -45,7 +69,7 @@ async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
             left -= done
     finally:
         await consumer.stop()
-    return found
+    return Log(found, lost)
 
 
 def _first_genesis(

@@ -20,10 +20,12 @@ from attrs import define, frozen
 from schemas.errors import SchemaError
 from streams.failpoints import failpoint
 from streams.kafka.finding_records import FindingRecord, read_finding
-from streams.kafka.payloads import dead_letter_record, poison_record
+from streams.kafka.payloads import dead_letter_record
+from streams.kafka.poison import letters, poison_of
 from streams.records import DeadLetter
 from streams.stages import notify
 from streams.stages.deliveries import Delivery, Outcome, Route, State, changes
+from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -46,11 +48,13 @@ class Record:
     """A record of ``findings`` on its way.
 
     Attributes:
+        timestamp: when the broker took it, in milliseconds.
         ack: call it when the commit may pass the record.
     """
 
     partition: int
     offset: int
+    timestamp: int
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     ack: Callable[[], Any]
@@ -182,10 +186,11 @@ class Desk:
         try:
             return read_finding(record.value, record.headers)
         except SchemaError as error:
-            topic = self._settings.topic("findings")
-            place, length = (record.partition, record.offset), len(record.value or b"")
-            letter = poison_record(topic, place, str(error), length, self._clock())
-            await self._letters(letter)
+            settings = self._settings
+            topic, number = settings.topic("findings"), record.partition
+            poison = poison_of(record, str(error), settings.digest())
+            for (letter,) in letters(topic, number, settings.partitions, [poison]):
+                await self._letters(letter)
             self.counts.poison += 1
             record.ack()
             return None
@@ -253,14 +258,9 @@ class Desk:
     def _letter(self, dead: Dead, now: int) -> Outgoing:
         finding = dead.delivery.finding
         letter = DeadLetter("notify", 0, 0, dead.reason, event_id=finding.id)
-        return dead_letter_record(
-            letter,
-            realm=finding.realm,
-            authority="notify",
-            at=now,
-            partitions=self._settings.partitions,
-            identity=dead.delivery.key,
-        )
+        origin = Origin("notify", finding.realm, now)
+        count = self._settings.partitions
+        return dead_letter_record(letter, origin, count, dead.delivery.key)
 
     async def _wait(self) -> None:
         now = self._clock()

@@ -6,6 +6,7 @@ values use two underscores: ``RESCIND_KAFKA_SASL__USERNAME``.
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DAY_MS: Final = 24 * 3600 * 1000
+_KEY: Final = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 PREFIX_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -80,6 +82,8 @@ class KafkaSettings(BaseSettings):
         partitions: of ``facts`` and of all that follows it; fixed for its life.
         access_partitions: of ``access``; fixed for its life.
         min_insync_replicas: copies that must have a record before it is acked.
+        digest_key: of the hashes in dead letters, 32 random bytes or more in hex, the
+            same for all processes; without one a dead letter has none.
     """
 
     model_config = SettingsConfigDict(
@@ -98,6 +102,7 @@ class KafkaSettings(BaseSettings):
     retention: Retention = Retention()
     tls: Tls | None = None
     sasl: Sasl | None = None
+    digest_key: SecretStr | None = None
     request_timeout_ms: int = Field(default=10_000, ge=100)
 
     @model_validator(mode="after")
@@ -108,7 +113,17 @@ class KafkaSettings(BaseSettings):
             raise ValueError(
                 "mechanism PLAIN would send the password in clear: set tls"
             )
+        if self.digest_key is not None and not _KEY.fullmatch(
+            self.digest_key.get_secret_value()
+        ):
+            raise ValueError("digest_key is no hex of 32 bytes or more")
         return self
+
+    def digest(self) -> bytes | None:
+        """Give the key of the hashes in dead letters."""
+        if self.digest_key is None:
+            return None
+        return bytes.fromhex(self.digest_key.get_secret_value())
 
     def client(self) -> dict[str, Any]:
         """Give the arguments with which every aiokafka client connects.

@@ -20,11 +20,11 @@ from streams.kafka.administration import (
     create,
     shapes_of,
 )
-from streams.kafka.genesis import read_geneses, write_geneses
+from streams.kafka.genesis import Log, read_log, write_geneses
 from streams.kafka.layout import FACTS, Topic, topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -40,6 +40,7 @@ class Kind(StrEnum):
     REPLICATION = "replication"
     CONFIG = "config"
     GENESIS = "genesis"
+    HEAD = "head"
 
 
 @frozen(order=True)
@@ -86,13 +87,9 @@ async def plan(settings: KafkaSettings) -> list[Difference]:
     """
     async with connected(settings) as admin:
         differences = await _differences(admin, topics(settings))
-    uncountable = {
-        d.topic for d in differences if d.kind in (Kind.MISSING, Kind.PARTITIONS)
-    }
-    if _facts(settings) in uncountable:
+    if not _readable(settings, differences):
         return differences
-    geneses = await read_geneses(settings)
-    return [*differences, *_without_genesis(settings, geneses)]
+    return [*differences, *_without_genesis(settings, await read_log(settings))]
 
 
 async def assert_layout(
@@ -109,7 +106,7 @@ async def assert_layout(
 
     Raises:
         LayoutError: a topic is missing or has another number of partitions, or a
-            partition of ``facts`` has no genesis.
+            partition of ``facts`` has no genesis or has lost its head.
         KafkaError: the cluster cannot be reached or refuses.
     """
     full = {settings.topic(name) for name in (FACTS, *names)}
@@ -123,10 +120,10 @@ async def assert_layout(
     ]
     if wrong:
         raise LayoutError(wrong)
-    geneses = await read_geneses(settings)
-    if without := _without_genesis(settings, geneses):
+    found = await read_log(settings)
+    if without := _without_genesis(settings, found):
         raise LayoutError(without)
-    return geneses
+    return found.geneses
 
 
 async def apply(
@@ -151,16 +148,15 @@ async def apply(
     wanted = topics(settings)
     async with connected(settings) as admin:
         differences = await _differences(admin, wanted)
-        fatal = [d for d in differences if d.kind not in FIXABLE]
-        if fatal:
+        found_log = Log({}, {})
+        if _readable(settings, differences):
+            found_log = await read_log(settings)
+        without = _without_genesis(settings, found_log)
+        if fatal := [d for d in [*differences, *without] if d.kind not in FIXABLE]:
             raise LayoutError(fatal)
         await create(admin, _named(wanted, differences, Kind.MISSING))
         await configure(admin, _named(wanted, differences, Kind.CONFIG))
-    geneses = await read_geneses(settings)
-    without = _without_genesis(settings, geneses)
-    if fatal := [d for d in without if d.kind not in FIXABLE]:
-        raise LayoutError(fatal)
-    missing = [p for p in range(settings.partitions) if p not in geneses]
+    missing = [p for p in range(settings.partitions) if p not in found_log.geneses]
     await write_geneses(settings, missing, operator=operator, now=now, new_id=new_id)
     return [*differences, *without]
 
@@ -210,14 +206,23 @@ def _count(topic: Topic, shape: Shape | None) -> Difference | None:
     return None
 
 
-def _without_genesis(
-    settings: KafkaSettings, geneses: Mapping[int, Genesis]
-) -> list[Difference]:
+def _readable(settings: KafkaSettings, differences: Iterable[Difference]) -> bool:
+    """Tell whether ``facts`` is there, with the partitions that we count."""
+    uncountable = (Kind.MISSING, Kind.PARTITIONS)
+    wrong = {d.topic for d in differences if d.kind in uncountable}
+    return _facts(settings) not in wrong
+
+
+def _without_genesis(settings: KafkaSettings, found_log: Log) -> list[Difference]:
     facts = _facts(settings)
     differences = []
     for partition in range(settings.partitions):
-        genesis = geneses.get(partition)
-        if genesis is None:
+        genesis = found_log.geneses.get(partition)
+        if (start := found_log.lost.get(partition)) is not None:
+            wanted = f"all of partition {partition}"
+            found = f"it from offset {start} on, its head is lost: make the topic anew"
+            differences.append(Difference(facts, Kind.HEAD, wanted, found))
+        elif genesis is None:
             wanted = f"a genesis in partition {partition}"
             differences.append(Difference(facts, Kind.GENESIS, wanted, "none"))
         elif genesis.partitions != settings.partitions:

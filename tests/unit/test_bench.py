@@ -14,7 +14,8 @@ from bench.rounds import Rounds
 if TYPE_CHECKING:
     from bench.report import Row
 
-pytestmark = pytest.mark.unit
+# One of them starts a broker.
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("name", NAMES)

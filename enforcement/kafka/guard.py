@@ -1,0 +1,87 @@
+"""The guard that reads Kafka itself, where the way over a server is not wanted.
+
+For deployments alone in which all realms of the topic's prefix belong to one
+organisation: whoever may read the topic can read all of them. Elsewhere use
+`enforcement.Guard`, whose server sends it the facts of its realm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agents_registry.identifiers import VOCABULARY
+from agents_registry.verdict import DEFAULT_POLICY, Policy
+from enforcement.clocks import boottime, wall
+from enforcement.guard import SECOND, AnyGuard, system_random
+from enforcement.kafka.feed import LogFeed
+from enforcement.kafka.replica import LogReplica
+from enforcement.kafka.standing import LogStanding
+from enforcement.verdict import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agents_registry.identifiers import NodeClass
+    from schemas.codec import Codec
+
+
+class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
+    """A guard of one realm that follows the topic ``facts``; see `Guard` for the rest.
+
+    Attributes:
+        counters: what it did.
+        standing: its replica and its lease.
+        feed: its connections to Kafka.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
+        self,
+        client: Mapping[str, Any],
+        *,
+        realm: str = "default",
+        prefix: str = "rescind",
+        mode: Mode = Mode.FAIL_CLOSED,
+        routes: Mapping[str, Mode] | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        lease: float = 1.0,
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY,
+        codec: Codec | None = None,
+        clock: Callable[[], int] = boottime,
+        wall_clock: Callable[[], int] = wall,
+        jitter: Callable[[], float] = system_random,
+    ) -> None:
+        """Set up; entering the context connects.
+
+        Args:
+            client: where and as whom to connect, as aiokafka's clients take it:
+                ``bootstrap_servers``, ``security_protocol`` and so on.
+            realm: the organisation whose credentials are judged.
+            prefix: first part of the topics' names.
+            mode: what to do with what cannot be proven.
+            routes: routes with a mode of their own, by name.
+            policy: what to do with credentials that no fact makes known.
+            lease: seconds for which one proof may be used.
+            vocabulary: kind to class, as the workers have it.
+            codec: of a schema registry; the bundled ids by default.
+            clock: nanoseconds of CLOCK_BOOTTIME.
+            wall_clock: nanoseconds UTC, for expiry.
+            jitter: random numbers in [0, 1) for pauses between connections.
+        """
+        replica = LogReplica(realm, codec=codec, vocabulary=vocabulary)
+        standing = LogStanding(round(lease * SECOND), replica, clock)
+        feed = LogFeed(
+            client,
+            topic=f"{prefix}.facts.v1",
+            realm=realm,
+            standing=standing,
+            jitter=jitter,
+        )
+        super().__init__(
+            standing,
+            feed,
+            mode=mode,
+            routes=routes,
+            policy=policy,
+            clock=clock,
+            wall_clock=wall_clock,
+        )

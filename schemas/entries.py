@@ -1,0 +1,100 @@
+"""Read the records of the topic ``facts``: facts, and what the log says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from attrs import frozen
+
+from agents_registry.facts import FACTS, Fact
+from schemas.codec import Codec, bundled, fact_of
+from schemas.errors import Fault, SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GENESIS: Final = "genesis"
+HEARTBEAT: Final = "heartbeat"
+
+
+@frozen(kw_only=True)
+class Genesis:
+    """The record that makes a partition of facts this log and no other.
+
+    Attributes:
+        partitions: how many the topic has, fixed for its life.
+        created_at: in nanoseconds.
+    """
+
+    genesis: str
+    partition: int
+    partitions: int
+    created_at: int
+    created_by: str
+
+
+@frozen(kw_only=True)
+class Heartbeat:
+    """A writer reached this partition.
+
+    Attributes:
+        writer: its stable ordinal name, so that compaction keeps one of each.
+        sent_at: by the writer's clock, in nanoseconds; for people only.
+    """
+
+    genesis: str
+    partition: int
+    writer: str
+    sequence: int
+    sent_at: int
+
+
+@frozen
+class Tombstone:
+    """The record of this key was pruned."""
+
+    key: str
+
+
+Entry = Fact | Genesis | Heartbeat | Tombstone
+
+
+def read_entry(
+    key: bytes | None, value: bytes | None, codec: Codec | None = None
+) -> Entry:
+    """Read one record of the topic ``facts``.
+
+    Raises:
+        SchemaError: it is none that we can read; nothing may be served as if it had
+            not been.
+    """
+    if value is None:
+        return Tombstone((key or b"").decode("utf-8", "replace"))
+    decoded = (codec or bundled()).decode(value)
+    name, _, record = decoded
+    if name in FACTS:
+        return fact_of(decoded)
+    if name == GENESIS:
+        return Genesis(**_fields(Genesis, record))
+    if name == HEARTBEAT:
+        return Heartbeat(**_fields(Heartbeat, record))
+    raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in facts")
+
+
+def realm_of(key: bytes) -> str:
+    """Give the realm that the key of a fact names; no realm holds a slash.
+
+    Raises:
+        SchemaError: ``not_a_fact`` for a key that is none of a fact's.
+    """
+    realm, _, rest = key.decode("utf-8", "replace").partition("/")
+    kind, _, _ = rest.partition("/")
+    if kind not in FACTS:
+        raise SchemaError(Fault.NOT_A_FACT, "the key is none of a fact's")
+    return realm
+
+
+def _fields(of: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    # A newer version may have more fields than we have words for.
+    return {a.name: record[a.name] for a in attrs.fields(of)}
