@@ -222,7 +222,8 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
     )
     there = bool(assigned) and known and not app.rebalancing
     progress.turn(
-        now=asyncio.get_running_loop().time(),
+        # Not this timer's own: where the desk hangs, the process is not well.
+        now=desk.turned_at,
         assigned=frozenset(tp.partition for tp in assigned),
         ready=there and (progress.ready or behind + desk.waiting == 0),
         waiting=desk.owed,
