@@ -213,13 +213,7 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
             continue
         positions[tp.partition] = state.position
         behind += max(0, state.highwater - state.position)
-    desk.forget(
-        {
-            tp.partition: offset
-            for tp in assigned
-            if (offset := consumer._committed_offset[tp]) is not None  # noqa: SLF001 - as above
-        }
-    )
+    desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
     there = bool(assigned) and known and not app.rebalancing
     progress.turn(
         # Not this timer's own: where the desk hangs, the process is not well.
