@@ -28,10 +28,10 @@ CORE := agents_registry/*
 REST := enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo kafka test lint format bench campaign coverage clean
+.PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage clean
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
 		| while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 install: $(UV) ## Build .venv; the program is then .venv/bin/rescind
@@ -54,6 +54,9 @@ $(UV):
 
 demo: install ## See a revocation become a denial, in under a minute
 	@$(RUN)/rescind demo
+
+demo-kafka: kafka ## See revocations become denials over a real Kafka, with latencies
+	@$(RUN)/rescind demo-kafka
 
 # Before the tests and not in one of them, where the download would eat its time.
 kafka: install ## Fetch the Kafka that the tests start (once a machine)

@@ -323,12 +323,25 @@ def fact_id(fact: Fact) -> bytes:
 
 
 def fact_key(realm: str, fact: Fact) -> str:
-    """Give the record key: realm / kind / id / UTC hour of acceptance / ingress key.
+    """Give the key of a log that keeps the first copy of a fact in an hour.
 
-    The hour keeps a replay from overwriting the genuine copy.
+    It is realm / kind / id / UTC hour of acceptance / ingress key. The hour keeps a
+    replay from standing for the genuine copy.
     """
-    hour = fact.received_at // HOUR
-    return f"{realm}/{fact.NAME}/{fact_id(fact).hex()}/{hour}/{fact.ingress_key}"
+    return _key(realm, fact, fact.received_at // HOUR)
+
+
+def copy_key(realm: str, fact: Fact) -> str:
+    """Give the key of a log that keeps the last copy, as a compacted topic does.
+
+    It has the receive time (ns) in place of the hour: the earliest copy counts, and a
+    later one of the same hour must not take its place.
+    """
+    return _key(realm, fact, fact.received_at)
+
+
+def _key(realm: str, fact: Fact, time: int) -> str:
+    return f"{realm}/{fact.NAME}/{fact_id(fact).hex()}/{time}/{fact.ingress_key}"
 
 
 def _plain_value(value: Any) -> Any:

@@ -129,7 +129,7 @@ async def serve(
     stop = stop or asyncio.Event()
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    endpoint = _endpoint(settings.webhook)
+    endpoint = endpoint_of(settings.webhook)
     streams = configured_streams(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
@@ -323,7 +323,7 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
     )
 
 
-def _endpoint(webhook: Webhook | None) -> Endpoint | None:
+def endpoint_of(webhook: Webhook | None) -> Endpoint | None:
     """Give the receiver of alerts.
 
     Raises:

@@ -55,7 +55,18 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="List at most so many
 After = Annotated[
     int | None, typer.Option("--after", min=0, help="Only what came after this one.")
 ]
-
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+]
+Listen = Annotated[
+    str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+]
+ProcessName = Annotated[
+    str | None, typer.Option("--name", help="Stable, unique among its kind.")
+]
+LocalFiles = Annotated[
+    Path | None, typer.Option("--data-dir", help="Of local files; may be lost.")
+]
 
 topics_app = typer.Typer(
     help="The topics on Kafka; settings come from RESCIND_KAFKA_*.",
@@ -129,6 +140,19 @@ def demo(
     raise typer.Exit(run(data_dir))
 
 
+@app.command("demo-kafka")
+def demo_kafka(
+    count: Annotated[int, typer.Option("--count", min=2, help="Revocations.")] = 300,
+    rate: Annotated[
+        float, typer.Option("--rate", min=1, max=1000, help="Of them a second.")
+    ] = 50,
+) -> None:
+    """See revocations become denials over a real Kafka, with the latencies."""
+    from streams.demo.kafka_command import run  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run(count, rate))
+
+
 @topics_app.command("plan")
 def topics_plan() -> None:
     """Print what apply would do; exit code 1 when it must not do something."""
@@ -172,19 +196,10 @@ def topics_acls(
 
 @app.command()
 def worker(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Stable, unique among the workers.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Of local checkpoints; may be lost."),
-    ] = None,
-    listen: Annotated[
-        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
-    ] = None,
+    config: Config = None,
+    name: ProcessName = None,
+    data_dir: LocalFiles = None,
+    listen: Listen = None,
 ) -> None:
     """Run registry and sentinel on Kafka until Ctrl-C or SIGTERM."""
     from streams.kafka_commands import run_worker  # noqa: PLC0415 - an extra
@@ -194,20 +209,29 @@ def worker(
 
 @app.command()
 def ingress(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
-    ] = None,
+    config: Config = None,
     name: Annotated[
         str, typer.Option("--name", help="Stable, unique among the writers.")
     ] = "ingress-0",
-    listen: Annotated[
-        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
-    ] = None,
+    listen: Listen = None,
 ) -> None:
     """Take events in and write them to Kafka until Ctrl-C or SIGTERM."""
     from streams.kafka_commands import run_ingress  # noqa: PLC0415 - an extra
 
     raise typer.Exit(run_ingress(config, name=name, listen=listen))
+
+
+@app.command()
+def notify(
+    config: Config = None,
+    name: ProcessName = None,
+    data_dir: LocalFiles = None,
+    listen: Listen = None,
+) -> None:
+    """Deliver the findings on Kafka to the webhook until Ctrl-C or SIGTERM."""
+    from streams.kafka_commands import run_notify  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run_notify(config, name=name, data_dir=data_dir, listen=listen))
 
 
 @app.command("dev-kafka")
@@ -233,16 +257,12 @@ def dev_kafka(
 
 @app.command()
 def serve(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
-    ] = None,
+    config: Config = None,
     data_dir: Annotated[
         Path | None,
         typer.Option("--data-dir", help="Where the server keeps all it has."),
     ] = None,
-    listen: Annotated[
-        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
-    ] = None,
+    listen: Listen = None,
     watch: Annotated[
         list[str] | None,
         typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.operators import Operators
+from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
 from streams.kafka.genesis import read_geneses
@@ -27,6 +27,7 @@ from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
+from streams.kafka.writing import Writing
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
@@ -52,25 +53,6 @@ class Receiving:
     """An ingress that accepts requests."""
 
     url: str
-
-
-class Health:
-    """Handlers of ``/healthz``: what can be written is told by the heartbeats."""
-
-    def __init__(self, heart: Heart) -> None:
-        """Watch a heart."""
-        self._heart = heart
-
-    async def live(self, _: web.Request) -> web.Response:
-        """Answer as long as the event loop turns; a broker may be away."""
-        return web.Response(text="live\n")
-
-    async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 while writes are acked."""
-        if not self._heart.silent(asyncio.get_running_loop().time()):
-            return web.Response(text="ready\n")
-        status = http.HTTPStatus.SERVICE_UNAVAILABLE
-        return web.Response(text="not ready: nothing is acked\n", status=status)
 
 
 class AnotherLogError(Exception):
@@ -139,10 +121,13 @@ async def receive(
         app.router.add_post("/v1/events/{source}", events.post)
         app.router.add_post("/v1/revocations", operators.revoke)
         app.router.add_post("/v1/adopt", operators.adopt)
-        health = Health(heart)
-        app.router.add_get("/healthz/live", health.live)
-        app.router.add_get("/healthz/ready", health.ready)
-        app.router.add_get("/healthz/startup", health.ready)
+        inputs = {
+            each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
+            for each in settings.raw_topics
+        }
+        members = {topic: each.member for topic, each in inputs.items()}
+        writing = Writing(kafka, heart, members)
+        Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         try:
             log.info("receiving", url=url, name=name, realm=settings.realm)
@@ -154,10 +139,8 @@ async def receive(
                 stop or asyncio.Event(),
                 heart.run(publisher),
                 same_log(kafka, geneses, heart),
-                *(
-                    RawInput(kafka, _raw(each, sources, speakers), name, writer).run()
-                    for each in settings.raw_topics
-                ),
+                writing.outlook.run(writing.judge),
+                *(each.run() for each in inputs.values()),
             )
         finally:
             await runner.cleanup()
@@ -175,7 +158,8 @@ def _raw(
         key = f"topic:{each.topic}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
-    return RawTopic(each.topic, records, speaker, configured.point)
+    most = speakers.settings.max_body_bytes
+    return RawTopic(each.topic, records, speaker, configured.point, most)
 
 
 def _fresh_id() -> str:

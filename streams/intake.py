@@ -6,6 +6,7 @@ a `Receipt` once that is durable.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attrs import define, frozen
@@ -18,7 +19,7 @@ from streams.records import Access, DeadLetter
 from streams.stages.admission import Admission, Rights, admit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from streams.records import Record
     from streams.stages.ingress import Origin
@@ -27,6 +28,7 @@ MANY: Final = 200  # records; guards must get their pongs while a bulk is prepar
 REMEMBERED_LINES: Final = 100_000
 
 _Line = tuple[Any, ...]
+Key = Callable[[str, Fact], str]  # `fact_key` or `copy_key`, as the log asks for
 
 
 class NotWrittenError(Exception):
@@ -39,11 +41,6 @@ class Encoded(NamedTuple):
     key: str
     value: bytes
     fact: Fact
-
-    @classmethod
-    def of(cls, realm: str, fact: Fact, value: bytes) -> Encoded:
-        """Give the fact its record key."""
-        return cls(fact_key(realm, fact), value, fact)
 
 
 @frozen
@@ -97,8 +94,9 @@ class Stated:
     The log would drop those facts by their keys; this spares making them.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, key: Key = fact_key) -> None:
+        """Start with none; ``key`` names records as the engine's log needs it."""
+        self._key = key
         self._lines: dict[_Line, None] = {}
 
     def prepare(self, delivery: Delivery, fresh: str) -> Prepared:
@@ -118,7 +116,7 @@ class Stated:
             point=delivery.point,
             stated=self._test(origin, lines),
         )
-        encoded = encode(admission.facts, origin, admission)
+        encoded = encode(admission.facts, origin, admission, self._key)
         return Prepared(admission, encoded, frozenset(lines))
 
     def remember(self, written: Prepared) -> None:
@@ -144,13 +142,14 @@ class Stated:
 
 
 def encode(
-    facts: Iterable[Fact], origin: Origin, admission: Admission
+    facts: Iterable[Fact], origin: Origin, admission: Admission, key: Key = fact_key
 ) -> list[Encoded]:
     """Give facts their keys and bytes; what does not fit the schema is kept as such."""
     encoded = []
     for fact in facts:
         try:
-            encoded.append(Encoded.of(origin.realm, fact, encode_fact(fact)))
+            value = encode_fact(fact)
+            encoded.append(Encoded(key(origin.realm, fact), value, fact))
         except SchemaError as error:
             _misfit(fact, error, origin, admission)
     return encoded

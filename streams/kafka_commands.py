@@ -1,4 +1,4 @@
-"""The commands ``rescind worker`` and ``rescind ingress``: Rescind on Kafka."""
+"""The commands that run Rescind on Kafka: ``worker``, ``ingress`` and ``notify``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Listen, load
-from streams.worker import work
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -46,11 +45,43 @@ def run_worker(
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
         A produce that is not acked ends the process with 70.
     """
+    from streams.faust_shell.worker import host  # noqa: PLC0415 - slow to import
 
     def start() -> Coroutine[Any, Any, None]:
-        given: dict[str, Any] = {"name": name, "data_dir": data_dir}
-        worker = WorkerSettings(**{k: v for k, v in given.items() if v is not None})
-        return work(load(config, **_listen(listen)), KafkaSettings(), worker)
+        worker = WorkerSettings(**_given(name=name, data_dir=data_dir))
+        return host(load(config, **_listen(listen)), KafkaSettings(), worker)
+
+    return _run(start)
+
+
+def run_notify(
+    config: Path | None,
+    *,
+    name: str | None,
+    data_dir: Path | None,
+    listen: str | None,
+) -> int:
+    """Deliver alerts until a signal comes.
+
+    Args:
+        config: settings file (YAML or JSON).
+        name: of this process, instead of ``RESCIND_NOTIFY_NAME``.
+        data_dir: of its file, instead of ``RESCIND_NOTIFY_DATA_DIR``.
+        listen: ``HOST:PORT``, instead of the settings' own.
+
+    Returns:
+        The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
+        What breaks once it works, a produce that is not acked too, ends the process
+        with 70.
+    """
+    from streams.faust_shell.notify import tell  # noqa: PLC0415 - slow to import
+    from streams.faust_shell.notify_settings import (  # noqa: PLC0415 - as above
+        NotifySettings,
+    )
+
+    def start() -> Coroutine[Any, Any, None]:
+        notify = NotifySettings(**_given(name=name, data_dir=data_dir))
+        return tell(load(config, **_listen(listen)), KafkaSettings(), notify)
 
     return _run(start)
 
@@ -92,6 +123,10 @@ def _run(start: Any) -> int:
     except BaseExceptionGroup as group:
         return _complain(_first(group), BROKEN)
     return STOPPED
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _listen(text: str | None) -> dict[str, Any]:

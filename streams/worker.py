@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from agents_registry import inventory
 from streams.app import configured_sources, tolerances
 from streams.http.auth import Tokens
+from streams.http.probes import Probes
 from streams.http.problems import ProblemError, problems
 from streams.http.queries import table_row
 from streams.http.server import listen
@@ -66,7 +67,7 @@ class _State(Collector):
             "rescind_position", "Applied below this.", labels=["stage", "partition"]
         )
         for stage, progress in self._process.progress.items():
-            gauges["assigned"].add_metric([stage], progress.assigned)
+            gauges["assigned"].add_metric([stage], len(progress.assigned))
             gauges["lag"].add_metric([stage], progress.lag)
             gauges["waiting"].add_metric([stage], progress.waiting)
             for number, value in progress.positions.items():
@@ -93,21 +94,6 @@ class Look:
         self._metrics = CollectorRegistry()
         self._metrics.register(_State(process))
 
-    async def live(self, _: web.Request) -> web.Response:
-        """Answer 200 while every stage turns and gets on."""
-        now = asyncio.get_running_loop().time()
-        still = [
-            name
-            for name, progress in self._process.progress.items()
-            if progress.turned_at and not progress.live(now)
-        ]
-        return _health("live", still)
-
-    async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once every stage has partitions and is as new as they were."""
-        waiting = [n for n, p in self._process.progress.items() if not p.ready]
-        return _health("ready", waiting)
-
     async def metrics(self, _: web.Request) -> web.Response:
         """Give the metrics in Prometheus' text format."""
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
@@ -119,9 +105,8 @@ class Look:
         realm = request.query.get("realm", "default")
         number = partition_of(realm, self._partitions)
         stage = self._process.registry
-        ready = stage is not None and stage.progress.ready
-        partition = stage.partitions.get(number) if stage is not None else None
-        if not ready or partition is None:
+        partition = stage.serving(number) if stage is not None else None
+        if partition is None:
             status = http.HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemError(status, "not here", "loading, or at another worker")
         now = int(request.query.get("now", self._clock()))
@@ -130,13 +115,6 @@ class Look:
         as_of = token_of(partition.genesis, partition.position, number)
         body = orjson.dumps({"as_of": as_of, "rows": rows})
         return web.Response(body=body, content_type="application/json")
-
-
-def _health(word: str, not_so: list[str]) -> web.Response:
-    if not not_so:
-        return web.Response(text=f"{word}\n")
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    return web.Response(text=f"not {word}: {', '.join(not_so)}\n", status=status)
 
 
 async def work(
@@ -172,9 +150,7 @@ async def work(
     ) as process:
         look = Look(process, Tokens(settings.tokens), kafka.partitions, clock)
         app = web.Application(middlewares=[problems])
-        app.router.add_get("/healthz/live", look.live)
-        app.router.add_get("/healthz/ready", look.ready)
-        app.router.add_get("/healthz/startup", look.ready)
+        Probes(process.still, process.waiting).add_to(app)
         app.router.add_get("/metrics", look.metrics)
         app.router.add_get("/v1/table", look.table)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)

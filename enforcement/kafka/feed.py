@@ -308,6 +308,9 @@ async def _genesis(
         NoLogError: there is none.
     """
     start, end = bounds
+    if start:
+        # Compaction leaves it at 0: records were deleted, and were revocations perhaps.
+        raise NoLogError(f"partition {place.partition} of {place.topic} lost its head")
     consumer.seek(place, start)
     while await consumer.position(place) < end:
         fetched = await consumer.getmany(place, timeout_ms=POLL_MS)

@@ -120,8 +120,14 @@ class Stages:
                 self.applied = stored.offset + 1
         if self.registry.needs_rebuild:
             await self._rebuild()
-        for stored in await self._store.facts(self._saved, end):
-            self._list(stored)
+        # All that is applied, not `end`: more came in while the file was read, and
+        # what comes after is listed as it is applied.
+        position = self._saved
+        while position < self.applied:
+            limit = min(LOADED, self.applied - position)
+            for stored in await self._store.facts(position, limit):
+                self._list(stored)
+                position = stored.offset + 1
         failpoint("start.loaded")
         self.loaded.set()
 

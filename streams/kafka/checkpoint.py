@@ -12,6 +12,8 @@ import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from schemas.codec import HEADER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -136,13 +138,18 @@ class FactsFile(_File):
         self._db.execute("COMMIT")
         self.position, self.listed = position, listed
 
-    def rows(self) -> Iterator[Row]:
-        """Yield all records by their offsets."""
+    def headers(self) -> list[bytes]:
+        """Give what stands in front of the values, each once: their schema ids."""
+        query = "SELECT DISTINCT substr(value, 1, ?) FROM facts"
+        return [row[0] for row in self._db.execute(query, (HEADER.size,))]
+
+    def rows(self, *, since: int = 0) -> Iterator[Row]:
+        """Yield the records from an offset on, by their offsets."""
         query = (
             "SELECT offset, key, value FROM facts WHERE offset > ?"
             " ORDER BY offset LIMIT ?"
         )
-        last = -1
+        last = since - 1
         while rows := self._db.execute(query, (last, READ)).fetchall():
             yield from itertools.starmap(Row, rows)
             last = rows[-1][0]

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import attrs
 from attrs import frozen
 
-from agents_registry.facts import Fact, fact_key
-from schemas.codec import Codec, bundled, encode_fact
+from agents_registry.facts import Fact, copy_key
+from schemas.codec import Codec, encode_fact, in_force
 from schemas.entries import (
     GENESIS,
     HEARTBEAT,
@@ -80,12 +80,12 @@ def fact_record(
         fact: what was accepted.
         partitions: of the topic.
         traceparent: as it came in; anything but a W3C traceparent is left out.
-        codec: the bundled one by default.
+        codec: the one in force by default.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
     """
-    key = fact_key(realm, fact)
+    key = copy_key(realm, fact)
     return Outgoing(
         partition=partition_of(realm, partitions),
         key=key.encode(),
@@ -129,7 +129,7 @@ def _of_log(
     return Outgoing(
         partition=record.partition,
         key=key.encode(),
-        value=(codec or bundled()).encode(name, attrs.asdict(record)),
+        value=(codec or in_force()).encode(name, attrs.asdict(record)),
         headers=headers,
     )
 

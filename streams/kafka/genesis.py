@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from schemas.entries import GENESIS
 from schemas.errors import SchemaError
 from streams.kafka.framing import Genesis, genesis_record, read_entry
 from streams.kafka.layout import FACTS
@@ -16,12 +17,37 @@ if TYPE_CHECKING:
     from streams.kafka.settings import KafkaSettings
 
 
+class Log(NamedTuple):
+    """What the partitions of ``facts`` are.
+
+    Attributes:
+        geneses: in force, of each partition that has one and its head.
+        lost: where each partition begins that has lost its head.
+        foreign: partitions whose genesis is written with the ids of other schemas.
+    """
+
+    geneses: dict[int, Genesis]
+    lost: dict[int, int]
+    foreign: frozenset[int] = frozenset()
+
+
 async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
     """Give the genesis in force of each partition of ``facts`` that has one.
 
-    It is the one with the lowest offset, and thus the first that is met.
+    A partition that has lost its head has none: see `read_log`.
     """
-    found: dict[int, Genesis] = {}
+    return (await read_log(settings)).geneses
+
+
+async def read_log(settings: KafkaSettings) -> Log:
+    """Give which log each partition of ``facts`` is.
+
+    The genesis in force is the one with the lowest offset, and thus the first that is
+    met. Compaction never moves the offset at which a partition begins; where it is
+    above 0, somebody has deleted records, revocations perhaps, and whatever says that
+    it is the genesis there is no start of a log.
+    """
+    found: dict[int, Genesis | None] = {}
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -30,7 +56,8 @@ async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
         ]
         ends = await consumer.end_offsets(parts)
         starts = await consumer.beginning_offsets(parts)
-        left = {tp for tp in parts if ends[tp] > starts[tp]}
+        lost = {tp.partition: start for tp, start in starts.items() if start > 0}
+        left = {tp for tp in parts if ends[tp] > starts[tp] == 0}
         consumer.assign(left)
         while left:
             fetched = await consumer.getmany(timeout_ms=500)
@@ -45,11 +72,14 @@ async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
             left -= done
     finally:
         await consumer.stop()
-    return found
+    foreign = {number for number, genesis in found.items() if genesis is None}
+    return Log(
+        {n: g for n, g in found.items() if g is not None}, lost, frozenset(foreign)
+    )
 
 
 def _first_genesis(
-    found: dict[int, Genesis], partition: int, records: Sequence[Any]
+    found: dict[int, Genesis | None], partition: int, records: Sequence[Any]
 ) -> None:
     for record in records:
         if partition in found:
@@ -57,7 +87,10 @@ def _first_genesis(
         try:
             entry = read_entry(record.key, record.value)
         except SchemaError:
-            continue  # what it is, is for the readers of facts to say
+            # What it is else, is for the readers of facts to say.
+            if (record.key or b"").startswith(f"{GENESIS}/".encode()):
+                found[partition] = None
+            continue
         if isinstance(entry, Genesis):
             found[partition] = entry
 

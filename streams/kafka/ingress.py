@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import structlog
 
-from agents_registry.facts import fact_id
+from agents_registry.facts import copy_key, fact_id
 from streams.intake import (
     MANY,
     NotWrittenError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.intake import Delivery, Encoded
     from streams.kafka.framing import Genesis
+    from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
     from streams.stages.ingress import Origin
@@ -70,21 +71,27 @@ class KafkaLog:
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
-        self._stated = Stated()
+        self._stated = Stated(copy_key)
         self._ends: dict[int, int] = {}
 
-    async def records(self, delivery: Delivery) -> Receipt:
+    async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
         """Admit records and write what gets in.
+
+        Args:
+            delivery: the batch.
+            place: of the record of a raw topic that it stood in; what is written is
+                named by it, and is the same when it is taken in again.
 
         Raises:
             NotWrittenError: not all of it was acked in time.
         """
-        prepare, fresh = self._stated.prepare, self._fresh_id()
+        prepare = self._stated.prepare
+        fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
-        receipt = await self._write(prepared, delivery.origin, fresh)
+        receipt = await self._write(prepared, delivery.origin, fresh, place)
         self._stated.remember(prepared)
         return receipt
 
@@ -100,7 +107,7 @@ class KafkaLog:
             NotWrittenError: not all of it was acked in time.
         """
         admission = Admission()
-        encoded = encode(facts, origin, admission)
+        encoded = encode(facts, origin, admission, copy_key)
         if admission.dead_letters:
             partition = partition_of(origin.realm, self._settings.partitions)
             genesis = self._geneses[partition].genesis
@@ -112,11 +119,17 @@ class KafkaLog:
         log.info("operator_acted", actor=actor, action=action, facts=ids)
         return receipt
 
-    async def _write(self, prepared: Prepared, origin: Origin, fresh: str) -> Receipt:
+    async def _write(
+        self,
+        prepared: Prepared,
+        origin: Origin,
+        fresh: str,
+        place: Place | None = None,
+    ) -> Receipt:
         partition = partition_of(origin.realm, self._settings.partitions)
         try:
             end = await self._facts(prepared.encoded, origin, partition)
-            await self._rest(prepared.admission, origin, end, fresh)
+            await self._rest(prepared.admission, origin, end, (fresh, place))
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
         dead, facts = len(prepared.admission.dead_letters), len(prepared.encoded)
@@ -136,9 +149,13 @@ class KafkaLog:
         return self._ends.get(partition, 0)
 
     async def _rest(
-        self, admission: Admission, origin: Origin, end: int, fresh: str
+        self,
+        admission: Admission,
+        origin: Origin,
+        end: int,
+        named: tuple[str, Place | None],
     ) -> None:
-        settings = self._settings
+        settings, (fresh, place) = self._settings, named
         count = settings.access_partitions
         accesses = [
             *access_records(admission.accesses, origin, end, count, fresh),
@@ -146,12 +163,7 @@ class KafkaLog:
         ]
         letters = [
             dead_letter_record(
-                letter,
-                realm=origin.realm,
-                authority=origin.authority,
-                at=origin.received_at,
-                partitions=settings.partitions,
-                identity=f"{fresh}/{number}",
+                letter, origin, settings.partitions, f"{fresh}/{number}", place
             )
             for number, letter in enumerate(admission.dead_letters)
         ]

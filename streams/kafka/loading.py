@@ -8,21 +8,27 @@ comes after it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from schemas.errors import SchemaError
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.genesis import read_geneses
 from streams.kafka.partition import Partition
+from streams.kafka.progress import Progress
+from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.framing import Genesis
     from streams.kafka.membership import Membership
     from streams.kafka.settings import KafkaSettings
+
+WATCH_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -32,6 +38,7 @@ class Loader:
 
     Attributes:
         resets: how often a checkpoint was thrown away.
+        progress: told of each piece of a file that is read.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Loader:
             geneses: kept as they were found last, also for who writes heartbeats.
         """
         self.resets = 0
+        self.progress = Progress()
         self._geneses = geneses
         self._settings = settings
         self._folder = folder
@@ -63,13 +71,20 @@ class Loader:
         self._files.clear()
 
     async def load(
-        self, member: Membership, held: dict[int, Partition]
+        self,
+        member: Membership,
+        held: dict[int, Partition],
+        *,
+        numbers: Iterable[int] | None = None,
+        standby: bool = False,
     ) -> dict[int, Partition]:
         """Load the fresh partitions of a member, and have them begin.
 
         Args:
             member: whose they are.
             held: partitions from before; what is still right of them is used again.
+            numbers: those of the fresh ones that are loaded; all by default.
+            standby: only to be tailed; one that was is put to work otherwise.
 
         Returns:
             What was loaded; a partition without genesis is left out and stays fresh.
@@ -77,13 +92,13 @@ class Loader:
         Raises:
             KafkaError: the cluster cannot be asked.
         """
-        numbers = sorted(member.fresh)
-        if not numbers:
+        wanted = sorted(member.fresh if numbers is None else numbers)
+        if not wanted:
             return {}
         geneses = await read_geneses(self._settings)
         self._geneses.update(geneses)
         loaded = {}
-        for number in numbers:
+        for number in wanted:
             genesis = geneses.get(number)
             if genesis is None:
                 log.warning("no_genesis", partition=number)
@@ -92,13 +107,40 @@ class Loader:
             if partition is None or not await self._fits(
                 member, number, genesis.genesis, partition.position, partition.genesis
             ):
-                partition = await self._open(member, number, genesis.genesis)
+                partition = await self._open(
+                    member, number, genesis.genesis, standby=standby
+                )
+            elif partition.standby and not standby:
+                await self._promote(member, partition)
+            loaded[number] = partition
+        # Only now, since what fails above leaves none that is read and held by nobody.
+        for number, partition in loaded.items():
             partition.strange = False
             member.begin(number, partition.position)
-            loaded[number] = partition
         return loaded
 
-    async def _open(self, member: Membership, number: int, genesis: str) -> Partition:
+    async def _promote(self, member: Membership, partition: Partition) -> None:
+        """Put a tailed partition to work, from where its last owner committed.
+
+        The owner had acks of all below that, and of what lies above nobody knows.
+        """
+        committed = await member.committed(partition.number)
+        relist = partition.relist
+        if committed is not None and committed.metadata == partition.genesis:
+            relist = int(committed.offset)
+        _, partition.target = await member.bounds(partition.number)
+        await asyncio.to_thread(partition.promote, relist)
+        log.info(
+            "partition_promoted",
+            partition=partition.number,
+            position=partition.position,
+            relist=relist,
+            target=partition.target,
+        )
+
+    async def _open(
+        self, member: Membership, number: int, genesis: str, *, standby: bool
+    ) -> Partition:
         if number not in self._files:
             path = self._folder / f"facts-{number}.db"
             self._files[number] = await asyncio.to_thread(FactsFile, path)
@@ -108,9 +150,9 @@ class Loader:
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
-        partition = Partition(number, file, self._vocabulary, genesis)
-        relist = await self._relist(member, number, genesis, file)
-        await asyncio.to_thread(partition.restore, relist)
+        partition, relist = await self._restored(
+            member, number, genesis, (file, standby)
+        )
         begin, partition.target = await member.bounds(number)
         partition.position = max(partition.position, begin)
         log.info(
@@ -121,6 +163,58 @@ class Loader:
             target=partition.target,
         )
         return partition
+
+    async def _restored(
+        self,
+        member: Membership,
+        number: int,
+        genesis: str,
+        of: tuple[FactsFile, bool],
+    ) -> tuple[Partition, int]:
+        """Give the partition that a file makes, and from where its facts are listed."""
+        file, standby = of
+        await learn_ids(await asyncio.to_thread(file.headers))
+        while True:
+            partition = Partition(
+                number, file, self._vocabulary, genesis, self._settings.digest()
+            )
+            partition.standby = standby
+            relist = await self._relist(member, number, genesis, file)
+            try:
+                await self._restore(partition, relist)
+            except SchemaError:
+                # Of a newer version, or damaged; the topic has it all.
+                self.resets += 1
+                log.warning("checkpoint_dropped", partition=number)
+                await asyncio.to_thread(file.reset, genesis)
+            else:
+                return partition, relist
+
+    async def _restore(self, partition: Partition, relist: int) -> None:
+        """Restore in a thread; a `SchemaError` ends it as it is, not in a group."""
+        wrong: list[SchemaError] = []
+
+        def restore() -> None:
+            try:
+                partition.restore(relist)
+            except SchemaError as error:
+                wrong.append(error)
+
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._watch(partition))
+            await asyncio.to_thread(restore)
+            watching.cancel()
+        if wrong:
+            raise wrong[0]
+
+    async def _watch(self, partition: Partition) -> None:
+        """Tell of the steps of a long restore, which lets no loop turn."""
+        applied = 0
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if partition.applied != applied:
+                applied = partition.applied
+                self.progress.step()
 
     async def _relist(
         self, member: Membership, number: int, genesis: str, file: FactsFile

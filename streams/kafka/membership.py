@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_RECORDS: Final = 500
 FETCH_BYTES: Final = 1 << 20
+COMMIT_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -36,6 +37,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         lock: held while a batch is worked off, so that no partition goes meanwhile.
         fresh: partitions that stand still until `begin`.
         lost: how often a position was out of range.
+        joined: partitions were assigned once, or none.
+        kept: partition to what was committed last, or where it began.
+        polled_at: when records were asked for last, by the event loop's clock.
     """
 
     def __init__(
@@ -61,12 +65,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lock = asyncio.Lock()
         self.fresh: set[int] = set()
         self.lost = 0
+        self.joined = asyncio.Event()
+        self.kept: dict[int, int] = {}
+        self.polled_at = 0.0
         self._topic = topic
         self._group = group
         self._fixed = [TopicPartition(topic, number) for number in partitions]
         self._options = {
             "group_id": group,
             "group_instance_id": instance,
+            # By it the others learn who has what.
+            "client_id": instance or f"rescind-{topic}",
             "session_timeout_ms": int(session_seconds * 1000),
             "heartbeat_interval_ms": int(session_seconds * 200),
         }
@@ -103,7 +112,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         trace: TracebackType | None,
     ) -> None:
         """Disconnect. A member with a stable name keeps its place until it is due."""
-        await self._consumer.stop()
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._consumer.stop()
+        except (KafkaError, TimeoutError) as broken:
+            log.warning("consumer_not_stopped", error=type(broken).__name__)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand end, with its acks, checkpoint and commit."""
@@ -119,6 +132,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if assigned:
             self._consumer.pause(*assigned)
         self.fresh = {tp.partition for tp in assigned}
+        self.kept.clear()
+        self.joined.set()
         log.info("partitions_assigned", partitions=sorted(self.fresh))
 
     @property
@@ -127,6 +142,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._consumer is None:
             return frozenset()
         return frozenset(tp.partition for tp in self._consumer.assignment())
+
+    @property
+    def member_id(self) -> str:
+        """Give our id in the group; empty outside of one."""
+        # Nothing else tells it, and there is no coordinator before we subscribed.
+        found = getattr(getattr(self._consumer, "_coordinator", None), "member_id", "")
+        return str(found)
 
     def hold(self, number: int) -> None:
         """Have a partition stand still until it begins anew."""
@@ -141,6 +163,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(tp, position)
             self._consumer.resume(tp)
             self.fresh.discard(number)
+            self.kept.setdefault(number, position)
 
     async def bounds(self, number: int) -> tuple[int, int]:
         """Give where a partition begins and ends now."""
@@ -169,6 +192,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises:
             KafkaError: what a new process does not end either.
         """
+        self.polled_at = asyncio.get_running_loop().time()
         left_out = {*without, *self.fresh}
         wanted = [
             TopicPartition(self._topic, number)
@@ -203,16 +227,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         try:
             if offsets:
-                await self._consumer.commit(offsets)
-        except KafkaError as error:
+                # The client itself would wait for the group's coordinator forever.
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
             log.info("not_committed", error=type(error).__name__)
             return False
+        self.kept.update({tp.partition: each.offset for tp, each in offsets.items()})
         return True
-
-    def lag(self, number: int, position: int) -> int:
-        """Count the records that the broker has and we do not, as last heard."""
-        tp = TopicPartition(self._topic, number)
-        if number not in self.assigned:
-            return 0
-        end = self._consumer.highwater(tp)
-        return 0 if end is None else max(0, end - position)

@@ -15,6 +15,7 @@ from agents_registry.registry import Registry
 from schemas.errors import SchemaError
 from streams.kafka.checkpoint import Row
 from streams.kafka.framing import Genesis, Heartbeat, Tombstone, read_entry, realm_of
+from streams.kafka.poison import poison_of
 from streams.stages.cascade import Cascade
 from streams.stages.sentinel import note_acceptance
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.checkpoint import FactsFile
     from streams.kafka.framing import Entry
+    from streams.kafka.poison import Poison
     from streams.stages.cascade import Slice
 
 
@@ -37,14 +39,6 @@ class Raw(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
-
-
-class Poison(NamedTuple):
-    """A record that cannot be read."""
-
-    offset: int
-    length: int
-    reason: str
 
 
 class Listed(NamedTuple):
@@ -82,12 +76,19 @@ class Partition:
         position: every record below it is applied.
         target: where the log ended when it was loaded; ready once it is reached.
         relist: facts below it were listed before; those from it on are listed.
+        standby: only tailed: nothing is listed, nor said to be.
+        applied: entries so far, from the file too.
         strange: a record spoke of another genesis; see `doubtful`.
         poison: records that could not be read, until they are saved as handled.
     """
 
     def __init__(
-        self, number: int, file: FactsFile, vocabulary: Vocabulary, genesis: str
+        self,
+        number: int,
+        file: FactsFile,
+        vocabulary: Vocabulary,
+        genesis: str,
+        digest_key: bytes | None = None,
     ) -> None:
         """Start empty; `restore` takes up what the file holds."""
         self.number = number
@@ -97,10 +98,13 @@ class Partition:
         self.position = 0
         self.target = 0
         self.relist = 0
+        self.standby = False
+        self.applied = 0
         self.strange = False
         self.poison: list[Poison] = []
         self._looked_at = 0.0
         self._vocabulary = vocabulary
+        self._digest_key = digest_key
         self._rows: list[Row] = []
         self._pruned: list[bytes] = []
 
@@ -122,6 +126,8 @@ class Partition:
     @property
     def listed(self) -> int:
         """Give the offset below which all is listed, once the slices are acked."""
+        if self.standby:
+            return self.relist
         oldest = (realm.cascade.oldest for realm in self.realms.values())
         return min((o for o in oldest if o is not None), default=self.position)
 
@@ -152,6 +158,26 @@ class Partition:
         self.position = self.file.position
         self._rebuild(self.file.rows)
 
+    def stand_by(self) -> None:
+        """Tail it from now on: another worker lists what it condemns."""
+        self.relist = self.listed
+        self.standby = True
+        for realm in self.realms.values():
+            realm.cascade.forget()
+
+    def promote(self, relist: int) -> None:
+        """List from now on, and again what facts condemned from an offset on.
+
+        What the table knows of them says nothing of what was published.
+        """
+        self.standby = False
+        self.relist = relist
+        self.poison = [each for each in self.poison if each.offset >= relist]
+        for offset, key, value in self._all_rows(relist):
+            entry = read_entry(key, value)
+            if isinstance(entry, Fact):
+                self.realm(realm_of(key)).cascade.enlist(offset, entry)
+
     def take(self, records: Iterable[Raw]) -> None:
         """Apply records of the topic, in their order."""
         for record in records:
@@ -160,8 +186,9 @@ class Partition:
                 entry = read_entry(key, value)
                 self._apply(offset, key or b"", entry)
             except SchemaError as error:
-                length = len(value or b"")
-                self.poison.append(Poison(offset, length, str(error)))
+                # Below `relist` it was acked before its offset was committed.
+                if offset >= self.relist:
+                    self.poison.append(poison_of(record, str(error), self._digest_key))
             else:
                 self._note(offset, key or b"", value, entry)
             self.position = offset + 1
@@ -201,10 +228,11 @@ class Partition:
         self.poison.clear()
 
     def _apply(self, offset: int, key: bytes, entry: Entry) -> None:
+        self.applied += 1
         if isinstance(entry, Fact):
             realm = self.realm(realm_of(key))
             realm.apply(entry)
-            if offset >= self.relist:
+            if offset >= self.relist and not self.standby:
                 realm.cascade.enlist(offset, entry)
         elif isinstance(entry, Genesis | Heartbeat):
             self.strange |= entry.genesis != self.genesis
@@ -215,9 +243,9 @@ class Partition:
         elif isinstance(entry, Tombstone):
             self._pruned.append(key)
 
-    def _all_rows(self) -> Iterator[Row]:
-        yield from self.file.rows()
-        yield from self._rows
+    def _all_rows(self, since: int = 0) -> Iterator[Row]:
+        yield from self.file.rows(since=since)
+        yield from (row for row in self._rows if row.offset >= since)
 
     def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> None:
         """Build the tables anew that hold what was taken back."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
-from schemas.codec import bundled
+from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
+from streams.findings import FindingKind
 from streams.kafka.framing import (
     Outgoing,
     access_partition_of,
@@ -23,6 +24,7 @@ from streams.stages.uses import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from streams.kafka.poison import Poison
     from streams.records import DeadLetter
     from streams.stages.episodes import Episode
     from streams.stages.ingress import Origin
@@ -101,7 +103,7 @@ def _block(
     return Outgoing(
         partition=access_partition_of(origin.realm, point, partitions),
         key=f"{origin.realm}/{point}".encode(),
-        value=bundled().encode("access", record),
+        value=in_force().encode("access", record),
         headers=(*headers, (AFTER, str(after).encode())),
     )
 
@@ -139,7 +141,7 @@ def signal_records(
         yield Outgoing(
             partition=access_partition_of(origin.realm, point, partitions),
             key=f"{origin.realm}/{point}".encode(),
-            value=bundled().encode("signal", record),
+            value=in_force().encode("signal", record),
             headers=cloud_event(
                 f"{fresh}/s{number}",
                 source=_source(origin),
@@ -157,11 +159,12 @@ def read_access(
     Raises:
         SchemaError: it is none that we can read.
     """
-    name, _, record = bundled().decode(value or b"")
+    name, _, record = in_force().decode(value or b"")
     try:
         if name == "signal":
             realm = record.pop("realm")
             record["presented"] = list(Identifier.parse(record["presented"]))
+            record["kind"] = FindingKind(record["kind"]).value
             return Signal(realm, record)
         if name != "access":
             raise SchemaError(
@@ -178,6 +181,8 @@ def read_access(
 
 def _seen(line: Mapping[str, Any], point: str, received_at: int) -> Seen:
     at = line["occurred_at"]
+    if not line["identifiers"]:
+        raise ValueError("an access presents something")
     return Seen(
         identifiers=tuple(Identifier.parse(name) for name in line["identifiers"]),
         point=point,
@@ -188,62 +193,93 @@ def _seen(line: Mapping[str, Any], point: str, received_at: int) -> Seen:
     )
 
 
+class Place(NamedTuple):
+    """Where a record lies in Kafka; what is made of it can be named by that.
+
+    Attributes:
+        topic: its full name.
+        at: when the broker took it, in nanoseconds.
+        length: of its value; digest: its keyed hash, None without a key.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    at: int = 0
+    length: int = 0
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        """Give topic, partition and offset; no topic's name holds a slash."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
 def dead_letter_record(
     letter: DeadLetter,
-    *,
-    realm: str,
-    authority: str,
-    at: int,
+    origin: Origin,
     partitions: int,
     identity: str,
+    place: Place | None = None,
 ) -> Outgoing:
-    """Give the record of a dead letter of ingress; ``identity`` is unique."""
+    """Give the record of a dead letter of ingress.
+
+    Args:
+        letter: what could not be used.
+        origin: where it came from.
+        partitions: of ``dlq``.
+        identity: unique, or the same whenever the same bytes are taken in again.
+        place: of the record of a raw topic that it stands in.
+    """
     record = {
-        "realm": realm,
+        "realm": origin.realm,
         "source": letter.source,
-        "authority": authority,
+        "authority": origin.authority,
         "reason": letter.reason,
         "offset": letter.offset,
         "partition": None,
         "length": letter.length,
-        "digest": letter.digest,
+        "digest": letter.digest or None,
         "event_id": letter.event_id,
-        "at": at,
+        "at": origin.received_at,
     }
-    return _dead(record, partition_of(realm, partitions), identity)
+    if place is not None:
+        inside = f"; in the record at byte {letter.offset}" if letter.offset else ""
+        record |= {
+            "source": place.topic,
+            "reason": f"{letter.reason}{inside}",
+            "offset": place.offset,
+            "partition": place.partition,
+            "length": letter.length or place.length,
+            "digest": letter.digest or place.digest,
+            "at": place.at or origin.received_at,
+        }
+    return _dead(record, partition_of(origin.realm, partitions), identity)
 
 
-def poison_record(
-    topic: str, place: tuple[int, int], reason: str, length: int, at: int
-) -> Outgoing:
+def poison_record(place: Place, poison: Poison, partitions: int) -> Outgoing:
     """Give the dead letter of a record that cannot be read.
 
-    Args:
-        topic: where it lies.
-        place: partition and offset, which make the key: once each.
-        reason: why.
-        length: of its value.
-        at: when it was read (ns).
+    Its place is the key, and nothing in it depends on who reads it when.
     """
-    partition, offset = place
     record = {
         "realm": "",
-        "source": topic,
+        "source": place.topic,
         "authority": "",
-        "reason": reason,
-        "offset": offset,
-        "partition": partition,
-        "length": length,
-        "at": at,
+        "reason": poison.reason,
+        "offset": poison.offset,
+        "partition": place.partition,
+        "length": poison.length,
+        "digest": poison.digest,
+        "at": poison.at,
     }
-    return _dead(record, partition, f"{topic}/{partition}/{offset}")
+    return _dead(record, place.partition % partitions, str(place))
 
 
 def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
     return Outgoing(
         partition=partition,
         key=identity.encode(),
-        value=bundled().encode("dead_letter", record),
+        value=in_force().encode("dead_letter", record),
         headers=cloud_event(
             identity,
             source=f"/sources/{quote(record['source'], safe='')}",
@@ -275,7 +311,7 @@ def invalidation_record(
     return Outgoing(
         partition=partition,
         key=key.encode(),
-        value=bundled().encode("invalidation", record),
+        value=in_force().encode("invalidation", record),
         headers=cloud_event(
             key, source=f"/realms/{realm}", kind="invalidation", time=cause.at
         ),
@@ -301,7 +337,7 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
     return Outgoing(
         partition=partition_of(finding.realm, partitions),
         key=f"{finding.realm}/{finding.id}".encode(),
-        value=bundled().encode("finding", record),
+        value=in_force().encode("finding", record),
         headers=(*headers, (OPEN, b"1" if episode.open else b"0")),
     )
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import define, field
 
 from streams.kafka.checkpoint import Folder
 from streams.kafka.heartbeats import Heart
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.loading import Loader
+from streams.kafka.outlook import Outlook
 from streams.kafka.publisher import Publisher
 from streams.kafka.registry import RegistryStage
 from streams.kafka.sentinel import SentinelStage
 from streams.kafka.topics import assert_layout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.framing import Genesis
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
 
+# What is read by what is watched.
+_READ: Final = {
+    "registry": FACTS, "sentinel": ACCESS, "replica": FACTS, "standby": FACTS,
+}  # fmt: skip
+_GROUPS: Final = ("registry", "sentinel")
+
 
 @define
 class Process:
@@ -34,20 +41,98 @@ class Process:
 
     publisher: Publisher
     heart: Heart
+    settings: KafkaSettings
+    still_seconds: float
+    outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
 
+    def __attrs_post_init__(self) -> None:
+        """Look at the cluster apart from the stages."""
+        groups = {
+            self.settings.group(stage): self.settings.topic(_READ[stage])
+            for stage in _GROUPS
+        }
+        self.outlook = Outlook(self.settings, self._wanted, groups)
+
     @property
     def progress(self) -> dict[str, Progress]:
-        """Give the progress of each stage that runs here."""
+        """Give the progress of each stage that runs here, and of its replica."""
         stages = {"registry": self.registry, "sentinel": self.sentinel}
-        return {name: s.progress for name, s in stages.items() if s is not None}
+        found = {name: s.progress for name, s in stages.items() if s is not None}
+        if self.registry is not None and self.registry.standby is not None:
+            found["standby"] = self.registry.standby.progress
+        if self.sentinel is not None:
+            found["replica"] = self.sentinel.replica.progress
+        return found
+
+    def still(self, now: float) -> list[str]:
+        """Name the stages that do not turn or do not get on."""
+        return [
+            name
+            for name, progress in self.progress.items()
+            if not progress.live(now, self.still_seconds)
+        ]
+
+    def waiting(self, now: float) -> list[str]:
+        """Name what keeps this worker from being ready; nothing once it is.
+
+        A stage that has no partition is ready only where other members of its group
+        have all of them.
+        """
+        missing = self.still(now)
+        if not self.outlook.reached(now):
+            missing.append("kafka")
+        missing += [
+            name
+            for name, progress in self.progress.items()
+            if not progress.ready and not self._idle(name)
+        ]
+        return sorted(set(missing))
+
+    def judge(self, now: float) -> None:
+        """Compare how far the stages are with where the topics end."""
+        ends = self.outlook.ends if self.outlook.reached(now) else None
+        for name, progress in self.progress.items():
+            # The sentinel waits for its replica first, which is judged itself.
+            if ends is None or (name == "sentinel" and not self._loaded):
+                progress.judge(now, None)
+            else:
+                progress.judge(now, ends.get(self.settings.topic(_READ[name]), {}))
+
+    @property
+    def _loaded(self) -> bool:
+        return self.sentinel is None or self.sentinel.replica.loaded.is_set()
+
+    def _idle(self, name: str) -> bool:
+        stages = {"registry": self.registry, "sentinel": self.sentinel}
+        stage = stages.get(name)
+        if stage is None or stage.member.assigned or not self._loaded:
+            return False
+        counts = {
+            "registry": self.settings.partitions,
+            "sentinel": self.settings.access_partitions,
+        }
+        return self.outlook.taken_by_others(
+            self.settings.group(name), stage.member.member_id, counts[name]
+        )
+
+    def _wanted(self) -> Iterable[tuple[str, int]]:
+        for number in range(self.settings.partitions):
+            yield self.settings.topic(FACTS), number
+        if self.sentinel is not None:
+            for number in range(self.settings.access_partitions):
+                yield self.settings.topic(ACCESS), number
 
     async def run(self) -> None:
         """Work until cancelled; the first part that breaks ends all."""
+        self.judge(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.outlook.run(self.judge))
             if self.registry is not None:
                 tasks.create_task(self.registry.run())
+                if self.registry.standby is not None:
+                    tasks.create_task(self.registry.standby.run())
                 # Heartbeats are the registry's: the sentinel may not write facts.
                 tasks.create_task(self.heart.run(self.publisher))
             if self.sentinel is not None:
@@ -84,7 +169,7 @@ async def worker_process(
         publisher = Publisher(settings, worker.ack_seconds)
         await stack.enter_async_context(publisher)
         heart = Heart(settings.topic(FACTS), worker.name, geneses, clock)
-        process = Process(publisher, heart)
+        process = Process(publisher, heart, settings, worker.still_seconds)
 
         def loader(stage: str) -> Loader:
             each = Loader(settings, folder.path / stage, vocabulary, geneses)

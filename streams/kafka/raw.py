@@ -2,7 +2,8 @@
 
 A record's value is what the source would have sent over HTTP. It is taken in as a
 request would be, and its offset is committed once all of that is acked, so a crash
-takes some in twice, which changes nothing.
+takes some in twice, which changes nothing: all that is made of a record is named by
+its topic, partition and offset.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from streams.intake import Delivery, NotWrittenError
 from streams.kafka.membership import Membership
+from streams.kafka.payloads import Place
+from streams.kafka.poison import MILLISECOND, keyed_hash
+from streams.records import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 1.0
+TOO_LARGE: Final = "too_large: a record has more than {} bytes; split it at the source"
+NO_VALUE: Final = "empty: the record has no value; look at who publishes here"
 
 log = structlog.get_logger()
 
@@ -41,12 +48,14 @@ class RawTopic:
         read: makes records of a value.
         speaker: gives origin and rights, of now.
         point: the enforcement point of its accesses, where they do not say.
+        most: bytes of a value that are read; larger ones are dead letters.
     """
 
     topic: str
     read: Callable[[bytes], Awaitable[Sequence[Record]]]
     speaker: Callable[[], tuple[Origin, Rights]]
     point: str = ""
+    most: int = 8 << 20
 
 
 class RawInput:
@@ -65,6 +74,7 @@ class RawInput:
         """
         self._raw = raw
         self._log = log_
+        self._digest_key = settings.digest()
         self._positions: dict[int, int] = {}
         self._member = Membership(
             settings,
@@ -73,12 +83,22 @@ class RawInput:
             instance=name,
         )
 
+    @property
+    def member(self) -> Membership:
+        """Give our membership, for health."""
+        return self._member
+
     async def run(self) -> None:
         """Read until cancelled."""
         async with self._member:
             while True:
-                for number in sorted(self._member.fresh):
-                    await self._begin(number)
+                try:
+                    for number in sorted(self._member.fresh):
+                        await self._begin(number)
+                except (KafkaError, OSError) as error:
+                    # The broker is away: the partitions stand still.
+                    log.warning("raw_not_begun", error=type(error).__name__)
+                    await asyncio.sleep(AGAIN_SECONDS)
                 fetched = await self._member.poll(IDLE_SECONDS)
                 async with self._member.lock:
                     for number, records in fetched.items():
@@ -96,12 +116,13 @@ class RawInput:
 
     async def _take(self, number: int, records: list[Any]) -> None:
         for record in records:
-            read = await self._raw.read(record.value or b"")
+            place = self._place(number, record)
+            read = await self._read(record.value, place)
             origin, rights = self._raw.speaker()
             delivery = Delivery(read, origin, rights, self._raw.point)
             while True:
                 try:
-                    await self._log.records(delivery)
+                    await self._log.records(delivery, place)
                     break
                 except NotWrittenError as error:
                     # Nothing may be skipped: a revocation may stand here.
@@ -109,3 +130,32 @@ class RawInput:
                     await asyncio.sleep(AGAIN_SECONDS)
         if records:
             await self._member.commit({number: (records[-1].offset + 1, "")})
+
+    def _place(self, number: int, record: Any) -> Place:
+        value: bytes = record.value or b""
+        return Place(
+            self._raw.topic,
+            number,
+            record.offset,
+            max(0, record.timestamp) * MILLISECOND,
+            len(value),
+            keyed_hash(self._digest_key, value),
+        )
+
+    async def _read(self, value: bytes | None, place: Place) -> Sequence[Record]:
+        if value is None:
+            return [DeadLetter(self._raw.topic, 0, 0, NO_VALUE)]
+        if len(value) > self._raw.most:
+            reason = TOO_LARGE.format(self._raw.most)
+            return [DeadLetter(self._raw.topic, 0, place.length, reason)]
+        key = self._digest_key
+        return [
+            each._replace(digest=keyed_hash(key, _part(value, each)) or "")
+            if isinstance(each, DeadLetter) and each.length and key is not None
+            else each
+            for each in await self._raw.read(value)
+        ]
+
+
+def _part(value: bytes, letter: DeadLetter) -> bytes:
+    return value[letter.offset : letter.offset + letter.length]

@@ -16,9 +16,11 @@ from aiokafka.errors import KafkaError
 from streams.failpoints import failpoint
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
-from streams.kafka.payloads import invalidation_record, poison_record
-from streams.kafka.progress import Progress
+from streams.kafka.payloads import invalidation_record
+from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.schema_registry import learn
+from streams.kafka.standby import Standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +42,9 @@ class RegistryStage:
     """Works the partitions that the group gives this worker.
 
     Attributes:
-        partitions: as they are held; those that went stay until they are loaded anew.
+        partitions: as they are held; those that went stay until they are loaded anew,
+            or are the standby's.
+        standby: tails what others have; None where that is not wanted.
         progress: for health.
     """
 
@@ -54,7 +58,7 @@ class RegistryStage:
     ) -> None:
         """Set up; `run` works."""
         self.partitions: dict[int, Partition] = {}
-        self.progress = Progress()
+        self.progress = loader.progress
         self.member = Membership(
             settings,
             settings.topic(FACTS),
@@ -62,12 +66,26 @@ class RegistryStage:
             instance=worker.name,
             session_seconds=worker.session_seconds,
         )
+        self.standby: Standby | None = None
+        if worker.standby:
+            self.standby = Standby(settings, loader, self.member, self.partitions)
         self._settings = settings
         self._publisher = publisher
         self._loader = loader
         self._clock = clock
         self._commit_every = worker.commit_seconds
         self._committed_at = 0.0
+        self._loading: set[int] = set()
+
+    def serving(self, number: int) -> Partition | None:
+        """Give a partition that is ours now and as new as when it was loaded.
+
+        None where another worker has it, or may have, or where it is being read.
+        """
+        partition = self.partitions.get(number)
+        if partition is None or number in self._loading or not partition.ready:
+            return None
+        return partition if partition in self._ours() else None
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -84,24 +102,38 @@ class RegistryStage:
         busy = any(p.waiting for p in self._ours())
         alone = [p.number for p in self._ours() if p.alone]
         fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+        await learn(fetched)
         async with self.member.lock:
             await self._work(fetched)
         self._tell()
 
     async def _load(self) -> None:
+        self._loading = set(self.member.fresh)
         try:
-            loaded = await self._loader.load(self.member, self.partitions)
+            loaded = await self._loaded()
         except (KafkaError, OSError) as error:
             # The broker is away: the partitions stand still, and we are not ready.
             log.warning("not_loaded", error=type(error).__name__)
             await asyncio.sleep(IDLE_SECONDS)
             return
         self.partitions |= loaded
+        self._loading.clear()
         gone = set(self.partitions) - self.member.assigned
-        if not self.member.fresh:
+        if not self.member.fresh and self.standby is None:
             for number in gone:
                 del self.partitions[number]
         failpoint("registry.loaded")
+
+    async def _loaded(self) -> dict[int, Partition]:
+        if self.standby is None:
+            return await self._loader.load(self.member, self.partitions)
+        async with self.standby.lock:
+            held = self.standby.partitions | self.partitions
+            loaded = await self._loader.load(self.member, held)
+            self.standby.given(loaded)
+            # Before the lock is given back, else both had them.
+            self.partitions |= loaded
+            return loaded
 
     def _ours(self) -> list[Partition]:
         ready = self.member.assigned - self.member.fresh
@@ -123,6 +155,7 @@ class RegistryStage:
         changed = {p.number for p, _ in listed}
         for partition, each in listed:
             partition.finish([each])
+            self.progress.step()
         for partition in ours:
             if partition.due or partition.number in changed:
                 await asyncio.to_thread(partition.save)
@@ -145,12 +178,9 @@ class RegistryStage:
         failpoint("registry.acked")
 
     def _poison(self, partitions: Iterable[Partition]) -> Iterator[list[Outgoing]]:
-        topic = self._settings.topic(FACTS)
-        now = self._clock()
+        topic, count = self._settings.topic(FACTS), self._settings.partitions
         for partition in partitions:
-            for offset, length, reason in partition.poison:
-                place = (partition.number, offset)
-                yield [poison_record(topic, place, reason, length, now)]
+            yield from letters(topic, partition.number, count, partition.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit what is saved, now and then; it is off the way of all latency."""
@@ -169,11 +199,11 @@ class RegistryStage:
         ours = self._ours()
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
-            assigned=len(self.member.assigned),
+            assigned=self.member.assigned,
             ready=bool(ours) and not self.member.fresh and all(p.ready for p in ours),
-            lag=sum(self.member.lag(p.number, p.position) for p in ours),
             waiting=sum(p.waiting for p in ours),
             positions={p.number: p.position for p in ours},
+            committed=dict(self.member.kept),
         )
 
 

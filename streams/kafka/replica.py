@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
+from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ class Replica:
         partitions: by their numbers.
         loaded: every partition was brought back once, and is as new as it was then.
         turned: notified after every turn.
+        progress: for health; it commits nothing, so what is applied counts.
     """
 
     def __init__(self, settings: KafkaSettings, loader: Loader) -> None:
@@ -43,6 +45,7 @@ class Replica:
         self.member = Membership(
             settings, settings.topic(FACTS), partitions=range(settings.partitions)
         )
+        self.progress = loader.progress
         self._loader = loader
         self._count = settings.partitions
 
@@ -72,9 +75,11 @@ class Replica:
                 busy = any(p.waiting for p in self.partitions.values())
                 alone = [p.number for p in self.partitions.values() if p.alone]
                 fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+                await learn(fetched)
                 async with lock:
                     await self._work(fetched, told)
                 self._check()
+                self._tell()
                 async with self.turned:
                     self.turned.notify_all()
 
@@ -108,3 +113,15 @@ class Replica:
         complete = len(self.partitions) == self._count and not self.member.fresh
         if complete and all(p.ready for p in self.partitions.values()):
             self.loaded.set()
+
+    def _tell(self) -> None:
+        """Say how far it is."""
+        positions = {p.number: p.position for p in self.partitions.values()}
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=frozenset(range(self._count)),
+            ready=self.loaded.is_set() and not self.member.fresh,
+            waiting=sum(p.waiting for p in self.partitions.values()),
+            positions=positions,
+            committed=positions,
+        )

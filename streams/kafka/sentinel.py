@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import structlog
 from aiokafka.errors import KafkaError
 
@@ -19,10 +18,12 @@ from streams.failpoints import failpoint
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.layout import ACCESS
 from streams.kafka.membership import Membership
-from streams.kafka.payloads import Accesses, finding_record, poison_record
+from streams.kafka.payloads import Accesses, finding_record
+from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
+from streams.kafka.schema_registry import learn
 from streams.kafka.watch import Watched
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class SentinelStage:
             log.warning("not_loaded", error=type(error).__name__)
             await asyncio.sleep(IDLE_SECONDS)
         fetched = await self.member.poll(IDLE_SECONDS)
+        await learn(fetched)
         read: dict[Watched, list[tuple[int, Read]]] = {}
         for number, records in fetched.items():
             watched = self.watched[number]
@@ -124,7 +126,7 @@ class SentinelStage:
                     each.tidy(self._clock())
             await self._write()
             await self._commit()
-        self._tell(now)
+        self._tell()
 
     async def _load(self, number: int) -> None:
         """Take a partition up, by what was saved of it."""
@@ -149,7 +151,13 @@ class SentinelStage:
 
     def _open(self, number: int) -> Watched:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
-        return Watched(number, UsesFile(path), self._tolerances, self.replica.realm)
+        return Watched(
+            number,
+            UsesFile(path),
+            self._tolerances,
+            self.replica.realm,
+            self._settings.digest(),
+        )
 
     def _ours(self) -> list[Watched]:
         ready = self.member.assigned - self.member.fresh
@@ -219,10 +227,7 @@ class SentinelStage:
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions
         for each in changed:
-            for offset, length, reason in each.poison:
-                place = (each.number, offset)
-                record = poison_record(topic, place, reason, length, self._clock())
-                yield [attrs.evolve(record, partition=each.number % count)]
+            yield from letters(topic, each.number, count, each.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
         now = asyncio.get_running_loop().time()
@@ -233,16 +238,17 @@ class SentinelStage:
         if await self.member.commit(positions):
             failpoint("sentinel.committed")
 
-    def _tell(self, now: float) -> None:
+    def _tell(self) -> None:
         ours = self._ours()
         replica = self.replica.partitions.values()
         self.progress.turn(
-            now=now,
-            assigned=len(self.member.assigned),
+            now=asyncio.get_running_loop().time(),
+            assigned=self.member.assigned,
             ready=bool(ours)
             and not self.member.fresh
+            and not self.replica.member.fresh
             and all(each.ready for each in ours),
-            lag=sum(self.member.lag(each.number, each.position) for each in ours),
             waiting=sum(p.waiting for p in replica),
             positions={each.number: each.position for each in ours},
+            committed=dict(self.member.kept),
         )

@@ -20,11 +20,12 @@ from streams.kafka.administration import (
     create,
     shapes_of,
 )
-from streams.kafka.genesis import read_geneses, write_geneses
+from streams.kafka.genesis import Log, read_log, write_geneses
 from streams.kafka.layout import FACTS, Topic, topics
+from streams.kafka.schema_registry import SchemaRegistry, subject_of, take_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -40,6 +41,9 @@ class Kind(StrEnum):
     REPLICATION = "replication"
     CONFIG = "config"
     GENESIS = "genesis"
+    HEAD = "head"
+    FOREIGN = "foreign"
+    SCHEMA = "schema"
 
 
 @frozen(order=True)
@@ -47,7 +51,7 @@ class Difference:
     """One way in which a cluster is not as the layout wants it.
 
     Attributes:
-        topic: its full name.
+        topic: its full name, or the subject of a schema.
         kind: what differs; of these only `FIXABLE` can be made right.
         wanted: as it should be.
         found: as it is.
@@ -63,7 +67,7 @@ class Difference:
         return f"{self.topic}: {self.kind}: want {self.wanted}, found {self.found}"
 
 
-FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS})
+FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS, Kind.SCHEMA})
 
 
 class LayoutError(Exception):
@@ -84,15 +88,12 @@ async def plan(settings: KafkaSettings) -> list[Difference]:
     Raises:
         KafkaError: the cluster cannot be reached or refuses.
     """
+    schemas = await _schemas(settings)
     async with connected(settings) as admin:
-        differences = await _differences(admin, topics(settings))
-    uncountable = {
-        d.topic for d in differences if d.kind in (Kind.MISSING, Kind.PARTITIONS)
-    }
-    if _facts(settings) in uncountable:
+        differences = [*schemas, *await _differences(admin, topics(settings))]
+    if schemas or not _readable(settings, differences):
         return differences
-    geneses = await read_geneses(settings)
-    return [*differences, *_without_genesis(settings, geneses)]
+    return [*differences, *_without_genesis(settings, await read_log(settings))]
 
 
 async def assert_layout(
@@ -101,7 +102,8 @@ async def assert_layout(
     """Assert that a stage may run; give the genesis of each partition of ``facts``.
 
     Every stage calls this at its start. It needs no right beyond those to read or to
-    write the topics.
+    write the topics. From here on the ids of schemas are those of the registry, where
+    one is set, for the calling task and all that it starts.
 
     Args:
         settings: of the cluster and the layout.
@@ -109,9 +111,11 @@ async def assert_layout(
 
     Raises:
         LayoutError: a topic is missing or has another number of partitions, or a
-            partition of ``facts`` has no genesis.
+            partition of ``facts`` has no genesis or has lost its head.
+        RegistryError: the schema registry does not answer, or lacks a schema.
         KafkaError: the cluster cannot be reached or refuses.
     """
+    await take_ids(settings)
     full = {settings.topic(name) for name in (FACTS, *names)}
     wanted = [topic for topic in topics(settings) if topic.name in full]
     async with connected(settings) as admin:
@@ -123,10 +127,10 @@ async def assert_layout(
     ]
     if wrong:
         raise LayoutError(wrong)
-    geneses = await read_geneses(settings)
-    if without := _without_genesis(settings, geneses):
+    found = await read_log(settings)
+    if without := _without_genesis(settings, found):
         raise LayoutError(without)
-    return geneses
+    return found.geneses
 
 
 async def apply(
@@ -149,20 +153,36 @@ async def apply(
         KafkaError: the cluster cannot be reached or refuses.
     """
     wanted = topics(settings)
+    schemas = await _schemas(settings)
+    if schemas and settings.schema_registry is not None:
+        await SchemaRegistry(settings.schema_registry).publish()
+        await take_ids(settings)
     async with connected(settings) as admin:
         differences = await _differences(admin, wanted)
-        fatal = [d for d in differences if d.kind not in FIXABLE]
-        if fatal:
+        found_log = Log({}, {})
+        if _readable(settings, differences):
+            found_log = await read_log(settings)
+        without = _without_genesis(settings, found_log)
+        if fatal := [d for d in [*differences, *without] if d.kind not in FIXABLE]:
             raise LayoutError(fatal)
         await create(admin, _named(wanted, differences, Kind.MISSING))
         await configure(admin, _named(wanted, differences, Kind.CONFIG))
-    geneses = await read_geneses(settings)
-    without = _without_genesis(settings, geneses)
-    if fatal := [d for d in without if d.kind not in FIXABLE]:
-        raise LayoutError(fatal)
-    missing = [p for p in range(settings.partitions) if p not in geneses]
+    missing = [p for p in range(settings.partitions) if p not in found_log.geneses]
     await write_geneses(settings, missing, operator=operator, now=now, new_id=new_id)
-    return [*differences, *without]
+    return [*schemas, *differences, *without]
+
+
+async def _schemas(settings: KafkaSettings) -> list[Difference]:
+    """Give what the schema registry lacks; take its ids where it lacks nothing."""
+    if settings.schema_registry is None:
+        return []
+    missing = await SchemaRegistry(settings.schema_registry).missing()
+    if not missing:
+        await take_ids(settings)
+    return [
+        Difference(subject_of(each), Kind.SCHEMA, f"version {each.version}", "none")
+        for each in missing
+    ]
 
 
 async def _differences(
@@ -210,14 +230,27 @@ def _count(topic: Topic, shape: Shape | None) -> Difference | None:
     return None
 
 
-def _without_genesis(
-    settings: KafkaSettings, geneses: Mapping[int, Genesis]
-) -> list[Difference]:
+def _readable(settings: KafkaSettings, differences: Iterable[Difference]) -> bool:
+    """Tell whether ``facts`` is there, with the partitions that we count."""
+    uncountable = (Kind.MISSING, Kind.PARTITIONS)
+    wrong = {d.topic for d in differences if d.kind in uncountable}
+    return _facts(settings) not in wrong
+
+
+def _without_genesis(settings: KafkaSettings, found_log: Log) -> list[Difference]:
     facts = _facts(settings)
     differences = []
     for partition in range(settings.partitions):
-        genesis = geneses.get(partition)
-        if genesis is None:
+        genesis = found_log.geneses.get(partition)
+        if (start := found_log.lost.get(partition)) is not None:
+            wanted = f"all of partition {partition}"
+            found = f"it from offset {start} on, its head is lost: make the topic anew"
+            differences.append(Difference(facts, Kind.HEAD, wanted, found))
+        elif partition in found_log.foreign:
+            wanted = f"a genesis in partition {partition}"
+            found = "one of other schema ids: set the registry it was made with"
+            differences.append(Difference(facts, Kind.FOREIGN, wanted, found))
+        elif genesis is None:
             wanted = f"a genesis in partition {partition}"
             differences.append(Difference(facts, Kind.GENESIS, wanted, "none"))
         elif genesis.partitions != settings.partitions:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from schemas.errors import SchemaError
-from streams.kafka.partition import Poison
 from streams.kafka.payloads import Signal, read_access
+from streams.kafka.poison import poison_of
 from streams.stages import episodes
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.partition import Realm
     from streams.kafka.payloads import Accesses
+    from streams.kafka.poison import Poison
     from streams.stages.episodes import Episode
 
     RealmOf = Callable[[str], Realm]
@@ -50,7 +51,12 @@ class Watched:
     """
 
     def __init__(
-        self, number: int, file: UsesFile, tolerances: Tolerances, realm_of: RealmOf
+        self,
+        number: int,
+        file: UsesFile,
+        tolerances: Tolerances,
+        realm_of: RealmOf,
+        digest_key: bytes | None = None,
     ) -> None:
         """Start empty.
 
@@ -59,6 +65,7 @@ class Watched:
             file: its local checkpoint.
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
+            digest_key: for the hashes of what cannot be read.
         """
         self.number = number
         self.file = file
@@ -68,6 +75,7 @@ class Watched:
         self.in_flight = 0
         self._tolerances = tolerances
         self._realm_of = realm_of
+        self._digest_key = digest_key
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -101,8 +109,7 @@ class Watched:
         try:
             return read_access(record.value, record.headers)
         except SchemaError as error:
-            length = len(record.value or b"")
-            self.poison.append(Poison(record.offset, length, str(error)))
+            self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
     def judge(self, record: Accesses | Signal, now: int) -> None:

@@ -22,9 +22,12 @@ class WorkerSettings(BaseSettings):
             a pod of a StatefulSet; its place in the groups and its heartbeats go by it.
         data_dir: of its local checkpoints; may be lost at any time.
         stages: what it runs.
+        standby: tail the partitions of other workers too, so that it takes them over
+            with warm tables; costs their memory.
         session_seconds: of silence until another worker takes its partitions over.
         ack_seconds: until a produce counts as failed, and the worker ends.
         commit_seconds: between two commits.
+        still_seconds: with a lag and no step forward, then the worker is not live.
     """
 
     model_config = SettingsConfigDict(
@@ -34,6 +37,8 @@ class WorkerSettings(BaseSettings):
     name: str = Field(default="worker-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     data_dir: Path = Path("rescind-worker")
     stages: frozenset[Stage] = frozenset({"registry", "sentinel"})
+    standby: bool = False
     session_seconds: float = Field(default=10.0, ge=1)
     ack_seconds: float = Field(default=30.0, gt=0)
     commit_seconds: float = Field(default=0.25, ge=0)
+    still_seconds: float = Field(default=30.0, ge=10)

@@ -100,6 +100,12 @@ class Cascade:
         self._listing = None
         self.alone = False
 
+    def forget(self) -> None:
+        """Leave the facts whose lists are not complete to others."""
+        self._roots.clear()
+        self._listing = None
+        self.alone = False
+
     def _next(self) -> list[Condemned]:
         if self._listing is None:
             self._listing = condemned(self.registry, self._roots[0].identifier)

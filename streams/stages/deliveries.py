@@ -76,14 +76,16 @@ class Announced:
     """A finding that receivers know of.
 
     Attributes:
-        messages: how many were made of it; numbers their ids.
+        messages: number of the last message made of it; stands in its id.
         at: when the last one was made (ns).
         waiting: the finding as it is now, if that was not told yet.
+        order: of what waits, see `streams.stages.notify.Change`.
     """
 
     messages: int
     at: int
     waiting: Finding | None = None
+    order: int = 0
 
 
 @frozen(kw_only=True)
@@ -189,7 +191,12 @@ def _delivery(value: Delivery) -> dict[str, Any]:
 
 def _announced(value: Announced) -> dict[str, Any]:
     waiting = None if value.waiting is None else episodes.to_plain(value.waiting)
-    return {"messages": value.messages, "at": value.at, "waiting": waiting}
+    return {
+        "messages": value.messages,
+        "at": value.at,
+        "waiting": waiting,
+        "order": value.order,
+    }
 
 
 def _disabled(at: int) -> dict[str, Any]:

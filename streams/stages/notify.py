@@ -53,10 +53,18 @@ LONGEST: Final = 2 * retry.LONGEST  # more than any wait with its jitter
 
 
 class Change(NamedTuple):
-    """A finding as it is now; ``closed`` when its episode is over."""
+    """A finding as it is now.
+
+    Attributes:
+        closed: its episode is over.
+        order: a number that grows with each change, in steps of two; messages of it
+            are numbered so at least. Processes that know nothing of each other then
+            give the same change the same message id. 0 where there is one process.
+    """
 
     finding: Finding
     closed: bool = False
+    order: int = 0
 
 
 class Step(NamedTuple):
@@ -166,13 +174,15 @@ class _Draft:
         finding = change.finding
         if finding.id not in self._announced:
             # Even when it is over already: it may have come and gone while we slept.
-            self._tell(finding, Activity.CREATE, 1)
+            self._tell(finding, Activity.CREATE, max(1, change.order))
         elif not change.closed:
             known = self._announced[finding.id]
-            self._announced[finding.id] = attrs.evolve(known, waiting=finding)
+            self._announced[finding.id] = attrs.evolve(
+                known, waiting=finding, order=change.order
+            )
         if change.closed and finding.id in self._announced:
             number = self._announced[finding.id].messages + 1
-            self._tell(finding, Activity.CLOSE, number)
+            self._tell(finding, Activity.CLOSE, max(number, change.order + 1))
             del self._announced[finding.id]
 
     def tell_waiting(self) -> None:
@@ -180,11 +190,12 @@ class _Draft:
             if known.waiting is not None and not _ahead(
                 known.at + UPDATE_EVERY, self._now, UPDATE_EVERY
             ):
-                self._tell(known.waiting, Activity.UPDATE, known.messages + 1)
+                number = max(known.messages + 1, known.order)
+                self._tell(known.waiting, Activity.UPDATE, number)
 
     def _tell(self, finding: Finding, activity: Activity, number: int) -> None:
         routes = [r for r in self._routes if finding.severity >= r.minimum]
-        if not routes and number == 1:
+        if not routes and activity is Activity.CREATE:
             return
         for route in routes:
             delivery = Delivery(

@@ -17,6 +17,7 @@ import pytest
 from agents_registry.facts import (
     FACTS,
     canonical,
+    copy_key,
     fact_id,
     fact_key,
     from_plain,
@@ -40,13 +41,14 @@ def test_keeps_the_canonical_bytes(vector: dict[str, Any]) -> None:
 
 
 @EVERY
-def test_keeps_the_id_and_the_key(vector: dict[str, Any]) -> None:
-    """The id is the SHA-256 of the canonical bytes; the key tells copies apart."""
+def test_keeps_the_id_and_the_keys(vector: dict[str, Any]) -> None:
+    """The id is the SHA-256 of the canonical bytes; the keys tell copies apart."""
     fact = from_plain(vector["fact"])
 
     assert vector["id"] == hashlib.sha256(vector["canonical"].encode()).hexdigest()
     assert vector["id"] == fact_id(fact).hex()
     assert vector["key"] == fact_key(vector["realm"], fact)
+    assert vector["copy_key"] == copy_key(vector["realm"], fact)
 
 
 @EVERY

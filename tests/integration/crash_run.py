@@ -155,13 +155,26 @@ class Run:
             assert process.exitcode == 0, process.exitcode
         self.check_log_and_alerts()
 
-    async def attempt(self, failpoint: str) -> None:
-        """Run a server that dies by its failpoint, or else by our hand."""
+    async def attempt(self, failpoint: str, *, surely: bool = False) -> None:
+        """Run a server that dies by its failpoint, or else by our hand.
+
+        Args:
+            failpoint: where to die, empty for nowhere.
+            surely: the script reaches the point, perhaps only after all it waits for.
+        """
         async with self.server(failpoint) as (process, url):
+            gone = not url
             if url:
                 await self.send(url)
-                with suppress(aiohttp.ClientError, TimeoutError):
+                try:
                     await self.worked_off(url, process, PATIENCE)
+                except TimeoutError:
+                    pass
+                except aiohttp.ClientError:
+                    gone = True
+            if gone or surely:
+                # Its connections end a little before it counts as dead.
+                await until(lambda: not process.is_alive(), HUNG)
             self.reached |= bool(failpoint) and not process.is_alive()
 
     @asynccontextmanager

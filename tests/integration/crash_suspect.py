@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from tests.integration.crash_run import Run
@@ -23,7 +24,8 @@ async def complaint(seeds: list[int]) -> str | None:
                 async with receiving() as receiver:
                     await Run(seed, Path(folder), receiver).play()
             except Exception as error:  # noqa: BLE001 - a changed engine may do anything
-                return f"seed {seed}: {error!r}"
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                return f"seed {seed}: {error!r} in {where.name}: {where.line}"
     return None
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from attrs import frozen
 
 from streams.kafka.broker import Cluster, prepare
 from streams.kafka.broker_properties import ADMIN, Security
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+AT = os.environ.get("RESCIND_TEST_KAFKA_AT", "")
 WAY = os.environ.get("RESCIND_TEST_KAFKA", "process")
 PARTITIONS = 4
+
+
+@frozen
+class Running:
+    """An open broker that somebody else started."""
+
+    bootstrap: str
+    security: None = None
+    nodes: tuple[None] = (None,)
 
 
 class StartKafka(Protocol):
@@ -60,16 +71,23 @@ def kafka_launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
 
 @pytest.fixture(scope="session")
 def kafka(
-    kafka_launcher: Launcher, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
-    """Give one open broker for all tests; none may break it. Use own topic names."""
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster | Running]:
+    """Give one open broker for all tests; none may break it. Use own topic names.
+
+    ``RESCIND_TEST_KAFKA_AT`` names one that runs already, for tests within a test.
+    """
+    if AT:
+        yield Running(AT)
+        return
+    kafka_launcher: Launcher = request.getfixturevalue("kafka_launcher")
     with Cluster(tmp_path_factory.mktemp("kafka"), kafka_launcher) as cluster:
         asyncio.run(cluster.ready())
         yield cluster
 
 
 @pytest.fixture
-def kafka_settings(kafka: Cluster) -> KafkaSettings:
+def kafka_settings(kafka: Cluster | Running) -> KafkaSettings:
     """Give settings of the shared broker with a prefix of this test's own."""
     return settings_of(kafka)
 
@@ -105,7 +123,7 @@ def security_of(users: tuple[str, ...]) -> Security:
 
 
 def settings_of(
-    cluster: Cluster, user: str | None = None, **more: Any
+    cluster: Cluster | Running, user: str | None = None, **more: Any
 ) -> KafkaSettings:
     """Give settings that reach a cluster, with a fresh prefix unless one is given."""
     copies = min(3, len(cluster.nodes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -61,16 +60,6 @@ async def values(cluster: Cluster) -> list[bytes | None]:
         return read
     finally:
         await consumer.stop()
-
-
-@pytest.mark.bench
-async def test_one_node_starts_within_five_seconds(start_kafka: StartKafka) -> None:
-    """Formatting and starting a node is quick enough for a test of its own."""
-    begun = time.monotonic()
-    await start_kafka()
-    taken = time.monotonic() - begun
-    print(f"\nformat and start of one node: {taken:.1f} s")  # noqa: T201 - a bench
-    assert taken < 5
 
 
 async def test_killed_node_comes_back_with_its_records(start_kafka: StartKafka) -> None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import PolicyViolationError
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.http.queries import table_row
 from streams.ingress import AnotherLogError
 from streams.kafka.checkpoint import FactsFile, Row
+from streams.kafka.framing import Genesis, genesis_record, partition_of
+from streams.kafka.genesis import read_log
+from streams.kafka.membership import Membership
+from streams.kafka.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import NOW, Run, Worker
 from tests.integration.serving import created_key, deleted_key, until
-from tests.integration.test_kafka_topics import administer
+from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import (
     Pipeline,
     decoded,
@@ -76,24 +85,26 @@ async def renew(kafka: KafkaSettings) -> None:
 async def test_a_checkpoint_of_another_log_is_dropped(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """After the topic was made anew the table holds what the new one holds."""
+    """The first answer after the topic was made anew is all that the new one says."""
     await lay_out(kafka_settings)
     async with pipeline(tmp_path, kafka_settings) as run:
         await post(run, 1)
         await run.settled()
     await renew(kafka_settings)
+    script = Run(8000, tmp_path, kafka_settings)
+    async with script.ingress() as ingress:
+        await script.send(ingress.url)
     async with pipeline(tmp_path, kafka_settings) as run:
-        await post(run, 2)
-        await run.settled()
         rows = await run.table(NOW)
         assert rows == await model(kafka_settings)
         assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
 
 
-async def test_a_checkpoint_past_the_end_is_dropped(
-    tmp_path: Path, kafka_settings: KafkaSettings
+@pytest.mark.parametrize(("offset", "position"), [(10**6, 10**6 + 1), (0, 1)])
+async def test_a_checkpoint_that_cannot_be_right_is_dropped(
+    tmp_path: Path, kafka_settings: KafkaSettings, offset: int, position: int
 ) -> None:
-    """A log that lost its tail is read again from its start."""
+    """A log that lost its tail, or a damaged file: all is read again from the start."""
     await lay_out(kafka_settings)
     async with pipeline(tmp_path, kafka_settings) as run:
         await post(run, 1)
@@ -101,11 +112,129 @@ async def test_a_checkpoint_past_the_end_is_dropped(
     for number in range(kafka_settings.partitions):
         path = tmp_path / "worker" / "registry" / f"facts-{number}.db"
         file = FactsFile(path)
-        file.save([Row(10**6, b"default/node/ghost", b"")], [], 10**6 + 1, 10**6 + 1)
+        ghost = Row(offset, b"default/node/ghost", b"\0damaged")
+        file.save([ghost], [], position, position)
         file.close()
     async with pipeline(tmp_path, kafka_settings) as run:
         await run.settled()
         assert await run.table(NOW) == await model(kafka_settings)
+
+
+async def lose_head(kafka: KafkaSettings, number: int, before: int) -> None:
+    """Delete the first records, which takes a topic that is not compacted."""
+    name = kafka.topic("facts")
+
+    async def cleanup(policy: str) -> None:
+        configs = {"cleanup.policy": policy}
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs=configs)
+        await administer(kafka, "alter_configs", [resource])
+
+    await cleanup("delete")
+    head = {TopicPartition(name, number): RecordsToDelete(before_offset=before)}
+
+    async def deleted() -> bool:
+        try:
+            await administer(kafka, "delete_records", head)
+        except PolicyViolationError:
+            return False  # the broker hears of its policy a little later
+        return True
+
+    await until(deleted)
+    await cleanup("compact")
+
+
+async def answer(run: Pipeline) -> int:
+    """Ask the worker for its table; give the status."""
+    url, headers = f"{run.working.url}/v1/table", {"Authorization": "Bearer viewer"}
+    async with run.session.get(url, headers=headers) as got:
+        return got.status
+
+
+async def test_a_stale_checkpoint_serves_nothing_before_the_rest_is_read(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a checkpoint from before a revocation, no answer lacks the revocation."""
+    await lay_out(kafka_settings)
+    key = f"AKIAEXAMPLE{1:09d}"
+    made = {"Records": [created_key(key, "bob", "2026-01-01T10:00:00Z", "c1")]}
+    async with pipeline(tmp_path, kafka_settings) as run:
+        status, _ = await run.post("/v1/events/cloudtrail", "aws", made)
+        assert status == 202
+        await run.settled()
+    checkpoints = tmp_path / "worker" / "registry"
+    shutil.copytree(checkpoints, tmp_path / "old")
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        await run.settled()
+    shutil.rmtree(checkpoints)
+    shutil.copytree(tmp_path / "old", checkpoints)
+    number = partition_of("default", kafka_settings.partitions)
+    read, poll = asyncio.Event(), Membership.poll
+
+    async def held(self: Membership, *args: Any) -> Any:
+        if number in self.assigned - self.fresh:
+            await read.wait()
+        return await poll(self, *args)
+
+    monkeypatch.setattr(Membership, "poll", held)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        stage = run.working.process.registry
+        assert stage is not None
+        await until(lambda: number in stage.partitions and not stage.member.fresh)
+        assert stage.partitions[number].position > 0
+        assert await answer(run) == 503
+        read.set()
+        assert await run.table(NOW) == await model(kafka_settings)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_log_without_its_head_is_refused(
+    tmp_path: Path, kafka_settings: KafkaSettings, again: bool
+) -> None:
+    """Deleted records were revocations perhaps: nothing starts, nothing is laid out."""
+    await lay_out(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        await run.settled()
+    number = partition_of("default", kafka_settings.partitions)
+    await lose_head(kafka_settings, number, 2)
+    if again:
+        late = Genesis(
+            genesis="late", partition=number, partitions=4, created_at=1, created_by=""
+        )
+        record = genesis_record(late)
+        await put(kafka_settings, number, key=record.key, value=record.value)
+    with pytest.raises(LayoutError, match="its head is lost"):
+        await lay_out(kafka_settings)
+    found = await read_log(kafka_settings)
+    assert (number in found.geneses, found.lost) == (False, {number: 2})
+    for folder in ("warm", "cold"):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with pipeline(tmp_path / folder, kafka_settings):
+                pass
+        assert LayoutError.__name__ in "".join(format_exception(caught.value))
+
+
+async def test_a_worker_that_must_load_a_log_without_its_head_serves_nothing(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """What is lost while a worker runs is refused as soon as it has to read again."""
+    await lay_out(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        await run.settled()
+        number = partition_of("default", kafka_settings.partitions)
+        stage = run.working.process.registry
+        assert stage is not None
+        assert stage.serving(number) is not None
+        await lose_head(kafka_settings, number, 2)
+        stage.member.hold(number)
+        assert stage.serving(number) is None
+        await until(lambda: not stage.progress.ready)
+        for _ in range(20):
+            assert await answer(run) == 503
+            async with run.session.get(f"{run.working.url}/healthz/ready") as got:
+                assert got.status == 503
 
 
 async def another_log(run: Run, worker: Worker) -> None:

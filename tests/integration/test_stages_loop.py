@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node
+from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, fact_key
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engine.stages import Stages
-from streams.engine.store import Store
+from streams.engine.store import Store, Stored
 from streams.intake import Encoded
 from streams.stages.sentinel import Tolerances
 from tests.integration.serving import until
@@ -47,7 +47,7 @@ async def looping(folder: Path) -> AsyncIterator[tuple[Store, Stages]]:
 
 async def append(store: Store, *facts: Fact) -> None:
     """Write facts to the log."""
-    encoded = [Encoded.of("r", fact, encode_fact(fact)) for fact in facts]
+    encoded = [Encoded(fact_key("r", fact), encode_fact(fact), fact) for fact in facts]
     await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
 
 
@@ -98,3 +98,32 @@ async def test_a_listing_goes_on_after_a_restart(tmp_path: Path) -> None:
         rows = await stages.invalidations(0, 10_000)
 
         assert len(rows) == 5001
+
+
+async def test_what_comes_while_the_table_is_loaded_is_listed(tmp_path: Path) -> None:
+    """Facts that are committed between two reads of a start are told of as well."""
+    store = Store.open(tmp_path, realm="r", genesis="g")
+    tolerances = Tolerances(skew=0, grace=S, remember=S, silence=S)
+    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: 5 * S)
+    read = store.facts
+    late = [revoke()]
+
+    async def facts(start: int, limit: int) -> list[Stored]:
+        while late:
+            await append(store, late.pop())
+        return await read(start, limit)
+
+    try:
+        await append(store, Node(node=Identifier("agent.id", "other"), **COMMON))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "facts", facts)
+            await stages.load()
+        async with asyncio.TaskGroup() as tasks:
+            loop = tasks.create_task(stages.run())
+            await until(lambda: stages.idle)
+            rows = await stages.invalidations(0, 10)
+            loop.cancel()
+    finally:
+        await store.close()
+
+    assert [str(TOP)] == [row.identifier for row in rows]

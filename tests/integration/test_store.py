@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import HOUR, Node
+from agents_registry.facts import HOUR, Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
 from streams.engine import store as store_module
@@ -44,7 +44,7 @@ def encoded(value: str, received_at: int = 1) -> Encoded:
     """Give a node fact as it goes into the log."""
     node = Identifier("vault.accessor", value)
     fact = Node(authority="a", version=1, received_at=received_at, node=node)
-    return Encoded.of("r", fact, encode_fact(fact))
+    return Encoded(fact_key("r", fact), encode_fact(fact), fact)
 
 
 async def test_groups_requests_without_gaps(tmp_path: Path) -> None:

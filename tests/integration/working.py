@@ -115,6 +115,19 @@ class Pipeline:
 
 
 @asynccontextmanager
+async def worker(
+    folder: Path, kafka: KafkaSettings, name: str, **more: Any
+) -> AsyncIterator[Working]:
+    """Run a worker in this process; ``more`` is of its own settings."""
+    settings = Settings(**values(folder))
+    own = WorkerSettings(name=name, data_dir=folder / name, **more)
+    async with task_of(
+        lambda stop, told: work(settings, kafka, own, stop=stop, started=told)
+    ) as working:
+        yield working
+
+
+@asynccontextmanager
 async def pipeline(
     folder: Path, kafka: KafkaSettings, **more: Any
 ) -> AsyncIterator[Pipeline]:
@@ -171,6 +184,8 @@ async def facts_of(kafka: KafkaSettings, realm: str = "default") -> list[Fact]:
     number = partition_of(realm, kafka.partitions)
     found = []
     for record in await records(kafka, "facts"):
+        if not record.key.startswith(f"{realm}/".encode()):
+            continue
         entry = read_entry(record.key, record.value)
         if isinstance(entry, Fact) and realm_of(record.key) == realm:
             assert record.partition == number

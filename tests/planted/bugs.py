@@ -291,6 +291,12 @@ BUGS = (
         "and not horizon <= closure.own_issue(node) < UNKNOWN_TIME",
         "and not horizon <= closure.own_issue(node)",
     ),
+    bug(
+        "the last copy of an hour takes the earliest one's place in a compacted log",
+        "facts.py",
+        "    return _key(realm, fact, fact.received_at)\n",
+        "    return _key(realm, fact, fact.received_at // HOUR)\n",
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from aiokafka.partitioner import murmur2 as theirs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_registry.facts import Cause, Effect, fact_key
+from agents_registry.facts import Cause, Effect, copy_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import bundled
 from schemas.errors import Fault, SchemaError
@@ -81,10 +81,10 @@ def test_accesses_of_a_realm_spread_over_its_points() -> None:
     assert parts == set(range(24))
 
 
-def test_fact_record_has_the_fact_key_and_its_realms_partition() -> None:
+def test_fact_record_has_the_copy_key_and_its_realms_partition() -> None:
     """The key is the fact's, the partition the realm's, the value reads back."""
     record = fact_record("acme", CAUSE, 24)
-    assert record.key.decode() == fact_key("acme", CAUSE)
+    assert record.key.decode() == copy_key("acme", CAUSE)
     assert record.partition == 12
     assert read_entry(record.key, record.value) == CAUSE
     assert realm_of(record.key) == "acme"
@@ -96,7 +96,7 @@ def test_fact_record_carries_cloud_events_headers() -> None:
     assert headers == {
         "content-type": b"application/avro",
         "ce_specversion": b"1.0",
-        "ce_id": fact_key("acme", CAUSE).encode(),
+        "ce_id": copy_key("acme", CAUSE).encode(),
         "ce_source": b"/realms/acme/authorities/okta%2Fmain",
         "ce_type": b"rescind.fact.cause.v1",
         "ce_time": b"1970-01-01T07:00:00.000000005Z",

@@ -1,0 +1,1 @@
+"""The Faust shell: what hosts the loops on Kafka, and all that knows Faust."""

@@ -1,0 +1,239 @@
+"""``rescind notify``: alerts out of Kafka, by a hardened Faust agent in its own app."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from attrs import frozen
+
+from streams.app import ROUTE, ConfigurationError, endpoint_of
+from streams.faust_shell.apps import agent_app
+from streams.faust_shell.look import Look
+from streams.faust_shell.running import Engine, run_app
+from streams.findings import Severity
+from streams.http.server import listen
+from streams.kafka.checkpoint import Folder
+from streams.kafka.delivery_file import DeliveryFile
+from streams.kafka.notifier import Desk, Record
+from streams.kafka.outlook import Outlook
+from streams.kafka.progress import Progress
+from streams.kafka.publisher import die
+from streams.kafka.topics import assert_layout
+from streams.sinks import http_delivery
+from streams.stages.deliveries import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.faust_shell.hardened import HardApp
+    from streams.faust_shell.notify_settings import NotifySettings
+    from streams.kafka.framing import Outgoing
+    from streams.kafka.settings import KafkaSettings
+    from streams.settings import Settings, Webhook
+    from streams.stages.deliveries import Delivery, Outcome
+
+TOPICS: Final = ("findings", "dlq")
+LOOK_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+@frozen
+class Notifying:
+    """A notify process whose HTTP side accepts requests at ``url``."""
+
+    url: str
+    app: HardApp
+    desk: Desk
+    progress: Progress
+
+
+async def tell(
+    settings: Settings,
+    kafka: KafkaSettings,
+    notify: NotifySettings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Notifying], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+) -> None:
+    """Deliver alerts until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    A part that breaks, a produce that is not acked too, ends the process with 70.
+
+    Args:
+        settings: the webhook, and where HTTP listens.
+        kafka: the cluster and the layout.
+        notify: of this process.
+        stop: ends it.
+        started: called once its HTTP side accepts requests.
+        clock: gives the time (ns).
+
+    Raises:
+        ConfigurationError: there is no webhook.
+        EndpointError: no attempt could use its URL or its secret.
+        LayoutError: the topics are not as they must be.
+        InUseError: another process has the same data folder.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    stop = stop or asyncio.Event()
+    webhook, endpoint = settings.webhook, endpoint_of(settings.webhook)
+    if webhook is None or endpoint is None:
+        raise ConfigurationError("there is no webhook to notify: set webhook")
+
+    async def post(delivery: Delivery) -> Outcome:
+        return await http_delivery.post(endpoint, delivery, clock())
+
+    # Faust would start on topics that are not there, and stay idle for ever.
+    await assert_layout(kafka, TOPICS)
+    async with AsyncExitStack() as stack:
+        folder = Folder(notify.data_dir)
+        stack.callback(folder.close)
+        file = DeliveryFile(folder.path / "deliveries.db")
+        stack.callback(file.close)
+        app = agent_app(
+            kafka.group("notify"),
+            kafka,
+            folder.path / "faust",
+            instance=notify.name,
+            session_seconds=notify.session_seconds,
+        )
+        dlq = app.topic(kafka.topic("dlq"), key_type=bytes, value_type=bytes)
+
+        async def letter(record: Outgoing) -> None:
+            await (
+                await dlq.send(
+                    key=record.key,
+                    value=record.value,
+                    partition=record.partition,
+                    headers=list(record.headers),
+                )
+            )
+
+        desk = Desk(kafka, file, [_route(webhook)], post, letter, clock)
+        progress = Progress()
+        _agree(app, kafka, desk, progress, stop)
+        look = Look(desk, progress)
+        runner, url = await listen(
+            look.application(), settings.listen.host, settings.listen.port
+        )
+        stack.push_async_callback(runner.cleanup)
+        _heed_signals(stop)
+
+        def all_started() -> None:
+            log.info("notifying", url=url, name=notify.name)
+            if settings.ready_file is not None:
+                settings.ready_file.write_text(f"{url}\n", "utf-8")
+            if started is not None:
+                started(Notifying(url, app, desk, progress))
+
+        def crashed(error: BaseException) -> None:
+            die("notify: broken", error)
+
+        await run_app(app, stop, started=all_started, crashed=crashed)
+
+
+def _agree(
+    app: HardApp,
+    kafka: KafkaSettings,
+    desk: Desk,
+    progress: Progress,
+    stop: asyncio.Event,
+) -> None:
+    """Bring app and desk together: agent, rebalances, loop and timer."""
+    topic = kafka.topic("findings")
+    findings = app.topic(topic, key_type=bytes, value_type=bytes)
+
+    def wanted() -> list[tuple[str, int]]:
+        return [(topic, number) for number in range(kafka.partitions)]
+
+    @app.agent(findings, name="notify")
+    async def take(stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            headers = tuple(message.headers or ())
+            await desk.take(
+                Record(
+                    message.partition,
+                    message.offset,
+                    int((message.timestamp or 0) * 1000),
+                    event.value,
+                    headers,
+                    event.ack,
+                )
+            )
+
+    @app.on_partitions_revoked.connect
+    async def revoked(*_: Any, **__: Any) -> None:
+        desk.restart()
+
+    async def deliver(works: Callable[[Any], None]) -> None:
+        works(None)
+        outlook = Outlook(kafka, wanted, {})
+
+        def judge(now: float) -> None:
+            ends = outlook.ends.get(topic, {}) if outlook.reached(now) else None
+            progress.judge(now, ends)
+
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(desk.run()),
+                tasks.create_task(outlook.run(judge)),
+            ]
+            await stop.wait()
+            for each in running:
+                each.cancel()
+
+    app.service(Engine(deliver, stop))  # type: ignore[arg-type]  # an instance will do
+
+    @app.timer(interval=LOOK_SECONDS)  # type: ignore[untyped-decorator]
+    async def look() -> None:
+        turn(app, desk, progress, topic)
+
+
+def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
+    """Take note of how far the app is; an empty assignment is never ready."""
+    consumer: Any = app.consumer
+    client = consumer._thread._consumer  # noqa: SLF001 - Faust shows no positions
+    positions: dict[int, int] = {}
+    behind = 0
+    known = True
+    assigned = [tp for tp in client.assignment() if tp.topic == topic]
+    for tp in assigned:
+        assignment = client._subscription.subscription.assignment  # noqa: SLF001 - as above
+        state = assignment.state_value(tp) if assignment is not None else None
+        if state is None or state.highwater is None or not state.has_valid_position:
+            known = False
+            continue
+        positions[tp.partition] = state.position
+        behind += max(0, state.highwater - state.position)
+    desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
+    there = bool(assigned) and known and not app.rebalancing
+    progress.turn(
+        # Not this timer's own: where the desk hangs, the process is not well.
+        now=desk.turned_at,
+        assigned=frozenset(tp.partition for tp in assigned),
+        ready=there and (progress.ready or behind + desk.waiting == 0),
+        waiting=desk.owed,
+        positions=positions,
+        # What is taken in is saved; the commit waits for receivers, days if need be.
+        committed=positions,
+    )
+
+
+def _route(webhook: Webhook) -> Route:
+    return Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
+
+
+def _heed_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; in a test there is the caller's `stop`.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)

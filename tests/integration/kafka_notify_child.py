@@ -1,0 +1,38 @@
+"""A notify process of the tests: forked warm, armed, and killed from within."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+from streams import failpoints
+from streams.app import configure_logging
+from streams.faust_shell.notify import tell
+from streams.faust_shell.notify_settings import NotifySettings
+from streams.kafka.settings import KafkaSettings
+from streams.settings import Settings
+
+
+def main(
+    values: dict[str, Any],
+    kafka: dict[str, Any],
+    notify: dict[str, Any],
+    failpoint: str,
+) -> None:
+    """Deliver until killed or terminated.
+
+    Args:
+        values: of the settings.
+        kafka: of the settings of Kafka.
+        notify: of the settings of the notify process.
+        failpoint: where to die, empty for nowhere.
+    """
+    level = int(os.environ.get("RESCIND_TEST_LOG", str(logging.CRITICAL)))
+    configure_logging(level)
+    logging.disable(level)
+    failpoints.arm(failpoint)
+    asyncio.run(
+        tell(Settings(**values), KafkaSettings(**kafka), NotifySettings(**notify))
+    )

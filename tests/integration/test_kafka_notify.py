@@ -1,0 +1,355 @@
+"""Alerts out of a real Kafka: at least once, with a stable id, whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams.app import ConfigurationError
+from streams.faust_shell.notify import Notifying, tell
+from streams.faust_shell.notify_settings import NotifySettings
+from streams.kafka.acls import acls
+from streams.kafka.topics import LayoutError
+from streams.settings import Settings
+from streams.stages.episodes import Episode
+from streams.times import SECOND
+from tests.integration.kafka_cluster import settings_of
+from tests.integration.notifying import (
+    NOW,
+    child,
+    finding,
+    open_records,
+    report,
+    until_committed,
+    webhook_at,
+)
+from tests.integration.serving import DEADLINE, receiving, until, values, webhook
+from tests.integration.test_kafka_acls import add
+from tests.integration.test_kafka_topics import administer
+from tests.integration.working import decoded, lay_out, records, task_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from streams.kafka.settings import KafkaSettings
+    from tests.integration.kafka_cluster import StartKafka
+    from tests.integration.serving import Receiver
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+COUNT = 6
+
+
+class Clock:
+    """A clock that a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        """Give the time, in ns."""
+        return NOW + self.ahead
+
+
+@asynccontextmanager
+async def notifying(
+    folder: Path, kafka: KafkaSettings, receiver: Receiver, clock: Clock
+) -> AsyncIterator[Notifying]:
+    """Run a notify process' parts in this one until the context ends."""
+    settings = Settings(**values(folder, webhook=webhook(receiver)))
+    notify = NotifySettings(name="n0", data_dir=folder / "notify")
+    async with task_of(
+        lambda stop, told: tell(
+            settings, kafka, notify, stop=stop, started=told, clock=clock
+        )
+    ) as running:
+        yield running
+
+
+def ids(receiver: Receiver) -> set[str]:
+    """Give the ids of the messages that a receiver got."""
+    return {name for name, _ in receiver.got}
+
+
+def first_messages(count: int = COUNT) -> set[str]:
+    """Give the ids of the first messages of so many findings."""
+    return {f"{number:032x}.1" for number in range(count)}
+
+
+async def test_findings_are_delivered_then_committed(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Each is told once; poison is a dead letter; then nothing is owed."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    poison = finding(99)
+    await report(kafka, *(finding(number) for number in range(COUNT)), poison)
+    await spoil(kafka)
+    async with receiving() as receiver:
+        async with notifying(tmp_path, kafka, receiver, Clock()) as running:
+            await until_committed(kafka)
+            await until(lambda: running.progress.ready)
+            assert kafka.partitions == len(running.progress.assigned)
+            async with aiohttp.ClientSession() as session:
+                for path in ("live", "ready", "startup"):
+                    url = f"{running.url}/healthz/{path}"
+                    async with session.get(url) as got:
+                        assert (path, 200) == (path, got.status)
+                async with session.get(f"{running.url}/metrics") as got:
+                    metrics = await got.text()
+        assert 'rescind_notify_attempts_total{result="delivered"} 7.0' in metrics
+        assert 'rescind_notify_dead_letters_total{reason="unreadable"} 2.0' in metrics
+        told = first_messages() | {f"{99:032x}.1"}
+        assert (told, len(told)) == (ids(receiver), len(receiver.got))
+    letters = await decoded(kafka, "dlq")
+    assert {kafka.topic("findings")} == {each["source"] for each in letters}
+    assert 2 == len(letters)
+
+
+async def spoil(kafka: KafkaSettings) -> None:
+    """Write two findings that nobody can read: no Avro, and no value."""
+    producer = AIOKafkaProducer(**kafka.client(), acks="all")
+    await producer.start()
+    try:
+        for value in (b"\0poison", None):
+            await producer.send_and_wait(
+                kafka.topic("findings"), value, key=b"x", partition=0
+            )
+    finally:
+        await producer.stop()
+
+
+async def test_attempts_go_on_after_a_restart(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """What failed is not committed; the schedule of attempts survives."""
+    kafka, clock = kafka_settings, Clock()
+    await lay_out(kafka)
+    await report(kafka, finding(0))
+    async with receiving() as receiver:
+        receiver.statuses = [503, 503]
+        async with notifying(tmp_path, kafka, receiver, clock) as running:
+            await until(lambda: running.desk.counts.failed == 1)
+            (waiting,) = running.desk.state.deliveries.values()
+            assert (1, 1) == (waiting.attempts, await open_records(kafka))
+        async with notifying(tmp_path, kafka, receiver, clock) as running:
+            await until(lambda: running.desk.state.deliveries)
+            (again,) = running.desk.state.deliveries.values()
+            assert waiting == again  # not due: the clock stands still
+            clock.ahead += 10 * SECOND
+            running.desk._news.set()
+            await until(lambda: running.desk.counts.failed == 1)
+            assert 1 == await open_records(kafka)
+            clock.ahead += 600 * SECOND
+            running.desk._news.set()
+            await until_committed(kafka)
+        assert [f"{0:032x}.1"] * 3 == [name for name, _ in receiver.got]
+
+
+async def test_updates_are_numbered_by_the_revision(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """A process without the file of the one before gives the same messages ids."""
+    kafka, clock = kafka_settings, Clock()
+    await lay_out(kafka)
+    await report(kafka, finding(0))
+    async with receiving() as receiver:
+        async with notifying(tmp_path, kafka, receiver, clock):
+            await until_committed(kafka)
+            await report(kafka, Episode(finding(0, count=2), 0, NOW, revision=2))
+            closed = Episode(finding(0, count=2), 0, NOW, revision=3, open=False)
+            await report(kafka, closed)
+            await until_committed(kafka)
+        later = [(name, body["activity_id"]) for name, body in receiver.got]
+        assert [(f"{0:032x}.1", 1), (f"{0:032x}.6", 3)] == later
+        shutil.rmtree(tmp_path / "notify")
+        await report(kafka, closed)
+        async with notifying(tmp_path, kafka, receiver, clock):
+            await until_committed(kafka)
+        assert f"{0:032x}.6" == receiver.got[-1][0]
+
+
+async def test_a_receiver_that_is_gone_is_left_alone(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """410 buries what waits for it, and nothing holds the commit."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    await report(kafka, *(finding(number) for number in range(COUNT)))
+    async with receiving() as receiver:
+        receiver.statuses = [410] * COUNT
+        async with notifying(tmp_path, kafka, receiver, Clock()):
+            await until_committed(kafka)
+            await report(kafka, finding(COUNT))
+            await until_committed(kafka)
+        assert COUNT >= len(receiver.got)
+    letters = await decoded(kafka, "dlq")
+    assert COUNT == len(letters)
+    assert {"endpoint_gone"} == {each["reason"].split(":")[0] for each in letters}
+
+
+POINTS = (
+    "notify.taken",
+    "notify.before_attempt",
+    "notify.after_attempt:3",
+    "notify.after_outcome:3",
+    "notify.released",
+)
+
+
+async def test_kill_nine_loses_no_alert(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Killed at each point in turn, each alert came at least once, under one id."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    count = 0
+    async with receiving() as receiver:
+        for point in POINTS:
+            more = range(count, count + COUNT)
+            count += COUNT
+            await report(kafka, *(finding(number) for number in more))
+            async with child(kafka, tmp_path / "n", receiver.url, point) as process:
+                await asyncio.to_thread(process.join, DEADLINE)
+                assert (point, -signal.SIGKILL) == (point, process.exitcode)
+        shutil.rmtree(tmp_path / "n")  # its disk is gone too
+        async with child(kafka, tmp_path / "n", receiver.url):
+            await until_committed(kafka)
+        assert first_messages(count) == ids(receiver)
+
+
+async def test_kill_nine_while_the_receiver_thinks(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Killed with a request under way, the alert comes again under its id."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    await report(kafka, *(finding(number) for number in range(COUNT)))
+    thinking = asyncio.Event()
+    got: list[str] = []
+
+    async def think(request: web.Request) -> web.Response:
+        got.append(request.headers["webhook-id"])
+        await thinking.wait()
+        return web.Response(status=204)
+
+    async with receiver_of(think) as url:
+        async with child(kafka, tmp_path / "n", url) as process:
+            await until(lambda: first_messages() == set(got))
+            assert COUNT == await open_records(kafka)
+            process.kill()
+            await asyncio.to_thread(process.join, DEADLINE)
+        assert COUNT == await open_records(kafka)
+        thinking.set()
+        async with child(kafka, tmp_path / "n", url):
+            await until_committed(kafka)
+    assert sorted([*first_messages()] * 2) == sorted(got)
+
+
+@asynccontextmanager
+async def receiver_of(take: Any) -> AsyncIterator[str]:
+    """Run a receiver with a handler of the test's own; give its URL."""
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_dead_letter_that_is_refused_ends_the_process(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Where the dead letter cannot be written, its finding is not committed."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    dlq = ConfigResource(
+        ConfigResourceType.TOPIC, kafka.topic("dlq"), {"max.message.bytes": "40"}
+    )
+    await administer(kafka, "alter_configs", [dlq])
+    await spoil(kafka)
+    async with child(kafka, tmp_path / "n", "http://127.0.0.1:9/") as process:
+        await asyncio.to_thread(process.join, DEADLINE)
+        assert 70 == process.exitcode
+    assert 2 == await open_records(kafka)
+    assert [] == await records(kafka, "dlq")
+
+
+async def test_without_topics_it_does_not_start(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Faust would wait for topics for ever; here the end comes at once."""
+    settings = Settings(**webhook_at("http://127.0.0.1:9/"))
+    with pytest.raises(LayoutError):
+        await tell(settings, kafka_settings, NotifySettings(data_dir=tmp_path))
+
+
+async def test_without_a_webhook_it_does_not_start(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """There is nobody to tell, and findings must not be read away."""
+    with pytest.raises(ConfigurationError):
+        await tell(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
+
+
+async def test_another_process_takes_over(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Two share the partitions; when one is killed the other tells what is left."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    await report(kafka, *(finding(number) for number in range(COUNT)))
+    thinking = asyncio.Event()
+    got: list[str] = []
+
+    async def think(request: web.Request) -> web.Response:
+        got.append(request.headers["webhook-id"])
+        await thinking.wait()
+        return web.Response(status=204)
+
+    async with (
+        receiver_of(think) as url,
+        child(kafka, tmp_path / "a", url, name="a") as first,
+    ):
+        await until(lambda: first_messages() == set(got))
+        async with child(kafka, tmp_path / "b", url, name="b") as second:
+            # What is the second's now comes to it a second time.
+            await until(lambda: len(got) > COUNT)
+            first.kill()
+            thinking.set()
+            await until_committed(kafka)
+            assert second.is_alive()
+    assert first_messages() == set(got)
+
+
+async def test_the_listed_rights_are_enough(
+    tmp_path: Path, start_kafka: StartKafka
+) -> None:
+    """On a broker that enforces ACLs it reads, delivers, buries and commits."""
+    user = "rescind-notify"
+    cluster = await start_kafka(users=(user,))
+    admin = settings_of(cluster, prefix="rescind")
+    mine = [acl for acl in acls(admin, {}) if acl.principal == f"User:{user}"]
+    await add(admin, mine)
+    await lay_out(admin)
+    await report(admin, finding(0))
+    await spoil(admin)
+    async with receiving() as receiver:
+        kafka = settings_of(cluster, user, prefix="rescind")
+        async with notifying(tmp_path, kafka, receiver, Clock()):
+            await until_committed(admin)
+        assert {f"{0:032x}.1"} == ids(receiver)
+    assert 2 == len(await records(admin, "dlq"))

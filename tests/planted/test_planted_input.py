@@ -1,0 +1,121 @@
+"""Bugs planted into how poison and another log are met are caught by their tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from attrs import frozen
+
+from tests.integration.kafka_cluster import kafka, kafka_launcher
+from tests.planted.test_planted_kafka import copied
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.kafka.broker import Cluster
+
+__all__ = ["kafka", "kafka_launcher"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+RECORDS: Final = "test_kafka_poison.py::test_each_bad_record_of_facts"
+CRASH: Final = "test_kafka_poison.py::test_a_crash_between"
+RAW: Final = "test_kafka_poison.py::test_each_bad_record_of_a_raw"
+ANOTHER: Final = "test_kafka_genesis.py::test_a_checkpoint_of_another_log"
+HEAD: Final = "test_kafka_genesis.py::test_a_log_without_its_head"
+STALE: Final = "test_kafka_genesis.py::test_a_stale_checkpoint"
+
+
+@frozen
+class Bug:
+    """A wrong line, and the test that must see it."""
+
+    module: str
+    right: str
+    wrong: str
+    test: str
+
+
+BUGS: Final = {
+    "a dead letter is left out": Bug(
+        "registry",
+        "letters(topic, partition.number, count, partition.poison)",
+        "letters(topic, partition.number, count, partition.poison[1:])",
+        RECORDS,
+    ),
+    "a partition stops at poison": Bug(
+        "partition",
+        "                if offset >= self.relist:\n",
+        "                raise\n                if offset >= self.relist:\n",
+        RECORDS,
+    ),
+    "a dead letter is named by its reader": Bug(
+        "payloads",
+        "place.partition % partitions, str(place))",
+        'place.partition % partitions, f"{place}/{id(record)}")',
+        CRASH,
+    ),
+    "a raw record is named by chance": Bug(
+        "ingress",
+        "self._fresh_id() if place is None else str(place)",
+        "self._fresh_id()",
+        RAW,
+    ),
+    "genesis is not compared": Bug(
+        "loading",
+        "        if of != genesis:\n            return False\n",
+        "",
+        ANOTHER,
+    ),
+    "any genesis will do, wherever the log begins": Bug(
+        "genesis",
+        "lost = {tp.partition: start for tp, start in starts.items() if start > 0}\n"
+        "        left = {tp for tp in parts if ends[tp] > starts[tp] == 0}\n",
+        "lost = dict[int, int]()\n"
+        "        left = {tp for tp in parts if ends[tp] > starts[tp]}\n",
+        HEAD,
+    ),
+    "a checkpoint is served as it is": Bug(
+        "registry", " or not partition.ready:", ":", STALE
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_wrong_line_is_caught(
+    repository: Path, tmp_path: Path, kafka: Cluster, name: str
+) -> None:
+    """The test fails on the changed copy, by what it asserts."""
+    bug = BUGS[name]
+    copied(repository, tmp_path)
+    for file in ("pyproject.toml", "tests/conftest.py"):
+        if (repository / file).exists():
+            shutil.copy(repository / file, tmp_path / file)
+    path = tmp_path / "streams/kafka" / f"{bug.module}.py"
+    text = path.read_text("utf-8")
+    assert text.count(bug.right) == 1
+    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    file, _, test = bug.test.partition("::")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p",
+            "no:cacheprovider", f"tests/integration/{file}", "-k", test,
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
+            "RESCIND_TEST_KAFKA_AT": kafka.bootstrap,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )  # fmt: skip
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed" in done.stdout
