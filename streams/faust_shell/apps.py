@@ -50,6 +50,10 @@ class HostApp(faust.App):
 
     BootStrategy = NoKafka
 
+    async def on_start(self) -> None:
+        """Settle the settings; Faust would make a consumer here, if only to name it."""
+        self.finalize()
+
 
 def host_app(app_id: str, kafka: KafkaSettings, folder: Path) -> HostApp:
     """Make an app that hosts loops of ours.

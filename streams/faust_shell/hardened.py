@@ -133,13 +133,19 @@ class HardProducer(driver.Producer):
 
 
 class HardConsumer(driver.Consumer):
-    """A consumer that commits below the first message that is not done."""
+    """A consumer that commits below the first message that is not done.
+
+    Attributes:
+        committed: what the broker took of commits in this assignment; Faust's own note
+            of it moves on when a commit fails, too.
+    """
 
     def __init__(
         self, transport: Any, callback: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Set up; see every message on its way to the streams."""
         super().__init__(transport, callback, *args, **kwargs)
+        self.committed: dict[Any, int] = {}
         self._in_flight: defaultdict[Any, set[int]] = defaultdict(set)
         self._deliver = callback
         self.callback = self._delivered
@@ -159,6 +165,7 @@ class HardConsumer(driver.Consumer):
     ) -> None:
         """Begin anew: everything not committed comes again."""
         self._in_flight.clear()
+        self.committed.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _new_offset(self, tp: Any) -> int | None:
@@ -180,6 +187,8 @@ class HardConsumer(driver.Consumer):
             await self.crash(failure)
             return False
         committed: bool = await super()._commit(offsets)
+        if committed:
+            self.committed.update(offsets)
         return committed
 
 

@@ -213,16 +213,11 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
             continue
         positions[tp.partition] = state.position
         behind += max(0, state.highwater - state.position)
-    desk.forget(
-        {
-            tp.partition: offset
-            for tp in assigned
-            if (offset := consumer._committed_offset[tp]) is not None  # noqa: SLF001 - as above
-        }
-    )
+    desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
     there = bool(assigned) and known and not app.rebalancing
     progress.turn(
-        now=asyncio.get_running_loop().time(),
+        # Not this timer's own: where the desk hangs, the process is not well.
+        now=desk.turned_at,
         assigned=frozenset(tp.partition for tp in assigned),
         ready=there and (progress.ready or behind + desk.waiting == 0),
         waiting=desk.owed,

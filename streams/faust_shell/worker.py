@@ -61,7 +61,7 @@ async def host(
                 log.info(
                     "progress",
                     stage=stage,
-                    assigned=progress.assigned,
+                    assigned=sorted(progress.assigned),
                     lag=progress.lag,
                     waiting=progress.waiting,
                 )

@@ -77,6 +77,7 @@ class Desk:
         state: of the notify stage, for the findings that are owed or open.
         counts: for metrics.
         restarted: how often everything in memory was given up.
+        turned_at: when its loop came round (monotonic, in seconds); 0 before it runs.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Desk:
         self.state = State()
         self.counts = Counts()
         self.restarted = 0
+        self.turned_at = 0.0
         self._settings = settings
         self._file = file
         self._routes = tuple(routes)
@@ -149,6 +151,7 @@ class Desk:
         """Deliver until cancelled; the first thing that breaks ends it."""
         async with asyncio.TaskGroup() as attempts:
             while True:
+                self.turned_at = asyncio.get_running_loop().time()
                 self._news.clear()
                 records = self._next()
                 for delivery in await self._step(records):

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from streams.kafka.acls import Role, acls
+from streams.kafka.schema_registry import RegistryError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import FIXABLE, LayoutError, apply, plan
 
@@ -110,6 +111,8 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         return DIFFERS
     except ValidationError as error:
         return _fail(f"the settings are not valid: {error}")
+    except RegistryError as error:
+        return _fail(f"schema registry: {error}")
     except (KafkaError, OSError, TimeoutError) as error:
         return _fail(f"Kafka: {error or type(error).__name__}")
 

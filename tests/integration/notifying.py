@@ -128,7 +128,12 @@ CONTEXT.set_forkserver_preload([kafka_notify_child.__name__, "pytest"])
 
 @asynccontextmanager
 async def child(
-    kafka: KafkaSettings, folder: Path, url: str, failpoint: str = ""
+    kafka: KafkaSettings,
+    folder: Path,
+    url: str,
+    failpoint: str = "",
+    *,
+    name: str = "n0",
 ) -> AsyncIterator[Any]:
     """Run a notify process, forked warm, until the context ends.
 
@@ -137,13 +142,14 @@ async def child(
         folder: for its file.
         url: of the receiver.
         failpoint: where it dies by SIGKILL.
+        name: in the group.
     """
     process = CONTEXT.Process(
         target=kafka_notify_child.main,
         args=(
             {"listen": {"port": 0}, **webhook_at(url)},
             kafka.model_dump(),
-            {"name": "n0", "data_dir": str(folder)},
+            {"name": name, "data_dir": str(folder), "session_seconds": 6},
             failpoint,
         ),
     )

@@ -100,10 +100,11 @@ async def test_a_checkpoint_of_another_log_is_dropped(
         assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
 
 
-async def test_a_checkpoint_past_the_end_is_dropped(
-    tmp_path: Path, kafka_settings: KafkaSettings
+@pytest.mark.parametrize(("offset", "position"), [(10**6, 10**6 + 1), (0, 1)])
+async def test_a_checkpoint_that_cannot_be_right_is_dropped(
+    tmp_path: Path, kafka_settings: KafkaSettings, offset: int, position: int
 ) -> None:
-    """A log that lost its tail is read again from its start."""
+    """A log that lost its tail, or a damaged file: all is read again from the start."""
     await lay_out(kafka_settings)
     async with pipeline(tmp_path, kafka_settings) as run:
         await post(run, 1)
@@ -111,7 +112,8 @@ async def test_a_checkpoint_past_the_end_is_dropped(
     for number in range(kafka_settings.partitions):
         path = tmp_path / "worker" / "registry" / f"facts-{number}.db"
         file = FactsFile(path)
-        file.save([Row(10**6, b"default/node/ghost", b"")], [], 10**6 + 1, 10**6 + 1)
+        ghost = Row(offset, b"default/node/ghost", b"\0damaged")
+        file.save([ghost], [], position, position)
         file.close()
     async with pipeline(tmp_path, kafka_settings) as run:
         await run.settled()

@@ -17,21 +17,23 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.app import ConfigurationError
 from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
+from streams.kafka.acls import acls
 from streams.kafka.topics import LayoutError
 from streams.settings import Settings
 from streams.stages.episodes import Episode
 from streams.times import SECOND
+from tests.integration.kafka_cluster import settings_of
 from tests.integration.notifying import (
     NOW,
     child,
     finding,
     open_records,
-    program,
     report,
     until_committed,
     webhook_at,
 )
 from tests.integration.serving import DEADLINE, receiving, until, values, webhook
+from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import decoded, lay_out, records, task_of
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.kafka.settings import KafkaSettings
+    from tests.integration.kafka_cluster import StartKafka
     from tests.integration.serving import Receiver
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -241,16 +244,15 @@ async def test_kill_nine_while_the_receiver_thinks(
         return web.Response(status=204)
 
     async with receiver_of(think) as url:
-        settings = webhook_at(url)
-        async with program(kafka, tmp_path, "notify", settings=settings) as first:
+        async with child(kafka, tmp_path / "n", url) as process:
             await until(lambda: first_messages() == set(got))
             assert COUNT == await open_records(kafka)
-            assert -signal.SIGKILL == await first.killed()
+            process.kill()
+            await asyncio.to_thread(process.join, DEADLINE)
         assert COUNT == await open_records(kafka)
         thinking.set()
-        async with program(kafka, tmp_path, "notify", settings=settings) as next_:
+        async with child(kafka, tmp_path / "n", url):
             await until_committed(kafka)
-            assert 0 == await next_.stopped(), next_.log.read_text()
     assert sorted([*first_messages()] * 2) == sorted(got)
 
 
@@ -301,3 +303,53 @@ async def test_without_a_webhook_it_does_not_start(
     """There is nobody to tell, and findings must not be read away."""
     with pytest.raises(ConfigurationError):
         await tell(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
+
+
+async def test_another_process_takes_over(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Two share the partitions; when one is killed the other tells what is left."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    await report(kafka, *(finding(number) for number in range(COUNT)))
+    thinking = asyncio.Event()
+    got: list[str] = []
+
+    async def think(request: web.Request) -> web.Response:
+        got.append(request.headers["webhook-id"])
+        await thinking.wait()
+        return web.Response(status=204)
+
+    async with (
+        receiver_of(think) as url,
+        child(kafka, tmp_path / "a", url, name="a") as first,
+    ):
+        await until(lambda: first_messages() == set(got))
+        async with child(kafka, tmp_path / "b", url, name="b") as second:
+            # What is the second's now comes to it a second time.
+            await until(lambda: len(got) > COUNT)
+            first.kill()
+            thinking.set()
+            await until_committed(kafka)
+            assert second.is_alive()
+    assert first_messages() == set(got)
+
+
+async def test_the_listed_rights_are_enough(
+    tmp_path: Path, start_kafka: StartKafka
+) -> None:
+    """On a broker that enforces ACLs it reads, delivers, buries and commits."""
+    user = "rescind-notify"
+    cluster = await start_kafka(users=(user,))
+    admin = settings_of(cluster, prefix="rescind")
+    mine = [acl for acl in acls(admin, {}) if acl.principal == f"User:{user}"]
+    await add(admin, mine)
+    await lay_out(admin)
+    await report(admin, finding(0))
+    await spoil(admin)
+    async with receiving() as receiver:
+        kafka = settings_of(cluster, user, prefix="rescind")
+        async with notifying(tmp_path, kafka, receiver, Clock()):
+            await until_committed(admin)
+        assert {f"{0:032x}.1"} == ids(receiver)
+    assert 2 == len(await records(admin, "dlq"))

@@ -1,0 +1,83 @@
+"""Bugs planted into the notify stage on Kafka are caught by its tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from streams.kafka import notifier
+from streams.kafka.delivery_file import DeliveryFile
+from streams.kafka.finding_records import FindingRecord, read_finding
+from streams.kafka.notifier import Desk
+from streams.stages.deliveries import State
+from tests.integration import test_kafka_notify as suite
+from tests.integration.kafka_cluster import kafka, kafka_launcher, kafka_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streams.kafka.settings import KafkaSettings
+
+__all__ = ["kafka", "kafka_launcher", "kafka_settings"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+
+def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
+    """Let the commit pass a finding while its receiver fails."""
+
+    def release(desk: Desk) -> None:
+        for records in desk._owed.values():
+            for record in records:
+                record.ack()
+        desk._owed.clear()
+
+    patch.setattr(Desk, "_release", release)
+
+
+def schedule_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """Forget over a restart how often it was tried."""
+    patch.setattr(DeliveryFile, "of_finding", lambda *_: State())
+    patch.setattr(DeliveryFile, "took", lambda *_: False)
+
+
+def numbered_as_counted(patch: pytest.MonkeyPatch) -> None:
+    """Give each message the number of those that this process has sent."""
+
+    def read(value: bytes | None, headers: Any) -> FindingRecord:
+        found = read_finding(value, headers)
+        return attrs.evolve(found, change=found.change._replace(order=0))
+
+    patch.setattr(notifier, "read_finding", read)
+
+
+BUGS = {
+    acked_when_taken: suite.test_attempts_go_on_after_a_restart,
+    schedule_in_memory: suite.test_attempts_go_on_after_a_restart,
+    numbered_as_counted: suite.test_updates_are_numbered_by_the_revision,
+}
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda bug: bug.__name__)
+async def test_a_wrong_line_is_caught(
+    tmp_path: Path,
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    """An assertion of the test fails, and nothing else."""
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, BaseExceptionGroup)) as caught:
+        await BUGS[plant](tmp_path, kafka_settings)
+
+    assert all(isinstance(each, AssertionError) for each in leaves(caught.value))
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Give the errors that a group is made of."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in leaves(each)]
