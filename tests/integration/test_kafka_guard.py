@@ -10,12 +10,10 @@ from aiokafka.admin import NewPartitions
 from agents_registry.facts import Withdraw, fact_id
 from agents_registry.life import Reason
 from enforcement import Lapse
-from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
 from streams.kafka.acls import acls
 from streams.kafka.framing import fact_record
-from streams.times import SECOND
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     CHILD,
@@ -141,31 +139,11 @@ async def test_a_correction_is_read_from_the_start_and_costs_no_denial(
         await until(lambda: guard.feed.connected == 1)
 
 
-async def test_a_frozen_broker_denies_within_a_lease(start_kafka: StartKafka) -> None:
-    """No question is answered any more; once it goes on, so does the guard."""
-    cluster = await start_kafka()
-    kafka = settings_of(cluster)
-    await lay_out(kafka)
-    async with writing(kafka) as writer, guard_of(kafka) as guard:
-        await writer.say(*FAMILY, revoke(OTHER))
-        await allowing(guard)
-        (broker,) = cluster.nodes
-        broker.freeze()
-        frozen_at = boottime()
-        await until(lambda: guard.check(CHILD).reason is Lapse.NO_LEASE)
-
-        # Whatever the load of this machine did to the test: it was over by then.
-        assert guard.standing.deadline <= frozen_at + SECOND
-        assert guard.check(OTHER).reason is Reason.REVOKED
-        broker.thaw()
-        await allowing(guard)
-
-
 async def test_another_log_of_the_same_name_is_read_before_it_is_served(
-    start_kafka: StartKafka,
+    kafka_settings: KafkaSettings,
 ) -> None:
     """Topic deleted and made anew: denials stay, and nothing is allowed unread."""
-    kafka = settings_of(await start_kafka())
+    kafka = kafka_settings
     await lay_out(kafka)
     async with guard_of(kafka) as guard:
         async with writing(kafka) as writer:
