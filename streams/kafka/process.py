@@ -12,7 +12,7 @@ from streams.kafka.checkpoint import Folder
 from streams.kafka.heartbeats import Heart
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.loading import Loader
-from streams.kafka.outlook import Outlook
+from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
 from streams.kafka.registry import RegistryStage
 from streams.kafka.sentinel import SentinelStage
@@ -49,6 +49,7 @@ class Process:
     heart: Heart
     settings: KafkaSettings
     still_seconds: float
+    name: str = ""
     outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
@@ -71,6 +72,11 @@ class Process:
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
         return found
+
+    def holder(self, number: int) -> Holder | None:
+        """Give who has a partition of ``facts``; None while nobody can tell."""
+        group = self.settings.group("registry")
+        return self.outlook.holders.get(group, {}).get(number)
 
     def still(self, now: float) -> list[str]:
         """Name the stages that do not turn or do not get on."""
@@ -176,7 +182,7 @@ async def worker_process(
         publisher = Publisher(settings, worker.ack_seconds)
         await stack.enter_async_context(publisher)
         heart = Heart(settings.topic(FACTS), worker.name, geneses, clock)
-        process = Process(publisher, heart, settings, worker.still_seconds)
+        process = Process(publisher, heart, settings, worker.still_seconds, worker.name)
 
         def loader(stage: str) -> Loader:
             each = Loader(settings, folder.path / stage, vocabulary, geneses)
