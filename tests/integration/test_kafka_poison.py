@@ -18,6 +18,7 @@ from schemas.codec import HEADER, MAGIC, bundled
 from streams.http.queries import table_row
 from streams.kafka.framing import access_partition_of, partition_of
 from streams.kafka.membership import Membership
+from streams.sources.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
 from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer
@@ -251,10 +252,20 @@ def hostile() -> list[bytes]:
         used_key(KEY, cut, "2026-01-01T13:00:00Z", f"{cut}use"),
         created_key(f"{KEY[:-1]}8", "bob", "2026-01-01T10:00:00Z", f"{cut}key"),
         used_key(KEY, "bob", "2026-01-01T13:00:00Z", "u" * 1_000_000),
-        deleted_key(f"{KEY[:-1]}9", "bob", "2026-01-01T12:00:00Z", "d" * 1_000_000),
+        deleted_key(f"{KEY[:-1]}9", "bob", "2026-01-01T12:00:00Z", "d"),
         used_key(KEY, "o" * 1_000_000, "2026-01-01T13:00:00Z", "owner"),
     ]
-    return [json.dumps(event).encode() for event in events]
+    # The largest event that is read, all of it id; and many together.
+    room = LIMIT - len(json.dumps(events[5]))
+    events[5]["eventID"] = "d" * room
+    many = [
+        used_key(KEY, "bob", "2026-01-01T13:00:00Z", f"{number}" * 90_000)
+        for number in range(10)
+    ]
+    return [
+        *(json.dumps(event).encode() for event in events),
+        json.dumps({"Records": many}).encode(),
+    ]
 
 
 async def test_no_event_of_a_source_stops_its_raw_topic(
