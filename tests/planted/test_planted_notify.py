@@ -54,7 +54,7 @@ def numbered_as_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(notifier, "read_finding", read)
 
 
-BUGS = {
+BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[..., Any]] = {
     acked_when_taken: suite.test_attempts_go_on_after_a_restart,
     schedule_in_memory: suite.test_attempts_go_on_after_a_restart,
     numbered_as_counted: suite.test_updates_are_numbered_by_the_revision,
