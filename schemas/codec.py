@@ -14,6 +14,7 @@ import functools
 import io
 import json
 import struct
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -108,6 +109,10 @@ class Codec:
             message = f"schema id {schema_id} is no Avro schema ({_kind(error)})"
             raise SchemaError(Fault.UNKNOWN_SCHEMA, message) from error
 
+    def knows(self, schema_id: int) -> bool:
+        """Tell whether records with this id can be read."""
+        return schema_id in self._writers
+
     def encode(self, name: str, record: Mapping[str, Any]) -> bytes:
         """Give the framed bytes of a record.
 
@@ -138,10 +143,10 @@ class Codec:
         Raises:
             SchemaError: ``not_framed``, ``unknown_id``, or ``undecodable``.
         """
-        if len(data) < HEADER.size or data[0] != MAGIC:
+        schema_id = id_of(data)
+        if schema_id is None:
             message = "no zero byte and schema id in front: not one of our records"
             raise SchemaError(Fault.NOT_FRAMED, message)
-        _, schema_id = HEADER.unpack_from(data)
         if schema_id not in self._writers:
             message = f"schema id {schema_id} is none of ours: upgrade this reader"
             raise SchemaError(Fault.UNKNOWN_ID, message)
@@ -168,13 +173,34 @@ def bundled() -> Codec:
     return Codec(published())
 
 
+_IN_FORCE: Final[ContextVar[Codec | None]] = ContextVar("codec", default=None)
+
+
+def in_force() -> Codec:
+    """Give the codec of this task: that of a schema registry, or the bundled one."""
+    return _IN_FORCE.get() or bundled()
+
+
+def use(codec: Codec) -> None:
+    """Have this task and all that it starts write and read with a codec."""
+    _IN_FORCE.set(codec)
+
+
+def id_of(data: bytes) -> int | None:
+    """Give the schema id in front of a record; None where there is none."""
+    if len(data) < HEADER.size or data[0] != MAGIC:
+        return None
+    _, schema_id = HEADER.unpack_from(data)
+    return int(schema_id)
+
+
 def encode_fact(fact: Fact, codec: Codec | None = None) -> bytes:
     """Give the framed bytes of a fact.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
     """
-    return (codec or bundled()).encode(fact.NAME, to_plain(fact))
+    return (codec or in_force()).encode(fact.NAME, to_plain(fact))
 
 
 def decode_fact(data: bytes, codec: Codec | None = None) -> Fact:
@@ -185,7 +211,7 @@ def decode_fact(data: bytes, codec: Codec | None = None) -> Fact:
             for a record of another kind or with a field that no fact may have;
             ``unknown_symbol`` where a newer writer says what we have no word for.
     """
-    return fact_of((codec or bundled()).decode(data))
+    return fact_of((codec or in_force()).decode(data))
 
 
 def fact_of(decoded: Decoded) -> Fact:

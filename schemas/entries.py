@@ -8,7 +8,7 @@ import attrs
 from attrs import frozen
 
 from agents_registry.facts import FACTS, Fact
-from schemas.codec import Codec, bundled, fact_of
+from schemas.codec import Codec, fact_of, in_force
 from schemas.errors import Fault, SchemaError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read_entry(
     """
     if value is None:
         return Tombstone((key or b"").decode("utf-8", "replace"))
-    decoded = (codec or bundled()).decode(value)
+    decoded = (codec or in_force()).decode(value)
     name, _, record = decoded
     if name in FACTS:
         return fact_of(decoded)

@@ -27,7 +27,7 @@ from streams.http.feed import Feed
 from streams.http.health import Health
 from streams.http.operators import Operators
 from streams.http.push import Push, Stream
-from streams.http.queries import Queries
+from streams.http.queries import Lists, Queries, StageTables
 from streams.http.server import Handlers, application, listen
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
@@ -147,7 +147,8 @@ async def serve(
             tokens,
             Events(tokens, sources, speakers, ingest),
             Operators(tokens, speakers, ingest, vocabulary, fresh_id),
-            Queries(tokens, stages, store, clock),
+            Queries(tokens, StageTables(stages, store, settings.realm), clock),
+            Lists(tokens, store),
             feed,
             Health(feed, stages),
             Push(tokens, streams, speakers, ingest, clock),

@@ -12,13 +12,14 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.app import check, configured_sources
+from streams.app import check, configured_sources, configured_streams
 from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.operators import Operators
 from streams.http.probes import Probes
 from streams.http.problems import problems
+from streams.http.push import Push
 from streams.http.server import listen
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
@@ -108,6 +109,7 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
+    streams = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
         writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
@@ -119,6 +121,8 @@ async def receive(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
         app.router.add_post("/v1/events/{source}", events.post)
+        push = Push(tokens, streams, speakers, writer, clock)
+        app.router.add_post("/v1/ssf/push/{stream}", push.post)
         app.router.add_post("/v1/revocations", operators.revoke)
         app.router.add_post("/v1/adopt", operators.adopt)
         inputs = {

@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from aiohttp import web
 from attrs import frozen
@@ -18,12 +17,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from agents_registry import inventory
+from agents_registry.registry import Registry
 from streams.app import configured_sources, tolerances
 from streams.http.auth import Tokens
 from streams.http.probes import Probes
 from streams.http.problems import ProblemError, problems
-from streams.http.queries import table_row
+from streams.http.queries import Queries, Table
 from streams.http.server import listen
 from streams.intake import token_of
 from streams.kafka.framing import partition_of
@@ -32,6 +31,7 @@ from streams.kafka.process import Process, worker_process
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from agents_registry.identifiers import Vocabulary
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.settings import Settings
@@ -79,18 +79,8 @@ class _State(Collector):
 class Look:
     """Handlers of a worker's HTTP side."""
 
-    def __init__(
-        self,
-        process: Process,
-        tokens: Tokens,
-        partitions: int,
-        clock: Callable[[], int],
-    ) -> None:
+    def __init__(self, process: Process) -> None:
         """Look at a process."""
-        self._process = process
-        self._tokens = tokens
-        self._partitions = partitions
-        self._clock = clock
         self._metrics = CollectorRegistry()
         self._metrics.register(_State(process))
 
@@ -99,22 +89,42 @@ class Look:
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
         return web.Response(body=generate_latest(self._metrics), headers=headers)
 
-    async def table(self, request: web.Request) -> web.Response:
-        """Give the table of ``?realm=`` as it is at ``?now=`` (ns)."""
-        self._tokens.holder(request, "viewer")
-        realm = request.query.get("realm", "default")
+
+class OwnTables:
+    """The tables of the realms whose partitions this worker has."""
+
+    def __init__(
+        self, process: Process, realm: str, vocabulary: Vocabulary, partitions: int
+    ) -> None:
+        """Give those of a process; ``realm`` is meant where none is named."""
+        self._process = process
+        self._vocabulary = vocabulary
+        self._realm = realm
+        self._partitions = partitions
+
+    def table(self, realm: str | None) -> Table:
+        """Give the table of a realm, or say who has it."""
+        realm = realm or self._realm
         number = partition_of(realm, self._partitions)
         stage = self._process.registry
         partition = stage.serving(number) if stage is not None else None
         if partition is None:
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "not here", "loading, or at another worker")
-        now = int(request.query.get("now", self._clock()))
-        registry = partition.realm(realm).cascade.registry
-        rows = [table_row(row) for row in inventory.table(registry, now)]
+            raise self._elsewhere(number)
+        known = partition.realms.get(realm)
+        # Who asks for any name must not make us keep a table of it.
+        registry = known.cascade.registry if known else Registry(self._vocabulary)
         as_of = token_of(partition.genesis, partition.position, number)
-        body = orjson.dumps({"as_of": as_of, "rows": rows})
-        return web.Response(body=body, content_type="application/json")
+        return Table(registry, as_of)
+
+    def _elsewhere(self, number: int) -> ProblemError:
+        status = http.HTTPStatus.SERVICE_UNAVAILABLE
+        holder = self._process.holder(number)
+        if holder is None or holder.name == self._process.name:
+            detail = f"partition {number} is being read or changes hands; try again"
+            return ProblemError(status, "not ready", detail, partition=number)
+        detail = f"partition {number} is at worker {holder.name}: ask there"
+        where = {"partition": number, "worker": holder.name, "host": holder.host}
+        return ProblemError(status, "not here", detail, **where)
 
 
 async def work(
@@ -148,11 +158,12 @@ async def work(
     async with worker_process(
         kafka, worker, vocabulary, tolerances(settings), clock
     ) as process:
-        look = Look(process, Tokens(settings.tokens), kafka.partitions, clock)
+        look = Look(process)
+        tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
         app.router.add_get("/metrics", look.metrics)
-        app.router.add_get("/v1/table", look.table)
+        Queries(Tokens(settings.tokens), tables, clock).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         try:
             log.info("working", url=url, name=worker.name)

@@ -259,14 +259,14 @@ class LogFeed:
             for _ in reader.replica.take(fetched.get(place, ()), end):
                 await asyncio.sleep(0)
             for beat in reader.replica.beats:
-                self._standing.beat(reader.replica, beat)
+                self._standing.beat(beat)
             reader.replica.beats.clear()
             yield
 
     def _goes_on(self, reader: Reader) -> bool:
         standing = self._standing
         unsound = reader.replica is standing.replica and not standing.sound
-        return standing.identified and not unsound
+        return standing.genesis is not None and not unsound
 
     def _settle_alone(self, reader: Reader) -> None:
         """Put a replica in force that is complete, and see what is proven now."""
@@ -308,6 +308,9 @@ async def _genesis(
         NoLogError: there is none.
     """
     start, end = bounds
+    if start:
+        # Compaction leaves it at 0: records were deleted, and were revocations perhaps.
+        raise NoLogError(f"partition {place.partition} of {place.topic} lost its head")
     consumer.seek(place, start)
     while await consumer.position(place) < end:
         fetched = await consumer.getmany(place, timeout_ms=POLL_MS)

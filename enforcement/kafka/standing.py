@@ -45,7 +45,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
     """The standing of a guard that reads the log.
 
     Attributes:
-        identified: it is known which log the partition holds.
+        genesis: of the log that the partition holds; None while that is not known.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
             clock: gives nanoseconds of CLOCK_BOOTTIME.
         """
         super().__init__(EndLease(length), replica, clock)
-        self.identified = False
+        self.genesis: str | None = None
         self._held = False
         self._strange: set[str] = set()
 
@@ -67,11 +67,11 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         """Take note of the log that the partition holds."""
         self.meet(genesis)
         self._strange.discard(genesis)
-        self.identified = True
+        self.genesis = genesis
 
     def doubt(self) -> None:
         """Prove nothing until the log is identified anew."""
-        self.identified = False
+        self.genesis = None
         self.lease.drop()
         self.refresh()
         self._held = False
@@ -89,7 +89,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
             question: what `ask` gave.
             end: the offset that the next record will get.
         """
-        if not self.identified:
+        if self.genesis is None:
             return
         # What was applied since may well lie above an answer that took its time.
         if end < question.position:
@@ -98,11 +98,11 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         self.lease.ended(question.sent, end)
         self.refresh()
 
-    def beat(self, replica: LogReplica, beat: Beat) -> None:
-        """Take a heartbeat that was read into a replica."""
-        if beat.genesis == replica.genesis:
+    def beat(self, beat: Beat) -> None:
+        """Take a heartbeat that was read."""
+        if beat.genesis == self.genesis:
             self.lease.beat(beat.offset)
-        elif beat.genesis not in self._strange:
+        elif self.genesis is not None and beat.genesis not in self._strange:
             self._strange.add(beat.genesis)
             self.doubt()
 
@@ -126,7 +126,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
     def condemn(self, *, forget: bool) -> None:
         """Hold no lease until the log was read from its start."""
         super().condemn(forget=forget)
-        self.identified = False
+        self.genesis = None
         self._held = False
 
     def offer(self, replica: LogReplica) -> bool:

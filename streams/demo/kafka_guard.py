@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from itertools import islice
 from typing import Any, Final, TextIO
 
@@ -39,9 +40,14 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
         prefix=settings.prefix,
         vocabulary=extend(order["kinds"]),
     ) as guard:
-        async with asyncio.timeout(READY_SECONDS):
-            while not all(guard.check(name).allowed for name in waiting):
-                await guard.feed.progress()
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not all(guard.check(name).allowed for name in waiting):
+                    await guard.feed.progress()
+        except TimeoutError as error:
+            said = Counter(str(guard.check(name).reason) for name in waiting)
+            why = f"{dict(said)}; {guard.feed.last_error}"
+            raise RuntimeError(f"not all is allowed: {why}") from error
         tell(ready=True)
         while waiting:
             for name in tuple(islice(waiting, LOOK_AHEAD)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import itertools
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
 from aiohttp import web
@@ -36,25 +36,69 @@ MOST_DIGITS: Final = 19
 LARGEST: Final = 2**63 - 1  # what SQLite can count to
 
 
-class Queries:
-    """Handlers of the read-only endpoints; all need the role viewer."""
+class Table(NamedTuple):
+    """The table of a realm, and the token of how far it is."""
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        stages: Stages,
-        store: Store,
-        clock: Callable[[], int],
-    ) -> None:
-        """Answer from the stages' table and the store."""
-        self._tokens = tokens
+    registry: Registry
+    as_of: str
+
+
+class Tables(Protocol):
+    """What gives the tables, whatever the engine."""
+
+    def table(self, realm: str | None) -> Table:
+        """Give the table of a realm, of the settings' own by default.
+
+        Raises:
+            ProblemError: it is not here, or not yet.
+        """
+        ...
+
+
+class StageTables:
+    """The one table of the embedded engine."""
+
+    def __init__(self, stages: Stages, store: Store, realm: str) -> None:
+        """Give the stages' table."""
         self._stages = stages
         self._store = store
+        self._realm = realm
+
+    def table(self, realm: str | None) -> Table:
+        """Give it once it is read, to who asks for its realm."""
+        if realm not in (None, self._realm):
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
+        if not self._stages.loaded.is_set():
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "loading", "the table is being read; try again")
+        as_of = token_of(self._store.genesis, self._stages.applied)
+        return Table(self._stages.registry, as_of)
+
+
+class Queries:
+    """Handlers of the questions to a table; all need the role viewer or revoker.
+
+    Each takes ``?realm=``, where an engine has several.
+    """
+
+    def __init__(
+        self, tokens: Tokens, tables: Tables, clock: Callable[[], int]
+    ) -> None:
+        """Answer from tables."""
+        self._tokens = tokens
+        self._tables = tables
         self._clock = clock
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers behind their routes."""
+        app.router.add_get("/v1/why/{identifier:.+}", self.why)
+        app.router.add_get("/v1/blast-radius/{identifier:.+}", self.blast_radius)
+        app.router.add_get("/v1/inventory", self.inventory)
+        app.router.add_get("/v1/table", self.table)
 
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
-        registry = self._registry(request)
+        registry, as_of = self._table(request)
         identifier = _identifier(request)
         now = self._clock()
         verdict = judge(registry, Presented((identifier,)), now=now)
@@ -75,12 +119,12 @@ class Queries:
                     inventory.ancestors(registry, identifier), LIMIT
                 )
             ],
-            "as_of": token_of(self._store.genesis, self._stages.applied),
+            "as_of": as_of,
         })  # fmt: skip
 
     async def blast_radius(self, request: web.Request) -> web.Response:
         """Count what ending an identifier would reach, and list the nearest."""
-        registry = self._registry(request)
+        registry, _ = self._table(request)
         identifier = _identifier(request)
         limit = _limit(request)
 
@@ -99,7 +143,7 @@ class Queries:
 
     async def inventory(self, request: web.Request) -> web.Response:
         """List what stands out."""
-        registry = self._registry(request)
+        registry, _ = self._table(request)
         limit = _limit(request)
 
         def look() -> dict[str, Any]:
@@ -133,14 +177,26 @@ class Queries:
 
     async def table(self, request: web.Request) -> web.Response:
         """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
-        registry = self._registry(request)
+        registry, as_of = self._table(request)
         now = _number(request, "now", self._clock())
 
         def rows() -> list[list[Any]]:
             return [table_row(row) for row in inventory.table(registry, now)]
 
-        as_of = token_of(self._store.genesis, self._stages.applied)
         return _json({"as_of": as_of, "rows": await _aside(rows)})
+
+    def _table(self, request: web.Request) -> Table:
+        self._tokens.holder(request, "viewer", "revoker")
+        return self._tables.table(request.query.get("realm"))
+
+
+class Lists:
+    """Handlers of what the embedded engine keeps in lists; all need the role viewer."""
+
+    def __init__(self, tokens: Tokens, store: Store) -> None:
+        """Answer from the store."""
+        self._tokens = tokens
+        self._store = store
 
     async def findings(self, request: web.Request) -> web.Response:
         """List findings by their last change; ``?after=`` continues a list."""
@@ -176,13 +232,6 @@ class Queries:
             letter["at"] = rfc3339(letter["at"])
         last = rows[-1][0] if rows else after
         return _json({"dead_letters": letters, "after": last})
-
-    def _registry(self, request: web.Request) -> Registry:
-        self._tokens.holder(request, "viewer", "revoker")
-        if not self._stages.loaded.is_set():
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "loading", "the table is being read; try again")
-        return self._stages.registry
 
 
 def table_row(row: inventory.Row) -> list[Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streams.http.health import Health
     from streams.http.operators import Operators
     from streams.http.push import Push
-    from streams.http.queries import Queries
+    from streams.http.queries import Lists, Queries
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
@@ -30,6 +30,7 @@ class Handlers:
     events: Events
     operators: Operators
     queries: Queries
+    lists: Lists
     feed: Feed
     health: Health
     push: Push
@@ -48,18 +49,15 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
         max_body_bytes: longer request bodies are refused with 413.
     """
     app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
-    queries, health = handlers.queries, handlers.health
+    health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
     app.router.add_post("/v1/ssf/push/{stream}", handlers.push.post)
     app.router.add_post("/v1/revocations", handlers.operators.revoke)
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
-    app.router.add_get("/v1/why/{identifier:.+}", queries.why)
-    app.router.add_get("/v1/blast-radius/{identifier:.+}", queries.blast_radius)
-    app.router.add_get("/v1/inventory", queries.inventory)
-    app.router.add_get("/v1/table", queries.table)
-    app.router.add_get("/v1/findings", queries.findings)
-    app.router.add_get("/v1/dlq", queries.dlq)
+    handlers.queries.add_to(app)
+    app.router.add_get("/v1/findings", handlers.lists.findings)
+    app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)
     app.router.add_get("/healthz/ready", health.ready)
     app.router.add_get("/healthz/startup", health.ready)

@@ -12,6 +12,8 @@ import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from schemas.codec import HEADER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -135,6 +137,11 @@ class FactsFile(_File):
         self._put(position=position, listed=listed)
         self._db.execute("COMMIT")
         self.position, self.listed = position, listed
+
+    def headers(self) -> list[bytes]:
+        """Give what stands in front of the values, each once: their schema ids."""
+        query = "SELECT DISTINCT substr(value, 1, ?) FROM facts"
+        return [row[0] for row in self._db.execute(query, (HEADER.size,))]
 
     def rows(self, *, since: int = 0) -> Iterator[Row]:
         """Yield the records from an offset on, by their offsets."""

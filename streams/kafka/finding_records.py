@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from schemas.codec import bundled
+from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.findings import Finding
 from streams.kafka.payloads import OPEN
@@ -41,7 +41,7 @@ def read_finding(
     Raises:
         SchemaError: it is none that we can read.
     """
-    name, _, record = bundled().decode(value or b"")
+    name, _, record = in_force().decode(value or b"")
     if name != "finding":
         raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in findings")
     told = dict(headers)

@@ -16,7 +16,7 @@ import attrs
 from attrs import frozen
 
 from agents_registry.facts import Fact, copy_key
-from schemas.codec import Codec, bundled, encode_fact
+from schemas.codec import Codec, encode_fact, in_force
 from schemas.entries import (
     GENESIS,
     HEARTBEAT,
@@ -80,7 +80,7 @@ def fact_record(
         fact: what was accepted.
         partitions: of the topic.
         traceparent: as it came in; anything but a W3C traceparent is left out.
-        codec: the bundled one by default.
+        codec: the one in force by default.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
@@ -129,7 +129,7 @@ def _of_log(
     return Outgoing(
         partition=record.partition,
         key=key.encode(),
-        value=(codec or bundled()).encode(name, attrs.asdict(record)),
+        value=(codec or in_force()).encode(name, attrs.asdict(record)),
         headers=headers,
     )
 

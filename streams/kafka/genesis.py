@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from schemas.entries import GENESIS
 from schemas.errors import SchemaError
 from streams.kafka.framing import Genesis, genesis_record, read_entry
 from streams.kafka.layout import FACTS
@@ -22,10 +23,12 @@ class Log(NamedTuple):
     Attributes:
         geneses: in force, of each partition that has one and its head.
         lost: where each partition begins that has lost its head.
+        foreign: partitions whose genesis is written with the ids of other schemas.
     """
 
     geneses: dict[int, Genesis]
     lost: dict[int, int]
+    foreign: frozenset[int] = frozenset()
 
 
 async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
@@ -44,7 +47,7 @@ async def read_log(settings: KafkaSettings) -> Log:
     above 0, somebody has deleted records, revocations perhaps, and whatever says that
     it is the genesis there is no start of a log.
     """
-    found: dict[int, Genesis] = {}
+    found: dict[int, Genesis | None] = {}
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -69,11 +72,14 @@ async def read_log(settings: KafkaSettings) -> Log:
             left -= done
     finally:
         await consumer.stop()
-    return Log(found, lost)
+    foreign = {number for number, genesis in found.items() if genesis is None}
+    return Log(
+        {n: g for n, g in found.items() if g is not None}, lost, frozenset(foreign)
+    )
 
 
 def _first_genesis(
-    found: dict[int, Genesis], partition: int, records: Sequence[Any]
+    found: dict[int, Genesis | None], partition: int, records: Sequence[Any]
 ) -> None:
     for record in records:
         if partition in found:
@@ -81,7 +87,10 @@ def _first_genesis(
         try:
             entry = read_entry(record.key, record.value)
         except SchemaError:
-            continue  # what it is, is for the readers of facts to say
+            # What it is else, is for the readers of facts to say.
+            if (record.key or b"").startswith(f"{GENESIS}/".encode()):
+                found[partition] = None
+            continue
         if isinstance(entry, Genesis):
             found[partition] = entry
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from schemas.errors import SchemaError
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.genesis import read_geneses
 from streams.kafka.partition import Partition
 from streams.kafka.progress import Progress
+from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,15 +150,9 @@ class Loader:
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
-        partition = Partition(
-            number, file, self._vocabulary, genesis, self._settings.digest()
+        partition, relist = await self._restored(
+            member, number, genesis, (file, standby)
         )
-        partition.standby = standby
-        relist = await self._relist(member, number, genesis, file)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch(partition))
-            await asyncio.to_thread(partition.restore, relist)
-            watching.cancel()
         begin, partition.target = await member.bounds(number)
         partition.position = max(partition.position, begin)
         log.info(
@@ -167,6 +163,49 @@ class Loader:
             target=partition.target,
         )
         return partition
+
+    async def _restored(
+        self,
+        member: Membership,
+        number: int,
+        genesis: str,
+        of: tuple[FactsFile, bool],
+    ) -> tuple[Partition, int]:
+        """Give the partition that a file makes, and from where its facts are listed."""
+        file, standby = of
+        await learn_ids(await asyncio.to_thread(file.headers))
+        while True:
+            partition = Partition(
+                number, file, self._vocabulary, genesis, self._settings.digest()
+            )
+            partition.standby = standby
+            relist = await self._relist(member, number, genesis, file)
+            try:
+                await self._restore(partition, relist)
+            except SchemaError:
+                # Of a newer version, or damaged; the topic has it all.
+                self.resets += 1
+                log.warning("checkpoint_dropped", partition=number)
+                await asyncio.to_thread(file.reset, genesis)
+            else:
+                return partition, relist
+
+    async def _restore(self, partition: Partition, relist: int) -> None:
+        """Restore in a thread; a `SchemaError` ends it as it is, not in a group."""
+        wrong: list[SchemaError] = []
+
+        def restore() -> None:
+            try:
+                partition.restore(relist)
+            except SchemaError as error:
+                wrong.append(error)
+
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._watch(partition))
+            await asyncio.to_thread(restore)
+            watching.cancel()
+        if wrong:
+            raise wrong[0]
 
     async def _watch(self, partition: Partition) -> None:
         """Tell of the steps of a long restore, which lets no loop turn."""

@@ -10,7 +10,7 @@ import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
-from schemas.codec import bundled
+from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.findings import FindingKind
 from streams.kafka.framing import (
@@ -103,7 +103,7 @@ def _block(
     return Outgoing(
         partition=access_partition_of(origin.realm, point, partitions),
         key=f"{origin.realm}/{point}".encode(),
-        value=bundled().encode("access", record),
+        value=in_force().encode("access", record),
         headers=(*headers, (AFTER, str(after).encode())),
     )
 
@@ -141,7 +141,7 @@ def signal_records(
         yield Outgoing(
             partition=access_partition_of(origin.realm, point, partitions),
             key=f"{origin.realm}/{point}".encode(),
-            value=bundled().encode("signal", record),
+            value=in_force().encode("signal", record),
             headers=cloud_event(
                 f"{fresh}/s{number}",
                 source=_source(origin),
@@ -159,7 +159,7 @@ def read_access(
     Raises:
         SchemaError: it is none that we can read.
     """
-    name, _, record = bundled().decode(value or b"")
+    name, _, record = in_force().decode(value or b"")
     try:
         if name == "signal":
             realm = record.pop("realm")
@@ -279,7 +279,7 @@ def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
     return Outgoing(
         partition=partition,
         key=identity.encode(),
-        value=bundled().encode("dead_letter", record),
+        value=in_force().encode("dead_letter", record),
         headers=cloud_event(
             identity,
             source=f"/sources/{quote(record['source'], safe='')}",
@@ -311,7 +311,7 @@ def invalidation_record(
     return Outgoing(
         partition=partition,
         key=key.encode(),
-        value=bundled().encode("invalidation", record),
+        value=in_force().encode("invalidation", record),
         headers=cloud_event(
             key, source=f"/realms/{realm}", kind="invalidation", time=cause.at
         ),
@@ -337,7 +337,7 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
     return Outgoing(
         partition=partition_of(finding.realm, partitions),
         key=f"{finding.realm}/{finding.id}".encode(),
-        value=bundled().encode("finding", record),
+        value=in_force().encode("finding", record),
         headers=(*headers, (OPEN, b"1" if episode.open else b"0")),
     )
 

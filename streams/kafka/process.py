@@ -12,7 +12,7 @@ from streams.kafka.checkpoint import Folder
 from streams.kafka.heartbeats import Heart
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.loading import Loader
-from streams.kafka.outlook import Outlook
+from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
 from streams.kafka.registry import RegistryStage
 from streams.kafka.sentinel import SentinelStage
@@ -34,6 +34,12 @@ _READ: Final = {
 }  # fmt: skip
 _GROUPS: Final = ("registry", "sentinel")
 
+# What each stage asserts at its start, besides facts.
+_ASSERTED: Final = {
+    "registry": ("invalidations", "dlq"),
+    "sentinel": (ACCESS, "findings", "dlq"),
+}
+
 
 @define
 class Process:
@@ -43,6 +49,7 @@ class Process:
     heart: Heart
     settings: KafkaSettings
     still_seconds: float
+    name: str = ""
     outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
@@ -65,6 +72,11 @@ class Process:
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
         return found
+
+    def holder(self, number: int) -> Holder | None:
+        """Give who has a partition of ``facts``; None while nobody can tell."""
+        group = self.settings.group("registry")
+        return self.outlook.holders.get(group, {}).get(number)
 
     def still(self, now: float) -> list[str]:
         """Name the stages that do not turn or do not get on."""
@@ -161,7 +173,8 @@ async def worker_process(
         InUseError: another worker has the same data folder.
         KafkaError: the cluster cannot be reached or refuses.
     """
-    names = [ACCESS, "invalidations", "findings", "dlq"]
+    # A worker of one stage has the rights of that stage alone.
+    names = [name for stage in sorted(worker.stages) for name in _ASSERTED[stage]]
     geneses: dict[int, Genesis] = await assert_layout(settings, names)
     async with AsyncExitStack() as stack:
         folder = Folder(worker.data_dir)
@@ -169,7 +182,7 @@ async def worker_process(
         publisher = Publisher(settings, worker.ack_seconds)
         await stack.enter_async_context(publisher)
         heart = Heart(settings.topic(FACTS), worker.name, geneses, clock)
-        process = Process(publisher, heart, settings, worker.still_seconds)
+        process = Process(publisher, heart, settings, worker.still_seconds, worker.name)
 
         def loader(stage: str) -> Loader:
             each = Loader(settings, folder.path / stage, vocabulary, geneses)

@@ -19,6 +19,7 @@ from streams.kafka.membership import Membership
 from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.schema_registry import learn
 from streams.kafka.standby import Standby
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class RegistryStage:
         busy = any(p.waiting for p in self._ours())
         alone = [p.number for p in self._ours() if p.alone]
         fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+        await learn(fetched)
         async with self.member.lock:
             await self._work(fetched)
         self._tell()

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
+from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,6 +75,7 @@ class Replica:
                 busy = any(p.waiting for p in self.partitions.values())
                 alone = [p.number for p in self.partitions.values() if p.alone]
                 fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+                await learn(fetched)
                 async with lock:
                     await self._work(fetched, told)
                 self._check()

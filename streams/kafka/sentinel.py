@@ -23,6 +23,7 @@ from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
+from streams.kafka.schema_registry import learn
 from streams.kafka.watch import Watched
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class SentinelStage:
             log.warning("not_loaded", error=type(error).__name__)
             await asyncio.sleep(IDLE_SECONDS)
         fetched = await self.member.poll(IDLE_SECONDS)
+        await learn(fetched)
         read: dict[Watched, list[tuple[int, Read]]] = {}
         for number, records in fetched.items():
             watched = self.watched[number]

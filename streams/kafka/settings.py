@@ -11,7 +11,14 @@ import ssl
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -60,6 +67,30 @@ class Sasl(_Strict):
     password: SecretStr
 
 
+class SchemaRegistrySettings(_Strict):
+    """A schema registry that speaks the REST API of Confluent's.
+
+    Attributes:
+        url: ``https://host:port``; ``http`` only without a password.
+        ca_file: who may have signed its certificate; the system's by default.
+    """
+
+    url: AnyHttpUrl
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.url.username or self.url.password:
+            raise ValueError("set username and password on their own, not in the url")
+        if (self.username is None) is not (self.password is None):
+            raise ValueError("username and password are set together")
+        if self.password is not None and self.url.scheme != "https":
+            raise ValueError("http would send the password in clear: use https")
+        return self
+
+
 class Retention(_Strict):
     """How long the topics that are streams keep records, in days.
 
@@ -84,6 +115,7 @@ class KafkaSettings(BaseSettings):
         min_insync_replicas: copies that must have a record before it is acked.
         digest_key: of the hashes in dead letters, 32 random bytes or more in hex, the
             same for all processes; without one a dead letter has none.
+        schema_registry: gives the ids of schemas; without one they are the bundled.
     """
 
     model_config = SettingsConfigDict(
@@ -103,6 +135,7 @@ class KafkaSettings(BaseSettings):
     tls: Tls | None = None
     sasl: Sasl | None = None
     digest_key: SecretStr | None = None
+    schema_registry: SchemaRegistrySettings | None = None
     request_timeout_ms: int = Field(default=10_000, ge=100)
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
 from streams.kafka.progress import Progress
+from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,7 @@ class Standby:
                 log.warning("standby_not_loaded", error=type(error).__name__)
                 await asyncio.sleep(IDLE_SECONDS)
         fetched = await self._tail.poll(IDLE_SECONDS)
+        await learn(fetched)
         async with self.lock:
             await self._work(fetched)
         self._tell()

@@ -22,6 +22,7 @@ from streams.kafka.administration import (
 )
 from streams.kafka.genesis import Log, read_log, write_geneses
 from streams.kafka.layout import FACTS, Topic, topics
+from streams.kafka.schema_registry import SchemaRegistry, subject_of, take_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +42,8 @@ class Kind(StrEnum):
     CONFIG = "config"
     GENESIS = "genesis"
     HEAD = "head"
+    FOREIGN = "foreign"
+    SCHEMA = "schema"
 
 
 @frozen(order=True)
@@ -48,7 +51,7 @@ class Difference:
     """One way in which a cluster is not as the layout wants it.
 
     Attributes:
-        topic: its full name.
+        topic: its full name, or the subject of a schema.
         kind: what differs; of these only `FIXABLE` can be made right.
         wanted: as it should be.
         found: as it is.
@@ -64,7 +67,7 @@ class Difference:
         return f"{self.topic}: {self.kind}: want {self.wanted}, found {self.found}"
 
 
-FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS})
+FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS, Kind.SCHEMA})
 
 
 class LayoutError(Exception):
@@ -85,9 +88,10 @@ async def plan(settings: KafkaSettings) -> list[Difference]:
     Raises:
         KafkaError: the cluster cannot be reached or refuses.
     """
+    schemas = await _schemas(settings)
     async with connected(settings) as admin:
-        differences = await _differences(admin, topics(settings))
-    if not _readable(settings, differences):
+        differences = [*schemas, *await _differences(admin, topics(settings))]
+    if schemas or not _readable(settings, differences):
         return differences
     return [*differences, *_without_genesis(settings, await read_log(settings))]
 
@@ -98,7 +102,8 @@ async def assert_layout(
     """Assert that a stage may run; give the genesis of each partition of ``facts``.
 
     Every stage calls this at its start. It needs no right beyond those to read or to
-    write the topics.
+    write the topics. From here on the ids of schemas are those of the registry, where
+    one is set, for the calling task and all that it starts.
 
     Args:
         settings: of the cluster and the layout.
@@ -107,8 +112,10 @@ async def assert_layout(
     Raises:
         LayoutError: a topic is missing or has another number of partitions, or a
             partition of ``facts`` has no genesis or has lost its head.
+        RegistryError: the schema registry does not answer, or lacks a schema.
         KafkaError: the cluster cannot be reached or refuses.
     """
+    await take_ids(settings)
     full = {settings.topic(name) for name in (FACTS, *names)}
     wanted = [topic for topic in topics(settings) if topic.name in full]
     async with connected(settings) as admin:
@@ -146,6 +153,10 @@ async def apply(
         KafkaError: the cluster cannot be reached or refuses.
     """
     wanted = topics(settings)
+    schemas = await _schemas(settings)
+    if schemas and settings.schema_registry is not None:
+        await SchemaRegistry(settings.schema_registry).publish()
+        await take_ids(settings)
     async with connected(settings) as admin:
         differences = await _differences(admin, wanted)
         found_log = Log({}, {})
@@ -158,7 +169,20 @@ async def apply(
         await configure(admin, _named(wanted, differences, Kind.CONFIG))
     missing = [p for p in range(settings.partitions) if p not in found_log.geneses]
     await write_geneses(settings, missing, operator=operator, now=now, new_id=new_id)
-    return [*differences, *without]
+    return [*schemas, *differences, *without]
+
+
+async def _schemas(settings: KafkaSettings) -> list[Difference]:
+    """Give what the schema registry lacks; take its ids where it lacks nothing."""
+    if settings.schema_registry is None:
+        return []
+    missing = await SchemaRegistry(settings.schema_registry).missing()
+    if not missing:
+        await take_ids(settings)
+    return [
+        Difference(subject_of(each), Kind.SCHEMA, f"version {each.version}", "none")
+        for each in missing
+    ]
 
 
 async def _differences(
@@ -222,6 +246,10 @@ def _without_genesis(settings: KafkaSettings, found_log: Log) -> list[Difference
             wanted = f"all of partition {partition}"
             found = f"it from offset {start} on, its head is lost: make the topic anew"
             differences.append(Difference(facts, Kind.HEAD, wanted, found))
+        elif partition in found_log.foreign:
+            wanted = f"a genesis in partition {partition}"
+            found = "one of other schema ids: set the registry it was made with"
+            differences.append(Difference(facts, Kind.FOREIGN, wanted, found))
         elif genesis is None:
             wanted = f"a genesis in partition {partition}"
             differences.append(Difference(facts, Kind.GENESIS, wanted, "none"))

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from streams.kafka.acls import Role, acls
+from streams.kafka.schema_registry import RegistryError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import FIXABLE, LayoutError, apply, plan
 
@@ -42,18 +43,19 @@ def run_apply() -> int:
     return _run(_apply())
 
 
-def run_acls(users: Sequence[str], output: str) -> int:
+def run_acls(users: Sequence[str], output: str, raw: Sequence[str] = ()) -> int:
     """Print the least rights of each role.
 
     Args:
         users: ``role=name`` for roles whose user has another name.
         output: ``table``, ``json`` or ``commands``.
+        raw: topics that sources publish to.
     """
     try:
         named = {
             Role(role): name for role, _, name in (u.partition("=") for u in users)
         }
-        rights = list(acls(_settings(), named))
+        rights = list(acls(_settings(), named, raw))
     except ValueError as error:
         return _fail(str(error))
     for acl in rights:
@@ -110,6 +112,8 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         return DIFFERS
     except ValidationError as error:
         return _fail(f"the settings are not valid: {error}")
+    except RegistryError as error:
+        return _fail(f"schema registry: {error}")
     except (KafkaError, OSError, TimeoutError) as error:
         return _fail(f"Kafka: {error or type(error).__name__}")
 

@@ -133,6 +133,7 @@ class Run:
         failpoint: str = "",
         data: str = "",
         session: float = 10.0,
+        standby: bool = False,
         ends_with: tuple[int, ...] = (0, -signal.SIGKILL),
     ) -> AsyncIterator[Worker]:
         """Run a worker process until the context ends.
@@ -142,6 +143,7 @@ class Run:
             failpoint: where it dies.
             data: name of its folder, that of the worker by default.
             session: seconds until its place is given away.
+            standby: tail what others have.
             ends_with: exit codes that are right.
         """
         ready = self.folder / f"ready-{name}"
@@ -151,7 +153,7 @@ class Run:
             values(self.folder, ready_file=str(ready)),
             _plain(self.kafka),
             {"name": name, "data_dir": folder, "session_seconds": session,
-             "commit_seconds": 0.0},
+             "commit_seconds": 0.0, "standby": standby},
             failpoint,
         )  # fmt: skip
         process = CONTEXT.Process(target=kafka_crash_child.main, args=given)
@@ -198,6 +200,38 @@ class Run:
             async with self.worker(data=data) as second:
                 await self.check([second])
         return died
+
+    async def take_over(self, armed: str) -> bool:
+        """Send the script to a worker that dies with a warm standby beside it.
+
+        Args:
+            armed: where the owner dies; tell whether it did.
+        """
+        async with (
+            self.ingress() as ingress,
+            self.worker("w0", failpoint=armed, session=2, standby=True) as owner,
+        ):
+            await self.ready(owner)
+            async with self.worker("w1", session=2, standby=True) as other:
+                await self.ready(other)
+                for number in range(len(self.posts)):
+                    await self.send(ingress.url, range(number, number + 1))
+                    if await later(0.1, lambda: not owner.alive):
+                        break
+                died = await later(10, lambda: not owner.alive)
+                await self.send(ingress.url)
+                await self.check([other])
+        return died
+
+    async def ready(self, worker: Worker) -> None:
+        """Wait until a worker says that it is ready."""
+        async with aiohttp.ClientSession() as session:
+
+            async def so() -> bool:
+                async with session.get(f"{worker.url}/healthz/ready") as got:
+                    return got.status == 200
+
+            await until(so, 2 * HUNG)
 
     async def send(self, url: str, posts: range | None = None) -> None:
         """Post what is not acknowledged yet, each until it is answered 202."""

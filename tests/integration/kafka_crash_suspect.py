@@ -20,24 +20,30 @@ from tests.integration.kafka_crash_run import Run, arms
 from tests.integration.working import lay_out
 
 PATIENCE = 8.0  # what a changed engine has lost does not come
+TAKE_OVER = 7000  # seeds from here on kill an owner beside a standby
 
 
 async def complaint(bootstrap: str, seeds: list[int]) -> str | None:
     """Give the first complaint and its seed."""
     kafka_crash_run.HUNG = PATIENCE
     for seed in seeds:
+        alone = seed >= TAKE_OVER
         kafka = KafkaSettings(
             bootstrap_servers=bootstrap,
             prefix=f"t{secrets.token_hex(4)}",
-            partitions=4,
-            access_partitions=4,
+            partitions=1 if alone else 4,
+            access_partitions=1 if alone else 4,
             replication_factor=1,
             min_insync_replicas=1,
         )
         await lay_out(kafka)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                await Run(seed, Path(folder), kafka).play(*arms(seed))
+                run = Run(seed, Path(folder), kafka)
+                if alone:
+                    await run.take_over(f"registry.published:{1 + seed % 2}")
+                else:
+                    await run.play(*arms(seed))
             except Exception as error:  # noqa: BLE001 - a changed engine may do anything
                 return f"seed {seed}: {error!r}"
     return None

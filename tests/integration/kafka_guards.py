@@ -74,10 +74,18 @@ class Writer:
 
 
 @asynccontextmanager
-async def writing(kafka: KafkaSettings, *, beats: bool = True) -> AsyncIterator[Writer]:
-    """Run a writer until the context ends; the topics must be there."""
+async def writing(
+    kafka: KafkaSettings, *, beats: bool = True, seconds: float = 60.0
+) -> AsyncIterator[Writer]:
+    """Run a writer until the context ends; the topics must be there.
+
+    Args:
+        kafka: of the cluster.
+        beats: write heartbeats.
+        seconds: to wait for an ack at most.
+    """
     geneses = await read_geneses(kafka)
-    async with Publisher(kafka, 30.0) as publisher, asyncio.TaskGroup() as tasks:
+    async with Publisher(kafka, seconds) as publisher, asyncio.TaskGroup() as tasks:
         heart = Heart(kafka.topic("facts"), "w0", geneses, lambda: NOW)
         beating = tasks.create_task(heart.run(publisher)) if beats else None
         try:

@@ -66,7 +66,7 @@ BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
         PROPERTY,
     ),
     "a heartbeat of another log counts": (
-        (("standing", "if beat.genesis == replica.genesis:", "if beat.genesis:"),),
+        (("standing", "if beat.genesis == self.genesis:", "if beat.genesis:"),),
         "tests/unit",
     ),
     "a log that lost its tail is served": (

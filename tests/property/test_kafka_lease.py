@@ -84,10 +84,10 @@ class World:
             pass
         for offset in range(self.applied, upto):
             if self.records[offset][1]:
-                self.standing.beat(self.replica, Beat("g1", offset))
+                self.standing.beat(Beat("g1", offset))
         self.applied = upto
         assert self.standing.sound
-        if not self.standing.identified:
+        if self.standing.genesis is None:
             self.standing.identify("g1")
         self.standing.refresh()
 

@@ -55,7 +55,7 @@ def move(fed: LogReplica, end: int) -> None:
 def prove(standing: LogStanding, end: int, genesis: str = "g1") -> None:
     """Ask, have the answer, and read a heartbeat that was written after it."""
     standing.ended(standing.ask(), end)
-    standing.beat(standing.replica, Beat(genesis, end))
+    standing.beat(Beat(genesis, end))
     standing.refresh()
 
 
@@ -87,7 +87,7 @@ def test_serves_once_both_proofs_are_there(standing: LogStanding) -> None:
     standing.ended(standing.ask(), 10)
     assert not standing.holds()
 
-    standing.beat(standing.replica, Beat("g1", 10))
+    standing.beat(Beat("g1", 10))
     standing.refresh()
 
     assert standing.holds()
@@ -103,7 +103,7 @@ def test_a_lapse_asks_for_the_log_to_be_identified_anew(
     clock.now += 2 * SECOND
     prove(standing, 10)
 
-    assert not standing.identified
+    assert standing.genesis is None
     assert not standing.holds()
 
     standing.identify("g1")
@@ -206,14 +206,14 @@ def test_reads_on_where_the_log_has_what_comes_next(
 
 def test_a_strange_heartbeat_casts_doubt_once(standing: LogStanding) -> None:
     """Perhaps the log is another; if it is not, that writer is behind."""
-    fed = serving(standing, 10)
-    standing.beat(fed, Beat("g2", 11))
+    serving(standing, 10)
+    standing.beat(Beat("g2", 11))
 
     assert not standing.holds()
 
     standing.identify("g1")
     prove(standing, 10)
-    standing.beat(fed, Beat("g2", 12))
+    standing.beat(Beat("g2", 12))
 
     assert standing.holds()
 
@@ -222,10 +222,10 @@ def test_a_strange_heartbeat_proves_nothing(standing: LogStanding) -> None:
     """A writer that missed that the log is another says nothing of this one."""
     standing.identify("g1")
     standing.offer(replica(10))
-    standing.beat(standing.replica, Beat("g2", 10))
+    standing.beat(Beat("g2", 10))
     standing.identify("g1")
     standing.ended(standing.ask(), 10)
-    standing.beat(standing.replica, Beat("g2", 11))
+    standing.beat(Beat("g2", 11))
     standing.refresh()
 
     assert standing.deadline == NO_LEASE

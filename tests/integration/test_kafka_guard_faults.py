@@ -1,0 +1,185 @@
+"""Guards on Kafka under faults: what was revoked a lease ago is never allowed.
+
+One clock of this machine judges, CLOCK_BOOTTIME: a credential that is allowed by a
+check that began at a time T must not have been revoked, and the revocation acked,
+before T minus the lease. How slow this machine is plays no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from attrs import Factory, define
+
+from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
+from enforcement.clocks import boottime
+from streams.times import SECOND
+from tests.integration.kafka_cluster import settings_of
+from tests.integration.kafka_guards import (
+    FAMILY,
+    guard_of,
+    node,
+    revoke,
+    writing,
+)
+from tests.integration.serving import until
+from tests.integration.working import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from enforcement.kafka import KafkaGuard
+    from streams.kafka.broker import Cluster, Node
+    from streams.kafka.settings import KafkaSettings
+    from tests.integration.kafka_cluster import StartKafka
+    from tests.integration.kafka_guards import Writer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+MANY: Final = 3_000  # credentials, more than a run revokes
+
+
+def credential(number: int) -> Identifier:
+    """Name one."""
+    return Identifier("vault.accessor", f"c{number}")
+
+
+@define
+class Run:
+    """Revocations that go on, and a judge.
+
+    Attributes:
+        guard: under test.
+        acked: when each revocation was, by number.
+        answers: how often the judge asked of one that had to be denied.
+    """
+
+    guard: KafkaGuard
+    acked: dict[int, int] = Factory(dict)
+    answers: int = 0
+
+    async def revoke(self, writer: Writer) -> None:
+        """Revoke one credential after another."""
+        for number in range(MANY):
+            await writer.say(revoke(credential(number)))
+            self.acked[number] = boottime()
+            await asyncio.sleep(0.02)
+
+    async def judge(self) -> None:
+        """Ask of all that must be denied, again and again."""
+        while True:
+            began = boottime()
+            for number, acked in list(self.acked.items()):
+                if acked < began - SECOND:
+                    self.answers += 1
+                    assert not self.guard.check(credential(number)).allowed
+            await asyncio.sleep(0.01)
+
+    async def recovered(self) -> None:
+        """Wait until the guard allows, and knows a revocation of just now."""
+        standing, feed = self.guard.standing, self.guard.feed
+        last = max(self.acked, default=-1)
+
+        def knows() -> bool:
+            newest = max(self.acked, default=-1)
+            denied = self.guard.check(credential(newest)).reason is Reason.REVOKED
+            return newest > last and denied and standing.holds()
+
+        try:
+            await until(knows, 150)
+        except TimeoutError:
+            newest = max(self.acked, default=-1)
+            pytest.fail(f"{last} {newest} {vars(standing)} {feed.last_error}")
+
+
+@asynccontextmanager
+async def running(kafka: KafkaSettings) -> AsyncIterator[Run]:
+    """Revoke and judge until the context ends."""
+    await lay_out(kafka)
+    async with (
+        writing(kafka, seconds=120) as writer,
+        guard_of(kafka) as guard,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await writer.say(*FAMILY)
+        for start in range(0, MANY, 500):
+            numbers = range(start, start + 500)
+            await writer.say(*(node(credential(number)) for number in numbers))
+        run = Run(guard)
+        going = [tasks.create_task(run.revoke(writer)), tasks.create_task(run.judge())]
+        await run.recovered()
+        yield run
+        assert run.answers
+        for task in going:
+            task.cancel()
+
+
+async def test_a_broker_that_freezes_or_dies_and_a_guard_that_stands_still(
+    start_kafka: StartKafka,
+) -> None:
+    """Each makes the guard deny, and none makes it allow what it may not."""
+    cluster = await start_kafka()
+    (broker,) = cluster.nodes
+
+    async def freeze(run: Run) -> None:
+        broker.freeze()
+        await until(lambda: not run.guard.standing.holds())
+        broker.thaw()
+
+    async def kill(run: Run) -> None:
+        broker.kill()
+        await until(lambda: not run.guard.standing.holds())
+        broker.start()
+        await cluster.ready()
+
+    async def stand_still(run: Run) -> None:
+        # As SIGSTOP would: nothing in this process goes on.
+        time.sleep(1.5)  # noqa: ASYNC251
+        assert not run.guard.standing.holds()
+
+    faults = [freeze, kill, stand_still]
+    Random(cluster.bootstrap).shuffle(faults)
+    async with running(settings_of(cluster)) as run:
+        for fault in faults:
+            await fault(run)
+            await run.recovered()
+
+
+async def leader_of(cluster: Cluster, kafka: KafkaSettings, number: int) -> Node:
+    """Give the node that leads a partition of facts."""
+    producer = AIOKafkaProducer(**kafka.client())
+    await producer.start()
+    try:
+        topic = kafka.topic("facts")
+        await producer.partitions_for(topic)
+        place = TopicPartition(topic, number)
+        leader = producer.client.cluster.leader_for_partition(place)
+    finally:
+        await producer.stop()
+    return next(n for n in cluster.nodes if n.address.node == leader)
+
+
+async def test_a_leader_that_is_replaced_and_comes_back(
+    start_kafka: StartKafka,
+) -> None:
+    """The guard denies, follows the new leader, and does not believe the old one."""
+    more = {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
+    cluster = await start_kafka(3, more=more)
+    kafka = settings_of(cluster, request_timeout_ms=3000)
+    async with running(kafka) as run:
+        number = run.guard.feed.partition
+        assert number is not None
+        frozen = await leader_of(cluster, kafka, number)
+        frozen.freeze()
+        await until(lambda: not run.guard.standing.holds())
+        await run.recovered()
+        frozen.thaw()
+        await cluster.ready()
+        await run.recovered()
