@@ -187,11 +187,15 @@ def topics_acls(
         Literal["table", "json", "commands"],
         typer.Option("--output", help="How to print."),
     ] = "table",
+    raw: Annotated[
+        list[str] | None,
+        typer.Option("--raw", metavar="TOPIC", help="A topic that a source fills."),
+    ] = None,
 ) -> None:
     """Print the least rights that each part of Rescind needs on Kafka."""
     from streams.kafka.topics_command import run_acls  # noqa: PLC0415 - an extra
 
-    raise typer.Exit(run_acls(user or [], output))
+    raise typer.Exit(run_acls(user or [], output, raw or []))
 
 
 @app.command()

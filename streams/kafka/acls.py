@@ -14,7 +14,7 @@ from attrs import frozen
 from streams.kafka.layout import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from streams.kafka.settings import KafkaSettings
 
@@ -103,18 +103,22 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
 }  # fmt: skip
 _GROUPS: Final = (
-    Role.INGRESS, Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.NOTIFY,
+    Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.NOTIFY,
 )  # fmt: skip
 
 
-def acls(settings: KafkaSettings, users: Mapping[Role, str]) -> Iterator[Acl]:
+def acls(
+    settings: KafkaSettings, users: Mapping[Role, str], raw: Iterable[str] = ()
+) -> Iterator[Acl]:
     """Give all rights, role by role.
 
     Args:
         settings: of the layout.
         users: role to the user that plays it; others are called
             ``<prefix>-<role>``.
+        raw: full names of the topics that sources publish to and ingress reads.
     """
+    raw = tuple(raw)
     for role, rights in _RIGHTS.items():
         principal = f"User:{users.get(role, f'{settings.prefix}-{role}')}"
         for name, operations in rights.items():
@@ -122,3 +126,8 @@ def acls(settings: KafkaSettings, users: Mapping[Role, str]) -> Iterator[Acl]:
                 yield Acl(principal, operation, "topic", settings.topic(name))
         if role in _GROUPS:
             yield Acl(principal, Operation.READ, "group", settings.group(role))
+        if role is Role.INGRESS:
+            for topic in raw:
+                yield Acl(principal, Operation.READ, "topic", topic)
+                group = settings.group(f"{role}.{topic}")
+                yield Acl(principal, Operation.READ, "group", group)

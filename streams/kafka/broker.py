@@ -11,6 +11,7 @@ import base64
 import shutil
 import signal
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -172,12 +173,17 @@ class Cluster:
 
     def client(self, user: str = ADMIN) -> dict[str, Any]:
         """Give the arguments with which an aiokafka client connects as a user."""
-        reach = {"bootstrap_servers": self.bootstrap}
+        reach: dict[str, Any] = {"bootstrap_servers": self.bootstrap}
         if self.security is None:
             return reach
+        if (tls := self.security.tls) is not None:
+            # The nodes show themselves as what they are: also to one another.
+            context = ssl.create_default_context(cafile=tls.ca)
+            context.load_cert_chain(tls.keystore)
+            reach["ssl_context"] = context
         return {
             **reach,
-            "security_protocol": "SASL_PLAINTEXT",
+            "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
             "sasl_mechanism": MECHANISM,
             "sasl_plain_username": user,
             "sasl_plain_password": self.security.passwords[user],

@@ -52,14 +52,31 @@ class Address:
 
 
 @frozen
+class ServerTls:
+    """Files of a broker that listens with TLS.
+
+    Attributes:
+        keystore: its key (PKCS #8) and certificate chain, in PEM.
+        ca: who may have signed certificates, in PEM.
+        mutual: clients show a certificate too.
+    """
+
+    keystore: Path
+    ca: Path
+    mutual: bool = False
+
+
+@frozen
 class Security:
     """SASL/SCRAM users on a broker that enforces ACLs; ``admin`` may do everything.
 
     Attributes:
         passwords: user to password, ``admin`` among them.
+        tls: encrypts all listeners; None leaves them in clear.
     """
 
     passwords: Mapping[str, str] = field(repr=False)
+    tls: ServerTls | None = None
 
 
 def properties(
@@ -80,7 +97,9 @@ def properties(
     """
     copies = str(min(3, len(all_nodes)))
     in_sync = str(max(1, min(2, len(all_nodes) - 1)))
-    protocol = "SASL_PLAINTEXT" if security else "PLAINTEXT"
+    protocol = "PLAINTEXT"
+    if security is not None:
+        protocol = "SASL_SSL" if security.tls else "SASL_PLAINTEXT"
     listeners = (
         f"CLIENT://{HOST}:{address.port},CONTROLLER://{HOST}:{address.controller_port}"
     )
@@ -104,6 +123,7 @@ def properties(
         "transaction.state.log.min.isr": in_sync,
         **_SMALL,
         **(_secured(security) if security else {}),
+        **(_encrypted(security.tls) if security and security.tls else {}),
         **(more or {}),
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())
@@ -119,6 +139,17 @@ def scram(security: Security) -> list[str]:
             f"{MECHANISM}=[name={user},password={password}]",
         )
     ]
+
+
+def _encrypted(tls: ServerTls) -> dict[str, str]:
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(tls.keystore),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(tls.ca),
+        # With passwords too, the setting of all listeners would not count.
+        "listener.name.client.ssl.client.auth": "required" if tls.mutual else "none",
+    }
 
 
 def _secured(security: Security) -> dict[str, str]:

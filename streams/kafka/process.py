@@ -34,6 +34,12 @@ _READ: Final = {
 }  # fmt: skip
 _GROUPS: Final = ("registry", "sentinel")
 
+# What each stage asserts at its start, besides facts.
+_ASSERTED: Final = {
+    "registry": ("invalidations", "dlq"),
+    "sentinel": (ACCESS, "findings", "dlq"),
+}
+
 
 @define
 class Process:
@@ -167,7 +173,8 @@ async def worker_process(
         InUseError: another worker has the same data folder.
         KafkaError: the cluster cannot be reached or refuses.
     """
-    names = [ACCESS, "invalidations", "findings", "dlq"]
+    # A worker of one stage has the rights of that stage alone.
+    names = [name for stage in sorted(worker.stages) for name in _ASSERTED[stage]]
     geneses: dict[int, Genesis] = await assert_layout(settings, names)
     async with AsyncExitStack() as stack:
         folder = Folder(worker.data_dir)

@@ -43,18 +43,19 @@ def run_apply() -> int:
     return _run(_apply())
 
 
-def run_acls(users: Sequence[str], output: str) -> int:
+def run_acls(users: Sequence[str], output: str, raw: Sequence[str] = ()) -> int:
     """Print the least rights of each role.
 
     Args:
         users: ``role=name`` for roles whose user has another name.
         output: ``table``, ``json`` or ``commands``.
+        raw: topics that sources publish to.
     """
     try:
         named = {
             Role(role): name for role, _, name in (u.partition("=") for u in users)
         }
-        rights = list(acls(_settings(), named))
+        rights = list(acls(_settings(), named, raw))
     except ValueError as error:
         return _fail(str(error))
     for acl in rights:

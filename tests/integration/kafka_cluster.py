@@ -16,7 +16,7 @@ import pytest
 from attrs import frozen
 
 from streams.kafka.broker import Cluster, prepare
-from streams.kafka.broker_properties import ADMIN, Security
+from streams.kafka.broker_properties import ADMIN, Security, ServerTls
 from streams.kafka.launch import Launcher, Processes
 from streams.kafka.settings import KafkaSettings, Sasl
 from tests.integration.kafka_containers import Containers
@@ -48,6 +48,7 @@ class StartKafka(Protocol):
         *,
         users: tuple[str, ...] = (),
         more: dict[str, str] | None = None,
+        tls: ServerTls | None = None,
     ) -> Cluster:
         """Start it and wait until it serves.
 
@@ -55,6 +56,7 @@ class StartKafka(Protocol):
             nodes: one or three.
             users: SCRAM users besides admin; with any, the nodes enforce ACLs.
             more: properties of the nodes, e.g. a longer session.
+            tls: encrypts the listeners of a cluster with users.
         """
         ...
 
@@ -102,12 +104,13 @@ def start_kafka(kafka_launcher: Launcher, tmp_path: Path) -> Iterator[StartKafka
             *,
             users: tuple[str, ...] = (),
             more: dict[str, str] | None = None,
+            tls: ServerTls | None = None,
         ) -> Cluster:
             cluster = Cluster(
                 tmp_path / f"kafka-{secrets.token_hex(4)}",
                 kafka_launcher,
                 nodes=nodes,
-                security=security_of(users) if users else None,
+                security=security_of(users, tls) if users else None,
                 more=more,
             )
             stack.enter_context(cluster)
@@ -117,9 +120,9 @@ def start_kafka(kafka_launcher: Launcher, tmp_path: Path) -> Iterator[StartKafka
         yield start
 
 
-def security_of(users: tuple[str, ...]) -> Security:
+def security_of(users: tuple[str, ...], tls: ServerTls | None = None) -> Security:
     """Give fresh passwords for admin and these users."""
-    return Security({user: secrets.token_hex(16) for user in (ADMIN, *users)})
+    return Security({user: secrets.token_hex(16) for user in (ADMIN, *users)}, tls)
 
 
 def settings_of(

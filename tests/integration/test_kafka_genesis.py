@@ -16,15 +16,26 @@ from aiokafka.errors import PolicyViolationError
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
+from enforcement import Lapse
 from streams.http.queries import table_row
 from streams.ingress import AnotherLogError
 from streams.kafka.checkpoint import FactsFile, Row
 from streams.kafka.framing import Genesis, genesis_record, partition_of
 from streams.kafka.genesis import read_log
+from streams.kafka.heartbeats import Heart
 from streams.kafka.membership import Membership
+from streams.kafka.publisher import Publisher
 from streams.kafka.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import NOW, Run, Worker
+from tests.integration.kafka_guards import (
+    CHILD,
+    FAMILY,
+    PARENT,
+    guard_of,
+    revoke,
+    writing,
+)
 from tests.integration.serving import created_key, deleted_key, until
 from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import (
@@ -235,6 +246,39 @@ async def test_a_worker_that_must_load_a_log_without_its_head_serves_nothing(
             assert await answer(run) == 503
             async with run.session.get(f"{run.working.url}/healthz/ready") as got:
                 assert got.status == 503
+
+
+async def test_a_guard_allows_nothing_on_a_log_without_its_head(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """Heartbeats, and what says that it is a genesis, do not make up for the rest."""
+    await lay_out(kafka_settings)
+    number = partition_of("default", kafka_settings.partitions)
+    async with writing(kafka_settings, beats=False) as writer:
+        token = await writer.say(revoke(PARENT))
+        await writer.say(*FAMILY)
+    await lose_head(kafka_settings, number, token.offset)
+    late = Genesis(
+        genesis="late", partition=number, partitions=4, created_at=1, created_by=""
+    )
+    record = genesis_record(late)
+    await put(kafka_settings, number, key=record.key, value=record.value)
+    async with (
+        Publisher(kafka_settings, 30.0) as publisher,
+        guard_of(kafka_settings) as guard,
+        asyncio.TaskGroup() as tasks,
+    ):
+        heart = Heart(kafka_settings.topic("facts"), "w0", {number: late}, lambda: 1)
+        beating = tasks.create_task(heart.run(publisher))
+        await until(lambda: heart.beats > 4)
+        await until(
+            lambda: (
+                guard.check(CHILD).allowed
+                or "lost its head" in (guard.feed.last_error or "")
+            )
+        )
+        assert guard.check(CHILD).reason is Lapse.NOT_CAUGHT_UP
+        beating.cancel()
 
 
 async def another_log(run: Run, worker: Worker) -> None:

@@ -18,12 +18,12 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from attrs import Factory, define
 
 from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
 from enforcement.clocks import boottime
 from streams.times import SECOND
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     FAMILY,
-    allowing,
     guard_of,
     node,
     revoke,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tests.integration.kafka_cluster import StartKafka
     from tests.integration.kafka_guards import Writer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 MANY: Final = 3_000  # credentials, more than a run revokes
 
@@ -84,12 +84,19 @@ class Run:
 
     async def recovered(self) -> None:
         """Wait until the guard allows, and knows a revocation of just now."""
-        await allowing(self.guard)
+        standing, feed = self.guard.standing, self.guard.feed
         last = max(self.acked, default=-1)
-        await until(lambda: max(self.acked, default=-1) > last)
-        number = max(self.acked)
-        await until(lambda: not self.guard.check(credential(number)).allowed)
-        await allowing(self.guard)
+
+        def knows() -> bool:
+            newest = max(self.acked, default=-1)
+            denied = self.guard.check(credential(newest)).reason is Reason.REVOKED
+            return newest > last and denied and standing.holds()
+
+        try:
+            await until(knows, 150)
+        except TimeoutError:
+            newest = max(self.acked, default=-1)
+            pytest.fail(f"{last} {newest} {vars(standing)} {feed.last_error}")
 
 
 @asynccontextmanager

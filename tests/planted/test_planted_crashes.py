@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1000)]
 
 PACKAGES: Final = ("agents_registry", "enforcement", "schemas", "streams")
-RUNS: Final = 40  # most; the first complaint ends them
+RUNS: Final = 80  # most; the first complaint ends them
 
 
 class Bug(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.kafka.acls import Operation, Role, acls
+from streams.kafka.acls import Acl, Operation, Role, acls
 from streams.kafka.broker_properties import Address, Security, properties
 from streams.kafka.layout import topics
 from streams.kafka.settings import KafkaSettings, Sasl, Tls
@@ -129,3 +129,21 @@ def test_broker_listens_on_loopback_alone() -> None:
         text = properties(address, [address], Path("/data"), security)
         assert "listeners=CLIENT://127.0.0.1:2001,CONTROLLER://127.0.0.1:2002" in text
         assert "0.0.0.0" not in text
+
+
+def test_ingress_may_read_the_raw_topics_that_are_named_and_join_for_each() -> None:
+    """A raw topic has a group of its own, and no other role sees it."""
+    rights = [
+        acl
+        for acl in acls(KafkaSettings(), {}, ["idp-events"])
+        if "idp-events" in acl.name
+    ]
+    assert rights == [
+        Acl("User:rescind-ingress", Operation.READ, "topic", "idp-events"),
+        Acl(
+            "User:rescind-ingress",
+            Operation.READ,
+            "group",
+            "rescind.ingress.idp-events",
+        ),
+    ]
