@@ -49,8 +49,8 @@ async def read_log(settings: KafkaSettings) -> Log:
     """
     found: dict[int, Genesis | None] = {}
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
         parts = [
             TopicPartition(settings.topic(FACTS), p) for p in range(settings.partitions)
         ]
@@ -118,8 +118,8 @@ async def write_geneses(
     producer = AIOKafkaProducer(
         **settings.client(), acks="all", enable_idempotence=True
     )
-    await producer.start()
     try:
+        await producer.start()
         for partition in partitions:
             record = genesis_record(
                 Genesis(
