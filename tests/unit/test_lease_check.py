@@ -331,8 +331,11 @@ def test_what_a_log_that_is_gone_denied_stays_denied(serving: Guard) -> None:
     fresh = Replica()
     alive = [Node(**SAID, node=each, issued_at=NOW) for each in (ALIVE, DEAD, unknown)]
     message: dict[str, Any] = {
-        "genesis": "g1", "offset": 10, "facts": list(map(to_plain, alive)), "more": False
-    }  # fmt: skip
+        "genesis": "g1",
+        "offset": 10,
+        "facts": [to_plain(fact) for fact in alive],
+        "more": False,
+    }
     for _ in fresh.snapshot(message):
         pass
     serving.standing.offer(fresh)
