@@ -122,4 +122,4 @@ async def bare(bootstrap: str, topic: str, count: str) -> None:
 PARTS: Final = {"guard": guard, "bare": bare}
 
 if __name__ == "__main__":
-    asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))  # type: ignore[operator]
+    asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))
