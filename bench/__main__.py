@@ -11,6 +11,7 @@ from bench import report
 
 NAMES: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "kafka_propagation",
+    "kafka_takeover",
 )  # fmt: skip
 SCALES: Final = ("tiny", "small", "full")
 

@@ -65,10 +65,11 @@ async def _demo(folder: Path, count: int, rate: float) -> None:
     console.print(
         "Starting Apache Kafka, ingress, two workers and a guard, each a process."
     )
-    async with kafka_staged(folder) as stage:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, stage.stop.set)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    async with kafka_staged(folder, stop) as stage:
         watch = [f"gateway.token:{child(number)}" for number in range(count)]
         guard = await stage.guard(watch, KINDS)
         took = time.monotonic() - began
@@ -88,9 +89,9 @@ async def _demo(folder: Path, count: int, rate: float) -> None:
         measured = await load.revoke(now)
         _show(console, measured)
         if console.is_terminal:
-            for line in _next(stage):
+            for line in await _next(stage):
                 console.print(Text(line))
-            await stage.stop.wait()
+            await stop.wait()
 
 
 def _show(console: Console, measured: Measured) -> None:
@@ -112,11 +113,15 @@ def _show(console: Console, measured: Measured) -> None:
         console.print(f"  {name:>16}  {count:5}  {bar}")
 
 
-def _next(stage: KafkaStage) -> Sequence[str]:
+async def _next(stage: KafkaStage) -> Sequence[str]:
+    name = f"gateway.token:{child(0)}"
+    url = await stage.who_has(name)
     return [
         "",
         "All of it is up until Ctrl-C. Try, in another terminal:",
-        *(f"  curl -s {stage.parts[name].url}/metrics" for name in WORKERS),
+        f"  export RESCIND_URL={url} RESCIND_TOKEN={stage.tokens['operator']}",
+        f"  {sys.argv[0]} why {name}",
+        *(f"  curl -s {stage.parts[each].url}/metrics" for each in WORKERS),
         f"  curl -s {stage.parts['ingress'].url}/healthz/ready",
     ]
 

@@ -127,6 +127,24 @@ class KafkaStage:
         async with self.session.get(f"{url}/healthz/ready") as got:
             return got.status == _OK
 
+    async def who_has(self, name: str) -> str:
+        """Give the URL of the worker that answers questions about a name."""
+        headers = {"Authorization": f"Bearer {self.tokens['operator']}"}
+        found = ""
+
+        async def answers() -> bool:
+            nonlocal found
+            for worker in WORKERS:
+                url = self.parts[worker].url
+                path = f"{url}/v1/why/{name}"
+                async with self.session.get(path, headers=headers) as got:
+                    if got.status == _OK:
+                        found = url
+            return bool(found)
+
+        await self.until(answers, "a worker has the realm")
+        return found
+
     async def guard(self, watch: Iterable[str], kinds: dict[str, str]) -> Part:
         """Start the guard's process; what it says comes from its output."""
         command = [sys.executable, "-m", "streams.demo.kafka_guard"]
@@ -160,11 +178,12 @@ class KafkaStage:
 
 
 @asynccontextmanager
-async def kafka_staged(folder: Path) -> AsyncIterator[KafkaStage]:
+async def kafka_staged(folder: Path, stop: asyncio.Event) -> AsyncIterator[KafkaStage]:
     """Run the broker with its topics, ingress and the workers until the context ends.
 
     Args:
         folder: an empty one, for all files.
+        stop: ends the demo.
 
     Raises:
         DemoError: a part did not become ready.
@@ -193,7 +212,7 @@ async def kafka_staged(folder: Path) -> AsyncIterator[KafkaStage]:
         config = folder / "settings.json"
         config.write_text(json.dumps(_settings(tokens)), "utf-8")
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        stage = KafkaStage(kafka, folder, asyncio.Event(), tokens, session)
+        stage = KafkaStage(kafka, folder, stop, tokens, session)
         stack.push_async_callback(_end, stage)
         given = ("--config", str(config), "--listen", "127.0.0.1:0")
         await stage.program("ingress", "ingress", *given, "--name", "ingress-0")

@@ -38,7 +38,8 @@ class Loader:
 
     Attributes:
         resets: how often a checkpoint was thrown away.
-        progress: told of each piece of a file that is read.
+        progress: of the stage; told of each piece of a file that is read.
+        tailing: of its standby; as above.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Loader:
         """
         self.resets = 0
         self.progress = Progress()
+        self.tailing = Progress()
         self._geneses = geneses
         self._settings = settings
         self._folder = folder
@@ -224,6 +226,7 @@ class Loader:
             if partition.applied != applied:
                 applied = partition.applied
                 self.progress.step()
+                self.tailing.step()  # the one may wait for the other
 
     async def _relist(
         self, member: Membership, number: int, genesis: str, file: FactsFile

@@ -9,6 +9,7 @@ published by the owner that went, whatever the table knows of it already.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -16,7 +17,6 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.layout import FACTS
 from streams.kafka.membership import Membership
-from streams.kafka.progress import Progress
 from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 5.0
+JOIN_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -58,7 +59,7 @@ class Standby:
         """
         self.partitions: dict[int, Partition] = {}
         self.lock = asyncio.Lock()
-        self.progress = Progress()
+        self.progress = loader.tailing
         self._tail = Membership(
             settings, settings.topic(FACTS), partitions=range(settings.partitions)
         )
@@ -70,7 +71,11 @@ class Standby:
 
     async def run(self) -> None:
         """Tail until cancelled."""
-        await self._owner.joined.wait()
+        while not self._owner.joined.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(JOIN_SECONDS):
+                    await self._owner.joined.wait()
+            self._tell()
         async with self._tail:
             while True:
                 await self._turn()
