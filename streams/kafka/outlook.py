@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from streams.kafka.settings import KafkaSettings
 
@@ -108,8 +108,8 @@ class Outlook:
         admin = AIOKafkaAdminClient(**reach)
         stack.push_async_callback(admin.close)
         async with asyncio.timeout(ANSWER_SECONDS):
-            await consumer.start()
-            await admin.start()
+            await _whole(consumer.start())
+            await _whole(admin.start())
         return consumer, admin
 
     async def _ask(self, consumer: Any, admin: Any) -> None:
@@ -128,6 +128,17 @@ class Outlook:
                 # The coordinator moves, or we may not look; the log itself answers.
                 self.holders.pop(group, None)
                 log.info("no_holders", group=group, error=type(error).__name__)
+
+
+async def _whole(start: Coroutine[Any, Any, None]) -> None:
+    """Let a client's start end before it is cancelled: it would leak a connection."""
+    task = asyncio.get_running_loop().create_task(start)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])  # the client's own time for a request bounds it
+        task.exception()  # asked for, so that nobody complains that it was not
+        raise
 
 
 async def _holders(admin: Any, group: str, topic: str) -> dict[int, Holder]:
