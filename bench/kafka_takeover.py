@@ -43,7 +43,7 @@ from streams.kafka.topics import apply
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SIZE: Final = {"tiny": 1_000, "small": 20_000, "full": 200_000}
+SIZE: Final = {"tiny": 1_000, "small": 20_000, "full": 100_000}
 TIMES: Final = {"tiny": 1, "small": 1, "full": 3}
 SESSION: Final = {"tiny": 2.0, "small": 10.0, "full": 10.0}  # 10 s is the default
 DEADLINE: Final = 300.0
