@@ -13,7 +13,7 @@ from attrs import define, frozen
 
 from agents_registry.facts import HOUR, Cause, Fact, fact_key
 from schemas.codec import encode_fact
-from schemas.errors import SchemaError
+from schemas.errors import Fault, SchemaError
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter
 from streams.stages.admission import Admission, Rights, admit
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MANY: Final = 200  # records; guards must get their pongs while a bulk is prepared
 REMEMBERED_LINES: Final = 100_000
+# A log takes no record above 1 MiB, and a source would repeat it for ever.
+MOST_FACT_BYTES: Final = 512 << 10
 
 _Line = tuple[Any, ...]
 Key = Callable[[str, Fact], str]  # `fact_key` or `copy_key`, as the log asks for
@@ -149,6 +151,8 @@ def encode(
     for fact in facts:
         try:
             value = encode_fact(fact)
+            if len(value) > MOST_FACT_BYTES:
+                raise SchemaError(Fault.MISFIT, "the fact is too large for the log")
             encoded.append(Encoded(key(origin.realm, fact), value, fact))
         except SchemaError as error:
             _misfit(fact, error, origin, admission)

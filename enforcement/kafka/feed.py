@@ -20,9 +20,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from attrs import define
 
 from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation, pause
-from enforcement.replica import FeedBrokenError
-from schemas.entries import Genesis, read_entry
-from schemas.errors import SchemaError
+from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from schemas.placement import partition_of
 
 if TYPE_CHECKING:
@@ -30,18 +28,12 @@ if TYPE_CHECKING:
 
     from enforcement.kafka.replica import LogReplica
     from enforcement.kafka.standing import LogStanding
-    from schemas.codec import Codec
 
-POLL_MS: Final = 200
 MOST_RECORDS: Final = 500
 FETCH_BYTES: Final = 1 << 20
 IDENTIFY_SECONDS: Final = 30.0
 LEAST_TIMEOUT: Final = 2.0  # seconds; a request that is older is given up
 STOP_SECONDS: Final = 5.0
-
-
-class NoLogError(FeedBrokenError):
-    """The topic is missing, or not laid out as a log of facts."""
 
 
 @define(slots=True, eq=False)
@@ -220,7 +212,7 @@ class LogFeed:
             start = (await consumer.beginning_offsets([place]))[place]
             end = (await consumer.end_offsets([place]))[place]
             codec = reader.replica.codec
-            genesis = await _genesis(consumer, place, (start, end), codec)
+            genesis = await read_genesis(consumer, place, (start, end), codec)
         if genesis.partitions != partitions or genesis.partition != place.partition:
             raise NoLogError(
                 f"{place.topic} has {partitions} partitions, and was laid out with "
@@ -294,34 +286,6 @@ class LogFeed:
             spread = 0.0 if replica.urgent else REBUILD_SPREAD
             successor = Reader(replica.successor(), succeeds=True)
             self._spawn(tasks, successor, self._jitter() * spread)
-
-
-async def _genesis(
-    consumer: AIOKafkaConsumer,
-    place: TopicPartition,
-    bounds: tuple[int, int],
-    codec: Codec,
-) -> Genesis:
-    """Give the genesis at the lowest offset.
-
-    Raises:
-        NoLogError: there is none.
-    """
-    start, end = bounds
-    if start:
-        # Compaction leaves it at 0: records were deleted, and were revocations perhaps.
-        raise NoLogError(f"partition {place.partition} of {place.topic} lost its head")
-    consumer.seek(place, start)
-    while await consumer.position(place) < end:
-        fetched = await consumer.getmany(place, timeout_ms=POLL_MS)
-        for record in fetched.get(place, ()):
-            try:
-                entry = read_entry(record.key, record.value, codec)
-            except SchemaError:
-                continue  # it is no genesis, whatever else it may be
-            if isinstance(entry, Genesis):
-                return entry
-    raise NoLogError(f"partition {place.partition} of {place.topic} has no genesis")
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

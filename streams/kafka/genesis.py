@@ -118,8 +118,8 @@ async def write_geneses(
     producer = AIOKafkaProducer(
         **settings.client(), acks="all", enable_idempotence=True
     )
-    await producer.start()
     try:
+        await producer.start()
         for partition in partitions:
             record = genesis_record(
                 Genesis(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import structlog
@@ -18,6 +18,7 @@ import structlog
 from agents_registry.facts import copy_key, fact_id
 from streams.intake import (
     MANY,
+    MOST_FACT_BYTES,
     NotWrittenError,
     Prepared,
     Receipt,
@@ -33,6 +34,7 @@ from streams.kafka.payloads import (
     signal_records,
 )
 from streams.kafka.publisher import NotAckedError
+from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ if TYPE_CHECKING:
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
     from streams.stages.ingress import Origin
+
+TOO_LARGE: Final = (
+    f"too_large: what was read off it has more than {MOST_FACT_BYTES} bytes; "
+    "look at the event at the source"
+)
 
 log = structlog.get_logger()
 
@@ -161,11 +168,12 @@ class KafkaLog:
             *access_records(admission.accesses, origin, end, count, fresh),
             *signal_records(admission.signals, origin, count, fresh),
         ]
+        accesses, refused = fitting(accesses)
         letters = [
             dead_letter_record(
                 letter, origin, settings.partitions, f"{fresh}/{number}", place
             )
-            for number, letter in enumerate(admission.dead_letters)
+            for number, letter in enumerate([*admission.dead_letters, *refused])
         ]
         # Handed over in one turn, so that they travel together.
         waiting = [
@@ -201,6 +209,20 @@ def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
             time=fact.received_at,
         ),
     )
+
+
+def fitting(
+    records: Iterable[Outgoing],
+) -> tuple[list[Outgoing], list[DeadLetter]]:
+    """Part what the log takes from what it never would, however often it is tried."""
+    fitting, refused = [], []
+    for each in records:
+        size = len(each.key) + len(each.value)
+        if size <= MOST_FACT_BYTES:
+            fitting.append(each)
+        else:
+            refused.append(DeadLetter("ingress", 0, size, TOO_LARGE))
+    return fitting, refused
 
 
 def _each(records: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:

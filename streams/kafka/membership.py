@@ -97,7 +97,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=FETCH_BYTES,
             partition_assignment_strategy=(StickyPartitionAssignor,),
         )
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            # Nobody will leave what was not entered.
+            await self._consumer.stop()
+            raise
         if self._group is None:
             self._consumer.assign(self._fixed)
             await self.on_partitions_assigned(self._fixed)

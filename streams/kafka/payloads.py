@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streams.stages.registry import Condemned
 
 LINES: Final = 200  # access lines in one block, about 64 KiB
+BLOCK_BYTES: Final = 64 << 10
+MOST_REASON: Final = 4096  # it may quote an identifier
 AFTER: Final = "rescind-after"
 OPEN: Final = "rescind-open"
 
@@ -73,11 +75,26 @@ def access_records(
         by_point.setdefault(use.point, []).append(use)
     numbers = itertools.count()
     for point, all_of_it in by_point.items():
-        for start in range(0, len(all_of_it), LINES):
-            block = all_of_it[start : start + LINES]
+        for block in _blocks(all_of_it):
             yield _block(
                 block, point, origin, after, partitions, f"{fresh}/a{next(numbers)}"
             )
+
+
+def _blocks(uses: Iterable[Seen]) -> Iterator[list[Seen]]:
+    """Cut uses into blocks; one that is larger than a block stands alone."""
+    block: list[Seen] = []
+    filled = 0
+    for use in uses:
+        size = sum(len(name.value) + 32 for name in use.identifiers)
+        size += len(use.owner or "") + len(use.event_id or "")
+        if block and (len(block) == LINES or filled + size > BLOCK_BYTES):
+            yield block
+            block, filled = [], 0
+        block.append(use)
+        filled += size
+    if block:
+        yield block
 
 
 def _block(
@@ -234,7 +251,7 @@ def dead_letter_record(
         "realm": origin.realm,
         "source": letter.source,
         "authority": origin.authority,
-        "reason": letter.reason,
+        "reason": letter.reason[:MOST_REASON],
         "offset": letter.offset,
         "partition": None,
         "length": letter.length,
@@ -246,7 +263,7 @@ def dead_letter_record(
         inside = f"; in the record at byte {letter.offset}" if letter.offset else ""
         record |= {
             "source": place.topic,
-            "reason": f"{letter.reason}{inside}",
+            "reason": f"{letter.reason[:MOST_REASON]}{inside}",
             "offset": place.offset,
             "partition": place.partition,
             "length": letter.length or place.length,

@@ -168,7 +168,7 @@ class RegistryStage:
         settings, publisher = self._settings, self._publisher
         try:
             waiting = await publisher.send(
-                settings.topic("invalidations"), _invalidations(listed)
+                settings.topic("invalidations"), invalidations(listed)
             )
             waiting += await publisher.send(settings.topic("dlq"), self._poison(poison))
             failpoint("registry.published")
@@ -207,9 +207,10 @@ class RegistryStage:
         )
 
 
-def _invalidations(
+def invalidations(
     listed: Iterable[tuple[Partition, Listed]],
 ) -> Iterator[list[Outgoing]]:
+    """Give the records of slices, one a group."""
     for partition, (realm, (found, _)) in listed:
         for each in found:
             yield [

@@ -131,12 +131,14 @@ class SentinelStage:
     async def _load(self, number: int) -> None:
         """Take a partition up, by what was saved of it."""
         begin, end = await self.member.bounds(number)
+        # With a topic its commits go; that of another topic is no place in this one.
+        known = await self.member.committed(number) is not None
         async with self.member.lock:
             if (before := self.watched.pop(number, None)) is not None:
                 before.file.close()
         each = await asyncio.to_thread(self._open, number)
         position = each.file.position
-        if position is None or not begin <= position <= end:
+        if not known or position is None or not begin <= position <= end:
             # What is kept is judged again; findings have the same ids as before.
             await asyncio.to_thread(each.file.reset)
             position = begin

@@ -7,6 +7,7 @@ deny (its cause, its edges) still gets in where that is entitled; what could all
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, frozen
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_ALIASES: Final = 16
 MAX_PARENTS: Final = 64
+MAX_EVENT_ID: Final = 1024  # characters; the ids of vendors have 64
 TOO_LONG: Final = (
     f"value_too_long: an identifier has more than {MAX_VALUE_BYTES} bytes; "
     "look at the event at the source"
@@ -92,7 +94,8 @@ def admit(
         stated: tells that the lineage of such a use is in the log already.
     """
     admission = Admission()
-    for position, record in enumerate(records):
+    for position, given in enumerate(records):
+        record = _named_shortly(given)
         if isinstance(record, DeadLetter):
             admission.dead_letters.append(record)
         elif isinstance(record, Access):
@@ -102,6 +105,15 @@ def admit(
             fresh_id = f"{fresh}/{position}"
             _admit_lifecycle(record, origin, rights, admission, fresh_id)
     return admission
+
+
+def _named_shortly(record: Record) -> Record:
+    """Give a record whose event has an id that fits everywhere, the same each time."""
+    event_id = record.event_id
+    if event_id is None or len(event_id) <= MAX_EVENT_ID:
+        return record
+    digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return record._replace(event_id=f"sha256:{digest}")
 
 
 def _admit_access(

@@ -36,7 +36,7 @@ from tests.integration.kafka_guards import (
     revoke,
     writing,
 )
-from tests.integration.serving import created_key, deleted_key, until
+from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import (
     Pipeline,
@@ -79,9 +79,9 @@ async def model(kafka: KafkaSettings) -> list[Any]:
     return [table_row(row) for row in table(registry, NOW)]
 
 
-async def renew(kafka: KafkaSettings) -> None:
-    """Delete the topic facts and lay it out again."""
-    await administer(kafka, "delete_topics", [kafka.topic("facts")])
+async def renew(kafka: KafkaSettings, name: str = "facts") -> None:
+    """Delete a topic and lay it out again."""
+    await administer(kafka, "delete_topics", [kafka.topic(name)])
 
     async def again() -> bool:
         try:
@@ -109,6 +109,35 @@ async def test_a_checkpoint_of_another_log_is_dropped(
         rows = await run.table(NOW)
         assert rows == await model(kafka_settings)
         assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
+
+
+async def test_accesses_of_a_topic_that_was_made_anew_are_all_judged(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """A position in the old topic, which the new one has too, skips none of its own."""
+    await lay_out(kafka_settings)
+    key, at = f"AKIAEXAMPLE{1:09d}", "2026-01-01T13:00:00Z"
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await post(run, 1)
+        used = {"Records": [used_key(key, "bob", at, "old")]}
+        assert (await run.post("/v1/events/cloudtrail", "aws", used))[0] == 202
+        await run.settled()
+    await renew(kafka_settings, "access")
+    script = Run(8003, tmp_path, kafka_settings)
+    script.posts = [
+        json.dumps({"Records": [used_key(key, "bob", at, f"n{number}")]}).encode()
+        for number in range(4)
+    ]
+    async with script.ingress() as ingress:
+        await script.send(ingress.url)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        await run.settled()
+    told = {
+        event_id
+        for finding in await decoded(kafka_settings, "findings")
+        for event_id in finding["event_ids"]
+    }
+    assert told >= {f"n{number}" for number in range(4)}
 
 
 @pytest.mark.parametrize(("offset", "position"), [(10**6, 10**6 + 1), (0, 1)])

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.admin import NewPartitions
 
 from agents_registry.facts import Withdraw, fact_id
 from agents_registry.life import Reason
 from enforcement import Lapse
-from enforcement.clocks import boottime
+from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
+from streams.kafka.acls import acls
 from streams.kafka.framing import fact_record
-from streams.times import SECOND
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     CHILD,
@@ -29,8 +30,9 @@ from tests.integration.kafka_guards import (
     writing,
 )
 from tests.integration.serving import until
+from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_genesis import renew
-from tests.integration.test_kafka_topics import put
+from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
@@ -137,31 +139,11 @@ async def test_a_correction_is_read_from_the_start_and_costs_no_denial(
         await until(lambda: guard.feed.connected == 1)
 
 
-async def test_a_frozen_broker_denies_within_a_lease(start_kafka: StartKafka) -> None:
-    """No question is answered any more; once it goes on, so does the guard."""
-    cluster = await start_kafka()
-    kafka = settings_of(cluster)
-    await lay_out(kafka)
-    async with writing(kafka) as writer, guard_of(kafka) as guard:
-        await writer.say(*FAMILY, revoke(OTHER))
-        await allowing(guard)
-        (broker,) = cluster.nodes
-        broker.freeze()
-        frozen_at = boottime()
-        await until(lambda: guard.check(CHILD).reason is Lapse.NO_LEASE)
-
-        # Whatever the load of this machine did to the test: it was over by then.
-        assert guard.standing.deadline <= frozen_at + SECOND
-        assert guard.check(OTHER).reason is Reason.REVOKED
-        broker.thaw()
-        await allowing(guard)
-
-
 async def test_another_log_of_the_same_name_is_read_before_it_is_served(
-    start_kafka: StartKafka,
+    kafka_settings: KafkaSettings,
 ) -> None:
     """Topic deleted and made anew: denials stay, and nothing is allowed unread."""
-    kafka = settings_of(await start_kafka())
+    kafka = kafka_settings
     await lay_out(kafka)
     async with guard_of(kafka) as guard:
         async with writing(kafka) as writer:
@@ -208,3 +190,38 @@ async def test_a_position_that_the_log_does_not_have_is_read_from_the_start(
         assert guard.standing.replica is not lost
         assert guard.standing.kept == (lost.registry,)
         assert guard.check(OTHER).reason is Reason.REVOKED
+
+
+async def test_a_guard_needs_no_more_than_its_listed_rights(
+    start_kafka: StartKafka,
+) -> None:
+    """On a broker that enforces them: one topic to read, and no group."""
+    cluster = await start_kafka(users=("rescind-guard",))
+    kafka = settings_of(cluster, prefix="rescind")
+    await lay_out(kafka)
+    rights = acls(kafka, {})
+    await add(kafka, [each for each in rights if "-guard" in each.principal])
+    client = settings_of(cluster, "rescind-guard").client()
+    async with writing(kafka) as writer, KafkaGuard(client) as guard:
+        await writer.say(*FAMILY, revoke(OTHER))
+        await allowing(guard)
+        assert guard.check(OTHER).reason is Reason.REVOKED
+
+
+async def test_waits_for_the_topic_and_refuses_one_whose_realms_moved(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """With another number of partitions the realm's facts lie in two places."""
+    async with guard_of(kafka_settings) as guard:
+        await until(lambda: guard.feed.last_error is not None)
+        await lay_out(kafka_settings)
+        async with writing(kafka_settings) as writer:
+            await writer.say(*FAMILY)
+            await allowing(guard)
+            topic = kafka_settings.topic("facts")
+            more = {topic: NewPartitions(kafka_settings.partitions + 1)}
+            await administer(kafka_settings, "create_partitions", more)
+            async with guard_of(kafka_settings) as late:
+                # It lies in the new partition now, or in an old one.
+                await until(lambda: "NoLogError" in str(late.feed.last_error))
+                assert late.check(CHILD).reason is Lapse.NOT_CAUGHT_UP

@@ -18,6 +18,7 @@ from schemas.codec import HEADER, MAGIC, bundled
 from streams.http.queries import table_row
 from streams.kafka.framing import access_partition_of, partition_of
 from streams.kafka.membership import Membership
+from streams.sources.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
 from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer
@@ -240,3 +241,64 @@ async def test_each_bad_record_of_a_raw_topic_is_one_dead_letter(
     found = letters_of(await records(kafka, "dlq"), raw)
     assert len(first) == len(found)
     check({name[:-2]: each for name, each in found.items()}, raw, 0, sent, key)
+
+
+def hostile() -> list[bytes]:
+    """Give events that are read well and make what no log takes."""
+    far, cut = "9999-01-01T00:00:00Z", "\ud800"
+    events = [
+        used_key(KEY, "bob", far, "far-use"),
+        created_key(f"{KEY[:-1]}7", "bob", far, "far-key"),
+        used_key(KEY, cut, "2026-01-01T13:00:00Z", f"{cut}use"),
+        created_key(f"{KEY[:-1]}8", "bob", "2026-01-01T10:00:00Z", f"{cut}key"),
+        used_key(KEY, "bob", "2026-01-01T13:00:00Z", "u" * 1_000_000),
+        deleted_key(f"{KEY[:-1]}9", "bob", "2026-01-01T12:00:00Z", "d"),
+        used_key(KEY, "o" * 1_000_000, "2026-01-01T13:00:00Z", "owner"),
+    ]
+    # The largest event that is read, all of it id; and many together.
+    room = LIMIT - len(json.dumps(events[5]))
+    events[5]["eventID"] = "d" * room
+    many = [
+        used_key(KEY, "bob", "2026-01-01T13:00:00Z", f"{number}" * 90_000)
+        for number in range(10)
+    ]
+    return [
+        *(json.dumps(event).encode() for event in events),
+        json.dumps({"Records": many}).encode(),
+    ]
+
+
+async def test_no_event_of_a_source_stops_its_raw_topic(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """What is too large or absurd is told of; what ends something still ends it."""
+    raw = f"{kafka_settings.prefix}.idp-events"
+    more = {"raw_topics": [{"topic": raw, "source": "cloudtrail", "authority": "aws"}]}
+    await lay_out(kafka_settings)
+    large = {"max.message.bytes": str(TEN * 2)}
+    topic = NewTopic(raw, 1, 1, topic_configs=large)
+    await administer(kafka_settings, "create_topics", [topic])
+    good = json.dumps({"Records": EVENTS}).encode()
+    put = await publish(kafka_settings, raw, 0, [*hostile(), good])
+    async with pipeline(tmp_path, kafka_settings, **more) as run:
+        await worked_off(kafka_settings, raw, put[-1].offset + 1)
+        await run.settled()
+        rows = await run.table(NOW)
+    assert rows == await model(kafka_settings)
+    dead = {row[0] for row in rows if not row[1]}
+    assert {f"aws.access_key:{KEY}", f"aws.access_key:{KEY[:-1]}9"} <= dead
+    found = letters_of(await records(kafka_settings, "dlq"), raw)
+    wanted = {
+        f"{raw}/0/{put[number].offset}/0": reason
+        for number, reason in (
+            (0, "clock_absurd"),
+            (1, "clock_absurd"),
+            (2, "malformed"),
+            (3, "malformed"),
+            (6, "too_large"),
+        )
+    }
+    assert wanted == {
+        name.decode(): each["reason"].partition(":")[0]
+        for name, (each,) in found.items()
+    }

@@ -14,6 +14,7 @@ from streams.kafka.notifier import Desk
 from streams.stages.deliveries import State
 from tests.integration import test_kafka_notify as suite
 from tests.integration.kafka_cluster import kafka, kafka_launcher, kafka_settings
+from tests.property import test_kafka_notifier as worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +55,44 @@ def numbered_as_counted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(notifier, "read_finding", read)
 
 
-BUGS = {
+BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     acked_when_taken: suite.test_attempts_go_on_after_a_restart,
     schedule_in_memory: suite.test_attempts_go_on_after_a_restart,
     numbered_as_counted: suite.test_updates_are_numbered_by_the_revision,
 }
+
+
+def taken_twice(patch: pytest.MonkeyPatch) -> None:
+    """Take a record in again that came again."""
+    patch.setattr(DeliveryFile, "took", lambda *_: False)
+
+
+def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
+    """Let a finding go though something about it still waits to be told."""
+
+    def release(desk: Desk) -> None:
+        busy = {delivery.finding.id for delivery in desk.state.deliveries.values()}
+        for name in desk._owed.keys() - busy:
+            for record in desk._owed.pop(name):
+                record.ack()
+
+    patch.setattr(Desk, "_release", release)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [acked_when_taken, numbered_as_counted, taken_twice, acked_with_its_message],
+    ids=lambda bug: bug.__name__,
+)
+def test_random_worlds_catch_it_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    """One of the random crashes shows it, without a broker."""
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        worlds.test_whatever_dies_each_alert_is_told_before_its_commit(tmp_path)
 
 
 @pytest.mark.parametrize("plant", BUGS, ids=lambda bug: bug.__name__)

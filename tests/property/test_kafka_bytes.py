@@ -1,0 +1,128 @@
+"""Whatever bytes lie in a topic, a partition reads past them."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.identifiers import extend
+from streams.kafka.checkpoint import FactsFile, UsesFile
+from streams.kafka.finding_records import read_finding
+from streams.kafka.framing import (
+    Genesis,
+    Heartbeat,
+    fact_record,
+    genesis_record,
+    heartbeat_record,
+)
+from streams.kafka.partition import Partition
+from streams.kafka.payloads import access_records, finding_record, signal_records
+from streams.kafka.registry import invalidations
+from streams.kafka.watch import Watched
+from streams.sources.cloudtrail import CloudTrail
+from streams.stages.admission import Rights, admit
+from streams.stages.entitlement import Grant
+from streams.stages.ingress import Origin
+from streams.stages.sentinel import Tolerances
+from tests.integration.serving import created_key, deleted_key, used_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.kafka.framing import Outgoing
+
+pytestmark = pytest.mark.property
+
+NOW = 10**18
+ROUNDS = 1000
+KEY, AT = "AKIAEXAMPLE000000001", "2026-01-01T10:00:00Z"
+
+
+def written() -> tuple[list[Outgoing], list[Outgoing]]:
+    """Give good records of facts and of access."""
+    events = [make(KEY, "bob", AT, make.__name__) for make in (
+        created_key, deleted_key, used_key
+    )]  # fmt: skip
+    origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
+    read = CloudTrail().records(json.dumps({"Records": events}).encode())
+    admitted = admit(read, origin, Rights((Grant("aws.*"),)), fresh="x")
+    genesis = Genesis(
+        genesis="g", partition=0, partitions=4, created_at=1, created_by="x"
+    )
+    beat = Heartbeat(genesis="g", partition=0, writer="w", sequence=1, sent_at=1)
+    leak = {
+        "kind": "leak", "presented": ["aws.access_key", KEY], "at": 5, "point": "p",
+        "event_ids": ["a"], "detail": "d",
+    }  # fmt: skip
+    facts = [fact_record("default", fact, 4) for fact in admitted.facts]
+    return [*facts, genesis_record(genesis), heartbeat_record(beat)], [
+        *access_records(admitted.accesses, origin, 5, 4, "f"),
+        *signal_records([leak], origin, 4, "f"),
+    ]
+
+
+def spoiled(random: Random, data: bytes) -> bytes:
+    """Change some bytes, cut some off, or give quite others."""
+    kind = random.random()
+    if kind < 0.1:
+        return random.randbytes(random.randint(0, 60))
+    if kind < 0.2:
+        return data[: random.randint(0, len(data))]
+    changed = bytearray(data)
+    for _ in range(random.randint(1, 4)):
+        changed[random.randrange(len(changed))] = random.randrange(256)
+    if kind > 0.8:
+        changed[:5] = b"\0" + random.randint(0, 25).to_bytes(4, "big")
+    return bytes(changed)
+
+
+def as_read(random: Random, offset: int, record: Outgoing) -> Any:
+    """Give a spoiled record as the client does."""
+    headers = [
+        (name, value if random.random() < 0.9 else spoiled(random, value))
+        for name, value in record.headers
+    ]
+    key: bytes | None = record.key
+    if random.random() < 0.3:
+        key = random.choice([None, spoiled(random, record.key)])
+    value = None if random.random() < 0.03 else spoiled(random, record.value)
+    return SimpleNamespace(
+        offset=offset, key=key, value=value, headers=headers, timestamp=1
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_bytes_stop_a_partition(tmp_path: Path, seed: int) -> None:
+    """Tables, lists, findings and checkpoints are made of whatever can be read."""
+    random = Random(seed)
+    facts, accesses = written()
+    partition = Partition(0, FactsFile(tmp_path / "f.db"), extend({}), "g", b"k" * 32)
+    tables = Partition(0, FactsFile(tmp_path / "t.db"), extend({}), "g")
+    tolerances = Tolerances(0, 0, NOW, NOW)
+    file = UsesFile(tmp_path / "u.db")
+    watched = Watched(0, file, tolerances, tables.realm, b"k" * 32)
+    poison = 0
+    for offset in range(ROUNDS):
+        partition.take([as_read(random, offset, random.choice(facts))])
+        listed = list(partition.slices())
+        list(invalidations((partition, each) for each in listed))
+        partition.finish(listed)
+        access = watched.read(as_read(random, offset, random.choice(accesses)))
+        if access is not None:
+            watched.judge(access, NOW)
+        findings = [finding_record(each, 4) for each in watched.findings()]
+        assert all(read_finding(f.value, f.headers) for f in findings)
+        if offset % 100 == 99:
+            poison += len(partition.poison) + len(watched.poison)
+            partition.save()
+            watched.tidy(2 * NOW)
+            watched.save()
+    assert partition.position == ROUNDS
+    assert poison > ROUNDS // 4
+    again = Partition(0, FactsFile(tmp_path / "f.db"), extend({}), "g")
+    again.restore(0)
+    assert again.realms.keys() <= partition.realms.keys()
