@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from streams.kafka.settings import KafkaSettings
 
@@ -90,9 +90,11 @@ class Outlook:
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    consumer, admin = await self._connect(stack)
+                    consumer, admin = self._clients(stack)
+                    await _whole(consumer.start())
+                    await _whole(admin.start())
                     while True:
-                        await self._ask(consumer, admin)
+                        await _whole(self._ask(consumer, admin))
                         self._answered_at = loop.time()
                         judge(loop.time())
                         await asyncio.sleep(PERIOD)
@@ -101,33 +103,45 @@ class Outlook:
                 judge(loop.time())
                 await asyncio.sleep(PERIOD)
 
-    async def _connect(self, stack: AsyncExitStack) -> tuple[Any, Any]:
-        reach = self._settings.client()
+    def _clients(self, stack: AsyncExitStack) -> tuple[Any, Any]:
+        # Their own time limit: one around them would tear them out of a connection.
+        limit = {"request_timeout_ms": int(1000 * ANSWER_SECONDS)}
+        reach = {**self._settings.client(), **limit}
         consumer = AIOKafkaConsumer(**reach)
         stack.push_async_callback(consumer.stop)
         admin = AIOKafkaAdminClient(**reach)
         stack.push_async_callback(admin.close)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await consumer.start()
-            await admin.start()
         return consumer, admin
 
     async def _ask(self, consumer: Any, admin: Any) -> None:
         wanted = [TopicPartition(*each) for each in self._wanted()]
-        async with asyncio.timeout(ANSWER_SECONDS):
-            found = await consumer.end_offsets(wanted)
+        found = await consumer.end_offsets(wanted)
         ends: dict[str, dict[int, int]] = {}
         for tp, end in found.items():
             ends.setdefault(tp.topic, {})[tp.partition] = end
         self.ends = ends
         for group, topic in self._groups.items():
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    self.holders[group] = await _holders(admin, group, topic)
+                self.holders[group] = await _holders(admin, group, topic)
             except (KafkaError, TimeoutError) as error:
                 # The coordinator moves, or we may not look; the log itself answers.
                 self.holders.pop(group, None)
                 log.info("no_holders", group=group, error=type(error).__name__)
+
+
+async def _whole(work: Awaitable[Any]) -> None:
+    """Await something; when cancelled, let it come to its end before.
+
+    A client that is cancelled while it connects leaves the connection open.
+    """
+    doing = asyncio.gather(work)
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing], timeout=2 * ANSWER_SECONDS)
+        if doing.done():
+            doing.exception()  # it was cancelled: what it found matters to nobody
+        raise
 
 
 async def _holders(admin: Any, group: str, topic: str) -> dict[int, Holder]:
