@@ -11,6 +11,7 @@ makes its own `Codec` from the ids that the registry gave to the same schemas.
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import struct
@@ -72,6 +73,12 @@ def published() -> dict[int, Published]:
     """Read the bundled ids: schema id to the published version that it names."""
     table = json.loads((FOLDER / "ids.json").read_text("utf-8"))
     return {int(schema_id): Published(**entry) for schema_id, entry in table.items()}
+
+
+@functools.cache
+def edition() -> str:
+    """Say which schemas this version of Rescind has published."""
+    return hashlib.sha256((FOLDER / "ids.json").read_bytes()).hexdigest()
 
 
 class Codec:

@@ -12,7 +12,7 @@ import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from schemas.codec import HEADER
+from schemas.codec import HEADER, edition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,11 +105,15 @@ class FactsFile(_File):
         genesis: of the log that they are of; empty in a new file.
         position: every record below it was read.
         listed: what every fact below it condemned was listed, and that acked.
+        unread: the first record that was passed over since a newer version wrote it.
+        edition: which schemas the version had that passed it over.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
         super().__init__(path, _FACTS)
+        self.unread: int | None = self._meta("unread", None)
+        self.edition: str = self._meta("edition", "")
         self.genesis: str = self._meta("genesis", "")
         self.position: int = self._meta("position", 0)
         self.listed: int = self._meta("listed", 0)
@@ -121,9 +125,15 @@ class FactsFile(_File):
         self._put(genesis=genesis, position=0, listed=0)
         self._db.execute("COMMIT")
         self.genesis, self.position, self.listed = genesis, 0, 0
+        self.unread = None  # in the file until it is saved: a crash may come before
 
     def save(
-        self, rows: Iterable[Row], pruned: Iterable[bytes], position: int, listed: int
+        self,
+        rows: Iterable[Row],
+        pruned: Iterable[bytes],
+        position: int,
+        listed: int,
+        unread: int | None = None,
     ) -> None:
         """Add records and move on, in one transaction.
 
@@ -134,9 +144,15 @@ class FactsFile(_File):
         self._db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)
         query = "DELETE FROM facts WHERE key = ?"
         self._db.executemany(query, ((key,) for key in pruned))
-        self._put(position=position, listed=listed)
+        self._put(position=position, listed=listed, unread=unread, edition=edition())
         self._db.execute("COMMIT")
         self.position, self.listed = position, listed
+        self.unread, self.edition = unread, edition()
+
+    @property
+    def outgrown(self) -> bool:
+        """Tell whether this version may be able to read what was passed over."""
+        return self.unread is not None and self.edition != edition()
 
     def headers(self) -> list[bytes]:
         """Give what stands in front of the values, each once: their schema ids."""

@@ -176,12 +176,21 @@ class Loader:
         """Give the partition that a file makes, and from where its facts are listed."""
         file, standby = of
         await learn_ids(await asyncio.to_thread(file.headers))
+        unread = None
+        if file.outgrown:
+            # Passed over, by an older version, was a revocation perhaps.
+            unread = file.unread
+            self.resets += 1
+            log.warning("checkpoint_outgrown", partition=number, unread=unread)
+            await asyncio.to_thread(file.reset, genesis)
         while True:
             partition = Partition(
                 number, file, self._vocabulary, genesis, self._settings.digest()
             )
             partition.standby = standby
             relist = await self._relist(member, number, genesis, file)
+            if unread is not None:
+                relist = min(relist, unread)
             try:
                 await self._restore(partition, relist)
             except SchemaError:

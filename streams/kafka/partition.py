@@ -12,7 +12,7 @@ from attrs import Factory, define
 
 from agents_registry.facts import Fact
 from agents_registry.registry import Registry
-from schemas.errors import SchemaError
+from schemas.errors import Fault, SchemaError
 from streams.kafka.checkpoint import Row
 from streams.kafka.framing import Genesis, Heartbeat, Tombstone, read_entry, realm_of
 from streams.kafka.poison import poison_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS: Final = 5.0
+# What a record of a newer version looks like to an older one.
+NEWER: Final = frozenset({Fault.UNKNOWN_ID, Fault.UNKNOWN_SYMBOL})
 MANY: Final = 5000  # records; heartbeats alone are not worth a write each
 
 
@@ -80,6 +82,7 @@ class Partition:
         applied: entries so far, from the file too.
         strange: a record spoke of another genesis; see `doubtful`.
         poison: records that could not be read, until they are saved as handled.
+        unread: the first of them that a newer version may be able to read.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Partition:
         self.applied = 0
         self.strange = False
         self.poison: list[Poison] = []
+        self.unread: int | None = None
         self._looked_at = 0.0
         self._vocabulary = vocabulary
         self._digest_key = digest_key
@@ -156,6 +160,7 @@ class Partition:
         for offset, key, value in self.file.rows():
             self._apply(offset, key, read_entry(key, value))
         self.position = self.file.position
+        self.unread = self.file.unread
         self._rebuild(self.file.rows)
 
     def stand_by(self) -> None:
@@ -186,6 +191,8 @@ class Partition:
                 entry = read_entry(key, value)
                 self._apply(offset, key or b"", entry)
             except SchemaError as error:
+                if error.code in NEWER and self.unread is None:
+                    self.unread = offset
                 # Below `relist` it was acked before its offset was committed.
                 if offset >= self.relist:
                     self.poison.append(poison_of(record, str(error), self._digest_key))
@@ -222,7 +229,9 @@ class Partition:
 
     def save(self) -> None:
         """Write what is new to the file; call it after the acks."""
-        self.file.save(self._rows, self._pruned, self.position, self.listed)
+        self.file.save(
+            self._rows, self._pruned, self.position, self.listed, self.unread
+        )
         self._rows.clear()
         self._pruned.clear()
         self.poison.clear()

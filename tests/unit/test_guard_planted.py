@@ -76,6 +76,9 @@ BUGS = {
         "guard", "if at_least is not None:", "if at_least and mode.value < 'fail_o':"
     ),
     "no lease, no denial": Bug("guard", "if stale and mode is not", "if mode is"),
+    "a log that is gone is not asked": Bug(
+        "guard", "if not earlier.allowed and earlier", "if False and earlier"
+    ),
     "observe denies": Bug(
         "guard", "allowed=observed or not refused", "allowed=not refused"
     ),

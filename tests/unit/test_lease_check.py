@@ -9,6 +9,7 @@ import pytest
 from agents_registry.facts import Cause, Effect, Fact, Node, Renewal, to_plain
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.registry import Registry
 from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
 from enforcement.replica import GapError, GenesisError, Replica
 
@@ -321,3 +322,27 @@ def test_a_pause_while_it_judges_counts(serving: Guard, clock: Clock) -> None:
     verdict = serving.check(ALIVE)
 
     assert (False, Lapse.NO_LEASE) == (verdict.allowed, verdict.reason)
+
+
+def test_what_a_log_that_is_gone_denied_stays_denied(serving: Guard) -> None:
+    """Its table is asked as well; what it does not know is no denial."""
+    gone = serving.standing.replica.registry
+    unknown = Identifier("vault.accessor", "unknown")
+    fresh = Replica()
+    alive = [Node(**SAID, node=each, issued_at=NOW) for each in (ALIVE, DEAD, unknown)]
+    message: dict[str, Any] = {
+        "genesis": "g1",
+        "offset": 10,
+        "facts": [to_plain(fact) for fact in alive],
+        "more": False,
+    }
+    for _ in fresh.snapshot(message):
+        pass
+    serving.standing.offer(fresh)
+    assert serving.check(DEAD).allowed
+
+    serving.standing.kept = (Registry(), gone)
+
+    assert serving.check(DEAD).reason is Reason.REVOKED
+    assert serving.check(ALIVE).allowed
+    assert serving.check(unknown).allowed
