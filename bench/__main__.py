@@ -9,10 +9,9 @@ from typing import Final
 
 from bench import report
 
-NAMES: Final = (
-    "check", "cascade", "memory", "hunt", "propagation", "kafka_propagation",
-    "kafka_takeover",
-)  # fmt: skip
+EMBEDDED: Final = ("check", "cascade", "memory", "hunt", "propagation")
+KAFKA: Final = ("kafka_propagation", "kafka_takeover", "kafka_throughput")
+NAMES: Final = EMBEDDED + KAFKA
 SCALES: Final = ("tiny", "small", "full")
 
 
