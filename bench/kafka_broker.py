@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEADLINE: Final = 600.0
+REPOSITORY: Final = Path(__file__).parents[1]
+TICK: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process of a benchmark."""
+
+    def cpu(self) -> float:
+        """Give its CPU-seconds so far, of all its threads."""
+        if self.poll() is not None:
+            raise AssertionError(f"a process of the benchmark ended: {self.args!r}")
+        text = Path(f"/proc/{self.pid}/stat").read_text("ascii")
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+
+@contextmanager
+def process(python: str, module: str, *given: str) -> Iterator[Process]:
+    """Run a module; whatever happens, it ends with the context."""
+    with Process(
+        [python, "-m", module, *given],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 @contextmanager

@@ -11,8 +11,6 @@ processing process from before a block is written until all of it is committed.
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -23,7 +21,16 @@ import attrs
 from attrs import define, field
 
 from bench import kafka_events
-from bench.kafka_broker import Group, broker, ends, lay_out, realms, settings_of
+from bench.kafka_broker import (
+    Group,
+    Process,
+    broker,
+    ends,
+    lay_out,
+    process,
+    realms,
+    settings_of,
+)
 from bench.peers.environment import python_of
 from bench.report import Row, rate
 from bench.rounds import Rounds
@@ -44,11 +51,9 @@ FAUST: Final = "faust-streaming==0.15.3"
 ROUNDS: Final = {"tiny": 1, "small": 2, "full": 5}
 BLOCK: Final = {"tiny": 400, "small": 2_000, "full": 8_000}  # credentials a block
 TARGETS: Final = {"quixstreams": 4, "Faust": 20}
-REPOSITORY: Final = Path(__file__).parents[1]
 _NAMED: Final = {
     "node": "node", "edge": "child", "renewal": "node", "cause": "target",
 }  # fmt: skip
-TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 @define
@@ -66,7 +71,7 @@ class Side:
     source: str
     output: str
     group: str
-    process: subprocess.Popen[bytes]
+    process: Process
     by_credential: bool = True
     cpu: list[float] = field(factory=list)
 
@@ -131,11 +136,11 @@ async def _block(
     try:
         if side.by_credential:
             written = [list(map(_rekeyed, group)) for group in written]
-        before = _cpu(side.process)
+        before = side.process.cpu()
         acked = await publisher.publish(side.source, written)
         wanted = {each.partition: each.end for each in acked}
         await group.reached(wanted)
-        return _cpu(side.process) - before
+        return side.process.cpu() - before
     finally:
         await group.stop()
 
@@ -185,26 +190,17 @@ def _means(blocks: list[float]) -> list[float]:
     return [(one + two) / 2 for one, two in zip(blocks[::2], blocks[1::2], strict=True)]
 
 
-def _cpu(process: subprocess.Popen[bytes]) -> float:
-    """Give the CPU-seconds of a process so far, of all its threads."""
-    if process.poll() is not None:
-        raise AssertionError(f"a process of the benchmark ended: {process.args!r}")
-    text = Path(f"/proc/{process.pid}/stat").read_text("ascii")
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
 @contextmanager
 def _ours(settings: KafkaSettings, folder: Path) -> Iterator[Side]:
     module = "bench.kafka_worker"
     given = (settings.model_dump_json(), str(folder / "ours"))
-    with _process(sys.executable, module, *given) as process:
+    with process(sys.executable, module, *given) as running:
         yield Side(
             "ours",
             settings.topic(FACTS),
             settings.topic("invalidations"),
             settings.group("registry"),
-            process,
+            running,
             by_credential=False,
         )
 
@@ -213,8 +209,8 @@ def _ours(settings: KafkaSettings, folder: Path) -> Iterator[Side]:
 def _quix(settings: KafkaSettings, folder: Path) -> Iterator[Side]:
     topic, output, group = _names(settings, "quix")
     given = (settings.bootstrap_servers, topic, output, group, str(folder / "quix"))
-    with _process(python_of(QUIX), "bench.peers.quix", *given) as process:
-        yield Side("quixstreams", topic, output, group, process)
+    with process(python_of(QUIX), "bench.peers.quix", *given) as running:
+        yield Side("quixstreams", topic, output, group, running)
 
 
 @contextmanager
@@ -228,8 +224,8 @@ def _faust(settings: KafkaSettings, folder: Path) -> Iterator[Side]:
         str(folder / "faust"),
         str(PARTITIONS),
     )
-    with _process(python_of(FAUST), "bench.peers.faust_agent", *given) as process:
-        yield Side("Faust", topic, output, group, process)
+    with process(python_of(FAUST), "bench.peers.faust_agent", *given) as running:
+        yield Side("Faust", topic, output, group, running)
 
 
 def _names(settings: KafkaSettings, peer: str) -> tuple[str, str, str]:
@@ -245,19 +241,3 @@ async def _topics(settings: KafkaSettings) -> None:
     async with connected(settings) as admin:
         for name in names:
             await create(admin, [Topic(name, PARTITIONS, 1, {})])
-
-
-@contextmanager
-def _process(
-    python: str, module: str, *given: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
-        [python, "-m", module, *given],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdin=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
