@@ -21,7 +21,15 @@ from agents_registry.facts import (
     to_plain,
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, VOCABULARY, Identifier
-from schemas.codec import HEADER, MAGIC, decode_fact, encode_fact, published
+from schemas.codec import (
+    HEADER,
+    MAGIC,
+    bundled,
+    decode_fact,
+    encode_fact,
+    fact_of,
+    published,
+)
 from schemas.errors import SchemaError
 
 pytestmark = pytest.mark.property
@@ -71,6 +79,31 @@ def test_a_fact_comes_back_as_it_was(fact: Fact) -> None:
 def test_the_wire_and_the_plain_form_agree(fact: Fact) -> None:
     """Avro and JSON feeds give a guard the same fact."""
     assert decode_fact(encode_fact(fact)) == from_plain(to_plain(fact))
+
+
+def slowly(data: bytes) -> Fact | None:
+    """Read with the generic reader alone; None for what it refuses."""
+    try:
+        return fact_of(bundled().decode(data))
+    except SchemaError:
+        return None
+
+
+@given(ANY_FACT, st.data())
+def test_the_compiled_readers_agree_with_the_generic_one(
+    fact: Fact, data: st.DataObject
+) -> None:
+    """A compiled reader gives what the generic one gives, or leaves it to that."""
+    value = bytearray(encode_fact(fact))
+    assert fact == slowly(bytes(value))
+    assert bundled().fact(bytes(value)) in (fact, None)
+
+    place = data.draw(st.integers(0, len(value) - 1))
+    value[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(value)))
+    for case in (value, value[:cut], value + value[cut:]):
+        read = bundled().fact(bytes(case))
+        assert read is None or read == slowly(bytes(case))
 
 
 @given(ANY_FACT, st.data())
