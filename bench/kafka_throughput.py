@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 PARTITIONS: Final = 4
 QUIX: Final = "quixstreams==3.28.1"
 FAUST: Final = "faust-streaming==0.15.3"
-ROUNDS: Final = {"tiny": 1, "small": 2, "full": 5}
+ROUNDS: Final = {"tiny": 1, "small": 2, "full": 3}
 BLOCK: Final = {"tiny": 400, "small": 2_000, "full": 8_000}  # credentials a block
 TARGETS: Final = {"quixstreams": 4, "Faust": 20}
 _NAMED: Final = {
