@@ -121,6 +121,7 @@ class Codec:
             raise SchemaError(Fault.UNKNOWN_SCHEMA, f"no schema is called {name!r}")
         try:
             self._writers[schema_id] = (name, fastavro.parse_schema(schema))
+            self._readers.pop(HEADER.pack(MAGIC, schema_id), None)
         except _MISFITS as error:
             message = f"schema id {schema_id} is no Avro schema ({_kind(error)})"
             raise SchemaError(Fault.UNKNOWN_SCHEMA, message) from error
