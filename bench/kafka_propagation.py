@@ -91,6 +91,9 @@ async def _measure(cluster: Cluster, rounds: int, block: int) -> list[Row]:
         access_partitions=1,
         replication_factor=1,
         min_insync_replicas=1,
+        # A crowded machine may lag, and that is measured; it is no failure. (aiokafka
+        # counts the wait for a place in its queue several times over.)
+        request_timeout_ms=600_000,
     )
     await apply(kafka, operator="bench", now=1, new_id=lambda: secrets.token_hex(16))
     async with connected(kafka) as admin:
@@ -105,9 +108,9 @@ async def _measure(cluster: Cluster, rounds: int, block: int) -> list[Row]:
         ]
         await ours.publisher.publish(ours.topic, families)
         with ExitStack() as parts:
-            reach = (kafka.bootstrap_servers, kafka.prefix, str(count))
-            guard = parts.enter_context(_part("guard", *reach))
-            bare = parts.enter_context(_part("bare", kafka.bootstrap_servers, "bare"))
+            where, most = kafka.bootstrap_servers, str(count)
+            guard = parts.enter_context(_part("guard", where, kafka.prefix, most))
+            bare = parts.enter_context(_part("bare", where, "bare", most))
             for part in (guard, bare):
                 assert await asyncio.to_thread(_line, part) == "ready"
             await _rounds(ours, peer, rounds, block)
@@ -260,5 +263,5 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
     """End the input of a process and give what it tells."""
-    told, _ = process.communicate(timeout=DEADLINE)
+    told, _ = process.communicate(timeout=2 * DEADLINE)
     return dict(json.loads(told)) if told else {}

@@ -82,11 +82,12 @@ async def guard(bootstrap: str, prefix: str, count: str) -> None:
 
         watching = tasks.create_task(watch())
         await asyncio.to_thread(sys.stdin.read)
-        watching.cancel()
+        async with asyncio.timeout(DEADLINE):
+            await watching
     print(json.dumps({"cpu": time.process_time() - started, "seen": denied}))
 
 
-async def bare(bootstrap: str, topic: str) -> None:
+async def bare(bootstrap: str, topic: str, count: str) -> None:
     """Note when each record is there; tell at the end of input."""
     seen: dict[str, int] = {}
     consumer = AIOKafkaConsumer(
@@ -105,11 +106,14 @@ async def bare(bootstrap: str, topic: str) -> None:
         async def watch() -> None:
             async for record in consumer:
                 seen[record.key.decode()] = time.monotonic_ns()
+                if len(seen) == int(count):
+                    return
 
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watch())
             await asyncio.to_thread(sys.stdin.read)
-            watching.cancel()
+            async with asyncio.timeout(DEADLINE):
+                await watching
     finally:
         await consumer.stop()
     print(json.dumps({"cpu": time.process_time() - started, "seen": seen}))
@@ -118,4 +122,4 @@ async def bare(bootstrap: str, topic: str) -> None:
 PARTS: Final = {"guard": guard, "bare": bare}
 
 if __name__ == "__main__":
-    asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))  # type: ignore[operator]
+    asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))
