@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from agents_registry.facts import FACTS, Effect, Reach, Relation
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 
@@ -67,6 +69,8 @@ class Compiler:
             return None
         if not LOCAL.isdisjoint(fields):
             return None
+        if not {a.name for a in attrs.fields(kind)}.issuperset(fields):
+            return None  # the generic reader leaves out what a fact cannot say
         try:
             lines = list(_lines(fields))
         except LookupError:

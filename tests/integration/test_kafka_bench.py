@@ -6,12 +6,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench import kafka_recovery, kafka_throughput
+from bench import kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput
+from bench.__main__ import KAFKA
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from streams.kafka.broker import Cluster
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover])
+def test_those_with_a_broker_of_their_own_give_rows(bench: ModuleType) -> None:
+    """At a tiny size they end, and have something to tell."""
+    rows = bench.rows("tiny")
+
+    assert rows
+    assert all(row.value for row in rows)
+
+
+def test_none_is_left_out() -> None:
+    """Whatever runs on Kafka is run by one of these tests."""
+    run = {kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput}
+
+    assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}
 
 
 def test_throughput_gives_a_row(kafka: Cluster) -> None:

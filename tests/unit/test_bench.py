@@ -14,7 +14,6 @@ from bench.rounds import Rounds
 if TYPE_CHECKING:
     from bench.report import Row
 
-# One of them starts a broker.
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
 
 
