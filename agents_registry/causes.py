@@ -7,17 +7,21 @@ revoke or a not_before. Several copies of a fact count once, with the smallest t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from agents_registry.facts import Cause, Lift
 
+_FIELDS = (
+    "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
+    "scopes", "device", "tenant",
+)  # fmt: skip
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
@@ -92,6 +96,29 @@ class CauseBook:
         """Start empty."""
         self._causes: dict[int, dict[str, Standing]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
+
+    def dump(self) -> dict[str, Any]:
+        """Give the state as plain values."""
+        return {
+            "causes": [
+                [getattr(cause, name) for name in _FIELDS]
+                + [cause.effect.value, cause.reach.value]
+                for cause in self.all()
+            ],
+            "lifts": [
+                [*key, list(lifts.items())] for key, lifts in self._lifts.items()
+            ],
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take up what `dump` gave."""
+        for *values, effect, reach in plain["causes"]:
+            fields = dict(zip(_FIELDS, values, strict=True))
+            fields["scopes"] = tuple(fields["scopes"])
+            self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
+        for authority, node, aspect, lifts in plain["lifts"]:
+            of_target = self._lifts[authority, node, aspect] = {}
+            of_target.update({name: (at, near) for name, (at, near) in lifts})
 
     def add(self, cause: Standing) -> None:
         """Merge one cause or one more copy of it."""

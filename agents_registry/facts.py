@@ -304,17 +304,25 @@ def canonical(fact: Fact) -> bytes:
     redelivery.
     """
     plain: dict[str, Any] = {"fact": fact.NAME}
-    for a in attrs.fields(type(fact)):
-        if a.metadata.get("copy") or (fact.stamped and a.name in {"version", "at"}):
-            continue
-        plain[a.name] = _plain_value(getattr(fact, a.name))
+    for name in _MEANING[type(fact)]:
+        if not (fact.stamped and name in {"version", "at"}):
+            plain[name] = _plain_value(getattr(fact, name))
     if isinstance(fact, Alias):
         plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
     for name in ("owners", "scopes"):
         if name in plain:
             plain[name] = sorted(set(plain[name]))
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return text.encode()
+    return _CANONICAL.encode(plain).encode()
+
+
+# The fields that say something, not those that tell copies apart.
+_MEANING: Final = {
+    kind: tuple(a.name for a in attrs.fields(kind) if not a.metadata.get("copy"))
+    for kind in FACTS.values()
+}
+_CANONICAL: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True
+)
 
 
 def fact_id(fact: Fact) -> bytes:

@@ -10,7 +10,7 @@ character for its kind and then its value.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
@@ -68,6 +68,52 @@ class Lineage:
     def __len__(self) -> int:
         """Give the number of interned identifiers."""
         return len(self._names)
+
+    def dump(self) -> dict[str, Any]:
+        """Give the state as plain values: bytes of arrays, lists of pairs."""
+        return {
+            "kinds": list(self._kinds),
+            "names": list(self._names),
+            **{name: bytes(of) for name, of in self._arrays().items()},
+            **{name: list(of.items()) for name, of in self._sparse().items()},
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take up what `dump` gave; nothing may be interned yet."""
+        self._kinds += plain["kinds"]
+        self._codes = {kind: chr(code) for code, kind in enumerate(self._kinds)}
+        self._names += plain["names"]
+        self._index = dict(zip(self._names, range(len(self._names)), strict=True))
+        for name, empty in self._arrays().items():
+            if isinstance(empty, bytearray):
+                empty.extend(plain[name])
+            else:
+                empty.frombytes(plain[name])
+        for name, sparse in self._sparse().items():
+            sparse.update(plain[name])
+        for node, further in self.more_parents.items():
+            self.more_parents[node] = [(parent, old) for parent, old in further]
+
+    def _arrays(self) -> dict[str, bytearray | array[int]]:
+        return {
+            "flags": self.flags,
+            "relation": self.relation,
+            "ring": self.ring,
+            "parent": self.parent,
+            "issued": self.issued,
+            "expires": self.expires,
+            "first_child": self._first_child,
+            "next_child": self._next_child,
+        }
+
+    def _sparse(self) -> dict[str, dict[int, Any]]:
+        return {
+            "more_parents": self.more_parents,
+            "reissued": self.reissued,
+            "created": self.created,
+            "creators": self.creators,
+            "more_children": self._more_children,
+        }
 
     def find(self, identifier: Identifier) -> int:
         """Give the integer of an identifier, NONE when no fact named it."""

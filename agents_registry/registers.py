@@ -7,7 +7,10 @@ stand (each must hold); an expiry tie takes the earlier time.
 from __future__ import annotations
 
 from array import array
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 Content = TypeVar("Content")
 _SHARED: Final = 0xFFFF  # authority number of a node with several authorities
@@ -28,6 +31,25 @@ class Register(Generic[Content]):
             entries[authority] = (version, (content,))
         elif version == standing[0] and content not in standing[1]:
             entries[authority] = (version, (*standing[1], content))
+
+    def dump(self) -> list[Any]:
+        """Give node, authority, version and statements of every entry."""
+        return [
+            (node, authority, version, [_plain(content) for content in tied])
+            for node, entries in self._entries.items()
+            for authority, (version, tied) in entries.items()
+        ]
+
+    def restore(self, plain: Iterable[Any], read: Callable[[Any], Content]) -> None:
+        """Take up what `dump` gave.
+
+        Args:
+            plain: the entries.
+            read: gives a statement from its plain form.
+        """
+        for node, authority, version, tied in plain:
+            entries = self._entries.setdefault(node, {})
+            entries[authority] = (version, tuple(map(read, tied)))
 
     def of(self, node: int) -> list[Content]:
         """Give every standing statement about a node, over all authorities."""
@@ -61,6 +83,23 @@ class ExpiryRegister:
         self._version = array("q")
         self._shared: Register[int] = Register()
 
+    def dump(self) -> dict[str, Any]:
+        """Give the state as plain values; the array of expiries is the lineage's."""
+        return {
+            "authorities": list(self._authorities),
+            "authority": bytes(self._authority),
+            "version": bytes(self._version),
+            "shared": self._shared.dump(),
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take up what `dump` gave."""
+        numbers = enumerate(plain["authorities"], 1)
+        self._authorities = {name: number for number, name in numbers}
+        self._authority.frombytes(plain["authority"])
+        self._version.frombytes(plain["version"])
+        self._shared.restore(plain["shared"], int)
+
     def put(self, node: int, authority: str, version: int, expires: int) -> None:
         """Merge one statement."""
         number = self._authorities.setdefault(authority, len(self._authorities) + 1)
@@ -86,3 +125,8 @@ class ExpiryRegister:
         name = next(n for n, number in self._authorities.items() if number == holder)
         self._shared.put(node, name, self._version[node], self.earliest[node])
         self._authority[node] = _SHARED
+
+
+def _plain(content: Any) -> Any:
+    """Give a statement as JSON can hold it: a set sorted, a tuple as a list."""
+    return sorted(content) if isinstance(content, frozenset) else content

@@ -11,7 +11,7 @@ Until the new table is there, the old one goes on denying.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from agents_registry.causes import CauseBook, Standing
 from agents_registry.facts import (
@@ -30,8 +30,10 @@ from agents_registry.facts import (
     ScopeSet,
     Withdraw,
     fact_id,
+    from_plain,
+    to_plain,
 )
-from agents_registry.identifiers import VOCABULARY
+from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.lineage import (
     CAUSED,
     KNOWN,
@@ -46,7 +48,7 @@ from agents_registry.registers import ExpiryRegister, Register
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from agents_registry.identifiers import Identifier, NodeClass
+    from agents_registry.identifiers import NodeClass
 
 _NAMING = ("target", "node", "child", "parent", "first", "second")
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
@@ -106,6 +108,71 @@ class Registry:
         registry.needs_rebuild = False
         return registry
 
+    def dump(self) -> dict[str, Any]:
+        """Give the state as plain values: bytes, and lists that JSON can hold.
+
+        A table that needs a rebuild has nothing worth keeping.
+        """
+        return {
+            **{f"lineage.{name}": of for name, of in self.lineage.dump().items()},
+            **{f"expiry.{name}": of for name, of in self.expiry.dump().items()},
+            **self.causes.dump(),
+            "owners": self.owners.dump(),
+            "scopes": self.scopes.dump(),
+            **{name: list(of.items()) for name, of in self._maps().items()},
+            **{
+                name: [(node, list(of.items())) for node, of in nested.items()]
+                for name, nested in self._nested().items()
+            },
+            **{
+                name: [(node, sorted(of)) for node, of in bound.items()]
+                for name, bound in self._bound().items()
+            },
+            "withdrawn": [(one, kind, *name) for one, kind, name in self._withdrawn],
+            "distrusts": [to_plain(distrust) for distrust in self._distrusts],
+            "horizon": self.horizon,
+            "latest_receipt": self._latest_receipt,
+        }
+
+    @classmethod
+    def load(
+        cls, plain: Mapping[str, Any], vocabulary: Mapping[str, NodeClass]
+    ) -> Registry:
+        """Make the table again that `dump` gave, with the vocabulary that it had."""
+        registry = cls(vocabulary)
+        registry.lineage.restore(_below("lineage.", plain))
+        registry.expiry.restore(_below("expiry.", plain))
+        registry.causes.restore(plain)
+        registry.owners.restore(plain["owners"], frozenset)
+        registry.scopes.restore(plain["scopes"], tuple)
+        for name, of in registry._maps().items():
+            of.update(plain[name])
+        for name, nested in registry._nested().items():
+            nested.update((node, dict(of)) for node, of in plain[name])
+        for name, bound in registry._bound().items():
+            bound.update((node, set(of)) for node, of in plain[name])
+        registry._withdrawn.update(
+            (one, kind, Identifier(*name)) for one, kind, *name in plain["withdrawn"]
+        )
+        distrusts = map(from_plain, plain["distrusts"])
+        registry._distrusts += cast("Iterator[Distrust]", distrusts)
+        registry.horizon = plain["horizon"]
+        registry._latest_receipt = plain["latest_receipt"]
+        return registry
+
+    def _maps(self) -> dict[str, dict[Any, Any]]:
+        return {"owned": self.owned, "copies": self._copies}
+
+    def _nested(self) -> dict[str, dict[int, Any]]:
+        return {
+            "emptied": self.emptied,
+            "holders": self.holders,
+            "attributes": self.attributes,
+        }
+
+    def _bound(self) -> dict[str, dict[int, set[str]]]:
+        return {"devices": self.devices, "tenants": self.tenants}
+
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
         if self._stands(fact):
@@ -122,7 +189,7 @@ class Registry:
 
     def _stands(self, fact: Fact) -> bool:
         """Tell whether this copy was not taken back."""
-        if any(distrust.covers(fact) for distrust in self._distrusts):
+        if self._distrusts and any(each.covers(fact) for each in self._distrusts):
             return False
         if not self._withdrawn or fact.NAME in _FINAL:
             return True
@@ -255,6 +322,15 @@ class Registry:
         Withdraw: _withdraw,
         Distrust: _distrust,
         Horizon: _horizon,
+    }
+
+
+def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the entries whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): of
+        for name, of in plain.items()
+        if name.startswith(prefix)
     }
 
 

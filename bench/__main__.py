@@ -9,10 +9,11 @@ from typing import Final
 
 from bench import report
 
-NAMES: Final = (
-    "check", "cascade", "memory", "hunt", "propagation", "kafka_propagation",
-    "kafka_takeover",
+EMBEDDED: Final = ("check", "cascade", "memory", "hunt", "propagation")
+KAFKA: Final = (
+    "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery",
 )  # fmt: skip
+NAMES: Final = EMBEDDED + KAFKA
 SCALES: Final = ("tiny", "small", "full")
 
 

@@ -71,7 +71,11 @@ def read_entry(
     """
     if value is None:
         return Tombstone((key or b"").decode("utf-8", "replace"))
-    decoded = (codec or in_force()).decode(value)
+    codec = codec or in_force()
+    fact = codec.fact(value)
+    if fact is not None:
+        return fact
+    decoded = codec.decode(value)
     name, _, record = decoded
     if name in FACTS:
         return fact_of(decoded)

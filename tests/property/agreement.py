@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Literal
 
 import attrs
+import orjson
 
 from agents_registry.facts import (
     FUTURE_TOLERANCE,
@@ -114,6 +115,61 @@ def grown(facts: list[Fact], random: Random) -> Registry:
     return Registry.build(facts) if registry.needs_rebuild else registry
 
 
+def kept(facts: list[Fact], random: Random) -> Registry:
+    """Apply some facts, write the table down, go on with what was written."""
+    start = random.randint(0, len(facts))
+    registry = Registry()
+    for fact in facts[:start]:
+        registry.apply(fact)
+    if not registry.needs_rebuild:
+        registry = again(registry)
+    for fact in facts[start:]:
+        registry.apply(fact)
+    return Registry.build(facts) if registry.needs_rebuild else registry
+
+
+def again(registry: Registry) -> Registry:
+    """Give the table as a file gives it back: JSON, and bytes."""
+    plain = {
+        name: of if isinstance(of, bytes) else orjson.loads(orjson.dumps(of))
+        for name, of in registry.dump().items()
+    }
+    return Registry.load(plain, registry.lineage.vocabulary)
+
+
+def state(registry: Registry) -> dict[str, object]:
+    """Give all that a table holds, comparable."""
+    plain = registry.dump()
+    return {
+        name: of if isinstance(of, bytes) else orjson.dumps(of)
+        for name, of in plain.items()
+        if name != "withdrawn"
+    } | {"withdrawn": sorted(plain["withdrawn"])}
+
+
+def changes(world: World, seed: int) -> str | None:
+    """Write a table down and take it up again: it is as it was, and goes on so."""
+    random = Random(seed)
+    facts = arrival(world.facts, random)
+    half = len(facts) // 2
+    registry = Registry()
+    for fact in facts[:half]:
+        registry.apply(fact)
+    if registry.needs_rebuild:
+        registry = Registry.build(facts[:half])
+    other = again(registry)
+    if state(other) != state(registry):
+        return "what was taken up is not what was written down"
+    for fact in facts[half:]:
+        registry.apply(fact)
+        other.apply(fact)
+        if registry.needs_rebuild != other.needs_rebuild:
+            return f"one wants a rebuild after {fact}"
+    if state(other) != state(registry):
+        return "they part when more facts come"
+    return None
+
+
 # --- The table equals the model, whatever order and repetition ----------------------
 
 
@@ -124,6 +180,7 @@ def differs(world: World, seed: int) -> str | None:
         "applied in order": table(world.facts),
         "applied in another order": table(arrival(world.facts, random)),
         "built, then applied": grown(arrival(world.facts, random), random),
+        "written down in between": kept(arrival(world.facts, random), random),
     }
     stand = standing(world.facts)
     for question in world.questions:

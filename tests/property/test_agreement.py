@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.property.agreement import (
     EXAMPLES,
     SEED,
+    changes,
     complaint,
     differs,
     forgets,
@@ -51,6 +52,17 @@ def test_the_table_equals_the_model_whatever_the_order(topic: str) -> None:
         assert found is None, f"RESCIND_SEED={SEED}: {found}"
 
     check()
+
+
+@pytest.mark.property
+@pytest.mark.timeout(0)
+@seed(SEED)
+@share(0.1)
+@given(worlds)
+def test_a_table_that_was_written_down_is_as_it_was(world: int) -> None:
+    """Whatever is in it, and whatever comes afterwards."""
+    found = complaint(changes, world)
+    assert found is None, f"RESCIND_SEED={SEED}: {found}"
 
 
 @pytest.mark.property

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents_registry.facts import (
@@ -21,7 +21,15 @@ from agents_registry.facts import (
     to_plain,
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, VOCABULARY, Identifier
-from schemas.codec import HEADER, MAGIC, decode_fact, encode_fact, published
+from schemas.codec import (
+    HEADER,
+    MAGIC,
+    bundled,
+    decode_fact,
+    encode_fact,
+    fact_of,
+    published,
+)
 from schemas.errors import SchemaError
 
 pytestmark = pytest.mark.property
@@ -55,9 +63,12 @@ def any_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
     return st.builds(kind, **values)
 
 
+# A loaded machine makes no test fail.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ANY_FACT = st.sampled_from(list(FACTS.values())).flatmap(any_of)
 
 
+@unhurried
 @given(ANY_FACT)
 def test_a_fact_comes_back_as_it_was(fact: Fact) -> None:
     """Equal in every field, and so with the same key."""
@@ -67,12 +78,40 @@ def test_a_fact_comes_back_as_it_was(fact: Fact) -> None:
     assert fact_key("realm", fact) == fact_key("realm", read)
 
 
+@unhurried
 @given(ANY_FACT)
 def test_the_wire_and_the_plain_form_agree(fact: Fact) -> None:
     """Avro and JSON feeds give a guard the same fact."""
     assert decode_fact(encode_fact(fact)) == from_plain(to_plain(fact))
 
 
+def slowly(data: bytes) -> Fact | None:
+    """Read with the generic reader alone; None for what it refuses."""
+    try:
+        return fact_of(bundled().decode(data))
+    except SchemaError:
+        return None
+
+
+@unhurried
+@given(ANY_FACT, st.data())
+def test_the_compiled_readers_agree_with_the_generic_one(
+    fact: Fact, data: st.DataObject
+) -> None:
+    """A compiled reader gives what the generic one gives, or leaves it to that."""
+    value = bytearray(encode_fact(fact))
+    assert fact == slowly(bytes(value))
+    assert bundled().fact(bytes(value)) in (fact, None)
+
+    place = data.draw(st.integers(0, len(value) - 1))
+    value[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(value)))
+    for case in (value, value[:cut], value + value[cut:]):
+        read = bundled().fact(bytes(case))
+        assert read is None or read == slowly(bytes(case))
+
+
+@unhurried
 @given(ANY_FACT, st.data())
 def test_damage_is_an_error_or_another_fact(fact: Fact, data: st.DataObject) -> None:
     """Flipped, cut and lengthened bytes raise nothing but SchemaError."""
@@ -88,6 +127,7 @@ def test_damage_is_an_error_or_another_fact(fact: Fact, data: st.DataObject) -> 
             assert isinstance(decode_fact(bytes(case)), Fact)
 
 
+@unhurried
 @given(st.sampled_from(sorted(published())), st.binary(max_size=200))
 def test_foreign_bytes_are_an_error(schema_id: int, body: bytes) -> None:
     """Whatever stands behind a frame, the reader lives."""

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.__main__ import NAMES
+from bench.__main__ import EMBEDDED
 from bench.report import show
 from bench.rounds import Rounds
 
 if TYPE_CHECKING:
     from bench.report import Row
 
-# One of them starts a broker.
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_each_benchmark_gives_rows(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

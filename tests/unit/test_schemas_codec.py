@@ -236,6 +236,40 @@ def test_never_takes_a_symbol_that_it_does_not_know_for_another(later: Codec) ->
     assert EDGE.relation is Relation.REQUIRES
 
 
+def test_reads_with_the_ids_of_a_registry() -> None:
+    """The fast reader knows a schema by the id that the codec was made with."""
+    codec = Codec({number + 7000: of for number, of in published().items()})
+    data = encode_fact(CAUSE, codec)
+
+    assert codec.fact(data) == CAUSE == decode_fact(data, codec)
+    assert bundled().fact(data) is None
+    with pytest.raises(SchemaError) as raised:
+        decode_fact(data)
+
+    assert Fault.UNKNOWN_ID is code_of(raised)
+
+
+def test_leaves_a_field_that_a_fact_does_not_have_to_the_generic_reader(
+    later: Codec,
+) -> None:
+    """The fast reader says nothing of it, and raises nothing."""
+    data = later.encode("edge", to_plain(EDGE) | {"reviewed": True})
+
+    assert later.fact(data) is None
+    assert later.fact(encode_fact(CAUSE, later)) == CAUSE
+
+
+def test_forgets_the_fast_reader_of_an_id_that_is_learned_anew() -> None:
+    """Bytes of another writer are never read with the old fields."""
+    codec = Codec(published())
+    data = encode_fact(EDGE, codec)
+    assert codec.fact(data) == EDGE
+
+    codec.learn(int.from_bytes(data[1:5]), "edge", edge_schema_with("mirrors"))
+
+    assert codec.fact(data) is None
+
+
 def test_refuses_to_learn_what_is_no_schema() -> None:
     """A registry that answers nonsense is told apart from a bad record."""
     bad_symbol = {"type": "enum", "name": "x", "symbols": ["a b"]}

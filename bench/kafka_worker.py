@@ -1,0 +1,30 @@
+"""A worker as it is deployed, for a benchmark.
+
+Run as ``python -m bench.kafka_worker SETTINGS FOLDER [READY]``; the settings are
+those of Kafka, as JSON; the file READY gets the URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from streams.app import configure_logging
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.worker_settings import WorkerSettings
+from streams.settings import Settings
+from streams.worker import work
+
+
+def main(kafka: str, folder: str, ready: str | None = None) -> None:
+    """Run the registry stage until SIGTERM."""
+    configure_logging(logging.WARNING)
+    settings = Settings.model_validate({"listen": {"port": 0}, "ready_file": ready})
+    worker = WorkerSettings(data_dir=Path(folder), stages=frozenset({"registry"}))
+    asyncio.run(work(settings, KafkaSettings.model_validate_json(kafka), worker))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
