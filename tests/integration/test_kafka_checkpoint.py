@@ -11,7 +11,7 @@ from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, Own
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.inventory import table
 from schemas.codec import edition
-from streams.kafka import checkpoint, journal
+from streams.kafka import checkpoint, journal, snapshot
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.framing import (
     Heartbeat,
@@ -133,9 +133,9 @@ def filled(folder: Path) -> tuple[list[object], int]:
 def test_a_restart_gives_the_table_that_was(tmp_path: Path) -> None:
     """From a snapshot and what came after it; nothing is read from the start."""
     before, position = filled(tmp_path)
-    snapshot = FactsFile(tmp_path / "facts-0", KINDS)
-    found = snapshot.restored()
-    snapshot.close()
+    file = FactsFile(tmp_path / "facts-0", KINDS)
+    found = file.restored()
+    file.close()
     partition = opened(tmp_path)
 
     assert found is not None
@@ -177,6 +177,32 @@ def test_a_snapshot_of_another_vocabulary_is_left_alone(tmp_path: Path) -> None:
 
     assert before == rows(partition)
     partition.file.close()
+
+
+def test_a_snapshot_of_other_schemas_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer version may read more of the same facts."""
+    before, _ = filled(tmp_path)
+    monkeypatch.setattr(snapshot, "edition", lambda: "newer")
+    file = FactsFile(tmp_path / "facts-0", KINDS)
+    assert file.restored() is None
+    file.close()
+    partition = opened(tmp_path)
+
+    assert before == rows(partition)
+    partition.file.close()
+
+
+def test_no_snapshot_is_ahead_of_the_journal(tmp_path: Path) -> None:
+    """What is not saved yet was not acked, and is not kept either."""
+    partition = opened(tmp_path)
+    work_off(partition, records(range(4), 0))
+    partition.take(records(range(5, 9), partition.position))
+    partition.keep()
+    partition.file.close()
+
+    assert not (tmp_path / "facts-0.snapshot").exists()
 
 
 def test_a_torn_frame_is_cut_off(tmp_path: Path) -> None:
@@ -260,6 +286,9 @@ def test_outputs_that_may_be_missing_are_listed_again(tmp_path: Path) -> None:
     partition = opened(tmp_path)
     partition.take(records(range(30), 0))
     partition.save()  # nothing was listed
+    partition.keep()
+    partition.file._settle()
+    assert (tmp_path / "facts-0.snapshot").exists()
     wanted = [r.offset for r in partition.realm("default").cascade._roots]
     partition.file.close()
     again = opened(tmp_path)
@@ -324,14 +353,15 @@ def test_a_newer_version_knows_that_it_is_one(
 def test_a_file_tells_the_schemas_of_all_its_facts(tmp_path: Path) -> None:
     """Of those before the snapshot too: a rebuild reads them."""
     partition = opened(tmp_path)
+    partition.file.keep_after = 10**6
     first = records(range(1, 20), 0)
     work_off(partition, first)
-    work_off(partition, [])
-    odd = records([21], partition.position)[:1]
+    partition.file.keep_after = 1
+    work_off(partition, records([21], partition.position)[:1])
     partition.file.close()
+    assert (tmp_path / "facts-0.snapshot").exists()
     partition = opened(tmp_path)
-    assert partition.file._snapshot.exists()
-    work_off(partition, odd)
+    work_off(partition, records([22], partition.position)[:1])
     told = {each.value[:5] for each in first if each.value}
     assert told == set(partition.file.headers())
     partition.file.close()
