@@ -56,11 +56,25 @@ async def test_a_standby_that_is_behind_serves_nothing_until_it_is_not(
             assert standby is not None
             await until(lambda: standby.progress.ready)
 
+            behind = asyncio.Event()
+
             async def nothing(_: float) -> dict[int, list[Any]]:
+                behind.set()
                 await asyncio.sleep(0.05)
                 return {}
 
             monkeypatch.setattr(standby._tail, "poll", nothing)
+            poll, held, asked = registry.member.poll, asyncio.Event(), asyncio.Event()
+
+            async def once_asked(*given: Any) -> dict[int, list[Any]]:
+                """Read nothing before a question met what was taken over."""
+                if 0 in registry.partitions and not asked.is_set():
+                    held.set()
+                    await asked.wait()
+                return await poll(*given)
+
+            monkeypatch.setattr(registry.member, "poll", once_asked)
+            await behind.wait()  # the poll before may have brought what comes now
             await run.send(ingress.url)
             await run.settled([owner])
             assert registry.serving(0) is None
@@ -69,10 +83,13 @@ async def test_a_standby_that_is_behind_serves_nothing_until_it_is_not(
             async with aiohttp.ClientSession(headers=headers) as session:
 
                 async def first() -> str | None:
-                    url = f"{second.url}/v1/table"
+                    url, met = f"{second.url}/v1/table", held.is_set()
                     async with session.get(url) as got:
                         assert got.status in (200, 503)
-                        return await got.text() if got.status == 200 else None
+                        told = await got.text() if got.status == 200 else None
+                    if met:
+                        asked.set()
+                    return told
 
                 assert KEY in str(await until(first))
 
