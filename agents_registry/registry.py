@@ -175,7 +175,7 @@ class Registry:
 
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
-        if self._stands(fact):
+        if not (self._withdrawn or self._distrusts) or self._stands(fact):
             self._MERGE[type(fact)](self, fact)
         self._latest_receipt = max(self._latest_receipt, fact.received_at)
 
@@ -189,7 +189,7 @@ class Registry:
 
     def _stands(self, fact: Fact) -> bool:
         """Tell whether this copy was not taken back."""
-        if self._distrusts and any(each.covers(fact) for each in self._distrusts):
+        if any(distrust.covers(fact) for distrust in self._distrusts):
             return False
         if not self._withdrawn or fact.NAME in _FINAL:
             return True

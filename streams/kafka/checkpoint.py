@@ -1,31 +1,36 @@
 """Local checkpoints: files of one worker that make a restart quick, and nothing else.
 
 Everything in them can be had from the topics again. They are written after the acks
-of what was made of it, in one transaction, so at worst they are old. A file is bound
-to the genesis of its partition; that of another log is thrown away.
+of what was made of it, all of a step or nothing, so at worst they are old. A file is
+bound to the genesis of its partition; that of another log is thrown away.
 """
 
 from __future__ import annotations
 
 import fcntl
-import itertools
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
-from schemas.codec import HEADER, edition
+import structlog
+
+from schemas.codec import edition
+from streams.kafka import snapshot as snapshots
+from streams.kafka.journal import Journal, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
-READ: Final = 5000  # rows at once
+    from agents_registry.identifiers import Vocabulary
+    from streams.kafka.journal import Row
+    from streams.kafka.snapshot import Kept, Snapshot
 
-_FACTS: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS facts (
-  offset INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL
-);
-"""
+KEEP_AFTER: Final = 100_000
+
+log = structlog.get_logger()
+
 _USES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uses (
@@ -64,14 +69,6 @@ class Folder:
         self._lock.close()
 
 
-class Row(NamedTuple):
-    """A record of ``facts`` as it lies in the topic."""
-
-    offset: int
-    key: bytes
-    value: bytes
-
-
 class _File:
     """One SQLite file; used by one thread at a time."""
 
@@ -98,56 +95,59 @@ class _File:
         self._db.executemany(query, values.items())
 
 
-class FactsFile(_File):
-    """The facts of one partition.
+class FactsFile:
+    """The facts of one partition, and now and then the tables that they made.
 
     Attributes:
-        genesis: of the log that they are of; empty in a new file.
-        position: every record below it was read.
-        listed: what every fact below it condemned was listed, and that acked.
-        unread: the first record that was passed over since a newer version wrote it.
-        edition: which schemas the version had that passed it over.
+        keep_after: facts between two snapshots, at least.
+        unkept: facts that came after those of the last snapshot.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it."""
-        super().__init__(path, _FACTS)
-        self.unread: int | None = self._meta("unread", None)
-        self.edition: str = self._meta("edition", "")
-        self.genesis: str = self._meta("genesis", "")
-        self.position: int = self._meta("position", 0)
-        self.listed: int = self._meta("listed", 0)
-
-    def reset(self, genesis: str) -> None:
-        """Throw everything away; the file is of another log now."""
-        self._db.execute("BEGIN")
-        self._db.execute("DELETE FROM facts")
-        self._put(genesis=genesis, position=0, listed=0)
-        self._db.execute("COMMIT")
-        self.genesis, self.position, self.listed = genesis, 0, 0
-        self.unread = None  # in the file until it is saved: a crash may come before
-
-    def save(
-        self,
-        rows: Iterable[Row],
-        pruned: Iterable[bytes],
-        position: int,
-        listed: int,
-        unread: int | None = None,
+    def __init__(
+        self, path: Path, vocabulary: Vocabulary, keep_after: int = KEEP_AFTER
     ) -> None:
-        """Add records and move on, in one transaction.
+        """Open the files, or make them.
 
-        Of two records with one key the first stays: it was accepted first, and the
-        smallest time over the copies counts.
+        Args:
+            path: of both, without suffix.
+            vocabulary: of the tables.
+            keep_after: see the attribute.
         """
-        self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?)", rows)
-        query = "DELETE FROM facts WHERE key = ?"
-        self._db.executemany(query, ((key,) for key in pruned))
-        self._put(position=position, listed=listed, unread=unread, edition=edition())
-        self._db.execute("COMMIT")
-        self.position, self.listed = position, listed
-        self.unread, self.edition = unread, edition()
+        self.keep_after = keep_after
+        self.unkept = 0
+        self._vocabulary = vocabulary
+        self._snapshot = path.with_suffix(".snapshot")
+        self._journal = Journal(path.with_suffix(".journal"))
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=path.name)
+        self._written: Future[None] | None = None
+        self._restored = self._read()
+        if self._restored is None:
+            self._journal.resume(None)
+
+    @property
+    def genesis(self) -> str:
+        """Give the genesis of the facts; empty where nothing here can be used."""
+        return "" if self._journal.place.pruned else self._journal.genesis
+
+    @property
+    def position(self) -> int:
+        """Give the offset below which every record was read."""
+        return self._journal.place.position
+
+    @property
+    def listed(self) -> int:
+        """Give the offset below which all that facts condemned was listed and acked."""
+        return self._journal.place.listed
+
+    @property
+    def unread(self) -> int | None:
+        """Give the first record that was passed over since a newer version wrote it."""
+        return self._journal.place.unread
+
+    @property
+    def edition(self) -> str:
+        """Say which schemas the version had that passed it over."""
+        return self._journal.place.edition
 
     @property
     def outgrown(self) -> bool:
@@ -156,19 +156,89 @@ class FactsFile(_File):
 
     def headers(self) -> list[bytes]:
         """Give what stands in front of the values, each once: their schema ids."""
-        query = "SELECT DISTINCT substr(value, 1, ?) FROM facts"
-        return [row[0] for row in self._db.execute(query, (HEADER.size,))]
+        return sorted(self._journal.headers)
 
-    def rows(self, *, since: int = 0) -> Iterator[Row]:
-        """Yield the records from an offset on, by their offsets."""
-        query = (
-            "SELECT offset, key, value FROM facts WHERE offset > ?"
-            " ORDER BY offset LIMIT ?"
+    def close(self) -> None:
+        """Close the files."""
+        self._writer.shutdown()
+        self._journal.close()
+
+    def reset(self, genesis: str) -> None:
+        """Throw everything away; the files are of another log now."""
+        self._settle()
+        self._snapshot.unlink(missing_ok=True)
+        self._journal.reset(genesis)
+        self._restored = None
+        self.unkept = 0
+
+    def save(
+        self,
+        rows: Sequence[Row],
+        pruned: Sequence[bytes],
+        position: int,
+        listed: int,
+        unread: int | None = None,
+    ) -> None:
+        """Add records and move on, all of it or nothing.
+
+        A key that was pruned costs the next start a read of the whole topic: what is
+        here still holds it.
+        """
+        place = Place(position, listed, bool(pruned), unread, edition())
+        self._journal.add(rows, place)
+        self.unkept += len(rows)
+
+    def rows(self, *, behind: int = 0, since: int = 0) -> Iterator[Row]:
+        """Yield records by their offsets, as `Journal.rows` does.
+
+        Raises:
+            DamagedError: they cannot all be had.
+        """
+        return self._journal.rows(behind=behind, since=since)
+
+    def restored(self) -> Snapshot | None:
+        """Give the last snapshot, where it and the facts after it are whole."""
+        self._settle()
+        snapshot = self._restored or self._read()
+        self._restored = None
+        return snapshot
+
+    def keep(self, realms: Iterable[Kept]) -> None:
+        """Take a snapshot; it is written while work goes on."""
+        if self._written is not None and not self._written.done():
+            return
+        content = snapshots.pack(
+            realms,
+            genesis=self._journal.genesis,
+            vocabulary=self._vocabulary,
+            position=self.position,
+            tip=self._journal.tip,
+            headers=self.headers(),
         )
-        last = since - 1
-        while rows := self._db.execute(query, (last, READ)).fetchall():
-            yield from itertools.starmap(Row, rows)
-            last = rows[-1][0]
+        self.unkept = 0
+        self._written = self._writer.submit(self._write, content)
+
+    def _write(self, content: list[bytes]) -> None:
+        try:
+            self._journal.sync()
+            snapshots.write(self._snapshot, content)
+        except OSError as error:
+            # The journal has it all; the next start takes longer.
+            log.warning("snapshot_not_written", error=str(error))
+
+    def _settle(self) -> None:
+        if self._written is not None:
+            self._written.result()
+
+    def _read(self) -> Snapshot | None:
+        genesis = self._journal.genesis
+        if not genesis:
+            return None
+        snapshot = snapshots.read(self._snapshot, genesis, self._vocabulary)
+        if snapshot is None:
+            return None
+        whole = self._journal.resume(snapshot.tip, snapshot.headers)
+        return snapshot if whole else None
 
 
 class UsesFile(_File):

@@ -119,6 +119,13 @@ def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoi
     return _of_log(HEARTBEAT, heartbeat, key, headers, codec)
 
 
+def heartbeat_start(genesis: str) -> bytes:
+    """Give the first bytes of the value of every heartbeat of a log, as we write it."""
+    plain = Heartbeat(genesis=genesis, partition=0, writer="", sequence=0, sent_at=0)
+    value = in_force().encode(HEARTBEAT, attrs.asdict(plain))
+    return value[: value.index(genesis.encode()) + len(genesis.encode())]
+
+
 def _of_log(
     name: str,
     record: Genesis | Heartbeat,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from schemas.errors import SchemaError
-from streams.kafka.checkpoint import FactsFile
+from streams.kafka.checkpoint import KEEP_AFTER, FactsFile
 from streams.kafka.genesis import read_geneses
+from streams.kafka.journal import DamagedError
 from streams.kafka.partition import Partition
 from streams.kafka.progress import Progress
+from streams.kafka.publisher import die
 from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
@@ -26,11 +28,23 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.framing import Genesis
     from streams.kafka.membership import Membership
+    from streams.kafka.partition import Raw
     from streams.kafka.settings import KafkaSettings
 
 WATCH_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
+
+
+def take(partition: Partition, records: Iterable[Raw]) -> None:
+    """Apply records; a file that must be read for it and is damaged ends the process.
+
+    It was thrown away by then, so the next process reads the topic.
+    """
+    try:
+        partition.take(records)
+    except DamagedError as error:
+        die("the local checkpoint is damaged", error)
 
 
 class Loader:
@@ -48,6 +62,7 @@ class Loader:
         folder: Path,
         vocabulary: Vocabulary,
         geneses: dict[int, Genesis],
+        keep_after: int = KEEP_AFTER,
     ) -> None:
         """Set up.
 
@@ -56,6 +71,7 @@ class Loader:
             folder: of the files.
             vocabulary: kind to class.
             geneses: kept as they were found last, also for who writes heartbeats.
+            keep_after: facts between two snapshots, at least.
         """
         self.resets = 0
         self.progress = Progress()
@@ -64,6 +80,7 @@ class Loader:
         self._settings = settings
         self._folder = folder
         self._vocabulary = vocabulary
+        self._keep_after = keep_after
         self._files: dict[int, FactsFile] = {}
 
     def close(self) -> None:
@@ -93,6 +110,7 @@ class Loader:
 
         Raises:
             KafkaError: the cluster cannot be asked.
+            DamagedError: what was tailed cannot be put to work; a new process can.
         """
         wanted = sorted(member.fresh if numbers is None else numbers)
         if not wanted:
@@ -144,8 +162,10 @@ class Loader:
         self, member: Membership, number: int, genesis: str, *, standby: bool
     ) -> Partition:
         if number not in self._files:
-            path = self._folder / f"facts-{number}.db"
-            self._files[number] = await asyncio.to_thread(FactsFile, path)
+            path = self._folder / f"facts-{number}"
+            self._files[number] = await asyncio.to_thread(
+                FactsFile, path, self._vocabulary, self._keep_after
+            )
         file = self._files[number]
         if not await self._fits(member, number, genesis, file.position, file.genesis):
             if file.genesis:
@@ -175,7 +195,7 @@ class Loader:
     ) -> tuple[Partition, int]:
         """Give the partition that a file makes, and from where its facts are listed."""
         file, standby = of
-        await learn_ids(await asyncio.to_thread(file.headers))
+        await learn_ids(file.headers())
         unread = None
         if file.outgrown:
             # Passed over, by an older version, was a revocation perhaps.
@@ -193,7 +213,7 @@ class Loader:
                 relist = min(relist, unread)
             try:
                 await self._restore(partition, relist)
-            except SchemaError:
+            except (DamagedError, SchemaError):
                 # Of a newer version, or damaged; the topic has it all.
                 self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
@@ -202,13 +222,13 @@ class Loader:
                 return partition, relist
 
     async def _restore(self, partition: Partition, relist: int) -> None:
-        """Restore in a thread; a `SchemaError` ends it as it is, not in a group."""
-        wrong: list[SchemaError] = []
+        """Restore in a thread; what the file lacks ends it as it is, not in a group."""
+        wrong: list[DamagedError | SchemaError] = []
 
         def restore() -> None:
             try:
                 partition.restore(relist)
-            except SchemaError as error:
+            except (DamagedError, SchemaError) as error:
                 wrong.append(error)
 
         async with asyncio.TaskGroup() as tasks:

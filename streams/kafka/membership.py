@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from streams.kafka.settings import KafkaSettings
 
-MOST_RECORDS: Final = 500
-FETCH_BYTES: Final = 1 << 20
+MOST_RECORDS: Final = 2000
+FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
 
 log = structlog.get_logger()

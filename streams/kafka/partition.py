@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from attrs import Factory, define
 
-from agents_registry.facts import Fact
+from agents_registry.facts import Cause, Fact
 from agents_registry.registry import Registry
+from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
-from streams.kafka.checkpoint import Row
-from streams.kafka.framing import Genesis, Heartbeat, Tombstone, read_entry, realm_of
+from streams.kafka.framing import (
+    Genesis,
+    Heartbeat,
+    Tombstone,
+    heartbeat_start,
+    read_entry,
+    realm_of,
+)
+from streams.kafka.journal import DamagedError
 from streams.kafka.poison import poison_of
+from streams.kafka.snapshot import Kept
 from streams.stages.cascade import Cascade
 from streams.stages.sentinel import note_acceptance
 
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.checkpoint import FactsFile
     from streams.kafka.framing import Entry
+    from streams.kafka.journal import Row
     from streams.kafka.poison import Poison
     from streams.stages.cascade import Slice
 
@@ -63,8 +73,9 @@ class Realm:
 
     def apply(self, fact: Fact) -> None:
         """Merge a fact."""
-        self.cascade.apply(fact)
-        note_acceptance(self.accepted, fact)
+        self.cascade.registry.apply(fact)
+        if isinstance(fact, Cause):
+            note_acceptance(self.accepted, fact)
 
 
 class Partition:
@@ -109,6 +120,8 @@ class Partition:
         self._looked_at = 0.0
         self._vocabulary = vocabulary
         self._digest_key = digest_key
+        self._heartbeat = heartbeat_start(genesis)
+        self._by_start: dict[bytes, Realm] = {}
         self._rows: list[Row] = []
         self._pruned: list[bytes] = []
 
@@ -155,13 +168,44 @@ class Partition:
         return realm
 
     def restore(self, relist: int) -> None:
-        """Take up what the file holds, and list again what lies above an offset."""
+        """Take up what the files hold, and list again what lies above an offset.
+
+        Raises:
+            DamagedError: they are not whole.
+            SchemaError: they hold what cannot be read.
+        """
         self.relist = relist
-        for offset, key, value in self.file.rows():
+        snapshot = self.file.restored()
+        self.file.unkept = behind = 0
+        if snapshot is not None:
+            behind = snapshot.tip.end
+            for name, registry, accepted in snapshot.realms:
+                realm = self.realm(name)
+                realm.cascade.replace(registry)
+                realm.accepted.update(accepted)
+            if relist < snapshot.position and not self.standby:
+                self._enlist(relist, snapshot.position)
+        for offset, key, value in self.file.rows(behind=behind):
             self._apply(offset, key, read_entry(key, value))
+            self.file.unkept += 1
         self.position = self.file.position
         self.unread = self.file.unread
         self._rebuild(self.file.rows)
+
+    def _enlist(self, relist: int, end: int | None = None) -> None:
+        """List again what facts condemned that are in the tables already.
+
+        Args:
+            relist: the offset of the first of them.
+            end: that of the first one that is not in them; all are by default.
+        """
+        for offset, key, value in self._all_rows(relist):
+            if end is not None and offset >= end:
+                break
+            self.applied += 1
+            entry = read_entry(key, value)
+            if isinstance(entry, Fact):
+                self.realm(realm_of(key)).cascade.enlist(offset, entry)
 
     def stand_by(self) -> None:
         """Tail it from now on: another worker lists what it condemns."""
@@ -174,32 +218,74 @@ class Partition:
         """List from now on, and again what facts condemned from an offset on.
 
         What the table knows of them says nothing of what was published.
+
+        Raises:
+            DamagedError: the file does not give them all.
         """
         self.standby = False
         self.relist = relist
         self.poison = [each for each in self.poison if each.offset >= relist]
-        for offset, key, value in self._all_rows(relist):
-            entry = read_entry(key, value)
-            if isinstance(entry, Fact):
-                self.realm(realm_of(key)).cascade.enlist(offset, entry)
+        try:
+            self._enlist(relist)
+        except DamagedError:
+            self.file.reset("")  # the next start reads the topic
+            raise
 
     def take(self, records: Iterable[Raw]) -> None:
-        """Apply records of the topic, in their order."""
+        """Apply records of the topic, in their order.
+
+        Nearly all are facts as we write them, or heartbeats; `_take_other` knows the
+        rest.
+
+        Raises:
+            DamagedError: the tables must be built anew, and the file is not whole.
+        """
+        fact_of, rows, heartbeat = in_force().fact, self._rows, self._heartbeat
         for record in records:
             offset, key, value = record.offset, record.key, record.value
-            try:
-                entry = read_entry(key, value)
-                self._apply(offset, key or b"", entry)
-            except SchemaError as error:
-                if error.code in NEWER and self.unread is None:
-                    self.unread = offset
-                # Below `relist` it was acked before its offset was committed.
-                if offset >= self.relist:
-                    self.poison.append(poison_of(record, str(error), self._digest_key))
+            if value is None or key is None:
+                self._take_other(record)
+            elif value.startswith(heartbeat):
+                self.applied += 1
             else:
-                self._note(offset, key or b"", value, entry)
+                fact = fact_of(value)
+                if fact is None or (realm := self._realm_by(key)) is None:
+                    self._take_other(record)
+                else:
+                    self.applied += 1
+                    realm.apply(fact)
+                    if offset >= self.relist and not self.standby:
+                        realm.cascade.enlist(offset, fact)
+                    rows.append((offset, key, value))
             self.position = offset + 1
         self._rebuild(self._all_rows)
+
+    def _realm_by(self, key: bytes) -> Realm | None:
+        """Give the realm that a key of a fact names, None for any other key."""
+        start = key[: key.find(b"/", key.find(b"/") + 1) + 1]  # realm/kind/
+        realm = self._by_start.get(start)
+        if realm is None:
+            try:
+                realm = self.realm(realm_of(key))
+            except SchemaError:
+                return None
+            if start:  # a key of less than two parts names a realm, and starts none
+                self._by_start[start] = realm
+        return realm
+
+    def _take_other(self, record: Raw) -> None:
+        offset, key, value = record.offset, record.key, record.value
+        try:
+            entry = read_entry(key, value)
+            self._apply(offset, key or b"", entry)
+        except SchemaError as error:
+            if error.code in NEWER and self.unread is None:
+                self.unread = offset
+            # Below `relist` it was acked before its offset was committed.
+            if offset >= self.relist:
+                self.poison.append(poison_of(record, str(error), self._digest_key))
+        else:
+            self._note(offset, key or b"", value, entry)
 
     def doubtful(self, now: float) -> bool:
         """Tell whether the genesis is to be looked up, now and then at most.
@@ -228,13 +314,30 @@ class Partition:
                 self.realms[name].cascade.finish()
 
     def save(self) -> None:
-        """Write what is new to the file; call it after the acks."""
+        """Append what is new to the file; call it after the acks."""
         self.file.save(
             self._rows, self._pruned, self.position, self.listed, self.unread
         )
         self._rows.clear()
         self._pruned.clear()
         self.poison.clear()
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Tell whether so much is new that a snapshot pays."""
+        unkept = self.file.unkept
+        if unkept < self.file.keep_after or not self.ready:
+            return False
+        tables = (realm.cascade.registry for realm in self.realms.values())
+        return unkept >= sum(len(table.lineage) for table in tables) // 10
+
+    def keep(self) -> None:
+        """Take a snapshot of the tables, where the file has all that is in them."""
+        if self.file.unkept and not self.changed:
+            self.file.keep(
+                Kept(name, realm.cascade.registry, realm.accepted)
+                for name, realm in self.realms.items()
+            )
 
     def _apply(self, offset: int, key: bytes, entry: Entry) -> None:
         self.applied += 1
@@ -248,13 +351,13 @@ class Partition:
 
     def _note(self, offset: int, key: bytes, value: bytes | None, entry: Entry) -> None:
         if isinstance(entry, Fact):
-            self._rows.append(Row(offset, key, value or b""))
+            self._rows.append((offset, key, value or b""))
         elif isinstance(entry, Tombstone):
             self._pruned.append(key)
 
     def _all_rows(self, since: int = 0) -> Iterator[Row]:
         yield from self.file.rows(since=since)
-        yield from (row for row in self._rows if row.offset >= since)
+        yield from (row for row in self._rows if row[0] >= since)
 
     def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> None:
         """Build the tables anew that hold what was taken back."""
@@ -266,12 +369,16 @@ class Partition:
         if not stale:
             return
         facts: dict[str, list[Fact]] = {name: [] for name in stale}
-        for _, key, value in rows():
-            name = realm_of(key)
-            if name in stale:
-                entry = read_entry(key, value)
-                if isinstance(entry, Fact):
-                    facts[name].append(entry)
+        try:
+            for _, key, value in rows():
+                name = realm_of(key)
+                if name in stale:
+                    entry = read_entry(key, value)
+                    if isinstance(entry, Fact):
+                        facts[name].append(entry)
+        except DamagedError:
+            self.file.reset("")  # the next start reads the topic
+            raise
         for name, of_realm in facts.items():
             registry = Registry.build(of_realm, self._vocabulary)
             self.realms[name].cascade.replace(registry)

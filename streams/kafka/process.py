@@ -185,7 +185,13 @@ async def worker_process(
         process = Process(publisher, heart, settings, worker.still_seconds, worker.name)
 
         def loader(stage: str) -> Loader:
-            each = Loader(settings, folder.path / stage, vocabulary, geneses)
+            each = Loader(
+                settings,
+                folder.path / stage,
+                vocabulary,
+                geneses,
+                worker.snapshot_facts,
+            )
             stack.callback(each.close)
             return each
 

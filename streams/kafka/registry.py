@@ -14,7 +14,9 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams.failpoints import failpoint
+from streams.kafka.journal import DamagedError
 from streams.kafka.layout import FACTS
+from streams.kafka.loading import take
 from streams.kafka.membership import Membership
 from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
@@ -94,6 +96,8 @@ class RegistryStage:
                 while True:
                     await self._turn()
             finally:
+                for partition in self._ours():
+                    partition.keep()
                 await self._commit(at_once=True)
 
     async def _turn(self) -> None:
@@ -111,6 +115,8 @@ class RegistryStage:
         self._loading = set(self.member.fresh)
         try:
             loaded = await self._loaded()
+        except DamagedError as error:
+            die("registry: the local checkpoint is damaged", error)
         except (KafkaError, OSError) as error:
             # The broker is away: the partitions stand still, and we are not ready.
             log.warning("not_loaded", error=type(error).__name__)
@@ -144,7 +150,7 @@ class RegistryStage:
         now = asyncio.get_running_loop().time()
         for partition in ours:
             if records := fetched.get(partition.number):
-                partition.take(records)
+                take(partition, records)
                 failpoint("registry.applied")
             if partition.doubtful(now):
                 self.member.hold(partition.number)
@@ -158,8 +164,11 @@ class RegistryStage:
             self.progress.step()
         for partition in ours:
             if partition.due or partition.number in changed:
-                await asyncio.to_thread(partition.save)
+                # One write into the page cache: shorter than the way to a thread.
+                partition.save()
                 failpoint("registry.saved")
+            if partition.worth_keeping:
+                await asyncio.to_thread(partition.keep)
         await self._commit()
 
     async def _publish(

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
+from streams.kafka.loading import take
 from streams.kafka.membership import Membership
 from streams.kafka.schema_registry import learn
 
@@ -69,19 +70,26 @@ class Replica:
             told: gets what facts condemned, slice by slice.
         """
         async with self.member:
-            while True:
-                if self.member.fresh:
-                    await self._load()
-                busy = any(p.waiting for p in self.partitions.values())
-                alone = [p.number for p in self.partitions.values() if p.alone]
-                fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
-                await learn(fetched)
-                async with lock:
-                    await self._work(fetched, told)
-                self._check()
-                self._tell()
-                async with self.turned:
-                    self.turned.notify_all()
+            try:
+                while True:
+                    await self._turn(lock, told)
+            finally:
+                for partition in self.partitions.values():
+                    partition.keep()
+
+    async def _turn(self, lock: asyncio.Lock, told: Told) -> None:
+        if self.member.fresh:
+            await self._load()
+        busy = any(p.waiting for p in self.partitions.values())
+        alone = [p.number for p in self.partitions.values() if p.alone]
+        fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
+        await learn(fetched)
+        async with lock:
+            await self._work(fetched, told)
+        self._check()
+        self._tell()
+        async with self.turned:
+            self.turned.notify_all()
 
     async def _load(self) -> None:
         try:
@@ -96,7 +104,7 @@ class Replica:
     async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
         for number, records in fetched.items():
             partition = self.partitions[number]
-            partition.take(records)
+            take(partition, records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()
             if partition.doubtful(asyncio.get_running_loop().time()):
@@ -107,7 +115,9 @@ class Replica:
                 await told(listed)
                 partition.finish(listed)
             if partition.due:
-                await asyncio.to_thread(partition.save)
+                partition.save()
+            if partition.worth_keeping:
+                await asyncio.to_thread(partition.keep)
 
     def _check(self) -> None:
         complete = len(self.partitions) == self._count and not self.member.fresh

@@ -16,6 +16,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams.kafka.layout import FACTS
+from streams.kafka.loading import take
 from streams.kafka.membership import Membership
 from streams.kafka.schema_registry import learn
 
@@ -77,8 +78,12 @@ class Standby:
                     await self._owner.joined.wait()
             self._tell()
         async with self._tail:
-            while True:
-                await self._turn()
+            try:
+                while True:
+                    await self._turn()
+            finally:
+                for partition in self.partitions.values():
+                    partition.keep()
 
     def given(self, numbers: Iterable[int]) -> None:
         """Take note that the owner has some of our partitions now; lock it."""
@@ -136,13 +141,15 @@ class Standby:
             # It may have gone, and even come back, while its records were fetched.
             if partition is None or records[0].offset < partition.position:
                 continue
-            partition.take(records)
+            take(partition, records)
             if partition.doubtful(now):
                 self._tail.hold(number)
         for partition in self.partitions.values():
             # A file that is past a bad record says that somebody has told of it.
             if partition.due and not partition.poison:
-                await asyncio.to_thread(partition.save)
+                partition.save()
+            if partition.worth_keeping:
+                await asyncio.to_thread(partition.keep)
 
     def _tell(self) -> None:
         held = self.partitions.values()

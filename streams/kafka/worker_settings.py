@@ -28,6 +28,7 @@ class WorkerSettings(BaseSettings):
         ack_seconds: until a produce counts as failed, and the worker ends.
         commit_seconds: between two commits.
         still_seconds: with a lag and no step forward, then the worker is not live.
+        snapshot_facts: facts of a partition between two snapshots of its tables.
     """
 
     model_config = SettingsConfigDict(
@@ -42,3 +43,4 @@ class WorkerSettings(BaseSettings):
     ack_seconds: float = Field(default=30.0, gt=0)
     commit_seconds: float = Field(default=0.25, ge=0)
     still_seconds: float = Field(default=30.0, ge=10)
+    snapshot_facts: int = Field(default=100_000, ge=1)

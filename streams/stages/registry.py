@@ -9,7 +9,7 @@ it hung on something already dead.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import (
     Alias,
@@ -23,12 +23,24 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import ATTRIBUTE, affected
+from agents_registry.life import quiet
+from agents_registry.lineage import NONE
 from agents_registry.verdict import Death, death
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents_registry.registry import Registry
+
+
+# What may hang on something dead from now on, by the kind of fact.
+_TOUCHED: Final[dict[type[Fact], str]] = {
+    Edge: "child",
+    Alias: "first",
+    Node: "node",
+    OwnerSet: "node",
+    Holds: "node",
+}
 
 
 class Condemned(NamedTuple):
@@ -47,15 +59,13 @@ def root(registry: Registry, fact: Fact) -> Identifier | None:
     """
     if isinstance(fact, Cause):
         return None if fact.effect is Effect.NARROW else fact.target
-    match fact:
-        case Edge():
-            touched = fact.child
-        case Alias():
-            touched = fact.first
-        case Node() | OwnerSet() | Holds():
-            touched = fact.node
-        case _:
-            return None
+    name = _TOUCHED.get(type(fact))
+    if name is None:
+        return None
+    touched: Identifier = getattr(fact, name)
+    node = registry.lineage.find(touched)
+    if node == NONE or quiet(registry, node, -1):
+        return None
     return touched if death(registry, touched) is not None else None
 
 

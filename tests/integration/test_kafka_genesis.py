@@ -14,7 +14,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import PolicyViolationError
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from enforcement import Lapse
@@ -22,7 +22,7 @@ from schemas.codec import FOLDER, HEADER, Codec, id_of, published, use
 from streams.http.queries import table_row
 from streams.ingress import AnotherLogError
 from streams.kafka import checkpoint
-from streams.kafka.checkpoint import FactsFile, Row
+from streams.kafka.checkpoint import FactsFile
 from streams.kafka.framing import Genesis, fact_record, genesis_record, partition_of
 from streams.kafka.genesis import read_log
 from streams.kafka.heartbeats import Heart
@@ -158,9 +158,9 @@ async def test_a_checkpoint_that_cannot_be_right_is_dropped(
         await post(run, 1)
         await run.settled()
     for number in range(kafka_settings.partitions):
-        path = tmp_path / "worker" / "registry" / f"facts-{number}.db"
-        file = FactsFile(path)
-        ghost = Row(offset, b"default/node/ghost", b"\0damaged")
+        path = tmp_path / "worker" / "registry" / f"facts-{number}"
+        file = FactsFile(path, dict(VOCABULARY))
+        ghost = (offset, b"default/node/ghost", b"\0damaged")
         file.save([ghost], [], position, position)
         file.close()
     async with pipeline(tmp_path, kafka_settings) as run:

@@ -181,6 +181,13 @@ async def records(kafka: KafkaSettings, name: str) -> list[Any]:
 
 async def facts_of(kafka: KafkaSettings, realm: str = "default") -> list[Fact]:
     """Read the facts of a realm."""
+    return [fact for _, fact in await keyed_facts_of(kafka, realm)]
+
+
+async def keyed_facts_of(
+    kafka: KafkaSettings, realm: str = "default"
+) -> list[tuple[bytes, Fact]]:
+    """Read the facts of a realm, each with the key of its record."""
     number = partition_of(realm, kafka.partitions)
     found = []
     for record in await records(kafka, "facts"):
@@ -189,7 +196,7 @@ async def facts_of(kafka: KafkaSettings, realm: str = "default") -> list[Fact]:
         entry = read_entry(record.key, record.value)
         if isinstance(entry, Fact) and realm_of(record.key) == realm:
             assert record.partition == number
-            found.append(entry)
+            found.append((record.key, entry))
     return found
 
 

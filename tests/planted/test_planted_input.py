@@ -50,8 +50,8 @@ BUGS: Final = {
     ),
     "a partition stops at poison": Bug(
         "partition",
-        "                if offset >= self.relist:\n",
-        "                raise\n                if offset >= self.relist:\n",
+        "            if offset >= self.relist:\n",
+        "            raise\n            if offset >= self.relist:\n",
         RECORDS,
     ),
     "a dead letter is named by its reader": Bug(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from streams.stages.sentinel import Tolerances
 from tests.integration.serving import created_key, deleted_key, used_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streams.kafka.framing import Outgoing
@@ -95,13 +97,28 @@ def as_read(random: Random, offset: int, record: Outgoing) -> Any:
     )
 
 
+@pytest.fixture
+def file_of(tmp_path: Path) -> Iterator[Callable[[str], FactsFile]]:
+    """Open files of facts; they are closed in the end."""
+    with ExitStack() as stack:
+
+        def opened(name: str) -> FactsFile:
+            file = FactsFile(tmp_path / name, extend({}))
+            stack.callback(file.close)
+            return file
+
+        yield opened
+
+
 @pytest.mark.parametrize("seed", range(2))
-def test_no_bytes_stop_a_partition(tmp_path: Path, seed: int) -> None:
+def test_no_bytes_stop_a_partition(
+    tmp_path: Path, seed: int, file_of: Callable[[str], FactsFile]
+) -> None:
     """Tables, lists, findings and checkpoints are made of whatever can be read."""
     random = Random(seed)
     facts, accesses = written()
-    partition = Partition(0, FactsFile(tmp_path / "f.db"), extend({}), "g", b"k" * 32)
-    tables = Partition(0, FactsFile(tmp_path / "t.db"), extend({}), "g")
+    partition = Partition(0, file_of("f"), extend({}), "g", b"k" * 32)
+    tables = Partition(0, file_of("t"), extend({}), "g")
     tolerances = Tolerances(0, 0, NOW, NOW)
     file = UsesFile(tmp_path / "u.db")
     watched = Watched(0, file, tolerances, tables.realm, b"k" * 32)
@@ -123,6 +140,6 @@ def test_no_bytes_stop_a_partition(tmp_path: Path, seed: int) -> None:
             watched.save()
     assert partition.position == ROUNDS
     assert poison > ROUNDS // 4
-    again = Partition(0, FactsFile(tmp_path / "f.db"), extend({}), "g")
+    again = Partition(0, file_of("f"), extend({}), "g")
     again.restore(0)
     assert again.realms.keys() <= partition.realms.keys()

@@ -62,7 +62,7 @@ def dead(partition: Partition) -> list[str]:
 @pytest.fixture
 def tailed(tmp_path: Path) -> Iterator[Partition]:
     """Tail all facts, and save."""
-    file = FactsFile(tmp_path / "facts-0.db")
+    file = FactsFile(tmp_path / "facts-0", extend({}))
     file.reset("g")
     partition = Partition(0, file, extend({}), "g")
     partition.standby = True
