@@ -264,8 +264,8 @@ BUGS = (
     bug(
         "distrust does not meet what arrives later",
         "registry.py",
-        "if self._distrusts and any(",
-        "if self.needs_rebuild and any(",
+        "if any(distrust.covers(fact) for distrust in self._distrusts):",
+        "if self.needs_rebuild and any(d.covers(fact) for d in self._distrusts):",
     ),
     bug(
         "a stale redelivery wins its register",
