@@ -178,6 +178,8 @@ class Closure:
             known = Member(terms, self.receipts, now)
             self.guards[terms.guard] = known
         else:
+            if known.terms.mode is Mode.OBSERVE:
+                known.since = self.receipts  # a member from now on
             known.terms = attrs.evolve(
                 terms,
                 lease=max(terms.lease, known.terms.lease),
