@@ -293,7 +293,8 @@ async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     except TimeoutError as error:
         raise FeedBrokenError(f"nothing heard for {SILENCE} s") from error
     if frame.type is not aiohttp.WSMsgType.TEXT:
-        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}")
+        why = f": {frame.extra}" if frame.extra else ""
+        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}{why}")
     try:
         message = json.loads(frame.data)
     except ValueError as error:

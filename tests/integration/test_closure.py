@@ -6,7 +6,10 @@ and what must not happen is asked where it cannot happen any more.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
+import re
 import signal
 import sys
 from asyncio import subprocess
@@ -16,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement import Guard, Mode
+from streams import ask_commands, order_commands
+from streams.client import Client, ClientError
 from tests.integration.serving import Server, running, until
 
 if TYPE_CHECKING:
@@ -200,3 +205,50 @@ async def test_a_restart_loses_no_laggard(tmp_path: Path) -> None:
             assert await again.ready(50)
             closed = await reached(server, revocation, "closed")
             assert (1, 0) == (closed["applied"], closed["left"])
+
+
+async def test_the_commands_say_who_enforces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They end with 0 when every guard does, and name who does not."""
+    async with running(tmp_path) as server:
+        client = Client(server.url, "revoker")
+
+        async def revoke(wait: float) -> tuple[int, str]:
+            options = {"reason": "", "at": None, "wait": wait, "output": "table"}
+            order = functools.partial(order_commands.revoke, client, AGENT, **options)
+            code = await asyncio.to_thread(order)
+            return code, capsys.readouterr().out
+
+        code, said = await revoke(50)
+        assert 1 == code
+        assert "UNKNOWN: no guard sends receipts, so nothing is proven." in said
+
+        async with guard(server, "g") as one:
+            assert await one.ready(50)
+            code, said = await revoke(50)
+            assert 0 == code
+            assert re.search(r"CLOSED after [\d.]+ s: 1 guard applied it\.", said)
+
+            cut = guard(server, "cut", mode=Mode.FAIL_OPEN)
+            await cut.__aenter__()
+            assert await cut.ready(50)
+            cut.feed._receipts = None
+            await cut.__aexit__(None, None, None)
+            code, said = await revoke(0)
+            assert 1 == code
+            assert re.search(r"PENDING: .*not confirmed by .*cut", said)
+            await asyncio.to_thread(ask_commands.guards, client, "table")
+            lines = capsys.readouterr().out.splitlines()
+            assert ["cut", "g"] == [line.split()[0] for line in lines[1:]]
+
+            restorer = Client(server.url, "restorer")
+            remove = order_commands.remove_guard
+            assert 0 == await asyncio.to_thread(remove, restorer, "cut", "table")
+            with pytest.raises(ClientError, match="no such guard"):
+                await asyncio.to_thread(remove, restorer, "cut", "table")
+            with pytest.raises(ClientError, match="role missing"):
+                await asyncio.to_thread(remove, client, "g", "table")
+            store = server.served.stages._store
+            rows = await store.read("SELECT actor, action FROM audit")
+            assert rows[-1] == ("restorer", "remove guard cut")

@@ -20,9 +20,11 @@ def closure_of(*guards: Registration) -> Closure:
     return closure
 
 
-def guard(name: str = "g", mode: Mode = Mode.FAIL_CLOSED, **more: bool) -> Registration:
+def guard(
+    name: str = "g", mode: Mode = Mode.FAIL_CLOSED, *, live: bool = False
+) -> Registration:
     """Give a registration."""
-    return Registration(name, LEASE, mode, **more)
+    return Registration(name, LEASE, mode, live)
 
 
 def read(closure: Closure, *offsets: int, now: int = 0) -> None:
@@ -63,7 +65,7 @@ def test_a_silent_guard_is_fenced_when_its_lease_has_surely_lapsed(
     live: bool, tenths: int
 ) -> None:
     """A tenth later, since clocks differ; with live sessions one lease more."""
-    closure = closure_of(guard(live_sessions=live))
+    closure = closure_of(guard(live=live))
     read(closure, 7, now=5)
     fenced_at = 5 + tenths * LEASE // 10
     assert closure.step(fenced_at - 1) == []
