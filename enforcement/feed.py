@@ -63,7 +63,7 @@ class Feed:
         last_error: why the last connection ended, for people.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         url: str,
         credential: str,
@@ -72,6 +72,7 @@ class Feed:
         standing: Standing,
         jitter: Callable[[], float],
         receipts: Receipts | None = None,
+        allows: Callable[[str], bool] | None = None,
     ) -> None:
         """Set up; `run` connects.
 
@@ -82,6 +83,7 @@ class Feed:
             standing: what the feed keeps up to date.
             jitter: gives a random number in [0, 1).
             receipts: what the guard reports; without, closure knows nothing of it.
+            allows: answers the server's probes: does the guard allow an identifier?
         """
         self._url = f"{url.rstrip('/')}/v1/feed"
         self._headers = {"Authorization": f"Bearer {credential}"}
@@ -89,6 +91,7 @@ class Feed:
         self._standing = standing
         self._jitter = jitter
         self._receipts = receipts
+        self._allows = allows
         self._links: list[Link] = []
         self._progress = asyncio.Event()
         self.connected = 0
@@ -177,7 +180,10 @@ class Feed:
                 sending.append(group.create_task(report))
             try:
                 while True:
-                    await self._receive(link, await _frame(socket))
+                    message = await _frame(socket)
+                    await self._receive(link, message)
+                    if message.get("type") == "probe":
+                        await self._probed(socket, message)
                     self._settle(tasks, session, link)
                     # A full socket never suspends its reader: let others run.
                     await asyncio.sleep(0)
@@ -207,6 +213,22 @@ class Feed:
                 async with asyncio.timeout(lease / 2):
                     while self._standing.applied() == applied:
                         await self.progress()
+
+    async def _probed(
+        self, socket: aiohttp.ClientWebSocketResponse, probe: dict[str, Any]
+    ) -> None:
+        """Say which of some revoked identifiers the guard allows, as of a position."""
+        names, applied = probe.get("identifiers"), self._standing.applied()
+        if self._allows is None or applied is None or not isinstance(names, list):
+            return
+        allowed = [name for name in names if self._allows(str(name))]
+        await socket.send_json({
+            "type": "probed",
+            "probe": probe.get("probe"),
+            "genesis": applied[0],
+            "applied": applied[1],
+            "allowed": allowed,
+        })  # fmt: skip
 
     async def _part(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Close a connection; a guard that ends allows nothing more and says so."""

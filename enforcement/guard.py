@@ -217,6 +217,11 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
                 return earlier
         return judged
 
+    def _allows(self, name: str) -> bool:
+        """Answer a probe of the server, which is no use and so is not counted."""
+        presented = _read(name)
+        return presented is not None and self._judge(presented, None).allowed
+
     def _lapse(
         self, mode: Mode, at_least: Token | str | None, *, stale: bool
     ) -> Lapse | None:
@@ -326,6 +331,7 @@ class Guard(AnyGuard[Standing, Feed]):
                 standing=standing,
                 jitter=jitter,
                 receipts=receipts,
+                allows=self._allows,
             ),
             mode=mode,
             routes=routes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ from streams.http.feed import Feed
 from streams.http.guards import Guards
 from streams.http.health import Health
 from streams.http.operators import Operators
+from streams.http.prober import Prober
 from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
@@ -43,7 +45,7 @@ from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from streams.engine.ingest import Reader
     from streams.records import Record
@@ -82,6 +84,7 @@ class Served:
     genesis: str
     stages: Stages
     feed: Feed
+    prober: Prober
 
 
 class _Continuing:
@@ -150,6 +153,15 @@ async def serve(
         feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        prober = Prober(
+            feed,
+            closures,
+            stages,
+            store,
+            clock,
+            secrets.SystemRandom().sample,
+            settings.closure.probe_seconds,
+        )
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
@@ -161,7 +173,7 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, closures, receipts),
+            Health(feed, stages, closures, receipts, prober),
             Push(tokens, streams, speakers, ingest, clock),
             Guards(tokens, closures, feed, boottime),
         )
@@ -178,8 +190,9 @@ async def serve(
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Served(url, genesis, stages, feed))
-        await _work(store, stages, closures, notifier, tails, stop)
+            started(Served(url, genesis, stages, feed, prober))
+        followed = [closures.run, prober.run]
+        await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
 
@@ -203,7 +216,7 @@ def _heeding_signals(stop: asyncio.Event) -> Iterator[None]:
 async def _work(
     store: Store,
     stages: Stages,
-    closures: Closures,
+    more: list[Callable[[], Coroutine[None, None, None]]],
     notifier: Notifier | None,
     tails: list[Tail],
     stop: asyncio.Event,
@@ -223,7 +236,7 @@ async def _work(
 
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
-        loops.append(tasks.create_task(closures.run()))
+        loops += [tasks.create_task(each()) for each in more]
         loops += [tasks.create_task(tail.run()) for tail in tails]
         if notifier is not None:
             loops.append(tasks.create_task(notifier_loop(notifier)))

@@ -149,9 +149,12 @@ class Closure(_Strict):
     Attributes:
         deadline: seconds after which a revocation that not every guard enforces is a
             finding.
+        probe_seconds: how often guards are asked whether they allow what is revoked;
+            0 never asks.
     """
 
     deadline: float = Field(default=30.0, gt=0)
+    probe_seconds: float = Field(default=10.0, ge=0)
 
 
 class Settings(BaseSettings):

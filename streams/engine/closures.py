@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from prometheus_client import Histogram
 
+from agents_registry.facts import Effect
 from streams.engine import closure_rows as rows
 from streams.engine.closure_rows import Result, Revocation, seconds_between
 from streams.stages.closure import Closure, Mode, Outcome, State
@@ -31,6 +32,7 @@ TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
 IDLE: Final = 1.0
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
 LOADED: Final = 5000
+RECENT: Final = 1000
 BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
@@ -46,6 +48,7 @@ class Closures:
         states: how many causes reached a state since the start.
         propagation: seconds from acceptance until the last guard had applied it.
         departed: told the name of each guard that is no member any more.
+        recent: the last revocations, to probe guards with.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Closures:
             registry=None,
         )
         self.departed: list[Callable[[str], None]] = []
+        self.recent: deque[Revocation] = deque(maxlen=RECENT)
         self._store = store
         self._clock = clock
         self._boottime = boottime
@@ -93,6 +97,10 @@ class Closures:
             self.closure.register(rows.terms_of(body), self._boottime())
         query = "SELECT position FROM positions WHERE stage = 'closure'"
         ((position,),) = await self._store.read(query)
+        query = f"SELECT body FROM closures ORDER BY offset DESC LIMIT {RECENT}"  # noqa: S608
+        known = [rows.result_of(body) for (body,) in await self._store.read(query)]
+        closed = (e.cause for e in reversed(known) if e.outcome.state is State.CLOSED)
+        self.recent += (e for e in closed if e.effect == Effect.REVOKE.value)
         query = (
             "SELECT body FROM closures WHERE state IN ('pending', 'partial')"
             " AND offset > ? ORDER BY offset LIMIT 5000"
@@ -120,6 +128,7 @@ class Closures:
         found = list(causes)
         if not found:
             return
+        self.recent += (each for each in found if each.effect == Effect.REVOKE.value)
         for each in found:
             self._followed[each.offset] = each
             self._offsets.setdefault(each.id, each.offset)

@@ -23,6 +23,8 @@ from streams.failpoints import failpoint
 from streams.http.receipts import ReceiptError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
     from streams.http.receipts import Receipts, Session
@@ -65,6 +67,7 @@ class Feed:
     Attributes:
         end: the next offset of the log, as of the last commit that was told.
         connections: the guards that are connected.
+        probed: takes what a registered guard answers to a probe.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Feed:
         """
         self.end = store.end
         self.connections: set[Connection] = set()
+        self.probed: Callable[[Connection, dict[str, Any]], None] | None = None
         self._store = store
         self._realm = realm
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
@@ -177,6 +181,8 @@ class Feed:
                     self._receipts.take(session, message.get("receipt"))
                 elif kind == "goodbye":
                     self._receipts.goodbye(session, message.get("receipt"))
+                elif kind == "probed" and self.probed is not None:
+                    self.probed(connection, message)
             if kind == "ping":
                 await self._pong(connection.socket, message.get("seq"))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.engine.closures import Closures
     from streams.engine.stages import Stages
     from streams.http.feed import Feed
+    from streams.http.prober import Prober
     from streams.http.receipts import Receipts
 
 
@@ -46,9 +47,10 @@ class _State(Collector):
 class _Enforcement(Collector):
     """Reads at every scrape who enforces, and what is proven of revocations."""
 
-    def __init__(self, closures: Closures, receipts: Receipts) -> None:
+    def __init__(self, closures: Closures, receipts: Receipts, prober: Prober) -> None:
         self._closures = closures
         self._receipts = receipts
+        self._prober = prober
 
     def collect(self) -> Iterator[Metric]:
         closure = self._closures.closure
@@ -78,19 +80,37 @@ class _Enforcement(Collector):
         for reason, count in self._receipts.refused.items():
             refused.add_metric([reason], count)
         yield refused
+        probed = CounterMetricFamily(
+            "rescind_probed",
+            "Revoked identifiers that guards were asked about, by what they did.",
+            labels=["result"],
+        )
+        for result in ("denied", "stale", "failed"):
+            probed.add_metric([result], self._prober.results[result])
+        yield probed
+        yield GaugeMetricFamily(
+            "rescind_probe_staleness_seconds",
+            "Age of the oldest revocation that a guard had not applied when probed.",
+            value=self._prober.staleness,
+        )
 
 
 class Health:
     """Handlers of ``/healthz`` and ``/metrics``; open, they tell no identifier."""
 
     def __init__(
-        self, feed: Feed, stages: Stages, closures: Closures, receipts: Receipts
+        self,
+        feed: Feed,
+        stages: Stages,
+        closures: Closures,
+        receipts: Receipts,
+        prober: Prober,
     ) -> None:
         """Report on these."""
         self._stages = stages
         self._registry = CollectorRegistry()
         self._registry.register(_State(feed, stages))
-        self._registry.register(_Enforcement(closures, receipts))
+        self._registry.register(_Enforcement(closures, receipts, prober))
         self._registry.register(closures.propagation)
 
     async def live(self, _: web.Request) -> web.Response:

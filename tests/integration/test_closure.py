@@ -215,9 +215,10 @@ async def test_the_commands_say_who_enforces(
         client = Client(server.url, "revoker")
 
         async def revoke(wait: float) -> tuple[int, str]:
-            options = {"reason": "", "at": None, "wait": wait, "output": "table"}
-            order = functools.partial(order_commands.revoke, client, AGENT, **options)
-            code = await asyncio.to_thread(order)
+            order = functools.partial(
+                order_commands.revoke, client, AGENT, reason="", at=None, wait=wait
+            )
+            code = await asyncio.to_thread(order, output="table")
             return code, capsys.readouterr().out
 
         code, said = await revoke(50)
