@@ -117,6 +117,7 @@ async def test_receipts_of_another_log_or_process_do_not_count(tmp_path: Path) -
         running(tmp_path) as server,
         feed(server, {"guard": "g", "receipt": receipts.registered()}) as wire,
     ):
+        assert await wire.hear() == "registered"
         genesis = server.served.genesis
         revocation = await revoke(server, "one")
         old = receipts.applied(genesis, 0)
