@@ -28,6 +28,7 @@ from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
 from streams.findings import Severity
 from streams.http.auth import Tokens
+from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.guards import Guards
@@ -145,7 +146,7 @@ async def serve(
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
-        cleanup.enter_context(_heeding_signals(stop))
+        cleanup.enter_context(heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
         closures = Closures(store, settings.closure.deadline, clock, boottime)
         await closures.load()
@@ -173,7 +174,12 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, closures, receipts, prober),
+            Health(
+                feed,
+                stages,
+                ClosureMetrics(closures, receipts, prober),
+                closures.propagation,
+            ),
             Push(tokens, streams, speakers, ingest, clock),
             Guards(tokens, closures, feed, boottime),
         )
@@ -197,12 +203,12 @@ async def serve(
 
 
 @contextmanager
-def _heeding_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event."""
+def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event meanwhile."""
     loop = asyncio.get_running_loop()
     heeded = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Only the main thread may; an embedded server has its caller's `stop`.
+        # Only the main thread may; elsewhere there is the caller's `stop`.
         with suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(number, stop.set)
             heeded.append(number)
