@@ -307,6 +307,9 @@ class Closures:
 
     async def result(self, identity: str) -> Result | None:
         """Give a cause by its id, and what is known of it now."""
+        while self._unread:  # it may lie there
+            self._read_slice()
+            await asyncio.sleep(0)
         offset = self._offsets.get(identity)
         if offset in self._followed:
             outcome = self.closure.look(offset, self._boottime())
