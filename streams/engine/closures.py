@@ -102,6 +102,7 @@ class Closures:
             self.closure.register(rows.terms_of(body), self._boottime())
         query = "SELECT position FROM positions WHERE stage = 'closure'"
         ((position,),) = await self._store.read(query)
+        self._saved = position
         query = f"SELECT body FROM closures ORDER BY offset DESC LIMIT {RECENT}"  # noqa: S608
         known = [rows.result_of(body) for (body,) in await self._store.read(query)]
         closed = (e.cause for e in reversed(known) if e.outcome.state is State.CLOSED)

@@ -84,6 +84,9 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
     async with engine(tmp_path) as before:
         await before.closures.register(OPEN)
         identity = await before.revoke(1)
+    async with engine(tmp_path) as between:
+        between.closures._step()
+        await between.closures._save()
     async with engine(tmp_path) as after:
         assert after.closures.closure.guards["open"].terms == OPEN
         after.closures._step()

@@ -116,6 +116,7 @@ async def test_an_old_guard_is_fed_and_nothing_is_known_of_it(tmp_path: Path) ->
 async def test_receipts_of_another_log_or_process_do_not_count(tmp_path: Path) -> None:
     """Nor those that come twice, or speak of what is not written yet."""
     receipts, other = Receipts("g", "i1", TERMS), Receipts("g", "i2", TERMS)
+    other._sequence = 1000  # so that this alone refuses none
     async with (
         running(tmp_path) as server,
         feed(server, {"guard": "g", "receipt": receipts.registered()}) as wire,
