@@ -21,7 +21,7 @@ from enforcement.receipts import Receipts, Terms, signer, weakest
 from streams.app import ConfigurationError, configured_guard_keys
 from streams.settings import Settings
 from tests.integration.serving import Server, running, until
-from tests.integration.test_closure import guards, reached, revoke
+from tests.integration.test_closure import guards, look, reached, revoke
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -137,7 +137,7 @@ async def test_receipts_of_another_log_or_process_do_not_count(tmp_path: Path) -
         ):
             await wire.send("receipt", wrong)
         await wire.send("goodbye", other.goodbye())
-        assert (await reached(server, revocation, "pending"))["laggards"] == ["g"]
+        assert (await look(server, revocation))["laggards"] == ["g"]
 
         await wire.send("receipt", receipts.applied(genesis, 1))
 
@@ -186,7 +186,7 @@ async def test_receipts_of_a_listed_guard_must_be_signed(tmp_path: Path) -> None
                 wrong.registered()
                 await wire.send("receipt", wrong.applied(genesis, 1))
                 await wire.send("goodbye", wrong.goodbye())
-            assert (await reached(server, revocation, "pending"))["applied"] == 0
+            assert (await look(server, revocation))["applied"] == 0
 
             await wire.send("receipt", signed.applied(genesis, 1))
 
