@@ -55,14 +55,14 @@ class Wire:
         frame = await self.socket.receive(timeout=50)
         if frame.type is WSMsgType.TEXT:
             return str(frame.json()["type"])
-        return str(self.socket.close_code)
+        return str(self.socket.close_code or 0)
 
     async def send(self, kind: str, receipt: Any) -> None:
         """Send a receipt, and be sure that it was read."""
         await self.socket.send_json({"type": kind, "receipt": receipt})
         await self.socket.send_json({"type": "ping", "seq": 1})
-        while await self.hear() != "pong":
-            pass
+        while (heard := await self.hear()) != "pong":
+            assert not heard.isdigit(), f"the feed ended with {heard}"
 
 
 def key_files(folder: Path, name: str = "guard") -> tuple[bytes, Path]:
