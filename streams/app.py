@@ -150,7 +150,7 @@ async def serve(
         lease_ms = int(settings.lease_seconds * 1000)
         closures = Closures(store, settings.closure.deadline, clock, boottime)
         await closures.load()
-        receipts = Receipts(closures, guard_keys, boottime)
+        receipts = Receipts(closures.roll, guard_keys, boottime)
         feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)

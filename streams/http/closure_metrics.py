@@ -44,7 +44,7 @@ class ClosureMetrics(Collector):
             "Registered guards by mode, and whether heard within their lease.",
             labels=["mode", "lease"],
         )
-        standing = self._closures.standing()
+        standing = self._closures.roll.standing()
         for mode in Mode:
             for lease in ("held", "lapsed"):
                 guards.add_metric([mode.value, lease], standing[mode, lease])

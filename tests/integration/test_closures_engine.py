@@ -82,7 +82,7 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
 ) -> None:
     """Nothing of it was saved by then, but the log has it; and the member is known."""
     async with engine(tmp_path) as before:
-        await before.closures.register(OPEN)
+        await before.closures.roll.register(OPEN)
         identity = await before.revoke(1)
     async with engine(tmp_path) as between:
         between.closures._step()
@@ -92,7 +92,7 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
         after.closures._step()
         assert await after.state(identity) is State.PENDING
 
-        after.closures.applied("open", "g1", 1)
+        after.closures.roll.applied("open", "g1", 1)
         after.closures._step()
 
         assert await after.state(identity) is State.CLOSED
@@ -103,10 +103,10 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
     async with engine(tmp_path) as before:
         unknown = await before.revoke(1)
         before.closures._step()
-        await before.closures.register(OPEN)
-        await before.closures.register(SHUT)
+        await before.closures.roll.register(OPEN)
+        await before.closures.roll.register(SHUT)
         closed = await before.revoke(2)
-        before.closures.applied("open", "g1", 2)
+        before.closures.roll.applied("open", "g1", 2)
         before.now[0] = 2 * SECOND
         before.closures._step()
         late = await before.revoke(3)
@@ -134,14 +134,14 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
 async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:
     """All of them, in order, also those of a commit that came after."""
     async with engine(tmp_path) as one:
-        await one.closures.register(OPEN)
+        await one.closures.roll.register(OPEN)
         await one.revoke(*range(2 * SLICE + 1))
         last = await one.revoke(2 * SLICE + 1)
         assert one.closures.closure.waiting == SLICE  # the small one read no further
         while one.closures._unread:
             one.closures._read_slice()
         assert one.closures.closure.waiting == 2 * SLICE + 2
-        one.closures.applied("open", "g1", 2 * SLICE + 2)
+        one.closures.roll.applied("open", "g1", 2 * SLICE + 2)
         one.closures._step()
 
         assert one.closures.closure.waiting == 0
@@ -160,20 +160,21 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", fails)
             with pytest.raises(sqlite3.DatabaseError):
-                await one.closures.register(OPEN)
+                await one.closures.roll.register(OPEN)
         assert not one.closures.closure.guards
 
         async def leaves(job: Any, **options: Any) -> None:
             await Store.write_in_time(one.store, job, **options)
-            one.closures._depart("open")
+            one.closures.roll._depart("open")
 
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", leaves)
             with pytest.raises(LookupError):
-                await one.closures.register(OPEN)
+                await one.closures.roll.register(OPEN)
         assert not one.closures.closure.guards
 
-        await one.closures.register(OPEN)
+        both = one.closures.roll.register(OPEN), one.closures.roll.register(OPEN)
+        await asyncio.gather(*both)
         await one.closures._save()
         assert [("open",)] == await one.rows("SELECT name FROM guards")
 
@@ -182,30 +183,30 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
     """The silent one is; one that registers before the file is written is not."""
     async with engine(tmp_path) as one:
         told: list[str] = []
-        one.closures.departed.append(told.append)
-        await one.closures.register(OPEN)
-        await one.closures.register(SHUT)
+        one.closures.roll.departed.append(told.append)
+        await one.closures.roll.register(OPEN)
+        await one.closures.roll.register(SHUT)
         one.now[0] = 10 * SECOND
         one.closures._step()
-        assert one.closures.leave("open")
-        assert not one.closures.leave("open")
-        await one.closures.register(OPEN)
+        assert one.closures.roll.leave("open")
+        assert not one.closures.roll.leave("open")
+        await one.closures.roll.register(OPEN)
         await one.closures._save()
 
         assert told == ["shut", "open"]
         assert [("open",)] == await one.rows("SELECT name FROM guards")
-        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.standing()
+        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
         one.now[0] = 20 * SECOND
-        one.closures.heard("nobody")
-        assert {(Mode.FAIL_OPEN, "lapsed"): 1} == one.closures.standing()
-        one.closures.heard("open")
-        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.standing()
+        one.closures.roll.heard("nobody")
+        assert {(Mode.FAIL_OPEN, "lapsed"): 1} == one.closures.roll.standing()
+        one.closures.roll.heard("open")
+        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
 
 
 async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
     """By the clock alone: a guard of which nothing is heard is fenced."""
     async with engine(tmp_path) as one:
-        await one.closures.register(SHUT)
+        await one.closures.roll.register(SHUT)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(one.closures.run())
             identity = await one.revoke(1)

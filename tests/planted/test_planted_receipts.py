@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement.standing import Standing
-from streams.engine.closures import Closures
+from streams.engine.roll import Roll
 from streams.http.feed import Feed
 from streams.http.receipts import Receipts
 from tests.integration import test_closure, test_receipts
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.integration
 def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     """Forget a member over a crash that its guard was told of."""
 
-    async def register(closures: Closures, terms: Registration) -> None:
-        closures.closure.register(terms, closures._boottime())
+    async def register(roll: Roll, terms: Registration) -> None:
+        roll._closure.register(terms, roll._boottime())
 
-    patch.setattr(Closures, "register", register)
+    patch.setattr(Roll, "register", register)
 
 
 def served_before_it_is_registered(patch: pytest.MonkeyPatch) -> None:
