@@ -21,6 +21,7 @@ from attrs import define, field
 from agents_registry.facts import Fact, to_plain
 from streams.failpoints import failpoint
 from streams.http.receipts import ReceiptError
+from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ TAIL: Final = 1024  # frames kept for those that keep up
 HELLO_SECONDS: Final = 10.0
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
+LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
 
 log = structlog.get_logger()
 
@@ -131,8 +133,10 @@ class Feed:
         except* ReceiptError as refused:
             text = str(refused.exceptions[0])
             log.warning("guard_refused", guard=connection.guard, why=text)
-            await socket.close(code=1008, message=text.encode()[:LONGEST_NAME])
-        except* (TimeoutError, ConnectionError, ValueError):
+            await socket.close(
+                code=1008, message=text.encode("ascii", "replace")[:LONGEST_REASON]
+            )
+        except* (TimeoutError, ConnectionError, ValueError, NotWrittenError):
             # What a guard or the network does ends its connection and nothing else.
             await socket.close(code=1002)
         finally:

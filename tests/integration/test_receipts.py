@@ -49,12 +49,14 @@ class Wire:
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         """Speak over a socket."""
         self.socket = socket
+        self.reason = ""
 
     async def hear(self) -> str:
         """Give the type of the next message, or with which code the feed ended."""
         frame = await self.socket.receive(timeout=50)
         if frame.type is WSMsgType.TEXT:
             return str(frame.json()["type"])
+        self.reason = str(frame.extra)
         return str(self.socket.close_code or 0)
 
     async def send(self, kind: str, receipt: Any) -> None:
@@ -146,19 +148,21 @@ async def test_receipts_of_another_log_or_process_do_not_count(tmp_path: Path) -
 
 async def test_a_second_process_of_a_name_is_refused(tmp_path: Path) -> None:
     """Else what one has applied would speak for the other."""
-    one, two = Receipts("g", "i1", TERMS), Receipts("g", "i2", TERMS)
+    name = "ö" * 128  # as long as any; the reason is cut
+    one, two = Receipts(name, "i1", TERMS), Receipts(name, "i2", TERMS)
     async with running(tmp_path) as server:
-        async with feed(server, {"guard": "g", "receipt": one.registered()}) as wire:
+        async with feed(server, {"guard": name, "receipt": one.registered()}) as wire:
             assert await wire.hear() == "registered"
-            hello = {"guard": "g", "receipt": two.registered()}
+            hello = {"guard": name, "receipt": two.registered()}
             async with feed(server, hello) as second:
                 assert await second.hear() == "1008"
-            hello = {"guard": "g", "receipt": one.registered()}
+                assert second.reason.startswith("another ???")
+            hello = {"guard": name, "receipt": one.registered()}
             async with feed(server, hello) as third:  # its successor's connection
                 assert await third.hear() == "registered"
 
         async def let_in() -> bool:
-            hello = {"guard": "g", "receipt": two.registered()}
+            hello = {"guard": name, "receipt": two.registered()}
             async with feed(server, hello) as second:
                 return await second.hear() == "registered"
 
