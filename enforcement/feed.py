@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -25,6 +26,7 @@ from enforcement.replica import FeedBrokenError, MalformedError, Replica, number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from enforcement.receipts import Receipts
     from enforcement.standing import Standing
 
 SECOND: Final = 1_000_000_000
@@ -33,6 +35,8 @@ LONGEST_PAUSE: Final = 2.0
 CONNECT_TIMEOUT: Final = 10.0
 MAX_FRAME: Final = 16 << 20  # bytes; a chunk of a snapshot is far smaller
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
+GOODBYE: Final = 0.5  # seconds that a goodbye may take
+PER_LEASE: Final = 10  # receipts of one lease at most, however fast facts come
 REBUILD_SPREAD: Final = 10.0  # all guards meet a correction at the same moment
 
 
@@ -59,7 +63,7 @@ class Feed:
         last_error: why the last connection ended, for people.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         url: str,
         credential: str,
@@ -67,6 +71,8 @@ class Feed:
         name: str,
         standing: Standing,
         jitter: Callable[[], float],
+        receipts: Receipts | None = None,
+        allows: Callable[[str], bool] | None = None,
     ) -> None:
         """Set up; `run` connects.
 
@@ -76,12 +82,16 @@ class Feed:
             name: of this guard, unique in its realm.
             standing: what the feed keeps up to date.
             jitter: gives a random number in [0, 1).
+            receipts: what the guard reports; without, closure knows nothing of it.
+            allows: answers the server's probes: does the guard allow an identifier?
         """
         self._url = f"{url.rstrip('/')}/v1/feed"
         self._headers = {"Authorization": f"Bearer {credential}"}
         self._name = name
         self._standing = standing
         self._jitter = jitter
+        self._receipts = receipts
+        self._allows = allows
         self._links: list[Link] = []
         self._progress = asyncio.Event()
         self.connected = 0
@@ -147,7 +157,7 @@ class Feed:
                 standing.fail(link.replica, trouble)
         finally:
             self.connected -= 1
-            await socket.close()
+            await self._part(link, socket)
         heed_cancellation()
 
     async def _converse(
@@ -157,18 +167,29 @@ class Feed:
         link: Link,
         socket: aiohttp.ClientWebSocketResponse,
     ) -> None:
-        hello = self._standing.hello(link.replica)
-        await socket.send_json({"type": "hello", "guard": self._name, **hello})
-        async with asyncio.TaskGroup() as pair:
-            pings = pair.create_task(self._ping(socket))
+        start = self._standing.hello(link.replica)
+        hello: dict[str, Any] = {"type": "hello", "guard": self._name, **start}
+        if self._receipts is not None:
+            # Taken before anything else on this connection, so before the first pong.
+            hello["receipt"] = self._receipts.registered()
+        await socket.send_json(hello)
+        async with asyncio.TaskGroup() as group:
+            sending = [group.create_task(self._ping(socket))]
+            if self._receipts is not None:
+                report = self._report(socket, self._receipts)
+                sending.append(group.create_task(report))
             try:
                 while True:
-                    await self._receive(link, await _frame(socket))
+                    message = await _frame(socket)
+                    await self._receive(link, message)
+                    if message.get("type") == "probe":
+                        await self._probed(socket, message)
                     self._settle(tasks, session, link)
                     # A full socket never suspends its reader: let others run.
                     await asyncio.sleep(0)
             finally:
-                pings.cancel()
+                for each in sending:
+                    each.cancel()
 
     async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         interval = self._standing.lease.length / SECOND / 4
@@ -176,6 +197,50 @@ class Feed:
             seq = self._standing.ping()
             await socket.send_json({"type": "ping", "seq": seq})
             await asyncio.sleep(interval)
+
+    async def _report(
+        self, socket: aiohttp.ClientWebSocketResponse, receipts: Receipts
+    ) -> None:
+        """Say what is applied when that moved, and at least once in a lease."""
+        lease = self._standing.lease.length / SECOND
+        while True:
+            applied = self._standing.applied()
+            if applied is not None:
+                receipt = receipts.applied(*applied)
+                await socket.send_json({"type": "receipt", "receipt": receipt})
+                await asyncio.sleep(lease / PER_LEASE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(lease / 2):
+                    while self._standing.applied() == applied:
+                        await self.progress()
+
+    async def _probed(
+        self, socket: aiohttp.ClientWebSocketResponse, probe: dict[str, Any]
+    ) -> None:
+        """Say which of some revoked identifiers the guard allows, as of a position."""
+        names, applied = probe.get("identifiers"), self._standing.applied()
+        if self._allows is None or applied is None or not isinstance(names, list):
+            return
+        allowed = [name for name in names if self._allows(str(name))]
+        await socket.send_json({
+            "type": "probed",
+            "probe": probe.get("probe"),
+            "genesis": applied[0],
+            "applied": applied[1],
+            "allowed": allowed,
+        })  # fmt: skip
+
+    async def _part(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Close a connection; a guard that ends allows nothing more and says so."""
+        task = asyncio.current_task()
+        ending = task is not None and task.cancelling() and link in self._links
+        if ending and self._receipts is not None:
+            self._standing.end()
+            goodbye = {"type": "goodbye", "receipt": self._receipts.goodbye()}
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(GOODBYE):
+                    await socket.send_json(goodbye)
+        await socket.close()
 
     async def _receive(self, link: Link, message: dict[str, Any]) -> None:
         kind = message.get("type")
@@ -250,7 +315,8 @@ async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     except TimeoutError as error:
         raise FeedBrokenError(f"nothing heard for {SILENCE} s") from error
     if frame.type is not aiohttp.WSMsgType.TEXT:
-        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}")
+        why = f": {frame.extra}" if frame.extra else ""
+        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}{why}")
     try:
         message = json.loads(frame.data)
     except ValueError as error:

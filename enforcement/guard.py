@@ -34,6 +34,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
+from enforcement.receipts import Receipts, Terms, signer
 from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
@@ -216,6 +217,11 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
                 return earlier
         return judged
 
+    def _allows(self, name: str) -> bool:
+        """Answer a probe of the server, which is no use and so is not counted."""
+        presented = _read(name)
+        return presented is not None and self._judge(presented, None).allowed
+
     def _lapse(
         self, mode: Mode, at_least: Token | str | None, *, stale: bool
     ) -> Lapse | None:
@@ -284,6 +290,8 @@ class Guard(AnyGuard[Standing, Feed]):
         routes: Mapping[str, Mode] | None = None,
         policy: Policy = DEFAULT_POLICY,
         lease: float = 1.0,
+        live_sessions: bool = False,
+        signing_key: bytes | None = None,
         clock: Callable[[], int] = boottime,
         wall_clock: Callable[[], int] = wall,
         jitter: Callable[[], float] = system_random,
@@ -298,14 +306,33 @@ class Guard(AnyGuard[Standing, Feed]):
             routes: routes with a mode of their own, by name.
             policy: what to do with credentials that no fact makes known.
             lease: seconds for which one proof may be used.
+            live_sessions: it serves sessions that end up to one lease after `check`
+                denies; a revocation is then counted as enforced that much later.
+            signing_key: Ed25519 key in PEM that signs its receipts; needs the package
+                cryptography.
             clock: nanoseconds of CLOCK_BOOTTIME.
             wall_clock: nanoseconds UTC, for expiry.
             jitter: random numbers in [0, 1) for pauses between connections.
+
+        Raises:
+            ImportError: there is a key and no cryptography.
+            ValueError: the key cannot be read.
         """
         standing = Standing(round(lease * SECOND), clock)
+        terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
+        sign = None if signing_key is None else signer(signing_key)
+        receipts = Receipts(name, secrets.token_hex(8), terms, sign)
         super().__init__(
             standing,
-            Feed(url, credential, name=name, standing=standing, jitter=jitter),
+            Feed(
+                url,
+                credential,
+                name=name,
+                standing=standing,
+                jitter=jitter,
+                receipts=receipts,
+                allows=self._allows,
+            ),
             mode=mode,
             routes=routes,
             policy=policy,

@@ -97,6 +97,17 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         self.caught_up = self.caught_up and not forget
         self.refresh()
 
+    def applied(self) -> tuple[str, int] | None:
+        """Give a log and the position up to which the replica in force has it."""
+        replica = self.replica
+        if not self.sound or replica.genesis is None or replica.proven < 0:
+            return None
+        return replica.genesis, replica.proven
+
+    def end(self) -> None:
+        """Allow nothing more, in no mode that enforces: the guard takes its leave."""
+        self.condemn(forget=True)
+
     def offer(self, replica: OfReplica) -> bool:
         """Put a replica in force if it is complete and not behind; tell whether."""
         if replica is self.replica or replica.position is None:

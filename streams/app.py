@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 import time
@@ -13,8 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from attrs import frozen
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
+from enforcement.clocks import boottime
+from streams.engine.closures import Closures
 from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
@@ -24,10 +30,13 @@ from streams.findings import Severity
 from streams.http.auth import Tokens
 from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
+from streams.http.guards import Guards
 from streams.http.health import Health
 from streams.http.operators import Operators
+from streams.http.prober import Prober
 from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
+from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
@@ -36,7 +45,7 @@ from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from streams.engine.ingest import Reader
     from streams.records import Record
@@ -75,6 +84,7 @@ class Served:
     genesis: str
     stages: Stages
     feed: Feed
+    prober: Prober
 
 
 class _Continuing:
@@ -131,14 +141,27 @@ async def serve(
     check(settings, sources)
     endpoint = endpoint_of(settings.webhook)
     streams = configured_streams(settings)
+    guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
-        feed = Feed(store, settings.realm, vocabulary, lease_ms)
+        closures = Closures(store, settings.closure.deadline, clock, boottime)
+        await closures.load()
+        receipts = Receipts(closures, guard_keys, boottime)
+        feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        prober = Prober(
+            feed,
+            closures,
+            stages,
+            store,
+            clock,
+            secrets.SystemRandom().sample,
+            settings.closure.probe_seconds,
+        )
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
@@ -150,8 +173,9 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages),
+            Health(feed, stages, closures, receipts, prober),
             Push(tokens, streams, speakers, ingest, clock),
+            Guards(tokens, closures, feed, boottime),
         )
         tails = [
             Tail(_followed(watch, sources, speakers), store, ingest)
@@ -166,8 +190,9 @@ async def serve(
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Served(url, genesis, stages, feed))
-        await _work(store, stages, notifier, tails, stop)
+            started(Served(url, genesis, stages, feed, prober))
+        followed = [closures.run, prober.run]
+        await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
 
@@ -191,6 +216,7 @@ def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
 async def _work(
     store: Store,
     stages: Stages,
+    more: list[Callable[[], Coroutine[None, None, None]]],
     notifier: Notifier | None,
     tails: list[Tail],
     stop: asyncio.Event,
@@ -210,6 +236,7 @@ async def _work(
 
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
+        loops += [tasks.create_task(each()) for each in more]
         loops += [tasks.create_task(tail.run()) for tail in tails]
         if notifier is not None:
             loops.append(tasks.create_task(notifier_loop(notifier)))
@@ -269,6 +296,24 @@ def configured_streams(settings: Settings) -> dict[str, Stream]:
             message = f"ssf {name}: {each.jwks}: {error}"
             raise ConfigurationError(message) from error
     return streams
+
+
+def configured_guard_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
+    """Give the keys with which guards sign, by the guard's name.
+
+    Raises:
+        ConfigurationError: a key cannot be read.
+    """
+    keys = {}
+    for name, path in settings.guard_keys.items():
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise ConfigurationError(f"guard {name}: {path}: {error}") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
+        keys[name] = key
+    return keys
 
 
 def check(settings: Settings, sources: dict[str, Source]) -> None:

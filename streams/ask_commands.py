@@ -1,4 +1,4 @@
-"""The commands that ask the server: why, blast-radius, inventory, dlq, findings."""
+"""The commands that ask the server: why, inventory, guards, findings and the rest."""
 
 from __future__ import annotations
 
@@ -96,6 +96,12 @@ def dead_letters(client: Client, after: int | None, output: str) -> int:
 def findings(client: Client, after: int | None, output: str) -> int:
     """List what was found, by its last change."""
     _print(_all_pages(client, "findings", "findings", after), output, _findings)
+    return DONE
+
+
+def guards(client: Client, output: str) -> int:
+    """List who enforces, under which terms, and how far each one is."""
+    _print(client.get("guards"), output, _guards)
     return DONE
 
 
@@ -261,6 +267,27 @@ def _findings(answer: dict[str, Any]) -> str:
     severities = [Severity(each["severity"]) for each in answer["findings"]]
     ranked = zip(severities, rows, strict=True)
     return columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+
+
+def _guards(answer: dict[str, Any]) -> str:
+    if not answer["guards"]:
+        return "No guards."
+    heads = ("guard", "mode", "lease", "standing", "connected", "behind", "heard")
+    rows = [
+        (
+            each["guard"],
+            each["mode"],
+            f"{each['lease_ms'] / 1000:g} s",
+            each["standing"],
+            "yes" if each["connected"] else "no",
+            count(each["behind"], "fact"),
+            f"{each['heard_ms_ago'] / 1000:.1f} s ago",
+        )
+        if "mode" in each
+        else (each["guard"], "", "", "sends no receipts", "yes", "", "")
+        for each in answer["guards"]
+    ]
+    return columns(heads, rows)
 
 
 def _rows(

@@ -159,12 +159,22 @@ def serve(
 
 
 @app.command()
-def revoke(
+def revoke(  # noqa: PLR0913 - each is an option
     name: Name,
     reason: Annotated[
         str, typer.Option("--reason", help="Kept in the audit record.")
     ] = "",
     at: At = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Wait until every guard enforces it; exit code 1 when not all do.",
+        ),
+    ] = None,
+    *,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
@@ -173,7 +183,7 @@ def revoke(
     from streams.order_commands import revoke as work  # noqa: PLC0415 - as above
 
     def order(client: Client) -> int:
-        return work(client, name, reason=reason, at=at, output=output)
+        return work(client, name, reason=reason, at=at, wait=wait, output=output)
 
     _ask("revoke", url, token_file, order)
 
@@ -263,6 +273,30 @@ def findings(
     from streams.ask_commands import findings as work  # noqa: PLC0415 - as above
 
     _ask("findings", url, token_file, lambda client: work(client, after, output))
+
+
+@app.command()
+def guards(
+    remove: Annotated[
+        str | None,
+        typer.Option(
+            "--remove", metavar="NAME", help="Let one go that will not come back."
+        ),
+    ] = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List who enforces: mode, lease, and how far each guard is."""
+    from streams.ask_commands import guards as work  # noqa: PLC0415 - as above
+    from streams.order_commands import remove_guard  # noqa: PLC0415 - as above
+
+    def order(client: Client) -> int:
+        if remove is not None:
+            return remove_guard(client, remove, output)
+        return work(client, output)
+
+    _ask("guards", url, token_file, order)
 
 
 app.add_typer(kafka_app)

@@ -67,6 +67,14 @@ class Client:
         """
         return self._call("POST", f"/v1/{path}", json.dumps(document).encode())
 
+    def delete(self, path: str, name: str) -> dict[str, Any]:
+        """Remove what is at ``/v1/path/name``.
+
+        Raises:
+            ClientError: refused, or no server there.
+        """
+        return self._call("DELETE", f"/v1/{path}/{quote(name, safe='')}")
+
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
         connection, base = _connection(self.url)
         headers = {

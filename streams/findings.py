@@ -36,6 +36,8 @@ class FindingKind(Enum):
     OWNERLESS = "ownerless"
     UNMAPPED = "unmapped"
     LEAK = "leak"
+    CLOSURE_PARTIAL = "closure_partial"
+    ENFORCEMENT_FAILURE = "enforcement_failure"
 
 
 SEVERITY: Final = {
@@ -51,6 +53,8 @@ SEVERITY: Final = {
     FindingKind.OWNERLESS: Severity.MEDIUM,
     FindingKind.UNMAPPED: Severity.LOW,
     FindingKind.LEAK: Severity.HIGH,
+    FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
+    FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
 }
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})

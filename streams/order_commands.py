@@ -1,4 +1,4 @@
-"""The commands that give orders to the server: revoke, adopt."""
+"""The commands that give orders to the server: revoke, adopt, guards --remove."""
 
 from __future__ import annotations
 
@@ -26,12 +26,33 @@ BATCH: Final = 1000  # entries of one request
 BATCH_BYTES: Final = 1 << 19
 SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
 POLL: Final = 0.02
+NOT_CLOSED: Final = 1
+CLOSED: Final = "closed"
+SETTLED_STATES: Final = frozenset({CLOSED, "unknown"})
 
 
 def revoke(
-    client: Client, text: str, *, reason: str, at: str | None, output: str
+    client: Client,
+    text: str,
+    *,
+    reason: str,
+    at: str | None,
+    wait: float | None,
+    output: str,
 ) -> int:
-    """Revoke; return once the server's own table holds it, so that ``why`` sees it."""
+    """Revoke; return once the server's own table holds it, so that ``why`` sees it.
+
+    Args:
+        client: talks to the server.
+        text: the identifier.
+        reason: for the audit record.
+        at: since when.
+        wait: seconds to wait until every guard enforces it; None does not ask.
+        output: ``table`` or ``json``.
+
+    Returns:
+        1 when guards were waited for and not all of them enforce it.
+    """
     name = str(identifier_of(text))
     order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     if _is_stranger(client, name):
@@ -39,9 +60,12 @@ def revoke(
     answer = client.post("revocations", order)
     if not _settled(client, name, answer["token"]):
         _note("revoke", "accepted; the server's table does not show it yet")
+    seen = None if wait is None else _enforced(client, answer["id"], wait)
+    code = DONE if seen is None or seen["state"] == CLOSED else NOT_CLOSED
     if output == "json":
-        sys.stdout.write(json.dumps({"identifier": name} | answer) + "\n")
-        return DONE
+        closure = {} if seen is None else {"closure": seen}
+        sys.stdout.write(json.dumps({"identifier": name} | answer | closure) + "\n")
+        return code
     since = f"since {answer['at']}"
     if answer["effect"] == "revoke":
         said = f"Revoked {clean(name)}, and what descends from it, {since}."
@@ -49,8 +73,54 @@ def revoke(
         said = f"Revoked what was issued under {clean(name)} until {answer['at']}."
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
     facts = f"  fact      {answer['id']}\n  at_least  {answer['token']}\n"
-    sys.stdout.write(f"{said}\n{facts}")
+    enforced = "" if seen is None else f"{closure_line(seen)}\n"
+    sys.stdout.write(f"{said}\n{facts}{enforced}")
+    return code
+
+
+def remove_guard(client: Client, name: str, output: str) -> int:
+    """Let a guard go that will not come back."""
+    answer = client.delete("guards", name)
+    if output == "json":
+        sys.stdout.write(json.dumps(answer) + "\n")
+    else:
+        said = "revocations wait for it no more"
+        sys.stdout.write(f"Removed the guard {clean(name)}; {said}.\n")
     return DONE
+
+
+def closure_line(seen: dict[str, Any]) -> str:
+    """Say which guards enforce a revocation."""
+    applied = count(seen["applied"], "guard") + " applied it"
+    parts = [applied]
+    if seen["fenced"]:
+        parts.append(f"{_names(seen['fenced'])} lost the lease and denies everything")
+    if seen["laggards"]:
+        parts.append(f"not confirmed by {_names(seen['laggards'])}")
+    if seen["left"]:
+        parts.append(f"{seen['left']} left since")
+    if seen["state"] == "unknown":
+        parts = ["no guard sends receipts, so nothing is proven"]
+    if seen["unknown"]:
+        parts.append(f"nothing is known of {_names(seen['unknown'])}")
+    if seen["observing"]:
+        parts.append(f"only observing: {_names(seen['observing'])}")
+    took = f" after {seen['seconds']:.3f} s" if seen["state"] == CLOSED else ""
+    return f"{seen['state'].upper()}{took}: {'; '.join(parts)}."
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(clean, names))
+
+
+def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
+    """Give what is known of a revocation once that is settled, or the time is up."""
+    end = time.monotonic() + wait
+    while True:
+        seen = client.get("revocations", identity)
+        if seen["state"] in SETTLED_STATES or time.monotonic() >= end:
+            return seen
+        time.sleep(POLL)
 
 
 def adopt(client: Client, path: Path, output: str) -> int:

@@ -143,6 +143,20 @@ class Sentinel(_Strict):
     report_unknown: bool = True
 
 
+class Closure(_Strict):
+    """How the enforcement of revocations is followed.
+
+    Attributes:
+        deadline: seconds after which a revocation that not every guard enforces is a
+            finding.
+        probe_seconds: how often guards are asked whether they allow what is revoked;
+            0 never asks.
+    """
+
+    deadline: float = Field(default=30.0, gt=0)
+    probe_seconds: float = Field(default=10.0, ge=0)
+
+
 class Settings(BaseSettings):
     """All settings of the embedded server.
 
@@ -150,6 +164,8 @@ class Settings(BaseSettings):
         version: number of this configuration; stored in every fact it lets in.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
+        guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
+            its receipts must be signed then.
     """
 
     model_config = SettingsConfigDict(
@@ -177,6 +193,8 @@ class Settings(BaseSettings):
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
     sentinel: Sentinel = Sentinel()
+    closure: Closure = Closure()
+    guard_keys: dict[str, Path] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

@@ -28,3 +28,11 @@ CREATE TABLE IF NOT EXISTS tails (
 CREATE TABLE IF NOT EXISTS audit (
   offset INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL,
   action TEXT NOT NULL, detail BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS guards (
+  name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS closures (
+  offset INTEGER PRIMARY KEY, id TEXT NOT NULL, state TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS closures_id ON closures (id);
+CREATE INDEX IF NOT EXISTS closures_open ON closures (offset)
+  WHERE state IN ('pending', 'partial');

@@ -164,6 +164,9 @@ class Store:
         with db:
             db.execute(keep if noted else take, ("genesis", genesis))
             db.execute(keep, ("realm", realm))
+            # What was accepted before receipts were kept, nobody can vouch for.
+            start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
+            db.execute(start, (_next_offset(db, "facts"),))
         meta = dict(db.execute("SELECT name, value FROM meta"))
         if meta["realm"] != realm:
             message = f"{self.path} is the log of realm {meta['realm']!r}"

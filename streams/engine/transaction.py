@@ -155,6 +155,19 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
+    def put_guard(self, name: str, body: bytes) -> None:
+        """Save a registered guard."""
+        self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))
+
+    def forget_guard(self, name: str) -> None:
+        """Forget a guard that left."""
+        self._db.execute("DELETE FROM guards WHERE name = ?", (name,))
+
+    def put_closures(self, rows: Iterable[tuple[int, str, str, bytes]]) -> None:
+        """Save what is known of causes: offset, id, state, body."""
+        query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
+        self._db.executemany(query, rows)
+
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)

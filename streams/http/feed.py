@@ -20,15 +20,20 @@ from attrs import define, field
 
 from agents_registry.facts import Fact, to_plain
 from streams.failpoints import failpoint
+from streams.http.receipts import ReceiptError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
+    from streams.http.receipts import Receipts, Session
 
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
 HELLO_SECONDS: Final = 10.0
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
+LONGEST_NAME: Final = 128
 
 log = structlog.get_logger()
 
@@ -43,11 +48,16 @@ class Frame(NamedTuple):
 
 @define(eq=False)
 class Connection:
-    """One guard; it has all facts below its position."""
+    """One guard; it has all facts below its position.
+
+    Attributes:
+        session: of a guard that sends receipts.
+    """
 
     socket: web.WebSocketResponse
     guard: str
     position: int = 0
+    session: Session | None = None
     news: asyncio.Event = field(factory=asyncio.Event)
 
 
@@ -57,10 +67,16 @@ class Feed:
     Attributes:
         end: the next offset of the log, as of the last commit that was told.
         connections: the guards that are connected.
+        probed: takes what a registered guard answers to a probe.
     """
 
     def __init__(
-        self, store: Store, realm: str, vocabulary: Vocabulary, lease_ms: int
+        self,
+        store: Store,
+        realm: str,
+        vocabulary: Vocabulary,
+        lease_ms: int,
+        receipts: Receipts,
     ) -> None:
         """Serve a store's facts.
 
@@ -69,13 +85,16 @@ class Feed:
             realm: whose facts these are.
             vocabulary: kind to class, for the guards.
             lease_ms: how long a guard may use a pong, counted from its ping.
+            receipts: takes what guards report.
         """
         self.end = store.end
         self.connections: set[Connection] = set()
+        self.probed: Callable[[Connection, dict[str, Any]], None] | None = None
         self._store = store
         self._realm = realm
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
         self._lease_ms = lease_ms
+        self._receipts = receipts
         self._tail: deque[Frame] = deque(maxlen=TAIL)
         store.listeners.insert(0, self._on_commit)
 
@@ -103,15 +122,40 @@ class Feed:
             if hello is None or hello.get("type") != "hello":
                 await socket.close(code=1002, message=b"hello first")
                 return socket
-            log.info("guard_connected", guard=guard)
+            connection.guard = _name(hello, guard)
+            # Before it gets any pong: a revocation that does not wait for this guard
+            # was read before, so the end in its pongs lies beyond.
+            await self._register(connection, hello, request)
+            log.info("guard_connected", guard=connection.guard, token=guard)
             await self._converse(connection, hello)
+        except* ReceiptError as refused:
+            text = str(refused.exceptions[0])
+            log.warning("guard_refused", guard=connection.guard, why=text)
+            await socket.close(code=1008, message=text.encode()[:LONGEST_NAME])
         except* (TimeoutError, ConnectionError, ValueError):
             # What a guard or the network does ends its connection and nothing else.
             await socket.close(code=1002)
         finally:
             self.connections.discard(connection)
-            log.info("guard_gone", guard=guard)
+            if connection.session is not None:
+                self._receipts.close(connection.session)
+            log.info("guard_gone", guard=connection.guard)
         return socket
+
+    async def _register(
+        self, connection: Connection, hello: dict[str, Any], request: web.Request
+    ) -> None:
+        """Make a guard that reports a member, and tell it; others are only fed."""
+        if "receipt" not in hello:
+            return
+
+        def end() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        name, receipt = connection.guard, hello["receipt"]
+        connection.session = await self._receipts.open(name, receipt, end)
+        await _send(connection.socket, {"type": "registered"})
 
     async def close(self) -> None:
         """Tell every guard to come back later."""
@@ -128,19 +172,29 @@ class Feed:
                 pushing.cancel()
 
     async def _answer(self, connection: Connection) -> None:
-        """Answer pings as long as the guard sends any."""
-        socket = connection.socket
-        while (message := await _message(socket)) is not None:
-            if message.get("type") != "ping":
-                continue
-            failpoint("feed.before_pong")
-            await _send(socket, {
-                "type": "pong",
-                "seq": message.get("seq"),
-                "genesis": self._store.genesis,
-                "end": self.end,
-                "remaining_ms": self._lease_ms,
-            })  # fmt: skip
+        """Answer pings and take receipts as long as the guard sends any."""
+        while (message := await _message(connection.socket)) is not None:
+            kind, session = message.get("type"), connection.session
+            if session is not None:
+                self._receipts.heard(session)
+                if kind == "receipt":
+                    self._receipts.take(session, message.get("receipt"))
+                elif kind == "goodbye":
+                    self._receipts.goodbye(session, message.get("receipt"))
+                elif kind == "probed" and self.probed is not None:
+                    self.probed(connection, message)
+            if kind == "ping":
+                await self._pong(connection.socket, message.get("seq"))
+
+    async def _pong(self, socket: web.WebSocketResponse, seq: Any) -> None:
+        failpoint("feed.before_pong")
+        await _send(socket, {
+            "type": "pong",
+            "seq": seq,
+            "genesis": self._store.genesis,
+            "end": self.end,
+            "remaining_ms": self._lease_ms,
+        })  # fmt: skip
 
     async def _push(self, connection: Connection, hello: dict[str, Any]) -> None:
         position = hello.get("position")
@@ -218,6 +272,20 @@ class Feed:
             if frame.start < position:
                 break
         return None
+
+
+def _name(hello: dict[str, Any], token: str) -> str:
+    """Give the guard's own name, that of its token where it has none.
+
+    Raises:
+        ReceiptError: the name cannot be used.
+    """
+    name = hello.get("guard", token)
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        raise ReceiptError("guard is a printable name")
+    if len(name) > LONGEST_NAME:
+        raise ReceiptError(f"guard is a name of at most {LONGEST_NAME} characters")
+    return name
 
 
 def _delta(start: int, facts: list[Fact]) -> Frame:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Events
     from streams.http.feed import Feed
+    from streams.http.guards import Guards
     from streams.http.health import Health
     from streams.http.operators import Operators
     from streams.http.push import Push
@@ -34,6 +35,7 @@ class Handlers:
     feed: Feed
     health: Health
     push: Push
+    guards: Guards
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -56,6 +58,7 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
+    handlers.guards.add_to(app)
     app.router.add_get("/v1/findings", handlers.lists.findings)
     app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)

@@ -52,6 +52,8 @@ _TITLES: Final = {
     FindingKind.OWNERLESS: "No living owner",
     FindingKind.UNMAPPED: "Parent that nobody declared",
     FindingKind.LEAK: "Credential reported as leaked",
+    FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
+    FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
 }
 _REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
@@ -72,6 +74,13 @@ _REMEDIES: Final = {
     FindingKind.OWNERLESS: "Give {it} an owner, or retire it.",
     FindingKind.UNMAPPED: "Connect the source that issues the parent of {it}.",
     FindingKind.LEAK: "Revoke {it} now.",
+    FindingKind.CLOSURE_PARTIAL: (
+        "Bring the named guards back or stop what they guard; `rescind guards` shows "
+        "them, and removes one that is gone for good."
+    ),
+    FindingKind.ENFORCEMENT_FAILURE: (
+        "Stop what {point} guards, keep its logs, and report the defect."
+    ),
 }
 
 

@@ -79,7 +79,7 @@ def test_a_change_is_published_before_it_is_used(path: Path) -> None:
     assert read(path) == read(versions(path.stem)[-1])
 
 
-@pytest.mark.parametrize("of", published().values(), ids=lambda of: of[0])
+@pytest.mark.parametrize("of", published().values(), ids=lambda of: f"{of[0]}-{of[1]}")
 def test_a_published_version_never_changes(of: tuple[str, int, str]) -> None:
     """Its id stands in front of bytes that were written years ago."""
     name, version, sha256 = of

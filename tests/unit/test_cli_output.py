@@ -120,7 +120,7 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     client = fake(accepted)
     client.get.side_effect = ClientError("the server says: loading", 3)
 
-    code = revoke(client, "k:v", reason="", at=None, output="json")
+    code = revoke(client, "k:v", reason="", at=None, wait=None, output="json")
 
     out, err = capsys.readouterr()
     assert 0 == code

@@ -1,0 +1,130 @@
+"""What is kept of guards and of causes that they enforce, and how it is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+import orjson
+from attrs import frozen
+
+from agents_registry.facts import Cause, fact_id
+from agents_registry.identifiers import Identifier
+from streams.findings import FindingKind
+from streams.stages.closure import Mode, Outcome, Registration, State
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.facts import Fact
+
+MOST_NAMED: Final = 20  # laggards that a finding names
+
+
+class Placed(NamedTuple):
+    """A fact and its offset."""
+
+    offset: int
+    fact: Fact
+
+
+@frozen
+class Revocation:
+    """A cause as closure follows it; times in ns of the wall clock."""
+
+    offset: int
+    id: str
+    target: str
+    effect: str
+    at: int
+    accepted_at: int
+
+
+@frozen
+class Result:
+    """What became of a cause.
+
+    Attributes:
+        settled_at: when it was so (ns).
+    """
+
+    cause: Revocation
+    outcome: Outcome
+    settled_at: int
+
+
+def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
+    """Give the causes among facts with their offsets."""
+    for offset, fact in facts:
+        if isinstance(fact, Cause):
+            yield Revocation(
+                offset,
+                fact_id(fact).hex(),
+                str(fact.target),
+                fact.effect.value,
+                fact.at,
+                fact.received_at,
+            )
+
+
+def row(result: Result) -> tuple[int, str, str, bytes]:
+    """Give offset, id, state and body, as the table has them."""
+    outcome = attrs.asdict(result.outcome) | {"state": result.outcome.state.value}
+    cause = attrs.asdict(result.cause)
+    body = {"cause": cause, "outcome": outcome, "settled_at": result.settled_at}
+    state = result.outcome.state.value
+    return result.cause.offset, result.cause.id, state, orjson.dumps(body)
+
+
+def result_of(body: bytes) -> Result:
+    """Read the body of a row."""
+    plain = orjson.loads(body)
+    outcome = plain["outcome"]
+    outcome |= {name: tuple(outcome[name]) for name in ("fenced", "laggards")}
+    return Result(
+        Revocation(**plain["cause"]),
+        Outcome(**outcome | {"state": State(outcome["state"])}),
+        plain["settled_at"],
+    )
+
+
+def guard_body(terms: Registration) -> bytes:
+    """Give a registration as it is kept."""
+    plain: dict[str, Any] = attrs.asdict(terms) | {"mode": terms.mode.value}
+    return orjson.dumps(plain)
+
+
+def terms_of(body: bytes) -> Registration:
+    """Read what `guard_body` gave."""
+    plain = orjson.loads(body)
+    changed = {"mode": Mode(plain["mode"]), "routes": tuple(plain["routes"])}
+    return Registration(**plain | changed)
+
+
+def signal(result: Result, deadline: float) -> dict[str, Any]:
+    """Give the finding of a deadline that passed, as signals are written.
+
+    Args:
+        result: is PARTIAL.
+        deadline: seconds.
+    """
+    cause, laggards = result.cause, result.outcome.laggards
+    named = ", ".join(laggards[:MOST_NAMED])
+    more = len(laggards) - MOST_NAMED
+    named += f" and {more} more" if more > 0 else ""
+    target = Identifier.parse(cause.target)
+    return {
+        "kind": FindingKind.CLOSURE_PARTIAL.value,
+        "presented": list(target),
+        "at": result.settled_at,
+        "cause": cause.id,
+        "cause_at": cause.at,
+        "cause_effect": cause.effect,
+        "detail": f"after {deadline:g} s these guards have not confirmed it: {named}",
+    }
+
+
+def seconds_between(start: int, end: int) -> float:
+    """Give the seconds from one time to another (ns), never less than none."""
+    return max(0, end - start) / SECOND

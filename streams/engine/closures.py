@@ -1,0 +1,294 @@
+"""Run the stage closure over the log and what guards report.
+
+Receipts change memory alone. Who is registered is on disk before the guard is told,
+so that a restart forgets no laggard, and so is what became of every cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from prometheus_client import Histogram
+
+from agents_registry.facts import Effect
+from streams.engine import closure_rows as rows
+from streams.engine.closure_rows import Result, Revocation, seconds_between
+from streams.stages.closure import Closure, Mode, Outcome, State
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.engine.store import Commit, Store
+    from streams.engine.transaction import Transaction
+    from streams.stages.closure import Registration
+
+TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
+IDLE: Final = 1.0
+SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
+LOADED: Final = 5000
+RECENT: Final = 1000
+BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+
+log = structlog.get_logger()
+
+
+class Closures:
+    """The causes that guards have yet to enforce, the guards, and how it went.
+
+    Attributes:
+        closure: the stage.
+        states: how many causes reached a state since the start.
+        propagation: seconds from acceptance until the last guard had applied it.
+        departed: told the name of each guard that is no member any more.
+        recent: the last revocations, to probe guards with.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        deadline: float,
+        clock: Callable[[], int],
+        boottime: Callable[[], int],
+    ) -> None:
+        """Start empty; `load` brings the state back.
+
+        Args:
+            store: holds the log; closure listens to its commits.
+            deadline: seconds after which a cause that is not closed is a finding.
+            clock: gives the time (ns).
+            boottime: gives ns of a clock that nobody sets.
+        """
+        self.closure = Closure(round(deadline * SECOND))
+        self.deadline = deadline
+        self.states: Counter[State] = Counter()
+        self.propagation = Histogram(
+            "rescind_propagation_seconds",
+            "From acceptance until the last guard had applied it.",
+            buckets=BUCKETS,
+            registry=None,
+        )
+        self.departed: list[Callable[[str], None]] = []
+        self.recent: deque[Revocation] = deque(maxlen=RECENT)
+        self._store = store
+        self._clock = clock
+        self._boottime = boottime
+        self._followed: dict[int, Revocation] = {}
+        self._offsets: dict[str, int] = {}
+        self._results: dict[int, Result] = {}
+        self._bodies: dict[str, bytes] = {}  # of the guards on disk
+        self._gone: set[str] = set()
+        self._late: list[Result] = []
+        self._read = store.end
+        self._saved = store.end
+        self._news = asyncio.Event()
+
+    async def load(self) -> None:
+        """Bring guards and open causes back; call it before anything is written."""
+        for name, body in await self._store.read("SELECT name, body FROM guards"):
+            self._bodies[name] = body
+            self.closure.register(rows.terms_of(body), self._boottime())
+        query = "SELECT position FROM positions WHERE stage = 'closure'"
+        ((position,),) = await self._store.read(query)
+        query = f"SELECT body FROM closures ORDER BY offset DESC LIMIT {RECENT}"  # noqa: S608
+        known = [rows.result_of(body) for (body,) in await self._store.read(query)]
+        closed = (e.cause for e in reversed(known) if e.outcome.state is State.CLOSED)
+        self.recent += (e for e in closed if e.effect == Effect.REVOKE.value)
+        query = (
+            "SELECT body FROM closures WHERE state IN ('pending', 'partial')"
+            " AND offset > ? ORDER BY offset LIMIT 5000"
+        )
+        last = -1
+        while found := await self._store.read(query, last):
+            results = [rows.result_of(body) for (body,) in found]
+            for each in results:
+                late = each.outcome.state is State.PARTIAL
+                self._follow([each.cause], late=late)
+            last = results[-1].cause.offset
+        while position < self._store.end:
+            facts = await self._store.facts(position, LOADED)
+            self._follow(rows.revocations(facts))
+            position = facts[-1].offset + 1
+        self._read = position
+        self._store.listeners.append(self._on_commit)
+
+    def _on_commit(self, commit: Commit) -> None:
+        self._follow(rows.revocations(commit.facts))
+        self._read = commit.end
+
+    def _follow(self, causes: Iterable[Revocation], *, late: bool = False) -> None:
+        """Read causes, and only then ask for the end of the receipts."""
+        found = list(causes)
+        if not found:
+            return
+        self.recent += (each for each in found if each.effect == Effect.REVOKE.value)
+        for each in found:
+            self._followed[each.offset] = each
+            self._offsets.setdefault(each.id, each.offset)
+        offsets = [each.offset for each in found]
+        self.closure.read(offsets, self._boottime(), late=late)
+        # Receipts are applied as they come in, so all below their end are.
+        self.closure.ask(self.closure.receipts)
+        self._news.set()
+
+    async def register(self, terms: Registration) -> None:
+        """Make a guard a member; on return that is on disk.
+
+        Raises:
+            StoreBusyError: the store is being closed.
+            sqlite3.Error: the file cannot be written.
+            LookupError: it left meanwhile.
+        """
+        name, body = terms.guard, rows.guard_body(terms)
+        if self._bodies.get(name) != body:
+            self._bodies[name] = body
+            try:
+                await self._store.write_in_time(
+                    lambda tx: tx.put_guard(name, body), urgent=True
+                )
+            except BaseException:
+                self._bodies.pop(name, None)
+                raise
+        if name not in self._bodies:
+            raise LookupError(name)
+        self.closure.register(terms, self._boottime())
+        self._news.set()
+
+    def heard(self, guard: str) -> None:
+        """Note that a guard gave a sign of life."""
+        member = self.closure.guards.get(guard)
+        if member is not None:
+            member.heard = self._boottime()
+
+    def applied(self, guard: str, genesis: str, offset: int) -> None:
+        """Take a receipt; of another log, or beyond this one's end, it says nothing."""
+        if genesis == self._store.genesis and offset <= self._read:
+            self.closure.apply(guard, offset, self._boottime())
+            if self.closure.waiting:
+                self._news.set()
+
+    def standing(self) -> Counter[tuple[Mode, str]]:
+        """Count guards by mode, and by whether they were heard within their lease."""
+        now = self._boottime()
+        return Counter(
+            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
+            for each in self.closure.guards.values()
+        )
+
+    def leave(self, guard: str) -> bool:
+        """Let a guard go; tell whether it was a member."""
+        known = self.closure.leave(guard)
+        if known:
+            self._depart(guard)
+        return known
+
+    async def remove(self, guard: str, actor: str) -> bool:
+        """Let a guard go on an operator's word; on return that is on disk."""
+        if not self.leave(guard):
+            return False
+        at = self._clock()
+
+        def job(tx: Transaction) -> None:
+            if guard not in self._bodies:
+                tx.forget_guard(guard)
+            tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
+
+        await self._store.write(job, urgent=True)
+        return True
+
+    def _depart(self, guard: str) -> None:
+        self._bodies.pop(guard, None)
+        self._gone.add(guard)
+        for told in self.departed:
+            told(guard)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._save_forever())
+            while True:
+                self._news.clear()
+                self._step()
+                seconds = TICK if self.closure.waiting else IDLE
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._news.wait()
+
+    def _step(self) -> None:
+        boottime, now = self._boottime(), self._clock()
+        for guard in self.closure.expire(boottime):
+            log.info("guard_left", guard=guard)
+            self._depart(guard)
+        for outcome in self.closure.step(boottime):
+            cause = self._followed[outcome.offset]
+            result = Result(cause, outcome, now)
+            self._results[outcome.offset] = result
+            self.states[outcome.state] += 1
+            if outcome.state is State.PARTIAL:
+                self._late.append(result)
+                continue
+            del self._followed[outcome.offset]
+            if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
+                self.propagation.observe(seconds_between(cause.accepted_at, now))
+
+    async def _save_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE)
+            if self._results or self._gone or self._read - self._saved > LOADED:
+                await self._save()
+
+    async def _save(self) -> None:
+        """Write what changed, and what is still open of what was read."""
+        results, position = dict(self._results), self._read
+        new = itertools.takewhile(
+            lambda offset: offset >= self._saved, reversed(self._followed)
+        )
+        pending = [
+            Result(cause, Outcome(offset, State.PENDING), cause.accepted_at)
+            for offset in new
+            if offset not in results
+            for cause in (self._followed[offset],)
+        ]
+        put = [rows.row(each) for each in (*results.values(), *pending)]
+        gone, self._gone = self._gone, set()
+        late, self._late = self._late, []
+        signals = [rows.signal(each, self.deadline) for each in late]
+
+        def job(tx: Transaction) -> None:
+            tx.put_closures(put)
+            tx.add_signals(signals)
+            tx.set_position("closure", position)
+            for guard in gone:
+                if guard not in self._bodies:  # else it has come back
+                    tx.forget_guard(guard)
+
+        await self._store.write_in_time(job)
+        self._saved = position
+        for offset, each in results.items():
+            if self._results[offset] is each:
+                del self._results[offset]
+            settled = offset not in self._followed
+            if settled and self._offsets.get(each.cause.id) == offset:
+                del self._offsets[each.cause.id]
+
+    async def result(self, identity: str) -> Result | None:
+        """Give a cause by its id, and what is known of it now."""
+        offset = self._offsets.get(identity)
+        if offset in self._followed:
+            outcome = self.closure.look(offset, self._boottime())
+            if outcome is not None:
+                return Result(self._followed[offset], outcome, self._clock())
+        if offset in self._results:
+            return self._results[offset]
+        query = "SELECT body FROM closures WHERE id = ? ORDER BY offset LIMIT 1"
+        for (body,) in await self._store.read(query, identity):
+            return rows.result_of(body)
+        return None

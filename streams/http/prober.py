@@ -1,0 +1,154 @@
+"""The prober: ask guards now and then whether they allow what is revoked.
+
+A receipt is what a guard says of itself; this looks. A guard that allows what it says
+to have applied is broken, and that is a finding. One that has not applied it yet is
+stale, and how long is a metric.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from attrs import define, field
+
+from agents_registry.identifiers import Identifier
+from agents_registry.verdict import death
+from streams.engine.closure_rows import seconds_between
+from streams.findings import FindingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streams.engine.closure_rows import Revocation
+    from streams.engine.closures import Closures
+    from streams.engine.stages import Stages
+    from streams.engine.store import Store
+    from streams.engine.transaction import Transaction
+    from streams.http.feed import Connection, Feed
+
+SAMPLE: Final = 20  # identifiers of one probe
+PATIENCE: Final = 1.0  # seconds for a guard's socket to take a probe
+
+
+@define(eq=False)
+class Prober:
+    """Asks the guards that are connected and registered.
+
+    Attributes:
+        pick: gives some of the revocations, at most so many, at random.
+        seconds: between two probes.
+        results: identifiers by what the guards said: ``denied``, ``stale``, ``failed``.
+        staleness: seconds since the acceptance of the oldest revocation that a guard
+            had not applied, in the last probe.
+    """
+
+    feed: Feed
+    closures: Closures
+    stages: Stages
+    store: Store
+    clock: Callable[[], int]
+    pick: Callable[[Sequence[Revocation], int], list[Revocation]]
+    seconds: float
+    results: Counter[str] = field(factory=Counter)
+    staleness: float = 0.0
+    _number: int = 0
+    _asked: dict[str, Revocation] = field(factory=dict)
+    _waiting: set[Connection] = field(factory=set)
+    _failed: asyncio.Queue[dict[str, Any]] = field(factory=asyncio.Queue)
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        if not self.seconds:
+            return
+        self.feed.probed = self._answered
+        await self.stages.loaded.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report())
+            while True:
+                await asyncio.sleep(self.seconds)
+                await self.probe()
+
+    async def probe(self) -> None:
+        """Ask every registered guard once."""
+        self._number += 1
+        recent = list(self.closures.recent)
+        picked = self.pick(recent, min(SAMPLE, len(recent)))
+        self._asked = {each.target: each for each in picked if self._is_dead(each)}
+        self.staleness = 0.0
+        self._waiting = {c for c in self.feed.connections if c.session is not None}
+        if not self._asked:
+            return
+        message = {
+            "type": "probe",
+            "probe": self._number,
+            "identifiers": list(self._asked),
+        }
+        text = orjson.dumps(message).decode()
+        async with asyncio.TaskGroup() as tasks:
+            for connection in tuple(self._waiting):
+                tasks.create_task(_send(connection, text))
+
+    def _is_dead(self, revocation: Revocation) -> bool:
+        """Tell whether the server's own table denies it: it may have been withdrawn."""
+        why = death(self.stages.registry, Identifier.parse(revocation.target))
+        return why is not None and why.cause.fact_id == revocation.id
+
+    def _answered(self, connection: Connection, message: dict[str, Any]) -> None:
+        """Take an answer to the last probe, one from each connection."""
+        allowed, applied = message.get("allowed"), message.get("applied")
+        if (
+            message.get("probe") != self._number
+            or message.get("genesis") != self.store.genesis
+            or connection not in self._waiting
+            or not isinstance(allowed, list)
+            or not isinstance(applied, int)
+            or applied > self.stages.applied  # the guard may know of a withdrawal
+        ):
+            return
+        self._waiting.discard(connection)
+        found = [self._asked[n] for n in self._asked if n in allowed]
+        found = [each for each in found if self._is_dead(each)]
+        self.results["denied"] += len(self._asked) - len(found)
+        now = self.clock()
+        for each in found:
+            if each.offset < applied:
+                self.results["failed"] += 1
+                self._failed.put_nowait(_signal(each, connection.guard, now))
+            else:
+                self.results["stale"] += 1
+                since = seconds_between(each.accepted_at, now)
+                self.staleness = max(self.staleness, since)
+
+    async def _report(self) -> None:
+        """Make findings of what should be impossible."""
+        while True:
+            signals = [await self._failed.get()]
+
+            def job(tx: Transaction, signals: list[dict[str, Any]] = signals) -> None:
+                tx.add_signals(signals)
+
+            await self.store.write_in_time(job)
+
+
+async def _send(connection: Connection, text: str) -> None:
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(PATIENCE):
+            await connection.socket.send_str(text)
+
+
+def _signal(revocation: Revocation, guard: str, now: int) -> dict[str, Any]:
+    return {
+        "kind": FindingKind.ENFORCEMENT_FAILURE.value,
+        "presented": list(Identifier.parse(revocation.target)),
+        "point": guard,
+        "outcome": "allowed",
+        "at": now,
+        "cause": revocation.id,
+        "cause_at": revocation.at,
+        "cause_effect": revocation.effect,
+        "detail": "a probe of the server found it",
+    }
