@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from agents_registry.verdict import Policy
+from enforcement.clocks import boottime, wall
 from enforcement.guard import Guard
 from enforcement.verdict import Mode
 from streams.app import configure_logging
@@ -19,6 +20,7 @@ from streams.pdp.settings import load
 from streams.settings import Listen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from enforcement.guard import AnyGuard
@@ -65,8 +67,18 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     return STOPPED
 
 
-def guard_of(settings: PdpSettings) -> AnyGuard[Any, Any]:
+def guard_of(
+    settings: PdpSettings,
+    *,
+    clock: Callable[[], int] = boottime,
+    wall_clock: Callable[[], int] = wall,
+) -> AnyGuard[Any, Any]:
     """Give the guard that the settings describe, not yet entered.
+
+    Args:
+        settings: of the decision point.
+        clock: nanoseconds of CLOCK_BOOTTIME.
+        wall_clock: nanoseconds UTC, for expiry.
 
     Raises:
         ValueError: the settings lack its credential.
@@ -78,6 +90,8 @@ def guard_of(settings: PdpSettings) -> AnyGuard[Any, Any]:
         "routes": modes,
         "policy": Policy(unknown=dict(settings.unknown)),
         "lease": settings.lease_seconds,
+        "clock": clock,
+        "wall_clock": wall_clock,
     }
     if settings.feed == "server":
         credential = settings.guard_credential()

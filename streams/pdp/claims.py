@@ -1,16 +1,16 @@
 """What a verified token names: its claims become identifiers, as configured.
 
-Pure. The token's own claims give what is presented, the nested ``act`` claims the
-chain of actors (RFC 8693 section 4.1), nearest first. RFC 8693 calls earlier actors
+Pure. The token's own claims give what is presented. Those of them that name whom the
+token speaks for are also what it hangs on, and so are the nested ``act`` claims, the
+current actor first (RFC 8693 section 4.1). RFC 8693 calls earlier actors
 informational; here each must live, as the token is worth what they handed on.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from agents_registry.verdict import Presented
 from streams.times import SECOND
 
@@ -38,10 +38,13 @@ def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
         UnreadableClaimError: a claim of the rules has another shape.
     """
     times = [moment(claims, name) for name in ("iat", "auth_time")]
+    names = tuple(_named(claims, issuer.claims, issuer.issuer))
+    # A cause on the subject that spares newer tokens finds the token below it.
+    subjects = (name for name in names if not _is_credential(name))
     return Presented(
-        tuple(_named(claims, issuer.claims, issuer.issuer)),
+        names,
         min((time for time in times if time is not None), default=None),
-        tuple(_chain(claims, issuer)),
+        (*subjects, *_actors(claims, issuer)),
     )
 
 
@@ -69,21 +72,21 @@ def moment(claims: Mapping[str, Any], name: str) -> int | None:
     value = claims.get(name)
     if value is None:
         return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 0 <= value < _LAST_SECOND
-    ):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < _LAST_SECOND:  # NaN is not in between
         raise UnreadableClaimError(name)
     return int(value * SECOND)
 
 
-def _chain(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:
+def _is_credential(name: Identifier) -> bool:
+    return VOCABULARY.get(name.kind, NodeClass.CREDENTIAL) is NodeClass.CREDENTIAL
+
+
+def _actors(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:
     actor = claims.get("act")
+    if actor is None:
+        return
     for _ in range(LONGEST_CHAIN):
-        if actor is None:
-            return
         if not isinstance(actor, dict):
             raise UnreadableClaimError("act")
         named = list(_named(actor, issuer.actor, actor.get("iss", issuer.issuer)))
@@ -91,6 +94,8 @@ def _chain(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:
             raise UnreadableClaimError("act")
         yield from named
         actor = actor.get("act")
+        if actor is None:
+            return
     raise UnreadableClaimError("act")
 
 

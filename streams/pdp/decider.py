@@ -9,7 +9,7 @@ from __future__ import annotations
 import http
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agents_registry.life import Reason
 from agents_registry.scope import covers
@@ -142,9 +142,10 @@ class Decider:
             scope = self.settings.routes[route].scope or scope
         try:
             if self._is_opaque(checked(token)):
-                return self.judge(self._opaque(token), scope=scope, route=route)
+                names = self._hashes(token, self.settings.opaque_kind)
+                return self.judge(names, scope=scope, route=route)
             claims = await self._verified(token)
-            return self._judge_claims(claims, scope, route)
+            return self._judge_claims(token, claims, scope, route)
         except TokenRefusedError as refused:
             return self._refuse(refused, route)
         except UnreadableClaimError:
@@ -179,10 +180,17 @@ class Decider:
         )
 
     def _judge_claims(
-        self, claims: Mapping[str, Any], scope: str | None, route: str | None
+        self,
+        token: str,
+        claims: Mapping[str, Any],
+        scope: str | None,
+        route: str | None,
     ) -> Decision:
         issuer = self._keys[claims["iss"]].issuer
         names = presented(claims, issuer)
+        if issuer.token_kind is not None:
+            hashes = self._hashes(token, issuer.token_kind)
+            names = evolve(names, identifiers=(*names.identifiers, *hashes))
         decision = self.judge(names, scope=scope, route=route, claims=claims)
         if scope is None or issuer.scope_namespace is None or not decision.allowed:
             return decision
@@ -197,8 +205,8 @@ class Decider:
             return False
         return self.settings.malformed == "opaque" or not is_dotted(token)
 
-    def _opaque(self, token: str) -> list[Identifier]:
-        """Name an opaque token.
+    def _hashes(self, token: str, kind: str) -> list[Identifier]:
+        """Name a token by its keyed hash.
 
         While two peppers are in use a token has two names. One that no fact holds
         says nothing about the token, so it only counts where there is no other.
@@ -206,7 +214,6 @@ class Decider:
         Raises:
             TokenRefusedError: there is no pepper.
         """
-        kind = self.settings.opaque_kind
         names = [keyed_identifier(kind, token, pepper) for pepper in self._peppers]
         if not names:
             raise TokenRefusedError("no_pepper")

@@ -15,10 +15,12 @@ from attrs import frozen
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
+from streams.pdp.callers import Callers
 from streams.pdp.decider import Decider
 from streams.pdp.gateways import Gateways
 from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.metrics import Metrics
+from streams.pdp.questions import AuthZen, Introspection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +99,10 @@ def application(
         return missing if decider.guard.standing.holds() else ["lease", *missing]
 
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
+    callers = Callers(decider.settings.callers)
     Gateways(decider, metrics).add_to(app)
+    AuthZen(decider, callers, metrics).add_to(app)
+    Introspection(decider, callers, metrics).add_to(app)
     Probes(lambda _: (), waiting).add_to(app)
     app.router.add_get("/metrics", metrics.serve)
     return app
