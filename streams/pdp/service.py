@@ -72,14 +72,14 @@ async def serve(
             each.issuer: KeySet(each, fetcher(each.jwks, session), time.monotonic)
             for each in settings.issuers
         }
-        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
-        readers = [tasks.create_task(each.run()) for each in keys.values()]
-        cleanup.callback(lambda: [each.cancel() for each in readers])
-        await cleanup.enter_async_context(guard)
         decider = Decider(settings, guard, keys, clock)
         app = application(decider, Metrics(guard, keys), keys)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
+        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
+        readers = [tasks.create_task(each.run()) for each in keys.values()]
+        cleanup.callback(lambda: [each.cancel() for each in readers])
+        await cleanup.enter_async_context(guard)
         log.info("deciding", url=url, guard=settings.name)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
