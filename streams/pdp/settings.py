@@ -255,7 +255,7 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
         raise FileNotFoundError(path)
     if not isinstance(yaml.safe_load(path.read_text("utf-8")) or {}, dict):
         message = f"{path}: settings are names with values, such as `name: pdp`"
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004 - a file's content, no argument
 
     class FromFile(PdpSettings):
         model_config = SettingsConfigDict(yaml_file=path)
