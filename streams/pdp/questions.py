@@ -59,8 +59,8 @@ class AuthZen:
 
     async def discovery(self, request: web.Request) -> web.Response:
         """Give the metadata (section 9); without a base URL, as it was asked for."""
-        base = self._decider.settings.base_url or str(request.url.origin())
-        base = base.rstrip("/")
+        reached = f"{request.scheme}://{request.host}"
+        base = (self._decider.settings.base_url or reached).rstrip("/")
         return web.json_response(
             {
                 "policy_decision_point": base,

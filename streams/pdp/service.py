@@ -21,6 +21,7 @@ from streams.pdp.gateways import Gateways
 from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.metrics import Metrics
 from streams.pdp.questions import AuthZen, Introspection
+from streams.pdp.tokens import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from streams.pdp.settings import PdpSettings
 
 MAX_BODY: Final = 1 << 20  # bytes
+LONGEST_HEADER: Final = 2 * LONGEST  # a token, and what gateways put before paths
 
 log = structlog.get_logger()
 
@@ -74,7 +76,8 @@ async def serve(
         }
         decider = Decider(settings, guard, keys, clock)
         app = application(decider, Metrics(guard, keys), keys)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)
         cleanup.push_async_callback(runner.cleanup)
         tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
         readers = [tasks.create_task(each.run()) for each in keys.values()]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from enforcement import Mode
+from enforcement import Lapse, Mode
+from enforcement.kafka import KafkaGuard
 from streams.pdp.settings import load
-from streams.pdp_command import run
+from streams.pdp_command import guard_of, run
 from tests.pdp import ISSUER, PEPPER, hashed
 
 if TYPE_CHECKING:
@@ -132,6 +133,17 @@ def test_a_wrong_setting_ends_the_command_with_one_line(
     assert told.startswith("rescind pdp: ")
     assert said in told
     assert "c2VjcmV0" not in told
+
+
+def test_the_guard_may_read_kafka_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same modes, routes and policy, and no credential of a server."""
+    monkeypatch.setenv("RESCIND_KAFKA_PREFIX", "ours")
+    made = load(feed="kafka", realm="acme", routes={"r": {"mode": "observe"}})
+
+    guard = guard_of(made)
+
+    assert isinstance(guard, KafkaGuard)
+    assert guard.check("jwt.jti:a", route="r").reason is Lapse.NOT_CAUGHT_UP
 
 
 def test_the_address_is_read(capsys: pytest.CaptureFixture[str]) -> None:
