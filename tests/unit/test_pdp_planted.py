@@ -81,7 +81,7 @@ BUGS = {
         caught_by.test_without_a_lease_nothing_is_allowed,
     ),
     "the subject is no ancestor": Bug(
-        claims, "_is_credential", lambda _: True,
+        Decider, "vocabulary", {},
         lambda: caught_by.test_a_mass_revocation_asks_for_the_issue_time(
             {}, "not_before"
         ),
