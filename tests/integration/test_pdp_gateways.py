@@ -76,10 +76,10 @@ def fresh(name: str, *actors: str) -> str:
 
 
 @asynccontextmanager
-async def scene(name: str, folder: Path, lease: float = 30.0) -> AsyncIterator[Scene]:
+async def scene(name: str, folder: Path, lease: float = 4.0) -> AsyncIterator[Scene]:
     """Set up server, decision point, API and gateway.
 
-    The lease is long by default: a machine that stands still must not cost it.
+    The lease is longer than the default: a slow machine must not cost it.
     """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(serving_api())
