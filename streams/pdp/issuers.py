@@ -39,7 +39,8 @@ class KeySet:
         issuer: whose they are.
         keys: by kid; empty until they were read once.
         loaded: they were read once.
-        failures: readings that failed.
+        readings: how often it was tried to read them.
+        failures: how often that failed.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class KeySet:
         self._fetch = fetch
         self._clock = clock
         self._read_at: float | None = None
-        self._readings = 0
+        self.readings = 0
         self._reading = asyncio.Lock()
 
     async def refresh(self) -> bool:
@@ -70,9 +71,9 @@ class KeySet:
 
         Of callers at the same moment one reads and the others wait for it.
         """
-        before = self._readings
+        before = self.readings
         async with self._reading:
-            if self._readings != before:
+            if self.readings != before:
                 return True
             if self._read_at is not None and self._clock() - self._read_at < COOL_DOWN:
                 return False
@@ -95,7 +96,7 @@ class KeySet:
             self.failures += 1
             why = f"{type(error).__name__}: {error}"
             log.warning("keys_not_read", issuer=self.issuer.issuer, error=why)
-        self._readings += 1
+        self.readings += 1
 
 
 def fetcher(

@@ -98,7 +98,10 @@ def application(
     """Put the handlers behind their routes."""
 
     def waiting(_: float) -> Sequence[str]:
-        missing = [f"keys of {name}" for name, each in keys.items() if not each.loaded]
+        # Tried is enough: one issuer that is down must not keep out all others.
+        missing = [
+            f"keys of {name}" for name, each in keys.items() if not each.readings
+        ]
         return missing if decider.guard.standing.holds() else ["lease", *missing]
 
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
