@@ -29,6 +29,7 @@ from streams.http.operators import Operators
 from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.server import Handlers, application, listen
+from streams.http.tables import Tables
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
@@ -136,9 +137,10 @@ async def serve(
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(_heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
-        feed = Feed(store, settings.realm, vocabulary, lease_ms)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        tables = Tables(stages, store)
+        feed = Feed(store, settings.realm, vocabulary, lease_ms, tables)
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)

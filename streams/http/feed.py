@@ -19,11 +19,13 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.facts import Fact, to_plain
+from enforcement.table import edition
 from streams.failpoints import failpoint
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
+    from streams.http.tables import Packed, Tables
 
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
@@ -60,7 +62,12 @@ class Feed:
     """
 
     def __init__(
-        self, store: Store, realm: str, vocabulary: Vocabulary, lease_ms: int
+        self,
+        store: Store,
+        realm: str,
+        vocabulary: Vocabulary,
+        lease_ms: int,
+        tables: Tables,
     ) -> None:
         """Serve a store's facts.
 
@@ -69,7 +76,9 @@ class Feed:
             realm: whose facts these are.
             vocabulary: kind to class, for the guards.
             lease_ms: how long a guard may use a pong, counted from its ping.
+            tables: what a guard of this edition starts from.
         """
+        self._tables = tables
         self.end = store.end
         self.connections: set[Connection] = set()
         self._store = store
@@ -153,7 +162,7 @@ class Feed:
             if continues and isinstance(position, int):
                 connection.position = position
             else:
-                await self._snapshot(connection)
+                await self._begin(connection, hello)
             while True:
                 connection.news.clear()
                 while connection.position < self.end:
@@ -161,6 +170,28 @@ class Feed:
                 await connection.news.wait()
         except ConnectionError:
             return  # the reader of this connection sees its end, too
+
+    async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
+        """Bring a guard without a position up to date, in the fastest form it reads."""
+        same = hello.get("table") == edition()
+        table = await self._tables.current() if same else None
+        if table is None:
+            await self._snapshot(connection)
+        else:
+            await self._send_table(connection, table)
+
+    async def _send_table(self, connection: Connection, table: Packed) -> None:
+        await _send(connection.socket, {
+            "type": "table",
+            "genesis": self._store.genesis,
+            "realm": self._realm,
+            "vocabulary": self._vocabulary,
+            "offset": table.offset,
+            "sections": [tuple(section) for section in table.sections],
+        })  # fmt: skip
+        for part in table.parts():
+            await connection.socket.send_bytes(part)
+        connection.position = table.offset
 
     async def _snapshot(self, connection: Connection) -> None:
         """Send every fact, what takes facts back first; a guard then builds once."""
