@@ -10,7 +10,7 @@ from typing import Final
 from bench import report
 
 EMBEDDED: Final = (
-    "check", "cascade", "memory", "hunt", "propagation", "guard_start",
+    "check", "cascade", "memory", "hunt", "propagation", "guard_start", "bulk_import",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery",

@@ -165,7 +165,7 @@ class Feed:
         hello = {**self._standing.hello(link.replica), "table": edition()}
         await socket.send_json({"type": "hello", "guard": self._name, **hello})
         async with asyncio.TaskGroup() as pair:
-            pings = pair.create_task(self._ping(socket))
+            pings = pair.create_task(self._ping(link, socket))
             try:
                 while True:
                     await self._receive(link, await _frame(socket))
@@ -175,11 +175,12 @@ class Feed:
             finally:
                 pings.cancel()
 
-    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ping(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
         interval = self._standing.lease.length / SECOND / 4
         while True:
-            seq = self._standing.ping()
-            await socket.send_json({"type": "ping", "seq": seq})
+            seq, position = self._standing.ping(), link.replica.position
+            ping = {"type": "ping", "seq": seq, "position": position}
+            await socket.send_json(ping)
             await asyncio.sleep(interval)
 
     async def _receive(self, link: Link, message: dict[str, Any]) -> None:

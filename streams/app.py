@@ -141,7 +141,7 @@ async def serve(
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
         tables = Tables(stages, store)
         feed = Feed(store, settings.realm, vocabulary, lease_ms, tables)
-        ingest = Ingest(store, fresh_id)
+        ingest = Ingest(store, fresh_id, feed.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         genesis = store.genesis

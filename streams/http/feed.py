@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
 HELLO_SECONDS: Final = 10.0
+BEHIND: Final = 3000  # facts: a guard applies them in about a tenth of a second
+ROOM_LEASES: Final = 2  # a guard that is slower than that must not stop an import
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 
 log = structlog.get_logger()
@@ -45,11 +48,18 @@ class Frame(NamedTuple):
 
 @define(eq=False)
 class Connection:
-    """One guard; it has all facts below its position."""
+    """One guard; it was sent all facts below its position.
+
+    Attributes:
+        applied: what it said that it has applied; None before it says so.
+        heard_at: when it last said anything (the loop's time).
+    """
 
     socket: web.WebSocketResponse
     guard: str
     position: int = 0
+    applied: int | None = None
+    heard_at: float = 0.0
     news: asyncio.Event = field(factory=asyncio.Event)
 
 
@@ -86,6 +96,7 @@ class Feed:
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
         self._lease_ms = lease_ms
         self._tail: deque[Frame] = deque(maxlen=TAIL)
+        self._heard = asyncio.Event()
         store.listeners.insert(0, self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -98,6 +109,34 @@ class Feed:
         if commit.facts:
             for connection in self.connections:
                 connection.news.set()
+
+    async def room(self) -> None:
+        """Wait while a guard that holds a lease is far behind, but not for long.
+
+        Facts that come faster than a guard applies them would cost it its lease.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_LEASES * self._lease_ms / 1000):
+                while self.end - self._slowest() > BEHIND:
+                    await self._heard.wait()
+
+    def _slowest(self) -> int:
+        """Give the least that a guard has applied, of those heard within a lease."""
+        since = asyncio.get_running_loop().time() - self._lease_ms / 1000
+        return min(
+            (
+                each.applied
+                for each in self.connections
+                if each.applied is not None and each.heard_at > since
+            ),
+            default=self.end,
+        )
+
+    def _hear(self, connection: Connection, applied: Any) -> None:
+        connection.applied = applied if isinstance(applied, int) else None
+        connection.heard_at = asyncio.get_running_loop().time()
+        self._heard.set()
+        self._heard = asyncio.Event()
 
     async def serve(self, request: web.Request, guard: str) -> web.StreamResponse:
         """Hold one connection until it ends."""
@@ -142,6 +181,7 @@ class Feed:
         while (message := await _message(socket)) is not None:
             if message.get("type") != "ping":
                 continue
+            self._hear(connection, message.get("position"))
             failpoint("feed.before_pong")
             await _send(socket, {
                 "type": "pong",
