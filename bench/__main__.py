@@ -11,6 +11,7 @@ from bench import report
 
 EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_start", "bulk_import",
+    "enforced",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Node
 from bench.credentials import NOW, accessor
-from bench.propagation_parts import TOKENS
 from streams.engine.store import Store
 from streams.intake import Encoded, encode
 from streams.stages.admission import Admission
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from streams.engine.transaction import Transaction
 
 REALM: Final = "default"
+TOKENS: Final = ("guard", "revoker", "restorer")
 BATCH: Final = 20_000  # facts a commit
 ORIGIN: Final = Origin(
     authority="vault", realm=REALM, received_at=NOW,
@@ -66,24 +66,22 @@ def _nodes(numbers: range) -> list[Encoded]:
     return encode(facts, ORIGIN, Admission())
 
 
+def token(name: str, role: str, authority: str | None = None) -> dict[str, Any]:
+    """Give the settings of a token that is its own name."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return {"name": name, "sha256": digest, "roles": [role], "authority": authority}
+
+
 @contextmanager
 def serving(folder: Path, **settings: Any) -> Iterator[str]:
     """Run a server over ``folder/data`` in a process of its own; give its URL."""
     ready, path = folder / "ready", folder / "settings.yaml"
     ready.unlink(missing_ok=True)
-    tokens = [
-        {
-            "name": role,
-            "sha256": hashlib.sha256(token.encode()).hexdigest(),
-            "roles": [role],
-        }
-        for role, token in TOKENS.items()
-    ]
     written = {
         "data_dir": str(folder / "data"),
         "ready_file": str(ready),
         "listen": {"port": 0},
-        "tokens": tokens,
+        "tokens": [token(role, role) for role in TOKENS],
         **settings,
     }
     path.write_text(json.dumps(written), "utf-8")  # JSON is YAML, too
