@@ -94,7 +94,11 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         standing: its replica and its lease.
         feed: what keeps them current.
         sessions: the running sessions that it watches.
+        live_sessions: it may watch sessions on routes that fail closed.
     """
+
+    # Who is counted as enforcing (guards with receipts) must say so beforehand.
+    live_sessions: bool = True
 
     def __init__(  # noqa: PLR0913 - each by name
         self,
@@ -206,9 +210,12 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
 
         Raises:
             KeyError: no route of this name was declared.
-            RuntimeError: the guard does not run.
+            RuntimeError: the guard does not run, or was made without
+                ``live_sessions`` and the route fails closed.
         """
         mode = self._mode if route is None else self._routes[route]
+        if mode is Mode.FAIL_CLOSED and not self.live_sessions:
+            raise RuntimeError("make the guard with live_sessions=True")
         read = presented if isinstance(presented, Presented) else _read(presented)
         return self.sessions.watch(read, callback, scope=scope, mode=mode)
 
@@ -326,6 +333,7 @@ class Guard(AnyGuard[Standing, Feed]):
         routes: Mapping[str, Mode] | None = None,
         policy: Policy = DEFAULT_POLICY,
         lease: float = 1.0,
+        live_sessions: bool = False,
         clock: Callable[[], int] = boottime,
         wall_clock: Callable[[], int] = wall,
         jitter: Callable[[], float] = system_random,
@@ -340,10 +348,13 @@ class Guard(AnyGuard[Standing, Feed]):
             routes: routes with a mode of their own, by name.
             policy: what to do with credentials that no fact makes known.
             lease: seconds for which one proof may be used.
+            live_sessions: it serves sessions that end up to one lease after `check`
+                denies; a revocation is then counted as enforced that much later.
             clock: nanoseconds of CLOCK_BOOTTIME.
             wall_clock: nanoseconds UTC, for expiry.
             jitter: random numbers in [0, 1) for pauses between connections.
         """
+        self.live_sessions = live_sessions
         standing = Standing(round(lease * SECOND), clock)
         super().__init__(
             standing,

@@ -51,6 +51,7 @@ async def patient(server: ScriptedFeed) -> AsyncIterator[Guard]:
         name="g",
         routes={mode.value: mode for mode in Mode},
         lease=LONG_LEASE,
+        live_sessions=True,
     )
     async with guard:
         assert await guard.ready(10)

@@ -79,6 +79,7 @@ class World:
             routes={mode.value: mode for mode in Mode},
             policy=Policy(unknown={"jwt.jti": "allow_and_report"}),
             lease=LEASE,
+            live_sessions=True,
             clock=lambda: self.clock,
             wall_clock=lambda: self.wall,
         )
@@ -551,6 +552,15 @@ async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
     assert world.guard.standing.replica.observer is None
     with pytest.raises(RuntimeError, match="within the guard's context"):
         world.open("after")
+
+
+async def test_sessions_that_fail_closed_must_be_declared(world: World) -> None:
+    """Else a revocation would count as enforced while they may still run."""
+    world.guard.live_sessions = False
+    with pytest.raises(RuntimeError, match="live_sessions=True"):
+        world.open("session")
+
+    assert world.open("open", route="fail_open").active
 
 
 async def test_many_sessions_leave_room_for_others(world: World) -> None:
