@@ -80,6 +80,8 @@ async def drained(response: aiohttp.ClientResponse) -> bool:
             pass
     except GONE:
         return True
+    finally:
+        response.close()
     return False
 
 
