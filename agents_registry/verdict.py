@@ -226,6 +226,27 @@ def is_credential(registry: Registry, identifier: Identifier) -> bool:
     return node_class in {None, NodeClass.CREDENTIAL}
 
 
+def claims_of(
+    registry: Registry, identifier: Identifier, presented: Presented
+) -> Claims:
+    """Turn names into nodes; those that no fact names get negative numbers.
+
+    Args:
+        registry: the table of the realm.
+        identifier: the one of the presented that is judged.
+        presented: identifiers and verified claims.
+    """
+    strangers: dict[Identifier, int] = {}
+
+    def node_of(name: Identifier) -> int:
+        node = registry.lineage.find(name)
+        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
+
+    node, *chain = map(node_of, (identifier, *presented.chain))
+    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
+    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
+
+
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
     """Give every flaw that kills an identifier now, nearest first."""
     node = registry.lineage.find(identifier)
@@ -242,7 +263,7 @@ def _closely(
     scope: str | None,
 ) -> Verdict:
     """Judge one identifier over its whole closure."""
-    claims = _claims(registry, identifier, presented)
+    claims = claims_of(registry, identifier, presented)
     life = Life(registry, Closure(registry, claims), Moment(now))
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
@@ -255,19 +276,6 @@ def _closely(
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
     return _scoped(registry, life, scope)
-
-
-def _claims(registry: Registry, identifier: Identifier, presented: Presented) -> Claims:
-    """Turn names into nodes; those that no fact names get negative numbers."""
-    strangers: dict[Identifier, int] = {}
-
-    def node_of(name: Identifier) -> int:
-        node = registry.lineage.find(name)
-        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
-
-    node, *chain = map(node_of, (identifier, *presented.chain))
-    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
-    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
 
 
 def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:

@@ -35,6 +35,7 @@ from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, ju
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
 from enforcement.receipts import Receipts, Terms, signer
+from enforcement.sessions import LiveSession, Sessions
 from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
@@ -93,7 +94,12 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         counters: what it did.
         standing: its replica and its lease.
         feed: what keeps them current.
+        sessions: the running sessions that it watches.
+        live_sessions: it may watch sessions on routes that fail closed.
     """
+
+    # Who is counted as enforcing (guards with receipts) must say so beforehand.
+    live_sessions: bool = True
 
     def __init__(  # noqa: PLR0913 - each by name
         self,
@@ -118,12 +124,17 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self._granted = {
             each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
         }
+        self.sessions = Sessions(
+            standing, self._judge, clock=clock, wall_clock=wall_clock
+        )
         self._tasks = asyncio.TaskGroup()
         self._running: asyncio.Task[None]
+        self._watching: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._running = self._tasks.create_task(self.feed.run())
+        self._watching = self._tasks.create_task(self.sessions.run())
         return self
 
     async def __aexit__(
@@ -132,6 +143,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._watching.cancel()
         self._running.cancel()
         await self._tasks.__aexit__(None, None, None)
 
@@ -170,6 +182,43 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             return self._granted[mode]
         lapse = self._lapse(mode, at_least, stale=stale)
         return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
+
+    def on_deny(
+        self,
+        presented: Presented | Names,
+        callback: Callable[[Verdict], object],
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+    ) -> LiveSession:
+        """Have a running session ended when its credential dies; see `sessions`.
+
+        Call it after the `check` that allowed the session, with the same arguments.
+        The callback is called once, in the event loop and at the latest one lease
+        after the guard would deny, also when it denies already; without a lease, and
+        only where the route fails closed, one lease after the last one ended. Never
+        for routes that observe.
+
+        Args:
+            presented: identifiers (``kind:value``), or those with verified claims.
+            callback: ends the session; it must not wait. What it raises goes to the
+                loop's exception handler.
+            scope: the ``namespace|value`` that the session was allowed.
+            route: the name of a route that has a mode of its own.
+
+        Returns:
+            The session; cancel it when it is over.
+
+        Raises:
+            KeyError: no route of this name was declared.
+            RuntimeError: the guard does not run, or was made without
+                ``live_sessions`` and the route fails closed.
+        """
+        mode = self._mode if route is None else self._routes[route]
+        if mode is Mode.FAIL_CLOSED and not self.live_sessions:
+            raise RuntimeError("make the guard with live_sessions=True")
+        read = presented if isinstance(presented, Presented) else _read(presented)
+        return self.sessions.watch(read, callback, scope=scope, mode=mode)
 
     async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the facts of a token are applied; tell whether they are.
@@ -318,6 +367,7 @@ class Guard(AnyGuard[Standing, Feed]):
             ImportError: there is a key and no cryptography.
             ValueError: the key cannot be read.
         """
+        self.live_sessions = live_sessions
         standing = Standing(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         sign = None if signing_key is None else signer(signing_key)

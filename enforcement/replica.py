@@ -37,7 +37,7 @@ from agents_registry.identifiers import VOCABULARY, NodeClass
 from agents_registry.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 SLICE: Final = 128  # facts merged in one go: about two milliseconds
 _VERSIONED: Final = (OwnerSet, Renewal, ScopeSet, Holds, Horizon)
@@ -73,6 +73,7 @@ class Replica:
         corrections: the facts that must be merged before all others.
         peppers: keys to hash presented secrets, as the handshake brought them; kept
             in memory alone.
+        observer: told of each fact once it is merged.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Replica:
         self.position: int | None = None
         self.corrections: dict[Fact, None] = {}
         self.peppers: Mapping[str, str] = {}
+        self.observer: Callable[[Fact], None] | None = None
         self._seeds = (genesis, seeds)
         self._merged: frozenset[Fact] = frozenset()
         self._corrected_at: int | None = None
@@ -220,6 +222,8 @@ class Replica:
             and isinstance(fact, Withdraw | Distrust)
         ):
             self._corrected_at = at
+        if self.observer is not None:
+            self.observer(fact)
 
 
 def text(message: Mapping[str, Any], name: str) -> str:
