@@ -14,6 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
@@ -40,25 +41,22 @@ class Driver(Protocol):
 
 
 class Program:
-    """A program that is driven over its standard input and output."""
+    """A program that is driven over its standard input and output.
+
+    A program that ended or fell silent is started again at the next reset.
+    """
 
     def __init__(self, command: list[str]) -> None:
         """Start it.
 
+        Args:
+            command: the program and its arguments.
+
         Raises:
             DriverError: it cannot be started.
         """
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - the user's own command
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-        except OSError as error:
-            raise DriverError(f"cannot start {command[0]}: {error}") from error
-        self._buffer = b""
-        self._ready = selectors.DefaultSelector()
-        assert self._process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
-        self._output = self._process.stdout.fileno()
-        self._ready.register(self._output, selectors.EVENT_READ)
+        self._command = command
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -69,27 +67,50 @@ class Program:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ready.close()
-        with self._process as process:
-            process.kill()
+        self._stop()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write a line and read one."""
+        if self._process.poll() is not None and request["do"] == "reset":
+            self._stop()
+            self._start()
         assert self._process.stdin is not None  # noqa: S101 - for mypy: it is a pipe
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
+            return _object(self._line())
         except OSError as error:
             raise DriverError(f"the program ended: {error}") from error
-        return _object(self._line())
+
+    def _start(self) -> None:
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the user's own command
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as error:
+            raise DriverError(f"cannot start {self._command[0]}: {error}") from error
+        assert self._process.stdout is not None  # noqa: S101 - for mypy: it is a pipe
+        self._output = self._process.stdout.fileno()
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._output, selectors.EVENT_READ)
+        self._buffer = b""
+
+    def _stop(self) -> None:
+        self._ready.close()
+        self._process.kill()
+        with suppress(BrokenPipeError):  # of a request that it never read
+            self._process.communicate()
 
     def _line(self) -> bytes:
         deadline = time.monotonic() + TIMEOUT
         while b"\n" not in self._buffer:
-            if not self._ready.select(deadline - time.monotonic()):
+            if not self._ready.select(max(0, deadline - time.monotonic())):
+                self._process.kill()
+                self._process.wait()
                 raise DriverError(f"no answer within {TIMEOUT:.0f} s")
             chunk = os.read(self._output, _CHUNK)
             if not chunk:
+                self._process.wait()
                 raise DriverError("the program ended without an answer")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SECOND: Final = 1_000_000_000
 EPOCH: Final = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 RECEIVED: Final = 1000  # seconds: when facts arrive that do not say so
-_TIMES: Final = (
+TIMES: Final = (
     "version", "received_at", "issued_at", "expires_at", "at", "not_before",
     "received_from", "received_to",
 )  # fmt: skip
@@ -50,9 +50,7 @@ def wire(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [plain for one in written for plain in _expand(dict(one), labelled)]
 
 
-def _expand(
-    one: dict[str, Any], labelled: dict[str, Fact]
-) -> Iterator[dict[str, Any]]:
+def _expand(one: dict[str, Any], labelled: dict[str, Fact]) -> Iterator[dict[str, Any]]:
     if "raw" in one:
         yield one["raw"]
     elif "chain" in one:
@@ -60,7 +58,7 @@ def _expand(
     else:
         label = one.pop("id", None)
         if "of" in one:
-            one |= _withdrawal(labelled[one.pop("of")])
+            one = {**_withdrawal(labelled[one.pop("of")]), **one}
         fact = from_plain(_with_defaults(one))
         if label is not None:
             labelled[label] = fact
@@ -70,11 +68,16 @@ def _expand(
 def _with_defaults(one: Mapping[str, Any]) -> dict[str, Any]:
     version = one.get("version", 1)
     received = max(Decimal(str(version)), Decimal(RECEIVED))
-    defaults = {"authority": "vault", "version": version, "received_at": str(received)}
+    defaults = {
+        "authority": "vault",
+        "version": version,
+        "received_at": str(received),
+        "ingress_key": "key",
+    }
     if one["fact"] == "cause":
         defaults["at"] = version
     plain: dict[str, Any] = {**defaults, **one}
-    for name in _TIMES:
+    for name in TIMES:
         if plain.get(name) is not None:
             plain[name] = time(plain[name])
     return plain

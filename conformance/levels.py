@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from conformance.cases import DEFAULTS
 from conformance.play import Gravity, Tally, play
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def run(driver: Driver, cases: Iterable[Case], *, at_first: bool = False) -> Tal
         driver: the guard under test.
         cases: of the suite.
         at_first: stop after the first case with a problem that core forbids.
+
+    Raises:
+        DriverError: the guard does not even take its settings.
     """
-    tally = Tally()
+    hello = {"do": "reset", "clock": 0, "wall": 0, "settings": DEFAULTS}
+    tally = Tally(str(driver.ask(hello).get("guard", "the guard")))
     for case in cases:
         play(driver, case, tally)
         if at_first and not passes(tally, "core"):
@@ -53,8 +58,8 @@ def report(tally: Tally, level: Level) -> Iterator[str]:
         yield f"{_WORDS[problem.gravity]}: {problem.case}: {problem.text}"
     if len(grave) > SHOWN:
         yield f"... and {len(grave) - SHOWN} more"
-    yield f"{tally.cases} cases, {tally.checks} checks"
-    counts = {each: 0 for each in Gravity}
+    yield f"{tally.guard}: {tally.cases} cases, {tally.checks} checks"
+    counts = dict.fromkeys(Gravity, 0)
     for found in tally.problems:
         counts[found.gravity] += 1
     unsafe = counts[Gravity.UNSAFE]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, frozen
 
+from agents_registry.identifiers import VOCABULARY
 from conformance.drivers import DriverError
 from conformance.facts import SECOND, span, time
 
@@ -30,6 +31,7 @@ AMPLE: Final = 60_000  # ms: a server that vouches for longer than any lease
 MANY: Final = 1000  # facts in one message at most
 REBUILDS: Final = 3
 _CORRECTIONS: Final = ("withdraw", "distrust")
+_VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
 
 
 class Gravity(IntEnum):
@@ -56,8 +58,13 @@ class Problem:
 
 @define
 class Tally:
-    """What was played so far."""
+    """What was played so far.
 
+    Attributes:
+        guard: the name that the guard under test gives itself.
+    """
+
+    guard: str = "the guard"
     cases: int = 0
     checks: int = 0
     problems: list[Problem] = Factory(list)
@@ -110,7 +117,7 @@ class Game:
         self._pings: dict[str, int] = {}
         self._do: dict[str, Callable[[Any], None]] = {
             "sync": self._sync, "prove": self._prove, "rebuild": self._rebuild,
-            "connect": self._connect_fresh, "snapshot": self._snapshot,
+            "connect": self._connect_as, "snapshot": self._snapshot,
             "delta": self._delta, "frame": self._frame, "drop": self._drop,
             "ping": self._ping, "pong": self._pong, "wait": self._wait,
             "wall": self._move_wall, "closed": self._closed,
@@ -151,10 +158,13 @@ class Game:
         self._open = True
         return hello
 
-    def _connect_fresh(self, _: Any) -> None:
+    def _connect_as(self, wanted: str) -> None:
+        """Connect; ``fresh``: the guard has to ask for a snapshot."""
         hello = self._connect()
-        if hello is None or hello.get("position") is not None:
-            self.complain(Gravity.CORE, f"no snapshot is asked for: {hello}")
+        if hello is None:
+            raise DriverError("no connection is wanted, though none stands")
+        if wanted == "fresh" and hello.get("position") is not None:
+            self.complain(Gravity.CORE, f"a snapshot was due, but: {hello}")
 
     def _sync(self, content: Any) -> None:
         """Bring the guard to a position, over a new connection."""
@@ -228,6 +238,7 @@ class Game:
             "type": "snapshot",
             "genesis": genesis,
             "realm": "conformance",
+            "vocabulary": _VOCABULARY,
             "offset": offset,
             "facts": facts,
             "more": more,

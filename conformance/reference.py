@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Policy, Presented
-from enforcement import Guard, Mode
+from enforcement import Guard, Lapse, Mode
 from enforcement.feed import Feed, Link
 from enforcement.replica import MalformedError
 
@@ -42,7 +42,13 @@ class DrivenFeed(Feed):
         self.links: dict[int, Link] = {}
         self._links = [Link(succeeds=False)]
 
-    def _spawn(self, tasks: Any, session: Any, link: Link, after: float) -> None:
+    def _spawn(
+        self,
+        tasks: Any,  # noqa: ARG002 - the kit makes the connections
+        session: Any,  # noqa: ARG002 - as above
+        link: Link,
+        after: float,  # noqa: ARG002 - as above
+    ) -> None:
         """Remember that another connection is wanted; the kit offers one."""
         self._links.append(link)
 
@@ -124,22 +130,33 @@ class Reference:
         return {"guard": "rescind-guard (Python)"}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
-        shown = request["presented"]
-        presented: Any = shown["identifiers"]
-        if shown["issued_at"] is not None or shown["chain"]:
-            presented = Presented(
-                tuple(map(Identifier.parse, presented)),
-                shown["issued_at"],
-                tuple(map(Identifier.parse, shown["chain"])),
+        try:
+            verdict = self._guard.check(
+                _presented(request["presented"]),
+                scope=request["scope"],
+                at_least=request["at_least"],
             )
-        verdict = self._guard.check(
-            presented, scope=request["scope"], at_least=request["at_least"]
-        )
+        except ValueError:  # a caller of ours would have to answer it like this
+            return {"allowed": False, "reason": Lapse.UNREADABLE.value}
         return {
             "allowed": verdict.allowed,
             "reason": verdict.reason.value,
             "observed": verdict.observed,
         }
+
+
+def _presented(shown: dict[str, Any]) -> Any:
+    """Read what is presented.
+
+    Raises:
+        ValueError: a name in the chain is no identifier.
+    """
+    if shown["issued_at"] is None and not shown["chain"]:
+        return shown["identifiers"]
+    names, chain = (
+        tuple(map(Identifier.parse, shown[name])) for name in ("identifiers", "chain")
+    )
+    return Presented(names, shown["issued_at"], chain)
 
 
 def _message(frame: str) -> dict[str, Any]:
@@ -156,8 +173,9 @@ def main() -> None:
     """Answer line by line until the input ends."""
     reference = Reference()
     with asyncio.Runner() as runner:
+        finish = runner.get_loop().run_until_complete
         for line in sys.stdin:
-            reply = runner.run(reference.answer(json.loads(line)))
+            reply = finish(reference.answer(json.loads(line)))
             sys.stdout.write(json.dumps(reply) + "\n")
             sys.stdout.flush()
 
