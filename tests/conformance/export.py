@@ -32,7 +32,7 @@ from agents_registry.facts import (
     fact_id,
     to_plain,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from conformance.facts import RECEIVED, TIMES
 from tests.model import reasons_to_deny
 from tests.property.cases import node
@@ -205,13 +205,22 @@ def _check(asked: Asked, *, plain: bool) -> dict[str, Any]:
 
 def _simple(asked: Asked) -> bool:
     """Tell whether a guard of level core has to find that this may be allowed."""
-    return not ({"scope", "chain", "issued"} & asked.ask.keys()) and all(
+    special = {"scope", "chain", "issued"} & asked.ask.keys()
+    stated = {f.node for f in asked.facts if isinstance(f, Node) and not f.derived}
+    credentials = {n for n in asked.who if _is_credential(n)}
+    known = credentials <= stated and any(name in stated for name in asked.who)
+    copies = len(asked.facts) - len({fact_id(fact) for fact in asked.facts})
+    return not (special or copies) and known and all(
         fact.NAME in _CORE
         and not fact.stamped
         and fact.effective_version == fact.version
         and not (isinstance(fact, Cause) and _special(fact))
         for fact in asked.facts
     )
+
+
+def _is_credential(name: Identifier) -> bool:
+    return VOCABULARY.get(name.kind) in {None, NodeClass.CREDENTIAL}
 
 
 def _special(cause: Cause) -> bool:
