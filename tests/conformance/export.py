@@ -210,12 +210,16 @@ def _simple(asked: Asked) -> bool:
     credentials = {n for n in asked.who if _is_credential(n)}
     known = credentials <= stated and any(name in stated for name in asked.who)
     copies = len(asked.facts) - len({fact_id(fact) for fact in asked.facts})
-    return not (special or copies) and known and all(
-        fact.NAME in _CORE
-        and not fact.stamped
-        and fact.effective_version == fact.version
-        and not (isinstance(fact, Cause) and _special(fact))
-        for fact in asked.facts
+    return (
+        not (special or copies)
+        and known
+        and all(
+            fact.NAME in _CORE
+            and not fact.stamped
+            and fact.effective_version == fact.version
+            and not (isinstance(fact, Cause) and _special(fact))
+            for fact in asked.facts
+        )
     )
 
 
