@@ -35,14 +35,19 @@ from agents_registry.facts import (
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from conformance.facts import RECEIVED, TIMES
 from tests.model import reasons_to_deny
+from tests.property.agreement import right_answers
 from tests.property.cases import node
+from tests.property.worlds import KINDS, make
 from tests.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tests.property.worlds import Question, World
+
 FOLDER: Final = Path(__file__).parents[2] / "conformance" / "cases"
 MODULES: Final = ("cascade", "time", "owner", "scope")
+WORLDS: Final = 60
 LARGEST: Final = 60  # facts; a larger case would be a page of nothing
 REASONS: Final = {
     "revoke": "revoked",
@@ -122,10 +127,43 @@ def export() -> dict[str, str]:
             _add(groups[_group(asked)], asked)
     for cases in groups.values():
         _number(cases)
-    return {
+    files = {
         f"rule-{group}.yaml": HEADER + _dump({"defaults": {"now": 500}, "cases": cases})
         for group, cases in sorted(groups.items())
     }
+    lenient = {"unknown": dict.fromkeys(sorted(set(KINDS)), "allow_and_report")}
+    mixed = {"defaults": {"settings": lenient}, "cases": list(_mixed())}
+    return {**files, "rule-mixed.yaml": HEADER + _dump(mixed)}
+
+
+def _mixed() -> Iterator[dict[str, Any]]:
+    """Yield random worlds: rules meet that no single case brings together."""
+    for seed in range(WORLDS):
+        world = make(seed)
+        ids = {fact_id(fact).hex() for fact in world.facts}
+        withdrawn = {f.fact_id for f in world.facts if isinstance(f, Withdraw)}
+        asked = [question for question in world.questions if question.lenient]
+        if withdrawn <= ids and len(world.facts) <= LARGEST and asked:
+            yield {
+                "name": f"world {seed}",
+                "facts": list(_written(list(world.facts))),
+                "checks": [_question(world, question) for question in asked],
+            }
+
+
+def _question(world: World, question: Question) -> dict[str, Any]:
+    reasons = right_answers(standing(world.facts), question)
+    issued = question.issued_at
+    check = {
+        "check": [str(name) for name in question.identifiers],
+        "issued_at": None if issued is None else _seconds(issued),
+        "chain": [str(name) for name in question.chain],
+        "scope": question.scope,
+        "now": _seconds(question.now),
+        "deny": sorted(REASONS.get(r, r) for r in reasons),
+    }
+    needed = {name: value for name, value in check.items() if value not in (None, [])}
+    return needed if reasons else {**needed, "allow": "full"}
 
 
 def _add(cases: list[dict[str, Any]], asked: Asked) -> None:

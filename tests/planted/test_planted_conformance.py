@@ -96,6 +96,12 @@ OURS = {
         "self.position",
         "corrections",
     ),
+    "a successor that does not settle": Bug(
+        "enforcement/replica.py",
+        "self.corrections[fact] = None\n            if self",
+        "if self",
+        "copies",
+    ),
     "a token one too early": Bug(
         "enforcement/standing.py", "token.offset <=", "token.offset <= 1 +", "token"
     ),
