@@ -25,7 +25,7 @@ WHOLE = [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] \
 		2>/dev/null
 
 CORE := agents_registry/*
-REST := enforcement/*,schemas/*,streams/*
+REST := conformance/*,enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \

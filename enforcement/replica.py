@@ -215,13 +215,15 @@ class Replica:
                 yield
 
     def _apply(self, fact: Fact, at: int) -> None:
-        self.registry.apply(fact)
-        if (
-            self._corrected_at is None
-            and self.registry.needs_rebuild
-            and isinstance(fact, Withdraw | Distrust)
-        ):
-            self._corrected_at = at
+        registry = self.registry
+        asked, registry.needs_rebuild = registry.needs_rebuild, False
+        registry.apply(fact)
+        if registry.needs_rebuild:
+            # The successor must merge it first, or it would want a successor as well.
+            self.corrections[fact] = None
+            if self._corrected_at is None and isinstance(fact, Withdraw | Distrust):
+                self._corrected_at = at
+        registry.needs_rebuild |= asked
         if self.observer is not None:
             self.observer(fact)
 
