@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -54,7 +55,7 @@ async def guards(url: str, count: str, lease: str) -> None:
     async with AsyncExitStack() as stack:
         running = []
         for number in range(int(count)):
-            guard = Guard(url, "guard", name=f"g{number}", lease=float(lease))
+            guard = Guard(url, "guard", name=f"g{os.getpid()}-{number}", lease=float(lease))
             running.append(await stack.enter_async_context(guard))
         for guard in running:
             assert await guard.ready(DEADLINE)
