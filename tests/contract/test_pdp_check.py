@@ -168,3 +168,16 @@ async def test_it_is_ready_once_every_issuer_was_asked_for_its_keys() -> None:
         await keys.refresh()
         async with made.get("/healthz/ready") as answer:
             assert (answer.status, keys.failures) == (200, 1)
+
+
+async def test_what_the_policy_wants_reported_is_counted() -> None:
+    """An unknown token passes, and somebody hears of it."""
+    lenient = known(unknown={"secret": "allow_and_report"})
+    headers = {"Authorization": "Bearer opaque"}
+    async with client(lenient) as made:
+        async with made.get("/v1/check", headers=headers) as answer:
+            assert answer.status == 200
+        async with made.get("/metrics") as answer:
+            metrics = await answer.text()
+
+    assert 'rescind_pdp_reports_total{report="unknown secret"} 1.0' in metrics
