@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -22,6 +23,22 @@ class Written(NamedTuple):
 
     offset: int
     fact: Fact
+
+
+class NewList(NamedTuple):
+    """How a status list is begun.
+
+    Attributes:
+        bits: of one status.
+        size: how many indices.
+        at: the time (ns).
+        draw: gives a random number below another one.
+    """
+
+    bits: int
+    size: int
+    at: int
+    draw: Callable[[int], int]
 
 
 class Mark(NamedTuple):
@@ -164,6 +181,33 @@ class Transaction:
         """Note how far a watched file was read."""
         values = (path, inode, position)
         self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
+
+    def add_status_entry(self, body: bytes, new: NewList) -> tuple[int, int]:
+        """Give an entry an index that no other entry ever had, at random.
+
+        A list is closed when half of it is given: a free index is then found in two
+        draws, and the rest hides how many there are.
+
+        Args:
+            body: of the entry.
+            new: how a list is begun, where none is open.
+
+        Returns:
+            The list and the index.
+        """
+        query = "SELECT id, size, given FROM status_lists ORDER BY id DESC LIMIT 1"
+        last, size, given = self._db.execute(query).fetchone() or (0, 0, 0)
+        if 2 * given >= size:
+            last, size = last + 1, new.size
+            values = (last, new.bits, new.size, new.at)
+            self._db.execute("INSERT INTO status_lists VALUES (?, ?, ?, 0, ?)", values)
+        query = "INSERT INTO status_entries VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        index = new.draw(size)
+        while not self._db.execute(query, (last, index, body)).rowcount:
+            index = new.draw(size)
+        query = "UPDATE status_lists SET given = given + 1 WHERE id = ?"
+        self._db.execute(query, (last,))
+        return last, index
 
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""
