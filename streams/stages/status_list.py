@@ -58,7 +58,8 @@ class Entry:
 
     def to_plain(self) -> list[Any]:
         """Give the entry as JSON can hold it."""
-        return [self.identifiers, self.issued_at, self.chain]
+        names, chain = map(list, self.identifiers), map(list, self.chain)
+        return [list(names), self.issued_at, list(chain)]
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Self:
