@@ -160,7 +160,7 @@ async def serve(
             Push(tokens, streams, speakers, ingest, clock),
         )
         if published is not None:
-            entries = StatusEntries(store, stages, clock, secrets.randbelow)
+            entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             handlers = evolve(
                 handlers,
                 status_lists=StatusLists(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PAGE: Final = 5000  # entries read at once
 MOST_LISTS: Final = 100_000
 TRIES: Final = 5
+_KNOWN: Final = "number, name, bits, size, created_at"  # fields of `Known`
 
 
 class BehindError(Exception):
@@ -42,7 +43,7 @@ class BehindError(Exception):
 class Place(NamedTuple):
     """Where a credential's status stands."""
 
-    number: int
+    list: str
     idx: int
 
 
@@ -51,12 +52,14 @@ class Known:
     """A list that exists.
 
     Attributes:
+        number: in the file; name: for everybody else.
         bits: of one status.
         size: how many indices.
         created_at: ns.
     """
 
-    id: int
+    number: int
+    name: str
     bits: int
     size: int
     created_at: int
@@ -70,6 +73,7 @@ class StatusEntries:
         store: Store,
         stages: Stages,
         clock: Callable[[], int],
+        fresh_id: Callable[[], str],
         draw: Callable[[int], int],
     ) -> None:
         """Keep lists in a store.
@@ -78,11 +82,13 @@ class StatusEntries:
             store: where entries lie.
             stages: whose table judges them.
             clock: gives the time (ns).
+            fresh_id: gives unique names.
             draw: gives an unpredictable number below another one.
         """
         self._store = store
         self._stages = stages
         self._clock = clock
+        self._fresh_id = fresh_id
         self._draw = draw
 
     async def give(self, entry: Entry, bits: int, size: int) -> Place:
@@ -98,7 +104,14 @@ class StatusEntries:
             sqlite3.Error: the file could not be written.
         """
         body = orjson.dumps(entry.to_plain())
-        new = NewList(bits, size, self._clock(), self._draw)
+        new = NewList(
+            name=self._fresh_id(),
+            genesis=self._store.genesis,
+            bits=bits,
+            size=size,
+            at=self._clock(),
+            draw=self._draw,
+        )
 
         def job(tx: Transaction) -> Place:
             return Place(*tx.add_status_entry(body, new))
@@ -107,14 +120,14 @@ class StatusEntries:
 
     async def lists(self) -> list[Known]:
         """Give every list, the oldest first."""
-        query = "SELECT id, bits, size, created_at FROM status_lists ORDER BY id"
-        rows = await self._store.read(f"{query} LIMIT ?", MOST_LISTS)
+        query = f"SELECT {_KNOWN} FROM status_lists ORDER BY number LIMIT ?"  # noqa: S608
+        rows = await self._store.read(query, MOST_LISTS)
         return [Known(*row) for row in rows]
 
-    async def find(self, number: int) -> Known | None:
-        """Give a list by its number, if there is one."""
-        query = "SELECT id, bits, size, created_at FROM status_lists WHERE id = ?"
-        rows = await self._store.read(f"{query} LIMIT 1", number)
+    async def find(self, name: str) -> Known | None:
+        """Give a list by its name, if there is one."""
+        query = f"SELECT {_KNOWN} FROM status_lists WHERE name = ? LIMIT 1"  # noqa: S608
+        rows = await self._store.read(query, name)
         return Known(*rows[0]) if rows else None
 
     async def statuses(
@@ -147,7 +160,7 @@ class StatusEntries:
         registry, now = self._stages.registry, self._clock()
         policy = policy_for(registry)
         judged = StatusList(known.bits, known.size)
-        for index, entry in self._entries(known.id):
+        for index, entry in self._entries(known.number):
             if at is None:
                 status = status_now(registry, entry, now, policy)
             else:

@@ -35,9 +35,9 @@ class Publication:
     lease: int
     history: int
 
-    def uri(self, number: int) -> str:
+    def uri(self, name: str) -> str:
         """Give the address of a list, which its credentials name."""
-        return f"{self.url}/{number}"
+        return f"{self.url}/{name}"
 
     @property
     def aggregation(self) -> str:

@@ -45,7 +45,7 @@ _ANYBODY: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"}
 class _Asked(NamedTuple):
     """What signed token is wanted: a list, at a past time or within a turn."""
 
-    list: int
+    list: str
     at: int | None
     turn: int
 
@@ -77,7 +77,7 @@ class StatusLists:
         app.router.add_post("/v1/status-entries", self.give)
         app.router.add_get("/statuslists/aggregation", self.aggregation)
         app.router.add_get("/statuslists/jwks", self.jwks)
-        app.router.add_get("/statuslists/{list:[0-9]{1,9}}", self.get)
+        app.router.add_get("/statuslists/{list:[0-9a-f]{32}}", self.get)
 
     async def give(self, request: web.Request) -> web.Response:
         """Give a credential that is about to be issued its index.
@@ -90,7 +90,7 @@ class StatusLists:
         entry = self._entry(await json_object(request, token), rights)
         published = self._published
         place = await self._entries.give(entry, published.bits, published.size)
-        reference = {"idx": place.idx, "uri": published.uri(place.number)}
+        reference = {"idx": place.idx, "uri": published.uri(place.list)}
         answer = {"status": {"status_list": reference}}
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
@@ -100,7 +100,7 @@ class StatusLists:
             status = http.HTTPStatus.NOT_ACCEPTABLE
             raise ProblemError(status, "not acceptable", f"this is {MEDIA_TYPE}")
         now = self._clock()
-        known = await self._entries.find(int(request.match_info["list"]))
+        known = await self._entries.find(request.match_info["list"])
         if known is None:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
         at = self._time(request, known, now)
@@ -123,7 +123,7 @@ class StatusLists:
     async def aggregation(self, _: web.Request) -> web.Response:
         """Name every list (section 9.3)."""
         lists = await self._entries.lists()
-        uris = [self._published.uri(known.id) for known in lists]
+        uris = [self._published.uri(known.name) for known in lists]
         return web.json_response({"status_lists": uris}, headers=_ANYBODY)
 
     async def jwks(self, _: web.Request) -> web.Response:
@@ -137,7 +137,7 @@ class StatusLists:
         async with self._one_at_a_time:
             now = self._clock()
             turn = 0 if at is not None else now // max(published.lease // 4, 1)
-            asked = _Asked(known.id, at, turn)
+            asked = _Asked(known.name, at, turn)
             if asked not in self._kept:
                 try:
                     statuses = await self._entries.statuses(
@@ -156,7 +156,7 @@ class StatusLists:
         published = self._published
         return published.key.sign(
             statuses,
-            uri=published.uri(known.id),
+            uri=published.uri(known.name),
             aggregation=published.aggregation,
             iat=since,
             ttl=published.ttl,

@@ -159,7 +159,9 @@ async def test_indices_are_given_once_and_survive_a_restart(tmp_path: Path) -> N
     assert [one["idx"] for one in first] != sorted(one["idx"] for one in first)
     assert [1] * 10 + [0] * 10 == statuses
     # A list of 16 is left when half of it is given.
-    assert [f"{URL}/{n}" for n in (1, 2, 3)] == json.loads(body)["status_lists"]
+    listed = json.loads(body)["status_lists"]
+    assert set(listed) == {one["uri"] for one in first + again}
+    assert [8, 8, 4] == [[u for u, _ in places].count(uri) for uri in listed]
 
 
 async def test_a_list_says_nothing_before_the_table_holds_what_was_accepted(
@@ -282,7 +284,7 @@ async def test_a_reader_gets_a_jwt_or_nothing(
         server.session.headers.popall("Accept", None)
 
         assert status == (await Reader(server).get(uri, accept))[0]
-        assert (await Reader(server).get("/9"))[0] == 404
+        assert (await Reader(server).get(f"/{'0' * 32}"))[0] == 404
         assert (await Reader(server).get("/first"))[0] == 404
 
 
@@ -362,19 +364,33 @@ async def test_a_missing_key_ends_the_start(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_a_list_half_given_is_left_for_a_new_one(tmp_path: Path) -> None:
+async def test_a_list_is_left_when_half_of_it_is_given(tmp_path: Path) -> None:
     """A draw that is taken is drawn again; the count survives in the file."""
+    draws = iter([3, 3, 1, 0])
+    new = NewList("one", "g", 2, 4, 7, lambda _: next(draws))
     store = Store.open(tmp_path, realm="default", genesis="g")
-    draws = iter([3, 3, 5, 0])  # of four: the second 3 is taken, and 5 wraps to 1
-    new = NewList(2, 4, 7, lambda _: next(draws) % 4)
     try:
-        given = [
-            await store.write(lambda tx: tx.add_status_entry(b"[]", new))
-            for _ in range(3)
-        ]
-        rows = await store.read("SELECT id, given FROM status_lists ORDER BY id")
+        given = [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
+        given += [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
+        new = new._replace(name="two")
+        given += [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
+        rows = await store.read("SELECT name, given FROM status_lists ORDER BY number")
     finally:
         await store.close()
 
-    assert [(1, 3), (1, 1), (2, 0)] == given
-    assert [(1, 2), (2, 1)] == rows
+    assert [("one", 3), ("one", 1), ("two", 0)] == given
+    assert [("one", 2), ("two", 1)] == rows
+
+
+async def test_a_restored_backup_gives_no_index_again(tmp_path: Path) -> None:
+    """What was given since the backup is not known, so its lists are left."""
+    made = settings(tmp_path)
+    async with running(tmp_path, **made) as server:
+        before = await entry(server, CHILD)
+    (tmp_path / "data" / "genesis").unlink()  # as after a restore
+    async with running(tmp_path, **made) as server:
+        after = await entry(server, CHILD)
+        _, body, _ = await Reader(server).get("/aggregation", accept=None)
+
+    assert before["uri"] != after["uri"]
+    assert [before["uri"], after["uri"]] == json.loads(body)["status_lists"]
