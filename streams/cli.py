@@ -159,6 +159,20 @@ def serve(
 
 
 @app.command()
+def pdp(
+    config: Config = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Of the server; else RESCIND_PDP_URL.")
+    ] = None,
+    listen: Listen = None,
+) -> None:
+    """Answer gateways, AuthZEN and introspection, until Ctrl-C or SIGTERM."""
+    from streams.pdp_command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(config, url=url, listen=listen))
+
+
+@app.command()
 def revoke(
     name: Name,
     reason: Annotated[

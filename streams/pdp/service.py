@@ -1,0 +1,108 @@
+"""The decision point, put together and run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.server import listen
+from streams.pdp.callers import Callers
+from streams.pdp.decider import Decider
+from streams.pdp.gateways import Gateways
+from streams.pdp.issuers import KeySet, fetcher
+from streams.pdp.metrics import Metrics
+from streams.pdp.questions import AuthZen, Introspection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from enforcement.guard import AnyGuard
+    from streams.pdp.settings import PdpSettings
+
+MAX_BODY: Final = 1 << 20  # bytes
+
+log = structlog.get_logger()
+
+
+@frozen
+class Deciding:
+    """A decision point that accepts requests.
+
+    Attributes:
+        url: where; the port is the one that was bound.
+        decider: what answers.
+    """
+
+    url: str
+    decider: Decider
+
+
+async def serve(
+    settings: PdpSettings,
+    guard: AnyGuard[Any, Any],
+    *,
+    stop: asyncio.Event,
+    started: Callable[[Deciding], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+) -> None:
+    """Decide until ``stop`` is set.
+
+    Args:
+        settings: of the decision point.
+        guard: with the settings' mode and routes; not yet entered.
+        stop: ends it.
+        started: called once requests are accepted; a lease may come later.
+        clock: ns since 1970 (UTC).
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    async with AsyncExitStack() as cleanup:
+        session = await cleanup.enter_async_context(aiohttp.ClientSession())
+        keys = {
+            each.issuer: KeySet(each, fetcher(each.jwks, session), time.monotonic)
+            for each in settings.issuers
+        }
+        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
+        readers = [tasks.create_task(each.run()) for each in keys.values()]
+        cleanup.callback(lambda: [each.cancel() for each in readers])
+        await cleanup.enter_async_context(guard)
+        decider = Decider(settings, guard, keys, clock)
+        app = application(decider, Metrics(guard, keys), keys)
+        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        cleanup.push_async_callback(runner.cleanup)
+        log.info("deciding", url=url, guard=settings.name)
+        if settings.ready_file is not None:
+            settings.ready_file.write_text(f"{url}\n", "utf-8")
+        if started is not None:
+            started(Deciding(url, decider))
+        await stop.wait()
+        log.info("stopping")
+
+
+def application(
+    decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+) -> web.Application:
+    """Put the handlers behind their routes."""
+
+    def waiting(_: float) -> Sequence[str]:
+        missing = [f"keys of {name}" for name, each in keys.items() if not each.loaded]
+        return missing if decider.guard.standing.holds() else ["lease", *missing]
+
+    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
+    callers = Callers(decider.settings.callers)
+    Gateways(decider, metrics).add_to(app)
+    AuthZen(decider, callers, metrics).add_to(app)
+    Introspection(decider, callers, metrics).add_to(app)
+    Probes(lambda _: (), waiting).add_to(app)
+    app.router.add_get("/metrics", metrics.serve)
+    return app
