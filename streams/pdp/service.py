@@ -23,9 +23,10 @@ from streams.pdp.metrics import Metrics
 from streams.pdp.questions import AuthZen, Introspection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from enforcement.guard import AnyGuard
+    from streams.pdp.grpc_server import GrpcServer
     from streams.pdp.settings import PdpSettings
 
 MAX_BODY: Final = 1 << 20  # bytes
@@ -40,10 +41,12 @@ class Deciding:
     Attributes:
         url: where; the port is the one that was bound.
         decider: what answers.
+        grpc: ``HOST:PORT`` for Envoy, where the settings want it.
     """
 
     url: str
     decider: Decider
+    grpc: str | None = None
 
 
 async def serve(
@@ -64,8 +67,10 @@ async def serve(
         clock: ns since 1970 (UTC).
 
     Raises:
-        OSError: the address cannot be bound.
+        OSError: an address cannot be bound.
+        ValueError: the extra for gRPC is not installed.
     """
+    grpc_listen = _grpc_listener(settings)
     async with AsyncExitStack() as cleanup:
         session = await cleanup.enter_async_context(aiohttp.ClientSession())
         keys = {
@@ -77,32 +82,66 @@ async def serve(
         cleanup.callback(lambda: [each.cancel() for each in readers])
         await cleanup.enter_async_context(guard)
         decider = Decider(settings, guard, keys, clock)
-        app = application(decider, Metrics(guard, keys), keys)
+        metrics = Metrics(guard, keys)
+        app = application(decider, metrics, keys)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
-        log.info("deciding", url=url, guard=settings.name)
+        address = None
+        if grpc_listen is not None:
+            server = await grpc_listen(decider, metrics, keys)
+            cleanup.push_async_callback(server.close)
+            address = server.address
+        log.info("deciding", url=url, grpc=address, guard=settings.name)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Deciding(url, decider))
+            started(Deciding(url, decider, address))
         await stop.wait()
         log.info("stopping")
+
+
+def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
+    """Name what decisions still wait for."""
+    sets = [f"keys of {name}" for name, each in keys.items() if not each.loaded]
+    return sets if decider.guard.standing.holds() else ["lease", *sets]
+
+
+def _grpc_listener(
+    settings: PdpSettings,
+) -> Callable[[Decider, Metrics, Mapping[str, KeySet]], Awaitable[GrpcServer]] | None:
+    """Give what listens for Envoy, where the settings want it.
+
+    Raises:
+        ValueError: its libraries are not installed.
+    """
+    where = settings.grpc_listen
+    if where is None:
+        return None
+    try:
+        from streams.pdp.ext_authz import Authorization  # noqa: PLC0415 - an extra
+        from streams.pdp.grpc_server import listen  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        message = "grpc_listen: install rescind with its extra grpc (rescind[grpc])"
+        raise ValueError(message) from error
+
+    async def start(
+        decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+    ) -> GrpcServer:
+        authorization = Authorization(decider, metrics)
+        return await listen(authorization, lambda: not missing(decider, keys), where)
+
+    return start
 
 
 def application(
     decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
 ) -> web.Application:
     """Put the handlers behind their routes."""
-
-    def waiting(_: float) -> Sequence[str]:
-        missing = [f"keys of {name}" for name, each in keys.items() if not each.loaded]
-        return missing if decider.guard.standing.holds() else ["lease", *missing]
-
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
     callers = Callers(decider.settings.callers)
     Gateways(decider, metrics).add_to(app)
     AuthZen(decider, callers, metrics).add_to(app)
     Introspection(decider, callers, metrics).add_to(app)
-    Probes(lambda _: (), waiting).add_to(app)
+    Probes(lambda _: (), lambda _: missing(decider, keys)).add_to(app)
     app.router.add_get("/metrics", metrics.serve)
     return app

@@ -142,6 +142,7 @@ class PdpSettings(BaseSettings):
         credential: the guard's bearer token there; or in a file.
         name: of this guard, unique in its realm.
         realm: with ``feed: kafka``, whose credentials are judged.
+        grpc_listen: where Envoy asks in gRPC mode; not at all without it.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
         malformed: what a token is that has dots but no header of a JWT: refused, or
@@ -168,6 +169,7 @@ class PdpSettings(BaseSettings):
     mode: Mode = Mode.FAIL_CLOSED
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     listen: Listen = Listen(port=8760)
+    grpc_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None
     header: str = "Authorization"
