@@ -77,10 +77,6 @@ async def serve(
             each.issuer: KeySet(each, fetcher(each.jwks, session), time.monotonic)
             for each in settings.issuers
         }
-        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
-        readers = [tasks.create_task(each.run()) for each in keys.values()]
-        cleanup.callback(lambda: [each.cancel() for each in readers])
-        await cleanup.enter_async_context(guard)
         decider = Decider(settings, guard, keys, clock)
         metrics = Metrics(guard, keys)
         app = application(decider, metrics, keys)
@@ -91,6 +87,10 @@ async def serve(
             server = await grpc_listen(decider, metrics, keys)
             cleanup.push_async_callback(server.close)
             address = server.address
+        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
+        readers = [tasks.create_task(each.run()) for each in keys.values()]
+        cleanup.callback(lambda: [each.cancel() for each in readers])
+        await cleanup.enter_async_context(guard)
         log.info("deciding", url=url, grpc=address, guard=settings.name)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")

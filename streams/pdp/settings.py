@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -212,8 +213,8 @@ class PdpSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let arguments win over the environment, and that over the file."""
         del dotenv_settings, file_secret_settings
-        yaml = YamlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, yaml
+        file = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file
 
     def guard_credential(self) -> str:
         """Give the guard's token.
@@ -241,7 +242,8 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
 
     Raises:
         pydantic.ValidationError: a value is missing, unknown or out of range.
-        ValueError: a variable of the environment has a name that no setting has.
+        yaml.YAMLError: the file is not YAML.
+        ValueError: it holds no settings, or a variable has a name that none has.
         FileNotFoundError: the file does not exist.
     """
     for name in os.environ:
@@ -253,6 +255,9 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
         return PdpSettings(**overrides)
     if not path.is_file():
         raise FileNotFoundError(path)
+    if not isinstance(yaml.safe_load(path.read_text("utf-8")) or {}, dict):
+        message = f"{path}: settings are names with values, such as `name: pdp`"
+        raise ValueError(message)
 
     class FromFile(PdpSettings):
         model_config = SettingsConfigDict(yaml_file=path)
