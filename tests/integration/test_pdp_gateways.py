@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GATEWAYS = ["nginx", "caddy", "envoy"]
+GATEWAYS = ["nginx", "caddy", "envoy", "envoy-grpc"]
 AGENT, CHILD = sub("agent"), sub("child")
 
 
@@ -34,7 +34,12 @@ async def deciding(folder: Path, url: str) -> AsyncIterator[Deciding]:
     (folder / "jwks.json").write_bytes(jwks())
     issuer = {"issuer": "https://idp.example.com", "audience": ["api"],
               "jwks": str(folder / "jwks.json")}  # fmt: skip
-    made = settings(url=url, issuers=[issuer])
+    made = settings(
+        url=url,
+        issuers=[issuer],
+        grpc_listen={"port": 0},
+        routes={"new-service": {"mode": "observe"}},
+    )
     stop = asyncio.Event()
     started: asyncio.Future[Deciding] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
@@ -90,8 +95,9 @@ async def scene(name: str, folder: Path) -> AsyncIterator[Scene]:
         )
         assert status == 201, told
         pdp = await stack.enter_async_context(deciding(folder, server.url))
+        asked = f"http://{pdp.grpc}" if name == "envoy-grpc" else pdp.url
         url = await stack.enter_async_context(
-            running_gateway(name, folder, URL(pdp.url).port or 0, api.port)
+            running_gateway(name, folder, URL(asked).port or 0, api.port)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Scene(url, api, server, behind.aclose, session)

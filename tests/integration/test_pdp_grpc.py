@@ -22,6 +22,7 @@ from streams.pdp.service import Deciding, missing, serve
 from streams.pdp_command import guard_of
 from streams.settings import Listen
 from tests.integration.serving import running, until
+from tests.integration.test_pdp_gateways import fresh, scene
 from tests.pdp import (
     AT,
     SECOND,
@@ -358,6 +359,24 @@ async def test_the_command_serves_both(tmp_path: Path) -> None:
                 assert await until(denied)
         finally:
             stop.set()
+
+
+async def test_real_envoy_hands_the_reason_on(tmp_path: Path) -> None:
+    """Not the one that the client sent; and a route of its own only observes."""
+    async with scene("envoy-grpc", tmp_path) as made:
+        forged = {"X-Rescind-Reason": "lives", "rescind.route": "new-service"}
+        good = {"Authorization": f"Bearer {fresh('child')}"}
+        seen = []
+        for path, headers in (
+            ("/orders", forged | good),
+            ("/orders", forged),
+            ("/new", forged),
+        ):
+            async with made.session.get(made.url + path, headers=headers) as got:
+                seen.append(got.status)
+
+    assert [200, 401, 200] == seen
+    assert [["lives"], ["no_token"]] == made.api.reasons[-2:]
 
 
 async def test_without_the_extra_the_setting_is_refused(

@@ -24,7 +24,9 @@ FILES: Final = (
     "pyproject.toml",
     "tests/conftest.py",
     "tests/pdp.py",
+    "tests/integration/gateways.py",
     "tests/integration/serving.py",
+    "tests/integration/test_pdp_gateways.py",
     TEST,
 )
 # Name to the right line, the wrong one, and the test that must see it.
