@@ -144,7 +144,7 @@ class StatusListSettings(_Strict):
     url: str = Field(pattern=r"^https?://[^?#\s]*[^/?#\s]$")
     key: Path
     bits: Literal[1, 2, 4, 8] = 2
-    size: int = Field(default=1 << 16, ge=8, le=1 << 20, multiple_of=8)
+    size: int = Field(default=1 << 14, ge=8, le=1 << 20, multiple_of=8)
     ttl_seconds: int | None = Field(default=None, ge=1)
     history_seconds: int = Field(default=0, ge=0)
 

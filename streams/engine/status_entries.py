@@ -165,9 +165,9 @@ class StatusEntries:
                 status = status_now(registry, entry, now, policy)
             else:
                 status = status_at(registry, entry, at)
-            # One bit cannot tell what may be lifted from what is for good.
-            narrow = known.bits == 1 and status is Status.SUSPENDED
-            judged[index] = Status.INVALID if narrow else status
+            if status is not Status.VALID:
+                # One bit cannot tell what may be lifted from what is for good.
+                judged[index] = Status.INVALID if known.bits == 1 else status
         return judged
 
     def _entries(self, number: int) -> Iterator[tuple[int, Entry]]:

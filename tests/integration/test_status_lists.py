@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from streams.engine.store import Store
 from streams.engine.transaction import NewList
 from streams.http.status_token import SigningKey
-from tests.integration.serving import Server, running, until
+from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +139,32 @@ async def test_a_revoked_parents_child_is_invalid_in_the_list(
         assert before == 0
         assert await until(invalid)
         assert await reader.status(other) == 0
+
+
+@pytest.mark.parametrize(("bits", "suspended"), [(1, 1), (2, 2), (4, 2), (8, 2)])
+async def test_a_suspended_key_is_told_and_lifted(
+    tmp_path: Path, bits: int, suspended: int
+) -> None:
+    """One bit has no word for it, and denies."""
+    key = CHILD.partition(":")[2]
+    async with running(tmp_path, **settings(tmp_path, bits=bits)) as server:
+        child = await entry(server, CHILD)
+        for state, status in (("Inactive", suspended), ("Active", 0)):
+            hour = "10" if state == "Inactive" else "11"
+            event = created_key(key, "ann", f"2026-07-10T{hour}:00:00Z", state) | {
+                "eventName": "UpdateAccessKey",
+                "requestParameters": {
+                    "userName": "ann", "accessKeyId": key, "status": state,
+                },
+                "responseElements": None,
+            }  # fmt: skip
+            body = json.dumps({"Records": [event]}).encode()
+            assert (await server.post("/v1/events/cloudtrail", "aws", body))[0] == 202
+
+            async def told(wanted: int = status) -> bool:
+                return await Reader(server).status(child) == wanted
+
+            assert await until(told)
 
 
 async def test_indices_are_given_once_and_survive_a_restart(tmp_path: Path) -> None:
