@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 import time
@@ -12,12 +13,13 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agents_registry.identifiers import Vocabulary, extend
 from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
+from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
 from streams.findings import Severity
@@ -26,9 +28,11 @@ from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.health import Health
 from streams.http.operators import Operators
+from streams.http.publication import publication
 from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.server import Handlers, application, listen
+from streams.http.status_lists import StatusLists
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
@@ -122,6 +126,7 @@ async def serve(
     Raises:
         ConfigurationError: the settings contradict themselves.
         EndpointError: no attempt could use the webhook's URL or its secret.
+        ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
@@ -130,6 +135,7 @@ async def serve(
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
     endpoint = endpoint_of(settings.webhook)
+    published = publication(settings)
     streams = configured_streams(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
@@ -153,6 +159,14 @@ async def serve(
             Health(feed, stages),
             Push(tokens, streams, speakers, ingest, clock),
         )
+        if published is not None:
+            entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
+            handlers = evolve(
+                handlers,
+                status_lists=StatusLists(
+                    tokens, speakers, vocabulary, entries, published
+                ),
+            )
         tails = [
             Tail(_followed(watch, sources, speakers), store, ingest)
             for watch in settings.watch

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.http.operators import Operators
     from streams.http.push import Push
     from streams.http.queries import Lists, Queries
+    from streams.http.status_lists import StatusLists
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
@@ -35,6 +36,7 @@ class Handlers:
     feed: Feed
     health: Health
     push: Push
+    status_lists: StatusLists | None = None
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -57,6 +59,8 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
+    if handlers.status_lists is not None:
+        handlers.status_lists.add_to(app)
     app.router.add_get("/v1/findings", handlers.lists.findings)
     app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)

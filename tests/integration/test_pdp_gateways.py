@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GATEWAYS = ["nginx", "caddy", "envoy"]
+GATEWAYS = ["nginx", "caddy", "envoy", "envoy-grpc"]
 UNUSED = 1  # a port where nobody listens
 AGENT, CHILD = sub("agent"), sub("child")
 
@@ -35,7 +35,13 @@ async def deciding(folder: Path, url: str, **more: Any) -> AsyncIterator[Decidin
     (folder / "jwks.json").write_bytes(jwks())
     issuer = {"issuer": "https://idp.example.com", "audience": ["api"],
               "jwks": str(folder / "jwks.json")}  # fmt: skip
-    made = settings(url=url, issuers=[issuer], **more)
+    made = settings(
+        url=url,
+        issuers=[issuer],
+        grpc_listen={"port": 0},
+        routes={"new-service": {"mode": "observe"}},
+        **more,
+    )
     stop = asyncio.Event()
     started: asyncio.Future[Deciding] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
@@ -102,8 +108,9 @@ async def scene(
         pdp = await stack.enter_async_context(
             deciding(folder, server.url, lease_seconds=lease, **more)
         )
+        asked = f"http://{pdp.grpc}" if name == "envoy-grpc" else pdp.url
         url = await stack.enter_async_context(
-            running_gateway(name, folder, URL(pdp.url).port or 0, api.port)
+            running_gateway(name, folder, URL(asked).port or 0, api.port)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Scene(url, api, server, behind.aclose, session)
