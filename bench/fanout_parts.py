@@ -55,7 +55,9 @@ async def guards(url: str, count: str, lease: str) -> None:
     async with AsyncExitStack() as stack:
         running = []
         for number in range(int(count)):
-            guard = Guard(url, "guard", name=f"g{os.getpid()}-{number}", lease=float(lease))
+            guard = Guard(
+                url, "guard", name=f"g{os.getpid()}-{number}", lease=float(lease)
+            )
             running.append(await stack.enter_async_context(guard))
         for guard in running:
             assert await guard.ready(DEADLINE)

@@ -144,6 +144,7 @@ class PdpSettings(BaseSettings):
         name: of this guard, unique in its realm.
         realm: with ``feed: kafka``, whose credentials are judged.
         kinds: with ``feed: kafka``, those that the workers' settings declare.
+        grpc_listen: where Envoy asks in gRPC mode; not at all without it.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
         malformed: what a token is that has dots but no header of a JWT: refused, or
@@ -173,6 +174,7 @@ class PdpSettings(BaseSettings):
     mode: Mode = Mode.FAIL_CLOSED
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     listen: Listen = Listen(port=8760)
+    grpc_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None
     header: str = "Authorization"
