@@ -29,6 +29,7 @@ from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
 from streams.findings import Severity
 from streams.http.auth import Tokens
+from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.guards import Guards
@@ -180,7 +181,12 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, closures, receipts, prober),
+            Health(
+                feed,
+                stages,
+                ClosureMetrics(closures, receipts, prober),
+                closures.propagation,
+            ),
             Push(tokens, streams, speakers, ingest, clock),
             Guards(tokens, closures, feed, boottime),
         )

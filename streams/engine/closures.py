@@ -32,6 +32,9 @@ TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
 IDLE: Final = 1.0
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
 LOADED: Final = 5000
+SLICE: Final = 500  # facts read in one go
+PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
+PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
 BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -86,6 +89,8 @@ class Closures:
         self._bodies: dict[str, bytes] = {}  # of the guards on disk
         self._gone: set[str] = set()
         self._late: list[Result] = []
+        self._unread: deque[Commit] = deque()
+        self._taken = 0  # facts of the first of them
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
@@ -97,6 +102,7 @@ class Closures:
             self.closure.register(rows.terms_of(body), self._boottime())
         query = "SELECT position FROM positions WHERE stage = 'closure'"
         ((position,),) = await self._store.read(query)
+        self._saved = position
         query = f"SELECT body FROM closures ORDER BY offset DESC LIMIT {RECENT}"  # noqa: S608
         known = [rows.result_of(body) for (body,) in await self._store.read(query)]
         closed = (e.cause for e in reversed(known) if e.outcome.state is State.CLOSED)
@@ -120,8 +126,23 @@ class Closures:
         self._store.listeners.append(self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
-        self._follow(rows.revocations(commit.facts))
-        self._read = commit.end
+        self._unread.append(commit)
+        if len(commit.facts) <= SLICE:
+            self._read_slice()
+        self._news.set()
+
+    def _read_slice(self) -> None:
+        """Read the next facts of the commits that came in; no pong waits for many."""
+        left = SLICE
+        while self._unread and left > 0:
+            facts = self._unread[0].facts
+            part = facts[self._taken : self._taken + left]
+            self._follow(rows.revocations(part))
+            self._taken += len(part)
+            left -= max(1, len(part))
+            if self._taken == len(facts):
+                self._read = self._unread.popleft().end
+                self._taken = 0
 
     def _follow(self, causes: Iterable[Revocation], *, late: bool = False) -> None:
         """Read causes, and only then ask for the end of the receipts."""
@@ -169,7 +190,7 @@ class Closures:
 
     def applied(self, guard: str, genesis: str, offset: int) -> None:
         """Take a receipt; of another log, or beyond this one's end, it says nothing."""
-        if genesis == self._store.genesis and offset <= self._read:
+        if genesis == self._store.genesis and offset <= self._store.end:
             self.closure.apply(guard, offset, self._boottime())
             if self.closure.waiting:
                 self._news.set()
@@ -216,7 +237,13 @@ class Closures:
             tasks.create_task(self._save_forever())
             while True:
                 self._news.clear()
+                self._read_slice()
                 self._step()
+                if self._unread:
+                    await asyncio.sleep(0)
+                    continue
+                # Receipts of many guards come together; one step takes them all.
+                await asyncio.sleep(PAUSE + PAUSE_PER_GUARD * len(self.closure.guards))
                 seconds = TICK if self.closure.waiting else IDLE
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
@@ -257,13 +284,13 @@ class Closures:
             if offset not in results
             for cause in (self._followed[offset],)
         ]
-        put = [rows.row(each) for each in (*results.values(), *pending)]
+        changed = (*results.values(), *pending)
         gone, self._gone = self._gone, set()
         late, self._late = self._late, []
         signals = [rows.signal(each, self.deadline) for each in late]
 
         def job(tx: Transaction) -> None:
-            tx.put_closures(put)
+            tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
             for guard in gone:
@@ -281,6 +308,9 @@ class Closures:
 
     async def result(self, identity: str) -> Result | None:
         """Give a cause by its id, and what is known of it now."""
+        while self._unread:  # it may lie there
+            self._read_slice()
+            await asyncio.sleep(0)
         offset = self._offsets.get(identity)
         if offset in self._followed:
             outcome = self.closure.look(offset, self._boottime())
