@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
+LONGEST_HEADER: Final = 8190
 
 
 @frozen
@@ -70,16 +71,27 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
 
 
 async def listen(
-    app: web.Application, host: str, port: int
+    app: web.Application, host: str, port: int, longest_header: int = LONGEST_HEADER
 ) -> tuple[web.AppRunner, str]:
     """Listen; give the runner, to be cleaned up, and the URL that is bound.
+
+    Args:
+        app: what answers.
+        host: address to listen at.
+        port: 0 takes a free one.
+        longest_header: bytes of the first line and of each header.
 
     Raises:
         OSError: the address cannot be bound.
     """
     # A guard's socket is closed by the feed; what else is open may take a second.
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=IDLE_SECONDS
+        app,
+        access_log=None,
+        shutdown_timeout=1.0,
+        keepalive_timeout=IDLE_SECONDS,
+        max_line_size=longest_header,
+        max_field_size=longest_header,
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from agents_registry.identifiers import VOCABULARY, Identifier
+from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+    from agents_registry.identifiers import Identifier
     from streams.pdp.decider import Decision
     from streams.pdp.settings import PdpSettings
 
@@ -71,13 +72,20 @@ class Evaluation:
         ]
         return cls(*found)
 
-    def identifier(self, settings: PdpSettings) -> Identifier | None:
-        """Give the subject's identifier, None where its type or id names nothing."""
-        kind = settings.subjects.get(self.subject_type, self.subject_type)
-        if self.subject_type not in settings.subjects and kind not in VOCABULARY:
+    def identifier(
+        self, subjects: Mapping[str, str], kinds: Collection[str]
+    ) -> Identifier | None:
+        """Give the subject's identifier, None where its type or id names nothing.
+
+        Args:
+            subjects: subject type to kind.
+            kinds: of the vocabulary, which may stand as a type themselves.
+        """
+        kind = subjects.get(self.subject_type, self.subject_type)
+        if self.subject_type not in subjects and kind not in kinds:
             return None
         try:
-            return Identifier(kind, self.subject_id).checked()
+            return identifier_of(f"{kind}:{self.subject_id}")
         except ValueError:
             return None
 

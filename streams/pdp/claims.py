@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.verdict import Presented
 from streams.times import SECOND
 
@@ -28,11 +28,18 @@ class UnreadableClaimError(ValueError):
     """A claim that decides cannot be read, so nothing may be allowed on it."""
 
 
-def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
+def presented(
+    claims: Mapping[str, Any], issuer: Issuer, vocabulary: Mapping[str, NodeClass]
+) -> Presented:
     """Give what a verified token presents.
 
     The issue time is the earliest of ``iat`` and ``auth_time``: a token that was
     refreshed after a mass revocation is no better than the sign-in before it.
+
+    Args:
+        claims: of the token.
+        issuer: who signed it, and what its claims name.
+        vocabulary: kind to class; what is no credential is whom the token speaks for.
 
     Raises:
         UnreadableClaimError: a claim of the rules has another shape.
@@ -40,7 +47,11 @@ def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
     times = [moment(claims, name) for name in ("iat", "auth_time")]
     names = tuple(_named(claims, issuer.claims, issuer.issuer))
     # A cause on the subject that spares newer tokens finds the token below it.
-    subjects = (name for name in names if not _is_credential(name))
+    subjects = (
+        name
+        for name in names
+        if vocabulary.get(name.kind, NodeClass.CREDENTIAL) is not NodeClass.CREDENTIAL
+    )
     return Presented(
         names,
         min((time for time in times if time is not None), default=None),
@@ -76,10 +87,6 @@ def moment(claims: Mapping[str, Any], name: str) -> int | None:
     if not is_number or not 0 <= value < _LAST_SECOND:  # NaN is not in between
         raise UnreadableClaimError(name)
     return int(value * SECOND)
-
-
-def _is_credential(name: Identifier) -> bool:
-    return VOCABULARY.get(name.kind, NodeClass.CREDENTIAL) is NodeClass.CREDENTIAL
 
 
 def _actors(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:

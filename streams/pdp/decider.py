@@ -31,7 +31,8 @@ from streams.pdp.tokens import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agents_registry.identifiers import Identifier
+    from agents_registry.identifiers import Identifier, NodeClass
+    from agents_registry.lineage import Lineage
     from enforcement.guard import AnyGuard
     from enforcement.verdict import Verdict
     from streams.pdp.issuers import KeySet
@@ -106,6 +107,16 @@ class Decider:
         self._keys = keys
         self._clock = clock
         self._peppers = settings.pepper_bytes()
+
+    @property
+    def vocabulary(self) -> Mapping[str, NodeClass]:
+        """Give kind to class, as the guard's server has it."""
+        return self._lineage.vocabulary
+
+    @property
+    def _lineage(self) -> Lineage:
+        lineage: Lineage = self.guard.standing.replica.registry.lineage
+        return lineage
 
     async def decide_header(
         self, values: Sequence[str], *, route: str | None = None
@@ -187,9 +198,10 @@ class Decider:
         route: str | None,
     ) -> Decision:
         issuer = self._keys[claims["iss"]].issuer
-        names = presented(claims, issuer)
+        names = presented(claims, issuer, self.vocabulary)
         if issuer.token_kind is not None:
-            hashes = self._hashes(token, issuer.token_kind)
+            # Not the signature: the holder of an ECDSA token can write another one.
+            hashes = self._hashes(token.rpartition(".")[0], issuer.token_kind)
             names = evolve(names, identifiers=(*names.identifiers, *hashes))
         decision = self.judge(names, scope=scope, route=route, claims=claims)
         if scope is None or issuer.scope_namespace is None or not decision.allowed:
@@ -217,8 +229,7 @@ class Decider:
         names = [keyed_identifier(kind, token, pepper) for pepper in self._peppers]
         if not names:
             raise TokenRefusedError("no_pepper")
-        lineage = self.guard.standing.replica.registry.lineage
-        return [name for name in names if lineage.find(name) >= 0] or names
+        return [name for name in names if self._lineage.find(name) >= 0] or names
 
     async def _verified(self, token: str) -> dict[str, Any]:
         """Give the claims of a JWT, with newer keys where its own is not known.

@@ -39,7 +39,8 @@ class KeySet:
         issuer: whose they are.
         keys: by kid; empty until they were read once.
         loaded: they were read once.
-        failures: readings that failed.
+        readings: how often it was tried to read them.
+        failures: how often that failed.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class KeySet:
         self.failures = 0
         self._fetch = fetch
         self._clock = clock
-        self._asked_at: float | None = None
+        self._read_at: float | None = None
+        self.readings = 0
         self._reading = asyncio.Lock()
 
     async def refresh(self) -> bool:
@@ -69,11 +71,11 @@ class KeySet:
 
         Of callers at the same moment one reads and the others wait for it.
         """
-        before = self._asked_at
+        before = self.readings
         async with self._reading:
-            if self._asked_at != before:
+            if self.readings != before:
                 return True
-            if before is not None and self._clock() - before < COOL_DOWN:
+            if self._read_at is not None and self._clock() - self._read_at < COOL_DOWN:
                 return False
             await self._read()
         return True
@@ -86,7 +88,7 @@ class KeySet:
             await asyncio.sleep(self.issuer.refresh_seconds if self.loaded else RETRY)
 
     async def _read(self) -> None:
-        self._asked_at = self._clock()
+        self._read_at = self._clock()
         try:
             self.keys = read_jwks(await self._fetch())
             self.loaded = True
@@ -94,6 +96,7 @@ class KeySet:
             self.failures += 1
             why = f"{type(error).__name__}: {error}"
             log.warning("keys_not_read", issuer=self.issuer.issuer, error=why)
+        self.readings += 1
 
 
 def fetcher(

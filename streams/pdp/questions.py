@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -32,6 +33,7 @@ EVALUATION: Final = "/access/v1/evaluation"
 EVALUATIONS: Final = "/access/v1/evaluations"
 DISCOVERY: Final = "/.well-known/authzen-configuration"
 INTROSPECT: Final = "/v1/introspect"
+MOST_PARAMETERS: Final = 16
 FORM: Final = "application/x-www-form-urlencoded"
 # RFC 7662 section 2.2, and the actors of RFC 8693 section 4.1: nothing else of a token
 # is anybody's business who only wants to know whether it is good.
@@ -59,8 +61,8 @@ class AuthZen:
 
     async def discovery(self, request: web.Request) -> web.Response:
         """Give the metadata (section 9); without a base URL, as it was asked for."""
-        base = self._decider.settings.base_url or str(request.url.origin())
-        base = base.rstrip("/")
+        reached = f"{request.scheme}://{request.host}"
+        base = (self._decider.settings.base_url or reached).rstrip("/")
         return web.json_response(
             {
                 "policy_decision_point": base,
@@ -99,6 +101,7 @@ class AuthZen:
                 answers.append(failure(str(error)))
             if answers[-1]["decision"] is several[1]:
                 break
+            await asyncio.sleep(0)  # a long list must not cost the guard its lease
         return web.json_response({"evaluations": answers})
 
     async def _one(self, body: Any) -> dict[str, Any]:
@@ -108,18 +111,19 @@ class AuthZen:
             raise _malformed(error) from error
 
     async def _answer(self, asked: Evaluation) -> dict[str, Any]:
-        settings = self._decider.settings
-        scope = asked.scope(settings)
-        if asked.subject_type == TOKEN:
-            return self._told(await self._decider.decide(asked.subject_id, scope=scope))
-        name = asked.identifier(settings)
-        if name is None:
-            return self._told(Decision(allowed=False, reason="unknown_subject"))
-        return self._told(self._decider.judge((name,), scope=scope))
-
-    def _told(self, decision: Decision) -> dict[str, Any]:
+        decision = await self._decide(asked)
         self._metrics.count("authzen", decision)
         return answer(decision)
+
+    async def _decide(self, asked: Evaluation) -> Decision:
+        decider = self._decider
+        scope = asked.scope(decider.settings)
+        if asked.subject_type == TOKEN:
+            return await decider.decide(asked.subject_id, scope=scope)
+        name = asked.identifier(decider.settings.subjects, decider.vocabulary)
+        if name is None:
+            return Decision(allowed=False, reason="unknown_subject")
+        return decider.judge((name,), scope=scope)
 
 
 class Introspection:
@@ -142,8 +146,7 @@ class Introspection:
             ProblemError: 400 without one token, 401 for a stranger.
         """
         form = await body_of(request, self._callers.admit(request))
-        fields = parse_qs(form.decode(errors="replace"), keep_blank_values=True)
-        tokens = fields.get("token", [])
+        tokens = _parameters(form).get("token", [])
         if request.content_type != FORM or len(tokens) != 1:
             error = "invalid_request"  # RFC 6749 section 5.2
             detail = f"send one parameter, token, as {FORM}"
@@ -180,6 +183,14 @@ async def _json(request: web.Request, caller: Caller) -> Any:
         return orjson.loads(await body_of(request, caller))
     except orjson.JSONDecodeError as error:
         raise _malformed("the body is not JSON") from error
+
+
+def _parameters(form: bytes) -> dict[str, list[str]]:
+    try:
+        text = form.decode()
+        return parse_qs(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        return {}
 
 
 def _malformed(why: object) -> ProblemError:

@@ -21,6 +21,7 @@ from streams.pdp.gateways import Gateways
 from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.metrics import Metrics
 from streams.pdp.questions import AuthZen, Introspection
+from streams.pdp.tokens import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from streams.pdp.settings import PdpSettings
 
 MAX_BODY: Final = 1 << 20  # bytes
+LONGEST_HEADER: Final = 2 * LONGEST  # a token, and what gateways put before paths
 
 log = structlog.get_logger()
 
@@ -80,7 +82,8 @@ async def serve(
         decider = Decider(settings, guard, keys, clock)
         metrics = Metrics(guard, keys)
         app = application(decider, metrics, keys)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)
         cleanup.push_async_callback(runner.cleanup)
         address = None
         if grpc_listen is not None:
@@ -102,7 +105,8 @@ async def serve(
 
 def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
     """Name what decisions still wait for."""
-    sets = [f"keys of {name}" for name, each in keys.items() if not each.loaded]
+    # Tried is enough: one issuer that is down must not keep out all others.
+    sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
     return sets if decider.guard.standing.holds() else ["lease", *sets]
 
 

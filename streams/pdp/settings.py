@@ -102,7 +102,7 @@ class Issuer(_Strict):
         refresh_seconds: how old the keys may get.
         claims: what the token's own claims name.
         actor: what each ``act`` claim of the chain names (RFC 8693 section 4.1).
-        token_kind: also present the keyed hash of the whole token, as this kind.
+        token_kind: also present the keyed hash of the token, as this kind.
         scope_namespace: the values of ``scope`` or ``scp`` limit the token in this
             namespace; without it they are not looked at.
     """
@@ -143,6 +143,7 @@ class PdpSettings(BaseSettings):
         credential: the guard's bearer token there; or in a file.
         name: of this guard, unique in its realm.
         realm: with ``feed: kafka``, whose credentials are judged.
+        kinds: with ``feed: kafka``, those that the workers' settings declare.
         grpc_listen: where Envoy asks in gRPC mode; not at all without it.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
@@ -167,6 +168,9 @@ class PdpSettings(BaseSettings):
     credential_file: Path | None = None
     name: str = Field(default="pdp", min_length=1)
     realm: str = "default"
+    kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
+        default_factory=dict
+    )
     mode: Mode = Mode.FAIL_CLOSED
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     listen: Listen = Listen(port=8760)
@@ -257,7 +261,7 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
         raise FileNotFoundError(path)
     if not isinstance(yaml.safe_load(path.read_text("utf-8")) or {}, dict):
         message = f"{path}: settings are names with values, such as `name: pdp`"
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004 - a file's content, no argument
 
     class FromFile(PdpSettings):
         model_config = SettingsConfigDict(yaml_file=path)

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 GATEWAYS = ["nginx", "caddy", "envoy", "envoy-grpc"]
+UNUSED = 1  # a port where nobody listens
 AGENT, CHILD = sub("agent"), sub("child")
 
 
 @asynccontextmanager
-async def deciding(folder: Path, url: str) -> AsyncIterator[Deciding]:
+async def deciding(folder: Path, url: str, **more: Any) -> AsyncIterator[Deciding]:
     """Run a decision point in this process until the context ends."""
     (folder / "jwks.json").write_bytes(jwks())
     issuer = {"issuer": "https://idp.example.com", "audience": ["api"],
@@ -39,6 +40,7 @@ async def deciding(folder: Path, url: str) -> AsyncIterator[Deciding]:
         issuers=[issuer],
         grpc_listen={"port": 0},
         routes={"new-service": {"mode": "observe"}},
+        **more,
     )
     stop = asyncio.Event()
     started: asyncio.Future[Deciding] = asyncio.get_running_loop().create_future()
@@ -80,12 +82,21 @@ def fresh(name: str, *actors: str) -> str:
 
 
 @asynccontextmanager
-async def scene(name: str, folder: Path) -> AsyncIterator[Scene]:
-    """Set up server, decision point, API and gateway."""
+async def scene(
+    name: str, folder: Path, lease: float = 4.0, **more: Any
+) -> AsyncIterator[Scene]:
+    """Set up server, decision point, API and gateway.
+
+    Args:
+        name: of the gateway.
+        folder: for all files.
+        lease: longer than the default: a slow machine must not cost it.
+        more: settings of the decision point.
+    """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(serving_api())
         behind = await stack.enter_async_context(AsyncExitStack())
-        server = await behind.enter_async_context(running(folder))
+        server = await behind.enter_async_context(running(folder, lease_seconds=lease))
         lineage = [
             {"identifier": str(AGENT)},
             {"identifier": str(CHILD), "parents": [str(AGENT)]},
@@ -94,7 +105,9 @@ async def scene(name: str, folder: Path) -> AsyncIterator[Scene]:
             "/v1/adopt", "restorer", {"credentials": lineage}
         )
         assert status == 201, told
-        pdp = await stack.enter_async_context(deciding(folder, server.url))
+        pdp = await stack.enter_async_context(
+            deciding(folder, server.url, lease_seconds=lease, **more)
+        )
         asked = f"http://{pdp.grpc}" if name == "envoy-grpc" else pdp.url
         url = await stack.enter_async_context(
             running_gateway(name, folder, URL(asked).port or 0, api.port)
@@ -140,17 +153,49 @@ async def test_a_gateway_enforces_a_revocation(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
+async def test_a_lenient_policy_reaches_the_gateway(name: str, tmp_path: Path) -> None:
+    """Unknown and malformed tokens pass where the settings say so; forged ones not."""
+    policy = {"secret": "allow_and_report", "jwt.jti": "allow_and_report"}
+    async with scene(name, tmp_path, unknown=policy, malformed="opaque") as made:
+        for text in ("a.b.c", "opaque", fresh("stranger")):
+            assert (await made.get(text))[0] == 200
+        for forged in (fresh("child")[:-4] + "AAAA", None):
+            assert (await made.get(forged))[0] == 401
+        assert len(made.api.reached) == 3
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
 async def test_without_its_server_a_gateway_denies(name: str, tmp_path: Path) -> None:
     """The lease runs out, and nobody can vouch for the token any more."""
-    async with scene(name, tmp_path) as made:
+    async with scene(name, tmp_path, lease=1.0) as made:
         good = fresh("child")
-        assert (await made.get(good))[0] == 200
+
+        async def answered(status: int) -> bool:
+            return (await made.get(good))[0] == status
+
+        await until(lambda: answered(200))
 
         await made.stop_server()
 
-        async def denied() -> bool:
-            return (await made.get(good))[0] != 200
+        await until(lambda: answered(403))
+        reached = len(made.api.reached)
+        for _ in range(20):
+            status, _, headers = await made.get(good)
+            assert (status, headers["X-Rescind-Reason"]) == (403, "no_lease")
+        assert len(made.api.reached) == reached
 
-        await until(denied)
-        status, _, headers = await made.get(good)
-        assert (status, headers["X-Rescind-Reason"]) == (403, "no_lease")
+
+@pytest.mark.parametrize("name", GATEWAYS)
+async def test_without_its_decision_point_a_gateway_denies(
+    name: str, tmp_path: Path
+) -> None:
+    """Nobody answers: a gateway that then let requests pass would be fail-open."""
+    async with (
+        serving_api() as api,
+        running_gateway(name, tmp_path, UNUSED, api.port) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        headers = {"Authorization": f"Bearer {fresh('child')}"}
+        async with session.get(url, headers=headers) as got:
+            assert got.status >= 400
+        assert not api.reached

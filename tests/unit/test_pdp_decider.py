@@ -37,6 +37,7 @@ from tests.pdp import (
 
 pytestmark = pytest.mark.unit
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 AGENT, BOSS, ROOT = sub("agent"), sub("boss"), sub("root")
 KNOWN = (node(AGENT), node(BOSS), node(ROOT))
 OPAQUE = "sk-live-4f9c2d"
@@ -383,20 +384,31 @@ async def test_the_scope_of_a_route_is_held_against_the_token(
     assert decision.status == (200 if decision.allowed else decision.status)
 
 
-async def test_the_whole_token_may_be_a_name_too() -> None:
-    """Its keyed hash is presented beside the claims, for what a leak scanner finds."""
+async def test_the_hash_of_a_token_may_be_a_name_too() -> None:
+    """Of header and payload: a holder can write another signature that verifies."""
     issuer = {
         "issuer": ISSUER, "audience": ["api"], "jwks": "f", "token_kind": "secret",
     }  # fmt: skip
     text = token("agent")
-    hashed = keyed_identifier("secret", text, base64.b64decode(PEPPER))
+    signed_part = text.rpartition(".")[0]
+    hashed = keyed_identifier("secret", signed_part, base64.b64decode(PEPPER))
 
     def known(*facts: Any) -> Point:
         unknown = {"jwt.jti": "allow_and_report", "secret": "allow_and_report"}
         return point(*KNOWN, *facts, issuers=[issuer], unknown=unknown)
 
     assert await known().allows(text)
-    assert await known(revoke(hashed)).reason(text) == "revoked"
+    for same in (text, resigned(text)):
+        assert await known(revoke(hashed)).reason(same) == "revoked"
+
+
+def resigned(text: str) -> str:
+    """Write the other signature that fits: n - s in place of s."""
+    start, _, signature = text.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    other = P256_ORDER - int.from_bytes(raw[32:], "big")
+    written = base64.urlsafe_b64encode(raw[:32] + other.to_bytes(32, "big"))
+    return f"{start}.{written.decode().rstrip('=')}"
 
 
 async def test_claims_name_what_the_settings_say() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from enforcement import Mode
+from enforcement import Lapse, Mode
+from enforcement.kafka import KafkaGuard
+from streams import pdp_command
 from streams.pdp.settings import load
-from streams.pdp_command import run
+from streams.pdp_command import guard_of, run
 from tests.pdp import ISSUER, PEPPER, hashed
 
 if TYPE_CHECKING:
@@ -18,6 +23,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 GOOD: dict[str, Any] = {"issuer": ISSUER, "audience": ["api"], "jwks": "jwks.json"}
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with nothing of Rescind in the environment."""
+    for name in [each for each in os.environ if each.startswith("RESCIND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pdp_command, "configure_logging", lambda: None)
 
 
 def test_file_environment_and_arguments(
@@ -134,6 +148,17 @@ def test_a_wrong_setting_ends_the_command_with_one_line(
     assert "c2VjcmV0" not in told
 
 
+def test_the_guard_may_read_kafka_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same modes, routes and policy, and no credential of a server."""
+    monkeypatch.setenv("RESCIND_KAFKA_PREFIX", "ours")
+    made = load(feed="kafka", realm="acme", routes={"r": {"mode": "observe"}})
+
+    guard = guard_of(made)
+
+    assert isinstance(guard, KafkaGuard)
+    assert guard.check("jwt.jti:a", route="r").reason is Lapse.NOT_CAUGHT_UP
+
+
 def test_the_address_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     """An address that cannot be read says how to write one."""
     assert run(None, url=None, listen="8760") == 2
@@ -153,3 +178,14 @@ def test_the_hash_of_a_caller_is_one_of_sha256() -> None:
     callers = [{"name": "a", "sha256": hashed("token")}]
 
     assert load(callers=callers).callers[0].name == "a"
+
+
+def test_the_settings_of_the_guide_are_settings(repository: Path) -> None:
+    """Each block of docs/pdp.md can be copied; Envoy's are Envoy's."""
+    guide = (repository / "docs" / "pdp.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    ours = [each for each in blocks if "static_resources" not in each]
+
+    assert len(ours) > 4
+    for each in ours:
+        load(**yaml.safe_load(each))
