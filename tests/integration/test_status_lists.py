@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from streams.engine import status_entries
 from streams.engine.store import Store
 from streams.engine.transaction import NewList
+from streams.http import status_lists
 from streams.http.status_token import SigningKey
 from tests.integration.serving import Server, created_key, running, until
 
@@ -406,6 +408,42 @@ async def test_a_list_is_left_when_half_of_it_is_given(tmp_path: Path) -> None:
 
     assert [("one", 3), ("one", 1), ("two", 0)] == given
     assert [("one", 2), ("two", 1)] == rows
+
+
+async def test_a_list_of_several_pages_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each entry is judged once, wherever a page ends."""
+    monkeypatch.setattr(status_entries, "PAGE", 3)
+    async with running(tmp_path, **settings(tmp_path)) as server:
+        names = [f"{CHILD}{n}" for n in range(10)]
+        given = [await entry(server, name) for name in names]
+        for name in names[::2]:
+            await revoke(server, name)
+
+        async def all_told() -> bool:
+            statuses = [await Reader(server).status(one) for one in given]
+            return statuses == [1, 0] * 5
+
+        assert await until(all_told)
+
+
+async def test_only_the_latest_lists_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for many lists makes the server no larger."""
+    monkeypatch.setattr(status_lists, "KEPT", 1)
+    async with running(
+        tmp_path, lease_seconds=60, **settings(tmp_path, size=8)
+    ) as server:
+        uris = [(await entry(server, CHILD))["uri"] for _ in range(5)]
+        tokens = [
+            (await Reader(server).get(uri))[1]
+            for uri in (uris[0], uris[0], uris[4], uris[0])
+        ]
+
+    assert uris[0] != uris[4]
+    assert tokens[0] == tokens[1] != tokens[3]
 
 
 async def test_a_restored_backup_gives_no_index_again(tmp_path: Path) -> None:
