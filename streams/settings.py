@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -215,6 +215,26 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         yaml = YamlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, yaml
+
+
+def address(text: str) -> Listen:
+    """Read ``HOST:PORT``, an IPv6 address in brackets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8750"
+        raise ValueError(message)
+    return Listen(host=host.strip("[]"), port=int(port))
+
+
+def first_of(error: ValidationError) -> str:
+    """Say what the first wrong setting is, never its value: it may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "settings"
+    return f"{where}: {first['msg']}"
 
 
 def load(path: Path | None = None, **overrides: Any) -> Settings:

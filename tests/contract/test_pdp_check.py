@@ -131,8 +131,6 @@ async def test_what_a_client_should_do_is_said() -> None:
 async def test_health_and_metrics_follow_the_lease() -> None:
     """Ready only with a lease; decisions are counted, and no identifier is told."""
     held = known()
-    for keys in held.keys.values():
-        await keys.refresh()
     async with client(held) as made:
         for path in ("live", "ready", "startup"):
             async with made.get(f"/healthz/{path}") as answer:
@@ -159,6 +157,7 @@ async def test_it_is_ready_once_every_issuer_was_asked_for_its_keys() -> None:
     """One that is down keeps out its own tokens, and not those of all others."""
     held = known()
     (keys,) = held.keys.values()
+    keys.readings = 0
     async with client(held) as made:
         async with made.get("/healthz/ready") as answer:
             assert answer.status == 503
