@@ -174,21 +174,21 @@ async def test_indices_are_given_once_and_survive_a_restart(tmp_path: Path) -> N
     made = settings(tmp_path, size=16)
     async with running(tmp_path, **made) as server:
         await declare_child(server)
-        first = [await entry(server, CHILD) for _ in range(10)]
+        first = await asyncio.gather(*(entry(server, CHILD) for _ in range(10)))
         await revoke(server, CHILD)
     async with running(tmp_path, **made) as server:
         again = [await entry(server, PARENT) for _ in range(10)]
         reader = Reader(server)
-        statuses = [await reader.status(one) for one in first + again]
+        statuses = [await reader.status(one) for one in (*first, *again)]
         _, body, _ = await reader.get("/aggregation", accept=None)
 
-    places = {(one["uri"], one["idx"]) for one in first + again}
+    places = {(one["uri"], one["idx"]) for one in (*first, *again)}
     assert len(places) == 20
     assert [one["idx"] for one in first] != sorted(one["idx"] for one in first)
     assert [1] * 10 + [0] * 10 == statuses
     # A list of 16 is left when half of it is given.
     listed = json.loads(body)["status_lists"]
-    assert set(listed) == {one["uri"] for one in first + again}
+    assert set(listed) == {one["uri"] for one in (*first, *again)}
     assert [8, 8, 4] == [[u for u, _ in places].count(uri) for uri in listed]
 
 
