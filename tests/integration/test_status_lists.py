@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
+import sqlite3
 import time
 import zlib
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import jwt
 import pytest
 from attrs import define
@@ -25,6 +30,7 @@ from streams.engine.store import Store
 from streams.engine.transaction import NewList
 from streams.http import status_lists
 from streams.http.status_token import SigningKey
+from tests.integration.cli_server import RESCIND, environment
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
@@ -444,6 +450,45 @@ async def test_only_the_latest_lists_are_kept(
 
     assert uris[0] != uris[4]
     assert tokens[0] == tokens[1] != tokens[3]
+
+
+async def test_an_index_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    """It stands in a signed token by then, so it may never be given again."""
+    made = settings(tmp_path)["status_lists"]
+    token = {"name": "aws", "sha256": hashlib.sha256(b"aws").hexdigest(),
+             "roles": ["ingest"], "authority": "aws"}  # fmt: skip
+    grants = {"aws": {"grants": [{"kind": "aws.*"}]}}
+    config = {"status_lists": made, "tokens": [token], "authorities": grants}
+    (tmp_path / "rescind.yaml").write_text(json.dumps(config), "utf-8")
+    process = await asyncio.create_subprocess_exec(
+        RESCIND, "serve", "--config", "rescind.yaml", "--listen", "127.0.0.1:0",
+        cwd=tmp_path, env=environment(tmp_path), stdout=PIPE, stderr=DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        headers = {"Authorization": "Bearer aws"}
+        body = {"identifiers": [CHILD]}
+        given = set()
+        async with aiohttp.ClientSession(url, headers=headers) as session:
+            for _ in range(5):
+                async with session.post("/v1/status-entries", json=body) as got:
+                    at = (await got.json())["status"]["status_list"]
+                    given.add((at["uri"].removeprefix(f"{URL}/"), at["idx"]))
+            process.kill()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    query = (
+        "SELECT name, idx FROM status_entries JOIN status_lists"
+        " ON status_entries.list = status_lists.number"
+    )
+    with closing(sqlite3.connect(tmp_path / "data" / "rescind.db")) as db:
+        kept = set(db.execute(query))
+
+    assert len(given) == 5
+    assert given == kept
 
 
 async def test_a_restored_backup_gives_no_index_again(tmp_path: Path) -> None:
