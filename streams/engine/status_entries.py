@@ -7,8 +7,7 @@ the list with nothing to keep in step.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 from attrs import frozen
@@ -30,14 +29,9 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
 
-PAGE: Final = 5000  # entries read at once
+PAGE: Final = 500  # entries judged before others get their turn
 MOST_LISTS: Final = 100_000
-TRIES: Final = 5
 _KNOWN: Final = "number, name, bits, size, created_at"  # fields of `Known`
-
-
-class BehindError(Exception):
-    """The table does not hold yet what was accepted; a list would say too much."""
 
 
 class Place(NamedTuple):
@@ -130,53 +124,44 @@ class StatusEntries:
         rows = await self._store.read(query, name)
         return Known(*rows[0]) if rows else None
 
-    async def statuses(
-        self, known: Known, at: int | None, patience: float
-    ) -> StatusList:
-        """Judge every entry of a list.
+    async def catch_up(self) -> None:
+        """Wait until the table holds all that was accepted by now."""
+        await self._stages.loaded.wait()
+        await self._stages.wait_applied(self._store.end)
+
+    async def statuses(self, known: Known, at: int | None) -> StatusList:
+        """Judge every entry of a list, page by page; others get their turn between.
+
+        Not in another thread: a fact that is half applied there could hide a cause.
 
         Args:
             known: the list.
-            at: as of a past time (ns); None: now, with all that was accepted.
-            patience: seconds to wait for the table to hold that.
-
-        Raises:
-            BehindError: it did not.
+            at: as of a past time (ns); None: as of now.
         """
-        try:
-            async with asyncio.timeout(patience):
-                await self._stages.loaded.wait()
-                await self._stages.wait_applied(self._store.end)
-        except TimeoutError as error:
-            raise BehindError from error
-        for _ in range(TRIES):
-            try:
-                return await asyncio.to_thread(self._judge, known, at)
-            except (RuntimeError, IndexError):
-                continue  # facts that are applied meanwhile can disturb a walk
-        raise BehindError
-
-    def _judge(self, known: Known, at: int | None) -> StatusList:
-        registry, now = self._stages.registry, self._clock()
-        policy = policy_for(registry)
         judged = StatusList(known.bits, known.size)
-        for index, entry in self._entries(known.number):
-            if at is None:
-                status = status_now(registry, entry, now, policy)
-            else:
-                status = status_at(registry, entry, at)
-            if status is not Status.VALID:
-                # One bit cannot tell what may be lifted from what is for good.
-                judged[index] = Status.INVALID if known.bits == 1 else status
-        return judged
-
-    def _entries(self, number: int) -> Iterator[tuple[int, Entry]]:
         query = (
             "SELECT idx, body FROM status_entries WHERE list = ? AND idx > ?"
             " ORDER BY idx LIMIT ?"
         )
         last = -1
-        while rows := self._store.read_now(query, number, last, PAGE):
-            for index, body in rows:
-                yield index, Entry.from_plain(orjson.loads(body))
+        while rows := await self._store.read(query, known.number, last, PAGE):
+            for index, status in self._ended(rows, at):
+                # One bit cannot tell what may be lifted from what is for good.
+                judged[index] = Status.INVALID if known.bits == 1 else status
             last = rows[-1][0]
+        return judged
+
+    def _ended(
+        self, rows: list[tuple[Any, ...]], at: int | None
+    ) -> Iterator[tuple[int, Status]]:
+        """Yield the entries that are not VALID."""
+        registry, now = self._stages.registry, self._clock()
+        policy = policy_for(registry)
+        for index, body in rows:
+            entry = Entry.from_plain(orjson.loads(body))
+            if at is None:
+                status = status_now(registry, entry, now, policy)
+            else:
+                status = status_at(registry, entry, at)
+            if status is not Status.VALID:
+                yield index, status

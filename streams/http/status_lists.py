@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiohttp import ETag, hdrs, web
 
 from agents_registry.identifiers import NodeClass
-from streams.engine.status_entries import BehindError, Known, StatusEntries
+from streams.engine.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
 from streams.http.operators import identifier_of_kind, json_object, unreadable
 from streams.http.problems import ProblemError
@@ -104,7 +104,7 @@ class StatusLists:
         if known is None:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
         at = self._time(request, known, now)
-        token = await self._token(known, at)
+        token = await self._token(known, at, now)
         response = web.Response(text=token, headers=_ANYBODY)
         response.content_type = MEDIA_TYPE
         response.charset = None
@@ -131,26 +131,30 @@ class StatusLists:
         keys = {"keys": [self._published.key.public]}
         return web.json_response(keys, headers=_ANYBODY)
 
-    async def _token(self, known: Known, at: int | None) -> str:
-        """Give the signed list of this turn, made once for all who ask within it."""
-        published = self._published
-        async with self._one_at_a_time:
-            now = self._clock()
-            turn = 0 if at is not None else now // max(published.lease // 4, 1)
-            asked = _Asked(known.name, at, turn)
-            if asked not in self._kept:
-                try:
-                    statuses = await self._entries.statuses(
-                        known, at, published.lease / SECOND
-                    )
-                except BehindError as error:
-                    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-                    detail = "not all that was accepted is applied; try again"
-                    raise ProblemError(status, "behind", detail) from error
-                since = (now if at is None else at) // SECOND
-                self._keep(asked, self._sign(known, statuses, since))
-            self._kept.move_to_end(asked)
-            return self._kept[asked]
+    async def _token(self, known: Known, at: int | None, now: int) -> str:
+        """Give the signed list of this turn, made once for all who ask within it.
+
+        Raises:
+            ProblemError: 503, the table is behind by more than a lease.
+        """
+        lease = self._published.lease
+        turn = 0 if at is not None else now // max(lease // 4, 1)
+        asked = _Asked(known.name, at, turn)
+        if asked not in self._kept:
+            try:
+                async with asyncio.timeout(lease / SECOND):
+                    await self._entries.catch_up()
+            except TimeoutError as error:
+                status = http.HTTPStatus.SERVICE_UNAVAILABLE
+                detail = "not all that was accepted is applied; try again"
+                raise ProblemError(status, "behind", detail) from error
+            async with self._one_at_a_time:
+                if asked not in self._kept:
+                    statuses = await self._entries.statuses(known, at)
+                    since = (now if at is None else at) // SECOND
+                    self._keep(asked, self._sign(known, statuses, since))
+        self._kept.move_to_end(asked)
+        return self._kept[asked]
 
     def _sign(self, known: Known, statuses: StatusList, since: int) -> str:
         published = self._published

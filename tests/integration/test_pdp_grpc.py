@@ -267,6 +267,8 @@ async def test_an_error_of_our_own_denies(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_health_tells_whether_decisions_can_be_vouched_for() -> None:
     """Ready with a lease and keys; Kubernetes and Envoy ask for either name."""
     known = point(*KNOWN)
+    for keys in known.keys.values():
+        keys.readings = 1
     async with envoy(known) as made:
         health: Any = health_pb2_grpc.HealthStub(made.channel)
         states = []

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
+import sqlite3
 import time
 import zlib
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import jwt
 import pytest
 from attrs import define
@@ -20,9 +25,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from streams.engine import status_entries
 from streams.engine.store import Store
 from streams.engine.transaction import NewList
+from streams.http import status_lists
 from streams.http.status_token import SigningKey
+from tests.integration.cli_server import RESCIND, environment
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
@@ -172,21 +180,21 @@ async def test_indices_are_given_once_and_survive_a_restart(tmp_path: Path) -> N
     made = settings(tmp_path, size=16)
     async with running(tmp_path, **made) as server:
         await declare_child(server)
-        first = [await entry(server, CHILD) for _ in range(10)]
+        first = await asyncio.gather(*(entry(server, CHILD) for _ in range(10)))
         await revoke(server, CHILD)
     async with running(tmp_path, **made) as server:
         again = [await entry(server, PARENT) for _ in range(10)]
         reader = Reader(server)
-        statuses = [await reader.status(one) for one in first + again]
+        statuses = [await reader.status(one) for one in (*first, *again)]
         _, body, _ = await reader.get("/aggregation", accept=None)
 
-    places = {(one["uri"], one["idx"]) for one in first + again}
+    places = {(one["uri"], one["idx"]) for one in (*first, *again)}
     assert len(places) == 20
     assert [one["idx"] for one in first] != sorted(one["idx"] for one in first)
     assert [1] * 10 + [0] * 10 == statuses
     # A list of 16 is left when half of it is given.
     listed = json.loads(body)["status_lists"]
-    assert set(listed) == {one["uri"] for one in first + again}
+    assert set(listed) == {one["uri"] for one in (*first, *again)}
     assert [8, 8, 4] == [[u for u, _ in places].count(uri) for uri in listed]
 
 
@@ -406,6 +414,81 @@ async def test_a_list_is_left_when_half_of_it_is_given(tmp_path: Path) -> None:
 
     assert [("one", 3), ("one", 1), ("two", 0)] == given
     assert [("one", 2), ("two", 1)] == rows
+
+
+async def test_a_list_of_several_pages_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each entry is judged once, wherever a page ends."""
+    monkeypatch.setattr(status_entries, "PAGE", 3)
+    async with running(tmp_path, **settings(tmp_path)) as server:
+        names = [f"{CHILD}{n}" for n in range(10)]
+        given = [await entry(server, name) for name in names]
+        for name in names[::2]:
+            await revoke(server, name)
+
+        async def all_told() -> bool:
+            statuses = [await Reader(server).status(one) for one in given]
+            return statuses == [1, 0] * 5
+
+        assert await until(all_told)
+
+
+async def test_only_the_latest_lists_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for many lists makes the server no larger."""
+    monkeypatch.setattr(status_lists, "KEPT", 1)
+    async with running(
+        tmp_path, lease_seconds=60, **settings(tmp_path, size=8)
+    ) as server:
+        uris = [(await entry(server, CHILD))["uri"] for _ in range(5)]
+        tokens = [
+            (await Reader(server).get(uri))[1]
+            for uri in (uris[0], uris[0], uris[4], uris[0])
+        ]
+
+    assert uris[0] != uris[4]
+    assert tokens[0] == tokens[1] != tokens[3]
+
+
+async def test_an_index_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    """It stands in a signed token by then, so it may never be given again."""
+    made = settings(tmp_path)["status_lists"]
+    token = {"name": "aws", "sha256": hashlib.sha256(b"aws").hexdigest(),
+             "roles": ["ingest"], "authority": "aws"}  # fmt: skip
+    grants = {"aws": {"grants": [{"kind": "aws.*"}]}}
+    config = {"status_lists": made, "tokens": [token], "authorities": grants}
+    (tmp_path / "rescind.yaml").write_text(json.dumps(config), "utf-8")
+    process = await asyncio.create_subprocess_exec(
+        RESCIND, "serve", "--config", "rescind.yaml", "--listen", "127.0.0.1:0",
+        cwd=tmp_path, env=environment(tmp_path), stdout=PIPE, stderr=DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        headers = {"Authorization": "Bearer aws"}
+        body = {"identifiers": [CHILD]}
+        given = set()
+        async with aiohttp.ClientSession(url, headers=headers) as session:
+            for _ in range(5):
+                async with session.post("/v1/status-entries", json=body) as got:
+                    at = (await got.json())["status"]["status_list"]
+                    given.add((at["uri"].removeprefix(f"{URL}/"), at["idx"]))
+            process.kill()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    query = (
+        "SELECT name, idx FROM status_entries JOIN status_lists"
+        " ON status_entries.list = status_lists.number"
+    )
+    with closing(sqlite3.connect(tmp_path / "data" / "rescind.db")) as db:
+        kept = set(db.execute(query))
+
+    assert len(given) == 5
+    assert given == kept
 
 
 async def test_a_restored_backup_gives_no_index_again(tmp_path: Path) -> None:
