@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, frozen
 
-from agents_registry.identifiers import VOCABULARY
 from conformance.drivers import DriverError
 from conformance.facts import SECOND, span, time
 
@@ -31,7 +30,6 @@ AMPLE: Final = 60_000  # ms: a server that vouches for longer than any lease
 MANY: Final = 1000  # facts in one message at most
 REBUILDS: Final = 3
 _CORRECTIONS: Final = ("withdraw", "distrust")
-_VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
 
 
 class Gravity(IntEnum):
@@ -238,7 +236,7 @@ class Game:
             "type": "snapshot",
             "genesis": genesis,
             "realm": "conformance",
-            "vocabulary": _VOCABULARY,
+            "vocabulary": self._case.vocabulary,
             "offset": offset,
             "facts": facts,
             "more": more,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance.cases import Case, SuiteError, suite
+from conformance.cases import Case, SuiteError, read, suite
 from conformance.drivers import DriverError, Http, Program
 from conformance.levels import passes, report, run
 from conformance.reference import Reference
@@ -204,7 +204,43 @@ def test_a_program_that_dies_is_started_again() -> None:
         assert driver.ask({"do": "reset"}) == {}
 
 
-def test_a_file_that_says_what_the_kit_does_not_know_is_refused() -> None:
+def test_a_program_that_falls_silent_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No run hangs on a guard that does."""
+    monkeypatch.setattr("conformance.drivers.TIMEOUT", 0.01)
+    silent = "import sys; sys.stdin.read()"
+    with (
+        Program([sys.executable, "-c", silent]) as driver,
+        pytest.raises(DriverError, match="no answer within"),
+    ):
+        driver.ask({"do": "reset"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("cases: [{name: a, facts: [], cheks: []}]", "unknown: cheks"),
+        ("cases: [{name: a, checks: [{check: a:b}]}]", "allow or deny"),
+        ("cases: [{name: a, checks: [{check: a:b, allow: yes}]}]", "core or full"),
+        ("cases: [{name: a, steps: [{hop: 1}]}]", "not a step"),
+        ("cases: [{name: a, facts: []}]", "facts and checks, or a log and steps"),
+        (
+            "cases: [{name: a, facts: [{fact: x}], checks: [{check: a:b, allow: core}]}]",
+            "unknown kind of fact",
+        ),
+        (
+            "cases: [{name: a, log: [{of: x, fact: withdraw}], steps: [{sync: 1}]}]",
+            "KeyError",
+        ),
+    ],
+)
+def test_a_file_that_says_what_the_kit_does_not_know_is_refused(
+    content: str, said: str, tmp_path: Path
+) -> None:
     """A misspelt key would be a check that never runs."""
-    with pytest.raises(SuiteError):
-        suite(["no such group"])
+    file = tmp_path / "wrong.yaml"
+    file.write_text(content)
+
+    with pytest.raises(SuiteError, match=said):
+        list(read("wrong", file))
