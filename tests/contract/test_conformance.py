@@ -226,7 +226,7 @@ def test_a_program_that_falls_silent_is_given_up(
         ("cases: [{name: a, steps: [{hop: 1}]}]", "not a step"),
         ("cases: [{name: a, facts: []}]", "facts and checks, or a log and steps"),
         (
-            "cases: [{name: a, facts: [{fact: x}], checks: [{check: a:b, allow: core}]}]",
+            "cases: [{name: a, log: [{fact: x}], steps: [{sync: 1}]}]",
             "unknown kind of fact",
         ),
         (
