@@ -197,15 +197,20 @@ class Game:
             more = number < len(chunks)
             self._send_snapshot(chunk, 0 if more else to, genesis, more=more)
 
-    def _rebuild(self, _: Any) -> None:
-        """Offer another connection to a guard that has to build its table anew."""
+    def _rebuild(self, content: Any) -> None:
+        """Offer connections to a guard that has to build its table anew.
+
+        Args:
+            content: the position that the snapshots have; True: the guard's own.
+        """
+        to = self._end if content is True else content
         for _ in range(REBUILDS):
             hello = self._connect()
             if hello is None:
                 return
             if hello.get("position") is not None:
                 self.complain(Gravity.CORE, f"nothing can be rebuilt from: {hello}")
-            self._whole(self._end, GENESIS)
+            self._whole(to, GENESIS)
 
     def _drop(self, _: Any) -> None:
         self._ask("disconnect", connection=self._connection)
