@@ -87,22 +87,29 @@ def suite(groups: list[str] | None = None) -> list[Case]:
     strange = [name for name in names if name not in found]
     if strange:
         raise SuiteError(f"no group {strange[0]}: there are {', '.join(sorted(found))}")
-    return [case for name in names for case in read(name, found[name])]
+    return [case for name in names for case in read(name, _load(found[name]))]
 
 
-def read(group: str, file: Traversable) -> Iterator[Case]:
+def read(group: str, content: dict[str, Any]) -> Iterator[Case]:
     """Yield the cases of a file.
+
+    Args:
+        group: what they are about.
+        content: the document of the file.
 
     Raises:
         SuiteError: it says what the kit does not know.
     """
-    content = yaml.load(file.read_text("utf-8"), _LOADER)  # noqa: S506 - a safe one
     defaults = content.get("defaults", {})
     for plain in content["cases"]:
         try:
             yield _case(group, {**defaults, **plain})
         except (KeyError, ValueError, TypeError, SuiteError) as error:
             raise SuiteError(f"{group}: {plain.get('name')}: {error!r}") from error
+
+
+def _load(file: Traversable) -> Any:
+    return yaml.load(file.read_text("utf-8"), _LOADER)  # noqa: S506 - a safe one
 
 
 def _case(group: str, plain: dict[str, Any]) -> Case:

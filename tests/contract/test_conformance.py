@@ -12,12 +12,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from conformance.cases import Case, SuiteError, read, suite
 from conformance.drivers import DriverError, Http, Program
 from conformance.levels import passes, report, run
 from conformance.reference import Reference
-from tests.conformance.export import FOLDER, export
+from tests.conformance.export import FOLDER, export, mixed
 from tests.conformance.oracle import wrong_checks
 
 if TYPE_CHECKING:
@@ -236,11 +237,17 @@ def test_a_program_that_falls_silent_is_given_up(
     ],
 )
 def test_a_file_that_says_what_the_kit_does_not_know_is_refused(
-    content: str, said: str, tmp_path: Path
+    content: str, said: str
 ) -> None:
     """A misspelt key would be a check that never runs."""
-    file = tmp_path / "wrong.yaml"
-    file.write_text(content)
-
     with pytest.raises(SuiteError, match=said):
-        list(read("wrong", file))
+        list(read("wrong", yaml.safe_load(content)))
+
+
+@pytest.mark.campaign
+def test_our_guard_passes_many_random_worlds() -> None:
+    """Each in three orders of arrival, over the feed."""
+    with Program(REFERENCE) as driver:
+        tally = run(driver, read("mixed", mixed(range(5000))))
+
+    assert passes(tally, "full"), list(report(tally, "full"))
