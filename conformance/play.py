@@ -95,6 +95,8 @@ def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         for start in range(0, end, small)
     ]
     yield " (snapshot)", [{"sync": end}, *asked]
+    if end > MANY:
+        return  # it is about size, and once is long enough
     yield " (reversed)", [{"sync": {"to": end, "reversed": True}}, *asked]
     yield " (deltas)", [{"sync": 0}, *deltas, *asked]
 

@@ -20,6 +20,7 @@ from conformance.levels import passes, report, run
 from conformance.reference import Reference
 from tests.conformance.export import FOLDER, export, mixed
 from tests.conformance.oracle import wrong_checks
+from tests.conformance.recorded import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,15 @@ def test_the_rules_are_those_of_our_own_cases() -> None:
     written = {path.name: path.read_text("utf-8") for path in FOLDER.glob("rule-*")}
 
     assert export() == written, "run .venv/bin/python -m tests.conformance.export"
+
+
+async def test_the_recorded_cases_are_those_of_the_golden_suite() -> None:
+    """The server is run again; what it makes of the events has not changed."""
+    written = (FOLDER / "recorded.yaml").read_text("utf-8")
+
+    assert await recorded() == written, (
+        "run .venv/bin/python -m tests.conformance.export"
+    )
 
 
 def test_the_model_agrees_with_every_check(cases: list[Case]) -> None:
