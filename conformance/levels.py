@@ -45,8 +45,19 @@ def passes(tally: Tally, level: Level) -> bool:
     return all(problem.gravity > limit for problem in tally.problems)
 
 
-def report(tally: Tally, level: Level) -> Iterator[str]:
-    """Give the lines of the report: problems up to a level first, then the levels."""
+def report(tally: Tally, level: Level, groups: list[str] | None = None) -> list[str]:
+    """Give the lines of the report: problems up to a level first, then the levels.
+
+    Args:
+        tally: of the run.
+        level: whose problems are of interest.
+        groups: what was played; None for all, and only that passes a level.
+    """
+    part = f", in {', '.join(groups)} alone" if groups else ""
+    return [f"{line}{part * line.startswith('level')}" for line in _lines(tally, level)]
+
+
+def _lines(tally: Tally, level: Level) -> Iterator[str]:
     limit = Gravity[level.upper()]
     grave = sorted(
         (p for p in tally.problems if p.gravity <= limit), key=lambda p: p.gravity

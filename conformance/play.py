@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, define, frozen
 
-from agents_registry.identifiers import VOCABULARY
 from conformance.drivers import DriverError
 from conformance.facts import SECOND, span, time
 
@@ -31,7 +30,6 @@ AMPLE: Final = 60_000  # ms: a server that vouches for longer than any lease
 MANY: Final = 1000  # facts in one message at most
 REBUILDS: Final = 3
 _CORRECTIONS: Final = ("withdraw", "distrust")
-_VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
 
 
 class Gravity(IntEnum):
@@ -97,6 +95,8 @@ def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         for start in range(0, end, small)
     ]
     yield " (snapshot)", [{"sync": end}, *asked]
+    if end > MANY:
+        return  # it is about size, and once is long enough
     yield " (reversed)", [{"sync": {"to": end, "reversed": True}}, *asked]
     yield " (deltas)", [{"sync": 0}, *deltas, *asked]
 
@@ -199,15 +199,20 @@ class Game:
             more = number < len(chunks)
             self._send_snapshot(chunk, 0 if more else to, genesis, more=more)
 
-    def _rebuild(self, _: Any) -> None:
-        """Offer another connection to a guard that has to build its table anew."""
+    def _rebuild(self, content: Any) -> None:
+        """Offer connections to a guard that has to build its table anew.
+
+        Args:
+            content: the position that the snapshots have; True: the guard's own.
+        """
+        to = self._end if content is True else content
         for _ in range(REBUILDS):
             hello = self._connect()
             if hello is None:
                 return
             if hello.get("position") is not None:
                 self.complain(Gravity.CORE, f"nothing can be rebuilt from: {hello}")
-            self._whole(self._end, GENESIS)
+            self._whole(to, GENESIS)
 
     def _drop(self, _: Any) -> None:
         self._ask("disconnect", connection=self._connection)
@@ -238,7 +243,7 @@ class Game:
             "type": "snapshot",
             "genesis": genesis,
             "realm": "conformance",
-            "vocabulary": _VOCABULARY,
+            "vocabulary": self._case.vocabulary,
             "offset": offset,
             "facts": facts,
             "more": more,

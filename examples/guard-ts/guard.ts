@@ -37,7 +37,7 @@ export class Guard {
   receive(frame: string): void {
     try {
       const message = parse(frame);
-      must(message, message !== null && message.constructor === Object, "not an object");
+      must(message, typeof message === "object" && !Array.isArray(message), "not an object");
       if (message.type === "snapshot") this.snapshot(message);
       else if (message.type === "delta") this.delta(message);
       else if (message.type === "pong") this.pong(message);

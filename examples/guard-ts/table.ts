@@ -19,7 +19,6 @@ const VALUES = Object.entries({ // the first one is meant when the field is miss
   effect: ["revoke", "suspend", "narrow", "not_before"], reach: ["subtree", "self"],
   relation: ["requires", "ends_with_parent", "ends_with_parent_always", "created_by"],
 });
-
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
 /** Read JSON with every whole number as a bigint: a double cannot hold a time in ns. */
@@ -84,7 +83,7 @@ export class Table {
   judge(
     names: string[], chain: string[], verified: bigint | null, now: bigint, scope: string | null,
   ): string | null {
-    let visits = 0;
+    let visits = 0, shown = ""; // shown: the one of the names that is judged
     const reach = (start: string, step: (name: string) => string[]): Set<string> => {
       const found = new Set([start]); // grows while it is walked
       for (const name of found)
@@ -98,8 +97,8 @@ export class Table {
       ...parents(n), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
     const ends = (n: string) => [
       ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
-    const outdated = (n: string, mark: bigint, of: string): boolean => {
-      const own = [...this.times(n), ...(n === of && verified !== null ? [verified] : [])];
+    const outdated = (n: string, mark: bigint): boolean => {
+      const own = [...this.times(n), ...(n === shown && verified !== null ? [verified] : [])];
       const all = [...own, ...[...reach(n, this.aliases)].flatMap(this.times)];
       return !own.length || all.some((t) => t <= mark);
     };
@@ -110,7 +109,7 @@ export class Table {
         if (this.doubtful.has(node)) return "in_doubt";
         for (const { effect, mark } of this.causes(node)) // stricter: reach self as subtree
           if (effect !== "not_before") return ENDED[effect];
-          else if (credentials.some((c) => outdated(c, mark, of) && reach(c, up).has(node))) return effect;
+          else if (credentials.some((c) => outdated(c, mark) && reach(c, up).has(node))) return effect;
         if (scope !== null && this.of("scope_set", node).length) return "scope"; // stricter
         const sets = this.newest("owner_set", node);
         const lives = (owner: string) => flaw(owner, [...proving, node]) === null;
@@ -124,8 +123,8 @@ export class Table {
       return visits > LIMIT ? "lineage_too_large" : null;
     };
     const unknown = !names.some(this.known) || names.some((n) => this.isCredential(n) && !this.known(n));
-    for (const name of names) {
-      const reason = flaw(name, []);
+    for (shown of names) {
+      const reason = flaw(shown, []);
       if (reason !== null) return reason;
     }
     return unknown ? "unknown_credential" : null;

