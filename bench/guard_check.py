@@ -51,11 +51,11 @@ class Windows:
 
     def rounds(self) -> Windows:
         """Join the two windows of each round."""
-        both = [
+        wall, cpu = (
             [one + other for one, other in zip(of[::2], of[1::2], strict=True)]
             for of in (self.wall, self.cpu)
-        ]
-        return Windows(*both, self.updates)
+        )
+        return Windows(wall, cpu, self.updates)
 
 
 def rows(scale: str) -> list[Row]:
@@ -129,11 +129,6 @@ async def _measure(
                 await _window(guard, presented, SECONDS[scale], of)
                 if of is busy:
                     _say(loader, "stop\n")
-        for of in (quiet, busy):
-            of.wall[:] = [
-                a + b for a, b in zip(of.wall[::2], of.wall[1::2], strict=True)
-            ]
-            of.cpu[:] = [a + b for a, b in zip(of.cpu[::2], of.cpu[1::2], strict=True)]
     return quiet, busy
 
 
