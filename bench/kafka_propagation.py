@@ -9,13 +9,10 @@ whatever became of the one before. What is presented is a child of what is revok
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import subprocess
-import sys
 import tempfile
 import time
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from itertools import chain
 from pathlib import Path
 from statistics import median, quantiles
@@ -25,6 +22,7 @@ from aiokafka.admin import NewTopic
 from attrs import define, field
 
 from bench.kafka_propagation_parts import DEADLINE, family, revocation
+from bench.processes import end, line, part
 from bench.report import Row
 from bench.rounds import spread
 from streams.kafka.administration import connected
@@ -38,11 +36,12 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import apply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 A_SECOND: Final = 100  # revocations due
 ROUNDS: Final = {"tiny": 1, "small": 4, "full": 12}
 BLOCK: Final = {"tiny": 5, "small": 25, "full": 100}  # twice a round, on each side
+PARTS: Final = "bench.kafka_propagation_parts"
 WARM: Final = 10  # the first ones open connections, and are not counted
 P50: Final = 1.5
 P99: Final = 2.0
@@ -109,13 +108,13 @@ async def _measure(cluster: Cluster, rounds: int, block: int) -> list[Row]:
         await ours.publisher.publish(ours.topic, families)
         with ExitStack() as parts:
             where, most = kafka.bootstrap_servers, str(count)
-            guard = parts.enter_context(_part("guard", where, kafka.prefix, most))
-            bare = parts.enter_context(_part("bare", where, "bare", most))
-            for part in (guard, bare):
-                assert await asyncio.to_thread(_line, part) == "ready"
+            guard = parts.enter_context(part(PARTS, "guard", where, kafka.prefix, most))
+            bare = parts.enter_context(part(PARTS, "bare", where, "bare", most))
+            for process in (guard, bare):
+                assert await asyncio.to_thread(line, process) == "ready"
             await _rounds(ours, peer, rounds, block)
-            guarded = await asyncio.to_thread(_end, guard)
-            consumed = await asyncio.to_thread(_end, bare)
+            guarded = await asyncio.to_thread(end, guard, 2 * DEADLINE)
+            consumed = await asyncio.to_thread(end, bare, 2 * DEADLINE)
     return _report(_joined(ours, guarded), _joined(peer, consumed), guarded, consumed)
 
 
@@ -237,31 +236,3 @@ def _joined(side: Side, told: dict[str, Any]) -> list[list[Times]]:
         raise AssertionError(f"{len(missing)} records never took effect")
     blocks = [[Times(*side.sent[n], seen[n]) for n in block] for block in side.blocks]
     return [blocks[n] + blocks[n + 1] for n in range(0, len(blocks), 2)]
-
-
-@contextmanager
-def _part(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run one of the processes; whatever happens, it ends with the context."""
-    command = [sys.executable, "-m", "bench.kafka_propagation_parts", *arguments]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    if not line:
-        raise AssertionError("a process of the benchmark ended before it was ready")
-    return line
-
-
-def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """End the input of a process and give what it tells."""
-    told, _ = process.communicate(timeout=2 * DEADLINE)
-    return dict(json.loads(told)) if told else {}

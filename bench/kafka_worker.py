@@ -15,12 +15,13 @@ from streams.app import configure_logging
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
-from streams.worker import work
+from streams.worker import collect_rarely, work
 
 
 def main(kafka: str, folder: str, ready: str | None = None) -> None:
     """Run the registry stage until SIGTERM."""
     configure_logging(logging.WARNING)
+    collect_rarely()
     settings = Settings.model_validate({"listen": {"port": 0}, "ready_file": ready})
     worker = WorkerSettings(data_dir=Path(folder), stages=frozenset({"registry"}))
     asyncio.run(work(settings, KafkaSettings.model_validate_json(kafka), worker))

@@ -9,28 +9,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from attrs import define, field
 
+from bench.processes import Part, end, line, part
 from bench.propagation_parts import DEADLINE, TOKENS, child, parent
 from bench.report import Row
 from bench.rounds import spread
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 A_SECOND: Final = 100  # revocations due
 ROUNDS: Final = {"tiny": 1, "small": 5, "full": 12}
 BLOCK: Final = {"tiny": 5, "small": 10, "full": 25}  # twice a round, on each side
+PARTS: Final = "bench.propagation_parts"
 WARM: Final = 10  # the first ones open connections, and are not counted
 P50_MS: Final = 5.0
 P99_MS: Final = 25.0
@@ -63,19 +60,21 @@ def rows(scale: str) -> list[Row]:
     count = ROUNDS[scale] * BLOCK[scale] * 2 + WARM
     with tempfile.TemporaryDirectory() as folder, ExitStack() as parts:
         ready = Path(folder) / "ready"
-        server = parts.enter_context(_part("server", _settings(Path(folder), ready)))
+        server = parts.enter_context(
+            part(PARTS, "server", _settings(Path(folder), ready))
+        )
         ours = Side(_url(ready, server))
         asyncio.run(_adopt(ours.url, count))
-        guard = parts.enter_context(_part("guard", ours.url, str(count)))
-        bare = parts.enter_context(_part("bare", folder))
-        peer = Side(_line(bare))
-        listener = parts.enter_context(_part("listener", peer.url))
-        assert _line(guard) == _line(listener) == "ready"
+        guard = parts.enter_context(part(PARTS, "guard", ours.url, str(count)))
+        bare = parts.enter_context(part(PARTS, "bare", folder))
+        peer = Side(line(bare))
+        listener = parts.enter_context(part(PARTS, "listener", peer.url))
+        assert line(guard) == line(listener) == "ready"
         asyncio.run(_rounds(ours, peer, ROUNDS[scale], BLOCK[scale]))
-        guarded, listened = _end(guard), _end(listener)
-        _end(bare)
+        guarded, listened = end(guard, DEADLINE), end(listener, DEADLINE)
+        end(bare, DEADLINE)
         server.terminate()
-        served = _end(server)
+        served = end(server, DEADLINE)
     cpu = served["cpu"] + guarded["cpu"]
     return _report(_joined(ours, guarded), _joined(peer, listened), cpu)
 
@@ -93,9 +92,9 @@ def _report(ours: list[list[Times]], peer: list[list[Times]], cpu: float) -> lis
             met=p50 <= P50_MS and p99 <= P99_MS,
         )
     ]
-    for what, end in (("denied", 2), ("accepted", 1)):
+    for what, column in (("denied", 2), ("accepted", 1)):
         taken = [
-            [_ms(each[end] - each.due) for each in block] for block in (*ours, *peer)
+            [_ms(each[column] - each.due) for each in block] for block in (*ours, *peer)
         ]
         sides = taken[: len(ours)], taken[len(ours) :]
         told = [_told([ms for block in side for ms in block]) for side in sides]
@@ -205,35 +204,7 @@ def _settings(folder: Path, ready: Path) -> str:
     return str(path)
 
 
-@contextmanager
-def _part(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run one of the processes; whatever happens, it ends with the context."""
-    command = [sys.executable, "-m", "bench.propagation_parts", *arguments]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    if not line:
-        raise AssertionError("a process of the benchmark ended before it was ready")
-    return line
-
-
-def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """End the input of a process and give what it tells."""
-    told, _ = process.communicate(timeout=DEADLINE)
-    return dict(json.loads(told)) if told else {}
-
-
-def _url(ready: Path, server: subprocess.Popen[str]) -> str:
+def _url(ready: Path, server: Part) -> str:
     """Wait until the server says where it is."""
     deadline = time.monotonic() + DEADLINE
     while not (ready.exists() and ready.read_text("utf-8").endswith("\n")):

@@ -135,7 +135,7 @@ async def serve(
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
-        cleanup.enter_context(_heeding_signals(stop))
+        cleanup.enter_context(heeding_signals(stop))
         lease_ms = int(settings.lease_seconds * 1000)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
@@ -174,12 +174,12 @@ async def serve(
 
 
 @contextmanager
-def _heeding_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event."""
+def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event meanwhile."""
     loop = asyncio.get_running_loop()
     heeded = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Only the main thread may; an embedded server has its caller's `stop`.
+        # Only the main thread may; elsewhere there is the caller's `stop`.
         with suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(number, stop.set)
             heeded.append(number)

@@ -46,6 +46,9 @@ def run_worker(
         A produce that is not acked ends the process with 70.
     """
     from streams.faust_shell.worker import host  # noqa: PLC0415 - slow to import
+    from streams.worker import collect_rarely  # noqa: PLC0415 - as above
+
+    collect_rarely()
 
     def start() -> Coroutine[Any, Any, None]:
         worker = WorkerSettings(**_given(name=name, data_dir=data_dir))

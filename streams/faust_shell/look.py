@@ -7,10 +7,10 @@ import http
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from streams.http.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,7 @@ class Look:
     def __init__(self, desk: Desk, progress: Progress) -> None:
         """Look at a desk."""
         self._progress = progress
-        self._metrics = CollectorRegistry()
-        self._metrics.register(_State(desk, progress))
+        self._metrics = Metrics(_State(desk, progress))
 
     def application(self) -> web.Application:
         """Give the routes."""
@@ -66,7 +65,7 @@ class Look:
         app.router.add_get("/healthz/live", self.live)
         app.router.add_get("/healthz/ready", self.ready)
         app.router.add_get("/healthz/startup", self.ready)
-        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/metrics", self._metrics.get)
         return app
 
     async def live(self, _: web.Request) -> web.Response:
@@ -81,11 +80,6 @@ class Look:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 once there are partitions and all that lay in them was taken."""
         return _health("ready", self._progress.ready)
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Give the metrics in Prometheus' text format."""
-        headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(self._metrics), headers=headers)
 
 
 def _health(word: str, well: bool) -> web.Response:  # noqa: FBT001 - a private answer

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from attrs import frozen
 
-from streams.app import ROUTE, ConfigurationError, endpoint_of
+from streams.app import ROUTE, ConfigurationError, endpoint_of, heeding_signals
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
@@ -124,7 +123,7 @@ async def tell(
             look.application(), settings.listen.host, settings.listen.port
         )
         stack.push_async_callback(runner.cleanup)
-        _heed_signals(stop)
+        stack.enter_context(heeding_signals(stop))
 
         def all_started() -> None:
             log.info("notifying", url=url, name=notify.name)
@@ -229,11 +228,3 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
 
 def _route(webhook: Webhook) -> Route:
     return Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
-
-
-def _heed_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Only the main thread may; in a test there is the caller's `stop`.
-        with suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, stop.set)

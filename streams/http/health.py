@@ -6,10 +6,10 @@ import http
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from streams.http.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +40,16 @@ class _State(Collector):
 
 
 class Health:
-    """Handlers of ``/healthz`` and ``/metrics``; open, they tell no identifier."""
+    """Handlers of ``/healthz`` and ``/metrics``; open, they tell no identifier.
+
+    Attributes:
+        metrics: the handler of ``/metrics``.
+    """
 
     def __init__(self, feed: Feed, stages: Stages) -> None:
         """Report on these."""
         self._stages = stages
-        self._registry = CollectorRegistry()
-        self._registry.register(_State(feed, stages))
+        self.metrics = Metrics(_State(feed, stages)).get
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer as long as the event loop turns."""
@@ -58,8 +61,3 @@ class Health:
             return web.Response(text="ready\n")
         status = http.HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(text="loading\n", status=status)
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Give the metrics in Prometheus' text format."""
-        headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(self._registry), headers=headers)

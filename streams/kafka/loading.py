@@ -51,7 +51,6 @@ class Loader:
     """Loads partitions of ``facts`` for one stage.
 
     Attributes:
-        resets: how often a checkpoint was thrown away.
         progress: of the stage; told of each piece of a file that is read.
         tailing: of its standby; as above.
     """
@@ -73,7 +72,6 @@ class Loader:
             geneses: kept as they were found last, also for who writes heartbeats.
             keep_after: facts between two snapshots, at least.
         """
-        self.resets = 0
         self.progress = Progress()
         self.tailing = Progress()
         self._geneses = geneses
@@ -169,7 +167,6 @@ class Loader:
         file = self._files[number]
         if not await self._fits(member, number, genesis, file.position, file.genesis):
             if file.genesis:
-                self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
         partition, relist = await self._restored(
@@ -200,7 +197,6 @@ class Loader:
         if file.outgrown:
             # Passed over, by an older version, was a revocation perhaps.
             unread = file.unread
-            self.resets += 1
             log.warning("checkpoint_outgrown", partition=number, unread=unread)
             await asyncio.to_thread(file.reset, genesis)
         while True:
@@ -215,7 +211,6 @@ class Loader:
                 await self._restore(partition, relist)
             except (DamagedError, SchemaError):
                 # Of a newer version, or damaged; the topic has it all.
-                self.resets += 1
                 log.warning("checkpoint_dropped", partition=number)
                 await asyncio.to_thread(file.reset, genesis)
             else:

@@ -75,7 +75,6 @@ class RawInput:
         self._raw = raw
         self._log = log_
         self._digest_key = settings.digest()
-        self._positions: dict[int, int] = {}
         self._member = Membership(
             settings,
             raw.topic,

@@ -111,6 +111,9 @@ class Containers:
         command = self.distribution.command(main, *args)
         container = DockerContainer(self.image)
         container.with_command(command)
+        # A test lays certificates beside the cluster that it starts.
+        beside = str(folder.parent.parent)
+        container.with_volume_mapping(beside, beside, "ro")
         container.with_volume_mapping(str(folder), str(folder), "rw")
         if (archive := self.distribution.archive).exists():
             container.with_volume_mapping(str(archive), str(archive), "ro")
