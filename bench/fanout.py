@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import resource
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -28,6 +26,7 @@ import aiohttp
 from attrs import define, field, frozen
 
 from bench.peers.environment import python_of
+from bench.processes import Part, end, line, part
 from bench.realm import serving
 from bench.report import Row
 from bench.rounds import spread
@@ -40,6 +39,7 @@ SUBSCRIBERS: Final = {"tiny": (3,), "small": (1, 10, 100), "full": (1, 10, 100, 
 ROUNDS: Final = {"tiny": 1, "small": 3, "full": 7}
 BLOCK: Final = {"tiny": 5, "small": 20, "full": 20}  # twice a round, on each side
 PROCESSES: Final = 2
+DEADLINE: Final = 60.0
 MOST_TIMES_REDIS: Final = 2.0
 # A thousand guards on this host send four pings a lease; with 1 s that alone would be
 # most of a core.
@@ -80,14 +80,14 @@ class Side:
         blocks: the numbers of each block.
     """
 
-    processes: list[subprocess.Popen[str]]
+    processes: list[Part]
     send: Sender
     sent: dict[int, tuple[int, int]] = field(factory=dict)
     blocks: list[range] = field(factory=list)
 
     def taken(self, subscribers: int) -> Taken:
         """End the processes, and give what each revocation took to the last one."""
-        told = [json.loads(each.communicate()[0]) for each in self.processes]
+        told = [end(each, DEADLINE) for each in self.processes]
         times: dict[str, list[list[float]]] = {"sent": [], "accepted": []}
         for block in self.blocks:
             for of in times.values():
@@ -118,20 +118,23 @@ async def _measure(folder: Path, parts: ExitStack, count: int, scale: str) -> li
     lease = LONG_LEASE.get(count, 1.0)
     each = [len(range(n, count, PROCESSES)) for n in range(PROCESSES)]
     each = [number for number in each if number]
+
+    def subscribers(*arguments: str) -> Part:
+        return parts.enter_context(part("bench.fanout_parts", *arguments))
+
     async with contextlib.AsyncExitStack() as on:
         sides = []
         for name, more in (("guards", [str(lease)]), ("feed", [])):
             (folder / name).mkdir()
             url = parts.enter_context(serving(folder / name, lease_seconds=lease))
-            ours = [_part(parts, name, url, str(n), *more) for n in each]
+            ours = [subscribers(name, url, str(n), *more) for n in each]
             sides.append(Side(ours, await on.enter_async_context(_revoking(url))))
         if scale != "tiny":  # the smoke test downloads nothing
             port = parts.enter_context(_redis(folder))
-            theirs = [_part(parts, "tracking", str(port), str(n)) for n in each]
+            theirs = [subscribers("tracking", str(port), str(n)) for n in each]
             sides.append(Side(theirs, await on.enter_async_context(_setting(port))))
         for process in (process for side in sides for process in side.processes):
-            assert process.stdout is not None
-            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+            await asyncio.to_thread(line, process)
         for number in range(ROUNDS[scale]):
             await _round(sides, number, BLOCK[scale], PAUSES.get(count, PAUSE))
     guards, lean, *redis = [side.taken(count) for side in sides]
@@ -204,17 +207,6 @@ def _told(blocks: list[list[float]]) -> str:
 
 def _p99(values: list[float]) -> float:
     return max(LEAST, quantiles(values, n=100, method="inclusive")[98])
-
-
-def _part(parts: ExitStack, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.fanout_parts", *arguments]
-    process = parts.enter_context(
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-    )
-    parts.callback(process.kill)
-    return process
 
 
 @contextlib.asynccontextmanager

@@ -8,8 +8,6 @@ every other window, and each check is timed by itself. Run as a module
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ from attrs import define, field
 
 from agents_registry.verdict import Presented
 from bench.credentials import accessor
+from bench.processes import Part, part
 from bench.report import Row
 from bench.rounds import spread
 from enforcement.guard import Guard
@@ -66,7 +65,7 @@ def rows(scale: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder / "data", CREDENTIALS[scale])
-        with serving(folder) as url, _loader(url) as loader:
+        with serving(folder) as url, part("bench.guard_check", url) as loader:
             quiet, busy = asyncio.run(_measure(url, loader, scale))
     return list(_report(quiet.rounds(), busy.rounds(), scale))
 
@@ -108,9 +107,7 @@ def _slow(times: list[int]) -> float:
     return quantiles(times, n=1000, method="inclusive")[998]
 
 
-async def _measure(
-    url: str, loader: subprocess.Popen[str], scale: str
-) -> tuple[Windows, Windows]:
+async def _measure(url: str, loader: Part, scale: str) -> tuple[Windows, Windows]:
     quiet, busy = Windows(), Windows()
     random = Random(1)
     presented = [
@@ -154,17 +151,7 @@ async def _window(
     into.cpu.append(times[True])
 
 
-@contextlib.contextmanager
-def _loader(url: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.guard_check", url]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _say(loader: subprocess.Popen[str], word: str) -> None:
+def _say(loader: Part, word: str) -> None:
     assert loader.stdin is not None
     loader.stdin.write(word)
     loader.stdin.flush()
