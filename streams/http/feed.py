@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -25,7 +25,7 @@ from streams.failpoints import failpoint
 from streams.http.receipts import ReceiptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
@@ -109,6 +109,7 @@ class Feed:
         self._receipts = receipts
         self._tail: deque[Frame] = deque(maxlen=TAIL)
         self._heard = asyncio.Event()
+        self._coming = 0  # facts that have room and are not written yet
         store.listeners.insert(0, self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -122,15 +123,24 @@ class Feed:
             for connection in self.connections:
                 connection.news.set()
 
-    async def room(self) -> None:
+    @asynccontextmanager
+    async def room(self, facts: int) -> AsyncIterator[None]:
         """Wait while a guard that holds a lease is far behind, but not for long.
 
         Facts that come faster than a guard applies them would cost it its lease.
+
+        Args:
+            facts: how many are written within the context.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(ROOM_LEASES * self._lease_ms / 1000):
-                while self.end - self._slowest() > BEHIND:
+                while self.end + self._coming - self._slowest() > BEHIND:
                     await self._heard.wait()
+        self._coming += facts
+        try:
+            yield
+        finally:
+            self._coming -= facts
 
     def _slowest(self) -> int:
         """Give the least that a guard has applied, of those heard within a lease."""

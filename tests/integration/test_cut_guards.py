@@ -103,6 +103,7 @@ async def test_every_guard_denies_within_a_lease_of_its_cut(tmp_path: Path) -> N
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(0)
 async def test_every_guard_denies_in_a_hundred_runs_a_kind(tmp_path: Path) -> None:
     """With the default lease of a second, so the delay of one kind is 5 s."""
     seed = os.environ.get("RESCIND_SEED") or os.urandom(8).hex()

@@ -20,6 +20,7 @@ async def test_nothing_is_allowed_after_an_enforced_ack() -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(0)
 async def test_nothing_is_allowed_in_a_million_pairs() -> None:
     """The same, a hundred times; `python -m bench enforced` does 100,000."""
     tally = await asyncio.to_thread(measured, 125_000, 8)

@@ -139,6 +139,7 @@ async def test_every_guard_denies_within_a_lease_of_its_cut(
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(0)
 async def test_every_guard_denies_in_a_hundred_runs_a_kind(
     tmp_path: Path, kafka_launcher: Launcher
 ) -> None:
