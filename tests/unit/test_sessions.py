@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,16 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from enforcement import Guard, Lapse, Mode, Policy, Presented, Verdict
+from enforcement import (
+    DeniedError,
+    Guard,
+    Lapse,
+    Mode,
+    Policy,
+    Presented,
+    Verdict,
+    while_allowed,
+)
 from enforcement.replica import Replica
 
 if TYPE_CHECKING:
@@ -534,6 +544,45 @@ async def test_a_callback_may_cancel_and_open_sessions(world: World) -> None:
 
     assert world.ended == ["first"]
     assert len(world.guard.sessions) == 1
+
+
+async def work(
+    world: World, swallow: contextlib.AbstractContextManager[Any] | None = None
+) -> None:
+    """Work for ever on a credential that is revoked meanwhile."""
+    async with while_allowed(world.guard, CHILD):
+        world.say(cause(ROOT))
+        with swallow or contextlib.nullcontext():
+            await asyncio.Event().wait()
+
+
+async def test_work_runs_while_its_credential_lives(world: World) -> None:
+    """The caller learns why it stopped; other cancellations pass as they are."""
+    async with while_allowed(world.guard, CHILD):
+        await settled(world)
+    assert len(world.guard.sessions) == 0
+
+    with pytest.raises(DeniedError, match="revoked") as raised:
+        await work(world)
+    assert raised.value.verdict.path[-1] == ROOT
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+    with pytest.raises(DeniedError):
+        async with while_allowed(world.guard, CHILD):
+            pytest.fail("it must not begin")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), while_allowed(world.guard, OTHER):
+            await asyncio.Event().wait()
+
+
+async def test_work_that_swallows_its_cancellation_is_told_nevertheless(
+    world: World,
+) -> None:
+    """Its result must not be used."""
+    with pytest.raises(DeniedError):
+        await work(world, contextlib.suppress(asyncio.CancelledError))
 
 
 async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
