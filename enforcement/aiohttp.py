@@ -83,12 +83,9 @@ class Exchange:
         response = self.response
         assert response is not None  # noqa: S101 - only what is watched ends
         if isinstance(response, web.WebSocketResponse) and self.verdict is not None:
-            try:
-                async with asyncio.timeout(self.patience):
-                    reason = self.verdict.reason.value.encode()
-                    await response.close(code=POLICY_VIOLATION, message=reason)
-            except TimeoutError:
-                self.abort()
+            # Not for longer than `end` lets it: then the connection is cut.
+            reason = self.verdict.reason.value.encode()
+            await response.close(code=POLICY_VIOLATION, message=reason)
         if error is not None and not is_ending(error):
             raise error
         return response

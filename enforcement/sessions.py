@@ -172,21 +172,27 @@ class Sessions:
         return self._run()
 
     async def _run(self) -> None:
-        pause = self._standing.lease.length / SECOND / TURNS
         try:
             while True:
-                await self._woken(pause if self._watched else None)
+                await self._woken(self._pause() if self._watched else None)
                 self._mind_the_lease()
                 self._mind_the_replica()
                 self._mind_names()
                 self._mind_expiry()
                 if self._suspects:
                     await self._look()
-                    await asyncio.sleep(pause)  # what comes meanwhile is one look
+                    await asyncio.sleep(self._pause())  # what comes is one look
         finally:
             self._runs = False
             self._attach(None)
             self._end_those_that_fail_closed()
+
+    def _pause(self) -> float:
+        """Give seconds to rest: until the lease is lost, a part of it at most."""
+        length = self._standing.lease.length
+        left = self._held_until + length - self._clock()
+        seconds: float = min(left if left > 0 else length, length // TURNS) / SECOND
+        return seconds
 
     async def _woken(self, seconds: float | None) -> None:
         """Wait for something to look at, so long at most."""
