@@ -3,10 +3,10 @@
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Policy, Presented
 from enforcement.guard import Guard
-from enforcement.sessions import LiveSession
 from enforcement.tasks import DeniedError, while_allowed
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession
 
 __all__ = [
     "DeniedError",

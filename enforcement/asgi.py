@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from agents_registry.verdict import Presented
     from enforcement.guard import AnyGuard, Names
     from enforcement.refusal import Asks, Presents
-    from enforcement.sessions import LiveSession
     from enforcement.verdict import Verdict
+    from enforcement.watchlist import LiveSession
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -34,10 +34,11 @@ from agents_registry.identifiers import Identifier
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
-from enforcement.sessions import LiveSession, Sessions
+from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             KeyError: no route of this name was declared.
             RuntimeError: the guard does not run, or was made without
                 ``live_sessions`` and the route fails closed.
+            TypeError: the callback is a coroutine function.
         """
         mode = self._mode if route is None else self._routes[route]
         if mode is Mode.FAIL_CLOSED and not self.live_sessions:
