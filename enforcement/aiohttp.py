@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define
 
-from enforcement.refusal import POLICY_VIOLATION, is_ending, refusal, shown
+from enforcement.refusal import (
+    POLICY_VIOLATION,
+    is_ending,
+    must_watch,
+    refusal,
+    shown,
+)
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -122,7 +128,11 @@ def protect(
             None where there is nothing (401). May be async.
         scope: gives the ``namespace|value`` that a request asks for, or None.
         route: gives the name of the guard's route with a mode of its own, or None.
+
+    Raises:
+        ValueError: the guard was made without ``live_sessions``.
     """
+    must_watch(guard)
 
     @web.middleware
     async def decide(request: web.Request, handler: Handler) -> web.StreamResponse:

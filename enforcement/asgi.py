@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define
 
-from enforcement.refusal import POLICY_VIOLATION, is_ending, refusal, shown
+from enforcement.refusal import (
+    POLICY_VIOLATION,
+    is_ending,
+    must_watch,
+    refusal,
+    shown,
+)
 
 if TYPE_CHECKING:
     from agents_registry.verdict import Presented
@@ -66,7 +72,11 @@ class GuardMiddleware:
             scope: gives the ``namespace|value`` that a request asks for, or None.
             route: gives the name of the guard's route with a mode of its own, or
                 None.
+
+        Raises:
+            ValueError: the guard was made without ``live_sessions``.
         """
+        must_watch(guard)
         self._app = app
         self._guard = guard
         self._presented = presented

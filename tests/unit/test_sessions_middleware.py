@@ -1,4 +1,4 @@
-"""The ASGI middleware at its edges: what servers and applications rarely do."""
+"""The middlewares at their edges: what servers and applications rarely do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from attrs import define, field
 
+from enforcement.aiohttp import protect
 from enforcement.asgi import GuardMiddleware
 from tests.unit.test_sessions import (
     FAMILY,
@@ -72,6 +74,20 @@ async def accept(world: World, send: Any) -> None:
     """Accept a WebSocket whose credential is revoked the next moment."""
     await send({"type": "websocket.accept"})
     world.say(cause(ROOT))
+
+
+def test_a_guard_that_may_not_watch_is_refused_at_the_start() -> None:
+    """Not with the first stream, in production."""
+    guard = World().guard
+    guard.live_sessions = False
+    with pytest.raises(ValueError, match="live_sessions=True"):
+        protect(web.Application(), guard, lambda _: None)
+
+    async def app(*_: Any) -> None:
+        pytest.fail("it must not be asked")
+
+    with pytest.raises(ValueError, match="live_sessions=True"):
+        GuardMiddleware(app, guard, lambda _: None)
 
 
 async def test_what_is_no_connection_passes(world: World) -> None:
