@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from agents_registry.verdict import Presented
-    from enforcement.guard import AnyGuard, Names
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
     from enforcement.verdict import Verdict
     from enforcement.watchlist import LiveSession

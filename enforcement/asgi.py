@@ -29,7 +29,8 @@ from enforcement.refusal import (
 
 if TYPE_CHECKING:
     from agents_registry.verdict import Presented
-    from enforcement.guard import AnyGuard, Names
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
     from enforcement.verdict import Verdict
     from enforcement.watchlist import LiveSession

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from agents_registry.life import Reason
 from agents_registry.verdict import Presented
-from enforcement.guard import Names
+from enforcement.names import Names
 from enforcement.verdict import Lapse
 
 if TYPE_CHECKING:

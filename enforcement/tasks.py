@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agents_registry.verdict import Presented
-    from enforcement.guard import AnyGuard, Names
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
     from enforcement.verdict import Verdict
 
 
