@@ -105,12 +105,13 @@ async def test_streams_are_cut_within_the_lease(
             assert again.status == 401
 
 
+@pytest.mark.parametrize("path", ["/chat", "/chat?bug"])
 async def test_a_websocket_is_closed_within_the_lease(
-    server: ScriptedFeed, patient: Guard, serve: Serve
+    server: ScriptedFeed, patient: Guard, serve: Serve, path: str
 ) -> None:
     """With the code for a policy, and the reason."""
     async with serve(patient) as url, client(url) as web:
-        async with web.ws_connect(query("/chat")) as socket:
+        async with web.ws_connect(query(path)) as socket:
             await socket.send_str("hello")
             assert await socket.receive_str() == "hello"
             asked = boottime()
@@ -140,6 +141,27 @@ async def test_a_handler_that_does_not_give_way_sends_nothing_more(
             message = await socket.receive()
 
             assert message.type is not aiohttp.WSMsgType.TEXT
+
+
+async def test_a_client_that_does_not_say_goodbye_is_cut(
+    server: ScriptedFeed, serve: Serve
+) -> None:
+    """It got the close, and does not answer."""
+    async with connect(server) as guard:
+        assert await guard.ready(5)
+        async with (
+            serve(guard) as url,
+            client(url) as web,
+            web.ws_connect(query("/chat"), autoclose=False) as socket,
+        ):
+            await until(lambda: len(guard.sessions))
+            await server.append(revoke(PARENT))
+            assert (await socket.receive()).data == 1008
+
+            assert (await socket.receive()).type in {
+                aiohttp.WSMsgType.CLOSED,
+                aiohttp.WSMsgType.ERROR,
+            }
 
 
 async def test_a_lost_lease_ends_what_fails_closed_one_lease_later(
