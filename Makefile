@@ -25,14 +25,15 @@ WHOLE = [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] \
 		2>/dev/null
 
 CORE := agents_registry/*
-REST := enforcement/*,schemas/*,streams/*
+REST := conformance/*,enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage clean
+.PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \
+	guard-wheel clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
-		| while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+		| while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 install: $(UV) ## Build .venv; the program is then .venv/bin/rescind
 	@$(WHOLE) || rm -rf $(VENV)
@@ -93,6 +94,9 @@ bench: install ## Measure speed and memory, printed as tables
 
 campaign: install ## Run the property and crash tests for hours, seeds printed
 	$(RUN)/pytest -m campaign --timeout=0 -s
+
+guard-wheel: install ## Build the distribution rescind-guard into dist/
+	@$(RUN)/python wheels/guard/build.py --uv $(UV)
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis \

@@ -30,6 +30,7 @@ CAUSED: Final = 16
 OWNED: Final = 32
 SCOPED: Final = 64
 LOUD: Final = CAUSED | OWNED
+_AT_ONCE: Final = 10_000  # names indexed before other threads get their turn
 
 _STRENGTH: Final = {
     Relation.REQUIRES: 0,
@@ -83,7 +84,9 @@ class Lineage:
         self._kinds += plain["kinds"]
         self._codes = {kind: chr(code) for code, kind in enumerate(self._kinds)}
         self._names += plain["names"]
-        self._index = dict(zip(self._names, range(len(self._names)), strict=True))
+        for start in range(0, len(self._names), _AT_ONCE):
+            names = self._names[start : start + _AT_ONCE]
+            self._index.update(zip(names, range(start, start + _AT_ONCE), strict=False))
         for name, empty in self._arrays().items():
             if isinstance(empty, bytearray):
                 empty.extend(plain[name])

@@ -96,6 +96,7 @@ class Death:
 LIVES: Final = Verdict(allowed=True, reason=Reason.LIVES)
 NOTHING_PRESENTED: Final = Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
 DEFAULT_POLICY: Final = Policy()
+NO_CLAIMS: Final = Presented(())
 
 
 def judge(
@@ -152,6 +153,7 @@ def death(
     at: int | None = None,
     inclusive: bool = False,
     now: int = 0,
+    claims: Presented = NO_CLAIMS,
 ) -> Death | None:
     """Tell whether causes had ended an identifier at the time of an access.
 
@@ -163,20 +165,27 @@ def death(
         at: the time of the access (ns): earlier causes count; None: all of them.
         inclusive: a cause at exactly that time counts too.
         now: the clock (ns); only a placeholder where ``at`` is given.
+        claims: verified time of issue and chain that it is presented with.
     """
-    return Fate(registry, identifier).death(at=at, inclusive=inclusive, now=now)
+    fate = Fate(registry, identifier, claims)
+    return fate.death(at=at, inclusive=inclusive, now=now)
 
 
 class Fate:
     """When causes end an identifier; its ancestors are walked once for many times."""
 
-    def __init__(self, registry: Registry, identifier: Identifier) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        identifier: Identifier,
+        claims: Presented = NO_CLAIMS,
+    ) -> None:
         """Walk; the table must not change while the answers are asked for."""
         self._registry = registry
         node = registry.lineage.find(identifier)
         self._closure: Closure | None = None
-        if node != NONE and not quiet(registry, node, -1):
-            self._closure = Closure(registry, Claims(node))
+        if claims.chain or (node != NONE and not quiet(registry, node, -1)):
+            self._closure = Closure(registry, claims_of(registry, identifier, claims))
 
     def turning_points(self) -> list[int]:
         """Give the times, sorted, between which the death stays the same (ns)."""
@@ -226,6 +235,27 @@ def is_credential(registry: Registry, identifier: Identifier) -> bool:
     return node_class in {None, NodeClass.CREDENTIAL}
 
 
+def claims_of(
+    registry: Registry, identifier: Identifier, presented: Presented
+) -> Claims:
+    """Turn names into nodes; those that no fact names get negative numbers.
+
+    Args:
+        registry: the table of the realm.
+        identifier: the one of the presented that is judged.
+        presented: identifiers and verified claims.
+    """
+    strangers: dict[Identifier, int] = {}
+
+    def node_of(name: Identifier) -> int:
+        node = registry.lineage.find(name)
+        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
+
+    node, *chain = map(node_of, (identifier, *presented.chain))
+    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
+    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
+
+
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
     """Give every flaw that kills an identifier now, nearest first."""
     node = registry.lineage.find(identifier)
@@ -242,7 +272,7 @@ def _closely(
     scope: str | None,
 ) -> Verdict:
     """Judge one identifier over its whole closure."""
-    claims = _claims(registry, identifier, presented)
+    claims = claims_of(registry, identifier, presented)
     life = Life(registry, Closure(registry, claims), Moment(now))
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
@@ -255,19 +285,6 @@ def _closely(
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
     return _scoped(registry, life, scope)
-
-
-def _claims(registry: Registry, identifier: Identifier, presented: Presented) -> Claims:
-    """Turn names into nodes; those that no fact names get negative numbers."""
-    strangers: dict[Identifier, int] = {}
-
-    def node_of(name: Identifier) -> int:
-        node = registry.lineage.find(name)
-        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
-
-    node, *chain = map(node_of, (identifier, *presented.chain))
-    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
-    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
 
 
 def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:

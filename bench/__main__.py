@@ -9,7 +9,10 @@ from typing import Final
 
 from bench import report
 
-EMBEDDED: Final = ("check", "cascade", "memory", "hunt", "propagation")
+EMBEDDED: Final = (
+    "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
+    "bulk_import", "enforced", "fanout",
+)  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery",
 )  # fmt: skip

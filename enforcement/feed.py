@@ -22,6 +22,7 @@ import aiohttp
 from attrs import define, field
 
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
+from enforcement.table import ComingTable, edition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ MAX_FRAME: Final = 16 << 20  # bytes; a chunk of a snapshot is far smaller
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
 GOODBYE: Final = 0.5  # seconds that a goodbye may take
 PER_LEASE: Final = 10  # receipts of one lease at most, however fast facts come
+PART: Final = object()  # the type of a binary frame; no JSON can claim it
 REBUILD_SPREAD: Final = 10.0  # all guards meet a correction at the same moment
 
 
@@ -46,10 +48,12 @@ class Link:
 
     Attributes:
         succeeds: it is to replace the replica in force, not to continue it.
+        table: what comes instead of a snapshot.
     """
 
     succeeds: bool
     replica: Replica = field(factory=Replica)
+    table: ComingTable | None = None
     task: asyncio.Task[None] | None = None
     failures: int = 0
 
@@ -132,6 +136,7 @@ class Feed:
     ) -> None:
         """Hold one connection as long as it lasts."""
         standing = self._standing
+        link.table = None
         link.replica = (
             standing.replica.successor() if link.succeeds else standing.begin()
         )
@@ -167,14 +172,14 @@ class Feed:
         link: Link,
         socket: aiohttp.ClientWebSocketResponse,
     ) -> None:
-        start = self._standing.hello(link.replica)
+        start = {**self._standing.hello(link.replica), "table": edition()}
         hello: dict[str, Any] = {"type": "hello", "guard": self._name, **start}
         if self._receipts is not None:
             # Taken before anything else on this connection, so before the first pong.
             hello["receipt"] = self._receipts.registered()
         await socket.send_json(hello)
         async with asyncio.TaskGroup() as group:
-            sending = [group.create_task(self._ping(socket))]
+            sending = [group.create_task(self._ping(link, socket))]
             if self._receipts is not None:
                 report = self._report(socket, self._receipts)
                 sending.append(group.create_task(report))
@@ -191,11 +196,12 @@ class Feed:
                 for each in sending:
                     each.cancel()
 
-    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ping(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
         interval = self._standing.lease.length / SECOND / 4
         while True:
-            seq = self._standing.ping()
-            await socket.send_json({"type": "ping", "seq": seq})
+            seq, position = self._standing.ping(), link.replica.position
+            ping = {"type": "ping", "seq": seq, "position": position}
+            await socket.send_json(ping)
             await asyncio.sleep(interval)
 
     async def _report(
@@ -255,13 +261,33 @@ class Feed:
         elif kind == "delta":
             await _in_slices(link.replica.delta(message))
         elif kind == "snapshot":
-            self._standing.meet(text(message, "genesis"))
-            if link.replica.complete and link.replica is self._standing.replica:
-                # A snapshot instead of deltas: the server cannot continue from here.
-                self._standing.condemn(forget=False)
-                link.replica = link.replica.successor()
+            self._renew(link, message)
             await _in_slices(link.replica.snapshot(message))
+        elif kind == "table":
+            self._renew(link, message)
+            link.table = ComingTable(message)
+        elif kind is PART:
+            await self._take_part(link, message["bytes"])
         # Other types are for guards newer than this one.
+
+    def _renew(self, link: Link, message: dict[str, Any]) -> None:
+        """Begin a new replica where the server sends one instead of deltas."""
+        self._standing.meet(text(message, "genesis"))
+        if link.replica.complete and link.replica is self._standing.replica:
+            # The server cannot continue from here.
+            self._standing.condemn(forget=False)
+            link.replica = link.replica.successor()
+
+    async def _take_part(self, link: Link, part: bytes) -> None:
+        table = link.table
+        if table is None:
+            raise MalformedError("bytes, and no table is on its way")
+        table.take(part)
+        if table.complete:
+            link.table = None
+            # In a thread: this guard may be answering from the replica in force.
+            registry = await asyncio.to_thread(table.registry)
+            link.replica.adopt(table.genesis, table.offset, registry, table.peppers)
 
     def _settle(
         self,
@@ -314,6 +340,8 @@ async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
         frame = await socket.receive(timeout=SILENCE)
     except TimeoutError as error:
         raise FeedBrokenError(f"nothing heard for {SILENCE} s") from error
+    if frame.type is aiohttp.WSMsgType.BINARY:
+        return {"type": PART, "bytes": frame.data}
     if frame.type is not aiohttp.WSMsgType.TEXT:
         why = f": {frame.extra}" if frame.extra else ""
         raise FeedBrokenError(f"{frame.type.name} {socket.close_code}{why}")

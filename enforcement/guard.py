@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -24,28 +24,27 @@ from typing import (
     Generic,
     Protocol,
     Self,
-    TypeAlias,
     TypeVar,
 )
 
 from attrs import define, field
 
-from agents_registry.identifiers import Identifier
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
+from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
+from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from agents_registry.verdict import Verdict as Judgement
-
-Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 
 SECOND: Final = 1_000_000_000
 system_random: Final = secrets.SystemRandom().random
@@ -93,7 +92,12 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         counters: what it did.
         standing: its replica and its lease.
         feed: what keeps them current.
+        sessions: the running sessions that it watches.
+        live_sessions: it may watch sessions on routes that fail closed.
     """
+
+    # Who is counted as enforcing (guards with receipts) must say so beforehand.
+    live_sessions: bool = True
 
     def __init__(  # noqa: PLR0913 - each by name
         self,
@@ -118,12 +122,17 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self._granted = {
             each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
         }
+        self.sessions = Sessions(
+            standing, self._judge, clock=clock, wall_clock=wall_clock
+        )
         self._tasks = asyncio.TaskGroup()
         self._running: asyncio.Task[None]
+        self._watching: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._running = self._tasks.create_task(self.feed.run())
+        self._watching = self._tasks.create_task(self.sessions.run())
         return self
 
     async def __aexit__(
@@ -132,6 +141,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._watching.cancel()
         self._running.cancel()
         await self._tasks.__aexit__(None, None, None)
 
@@ -158,7 +168,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         mode = self._mode if route is None else self._routes[route]
         standing = self.standing
         if not isinstance(presented, Presented):
-            read = _read(presented)
+            read = read_presented(presented)
             if read is None:
                 return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
             presented = read
@@ -170,6 +180,45 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             return self._granted[mode]
         lapse = self._lapse(mode, at_least, stale=stale)
         return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
+
+    def on_deny(
+        self,
+        presented: Presented | Names,
+        callback: Callable[[Verdict], object],
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+    ) -> LiveSession:
+        """Have a running session ended when its credential dies; see `sessions`.
+
+        Call it after the `check` that allowed the session, with the same arguments.
+        The callback is called once, in the event loop and at the latest one lease
+        after the guard would deny, also when it denies already; without a lease, and
+        only where the route fails closed, one lease after the last one ended. Never
+        for routes that observe.
+
+        Args:
+            presented: identifiers (``kind:value``), or those with verified claims.
+            callback: ends the session; it must not wait. What it raises goes to the
+                loop's exception handler.
+            scope: the ``namespace|value`` that the session was allowed.
+            route: the name of a route that has a mode of its own.
+
+        Returns:
+            The session; cancel it when it is over.
+
+        Raises:
+            KeyError: no route of this name was declared.
+            RuntimeError: the guard does not run, or was made without
+                ``live_sessions`` and the route fails closed.
+            TypeError: the callback is a coroutine function.
+        """
+        mode = self._mode if route is None else self._routes[route]
+        if mode is Mode.FAIL_CLOSED and not self.live_sessions:
+            raise RuntimeError("make the guard with live_sessions=True")
+        return self.sessions.watch(
+            read_presented(presented), callback, scope=scope, mode=mode
+        )
 
     async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the facts of a token are applied; tell whether they are.
@@ -219,7 +268,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
 
     def _allows(self, name: str) -> bool:
         """Answer a probe of the server, which is no use and so is not counted."""
-        presented = _read(name)
+        presented = read_presented(name)
         return presented is not None and self._judge(presented, None).allowed
 
     def _lapse(
@@ -318,6 +367,7 @@ class Guard(AnyGuard[Standing, Feed]):
             ImportError: there is a key and no cryptography.
             ValueError: the key cannot be read.
         """
+        self.live_sessions = live_sessions
         standing = Standing(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         sign = None if signing_key is None else signer(signing_key)
@@ -339,18 +389,3 @@ class Guard(AnyGuard[Standing, Feed]):
             clock=clock,
             wall_clock=wall_clock,
         )
-
-
-def _read(presented: Names) -> Presented | None:
-    """Read what a caller presents; None when an identifier cannot be read."""
-    try:
-        if isinstance(presented, (Identifier, str)):
-            return Presented((_identifier(presented),))
-        return Presented(tuple(map(_identifier, presented)))
-    except (ValueError, AttributeError, TypeError):
-        # What is not even a text comes from the token that was presented.
-        return None
-
-
-def _identifier(name: Identifier | str) -> Identifier:
-    return name.checked() if isinstance(name, Identifier) else Identifier.parse(name)

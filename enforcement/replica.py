@@ -37,7 +37,7 @@ from agents_registry.identifiers import VOCABULARY, NodeClass
 from agents_registry.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 SLICE: Final = 128  # facts merged in one go: about two milliseconds
 _VERSIONED: Final = (OwnerSet, Renewal, ScopeSet, Holds, Horizon)
@@ -73,6 +73,7 @@ class Replica:
         corrections: the facts that must be merged before all others.
         peppers: keys to hash presented secrets, as the handshake brought them; kept
             in memory alone.
+        observer: told of each fact once it is merged.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Replica:
         self.position: int | None = None
         self.corrections: dict[Fact, None] = {}
         self.peppers: Mapping[str, str] = {}
+        self.observer: Callable[[Fact], None] | None = None
         self._seeds = (genesis, seeds)
         self._merged: frozenset[Fact] = frozenset()
         self._corrected_at: int | None = None
@@ -144,6 +146,27 @@ class Replica:
         if not more:
             self.position = offset
 
+    def adopt(
+        self, genesis: str, offset: int, registry: Registry, peppers: Any
+    ) -> None:
+        """Take up a table that holds everything below an offset.
+
+        It holds every correction, too: the server that sent it had built it anew.
+
+        Raises:
+            GapError: a snapshot is complete already.
+            GenesisError: it is of another log than what came before.
+        """
+        if self.complete:
+            raise GapError("a table on top of a complete one")
+        if self.genesis not in {None, genesis}:
+            raise GenesisError(f"{self.genesis} became {genesis} within a snapshot")
+        seeded, seeds = self._seeds
+        if genesis == seeded:
+            self.corrections = dict.fromkeys(seeds)
+        self._take_peppers(peppers)
+        self.registry, self.genesis, self.position = registry, genesis, offset
+
     def delta(self, message: Mapping[str, Any]) -> Iterator[None]:
         """Apply the facts of the offsets ``from`` to ``to`` - 1; yields between slices.
 
@@ -173,11 +196,13 @@ class Replica:
         self.corrections |= dict.fromkeys(filter(_corrects, facts))
         self._merged = frozenset(self.corrections)
         self.registry = Registry.build(
-            list(self.corrections), _vocabulary(message.get("vocabulary"))
+            list(self.corrections), vocabulary_of(message.get("vocabulary"))
         )
-        peppers = message.get("peppers")
-        self.peppers = dict(peppers) if isinstance(peppers, dict) else {}
+        self._take_peppers(message.get("peppers"))
         self.genesis = genesis
+
+    def _take_peppers(self, peppers: Any) -> None:
+        self.peppers = dict(peppers) if isinstance(peppers, dict) else {}
 
     def _merge(self, facts: list[Fact], at: int) -> Iterator[None]:
         for count, fact in enumerate(facts, 1):
@@ -190,13 +215,17 @@ class Replica:
                 yield
 
     def _apply(self, fact: Fact, at: int) -> None:
-        self.registry.apply(fact)
-        if (
-            self._corrected_at is None
-            and self.registry.needs_rebuild
-            and isinstance(fact, Withdraw | Distrust)
-        ):
-            self._corrected_at = at
+        registry = self.registry
+        asked, registry.needs_rebuild = registry.needs_rebuild, False
+        registry.apply(fact)
+        if registry.needs_rebuild:
+            # The successor must merge it first, or it would want a successor as well.
+            self.corrections[fact] = None
+            if self._corrected_at is None and isinstance(fact, Withdraw | Distrust):
+                self._corrected_at = at
+        registry.needs_rebuild |= asked
+        if self.observer is not None:
+            self.observer(fact)
 
 
 def text(message: Mapping[str, Any], name: str) -> str:
@@ -249,7 +278,12 @@ def _read(facts: list[Any]) -> Generator[None, None, list[Fact]]:
     return read
 
 
-def _vocabulary(plain: Any) -> Mapping[str, NodeClass]:
+def vocabulary_of(plain: Any) -> Mapping[str, NodeClass]:
+    """Read the class of each kind, as a snapshot brings them; ours without any.
+
+    Raises:
+        MalformedError: it is no vocabulary.
+    """
     if plain is None:
         return VOCABULARY
     try:

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -24,6 +24,7 @@ from streams.engine.closures import Closures
 from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
+from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
 from streams.findings import Severity
@@ -35,10 +36,13 @@ from streams.http.guards import Guards
 from streams.http.health import Health
 from streams.http.operators import Operators
 from streams.http.prober import Prober
+from streams.http.publication import publication
 from streams.http.push import Push, Stream
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.status_lists import StatusLists
+from streams.http.tables import Tables
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
@@ -133,6 +137,7 @@ async def serve(
     Raises:
         ConfigurationError: the settings contradict themselves.
         EndpointError: no attempt could use the webhook's URL or its secret.
+        ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
@@ -141,6 +146,7 @@ async def serve(
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
     endpoint = endpoint_of(settings.webhook)
+    published = publication(settings)
     streams = configured_streams(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
@@ -151,9 +157,10 @@ async def serve(
         closures = Closures(store, settings.closure.deadline, clock, boottime)
         await closures.load()
         receipts = Receipts(closures.roll, guard_keys, boottime)
-        feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        tables = Tables(stages, store)
+        feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)
         prober = Prober(
             feed,
             closures,
@@ -163,7 +170,7 @@ async def serve(
             secrets.SystemRandom().sample,
             settings.closure.probe_seconds,
         )
-        ingest = Ingest(store, fresh_id)
+        ingest = Ingest(store, fresh_id, feed.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         genesis = store.genesis
@@ -183,6 +190,14 @@ async def serve(
             Push(tokens, streams, speakers, ingest, clock),
             Guards(tokens, closures, feed, boottime),
         )
+        if published is not None:
+            entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
+            handlers = evolve(
+                handlers,
+                status_lists=StatusLists(
+                    tokens, speakers, vocabulary, entries, published
+                ),
+            )
         tails = [
             Tail(_followed(watch, sources, speakers), store, ingest)
             for watch in settings.watch

@@ -159,6 +159,20 @@ def serve(
 
 
 @app.command()
+def pdp(
+    config: Config = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Of the server; else RESCIND_PDP_URL.")
+    ] = None,
+    listen: Listen = None,
+) -> None:
+    """Answer gateways, AuthZEN and introspection, until Ctrl-C or SIGTERM."""
+    from streams.pdp_command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(config, url=url, listen=listen))
+
+
+@app.command()
 def revoke(  # noqa: PLR0913 - each is an option
     name: Name,
     reason: Annotated[
@@ -300,6 +314,44 @@ def guards(
 
 
 app.add_typer(kafka_app)
+
+conformance_app = typer.Typer(
+    name="conformance",
+    help="Test a guard that is written in any language.",
+    no_args_is_help=True,
+)
+app.add_typer(conformance_app)
+
+
+@conformance_app.callback()
+def conformance() -> None:
+    """Test a guard that is written in any language (docs/writing-a-guard.md)."""
+
+
+@conformance_app.command(name="run")
+def conformance_run(
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="After --: the program that drives the guard.",
+            metavar="-- PROGRAM ARGS",
+        ),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="URL", help="Instead of a program: POST here."),
+    ] = None,
+    level: Annotated[
+        Literal["core", "full"], typer.Option("--level", help="What it has to pass.")
+    ] = "full",
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group of cases.")
+    ] = None,
+) -> None:
+    """Play the suite to a guard; exit code 0 when it passes the level."""
+    from streams.conformance_command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(program or [], http, level, group))
 
 
 def _ask(

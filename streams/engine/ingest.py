@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+import functools
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import orjson
 
-from agents_registry.facts import fact_id
+from agents_registry.facts import Cause, Node, fact_id
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -24,6 +26,7 @@ from streams.stages.admission import Admission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from agents_registry.facts import Fact
     from streams.engine.store import Store
@@ -31,11 +34,22 @@ if TYPE_CHECKING:
     from streams.records import Record
     from streams.stages.ingress import Origin
 
+T = TypeVar("T")
+
 THREAD_FROM: Final = 64 << 10  # bytes; smaller bodies are read faster than handed over
 BLOCK: Final = 100  # access lines in one block
+SLICE: Final = 1000  # facts in one commit
 READER_FAILED: Final = (
     "reader_failed: {}; report this input's shape, the bytes were not kept"
 )
+
+
+class Write(Protocol):
+    """How a job gets into the store."""
+
+    async def __call__(self, job: Callable[[Transaction], T], *, urgent: bool) -> T:
+        """Run it in a transaction."""
+        ...
 
 
 class Reader(Protocol):
@@ -49,9 +63,22 @@ class Reader(Protocol):
 class Ingest:
     """The way into the log for sources, operators and watched files."""
 
-    def __init__(self, store: Store, fresh_id: Callable[[], str]) -> None:
-        """Write to a store; ``fresh_id`` gives unique ids."""
+    def __init__(
+        self,
+        store: Store,
+        fresh_id: Callable[[], str],
+        room: Callable[[int], AbstractAsyncContextManager[None]],
+    ) -> None:
+        """Write to a store.
+
+        Args:
+            store: holds the log.
+            fresh_id: gives unique ids.
+            room: waits while guards are too far behind for so many more facts, which
+                are written within it.
+        """
         self._store = store
+        self._room = room
         self._fresh_id = fresh_id
         self._stated = Stated()
 
@@ -81,15 +108,18 @@ class Ingest:
             prepared = prepare(delivery, fresh)
         blocks = list(_blocks(prepared.admission))
         failpoint("ingress.admitted")
+        write = self._store.write_in_time if patient else self._store.write
+        *first, rest = slices(prepared.encoded)
+        written = await self._ahead(first, write)
 
         def job(tx: Transaction) -> Receipt:
-            facts = self._add(tx, prepared, blocks, delivery.origin)
+            facts = written + self._add(tx, rest, prepared, blocks, delivery.origin)
             if also is not None:
                 also(tx)
             return self._receipt(tx, prepared, facts)
 
-        write = self._store.write_in_time if patient else self._store.write
-        receipt = await write(job, urgent=True)
+        async with self._room_for(rest):
+            receipt = await write(job, urgent=True)
         self._stated.remember(prepared)
         return receipt
 
@@ -99,7 +129,8 @@ class Ingest:
         """Write an operator's facts and the audit line on them.
 
         Nothing is written where one of them does not fit the schema: the receipt
-        counts those as dead letters.
+        counts those as dead letters. Many facts are several commits, and only the
+        last one holds the audit line.
         """
         admission = Admission()
 
@@ -113,20 +144,43 @@ class Ingest:
             token = token_of(self._store.genesis, self._store.end)
             return Receipt(0, len(admission.dead_letters), 0, token)
 
+        *first, rest = slices(encoded)
+        written = await self._ahead(first, self._store.write)
+
         def job(tx: Transaction) -> Receipt:
-            new = tx.add_facts(encoded)
+            new = written + tx.add_facts(rest)
             tx.add_audit(
                 at=origin.received_at, actor=actor, action=action, detail=detail
             )
             token = token_of(self._store.genesis, tx.end)
             return Receipt(len(encoded), 0, new, token)
 
-        return await self._store.write(job, urgent=True)
+        async with self._room_for(rest):
+            return await self._store.write(job, urgent=True)
+
+    async def _ahead(self, first: list[Sequence[Encoded]], write: Write) -> int:
+        """Write all slices but the last; give how many facts were new."""
+        new = 0
+        for each in first:
+            async with self._room_for(each):
+                new += await write(functools.partial(_add_facts, each), urgent=True)
+        return new
+
+    def _room_for(self, facts: Sequence[Encoded]) -> AbstractAsyncContextManager[None]:
+        """Wait for guards that are behind; what ends something never waits."""
+        if not facts or any(isinstance(each.fact, Cause) for each in facts):
+            return nullcontext()
+        return self._room(len(facts))
 
     def _add(
-        self, tx: Transaction, prepared: Prepared, blocks: list[bytes], origin: Origin
+        self,
+        tx: Transaction,
+        rest: Sequence[Encoded],
+        prepared: Prepared,
+        blocks: list[bytes],
+        origin: Origin,
     ) -> int:
-        facts = tx.add_facts(prepared.encoded)
+        facts = tx.add_facts(rest)
         for block in blocks:
             tx.add_access(block, origin.received_at)
         tx.add_dead_letters(
@@ -141,6 +195,26 @@ class Ingest:
         dead = len(prepared.admission.dead_letters)
         token = token_of(self._store.genesis, tx.end)
         return Receipt(prepared.accepted, dead, facts, token)
+
+
+def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:
+    """Cut many facts into commits that guards take in without losing their lease.
+
+    What ends something comes first, and what makes a name known comes last: no guard
+    ever sees a credential without what limits it.
+    """
+    if len(encoded) <= SLICE:
+        return [encoded]
+    ordered = sorted(encoded, key=_grants)
+    return [ordered[at : at + SLICE] for at in range(0, len(ordered), SLICE)]
+
+
+def _grants(each: Encoded) -> int:
+    return -isinstance(each.fact, Cause) or int(isinstance(each.fact, Node))
+
+
+def _add_facts(facts: Sequence[Encoded], tx: Transaction) -> int:
+    return tx.add_facts(facts)
 
 
 def _blocks(admission: Admission) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -19,20 +20,24 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.facts import Fact, to_plain
+from enforcement.table import edition
 from streams.failpoints import failpoint
 from streams.http.receipts import ReceiptError
 from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
     from streams.http.receipts import Receipts, Session
+    from streams.http.tables import Packed, Tables
 
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
 HELLO_SECONDS: Final = 10.0
+BEHIND: Final = 3000  # facts: a guard applies them in about a tenth of a second
+ROOM_LEASES: Final = 2  # a guard that is slower than that must not stop an import
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
@@ -50,16 +55,20 @@ class Frame(NamedTuple):
 
 @define(eq=False)
 class Connection:
-    """One guard; it has all facts below its position.
+    """One guard; it was sent all facts below its position.
 
     Attributes:
         session: of a guard that sends receipts.
+        applied: what it said that it has applied; None before it says so.
+        heard_at: when it last said anything (the loop's time).
     """
 
     socket: web.WebSocketResponse
     guard: str
     position: int = 0
     session: Session | None = None
+    applied: int | None = None
+    heard_at: float = 0.0
     news: asyncio.Event = field(factory=asyncio.Event)
 
 
@@ -79,6 +88,7 @@ class Feed:
         vocabulary: Vocabulary,
         lease_ms: int,
         receipts: Receipts,
+        tables: Tables,
     ) -> None:
         """Serve a store's facts.
 
@@ -88,7 +98,9 @@ class Feed:
             vocabulary: kind to class, for the guards.
             lease_ms: how long a guard may use a pong, counted from its ping.
             receipts: takes what guards report.
+            tables: what a guard of this edition starts from.
         """
+        self._tables = tables
         self.end = store.end
         self.connections: set[Connection] = set()
         self.probed: Callable[[Connection, dict[str, Any]], None] | None = None
@@ -98,6 +110,8 @@ class Feed:
         self._lease_ms = lease_ms
         self._receipts = receipts
         self._tail: deque[Frame] = deque(maxlen=TAIL)
+        self._heard = asyncio.Event()
+        self._coming = 0  # facts that have room and are not written yet
         store.listeners.insert(0, self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -110,6 +124,43 @@ class Feed:
         if commit.facts:
             for connection in self.connections:
                 connection.news.set()
+
+    @asynccontextmanager
+    async def room(self, facts: int) -> AsyncIterator[None]:
+        """Wait while a guard that holds a lease is far behind, but not for long.
+
+        Facts that come faster than a guard applies them would cost it its lease.
+
+        Args:
+            facts: how many are written within the context.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_LEASES * self._lease_ms / 1000):
+                while self.end + self._coming - self._slowest() > BEHIND:
+                    await self._heard.wait()
+        self._coming += facts
+        try:
+            yield
+        finally:
+            self._coming -= facts
+
+    def _slowest(self) -> int:
+        """Give the least that a guard has applied, of those heard within a lease."""
+        since = asyncio.get_running_loop().time() - self._lease_ms / 1000
+        return min(
+            (
+                each.applied
+                for each in self.connections
+                if each.applied is not None and each.heard_at > since
+            ),
+            default=self.end,
+        )
+
+    def _hear(self, connection: Connection, applied: Any) -> None:
+        connection.applied = applied if isinstance(applied, int) else None
+        connection.heard_at = asyncio.get_running_loop().time()
+        self._heard.set()
+        self._heard = asyncio.Event()
 
     async def serve(self, request: web.Request, guard: str) -> web.StreamResponse:
         """Hold one connection until it ends."""
@@ -188,6 +239,7 @@ class Feed:
                 elif kind == "probed" and self.probed is not None:
                     self.probed(connection, message)
             if kind == "ping":
+                self._hear(connection, message.get("position"))
                 await self._pong(connection.socket, message.get("seq"))
 
     async def _pong(self, socket: web.WebSocketResponse, seq: Any) -> None:
@@ -211,7 +263,7 @@ class Feed:
             if continues and isinstance(position, int):
                 connection.position = position
             else:
-                await self._snapshot(connection)
+                await self._begin(connection, hello)
             while True:
                 connection.news.clear()
                 while connection.position < self.end:
@@ -219,6 +271,28 @@ class Feed:
                 await connection.news.wait()
         except ConnectionError:
             return  # the reader of this connection sees its end, too
+
+    async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
+        """Bring a guard without a position up to date, in the fastest form it reads."""
+        same = hello.get("table") == edition()
+        table = await self._tables.current() if same else None
+        if table is None:
+            await self._snapshot(connection)
+        else:
+            await self._send_table(connection, table)
+
+    async def _send_table(self, connection: Connection, table: Packed) -> None:
+        await _send(connection.socket, {
+            "type": "table",
+            "genesis": self._store.genesis,
+            "realm": self._realm,
+            "vocabulary": self._vocabulary,
+            "offset": table.offset,
+            "sections": [tuple(section) for section in table.sections],
+        })  # fmt: skip
+        for part in table.parts():
+            await connection.socket.send_bytes(part)
+        connection.position = table.offset
 
     async def _snapshot(self, connection: Connection) -> None:
         """Send every fact, what takes facts back first; a guard then builds once."""

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from streams.http.operators import Operators
     from streams.http.push import Push
     from streams.http.queries import Lists, Queries
+    from streams.http.status_lists import StatusLists
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
+LONGEST_HEADER: Final = 8190
 
 
 @frozen
@@ -36,6 +38,7 @@ class Handlers:
     health: Health
     push: Push
     guards: Guards
+    status_lists: StatusLists | None = None
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -59,6 +62,8 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
     handlers.guards.add_to(app)
+    if handlers.status_lists is not None:
+        handlers.status_lists.add_to(app)
     app.router.add_get("/v1/findings", handlers.lists.findings)
     app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)
@@ -69,16 +74,27 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
 
 
 async def listen(
-    app: web.Application, host: str, port: int
+    app: web.Application, host: str, port: int, longest_header: int = LONGEST_HEADER
 ) -> tuple[web.AppRunner, str]:
     """Listen; give the runner, to be cleaned up, and the URL that is bound.
+
+    Args:
+        app: what answers.
+        host: address to listen at.
+        port: 0 takes a free one.
+        longest_header: bytes of the first line and of each header.
 
     Raises:
         OSError: the address cannot be bound.
     """
     # A guard's socket is closed by the feed; what else is open may take a second.
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=IDLE_SECONDS
+        app,
+        access_log=None,
+        shutdown_timeout=1.0,
+        keepalive_timeout=IDLE_SECONDS,
+        max_line_size=longest_header,
+        max_field_size=longest_header,
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port)

@@ -52,6 +52,7 @@ def connect(server: ScriptedFeed, credential: str = CREDENTIAL) -> Guard:
         name="g",
         routes={mode.value: mode for mode in Mode},
         lease=LEASE,
+        live_sessions=True,
         jitter=lambda: 0.2,
     )
 

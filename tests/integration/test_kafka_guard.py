@@ -9,7 +9,7 @@ from aiokafka.admin import NewPartitions
 
 from agents_registry.facts import Withdraw, fact_id
 from agents_registry.life import Reason
-from enforcement import Lapse
+from enforcement import Lapse, Verdict
 from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
 from streams.kafka.acls import acls
@@ -60,6 +60,24 @@ async def test_catches_up_then_serves_and_denies_what_is_revoked(
             denied = guard.check(CHILD)
             assert denied.reason is Reason.REVOKED
             assert denied.path == (CHILD, PARENT)
+
+
+async def test_a_running_session_ends_with_the_parent(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """As with a guard that a server feeds."""
+    await lay_out(kafka_settings)
+    async with writing(kafka_settings) as writer:
+        await writer.say(*FAMILY)
+        async with guard_of(kafka_settings) as guard:
+            await allowing(guard)
+            told: list[Verdict] = []
+            guard.on_deny(CHILD, told.append)
+            await writer.say(revoke(PARENT))
+            await until(lambda: told)
+
+    assert told[0].reason is Reason.REVOKED
+    assert told[0].path == (CHILD, PARENT)
 
 
 async def test_without_a_heartbeat_nothing_is_allowed(

@@ -341,6 +341,24 @@ def test_the_successor_of_a_clamped_table_is_settled() -> None:
     assert not successor.needs_successor
 
 
+def test_the_successor_knows_a_copy_that_was_received_earlier() -> None:
+    """Of a fact that we stamped the earliest copy counts, also when it comes last."""
+    late, early = (
+        Renewal(
+            **SAID | {"version": time, "received_at": time, "stamped": True},
+            node=KEY,
+            expires_at=None,
+        )
+        for time in (NOW, NOW - 2 * SECOND)
+    )
+    between = Renewal(**SAID | {"version": NOW - SECOND}, node=KEY, expires_at=NOW)
+    facts = snapshot(node(KEY), late, between, early)
+    successor = take(take(Replica(), facts).successor(), facts)
+
+    assert reason(successor) is Reason.EXPIRED
+    assert not successor.needs_successor
+
+
 def test_corrections_of_another_log_are_forgotten() -> None:
     """What one log took back may stand in another."""
     replica = take(Replica(), snapshot(node(KEY), withdraw(node(KEY), KEY)))

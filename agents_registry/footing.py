@@ -1,0 +1,98 @@
+"""What a verdict rests on, so that it is judged anew only when that has changed.
+
+A verdict that allows can turn into a denial in two ways alone: time passes an expiry,
+or a fact arrives that speaks of a node of the closure, of an attribute that such a
+node holds, or of a presented identifier that no fact had named. A fact on a node
+outside changes the closure only by an edge, alias or owner set of a node inside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from agents_registry.closure import Closure
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Fact,
+    Holds,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+)
+from agents_registry.lineage import UNKNOWN_TIME
+from agents_registry.verdict import claims_of
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.verdict import Presented
+
+_SHAKES: Final[dict[type[Fact], tuple[str, ...]]] = {
+    Node: ("node",),
+    Edge: ("child",),
+    Alias: ("first", "second"),
+    OwnerSet: ("node",),
+    Renewal: ("node",),
+    ScopeSet: ("node",),
+    Holds: ("node",),
+    Cause: ("target",),
+    Lift: (),
+}
+
+
+@frozen
+class Footing:
+    """What the verdict on one presentation rests on.
+
+    Attributes:
+        names: of the nodes, as the registry numbers them, and of what no fact names.
+        expires: the first expiry among the nodes that is still to come (ns). It may
+            be one that does not concern the presentation: then a verdict at that time
+            is the same as before.
+    """
+
+    names: frozenset[int | Identifier]
+    expires: int
+
+
+def footing(registry: Registry, presented: Presented, now: int) -> Footing:
+    """Give what the verdict on a presentation rests on.
+
+    Args:
+        registry: the table of the realm.
+        presented: identifiers and verified claims.
+        now: the local clock (ns).
+    """
+    lineage = registry.lineage
+    names: set[int | Identifier] = set()
+    expires = UNKNOWN_TIME
+    for identifier in presented.identifiers:
+        closure = Closure(registry, claims_of(registry, identifier, presented))
+        for node in closure.nodes:
+            if node < 0:
+                continue
+            names.add(node)
+            names.update(registry.attributes.get(node, ()))
+            if lineage.expires[node] > now:
+                expires = min(expires, lineage.expires[node])
+    named = (*presented.identifiers, *presented.chain)
+    names.update(name for name in named if lineage.find(name) < 0)
+    return Footing(frozenset(names), expires)
+
+
+def shaken(fact: Fact) -> tuple[Identifier, ...] | None:
+    """Give the names of which a fact may end what rests on them; None: on any name.
+
+    Args:
+        fact: any; of corrections it cannot be told whom they touch.
+    """
+    fields = _SHAKES.get(type(fact))
+    if fields is None:
+        return None
+    return tuple([getattr(fact, name) for name in fields])

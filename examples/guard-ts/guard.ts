@@ -1,0 +1,89 @@
+// A guard of level `core`, without any package: a table that the feed keeps equal to the
+// log, and the lease that proves it.
+import { identifier, least, list, must, natural, parse, read, Table, text } from "./table.ts";
+
+export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?: any[] };
+
+const MILLISECOND = 1_000_000n;
+
+export class Guard {
+  private lease: bigint; private clock: () => bigint; private wall: () => bigint;
+  private seq = 0n;
+  private table!: Table; private genesis!: string | null; private position!: bigint | null;
+  private sent!: Map<bigint, bigint>; private proofs!: { end: bigint; until: bigint }[];
+
+  /** `lease` in ns; `clock`: ns, set by nobody, counts sleep; `wall`: ns since 1970, for expiry. */
+  constructor(lease: bigint, clock: () => bigint, wall: () => bigint) {
+    [this.lease, this.clock, this.wall] = [lease, clock, wall];
+    this.forget();
+  }
+  private forget(): void {
+    [this.table, this.genesis, this.position] = [new Table({}), null, null];
+    [this.sent, this.proofs] = [new Map(), []];
+  }
+
+  /** Give the first message of a connection; half a snapshot is none. */
+  hello() {
+    if (this.position === null) this.forget();
+    const position = this.position === null ? null : Number(this.position);
+    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position };
+  }
+  /** Give a ping; send it at once, and one every quarter of a lease. */
+  ping() {
+    this.sent.set(++this.seq, this.clock());
+    return { type: "ping", seq: Number(this.seq) };
+  }
+  /** Take a frame. It throws when the connection has to end; the next one starts anew. */
+  receive(frame: string): void {
+    try {
+      const message = parse(frame);
+      must(message, typeof message === "object" && !Array.isArray(message), "not an object");
+      if (message.type === "snapshot") this.snapshot(message);
+      else if (message.type === "delta") this.delta(message);
+      else if (message.type === "pong") this.pong(message);
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+  private snapshot({ genesis, facts, more, offset, vocabulary }: any): void {
+    if (this.position !== null) this.forget(); // the server cannot go on from our position
+    if (this.genesis === null)
+      [this.genesis, this.table] = [text(genesis), new Table(vocabulary ?? {})];
+    must(genesis, genesis === this.genesis && typeof more === "boolean", "not of this snapshot");
+    this.table.apply(list(facts).map(read));
+    if (!more) this.position = natural(offset);
+  }
+  private delta({ from, to, facts }: any): void {
+    must(from, natural(from) === this.position && natural(to) >= from, "a gap");
+    this.table.apply(list(facts).map(read));
+    this.position = to;
+  }
+  private pong({ seq, genesis, end, remaining_ms }: any): void {
+    const remaining = natural(remaining_ms) * MILLISECOND, now = this.clock();
+    if (this.genesis === null && text(genesis)) return; // before the first chunk it proves nothing
+    must(genesis, genesis === this.genesis, "another log");
+    must(end, natural(end) >= (this.position ?? 0n), "the log lost its tail");
+    const sent = this.sent.get(natural(seq)) ?? -this.lease; // never sent: proves nothing
+    const proof = { end, until: sent + least(remaining, this.lease) };
+    this.proofs = [...this.proofs.filter((p) => p.until > now), proof];
+    for (const [old, at] of this.sent)
+      if (old === seq || at + this.lease <= now) this.sent.delete(old);
+  }
+
+  /** Judge what was presented and verified; `atLeast` is a token of `POST /v1/revocations`. */
+  check(presented: Presented, scope: string | null = null, atLeast: string | null = null) {
+    let reason: string | null = "unreadable";
+    try {
+      const [names, chain] = [presented.identifiers, presented.chain ?? []].map((all) => all.map(identifier));
+      reason = this.table.judge(names, chain, presented.issued_at ?? null, this.wall(), scope);
+    } catch { /* what cannot be read is denied */ }
+    const [, genesis, offset] = /^(.+):0:([0-9]+)$/s.exec(atLeast ?? "") ?? [];
+    const position = this.position ?? -1n;
+    if (atLeast !== null && (genesis !== this.genesis || BigInt(offset) > position))
+      reason ??= "not_yet_applied";
+    const now = this.clock(); // last: the process may have been stopped meanwhile
+    if (!this.proofs.some((p) => p.end <= position && now < p.until)) reason ??= "no_lease";
+    return { allowed: reason === null, reason: reason ?? "lives" };
+  }
+}

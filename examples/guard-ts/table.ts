@@ -1,0 +1,164 @@
+// The table: which credentials are dead. Never less strict than it must be, and stricter
+// where a rule would be long here (docs/writing-a-guard.md has the rules).
+
+export type Fact = Record<string, any>;
+
+const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
+const LIMIT = 4096; // nodes that one check visits
+// The fields that a fact may have: `!` an identifier, `#` a time, `?` a time or null.
+const COMMON = "fact authority event_id #version stamped #received_at ingress_key settings";
+const FIELDS = new Map(Object.entries({
+  node: "!node ?issued_at derived root device tenant", edge: "!child !parent relation derived",
+  alias: "!first !second", owner_set: "!node owners", renewal: "!node ?expires_at",
+  scope_set: "!node scopes", holds: "!node !attribute", lift: "!target aspect",
+  cause: "!target effect reach #at ?not_before aspect scopes device tenant",
+  withdraw: "!target fact_id kind", horizon: "",
+  distrust: "suspect suspect_key #received_from #received_to",
+}).map(([kind, fields]) => [kind, `${COMMON} ${fields}`.trim().split(" ")]));
+const VALUES = Object.entries({ // the first one is meant when the field is missing
+  effect: ["revoke", "suspend", "narrow", "not_before"], reach: ["subtree", "self"],
+  relation: ["requires", "ends_with_parent", "ends_with_parent_always", "created_by"],
+});
+const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
+
+/** Read JSON with every whole number as a bigint: a double cannot hold a time in ns. */
+export function parse(frame: string): any {
+  const exact: any = (_: string, value: any, at: any) =>
+    typeof value === "number" && /^-?\d+$/.test(at.source) ? BigInt(at.source) : value;
+  return JSON.parse(frame, exact);
+}
+export function must<T>(value: T, holds: boolean, name: string): T {
+  if (!holds) throw new Error(`${name}: ${String(value)}`);
+  return value;
+}
+export const text = (v: any): string => must(v, typeof v === "string" && v !== "", "not a text");
+export const list = (v: any): any[] => must(v, Array.isArray(v), "not a list");
+const time = (v: any): bigint => must(v, typeof v === "bigint", "not a whole number");
+export const natural = (v: any): bigint => must(v, time(v) >= 0n, "negative");
+export function identifier(v: any): string {
+  const [, value = ""] = /^[^:]+:(.+)$/s.exec(text(v)) ?? [];
+  return must(v, value !== "" && Buffer.byteLength(value) <= 256, "not an identifier");
+}
+export function read(fact: any): Fact {
+  const fields = FIELDS.get(text(fact?.fact)) ?? [];
+  for (const name of Object.keys(fact)) // what is new may mean anything: do not guess
+    must(name, fields.some((f) => f.replace(/^\W/, "") === name), "an unknown field");
+  for (const field of fields) {
+    const value = fact[field.slice(1)];
+    if (field[0] === "!") identifier(value);
+    if (field[0] === "#" || (field[0] === "?" && value != null)) time(value);
+  }
+  for (const [name, values] of VALUES)
+    if (fields.includes(name)) must(fact[name], values.includes(fact[name] ??= values[0]), name);
+  if (fact.fact === "owner_set") list(fact.owners).forEach(identifier);
+  return { ...fact, authority: text(fact.authority) };
+}
+
+/** What the facts say, whatever the order and the number of times in which they came. */
+export class Table {
+  private facts = new Map<string, Fact[]>(); // by kind and subject
+  private distrusts: Fact[] = [];
+  private doubtful = new Set<string>();
+  private classes: Map<string, string>;
+
+  constructor(vocabulary: Record<string, string>) {
+    this.classes = new Map(Object.entries(vocabulary));
+  }
+
+  apply(facts: Fact[]): void {
+    for (const fact of facts) {
+      if (fact.fact === "distrust") this.distrusts.push(fact);
+      // Stricter: to find the one fact that is taken back takes its hash; doubt the subject.
+      if (fact.fact === "withdraw" && !["cause", "edge", "alias"].includes(fact.kind))
+        this.doubtful.add(fact.target);
+      const subject = fact.first ?? fact.child ?? fact.node ?? fact.target ?? "";
+      for (const name of new Set<string>([subject, fact.second ?? subject])) {
+        const key = `${fact.fact} ${name}`;
+        this.facts.set(key, [...(this.facts.get(key) ?? []), fact]);
+      }
+    }
+  }
+
+  /** Give why the presentation is denied, null when nothing speaks against it. */
+  judge(
+    names: string[], chain: string[], verified: bigint | null, now: bigint, scope: string | null,
+  ): string | null {
+    let visits = 0, shown = ""; // shown: the one of the names that is judged
+    const reach = (start: string, step: (name: string) => string[]): Set<string> => {
+      const found = new Set([start]); // grows while it is walked
+      for (const name of found)
+        if (++visits <= LIMIT) for (const next of step(name)) found.add(next);
+      return found;
+    };
+    const presented = (n: string) => // the presented chain counts as edges
+      [...(names.includes(n) ? chain.slice(0, 1) : []), ...chain.filter((_, i) => chain[i - 1] === n)];
+    const parents = (n: string) => [...this.edges(n).map((f) => f.parent), ...presented(n)];
+    const up = (n: string) => [
+      ...parents(n), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
+    const ends = (n: string) => [
+      ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
+    const outdated = (n: string, mark: bigint): boolean => {
+      const own = [...this.times(n), ...(n === shown && verified !== null ? [verified] : [])];
+      const all = [...own, ...[...reach(n, this.aliases)].flatMap(this.times)];
+      return !own.length || all.some((t) => t <= mark);
+    };
+    const flaw = (of: string, proving: string[]): string | null => {
+      const required = [...reach(of, up)];
+      const credentials = required.filter(this.isCredential);
+      for (const node of required) {
+        if (this.doubtful.has(node)) return "in_doubt";
+        for (const { effect, mark } of this.causes(node)) // stricter: reach self as subtree
+          if (effect !== "not_before") return ENDED[effect];
+          else if (credentials.some((c) => outdated(c, mark) && reach(c, up).has(node))) return effect;
+        if (scope !== null && this.of("scope_set", node).length) return "scope"; // stricter
+        const sets = this.newest("owner_set", node);
+        const lives = (owner: string) => flaw(owner, [...proving, node]) === null;
+        if (sets.length && (proving.includes(node) || !sets.every((f) => f.owners.some(lives))))
+          return "no_living_owner";
+      }
+      const over = (f: Fact) => f.expires_at != null && f.expires_at <= now;
+      if ([...reach(of, ends)].some((n) => this.newest("renewal", n).some(over))) return "expired";
+      const orphaned = (n: string) => parents(n).some((parent) => !this.known(parent));
+      if (this.of("horizon", "").length && credentials.some(orphaned)) return "beyond_horizon";
+      return visits > LIMIT ? "lineage_too_large" : null;
+    };
+    const unknown = !names.some(this.known) || names.some((n) => this.isCredential(n) && !this.known(n));
+    for (shown of names) {
+      const reason = flaw(shown, []);
+      if (reason !== null) return reason;
+    }
+    return unknown ? "unknown_credential" : null;
+  }
+
+  private of(kind: string, name: string): Fact[] {
+    return (this.facts.get(`${kind} ${name}`) ?? []).filter((f) => !this.distrusts.some((d) =>
+      d.suspect === f.authority && d.suspect_key === (f.ingress_key ?? "")
+      && d.received_from <= f.received_at && f.received_at <= d.received_to));
+  }
+  private known = (n: string) => this.of("node", n).some((f) => !f.derived);
+  private isCredential = (n: string) =>
+    (this.classes.get(n.split(":")[0]) ?? "credential") === "credential";
+  private edges = (n: string) => this.of("edge", n).filter((f) => f.relation !== "created_by");
+  private aliases = (n: string) =>
+    this.of("alias", n).map((f) => (f.first === n ? f.second : f.first));
+  private times = (n: string) =>
+    this.of("node", n).filter((f) => f.issued_at != null).map((f) => least(f.issued_at, f.received_at));
+  private causes(n: string): Fact[] {
+    const ends = (l: Fact, f: Fact) => // stricter: a lift that is vague ends nothing
+      !vague(l) && l.authority === f.authority && (l.aspect ?? "") === (f.aspect ?? "")
+      && l.version > f.version + (f.stamped ? UNCERTAIN : 0n);
+    return this.of("cause", n)
+      .filter((f) => !["suspend", "narrow"].includes(f.effect) || !this.of("lift", n).some((l) => ends(l, f)))
+      .map((f) => ({ ...f, mark: least(f.not_before ?? f.at, f.received_at) }));
+  }
+  // Of each authority the newest statement counts. Stricter: all do when one of them is vague.
+  private newest(kind: string, n: string): Fact[] {
+    const all = this.of(kind, n).filter((f) => f.owners?.length !== 0);
+    return all.filter((f) => {
+      const rivals = all.filter((g) => g.authority === f.authority);
+      return rivals.some(vague) || rivals.every((g) => g.version <= f.version);
+    });
+  }
+}
+export const least = (a: bigint, b: bigint) => (a < b ? a : b);
+const vague = (f: Fact) => f.stamped || f.version > f.received_at + FUTURE; // its copies may differ

@@ -1,0 +1,105 @@
+"""The table for guards that start: one made for all that come at the same time.
+
+Thousands of facts take a guard longer to merge than the table that they make takes to
+be sent. It goes out as `enforcement.table` reads it, in binary frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from attrs import frozen
+
+from enforcement.table import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agents_registry.registry import Registry
+    from streams.engine.stages import Stages
+    from streams.engine.store import Store
+
+FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can read
+KEPT_SECONDS: Final = 10.0
+PART: Final = 256 << 10  # bytes of a frame: pongs go out in between
+LIST: Final = 20_000  # entries in one piece of JSON: other threads get their turn
+
+
+@frozen
+class Packed:
+    """A table as bytes.
+
+    Attributes:
+        offset: everything below it is in the table.
+        registry: that it was made of.
+    """
+
+    offset: int
+    registry: Registry
+    sections: tuple[Section, ...]
+    pieces: tuple[bytes, ...]
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the frames' bytes."""
+        for piece in self.pieces:
+            for start in range(0, len(piece), PART):
+                yield piece[start : start + PART]
+
+
+class Tables:
+    """Makes the table as bytes where that is worth it, and keeps it for a moment."""
+
+    def __init__(self, stages: Stages, store: Store) -> None:
+        """Serve the stages' table of a store's log."""
+        self._stages = stages
+        self._store = store
+        self._kept: Packed | None = None
+        self._making = asyncio.Lock()
+
+    async def current(self) -> Packed | None:
+        """Give a table, None where facts serve as well or there is no table yet.
+
+        It may be some seconds old; but what takes facts back makes the stages build
+        a new table, and then an old one is never given: a guard that met such a fact
+        would come again and again.
+        """
+        stages = self._stages
+        if self._store.end < FROM_FACTS or not stages.loaded.is_set():
+            return None
+        async with self._making:
+            await stages.wait_applied(self._store.end)
+            while stages.registry.needs_rebuild:
+                await stages.wait_applied(self._store.end)
+            if self._kept is None or self._kept.registry is not stages.registry:
+                offset, registry = stages.applied, stages.registry
+                plain = registry.dump()
+                sections, pieces = await asyncio.to_thread(_pack, plain)
+                self._kept = Packed(offset, registry, sections, pieces)
+                asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget)
+            return self._kept
+
+    def _forget(self) -> None:
+        self._kept = None
+
+
+def _pack(
+    plain: Mapping[str, Any],
+) -> tuple[tuple[Section, ...], tuple[bytes, ...]]:
+    """Give the sections of a dump and their bytes, long lists in several."""
+    sections, pieces = [], []
+    for name, of in plain.items():
+        raw = isinstance(of, bytes)
+        for part in _cut(of):
+            pieces.append(part if raw else orjson.dumps(part))
+            sections.append(Section(name, raw, len(pieces[-1])))
+    return tuple(sections), tuple(pieces)
+
+
+def _cut(of: Any) -> Iterator[Any]:
+    if not isinstance(of, list) or len(of) <= LIST:
+        yield of
+        return
+    for start in range(0, len(of), LIST):
+        yield of[start : start + LIST]

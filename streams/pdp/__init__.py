@@ -1,0 +1,1 @@
+"""The policy decision point: a guard that answers over HTTP, for gateways."""

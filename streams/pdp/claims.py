@@ -1,0 +1,132 @@
+"""What a verified token names: its claims become identifiers, as configured.
+
+Pure. The token's own claims give what is presented. Those of them that name whom the
+token speaks for are also what it hangs on, and so are the nested ``act`` claims, the
+current actor first (RFC 8693 section 4.1). RFC 8693 calls earlier actors
+informational; here each must live, as the token is worth what they handed on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.verdict import Presented
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from streams.pdp.settings import ClaimRule, Issuer
+
+LONGEST_CHAIN: Final = 32
+MOST_VALUES: Final = 64
+_LAST_SECOND: Final = 1 << 33  # about the year 2242; later is a mistake
+
+
+class UnreadableClaimError(ValueError):
+    """A claim that decides cannot be read, so nothing may be allowed on it."""
+
+
+def presented(
+    claims: Mapping[str, Any], issuer: Issuer, vocabulary: Mapping[str, NodeClass]
+) -> Presented:
+    """Give what a verified token presents.
+
+    The issue time is the earliest of ``iat`` and ``auth_time``: a token that was
+    refreshed after a mass revocation is no better than the sign-in before it.
+
+    Args:
+        claims: of the token.
+        issuer: who signed it, and what its claims name.
+        vocabulary: kind to class; what is no credential is whom the token speaks for.
+
+    Raises:
+        UnreadableClaimError: a claim of the rules has another shape.
+    """
+    times = [moment(claims, name) for name in ("iat", "auth_time")]
+    names = tuple(_named(claims, issuer.claims, issuer.issuer))
+    # A cause on the subject that spares newer tokens finds the token below it.
+    subjects = (
+        name
+        for name in names
+        if vocabulary.get(name.kind, NodeClass.CREDENTIAL) is not NodeClass.CREDENTIAL
+    )
+    return Presented(
+        names,
+        min((time for time in times if time is not None), default=None),
+        (*subjects, *_actors(claims, issuer)),
+    )
+
+
+def declared_scopes(claims: Mapping[str, Any], namespace: str) -> frozenset[str] | None:
+    """Give the token's own scopes as ``namespace|value``, None where it has none.
+
+    Raises:
+        UnreadableClaimError: they are neither a string nor a list of strings.
+    """
+    stated = claims.get("scope", claims.get("scp"))
+    if stated is None:
+        return None
+    values = stated.split() if isinstance(stated, str) else stated
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise UnreadableClaimError("scope")
+    return frozenset(f"{namespace}|{value}" for value in values)
+
+
+def moment(claims: Mapping[str, Any], name: str) -> int | None:
+    """Give a NumericDate (RFC 7519 section 2) in ns, None where it is absent.
+
+    Raises:
+        UnreadableClaimError: it is no number, or no time that we live to see.
+    """
+    value = claims.get(name)
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < _LAST_SECOND:  # NaN is not in between
+        raise UnreadableClaimError(name)
+    return int(value * SECOND)
+
+
+def _actors(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:
+    actor = claims.get("act")
+    if actor is None:
+        return
+    for _ in range(LONGEST_CHAIN):
+        if not isinstance(actor, dict):
+            raise UnreadableClaimError("act")
+        named = list(_named(actor, issuer.actor, actor.get("iss", issuer.issuer)))
+        if not named:  # an actor without a name could be one that was revoked
+            raise UnreadableClaimError("act")
+        yield from named
+        actor = actor.get("act")
+        if actor is None:
+            return
+    raise UnreadableClaimError("act")
+
+
+def _named(
+    claims: Mapping[str, Any], rules: Sequence[ClaimRule], issuer: Any
+) -> Iterator[Identifier]:
+    for rule in rules:
+        stated = claims.get(rule.claim)
+        if stated is None:
+            continue
+        values = stated if isinstance(stated, list) else [stated]
+        if len(values) > MOST_VALUES:
+            raise UnreadableClaimError(rule.claim)
+        for value in values:
+            yield _identifier(rule, value, issuer)
+
+
+def _identifier(rule: ClaimRule, value: Any, issuer: Any) -> Identifier:
+    parts: list[Any] = [issuer, value] if rule.by_issuer else [value]
+    if rule.qualifier:
+        parts.insert(0, rule.qualifier)
+    if not all(isinstance(part, str) and part for part in parts):
+        raise UnreadableClaimError(rule.claim)
+    try:
+        return Identifier(rule.kind, "|".join(parts)).checked()
+    except ValueError as error:  # too long, or no text that has an encoding
+        raise UnreadableClaimError(rule.claim) from error

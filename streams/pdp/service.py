@@ -1,0 +1,151 @@
+"""The decision point, put together and run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.server import listen
+from streams.pdp.callers import Callers
+from streams.pdp.decider import Decider
+from streams.pdp.gateways import Gateways
+from streams.pdp.issuers import KeySet, fetcher
+from streams.pdp.metrics import Metrics
+from streams.pdp.questions import AuthZen, Introspection
+from streams.pdp.tokens import LONGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from enforcement.guard import AnyGuard
+    from streams.pdp.grpc_server import GrpcServer
+    from streams.pdp.settings import PdpSettings
+
+MAX_BODY: Final = 1 << 20  # bytes
+LONGEST_HEADER: Final = 2 * LONGEST  # a token, and what gateways put before paths
+
+log = structlog.get_logger()
+
+
+@frozen
+class Deciding:
+    """A decision point that accepts requests.
+
+    Attributes:
+        url: where; the port is the one that was bound.
+        decider: what answers.
+        grpc: ``HOST:PORT`` for Envoy, where the settings want it.
+    """
+
+    url: str
+    decider: Decider
+    grpc: str | None = None
+
+
+async def serve(
+    settings: PdpSettings,
+    guard: AnyGuard[Any, Any],
+    *,
+    stop: asyncio.Event,
+    started: Callable[[Deciding], None] | None = None,
+    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+) -> None:
+    """Decide until ``stop`` is set.
+
+    Args:
+        settings: of the decision point.
+        guard: with the settings' mode and routes; not yet entered.
+        stop: ends it.
+        started: called once requests are accepted; a lease may come later.
+        clock: ns since 1970 (UTC).
+
+    Raises:
+        OSError: an address cannot be bound.
+        ValueError: the extra for gRPC is not installed.
+    """
+    grpc_listen = _grpc_listener(settings)
+    async with AsyncExitStack() as cleanup:
+        session = await cleanup.enter_async_context(aiohttp.ClientSession())
+        keys = {
+            each.issuer: KeySet(each, fetcher(each.jwks, session), time.monotonic)
+            for each in settings.issuers
+        }
+        decider = Decider(settings, guard, keys, clock)
+        metrics = Metrics(guard, keys)
+        app = application(decider, metrics, keys)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)
+        cleanup.push_async_callback(runner.cleanup)
+        address = None
+        if grpc_listen is not None:
+            server = await grpc_listen(decider, metrics, keys)
+            cleanup.push_async_callback(server.close)
+            address = server.address
+        tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
+        readers = [tasks.create_task(each.run()) for each in keys.values()]
+        cleanup.callback(lambda: [each.cancel() for each in readers])
+        await cleanup.enter_async_context(guard)
+        log.info("deciding", url=url, grpc=address, guard=settings.name)
+        if settings.ready_file is not None:
+            settings.ready_file.write_text(f"{url}\n", "utf-8")
+        if started is not None:
+            started(Deciding(url, decider, address))
+        await stop.wait()
+        log.info("stopping")
+
+
+def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
+    """Name what decisions still wait for."""
+    # Tried is enough: one issuer that is down must not keep out all others.
+    sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
+    return sets if decider.guard.standing.holds() else ["lease", *sets]
+
+
+def _grpc_listener(
+    settings: PdpSettings,
+) -> Callable[[Decider, Metrics, Mapping[str, KeySet]], Awaitable[GrpcServer]] | None:
+    """Give what listens for Envoy, where the settings want it.
+
+    Raises:
+        ValueError: its libraries are not installed.
+    """
+    where = settings.grpc_listen
+    if where is None:
+        return None
+    try:
+        from streams.pdp.ext_authz import Authorization  # noqa: PLC0415 - an extra
+        from streams.pdp.grpc_server import listen  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        message = "grpc_listen: install rescind with its extra grpc (rescind[grpc])"
+        raise ValueError(message) from error
+
+    async def start(
+        decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+    ) -> GrpcServer:
+        authorization = Authorization(decider, metrics)
+        return await listen(authorization, lambda: not missing(decider, keys), where)
+
+    return start
+
+
+def application(
+    decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+) -> web.Application:
+    """Put the handlers behind their routes."""
+    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
+    callers = Callers(decider.settings.callers)
+    Gateways(decider, metrics).add_to(app)
+    AuthZen(decider, callers, metrics).add_to(app)
+    Introspection(decider, callers, metrics).add_to(app)
+    Probes(lambda _: (), lambda _: missing(decider, keys)).add_to(app)
+    app.router.add_get("/metrics", metrics.serve)
+    return app

@@ -1,0 +1,126 @@
+"""The command ``rescind pdp``: a guard that answers gateways over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from yaml import YAMLError
+
+from agents_registry.verdict import Policy
+from enforcement.clocks import boottime, wall
+from enforcement.guard import Guard
+from enforcement.verdict import Mode
+from streams.app import configure_logging
+from streams.pdp.service import serve
+from streams.pdp.settings import load
+from streams.settings import address, first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from enforcement.guard import AnyGuard
+    from streams.pdp.service import Deciding
+    from streams.pdp.settings import PdpSettings
+
+STOPPED: Final = 0
+BROKEN: Final = 1
+USAGE: Final = 2
+
+
+def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
+    """Decide until a signal comes.
+
+    Args:
+        config: settings file (YAML or JSON).
+        url: of the Rescind server, instead of the settings' own.
+        listen: ``HOST:PORT``, instead of the settings' own.
+
+    Returns:
+        The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
+    """
+    configure_logging()
+    try:
+        overrides: dict[str, Any] = {} if url is None else {"url": url}
+        if listen is not None:
+            overrides["listen"] = address(listen)
+        settings = load(config, **overrides)
+        asyncio.run(_until_a_signal(settings, guard_of(settings)))
+    except KeyboardInterrupt:
+        return STOPPED
+    except ValidationError as error:
+        return _complain(first_of(error), USAGE)
+    except FileNotFoundError as error:
+        return _complain(f"there is no file {error.filename or error}", USAGE)
+    except YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = "" if where is None else f", line {where.line + 1}"
+        return _complain(f"{config}{line}: not YAML", USAGE)
+    except (ValueError, OSError) as error:
+        return _complain(str(error), USAGE)
+    except BaseExceptionGroup as group:
+        return _complain(_broken(group), BROKEN)
+    return STOPPED
+
+
+def guard_of(
+    settings: PdpSettings,
+    *,
+    clock: Callable[[], int] = boottime,
+    wall_clock: Callable[[], int] = wall,
+) -> AnyGuard[Any, Any]:
+    """Give the guard that the settings describe, not yet entered.
+
+    Args:
+        settings: of the decision point.
+        clock: nanoseconds of CLOCK_BOOTTIME.
+        wall_clock: nanoseconds UTC, for expiry.
+
+    Raises:
+        ValueError: the settings lack its credential.
+        OSError: the credential's file cannot be read.
+    """
+    modes: dict[str, Mode] = {name: each.mode for name, each in settings.routes.items()}
+    same: dict[str, Any] = {
+        "mode": settings.mode,
+        "routes": modes,
+        "policy": Policy(unknown=dict(settings.unknown)),
+        "lease": settings.lease_seconds,
+        "clock": clock,
+        "wall_clock": wall_clock,
+    }
+    if settings.feed == "server":
+        credential = settings.guard_credential()
+        return Guard(settings.url, credential, name=settings.name, **same)
+    from enforcement.kafka import KafkaGuard  # noqa: PLC0415 - an extra
+    from streams.kafka.settings import KafkaSettings  # noqa: PLC0415 - as above
+
+    kafka = KafkaSettings()
+    return KafkaGuard(kafka.client(), realm=settings.realm, prefix=kafka.prefix, **same)
+
+
+async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, guard, stop=stop, started=_say)
+
+
+def _say(deciding: Deciding) -> None:
+    sys.stdout.write(f"{deciding.url}\n")
+    sys.stdout.flush()
+
+
+def _broken(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"stopped by a fault of its own: {type(error).__name__}: {error}"
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"rescind pdp: {' '.join(text.split())}\n")
+    return code

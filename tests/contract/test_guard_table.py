@@ -1,0 +1,193 @@
+"""A guard that starts from the server's table instead of its facts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+import pytest
+
+from agents_registry.facts import Edge, Fact, Withdraw, fact_id
+from agents_registry.life import Reason
+from agents_registry.registry import Registry
+from enforcement import Guard, feed
+from enforcement.replica import MalformedError
+from enforcement.table import ComingTable
+from streams.http import feed as server_feed
+from streams.http import tables
+from streams.intake import encode
+from streams.stages.admission import Admission
+from streams.stages.ingress import Origin
+from tests.contract.guard_cases import (
+    CHILD,
+    FAMILY,
+    LEASE,
+    NOW,
+    PARENT,
+    SAID,
+    allows,
+    node,
+    revoke,
+    until,
+)
+from tests.integration.serving import running
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from streams.app import Served
+
+pytestmark = pytest.mark.contract
+
+OPERATORS = SAID | {"authority": "operators"}
+
+
+async def write(served: Served, *facts: Fact) -> None:
+    """Put facts into the log, as ingress does."""
+    origin = Origin(
+        authority="vault", realm="default", received_at=NOW,
+        ingress_key="i1", settings=1, issuer_log=False,
+    )  # fmt: skip
+    encoded = encode(facts, origin, Admission())
+    assert len(encoded) == len(facts)
+    await served.stages._store.write(lambda tx: tx.add_facts(encoded))
+
+
+def connect(served: Served) -> Guard:
+    """Give a guard of a server, not yet entered."""
+    return Guard(served.url, "guard", name="g", lease=LEASE, jitter=lambda: 0.2)
+
+
+def never(*_: object) -> NoReturn:
+    """Stand for the form in which the server must not send its log."""
+    raise AssertionError("not this form")
+
+
+@pytest.fixture(autouse=True)
+def short_logs_as_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a log of any length sent as a table, its lists in pieces."""
+    monkeypatch.setattr(tables, "FROM_FACTS", 1)
+    monkeypatch.setattr(tables, "LIST", 2)
+    monkeypatch.setattr(tables, "PART", 16)
+
+
+async def test_a_guard_starts_from_the_table_and_goes_on_with_deltas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No fact is sent twice, and what comes later finds its parents."""
+    monkeypatch.setattr(server_feed.Feed, "_snapshot", never)
+    async with running(tmp_path) as server:
+        served = server.served
+        await write(served, *FAMILY)
+        async with connect(served) as guard:
+            await until(lambda: allows(guard))
+            assert guard.standing.replica.position == len(FAMILY)
+
+            await write(served, revoke(PARENT))
+
+            await until(lambda: guard.check(CHILD).reason is Reason.REVOKED)
+            assert guard.feed.connections == 1
+
+
+async def test_a_guard_of_another_edition_gets_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table means something to the very code that made it."""
+    monkeypatch.setattr(server_feed.Feed, "_send_table", never)
+    monkeypatch.setattr(feed, "edition", lambda: "another")
+    async with running(tmp_path) as server:
+        await write(server.served, *FAMILY)
+        async with connect(server.served) as guard:
+            await until(lambda: allows(guard))
+
+
+async def test_a_correction_is_answered_with_a_table_that_was_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table that was kept for other guards would ask for a rebuild for ever."""
+    monkeypatch.setattr(server_feed.Feed, "_snapshot", never)
+    async with running(tmp_path) as server:
+        served = server.served
+        await write(served, *FAMILY, revoke(PARENT))
+        async with connect(served) as guard:
+            await until(lambda: guard.check(CHILD).reason is Reason.REVOKED)
+            (edge,) = (fact for fact in FAMILY if isinstance(fact, Edge))
+            taken_back = Withdraw(
+                **OPERATORS, fact_id=fact_id(edge).hex(), kind=edge.NAME, target=CHILD
+            )
+
+            await write(served, taken_back)
+
+            await until(lambda: allows(guard))
+            assert not allows(guard, PARENT)
+            assert guard.feed.connections == 2
+
+
+async def test_guards_that_come_together_share_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made once, and forgotten after a while."""
+    monkeypatch.setattr(tables, "KEPT_SECONDS", 0.2)
+    async with running(tmp_path) as server:
+        await write(server.served, *FAMILY)
+        given = server.served.feed._tables
+        first, second = await asyncio.gather(given.current(), given.current())
+
+        assert first is not None
+        assert first is second
+        await until(lambda: given._kept is None)
+
+
+def packed(facts: Sequence[Fact]) -> tuple[dict[str, Any], bytes]:
+    """Give the message and the bytes that a table is sent as."""
+    sections, pieces = tables._pack(Registry.build(facts).dump())
+    message = {"genesis": "g", "offset": 4, "sections": [list(s) for s in sections]}
+    return message, b"".join(pieces)
+
+
+def test_a_table_arrives_as_it_was() -> None:
+    """Whatever the frames that its bytes come in."""
+    facts = [*FAMILY, revoke(PARENT), node(PARENT)]
+    message, content = packed(facts)
+    coming = ComingTable(orjson.loads(orjson.dumps(message)))
+    for at in range(0, len(content), 7):
+        assert not coming.complete
+        coming.take(content[at : at + 7])
+
+    assert coming.complete
+    expected = Registry.build(facts).dump()
+    assert orjson.dumps(coming.registry().dump(), default=list) == orjson.dumps(
+        expected, default=list
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sections": None},
+        {"sections": [["names"]]},
+        {"sections": [["names", True, -1]]},
+        {"sections": [["names", True, 1 << 33]]},
+        {"offset": None},
+        {"genesis": ""},
+    ],
+)
+def test_refuses_what_announces_no_table(change: dict[str, Any]) -> None:
+    """The connection ends, and the guard denies."""
+    message, _ = packed(FAMILY)
+
+    with pytest.raises(MalformedError):
+        ComingTable(message | change)
+
+
+def test_refuses_bytes_that_are_no_table() -> None:
+    """Too many of them, none of a list, and sections that are missing."""
+    message, content = packed(FAMILY)
+    with pytest.raises(MalformedError, match="more bytes"):
+        ComingTable(message).take(content + b"x")
+    short = ComingTable(message | {"sections": message["sections"][:3]})
+    short.take(content[: sum(size for *_, size in message["sections"][:3])])
+    with pytest.raises(MalformedError, match="not a table"):
+        short.registry()

