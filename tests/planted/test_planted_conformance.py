@@ -19,7 +19,7 @@ import pytest
 from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
-from conformance.play import Gravity
+from conformance.verdicts import Gravity
 
 pytestmark = pytest.mark.contract
 
