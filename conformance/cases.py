@@ -29,7 +29,7 @@ NOW: Final = 2000  # seconds: the wall clock of a case that does not say so
 LEVELS: Final = ("core", "full")
 _VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
-# What a step may do; play.py has a function for each.
+# What a step may do; game.py has a function for each.
 STEPS: Final = frozenset({
     "sync", "prove", "rebuild", "connect", "snapshot", "delta", "frame", "drop",
     "ping", "pong", "wait", "wall", "closed", "check",

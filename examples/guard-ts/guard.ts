@@ -1,6 +1,7 @@
 // A guard of level `core`, without any package: a table that the feed keeps equal to the
 // log, and the lease that proves it.
-import { identifier, least, list, must, natural, parse, read, Table, text } from "./table.ts";
+import { least, Table } from "./table.ts";
+import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
 export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?: any[] };
 

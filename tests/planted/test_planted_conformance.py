@@ -19,7 +19,7 @@ import pytest
 from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
-from conformance.play import Gravity
+from conformance.verdicts import Gravity
 
 pytestmark = pytest.mark.contract
 
@@ -175,7 +175,7 @@ FOREIGN = {
         "feed",
     ),
     "times are doubles": Bug( # the clocks too: what is rounded alike is denied
-        "table.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
+        "wire.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
     ),
     "an alias is one way": Bug(
         "table.ts", "new Set<string>([subject, fact.second ?? subject])", "[subject]",
@@ -195,7 +195,7 @@ FOREIGN = {
         "guard.ts", "if (!more) this.position", "this.position", "feed"
     ),
     "a new field is passed over": Bug(
-        "table.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
+        "wire.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
         "unreadable", Gravity.CORE,
     ),
 }  # fmt: skip
