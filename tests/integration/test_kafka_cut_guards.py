@@ -164,7 +164,7 @@ async def lag(campaign: Campaign) -> None:
     await until(lambda: all(line.allows() for line in lines))
     for line in lines:
         line.proxy.slow = lambda chunk: chunk[4:6] == FETCH
-        line.proxy.down.delay = 2 * lease
+        line.proxy.down.delay = 1.5 * lease  # a request is given up after two
         line.cut_at = boottime()
     await until(lambda: not any(line.allows() for line in lines))
     before = [(line.guard.standing.lease._beat, line.denied) for line in lines]
