@@ -20,7 +20,7 @@ from enforcement import Guard, lease
 from enforcement.clocks import boottime, wall
 from streams.times import SECOND
 from tests.integration.cuts import FAULTS, Campaign, Line, long_pipe, proxies
-from tests.integration.serving import running, until
+from tests.integration.serving import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -143,7 +143,7 @@ async def test_a_wall_clock_that_is_moved_changes_nothing(tmp_path: Path) -> Non
         tmp_path, 2, LEASE, "wall", wall_clock=lambda: wall() + moved[-1]
     ) as campaign:
         for days in (DAYS, -DAYS):
-            await until(lambda: all(line.allows() for line in campaign.lines))
+            await campaign.allowing()
             deadlines = [line.guard.standing.deadline for line in campaign.lines]
             moved.append(days)
             now = [line.guard.standing.deadline for line in campaign.lines]

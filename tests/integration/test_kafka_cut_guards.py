@@ -161,10 +161,10 @@ async def lag(campaign: Campaign) -> None:
     one arrive at once.
     """
     lines, lease = campaign.lines, campaign.lease
-    await until(lambda: all(line.allows() for line in lines))
+    await campaign.allowing()
     for line in lines:
         line.proxy.slow = lambda chunk: chunk[4:6] == FETCH
-        line.proxy.down.delay = 2 * lease
+        line.proxy.down.delay = 1.5 * lease  # a request is given up after two
         line.cut_at = boottime()
     await until(lambda: not any(line.allows() for line in lines))
     before = [(line.guard.standing.lease._beat, line.denied) for line in lines]
@@ -181,4 +181,4 @@ async def lag(campaign: Campaign) -> None:
     for line in lines:
         line.cut_at = None
         line.proxy.heal()
-    await until(lambda: all(line.allows() for line in lines))
+    await campaign.allowing()
