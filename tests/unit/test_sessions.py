@@ -350,10 +350,10 @@ async def test_the_presented_chain_counts(world: World) -> None:
     await until(lambda: world.ended == ["chained"])
 
 
-async def test_a_suspension_that_is_lifted_in_time_ends_nothing_later(
+async def test_a_suspension_that_was_lifted_ends_nothing_more(
     world: World,
 ) -> None:
-    """A lift is no reason to look; the session that a suspend ended stays ended."""
+    """The session that a suspend ended stays ended, and the next one runs."""
     world.open("session")
     world.say(cause(PARENT, Effect.SUSPEND))
     await until(lambda: world.ended == ["session"])
@@ -390,6 +390,22 @@ async def test_a_replica_that_changes_during_a_look_is_noticed(world: World) -> 
     await until(lambda: len(world.told) == 100)
 
     assert len(set(world.ended)) == 100
+
+
+async def test_an_earlier_copy_of_a_lift_ends_a_session(world: World) -> None:
+    """The earliest time over its copies counts: it was too early to lift anything."""
+    lift = {**SAID, "target": PARENT, "stamped": True}
+    late, early = NOW + 60 * SECOND, NOW - 60 * SECOND
+    world.say(
+        cause(PARENT, Effect.SUSPEND),
+        Lift(**{**lift, "version": late, "received_at": late}),
+    )
+    world.open("session")
+    await settled(world)
+    assert world.ended == []
+
+    world.say(Lift(**{**lift, "version": early, "received_at": early}))
+    await until(lambda: world.ended == ["session"])
 
 
 async def test_a_lift_that_is_withdrawn_ends_a_session(world: World) -> None:
