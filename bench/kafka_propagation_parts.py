@@ -63,7 +63,7 @@ async def guard(bootstrap: str, prefix: str, count: str) -> None:
     waiting = deque(range(int(count)))
     client = {"bootstrap_servers": bootstrap}
     async with (
-        KafkaGuard(client, prefix=prefix) as guarding,
+        KafkaGuard(client, name="bench", prefix=prefix) as guarding,
         asyncio.TaskGroup() as tasks,
     ):
         async with asyncio.timeout(DEADLINE):

@@ -100,7 +100,13 @@ def guard_of(
     from streams.kafka.settings import KafkaSettings  # noqa: PLC0415 - as above
 
     kafka = KafkaSettings()
-    return KafkaGuard(kafka.client(), realm=settings.realm, prefix=kafka.prefix, **same)
+    return KafkaGuard(
+        kafka.client(),
+        name=settings.name,
+        realm=settings.realm,
+        prefix=kafka.prefix,
+        **same,
+    )
 
 
 async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:

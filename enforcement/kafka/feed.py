@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from enforcement.kafka.replica import LogReplica
+    from enforcement.kafka.reporter import Reporter
     from enforcement.kafka.standing import LogStanding
 
 MOST_RECORDS: Final = 500
@@ -68,6 +69,7 @@ class LogFeed:
         realm: str,
         standing: LogStanding,
         jitter: Callable[[], float],
+        reporter: Reporter | None = None,
     ) -> None:
         """Set up; `run` connects.
 
@@ -77,6 +79,7 @@ class LogFeed:
             realm: whose facts are read.
             standing: what the feed keeps up to date.
             jitter: gives a random number in [0, 1).
+            reporter: reports to closure; without, closure knows nothing of the guard.
         """
         lease = standing.lease.length / SECOND
         self._client = {
@@ -93,6 +96,7 @@ class LogFeed:
         self._realm = realm
         self._standing = standing
         self._jitter = jitter
+        self._reporter = reporter
         self._readers: list[Reader] = []
         self._progress = asyncio.Event()
         self.partition: int | None = None
@@ -107,13 +111,24 @@ class LogFeed:
 
     async def run(self) -> None:
         """Feed the standing until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._spawn(tasks, Reader(self._standing.begin()), after=0.0)
-            await self._ask_always()
+        reporter = self._reporter
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._spawn(tasks, Reader(self._standing.begin()), after=0.0)
+                if reporter is not None:
+                    tasks.create_task(reporter.run(self.progress, self._complain))
+                await self._ask_always()
+        finally:
+            if reporter is not None:
+                self._standing.end()
+                await reporter.goodbye()
 
     async def progress(self) -> None:
         """Wait until something was applied or proven."""
         await self._progress.wait()
+
+    def _complain(self, text: str) -> None:
+        self.last_error = text
 
     def _tell(self) -> None:
         self._progress.set()
@@ -168,8 +183,12 @@ class LogFeed:
             if self.partition is not None:
                 place = TopicPartition(self._topic, self.partition)
                 question = self._standing.ask()
-                ends = await consumer.end_offsets([place])
-                self._standing.ended(question, ends[place])
+                # Without its time nobody could tell what the registration came before.
+                if self._reporter is None or self._reporter.covers(question.sent):
+                    ends = await consumer.end_offsets([place])
+                    self._standing.ended(question, ends[place])
+                else:
+                    due = loop.time() + self._period / 10
                 self._tell()
             await asyncio.sleep(max(0.0, due - loop.time()))
 
@@ -198,6 +217,8 @@ class LogFeed:
             raise NoLogError(f"there is no topic {self._topic} that we may read")
         self.partition = partition_of(self._realm, len(found))
         self._standing.partition = self.partition
+        if self._reporter is not None:
+            self._reporter.partition = self.partition
         return TopicPartition(self._topic, self.partition), len(found)
 
     async def _take_up(

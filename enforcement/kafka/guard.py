@@ -7,6 +7,7 @@ organisation: whoever may read the topic can read all of them. Elsewhere use
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from agents_registry.identifiers import VOCABULARY
@@ -14,8 +15,11 @@ from agents_registry.verdict import DEFAULT_POLICY, Policy
 from enforcement.clocks import boottime, wall
 from enforcement.guard import SECOND, AnyGuard, system_random
 from enforcement.kafka.feed import LogFeed
+from enforcement.kafka.receipts import LogReceipts
 from enforcement.kafka.replica import LogReplica
+from enforcement.kafka.reporter import Reporter
 from enforcement.kafka.standing import LogStanding
+from enforcement.receipts import Terms, signer
 from enforcement.verdict import Mode
 
 if TYPE_CHECKING:
@@ -38,12 +42,16 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
         self,
         client: Mapping[str, Any],
         *,
+        name: str,
         realm: str = "default",
         prefix: str = "rescind",
         mode: Mode = Mode.FAIL_CLOSED,
         routes: Mapping[str, Mode] | None = None,
         policy: Policy = DEFAULT_POLICY,
         lease: float = 1.0,
+        live_sessions: bool = False,
+        receipts: bool = True,
+        signing_key: bytes | None = None,
         vocabulary: Mapping[str, NodeClass] = VOCABULARY,
         codec: Codec | None = None,
         clock: Callable[[], int] = boottime,
@@ -55,26 +63,55 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
         Args:
             client: where and as whom to connect, as aiokafka's clients take it:
                 ``bootstrap_servers``, ``security_protocol`` and so on.
+            name: of this guard, unique in its realm; no two processes share one.
             realm: the organisation whose credentials are judged.
             prefix: first part of the topics' names.
             mode: what to do with what cannot be proven.
             routes: routes with a mode of their own, by name.
             policy: what to do with credentials that no fact makes known.
             lease: seconds for which one proof may be used.
+            live_sessions: it serves sessions that end up to one lease after `check`
+                denies; a revocation is then counted as enforced that much later.
+            receipts: report what is applied, and deny while that is impossible.
+                Without, nobody knows of this guard, and CLOSED does not include it.
+            signing_key: Ed25519 key in PEM that signs its receipts; needs the package
+                cryptography.
             vocabulary: kind to class, as the workers have it.
             codec: of a schema registry; the bundled ids by default.
             clock: nanoseconds of CLOCK_BOOTTIME.
             wall_clock: nanoseconds UTC, for expiry.
             jitter: random numbers in [0, 1) for pauses between connections.
+
+        Raises:
+            ImportError: there is a key and no cryptography.
+            ValueError: the key cannot be read.
         """
         replica = LogReplica(realm, codec=codec, vocabulary=vocabulary)
         standing = LogStanding(round(lease * SECOND), replica, clock)
+        reporter = None
+        if receipts:
+            self.live_sessions = live_sessions
+            reporter = Reporter(
+                client,
+                f"{prefix}.receipts.v1",
+                LogReceipts(
+                    (realm, name, secrets.token_hex(8)),
+                    Terms(standing.lease.length, mode, routes or {}, live_sessions),
+                    codec=replica.codec,
+                    wall_clock=wall_clock,
+                    sign=None if signing_key is None else signer(signing_key),
+                ),
+                standing,
+                clock=clock,
+                jitter=jitter,
+            )
         feed = LogFeed(
             client,
             topic=f"{prefix}.facts.v1",
             realm=realm,
             standing=standing,
             jitter=jitter,
+            reporter=reporter,
         )
         super().__init__(
             standing,

@@ -46,6 +46,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
 
     Attributes:
         genesis: of the log that the partition holds; None while that is not known.
+        doubts: how often everything proven was dropped.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         """
         super().__init__(EndLease(length), replica, clock)
         self.genesis: str | None = None
+        self.doubts = 0
         self._held = False
         self._strange: set[str] = set()
 
@@ -72,6 +74,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
     def doubt(self) -> None:
         """Prove nothing until the log is identified anew."""
         self.genesis = None
+        self.doubts += 1
         self.lease.drop()
         self.refresh()
         self._held = False

@@ -36,6 +36,7 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
     waiting = dict.fromkeys(order["watch"])
     async with KafkaGuard(
         settings.client(),
+        name="demo",
         realm=order["realm"],
         prefix=settings.prefix,
         vocabulary=extend(order["kinds"]),

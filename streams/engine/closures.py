@@ -16,8 +16,8 @@ import structlog
 from prometheus_client import Histogram
 
 from agents_registry.facts import Effect
-from streams.engine import closure_rows as rows
-from streams.engine.closure_rows import Result, Revocation, seconds_between
+from streams.stages import closure_results as rows
+from streams.stages.closure_results import Result, Revocation, seconds_between
 from streams.engine.roll import Roll
 from streams.stages.closure import Closure, Outcome, State
 from streams.times import SECOND

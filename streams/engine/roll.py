@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from streams.engine import closure_rows as rows
+from streams.stages import closure_results as rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from streams.engine.closure_rows import seconds_between
+from streams.stages.closure_results import seconds_between
 from streams.http.problems import ProblemError
 from streams.stages.closure import Mode, State
 from streams.times import SECOND, rfc3339
@@ -16,7 +16,7 @@ from streams.times import SECOND, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.engine.closure_rows import Result
+    from streams.stages.closure_results import Result
     from streams.engine.closures import Closures
     from streams.http.auth import Tokens
     from streams.http.feed import Feed

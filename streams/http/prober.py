@@ -17,13 +17,13 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import death
-from streams.engine.closure_rows import seconds_between
+from streams.stages.closure_results import seconds_between
 from streams.findings import FindingKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streams.engine.closure_rows import Revocation
+    from streams.stages.closure_results import Revocation
     from streams.engine.closures import Closures
     from streams.engine.stages import Stages
     from streams.engine.store import Store

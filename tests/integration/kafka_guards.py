@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ async def writing(
 
 def guard_of(kafka: KafkaSettings, **more: Any) -> KafkaGuard:
     """Give a guard of a cluster, not yet entered."""
-    return KafkaGuard(kafka.client(), prefix=kafka.prefix, **more)
+    given = {"name": f"g{secrets.token_hex(4)}", "live_sessions": True, **more}
+    return KafkaGuard(kafka.client(), prefix=kafka.prefix, **given)
 
 
 async def allowing(guard: KafkaGuard, identifier: Identifier = CHILD) -> None:

@@ -216,7 +216,7 @@ def test_its_kafka_part_brings_its_own_schemas(
         entry = read_entry(bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]))
         print(entry.effect.value, str(entry.target))
         print(schemas.OWNER, sorted(m for m in sys.modules if m.startswith("schemas")))
-        guard = KafkaGuard({"bootstrap_servers": "127.0.0.1:1"})
+        guard = KafkaGuard({"bootstrap_servers": "127.0.0.1:1"}, name="g")
         print(guard.standing.replica.codec.__module__)
         """
     printed = customer.run(script, str(tmp_path), record.key.hex(), record.value.hex())

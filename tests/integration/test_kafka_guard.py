@@ -220,7 +220,7 @@ async def test_a_guard_needs_no_more_than_its_listed_rights(
     rights = acls(kafka, {})
     await add(kafka, [each for each in rights if "-guard" in each.principal])
     client = settings_of(cluster, "rescind-guard").client()
-    async with writing(kafka) as writer, KafkaGuard(client) as guard:
+    async with writing(kafka) as writer, KafkaGuard(client, name="g") as guard:
         await writer.say(*FAMILY, revoke(OTHER))
         await allowing(guard)
         assert guard.check(OTHER).reason is Reason.REVOKED

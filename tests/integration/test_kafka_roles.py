@@ -135,7 +135,7 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
         folder = tmp_path / "notify"
         await stack.enter_async_context(child(of(Role.NOTIFY), folder, hook.url))
         guard = await stack.enter_async_context(
-            KafkaGuard(of(Role.GUARD).client(), prefix=PREFIX)
+            KafkaGuard(of(Role.GUARD).client(), name="g", prefix=PREFIX)
         )
         await posted(ingress.url, json.dumps({"Records": EVENTS}).encode())
         await published(
