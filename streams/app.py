@@ -32,7 +32,7 @@ from streams.http.auth import Tokens
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
-from streams.http.guards import Guards
+from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health
 from streams.http.operators import Operators
 from streams.http.prober import Prober
@@ -188,7 +188,7 @@ async def serve(
                 closures.propagation,
             ),
             Push(tokens, streams, speakers, ingest, clock),
-            Guards(tokens, closures, feed, boottime),
+            Guards(tokens, ServedGuards(closures, feed, settings.realm), boottime),
         )
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import http
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,16 +14,25 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
-from streams.app import configured_sources, heeding_signals, tolerances
+from enforcement.clocks import boottime
+from streams.app import (
+    configured_guard_keys,
+    configured_sources,
+    heeding_signals,
+    tolerances,
+)
 from streams.http.auth import Tokens
+from streams.http.guards import Guards
 from streams.http.metrics import Metrics
 from streams.http.probes import Probes
-from streams.http.problems import ProblemError, problems
+from streams.http.problems import problems
 from streams.http.queries import Queries, Table
 from streams.http.server import listen
 from streams.intake import token_of
+from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
+from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -95,22 +103,12 @@ class OwnTables:
         stage = self._process.registry
         partition = stage.serving(number) if stage is not None else None
         if partition is None:
-            raise self._elsewhere(number)
+            raise elsewhere(self._process, number, "registry")
         known = partition.realms.get(realm)
         # Who asks for any name must not make us keep a table of it.
         registry = known.cascade.registry if known else Registry(self._vocabulary)
         as_of = token_of(partition.genesis, partition.position, number)
         return Table(registry, as_of)
-
-    def _elsewhere(self, number: int) -> ProblemError:
-        status = http.HTTPStatus.SERVICE_UNAVAILABLE
-        holder = self._process.holder(number)
-        if holder is None or holder.name == self._process.name:
-            detail = f"partition {number} is being read or changes hands; try again"
-            return ProblemError(status, "not ready", detail, partition=number)
-        detail = f"partition {number} is at worker {holder.name}: ask there"
-        where = {"partition": number, "worker": holder.name, "host": holder.host}
-        return ProblemError(status, "not here", detail, **where)
 
 
 def collect_rarely() -> None:
@@ -152,14 +150,27 @@ async def work(
     stop = stop or asyncio.Event()
     # Kinds of mapping files count too, so that all processes see the same classes.
     vocabulary, _ = configured_sources(settings)
+    judged = tolerances(settings)
+    rules = Rules(
+        settings.closure.deadline,
+        judged.silence,
+        configured_guard_keys(settings),
+        boottime,
+    )
     async with worker_process(
-        kafka, worker, vocabulary, tolerances(settings), clock
+        kafka, worker, vocabulary, judged, clock, rules
     ) as process:
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
-        app.router.add_get("/metrics", Metrics(_State(process)).get)
-        Queries(Tokens(settings.tokens), tables, clock).add_to(app)
+        collectors: list[Collector] = [_State(process)]
+        if process.closure is not None:
+            collectors.append(OwnClosures(process.closure))
+        app.router.add_get("/metrics", Metrics(*collectors).get)
+        tokens = Tokens(settings.tokens)
+        Queries(tokens, tables, clock).add_to(app)
+        places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
+        Guards(tokens, places, boottime).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         try:
             log.info("working", url=url, name=worker.name)

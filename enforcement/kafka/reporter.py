@@ -136,7 +136,9 @@ class Reporter:
             async with asyncio.timeout(lease / 2):
                 if registered:
                     await asyncio.sleep(lease / PER_LEASE)
-                while self._standing.applied() == applied and self.covers(self._clock()):
+                while self._standing.applied() == applied and self.covers(
+                    self._clock()
+                ):
                     await progress()
 
     async def _send(self, status: str) -> None:

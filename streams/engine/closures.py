@@ -16,10 +16,10 @@ import structlog
 from prometheus_client import Histogram
 
 from agents_registry.facts import Effect
-from streams.stages import closure_results as rows
-from streams.stages.closure_results import Result, Revocation, seconds_between
 from streams.engine.roll import Roll
+from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
+from streams.stages.closure_results import Result, Revocation, seconds_between
 from streams.times import SECOND
 
 if TYPE_CHECKING:

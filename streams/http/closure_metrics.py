@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from streams.stages.closure import Mode, State
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from streams.engine.closures import Closures
@@ -28,36 +29,13 @@ class ClosureMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give who is registered and what was reached, then what was refused."""
-        closure = self._closures.closure
-        waiting = "Revocations that not every guard enforces yet."
-        yield GaugeMetricFamily(
-            "rescind_closures_waiting", waiting, value=closure.waiting
-        )
-        states = CounterMetricFamily(
-            "rescind_closures", "Revocations that reached a state.", labels=["state"]
-        )
-        for state in (State.CLOSED, State.PARTIAL, State.UNKNOWN):
-            states.add_metric([state.value], self._closures.states[state])
-        yield states
-        guards = GaugeMetricFamily(
-            "rescind_registered_guards",
-            "Registered guards by mode, and whether heard within their lease.",
-            labels=["mode", "lease"],
-        )
-        standing = self._closures.roll.standing()
-        for mode in Mode:
-            for lease in ("held", "lapsed"):
-                guards.add_metric([mode.value, lease], standing[mode, lease])
-        yield guards
+        closure, roll = self._closures.closure, self._closures.roll
+        yield from states_of(closure.waiting, self._closures.states)
+        yield guards_of(roll.standing())
+        yield refused_of(self._receipts.refused)
         yield from self._looked_at()
 
     def _looked_at(self) -> Iterator[Metric]:
-        refused = CounterMetricFamily(
-            "rescind_receipts_refused", "Receipts not counted.", labels=["reason"]
-        )
-        for reason, count in self._receipts.refused.items():
-            refused.add_metric([reason], count)
-        yield refused
         probed = CounterMetricFamily(
             "rescind_probed",
             "Revoked identifiers that guards were asked about, by what they did.",
@@ -71,3 +49,38 @@ class ClosureMetrics(Collector):
             "Age of the oldest revocation that a guard had not applied when probed.",
             value=self._prober.staleness,
         )
+
+
+def states_of(waiting: int, reached: Counter[State]) -> Iterator[Metric]:
+    """Give how many revocations wait, and how many reached which state."""
+    text = "Revocations that not every guard enforces yet."
+    yield GaugeMetricFamily("rescind_closures_waiting", text, value=waiting)
+    states = CounterMetricFamily(
+        "rescind_closures", "Revocations that reached a state.", labels=["state"]
+    )
+    for state in (State.CLOSED, State.PARTIAL, State.UNKNOWN):
+        states.add_metric([state.value], reached[state])
+    yield states
+
+
+def guards_of(standing: Counter[tuple[Mode, str]]) -> Metric:
+    """Give how many guards are registered."""
+    guards = GaugeMetricFamily(
+        "rescind_registered_guards",
+        "Registered guards by mode, and whether heard within their lease.",
+        labels=["mode", "lease"],
+    )
+    for mode in Mode:
+        for lease in ("held", "lapsed"):
+            guards.add_metric([mode.value, lease], standing[mode, lease])
+    return guards
+
+
+def refused_of(reasons: Counter[str]) -> Metric:
+    """Give how many receipts were not counted."""
+    refused = CounterMetricFamily(
+        "rescind_receipts_refused", "Receipts not counted.", labels=["reason"]
+    )
+    for reason, count in reasons.items():
+        refused.add_metric([reason], count)
+    return refused

@@ -3,42 +3,131 @@
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 from aiohttp import web
 
-from streams.stages.closure_results import seconds_between
 from streams.http.problems import ProblemError
 from streams.stages.closure import Mode, State
+from streams.stages.closure_results import seconds_between
 from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
-    from streams.stages.closure_results import Result
     from streams.engine.closures import Closures
     from streams.http.auth import Tokens
     from streams.http.feed import Feed
     from streams.stages.closure import Member
+    from streams.stages.closure_results import Result
 
 MILLISECOND = 1_000_000
+
+
+class Enforcement(Protocol):
+    """The guards of one realm, and what is known of its revocations.
+
+    Attributes:
+        guards: that are registered, by name.
+        end: of the facts.
+        deadline: seconds after which a revocation that is not closed is a finding.
+        connected: names of guards that are connected; None where none ever are.
+        subscribers: names of those that are fed and send no receipts.
+    """
+
+    @property
+    def guards(self) -> Mapping[str, Member]: ...  # noqa: D102 - an attribute
+    @property
+    def end(self) -> int: ...  # noqa: D102
+    @property
+    def deadline(self) -> float: ...  # noqa: D102
+    @property
+    def connected(self) -> Collection[str] | None: ...  # noqa: D102
+    @property
+    def subscribers(self) -> list[str]: ...  # noqa: D102
+
+    async def result(self, identity: str) -> Result | None:
+        """Give a revocation by its id, and what is known of it now."""
+        ...
+
+    async def remove(self, guard: str, actor: str) -> bool:
+        """Let a guard go for good; tell whether it was a member."""
+        ...
+
+
+class Places(Protocol):
+    """Knows where the guards of a realm are followed."""
+
+    def enforcement(self, realm: str | None) -> Enforcement:
+        """Give what is known of a realm, the settings' own by default.
+
+        Raises:
+            ProblemError: it is not known here; 503 where it is elsewhere.
+        """
+        ...
+
+
+class ServedGuards:
+    """The guards that this server feeds; it serves one realm."""
+
+    def __init__(self, closures: Closures, feed: Feed, realm: str) -> None:
+        """Answer from closure and feed."""
+        self._closures = closures
+        self._feed = feed
+        self._realm = realm
+
+    def enforcement(self, realm: str | None) -> Self:
+        """Give ourselves."""
+        if realm not in (None, self._realm):
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
+        return self
+
+    @property
+    def guards(self) -> Mapping[str, Member]:
+        """Give those that are registered."""
+        return self._closures.closure.guards
+
+    @property
+    def end(self) -> int:
+        """Give the end of the log."""
+        return self._feed.end
+
+    @property
+    def deadline(self) -> float:
+        """Give the seconds until a finding."""
+        return self._closures.deadline
+
+    @property
+    def connected(self) -> Collection[str]:
+        """Name those that are fed."""
+        return {each.guard for each in self._feed.connections}
+
+    @property
+    def subscribers(self) -> list[str]:
+        """Name those that are fed and send no receipts."""
+        return sorted(
+            {each.guard for each in self._feed.connections if each.session is None}
+        )
+
+    async def result(self, identity: str) -> Result | None:
+        """Give a revocation by its id."""
+        return await self._closures.result(identity)
+
+    async def remove(self, guard: str, actor: str) -> bool:
+        """Let a guard go, and say in the audit record who wanted it."""
+        return await self._closures.roll.remove(guard, actor)
 
 
 class Guards:
     """Handlers of ``/v1/guards`` and ``/v1/revocations/{id}``."""
 
     def __init__(
-        self,
-        tokens: Tokens,
-        closures: Closures,
-        feed: Feed,
-        boottime: Callable[[], int],
+        self, tokens: Tokens, places: Places, boottime: Callable[[], int]
     ) -> None:
-        """Answer from closure and feed; ``boottime`` is closure's clock."""
+        """Answer from what places know; ``boottime`` is closure's clock."""
         self._tokens = tokens
-        self._closures = closures
-        self._feed = feed
+        self._places = places
         self._boottime = boottime
 
     def add_to(self, app: web.Application) -> None:
@@ -50,78 +139,76 @@ class Guards:
     async def guards(self, request: web.Request) -> web.Response:
         """List the guards; those that send no receipts have no mode here."""
         self._tokens.holder(request, "viewer", "revoker")
-        known = self._closures.closure.guards
+        of = self._of(request)
         now = self._boottime()
-        rows = [self._row(name, known[name], now) for name in sorted(known)]
+        rows = [_row(name, of, now) for name in sorted(of.guards)]
         rows += [
             {"guard": name, "standing": "unknown", "connected": True}
-            for name in self._subscribers()
+            for name in of.subscribers
         ]
-        return _json({"guards": rows, "end": self._feed.end})
+        return _json({"guards": rows, "end": of.end})
 
     async def remove(self, request: web.Request) -> web.Response:
         """Let a guard go that will not come back; revocations wait for it no more."""
         token = self._tokens.holder(request, "restorer")
         name = request.match_info["name"]
-        if not await self._closures.roll.remove(name, token.name):
+        if not await self._of(request).remove(name, token.name):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard")
         return _json({"removed": name})
 
     async def revocation(self, request: web.Request) -> web.Response:
         """Say which guards enforce a revocation, by the id that its answer gave."""
         self._tokens.holder(request, "viewer", "revoker")
-        result = await self._closures.result(request.match_info["id"])
+        of = self._of(request)
+        result = await of.result(request.match_info["id"])
         if result is None:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such revocation")
-        return _json(self._told(result))
+        return _json(_told(result, of))
 
-    def _told(self, result: Result) -> dict[str, Any]:
-        cause, outcome = result.cause, result.outcome
-        settled = outcome.state in (State.CLOSED, State.UNKNOWN)
-        deadline = cause.accepted_at + round(self._closures.deadline * SECOND)
-        took = seconds_between(cause.accepted_at, result.settled_at)
-        return {
-            "id": cause.id,
-            "identifier": cause.target,
-            "effect": cause.effect,
-            "state": outcome.state.value,
-            "accepted_at": rfc3339(cause.accepted_at),
-            "deadline": rfc3339(deadline),
-            "closed_at": rfc3339(result.settled_at) if settled else None,
-            "seconds": took if settled else None,
-            "applied": outcome.applied,
-            "fenced": list(outcome.fenced),
-            "laggards": list(outcome.laggards),
-            "left": outcome.left,
-            "observing": sorted(
-                name
-                for name, each in self._closures.closure.guards.items()
-                if each.terms.mode is Mode.OBSERVE
-            ),
-            "unknown": self._subscribers(),
-        }
+    def _of(self, request: web.Request) -> Enforcement:
+        return self._places.enforcement(request.query.get("realm"))
 
-    def _row(self, name: str, member: Member, now: int) -> dict[str, Any]:
-        connected = {each.guard for each in self._feed.connections}
-        terms = member.terms
-        return {
-            "guard": name,
-            "mode": terms.mode.value,
-            "lease_ms": terms.lease // MILLISECOND,
-            "live_sessions": terms.live_sessions,
-            "routes": list(terms.routes),
-            "applied": member.applied,
-            "behind": max(0, self._feed.end - member.applied),
-            "heard_ms_ago": (now - member.heard) // MILLISECOND,
-            "standing": "heard" if member.is_heard(now) else "silent",
-            "connected": name in connected,
-        }
 
-    def _subscribers(self) -> list[str]:
-        """Name those that are fed and send no receipts."""
-        return sorted(
-            {each.guard for each in self._feed.connections if each.session is None}
-        )
+def _told(result: Result, of: Enforcement) -> dict[str, Any]:
+    cause, outcome = result.cause, result.outcome
+    settled = outcome.state in (State.CLOSED, State.UNKNOWN)
+    deadline = cause.accepted_at + round(of.deadline * SECOND)
+    took = seconds_between(cause.accepted_at, result.settled_at)
+    return {
+        "id": cause.id,
+        "identifier": cause.target,
+        "effect": cause.effect,
+        "state": outcome.state.value,
+        "accepted_at": rfc3339(cause.accepted_at),
+        "deadline": rfc3339(deadline),
+        "closed_at": rfc3339(result.settled_at) if settled else None,
+        "seconds": took if settled else None,
+        "applied": outcome.applied,
+        "fenced": list(outcome.fenced),
+        "laggards": list(outcome.laggards),
+        "left": outcome.left,
+        "observing": sorted(
+            name for name, each in of.guards.items() if each.terms.mode is Mode.OBSERVE
+        ),
+        "unknown": of.subscribers,
+    }
+
+
+def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:
+    member, connected = of.guards[name], of.connected
+    terms, heard = member.terms, member.is_heard(now)
+    return {
+        "guard": name,
+        "mode": terms.mode.value,
+        "lease_ms": terms.lease // MILLISECOND,
+        "live_sessions": terms.live_sessions,
+        "routes": list(terms.routes),
+        "applied": member.applied,
+        "behind": max(0, of.end - member.applied),
+        "heard_ms_ago": (now - member.heard) // MILLISECOND,
+        "standing": "heard" if heard else "silent",
+        "connected": heard if connected is None else name in connected,
+    }
 
 
 def _json(document: Any) -> web.Response:

@@ -17,18 +17,18 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import death
-from streams.stages.closure_results import seconds_between
 from streams.findings import FindingKind
+from streams.stages.closure_results import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streams.stages.closure_results import Revocation
     from streams.engine.closures import Closures
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.http.feed import Connection, Feed
+    from streams.stages.closure_results import Revocation
 
 SAMPLE: Final = 20  # identifiers of one probe
 PATIENCE: Final = 1.0  # seconds for a guard's socket to take a probe

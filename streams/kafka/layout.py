@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 TEN_MINUTES_MS: Final = 600_000
 FACTS: Final = "facts"
 ACCESS: Final = "access"
-COMPACTED: Final = (FACTS, "receipts")
+RECEIPTS: Final = "receipts"
+COMPACTED: Final = (FACTS, RECEIPTS)
 # In the order in which they are created.
 NAMES: Final = (
-    FACTS, "receipts", ACCESS, "invalidations", "findings", "audit", "dlq",
+    FACTS, RECEIPTS, ACCESS, "invalidations", "findings", "audit", "dlq",
 )  # fmt: skip
 
 

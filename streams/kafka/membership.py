@@ -177,6 +177,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         end = await self._consumer.end_offsets([tp])
         return begin[tp], end[tp]
 
+    async def position(self, number: int) -> int:
+        """Give the offset that is read next, which passes over what is compacted."""
+        return int(await self._consumer.position(TopicPartition(self._topic, number)))
+
     async def committed(self, number: int) -> OffsetAndMetadata | None:
         """Give what the group committed of a partition, with its note."""
         if self._group is None:

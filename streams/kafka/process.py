@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from streams.kafka.checkpoint import Folder
+from streams.kafka.closure import ClosureStage
 from streams.kafka.heartbeats import Heart
-from streams.kafka.layout import ACCESS, FACTS
+from streams.kafka.layout import ACCESS, FACTS, RECEIPTS
 from streams.kafka.loading import Loader
 from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
     from streams.kafka.progress import Progress
     from streams.kafka.settings import KafkaSettings
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
 # What is read by what is watched.
 _READ: Final = {
     "registry": FACTS, "sentinel": ACCESS, "replica": FACTS, "standby": FACTS,
+    "closure": FACTS,
 }  # fmt: skip
-_GROUPS: Final = ("registry", "sentinel")
+_GROUPS: Final = ("registry", "sentinel", "closure")
 
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
     "sentinel": (ACCESS, "findings", "dlq"),
+    "closure": (RECEIPTS, "findings", "dlq"),
 }
 
 
@@ -53,6 +57,7 @@ class Process:
     outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
+    closure: ClosureStage | None = None
 
     def __attrs_post_init__(self) -> None:
         """Look at the cluster apart from the stages."""
@@ -65,17 +70,25 @@ class Process:
     @property
     def progress(self) -> dict[str, Progress]:
         """Give the progress of each stage that runs here, and of its replica."""
-        stages = {"registry": self.registry, "sentinel": self.sentinel}
-        found = {name: s.progress for name, s in stages.items() if s is not None}
+        found = {name: stage.progress for name, stage in self._stages.items()}
         if self.registry is not None and self.registry.standby is not None:
             found["standby"] = self.registry.standby.progress
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
         return found
 
-    def holder(self, number: int) -> Holder | None:
+    @property
+    def _stages(self) -> dict[str, RegistryStage | SentinelStage | ClosureStage]:
+        stages = {
+            "registry": self.registry,
+            "sentinel": self.sentinel,
+            "closure": self.closure,
+        }
+        return {name: stage for name, stage in stages.items() if stage is not None}
+
+    def holder(self, number: int, stage: str = "registry") -> Holder | None:
         """Give who has a partition of ``facts``; None while nobody can tell."""
-        group = self.settings.group("registry")
+        group = self.settings.group(stage)
         return self.outlook.holders.get(group, {}).get(number)
 
     def still(self, now: float) -> list[str]:
@@ -117,16 +130,14 @@ class Process:
         return self.sentinel is None or self.sentinel.replica.loaded.is_set()
 
     def _idle(self, name: str) -> bool:
-        stages = {"registry": self.registry, "sentinel": self.sentinel}
-        stage = stages.get(name)
+        stage = self._stages.get(name)
         if stage is None or stage.member.assigned or not self._loaded:
             return False
-        counts = {
-            "registry": self.settings.partitions,
-            "sentinel": self.settings.access_partitions,
-        }
+        settings = self.settings
+        of_access = _READ[name] == ACCESS
+        count = settings.access_partitions if of_access else settings.partitions
         return self.outlook.taken_by_others(
-            self.settings.group(name), stage.member.member_id, counts[name]
+            settings.group(name), stage.member.member_id, count
         )
 
     def _wanted(self) -> Iterable[tuple[str, int]]:
@@ -149,6 +160,8 @@ class Process:
                 tasks.create_task(self.heart.run(self.publisher))
             if self.sentinel is not None:
                 tasks.create_task(self.sentinel.run())
+            if self.closure is not None:
+                tasks.create_task(self.closure.run())
 
 
 @asynccontextmanager
@@ -158,6 +171,7 @@ async def worker_process(
     vocabulary: Vocabulary,
     tolerances: Tolerances,
     clock: Callable[[], int],
+    rules: Rules,
 ) -> AsyncIterator[Process]:
     """Make a worker's parts for the length of a block.
 
@@ -167,6 +181,7 @@ async def worker_process(
         vocabulary: kind to class.
         tolerances: of the sentinel.
         clock: gives the time (ns).
+        rules: of closure.
 
     Raises:
         LayoutError: the topics are not as they must be.
@@ -203,4 +218,6 @@ async def worker_process(
             process.sentinel = SentinelStage(
                 settings, worker, publisher, loader("sentinel"), clock, tolerances
             )
+        if "closure" in worker.stages:
+            process.closure = ClosureStage(settings, worker, publisher, clock, rules)
         yield process

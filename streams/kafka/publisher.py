@@ -123,6 +123,20 @@ class Publisher:
         """
         return await self.acks(await self.send(topic, groups))
 
+    async def end(self, topic: str, partition: int, key: bytes) -> None:
+        """End a key of a compacted topic, and wait until that is durable.
+
+        Raises:
+            NotAckedError: it did not become so in time.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._producer.send_and_wait(
+                    topic, None, key=key, partition=partition
+                )
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise NotAckedError(f"{topic}: {type(error).__name__}") from error
+
     async def _send(
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> Awaitable[Acked]:

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Stage = Literal["registry", "sentinel"]
+Stage = Literal["registry", "sentinel", "closure"]
 
 
 class WorkerSettings(BaseSettings):
@@ -37,7 +37,7 @@ class WorkerSettings(BaseSettings):
 
     name: str = Field(default="worker-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     data_dir: Path = Path("rescind-worker")
-    stages: frozenset[Stage] = frozenset({"registry", "sentinel"})
+    stages: frozenset[Stage] = frozenset({"registry", "sentinel", "closure"})
     standby: bool = False
     session_seconds: float = Field(default=10.0, ge=1)
     ack_seconds: float = Field(default=30.0, gt=0)

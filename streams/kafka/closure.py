@@ -1,0 +1,304 @@
+"""Closure on Kafka: facts and receipts in, findings of late guards out.
+
+A cause is read first, then the end of the receipts is asked for, over a connection of
+its own, and the receipts are applied up to it: then its members are known. The
+partitions are those of the group ``closure``. Receipts are read from their start
+whenever a partition is taken up, so no take-over loses a laggard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.kafka.followed import Followed, Rules, Tally
+from streams.kafka.genesis import read_geneses
+from streams.kafka.layout import FACTS, RECEIPTS
+from streams.kafka.membership import Membership
+from streams.kafka.payloads import finding_record
+from streams.kafka.poison import letters
+from streams.kafka.progress import Progress
+from streams.kafka.publisher import NotAckedError, die
+from streams.kafka.schema_registry import learn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.kafka.publisher import Publisher
+    from streams.kafka.settings import KafkaSettings
+    from streams.kafka.worker_settings import WorkerSettings
+    from streams.stages.episodes import Episode
+
+IDLE_SECONDS: Final = 0.2
+TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
+PAUSE: Final = 0.002  # receipts of many guards come together; one step takes them all
+IDLE_STEP: Final = 1.0
+LOOK_SECONDS: Final = 5.0
+COMMIT_SECONDS: Final = 2.0
+
+log = structlog.get_logger()
+
+
+class ClosureStage:
+    """Follows the causes of the partitions that the group gives this worker.
+
+    Attributes:
+        followed: the partitions, by their numbers.
+        rules: how causes are followed.
+        tally: for metrics.
+        progress: for health.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        worker: WorkerSettings,
+        publisher: Publisher,
+        clock: Callable[[], int],
+        rules: Rules,
+    ) -> None:
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            clock: gives the time (ns).
+            rules: how causes are followed.
+        """
+        self.followed: dict[int, Followed] = {}
+        self.rules = rules
+        self.tally = Tally()
+        self.progress = Progress()
+        self.member = Membership(
+            settings,
+            settings.topic(FACTS),
+            group=settings.group("closure"),
+            instance=worker.name,
+            session_seconds=worker.session_seconds,
+        )
+        self._receipts = Membership(
+            settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
+        )
+        self._asking: Any = None
+        self._settings = settings
+        self._publisher = publisher
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._committed_at = 0.0
+        self._looked_at = 0.0
+
+    def serving(self, number: int) -> Followed | None:
+        """Give a partition that is ours now and as new as when it was taken up."""
+        followed = self.followed.get(number)
+        ours = number in self.member.assigned - self.member.fresh
+        return followed if ours and followed and _is_ready(followed) else None
+
+    async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
+        """Let a guard go on an operator's word; on return no take-over brings it back.
+
+        Raises:
+            NotAckedError: it could not be written.
+        """
+        known = realm in followed.realms
+        if not known or guard not in followed.realms[realm].roll.closure.guards:
+            return False
+        key = f"{realm}/{guard}".encode()
+        topic = self._settings.topic(RECEIPTS)
+        await self._publisher.end(topic, followed.number, key)
+        followed.realms[realm].roll.leave(guard)
+        self._news.set()
+        return True
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with AsyncExitStack() as stack:
+            self._asking = AIOKafkaConsumer(**self._settings.client())
+            stack.push_async_callback(self._asking.stop)
+            await self._asking.start()
+            await stack.enter_async_context(self._receipts)
+            await stack.enter_async_context(self.member)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._follow())
+                    tasks.create_task(self._listen())
+                    tasks.create_task(self._judge())
+            finally:
+                await self._commit(at_once=True)
+
+    async def _follow(self) -> None:
+        """Read causes, and ask for the end of the receipts then."""
+        while True:
+            if self.member.fresh:
+                await self._load()
+            self._let_go()
+            fetched = await self.member.poll(IDLE_SECONDS)
+            await learn(fetched)
+            async with self.member.lock:
+                await self._read(fetched)
+                await self._commit()
+            self._tell()
+
+    async def _read(self, fetched: dict[int, list[Any]]) -> None:
+        asked: list[Followed] = []
+        now = asyncio.get_running_loop().time()
+        for number, records in fetched.items():
+            followed = self.followed.get(number)
+            if followed is None:
+                continue
+            if followed.read(records):
+                asked.append(followed)
+            if followed.strange and now - self._looked_at > LOOK_SECONDS:
+                self._looked_at, followed.strange = now, False
+                self.member.hold(number)
+        if asked:
+            ends = await self._ends(each.number for each in asked)
+            for each in asked:
+                each.ask(ends[each.number])
+            self._news.set()
+
+    async def _ends(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Ask for the ends of the receipts until they are told."""
+        topic = self._settings.topic(RECEIPTS)
+        places = [TopicPartition(topic, number) for number in numbers]
+        while True:
+            try:
+                found = await self._asking.end_offsets(places)
+            except KafkaError as error:
+                log.warning("no_end_of_receipts", error=type(error).__name__)
+                await asyncio.sleep(IDLE_SECONDS)
+            else:
+                return {tp.partition: end for tp, end in found.items()}
+
+    async def _load(self) -> None:
+        try:
+            geneses = await read_geneses(self._settings)
+            for number in sorted(self.member.fresh):
+                if number in geneses:
+                    await self._take_up(number, geneses[number].genesis)
+                else:
+                    log.warning("no_genesis", partition=number)
+        except (KafkaError, OSError) as error:
+            # The broker is away: the partitions stand still, and we are not ready.
+            log.warning("not_loaded", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+
+    def _let_go(self) -> None:
+        for number in set(self.followed) - self.member.assigned:
+            del self.followed[number]
+            self._receipts.hold(number)
+
+    async def _take_up(self, number: int, genesis: str) -> None:
+        """Have a partition go on, or begin with its open causes and all receipts."""
+        begin, end = await self.member.bounds(number)
+        followed = self.followed.get(number)
+        if (
+            followed is None
+            or followed.genesis != genesis
+            or not begin <= followed.position <= end
+        ):
+            digest = self._settings.digest()
+            followed = Followed(number, genesis, self.rules, self.tally, digest)
+            committed = await self.member.committed(number)
+            followed.position, followed.target = begin, end
+            if committed is not None and committed.metadata == genesis:
+                followed.position = max(begin, min(int(committed.offset), end))
+            self._receipts.hold(number)
+            followed.heard, followed.awaited = await self._receipts.bounds(number)
+            self.followed[number] = followed
+            self._receipts.begin(number, followed.heard)
+            log.info("closure_loaded", partition=number, position=followed.position)
+        self.member.begin(number, followed.position)
+
+    async def _listen(self) -> None:
+        """Apply receipts as they come."""
+        while True:
+            for number in self._receipts.fresh & self.followed.keys():
+                # Its place is gone: begin anew, facts and all.
+                del self.followed[number]
+                self.member.hold(number)
+            fetched = await self._receipts.poll(IDLE_SECONDS)
+            # Nothing was awaited since: they are of the partition as it is held now.
+            of = {number: self.followed.get(number) for number in fetched}
+            await learn(fetched)
+            for number, followed in of.items():
+                if followed is not None and self.followed.get(number) is followed:
+                    records = fetched[number]
+                    followed.hear(records, records[-1].offset + 1)
+                    self._news.set()
+            for number, followed in list(self.followed.items()):
+                # The position passes over what compaction took away.
+                if number not in self._receipts.fresh:
+                    position = await self._receipts.position(number)
+                    if self.followed.get(number) is followed:
+                        followed.hear((), max(followed.heard, position))
+
+    async def _judge(self) -> None:
+        """See what became of the causes, as receipts come and time passes."""
+        while True:
+            self._news.clear()
+            await self._step()
+            await asyncio.sleep(PAUSE)
+            waiting = any(each.waiting for each in self.followed.values())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK if waiting else IDLE_STEP):
+                    await self._news.wait()
+
+    async def _step(self) -> None:
+        found: list[Episode] = []
+        followed = list(self.followed.values())
+        for each in followed:
+            found += each.step(self._clock())
+        poison = [each for each in followed if each.poison]
+        if not found and not poison:
+            return
+        settings, count = self._settings, self._settings.partitions
+        try:
+            waiting = await self._publisher.send(
+                settings.topic("findings"),
+                [[finding_record(each, count)] for each in found],
+            )
+            for each in poison:
+                of = letters(settings.topic(RECEIPTS), each.number, count, each.poison)
+                waiting += await self._publisher.send(settings.topic("dlq"), list(of))
+                each.poison = []
+            await self._publisher.acks(waiting)
+        except NotAckedError as error:
+            die("closure: not acked", error)
+
+    async def _commit(self, *, at_once: bool = False) -> None:
+        """Commit from where the next owner must read; nothing waits for it."""
+        now = asyncio.get_running_loop().time()
+        if not at_once and now - self._committed_at < COMMIT_SECONDS:
+            return
+        self._committed_at = now
+        wall = self._clock()
+        ready = self.member.assigned - self.member.fresh
+        await self.member.commit({
+            number: (each.floor(wall), each.genesis)
+            for number, each in self.followed.items()
+            if number in ready
+        })  # fmt: skip
+
+    def _tell(self) -> None:
+        ready = self.member.assigned - self.member.fresh
+        ours = [self.followed[n] for n in ready if n in self.followed]
+        positions = {each.number: each.position for each in ours}
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=self.member.assigned,
+            ready=bool(ours) and not self.member.fresh and all(map(_is_ready, ours)),
+            waiting=sum(each.waiting for each in ours),
+            positions=positions,
+            # What is committed waits for guards that are late, which is no fault.
+            committed=positions,
+        )
+
+
+def _is_ready(followed: Followed) -> bool:
+    return followed.position >= followed.target and followed.heard >= followed.awaited

@@ -1,0 +1,306 @@
+"""The causes of one partition of ``facts``, and how far guards enforce them.
+
+Facts and receipts of the same partition number go in, each by its offsets; what comes
+out are findings of deadlines that passed. Nothing here speaks to Kafka.
+
+Nothing is kept on disk. What is open, and what was settled in the last minutes, is
+read again by the next owner, who waits for it anew: see `Followed.floor`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from attrs import define, field, frozen
+from prometheus_client import Histogram
+
+from agents_registry.facts import Cause, Fact
+from agents_registry.identifiers import Identifier
+from schemas.errors import SchemaError
+from streams.findings import FindingKind
+from streams.kafka.framing import heartbeat_start, read_entry, realm_of
+from streams.kafka.poison import poison_of
+from streams.kafka.receipts import read_receipt
+from streams.kafka.roll import LogRoll
+from streams.stages import closure_results as results
+from streams.stages.closure import State
+from streams.stages.episodes import Episodes, Sighting
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from streams.kafka.poison import Poison
+    from streams.kafka.receipts import Keys
+    from streams.stages.closure import Outcome
+    from streams.stages.closure_results import Result, Revocation
+    from streams.stages.episodes import Episode
+
+REMEMBERED: Final = 10_000  # settled causes of a partition
+READ_AGAIN: Final = 600 * SECOND  # what was settled within this
+CAUSE: Final = f"/{Cause.NAME}/".encode()
+HEARTBEAT: Final = b"heartbeat/"
+BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+
+
+class Raw(Protocol):
+    """A record as the client gives it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@frozen
+class Rules:
+    """How causes are followed.
+
+    Attributes:
+        deadline: seconds after which a cause that is not closed is a finding.
+        silence: ns that close an episode of findings.
+        keys: of the guards that sign, by their names.
+        boottime: gives ns of a clock that nobody sets.
+    """
+
+    deadline: float
+    silence: int
+    keys: Keys
+    boottime: Callable[[], int]
+
+
+@define(eq=False)
+class Tally:
+    """What is counted over all partitions of a worker.
+
+    Attributes:
+        states: how many causes reached a state, of those that came in meanwhile.
+        refused: receipts that were not counted, by reason.
+        propagation: seconds from acceptance until the last guard had applied it.
+    """
+
+    states: Counter[State] = field(factory=Counter)
+    refused: Counter[str] = field(factory=Counter)
+    propagation: Histogram = field(
+        factory=lambda: Histogram(
+            "rescind_propagation_seconds",
+            "From acceptance until the last guard had applied it.",
+            buckets=BUCKETS,
+            registry=None,
+        )
+    )
+
+
+@define(eq=False)
+class RealmCauses:
+    """Guards and open causes of one realm.
+
+    Attributes:
+        open: by their offsets, in their order.
+        offsets: id of an open cause to the offset of its first copy.
+    """
+
+    roll: LogRoll
+    episodes: Episodes
+    open: dict[int, Revocation] = field(factory=dict)
+    offsets: dict[str, int] = field(factory=dict)
+
+
+class Followed:
+    """One partition.
+
+    Attributes:
+        number: of the partition.
+        genesis: of the log of facts.
+        realms: by their names.
+        position: every fact below it was looked at.
+        target: where the facts ended when it was taken up.
+        heard: every receipt below it is applied.
+        awaited: where the receipts ended then.
+        poison: receipts that could not be read, until their letters are acked.
+        strange: a heartbeat spoke of another genesis.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        genesis: str,
+        rules: Rules,
+        tally: Tally,
+        digest_key: bytes | None = None,
+    ) -> None:
+        """Start with nothing.
+
+        Args:
+            number: of the partition.
+            genesis: of the log of facts.
+            rules: how causes are followed.
+            tally: where it is counted.
+            digest_key: for the hashes of what cannot be read.
+        """
+        self.number = number
+        self.genesis = genesis
+        self.realms: dict[str, RealmCauses] = {}
+        self.position = 0
+        self.target = 0
+        self.heard = 0
+        self.awaited = 0
+        self.poison: list[Poison] = []
+        self.strange = False
+        self._rules = rules
+        self._tally = tally
+        self._digest_key = digest_key
+        self._beat = heartbeat_start(genesis)
+        self._settled: deque[tuple[str, Result]] = deque()
+        self._by_id: dict[tuple[str, str], Result] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Count the causes that are not closed."""
+        return sum(each.roll.closure.waiting for each in self.realms.values())
+
+    def realm(self, name: str) -> RealmCauses:
+        """Give the state of a realm."""
+        found = self.realms.get(name)
+        if found is None:
+            deadline = round(self._rules.deadline * SECOND)
+            roll = LogRoll(self.genesis, deadline, self._tally.refused)
+            roll.closure.receipts = self.heard
+            found = RealmCauses(roll, Episodes(name, self._rules.silence))
+            self.realms[name] = found
+        return found
+
+    def read(self, records: Iterable[Raw]) -> bool:
+        """Read facts in their order; tell whether `ask` must follow, for a cause."""
+        found, now = False, self._rules.boottime()
+        for record in records:
+            self.position = record.offset + 1
+            key, value = record.key or b"", record.value
+            if key.startswith(HEARTBEAT):
+                self.strange |= value is not None and not value.startswith(self._beat)
+            elif CAUSE in key and value is not None:
+                found |= self._read(record.offset, key, value, now)
+        return found
+
+    def ask(self, end: int) -> None:
+        """Take the end of the receipts, asked for after the last `read`."""
+        for each in self.realms.values():
+            each.roll.closure.ask(end)
+
+    def hear(self, records: Iterable[Raw], position: int) -> None:
+        """Apply receipts in their order; ``position`` is the offset behind them."""
+        now = self._rules.boottime()
+        for record in records:
+            try:
+                self._hear(record, now)
+            except SchemaError as error:
+                self._tally.refused["unreadable"] += 1
+                self.poison.append(poison_of(record, str(error), self._digest_key))
+        self.heard = position
+        for each in self.realms.values():
+            each.roll.closure.receipts = position
+
+    def step(self, wall: int) -> Iterator[Episode]:
+        """See what became of the causes; give the findings of those that are late.
+
+        Args:
+            wall: the time (ns).
+        """
+        now = self._rules.boottime()
+        for name, realm in self.realms.items():
+            realm.roll.expire(now)
+            for outcome in realm.roll.closure.step(now):
+                yield from self._became(name, realm, outcome, wall)
+            yield from realm.episodes.close_silent(wall)
+
+    def result(self, realm: str, identity: str, wall: int) -> Result | None:
+        """Say what is known of a cause; None where it is not known here any more."""
+        of = self.realms.get(realm)
+        offset = None if of is None else of.offsets.get(identity)
+        if of is not None and offset is not None:
+            outcome = of.roll.closure.look(offset, self._rules.boottime())
+            if outcome is not None:
+                return results.Result(of.open[offset], outcome, wall)
+        return self._by_id.get((realm, identity))
+
+    def floor(self, wall: int) -> int:
+        """Give the offset from which the next owner must read.
+
+        That is the first open cause, or the first that was settled a short while ago:
+        who asks for that goes on to get an answer.
+        """
+        floor = self.position
+        for each in self.realms.values():
+            floor = min(floor, next(iter(each.open), floor))
+        for _, result in reversed(self._settled):
+            if result.settled_at < wall - READ_AGAIN:
+                break
+            floor = min(floor, result.cause.offset)
+        return floor
+
+    def _read(self, offset: int, key: bytes, value: bytes, now: int) -> bool:
+        try:
+            name, entry = realm_of(key), read_entry(key, value)
+        except SchemaError:
+            return False  # the registry puts it into the dead letters
+        if not isinstance(entry, Fact):
+            return False
+        causes = list(results.revocations([(offset, entry)]))
+        realm = self.realm(name)
+        for each in causes:
+            realm.open[offset] = each
+            realm.offsets.setdefault(each.id, offset)
+            realm.roll.closure.read([offset], now)
+        return bool(causes)
+
+    def _hear(self, record: Raw, now: int) -> None:
+        key = record.key or b""
+        if record.value is None:  # an operator removed it
+            realm, _, guard = key.decode("utf-8", "replace").partition("/")
+            if realm in self.realms:
+                self.realms[realm].roll.leave(guard)
+            return
+        receipt = read_receipt(key, record.value, self._rules.keys)
+        self.realm(receipt.realm).roll.take(record.offset, receipt, now)
+
+    def _became(
+        self, name: str, realm: RealmCauses, outcome: Outcome, wall: int
+    ) -> Iterator[Episode]:
+        cause = realm.open[outcome.offset]
+        result = results.Result(cause, outcome, wall)
+        new = cause.offset >= self.target
+        self._tally.states[outcome.state] += new
+        if outcome.state is State.PARTIAL:
+            yield realm.episodes.see(_sighting(result, self._rules.deadline), wall)
+            return
+        del realm.open[outcome.offset]
+        if realm.offsets.get(cause.id) == outcome.offset:
+            del realm.offsets[cause.id]
+            self._remember(name, result)
+        closed = outcome.state is State.CLOSED
+        if new and closed and outcome.applied and not outcome.fenced:
+            seconds = results.seconds_between(cause.accepted_at, wall)
+            self._tally.propagation.observe(seconds)
+
+    def _remember(self, name: str, result: Result) -> None:
+        self._settled.append((name, result))
+        self._by_id[name, result.cause.id] = result
+        if len(self._settled) > REMEMBERED:
+            realm, old = self._settled.popleft()
+            if self._by_id.get((realm, old.cause.id)) is old:
+                del self._by_id[realm, old.cause.id]
+
+
+def _sighting(result: Result, deadline: float) -> Sighting:
+    """Give what a finding is made of, as `Sentinel.report` makes it of a signal."""
+    values = results.signal(result, deadline)
+    at = values.pop("at")
+    return Sighting(
+        kind=FindingKind(values.pop("kind")),
+        presented=Identifier(*values.pop("presented")),
+        first_seen=at,
+        last_seen=at,
+        **values,
+    )
