@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 REGISTERED_LEASES: Final = 5  # half of what closure waits for a silent guard
 LEAST_TIMEOUT: Final = 2.0  # seconds; a record that is older is given up
 STOP_SECONDS: Final = 5.0
+# Whoever may write no topic at all gets no id as a producer.
+_REFUSED: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class Reporter:
@@ -62,10 +65,10 @@ class Reporter:
             jitter: gives a random number in [0, 1).
         """
         self._lease = standing.lease.length
-        timeout = max(LEAST_TIMEOUT, 2 * self._lease / SECOND)
+        self._timeout = max(LEAST_TIMEOUT, 2 * self._lease / SECOND)
         self._client = {
             **client,
-            "request_timeout_ms": round(1000 * timeout),
+            "request_timeout_ms": round(1000 * self._timeout),
             "acks": "all",
             "enable_idempotence": True,
             "linger_ms": 0,
@@ -151,7 +154,8 @@ class Reporter:
 
     async def _connect(self) -> None:
         self._producer = AIOKafkaProducer(**self._client)
-        await self._producer.start()
+        async with asyncio.timeout(self._timeout):
+            await self._producer.start()
 
     async def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
@@ -163,9 +167,9 @@ class Reporter:
 
     def _explained(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"
-        if isinstance(error, TopicAuthorizationFailedError):
+        if isinstance(error, _REFUSED):
             text = (
-                f"may not write to {self._topic}: give the guard the rights that "
+                f"cannot write to {self._topic}: give the guard the rights that "
                 "`rescind topics acls` lists, or make it with receipts=False"
             )
         elif isinstance(error, UnknownTopicOrPartitionError):

@@ -1,0 +1,259 @@
+"""Receipts and closure on a real Kafka: who is waited for, and what is said of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from enforcement import Lapse
+from enforcement.kafka import KafkaGuard
+from streams.kafka.acls import acls
+from tests.integration import stopped_kafka_guard
+from tests.integration.kafka_cluster import settings_of
+from tests.integration.kafka_crash_run import Run
+from tests.integration.kafka_guards import CHILD, FAMILY, allowing, guard_of, writing
+from tests.integration.serving import DEADLINE, until
+from tests.integration.test_kafka_acls import add
+from tests.integration.working import decoded, lay_out, pipeline, worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.kafka.broker import Cluster
+    from streams.kafka.settings import KafkaSettings
+    from tests.integration.kafka_cluster import StartKafka
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[2]
+LIVING = "vault.accessor:living"
+LEASE = 2.0
+Process = asyncio.subprocess.Process
+
+
+@asynccontextmanager
+async def stopping(
+    kafka: KafkaSettings, name: str, mode: str = "fail_closed", lease: float = LEASE
+) -> AsyncIterator[Process]:
+    """Run a guard in a process of its own, once it allows; kill it in the end."""
+    given = [kafka.bootstrap_servers, kafka.prefix, name, mode, str(lease), LIVING]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, stopped_kafka_guard.__file__, *given,
+        cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(DEADLINE):
+            assert await process.stdout.readline() == b"allows\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def ask(
+    url: str, path: str, token: str = "viewer", method: str = "GET"
+) -> tuple[int, Any]:
+    """Ask a worker; give status and answer."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.request(method, f"{url}/v1/{path}") as got,
+    ):
+        return got.status, await got.json(content_type=None)
+
+
+async def seen(url: str, identity: str, *states: str) -> dict[str, Any]:
+    """Wait until a revocation is in one of some states; give what is said of it."""
+
+    async def found() -> dict[str, Any] | None:
+        status, answer = await ask(url, f"revocations/{identity}")
+        return answer if status == 200 and answer["state"] in states else None
+
+    answer: dict[str, Any] = await until(found)
+    return answer
+
+
+async def order(url: str, path: str, token: str, body: dict[str, Any]) -> Any:
+    """Give an order to ingress; give the answer."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{url}/v1/{path}", json=body) as got,
+    ):
+        assert got.status == 201, await got.text()
+        return await got.json()
+
+
+async def revoke(url: str, identifier: str) -> str:
+    """Revoke; give the id."""
+    answer = await order(url, "revocations", "revoker", {"identifier": identifier})
+    return str(answer["id"])
+
+
+async def adopt(url: str) -> None:
+    """Have a credential to allow."""
+    await order(url, "adopt", "restorer", {"credentials": [{"identifier": LIVING}]})
+
+
+async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """PARTIAL names both; who never registered is not counted; CLOSED comes then."""
+    await lay_out(kafka_settings)
+    more = {"closure": {"deadline": 0.5}}
+    async with (
+        pipeline(tmp_path, kafka_settings, **more) as run,
+        AsyncExitStack() as stack,
+    ):
+        url = run.working.url
+        await adopt(run.ingress.url)
+        quick = await stack.enter_async_context(guard_of(kafka_settings, name="quick"))
+        quiet = await stack.enter_async_context(
+            guard_of(kafka_settings, name="quiet", receipts=False)
+        )
+        stopped = await stack.enter_async_context(stopping(kafka_settings, "stopped"))
+        edge = await stack.enter_async_context(
+            stopping(kafka_settings, "edge", "fail_open")
+        )
+        await until(lambda: quick.standing.holds() and quiet.standing.holds())
+        first = await revoke(run.ingress.url, "vault.accessor:first")
+        closed = await seen(url, first, "closed")
+        assert (3, [], []) == (closed["applied"], closed["fenced"], closed["laggards"])
+
+        stopped.send_signal(signal.SIGSTOP)
+        edge.kill()
+        second = await revoke(run.ingress.url, LIVING)
+        late = await seen(url, second, "partial", "closed")
+        assert "partial" == late["state"]
+        assert ["edge", "stopped"] == sorted(late["fenced"] + late["laggards"])
+        assert "edge" in late["laggards"]
+
+        async def told() -> list[Any]:
+            found = await decoded(kafka_settings, "findings")
+            return [e for e in found if e["kind"] == "closure_partial"]
+
+        (finding,) = await until(told)
+        assert LIVING == finding["presented"]
+        assert "edge" in finding["message"]
+
+        async def fenced() -> bool:
+            _, answer = await ask(url, f"revocations/{second}")
+            assert answer["state"] == "partial"
+            return bool(answer["fenced"] == ["stopped"])
+
+        await until(fenced)
+        _, listed = await ask(url, "guards")
+        modes = {each["guard"]: each["mode"] for each in listed["guards"]}
+        assert {"quick": "fail_closed", "edge": "fail_open"}.items() <= modes.items()
+        assert "quiet" not in modes
+        assert 403 == (await ask(url, "guards/edge", "viewer", "DELETE"))[0]
+        assert 200 == (await ask(url, "guards/edge", "restorer", "DELETE"))[0]
+        assert 404 == (await ask(url, "guards/edge", "restorer", "DELETE"))[0]
+        done = await seen(url, second, "closed")
+        assert (1, []) == (done["applied"], done["laggards"])
+        assert not quick.check(LIVING).allowed
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/metrics") as got,
+        ):
+            text = await got.text()
+        assert 'rescind_closures_total{state="closed"} 2.0' in text
+        assert 'rescind_closures_total{state="partial"} 1.0' in text
+
+
+async def test_a_take_over_loses_no_laggard_and_closes_nothing_early(
+    tmp_path: Path, kafka: Cluster
+) -> None:
+    """Kill -9 with a cause open: the next worker names whom it waits for."""
+    settings = settings_of(kafka, partitions=1, access_partitions=1)
+    await lay_out(settings)
+    run = Run(7300, tmp_path, settings)
+    async with run.ingress() as ingress, run.worker("w0", session=2) as first:
+        await answering(first.url)
+        async with (
+            worker(tmp_path, settings, "w1", session_seconds=2) as second,
+            guard_of(settings, name="quick") as quick,
+        ):
+            await adopt(ingress.url)
+            async with (
+                stopping(settings, "edge", "fail_open") as edge,
+                stopping(settings, "gone", "fail_open") as gone,
+            ):
+                await until(quick.standing.holds)
+                edge.send_signal(signal.SIGSTOP)
+                gone.kill()
+                identity = await revoke(ingress.url, LIVING)
+                before = await applied_by(first.url, identity, 1)
+                assert ["edge", "gone"] == before["laggards"]
+                await until(lambda: elsewhere(second.url))
+                path = "guards/gone"
+                assert 200 == (await ask(first.url, path, "restorer", "DELETE"))[0]
+                first.kill()
+
+                after = await applied_by(second.url, identity, 1)
+                assert ["edge"] == after["laggards"]
+                edge.send_signal(signal.SIGCONT)
+                done = await seen(second.url, identity, "closed")
+                told = (done["applied"], done["fenced"], done["laggards"])
+                assert (2, [], []) == told
+
+
+async def applied_by(url: str, identity: str, count: int) -> dict[str, Any]:
+    """Wait until so many applied a revocation, which is not closed meanwhile."""
+
+    async def found() -> dict[str, Any] | None:
+        status, answer = await ask(url, f"revocations/{identity}")
+        if status != 200:
+            return None
+        assert answer["state"] in ("pending", "partial")
+        return answer if answer["applied"] == count else None
+
+    answer: dict[str, Any] = await until(found)
+    return answer
+
+
+async def answering(url: str) -> None:
+    """Wait until a worker has the partition."""
+
+    async def found() -> bool:
+        return (await ask(url, "guards"))[0] == 200
+
+    await until(found)
+
+
+async def elsewhere(url: str) -> bool:
+    """Tell whether a worker says that another has the partition."""
+    status, answer = await ask(url, "guards")
+    assert status == 503
+    return bool(answer.get("worker") == "w0")
+
+
+async def test_no_registration_no_lease_and_a_clear_error(
+    start_kafka: StartKafka,
+) -> None:
+    """A broker that takes no receipts: the guard denies, and says what to do."""
+    cluster = await start_kafka(users=("rescind-guard",))
+    kafka = settings_of(cluster, prefix="rescind")
+    await lay_out(kafka)
+    rights = [each for each in acls(kafka, {}) if "-guard" in each.principal]
+    await add(kafka, [each for each in rights if "receipts" not in each.name])
+    client = settings_of(cluster, "rescind-guard").client()
+    async with writing(kafka) as writer, KafkaGuard(client, name="g") as guard:
+        await writer.say(*FAMILY)
+        await until(lambda: "rescind topics acls" in str(guard.feed.last_error))
+        await until(lambda: guard.standing.replica.complete)
+        assert guard.check(CHILD).reason is Lapse.NOT_CAUGHT_UP
+        async with KafkaGuard(client, name="q", receipts=False) as quiet:
+            await allowing(quiet)
+        await add(kafka, [each for each in rights if "receipts" in each.name])
+        await allowing(guard)
