@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiokafka.errors import KafkaError
 
+from agents_registry.identifiers import Identifier
 from enforcement import Lapse
+from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
+from enforcement.kafka.reporter import Reporter
+from schemas.codec import bundled
 from streams.kafka.acls import acls
+from streams.times import SECOND
 from tests.integration import stopped_kafka_guard
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import Run
-from tests.integration.kafka_guards import CHILD, FAMILY, allowing, guard_of, writing
+from tests.integration.kafka_guards import (
+    CHILD,
+    FAMILY,
+    allowing,
+    guard_of,
+    node,
+    writing,
+)
 from tests.integration.serving import DEADLINE, until
 from tests.integration.test_kafka_acls import add
-from tests.integration.working import decoded, lay_out, pipeline, worker
+from tests.integration.working import decoded, lay_out, pipeline, records, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -255,5 +268,66 @@ async def test_no_registration_no_lease_and_a_clear_error(
         assert guard.check(CHILD).reason is Lapse.NOT_CAUGHT_UP
         async with KafkaGuard(client, name="q", receipts=False) as quiet:
             await allowing(quiet)
+        assert guard.check(CHILD).reason is Lapse.NOT_CAUGHT_UP
         await add(kafka, [each for each in rights if "receipts" in each.name])
+        await allowing(guard)
+
+
+async def test_registers_first_and_again_after_a_lapse_and_says_goodbye(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """And in between, however fast facts come, ten receipts a lease at most."""
+    await lay_out(kafka_settings)
+    started = boottime()
+    async with guard_of(kafka_settings, name="g") as guard:
+        async with writing(kafka_settings) as writer:
+            await writer.say(*FAMILY)
+            await allowing(guard)
+            for number in range(100):
+                token = await writer.say(node(Identifier("jwt.jti", f"n{number}")))
+            assert await guard.wait_for(token, 60)
+        await until(lambda: guard.check(CHILD).reason is Lapse.NO_LEASE)
+        async with writing(kafka_settings):
+            await allowing(guard)
+    tenths = 10 * (boottime() - started) // SECOND
+    found = await records(kafka_settings, "receipts")
+    said = [bundled().decode(each.value).record for each in found]
+
+    assert {(b"default/g", token.partition)} == {(e.key, e.partition) for e in found}
+    assert list(range(1, len(said) + 1)) == [each["sequence"] for each in said]
+    assert len(said) <= tenths + 5
+    statuses = [each["status"] for each in said]
+    assert ["registered", "goodbye"] == [statuses[0], statuses[-1]]
+    again = statuses.index("registered", 1)
+    assert "applied" in statuses[1:again]
+    assert "applied" in statuses[again:]
+    assert said[-1]["applied"] == 0
+    assert max(each["applied"] for each in said) >= token.offset
+
+
+async def test_what_a_guard_cannot_report_it_does_not_serve(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closure lets go who is silent for ten leases, so it denies long before."""
+    await lay_out(kafka_settings)
+    right, mute = Reporter._send, False
+
+    async def send(reporter: Reporter, status: str) -> None:
+        if mute:
+            raise KafkaError("no")
+        await right(reporter, status)
+
+    monkeypatch.setattr(Reporter, "_send", send)
+    async with (
+        writing(kafka_settings) as writer,
+        guard_of(kafka_settings, lease=0.4) as guard,
+    ):
+        await writer.say(*FAMILY)
+        await allowing(guard)
+        mute = True
+        silent = boottime()
+        await until(lambda: guard.check(CHILD).reason is Lapse.NO_LEASE)
+        # Sent before, and then a lease of the last end that it asked for.
+        assert guard.standing.deadline < silent + 6 * guard.standing.lease.length
+        mute = False
         await allowing(guard)

@@ -1,0 +1,317 @@
+"""Receipts on Kafka as closure reads them: who is a member, and whose word counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from attrs import define
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agents_registry.facts import Cause, Effect, fact_id
+from agents_registry.identifiers import Identifier
+from enforcement.kafka.receipts import LogReceipts
+from enforcement.receipts import Terms
+from enforcement.verdict import Mode
+from schemas.codec import bundled
+from streams.kafka.followed import Followed, Rules, Tally
+from streams.kafka.framing import fact_record
+from streams.kafka.roll import LogRoll
+from streams.stages.closure import State
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+GENESIS = "g" * 32
+REALM = "default"
+LEASE = SECOND
+DEADLINE = 30.0
+NOW = 1_700_000_000 * SECOND
+
+
+@define
+class Raw:
+    """A record of a topic."""
+
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+def cause(offset: int, name: str = "c") -> Raw:
+    """Give a revocation as it lies in facts."""
+    fact = Cause(
+        authority="a", version=NOW, received_at=NOW, ingress_key="k",
+        target=Identifier("jwt.jti", f"{name}{offset}"), effect=Effect.REVOKE, at=NOW,
+    )  # fmt: skip
+    record = fact_record(REALM, fact, 1)
+    return Raw(offset, record.key, record.value)
+
+
+class Guard:
+    """A guard that writes receipts."""
+
+    def __init__(
+        self,
+        name: str = "g",
+        mode: Mode = Mode.FAIL_CLOSED,
+        instance: str = "i",
+        key: Ed25519PrivateKey | None = None,
+        lease: int = LEASE,
+    ) -> None:
+        self.receipts = LogReceipts(
+            (REALM, name, instance),
+            Terms(lease, mode, {}),
+            codec=bundled(),
+            wall_clock=lambda: NOW,
+            sign=None if key is None else key.sign,
+        )
+
+    def says(
+        self, status: str, offset: int, applied: int = 0, genesis: str = GENESIS
+    ) -> Raw:
+        """Give the next receipt, and where it lies."""
+        value = self.receipts.record(status, 0, (genesis, applied))
+        return Raw(offset, self.receipts.key, value)
+
+
+@define
+class Partition:
+    """A partition that is followed, and a clock."""
+
+    keys: dict[str, Any] = attrs.Factory(dict)
+    now: int = 0
+    tally: Tally = attrs.Factory(Tally)
+    of: Followed = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Take it up."""
+        rules = Rules(DEADLINE, SECOND, self.keys, lambda: self.now)
+        self.of = Followed(0, GENESIS, rules, self.tally)
+
+    def hear(self, *records: Raw) -> None:
+        """Apply receipts."""
+        self.of.hear(records, records[-1].offset + 1)
+
+    def read(self, record: Raw, end: int | None = None) -> str:
+        """Read a cause and ask for the end of receipts; give its id."""
+        assert self.of.read([record])
+        self.of.ask(self.of.heard if end is None else end)
+        ((identity, _),) = [
+            each
+            for each in self.of.realms[REALM].offsets.items()
+            if each[1] == record.offset
+        ]
+        return identity
+
+    def state(self, identity: str) -> tuple[State, int, tuple[str, ...]]:
+        """Give state, how many applied, and the laggards."""
+        list(self.of.step(NOW))
+        found = self.of.result(REALM, identity, NOW)
+        assert found is not None
+        return found.outcome.state, found.outcome.applied, found.outcome.laggards
+
+
+def test_a_cause_is_applied_by_a_larger_offset_alone() -> None:
+    """A receipt says what the next fact will be, not what the last one was."""
+    guard, partition = Guard(), Partition()
+    partition.hear(guard.says("registered", 0))
+    identity = partition.read(cause(7))
+    partition.hear(guard.says("applied", 1, applied=7))
+    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    partition.hear(guard.says("applied", 2, applied=8))
+    assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+def test_the_members_are_those_below_the_end_that_was_asked_for_afterwards() -> None:
+    """Receipts that are on their way still count; until then nothing is said."""
+    partition = Partition()
+    identity = partition.read(cause(7), end=2)
+    partition.now = 10 * LEASE
+    assert partition.state(identity)[0] is State.PENDING
+    edge, late = Guard("edge", Mode.FAIL_OPEN), Guard("late", Mode.FAIL_OPEN)
+    partition.hear(edge.says("registered", 1))
+    partition.hear(late.says("registered", 2))
+    assert partition.state(identity) == (State.PENDING, 0, ("edge",))
+    partition.hear(edge.says("applied", 3, applied=8))
+    assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+def members_before_the_end(patch: pytest.MonkeyPatch) -> None:
+    """Fix the members by what was heard so far."""
+    right = Followed.ask
+    patch.setattr(Followed, "ask", lambda of, _: right(of, of.heard))
+
+
+def applied_by_the_cause_itself(patch: pytest.MonkeyPatch) -> None:
+    """Count a receipt whose offset is the cause's."""
+    right = LogRoll.take
+
+    def take(roll: LogRoll, offset: int, receipt: Any, now: int) -> None:
+        right(roll, offset, attrs.evolve(receipt, applied=receipt.applied + 1), now)
+
+    patch.setattr(LogRoll, "take", take)
+
+
+BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
+    members_before_the_end: (
+        test_the_members_are_those_below_the_end_that_was_asked_for_afterwards
+    ),
+    applied_by_the_cause_itself: test_a_cause_is_applied_by_a_larger_offset_alone,
+}
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda bug: bug.__name__)
+def test_a_wrong_line_is_caught(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """An assertion of the test fails, and nothing else."""
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        BUGS[plant]()
+
+
+@pytest.mark.parametrize("status", ["applied", "registered"])
+def test_a_guard_whose_registration_was_compacted_away_is_a_member(status: str) -> None:
+    """Its last record lies above the end, but is not its first."""
+    guard, partition = Guard(mode=Mode.FAIL_OPEN), Partition()
+    guard.says("registered", 3)
+    identity = partition.read(cause(7), end=5)
+    partition.hear(guard.says(status, 9, applied=2))
+    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+
+
+def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
+    """After 1.1 leases from the reading; one that fails open never."""
+    partition = Partition()
+    partition.hear(Guard("shut").says("registered", 0))
+    partition.hear(Guard("edge", Mode.FAIL_OPEN).says("registered", 1))
+    identity = partition.read(cause(7))
+    partition.now = 11 * LEASE // 10 - 1
+    assert partition.state(identity)[2] == ("edge", "shut")
+    partition.now += 1
+    assert partition.state(identity) == (State.PENDING, 0, ("edge",))
+    partition.now = 40 * LEASE
+    (episode,) = partition.of.step(NOW)
+    assert "edge" in episode.finding.message
+    assert partition.state(identity)[0] is State.PARTIAL
+    assert list(partition.of.step(NOW)) == []
+
+
+def test_two_processes_of_one_name_speak_for_nobody() -> None:
+    """Until one of them is silent for ten leases, or says goodbye."""
+    one, two = Guard(mode=Mode.FAIL_OPEN), Guard(mode=Mode.FAIL_OPEN, instance="j")
+    partition = Partition()
+    partition.hear(one.says("registered", 0), two.says("registered", 1))
+    identity = partition.read(cause(7))
+    partition.hear(one.says("applied", 2, applied=8))
+    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.tally.refused["name_in_use"] == 1
+    partition.hear(two.says("goodbye", 3), one.says("applied", 4, applied=8))
+    assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+def test_a_restart_without_goodbye_is_heard_after_ten_leases() -> None:
+    """Nobody can tell it from a second process before."""
+    partition = Partition()
+    partition.hear(Guard(mode=Mode.FAIL_OPEN).says("registered", 0))
+    again = Guard(mode=Mode.FAIL_OPEN, instance="j")
+    partition.hear(again.says("registered", 1))
+    identity = partition.read(cause(7))
+    partition.now = 10 * LEASE - 1
+    partition.hear(again.says("applied", 2, applied=8))
+    assert partition.state(identity)[0] is State.PENDING
+    partition.now += 1
+    partition.hear(again.says("applied", 3, applied=8))
+    assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+def test_receipts_that_were_said_before_or_speak_of_another_log_do_not_count() -> None:
+    """Nor one that cannot be read, which becomes a dead letter."""
+    guard, partition = Guard(mode=Mode.FAIL_OPEN), Partition()
+    partition.hear(guard.says("registered", 0))
+    old = guard.says("applied", 1, applied=9)
+    partition.hear(guard.says("applied", 2, applied=7))
+    identity = partition.read(cause(7))
+    partition.hear(attrs.evolve(old, offset=3))
+    partition.hear(guard.says("applied", 4, applied=9, genesis="another"))
+    partition.hear(Raw(5, b"default/g", b"poison"), attrs.evolve(old, key=b"default/h"))
+    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.tally.refused == {"repeated": 1, "other_log": 1, "unreadable": 2}
+    assert len(partition.of.poison) == 2
+
+
+def test_a_guard_with_a_key_proves_nothing_without_it() -> None:
+    """It is waited for all the same: it may be the guard, with a wrong key."""
+    key, wrong = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    partition = Partition(keys={"g": key.public_key()})
+    for number, each in enumerate((None, wrong, key)):
+        guard = Guard(mode=Mode.FAIL_OPEN, key=each)
+        partition.hear(guard.says("registered", 10 * number))
+        identity = partition.read(cause(7 + number))
+        partition.hear(guard.says("applied", 10 * number + 1, applied=20))
+        if each is not key:
+            assert partition.state(identity) == (State.PENDING, 0, ("g",))
+            partition.hear(guard.says("goodbye", 10 * number + 2))
+            assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+def test_a_byte_of_a_signed_receipt_cannot_be_changed() -> None:
+    """Whatever it stands in."""
+    key = Ed25519PrivateKey.generate()
+    value = Guard(key=key).says("applied", 0, applied=5).value
+    assert value is not None
+    for place in range(len(value)):
+        partition = Partition(keys={"g": key.public_key()})
+        spoilt = value[:place] + bytes([value[place] ^ 1]) + value[place + 1 :]
+        partition.hear(Raw(0, b"default/g", spoilt))
+        members = (
+            partition.of.realms[REALM].roll.closure.guards
+            if (REALM in partition.of.realms)
+            else {}
+        )
+        assert all(each.applied == 0 for each in members.values())
+
+
+def test_what_an_operator_removed_is_waited_for_no_more() -> None:
+    """A record without a value ends its guard."""
+    partition = Partition()
+    partition.hear(Guard(mode=Mode.FAIL_OPEN).says("registered", 0))
+    identity = partition.read(cause(7))
+    assert partition.state(identity)[0] is State.PENDING
+    partition.hear(Raw(1, b"default/g", None))
+    assert partition.state(identity) == (State.CLOSED, 0, ())
+
+
+def test_the_next_owner_reads_from_the_first_open_cause() -> None:
+    """And from what was settled a short while ago, so that it can be asked for."""
+    guard, partition = Guard(mode=Mode.FAIL_OPEN), Partition()
+    partition.hear(guard.says("registered", 0))
+    for offset in (3, 5, 9):
+        partition.read(cause(offset))
+    assert partition.of.floor(NOW) == 3
+    partition.hear(guard.says("applied", 1, applied=4))
+    list(partition.of.step(NOW))
+    assert partition.of.floor(NOW) == 3
+    assert partition.of.floor(NOW + 3600 * SECOND) == 5
+    partition.hear(guard.says("applied", 2, applied=10))
+    list(partition.of.step(NOW))
+    assert partition.of.floor(NOW + 3600 * SECOND) == 10
+
+
+def test_an_id_is_that_of_the_fact() -> None:
+    """What the answer to a revocation gives."""
+    partition = Partition()
+    record = cause(7)
+    identity = partition.read(record)
+    fact = Cause(
+        authority="a", version=NOW, received_at=NOW, ingress_key="k",
+        target=Identifier("jwt.jti", "c7"), effect=Effect.REVOKE, at=NOW,
+    )  # fmt: skip
+    assert identity == fact_id(fact).hex()
+    assert partition.state(identity)[0] is State.UNKNOWN
