@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import attrs
 import typer
 
 from streams.kafka_cli import Config, Listen, kafka_app
@@ -188,6 +189,14 @@ def revoke(  # noqa: PLR0913 - each is an option
             help="Wait until every guard enforces it; exit code 1 when not all do.",
         ),
     ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="URL",
+            help="On Kafka, where --url is ingress: the worker that has the realm.",
+        ),
+    ] = None,
     *,
     output: Plain = "table",
     url: Url = None,
@@ -197,7 +206,16 @@ def revoke(  # noqa: PLR0913 - each is an option
     from streams.order_commands import revoke as work  # noqa: PLC0415 - as above
 
     def order(client: Client) -> int:
-        return work(client, name, reason=reason, at=at, wait=wait, output=output)
+        knowing = None if worker is None else attrs.evolve(client, url=worker)
+        return work(
+            client,
+            name,
+            reason=reason,
+            at=at,
+            wait=wait,
+            output=output,
+            worker=knowing,
+        )
 
     _ask("revoke", url, token_file, order)
 

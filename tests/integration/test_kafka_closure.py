@@ -19,6 +19,8 @@ from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
 from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
+from streams import order_commands as command
+from streams.client import Client
 from streams.kafka.acls import acls
 from streams.times import SECOND
 from tests.integration import stopped_kafka_guard
@@ -119,7 +121,7 @@ async def adopt(url: str) -> None:
 
 
 async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
-    tmp_path: Path, kafka_settings: KafkaSettings
+    tmp_path: Path, kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """PARTIAL names both; who never registered is not counted; CLOSED comes then."""
     await lay_out(kafka_settings)
@@ -129,6 +131,7 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
         AsyncExitStack() as stack,
     ):
         url = run.working.url
+        await answering(url)
         await adopt(run.ingress.url)
         quick = await stack.enter_async_context(guard_of(kafka_settings, name="quick"))
         quiet = await stack.enter_async_context(
@@ -142,6 +145,19 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
         first = await revoke(run.ingress.url, "vault.accessor:first")
         closed = await seen(url, first, "closed")
         assert (3, [], []) == (closed["applied"], closed["fenced"], closed["laggards"])
+
+        waited = await asyncio.to_thread(
+            command.revoke,
+            Client(run.ingress.url, "revoker"),
+            "vault.accessor:other",
+            reason="",
+            at=None,
+            wait=DEADLINE,
+            output="table",
+            worker=Client(url, "revoker"),
+        )
+        assert 0 == waited
+        assert "CLOSED after" in capsys.readouterr().out
 
         stopped.send_signal(signal.SIGSTOP)
         edge.kill()
@@ -180,7 +196,7 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
             session.get(f"{url}/metrics") as got,
         ):
             text = await got.text()
-        assert 'rescind_closures_total{state="closed"} 2.0' in text
+        assert 'rescind_closures_total{state="closed"} 3.0' in text
         assert 'rescind_closures_total{state="partial"} 1.0' in text
 
 
@@ -284,7 +300,8 @@ async def test_registers_first_and_again_after_a_lapse_and_says_goodbye(
             await writer.say(*FAMILY)
             await allowing(guard)
             for number in range(100):
-                token = await writer.say(node(Identifier("jwt.jti", f"n{number}")))
+                await writer.say(node(Identifier("jwt.jti", f"n{number}")))
+            token = await writer.say(node(Identifier("jwt.jti", "last")))
             assert await guard.wait_for(token, 60)
         await until(lambda: guard.check(CHILD).reason is Lapse.NO_LEASE)
         async with writing(kafka_settings):

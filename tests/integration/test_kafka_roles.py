@@ -122,8 +122,10 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
     }
     settings = Settings(**values(tmp_path, **more))
     async with AsyncExitStack() as stack:
-        for role in (Role.REGISTRY, Role.SENTINEL):
-            await stack.enter_async_context(one_stage(role, settings, of(role)))
+        workers = {
+            role: await stack.enter_async_context(one_stage(role, settings, of(role)))
+            for role in (Role.REGISTRY, Role.SENTINEL, Role.CLOSURE)
+        }
         ingress = await stack.enter_async_context(
             task_of(
                 lambda stop, told: receive(
@@ -166,6 +168,18 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
             )
 
         await until(told)
+        closure = workers[Role.CLOSURE].url
+
+        async def removed() -> bool:
+            headers = {"Authorization": "Bearer restorer"}
+            url = f"{closure}/v1/guards/g"
+            async with (
+                aiohttp.ClientSession(headers=headers) as session,
+                session.delete(url) as got,
+            ):
+                return got.status == 200
+
+        await until(removed)
 
 
 def one_stage(

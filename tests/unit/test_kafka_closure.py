@@ -38,7 +38,7 @@ class Raw:
     """A record of a topic."""
 
     offset: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
 
 
@@ -249,6 +249,7 @@ def test_a_guard_with_a_key_proves_nothing_without_it() -> None:
     """It is waited for all the same: it may be the guard, with a wrong key."""
     key, wrong = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     partition = Partition(keys={"g": key.public_key()})
+    identity = ""
     for number, each in enumerate((None, wrong, key)):
         guard = Guard(mode=Mode.FAIL_OPEN, key=each)
         partition.hear(guard.says("registered", 10 * number))
