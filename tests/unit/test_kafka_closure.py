@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,14 +16,19 @@ from enforcement.kafka.receipts import LogReceipts
 from enforcement.receipts import Terms
 from enforcement.verdict import Mode
 from schemas.codec import bundled
+from streams.kafka.closure import ClosureStage
 from streams.kafka.followed import Followed, Rules, Tally
 from streams.kafka.framing import fact_record
 from streams.kafka.roll import LogRoll
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.worker_settings import WorkerSettings
 from streams.stages.closure import State
 from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiokafka import TopicPartition
 
 pytestmark = pytest.mark.unit
 
@@ -139,6 +145,29 @@ def test_the_members_are_those_below_the_end_that_was_asked_for_afterwards() -> 
     assert partition.state(identity) == (State.PENDING, 0, ("edge",))
     partition.hear(edge.says("applied", 3, applied=8))
     assert partition.state(identity) == (State.CLOSED, 1, ())
+
+
+async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -> None:
+    """A guard that registers in between serves from beyond the cause."""
+    settings = KafkaSettings()
+    waiting: list[int] = []
+    nobody: Any = None
+    partition = Partition()
+    rules = Rules(DEADLINE, SECOND, {}, lambda: 0)
+    stage = ClosureStage(settings, WorkerSettings(), nobody, lambda: NOW, rules)
+    stage.followed[0] = partition.of
+
+    async def end_offsets(places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        waiting.append(partition.of.waiting)
+        list(partition.of.step(NOW))
+        waiting.append(partition.of.waiting)
+        return dict.fromkeys(places, 0)
+
+    stage._asking = SimpleNamespace(end_offsets=end_offsets)
+    await stage._read({0: [cause(7)]})
+    assert waiting == [1, 1]
+    list(partition.of.step(NOW))
+    assert partition.of.waiting == 0
 
 
 def members_before_the_end(patch: pytest.MonkeyPatch) -> None:
