@@ -23,6 +23,7 @@ from enforcement.clocks import boottime
 from streams.engine.closures import Closures
 from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
+from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
@@ -34,13 +35,14 @@ from streams.http.guards import Guards
 from streams.http.health import Health
 from streams.http.operators import Operators
 from streams.http.prober import Prober
-from streams.http.push import Push, Stream
+from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
 from streams.http.tables import Tables
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
+from streams.ssf.streams import Streams, Surroundings, verifier_of
 from streams.stages.deliveries import Route
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from streams.records import Record
     from streams.settings import Settings, SourceSettings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
+    from streams.ssf.receiver import Verifier
     from streams.stages.admission import Rights
     from streams.stages.deliveries import Delivery, Outcome
     from streams.stages.ingress import Origin
@@ -141,7 +144,7 @@ async def serve(
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
     endpoint = endpoint_of(settings.webhook)
-    streams = configured_streams(settings)
+    verifiers = configured_streams(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
@@ -167,6 +170,9 @@ async def serve(
         ingest = Ingest(store, fresh_id, feed.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
+        keeper = SourceHealth(store)
+        around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
+        streams = Streams(settings.ssf, verifiers, around)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -176,7 +182,7 @@ async def serve(
             Lists(tokens, store),
             feed,
             Health(feed, stages, closures, receipts, prober),
-            Push(tokens, streams, speakers, ingest, clock),
+            Push(tokens, streams.receivers, speakers),
             Guards(tokens, closures, feed, boottime),
         )
         tails = [
@@ -193,7 +199,7 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed, prober))
-        followed = [closures.run, prober.run]
+        followed = [closures.run, prober.run, *streams.loops()]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
@@ -284,20 +290,21 @@ def _reader(
     return lambda: Generic(mapping), dict(mapping.kinds)
 
 
-def configured_streams(settings: Settings) -> dict[str, Stream]:
-    """Give the streams of signed tokens by name, with their keys.
+def configured_streams(settings: Settings) -> dict[str, Verifier]:
+    """Give what verifies the signed tokens of each stream, by its name.
 
     Raises:
-        ConfigurationError: a stream's keys cannot be read.
+        ConfigurationError: the keys of a stream cannot be read from their file, or
+            its settings do not fit together.
     """
-    streams = {}
+    verifiers = {}
     for name, each in settings.ssf.items():
         try:
-            streams[name] = Stream(each)
+            verifiers[name] = verifier_of(name, each)
         except (OSError, ValueError) as error:
-            message = f"ssf {name}: {each.jwks}: {error}"
-            raise ConfigurationError(message) from error
-    return streams
+            where = f"{each.jwks}: " if each.jwks else ""
+            raise ConfigurationError(f"ssf {name}: {where}{error}") from error
+    return verifiers
 
 
 def configured_guard_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
@@ -331,6 +338,10 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
     for raw in settings.raw_topics:
         if raw.source not in sources or raw.authority not in settings.authorities:
             message = f"raw topic {raw.topic}: no such source or authority"
+            raise ConfigurationError(message)
+    for name, stream in settings.ssf.items():
+        if stream.authority and stream.authority not in settings.authorities:
+            message = f"ssf {name}: no authority {stream.authority!r}"
             raise ConfigurationError(message)
     for watch in settings.watch:
         if watch.source not in sources:

@@ -29,6 +29,8 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.ssf.receiver import Forgetful
+from streams.ssf.streams import Streams, Surroundings
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    streams = configured_streams(settings)
+    verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
         writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
@@ -121,8 +123,9 @@ async def receive(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
         app.router.add_post("/v1/events/{source}", events.post)
-        push = Push(tokens, streams, speakers, writer, clock)
-        app.router.add_post("/v1/ssf/push/{stream}", push.post)
+        around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
+        streams = Streams(settings.ssf, verifiers, around)
+        Push(tokens, streams.receivers, speakers).add_to(app)
         app.router.add_post("/v1/revocations", operators.revoke)
         app.router.add_post("/v1/adopt", operators.adopt)
         inputs = {
@@ -145,6 +148,7 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
+                *(each() for each in streams.loops()),
             )
         finally:
             await runner.cleanup()

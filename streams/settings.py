@@ -83,17 +83,44 @@ class SourceSettings(_Strict):
 
 
 class SsfStream(_Strict):
-    """A Shared Signals stream that a transmitter pushes to ``/v1/ssf/push/NAME``.
+    """A Shared Signals stream, pushed to ``/v1/ssf/push/NAME`` or polled.
 
     Attributes:
         issuer: ``iss`` of the stream, compared exactly.
         audience: the values of ``aud`` that mean us.
-        jwks: file with the transmitter's keys, as its ``jwks_uri`` gives them.
+        jwks: file or https URL of the transmitter's keys; empty: the ``jwks_uri`` of
+            the issuer's configuration.
+        delivery: whether SETs are pushed to us, or polled here.
+        endpoint: ``endpoint_url`` of a polled stream.
+        poll_seconds: between two polls; 0 lets the transmitter hold the request.
+        authority: on whose behalf polled SETs speak.
+        stream_id: at the transmitter; with it and a token verifications are asked for.
+        token_file: with the bearer token of the transmitter's API, read anew each time.
+        token_env: name of the environment variable that holds it instead.
+        allow_private: transmitters on private addresses, and http on loopback.
+        verify_seconds: between two verifications that are asked for; 0 never asks.
+        silent_seconds: without any event, after which the stream is a finding; unset:
+            three times ``verify_seconds`` where verifications are asked for.
     """
 
     issuer: str
     audience: tuple[str, ...] = Field(min_length=1)
-    jwks: Path
+    jwks: str = ""
+    delivery: Literal["push", "poll"] = "push"
+    endpoint: str = ""
+    poll_seconds: float = Field(default=0.0, ge=0)
+    authority: str = ""
+    stream_id: str = ""
+    token_file: Path | None = None
+    token_env: str = ""
+    allow_private: bool = False
+    verify_seconds: float = Field(default=300.0, ge=0)
+    silent_seconds: float | None = Field(default=None, ge=0)
+
+    @property
+    def has_token(self) -> bool:
+        """Tell whether the transmitter's API can be called."""
+        return self.token_file is not None or bool(self.token_env)
 
 
 class Watch(_Strict):

@@ -36,3 +36,5 @@ CREATE TABLE IF NOT EXISTS closures (
 CREATE INDEX IF NOT EXISTS closures_id ON closures (id);
 CREATE INDEX IF NOT EXISTS closures_open ON closures (offset)
   WHERE state IN ('pending', 'partial');
+CREATE TABLE IF NOT EXISTS source_health (
+  name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;

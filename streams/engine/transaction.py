@@ -168,6 +168,11 @@ class Transaction:
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
         self._db.executemany(query, rows)
 
+    def put_source_health(self, name: str, body: bytes) -> None:
+        """Save how a source is."""
+        query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
+        self._db.execute(query, (name, body))
+
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)

@@ -54,7 +54,7 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
     health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
-    app.router.add_post("/v1/ssf/push/{stream}", handlers.push.post)
+    handlers.push.add_to(app)
     app.router.add_post("/v1/revocations", handlers.operators.revoke)
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
