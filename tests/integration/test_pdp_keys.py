@@ -13,6 +13,7 @@ from attrs import define, field
 
 from streams import key_set
 from streams.key_set import COOL_DOWN
+from streams.pdp import issuers
 from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.settings import Issuer
 from tests.integration.serving import until

@@ -1,0 +1,191 @@
+"""A running server watches over its streams: verifications, pauses, silence."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streams.ssf import heartbeat, poll
+from tests.integration.serving import running, until
+from tests.transmitter import BEARER, PUSH, SSF, transmitting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.serving import Server
+    from tests.transmitter import Transmitter
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSF_TEST_TOKEN", BEARER)
+    monkeypatch.setattr(poll, "PAUSE", 0.02)
+    monkeypatch.setattr(heartbeat, "LOOK_SECONDS", 0.02)
+
+
+def polled(transmitter: Transmitter, **more: Any) -> dict[str, Any]:
+    """Make a stream at the transmitter; give the settings that poll it."""
+    transmitter.streams["s1"] = {
+        "stream_id": "s1", "iss": transmitter.url, "status": "enabled", "subjects": [],
+        "delivery": {"method": PUSH},
+    }  # fmt: skip
+    made = {
+        "delivery": "poll", "authority": "stranger", "stream_id": "s1",
+        "endpoint": f"{transmitter.url}/poll/s1", "verify_seconds": 0.05,
+    }  # fmt: skip
+    return {"ssf": {"idp": transmitter.settings(**(made | more))}}
+
+
+async def health(server: Server) -> dict[str, Any]:
+    """Give the health of the one stream."""
+    _, answer = await server.get("/v1/ssf")
+    (one,) = answer["streams"]
+    return dict(one)
+
+
+async def found(server: Server, kind: str) -> list[dict[str, Any]]:
+    """Give the findings of a kind."""
+    return [one for one in await server.findings() if one["kind"] == kind]
+
+
+async def test_verifications_come_back_through_the_stream(tmp_path: Path) -> None:
+    """Each with the state that it was asked with."""
+    async with (
+        transmitting() as transmitter,
+        running(tmp_path, **polled(transmitter)) as server,
+    ):
+
+        async def verified() -> dict[str, Any] | None:
+            one = await health(server)
+            return one if one["verified_at"] and one["accepted"] > 1 else None
+
+        one = await until(verified)
+        assert one["good"]
+        assert "enabled" == one["status"]
+        assert not transmitter.errors
+    states = [body["state"] for body in transmitter.bodies if "state" in body]
+    assert len(states) == len(set(states)) > 1
+
+
+async def test_a_wrong_state_and_a_wrong_stream_are_refused(tmp_path: Path) -> None:
+    """SSF 1.0 section 8.1.4.2: invalid_state; and nothing counts as verified."""
+    async with (
+        transmitting() as transmitter,
+        running(tmp_path, **polled(transmitter, verify_seconds=0)) as server,
+    ):
+        about = transmitter.about
+        transmitter.put("v1", about("s1", "verification", {"state": "guessed"}))
+        transmitter.put("v2", about("s2", "verification", {}))
+        transmitter.put("v3", about("s1", "stream-updated", {"status": "on holiday"}))
+        await until(lambda: len(transmitter.errors) == 3)
+        one = await health(server)
+        assert (None, 3) == (one["verified_at"], one["refused"])
+        transmitter.put("v4", about("s1", "verification", {}))
+        await until(lambda: "v4" in transmitter.acked)
+        assert (await health(server))["verified_at"]
+    codes = {jti: why["err"] for jti, why in transmitter.errors.items()}
+    assert codes == {
+        "v1": "invalid_state", "v2": "invalid_request", "v3": "invalid_request",
+    }  # fmt: skip
+
+
+async def test_a_pause_is_found_and_its_end_is_a_gap_also_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """The record of the stream is kept in the data folder."""
+    async with transmitting() as transmitter:
+        settings = polled(transmitter, verify_seconds=0)
+        async with running(tmp_path, **settings) as server:
+            said = {"status": "paused", "reason": "upkeep"}
+            transmitter.put("p", transmitter.about("s1", "stream-updated", said))
+            (stopped,) = await until(partial(found, server, "source_stopped"))
+            assert "source:ssf:idp" == stopped["presented"]
+            assert "upkeep" in stopped["message"]
+            one = await health(server)
+            assert ("paused", "upkeep", False) == (
+                one["status"], one["reason"], one["good"],
+            )  # fmt: skip
+            await until(lambda: kept(server))
+        async with running(tmp_path, **settings) as server:
+            assert "paused" == (await until(partial(known, server)))["status"]
+            said = {"status": "enabled"}
+            transmitter.put("e", transmitter.about("s1", "stream-updated", said))
+            (gap,) = await until(partial(found, server, "source_gap"))
+            assert one["since"] in gap["message"]
+            one = await health(server)
+            assert one["gap"]
+            assert one["good"]
+
+
+async def known(server: Server) -> dict[str, Any] | None:
+    """Give the health once its record was read."""
+    one = await health(server)
+    return one if one["status"] != "unknown" else None
+
+
+async def kept(server: Server) -> bool:
+    """Tell whether the record that is kept has the pause."""
+    store = server.served.feed._store
+    rows = await store.read("SELECT body FROM source_health WHERE name = 'idp'")
+    return bool(rows) and b"paused" in rows[0][0]
+
+
+async def test_a_pause_that_nobody_announced_is_found_by_asking(
+    tmp_path: Path,
+) -> None:
+    """The status endpoint is asked with every verification."""
+    async with (
+        transmitting() as transmitter,
+        running(tmp_path, **polled(transmitter)) as server,
+    ):
+        await until(lambda: ("POST", "/api/verify") in transmitter.calls)
+        transmitter.streams["s1"]["status"] = "disabled"
+        await until(partial(found, server, "source_stopped"))
+
+
+async def test_a_silent_stream_is_a_finding(tmp_path: Path) -> None:
+    """Verifications are accepted and do not come."""
+    async with (
+        transmitting(mute=True) as transmitter,
+        running(tmp_path, **polled(transmitter)) as server,
+    ):
+        (one,) = await until(partial(found, server, "source_silent"))
+        assert "no verification came" in one["message"]
+        assert (await health(server))["silent"]
+        transmitter.put("a1")
+
+        async def good() -> bool:
+            return not (await health(server))["silent"] or None
+
+        transmitter.mute = False
+        await until(good)
+
+
+async def test_a_transmitter_that_is_away_is_trouble_and_serving_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Of a pushed stream without its keys: the sender shall repeat."""
+    async with transmitting() as transmitter:
+        made = transmitter.settings(stream_id="s1", verify_seconds=0.05)
+        token = transmitter.signed(SSF + "verification", {})
+    async with running(tmp_path, ssf={"idp": made}) as server:
+
+        async def trouble() -> bool:
+            return "cannot reach" in (await health(server))["trouble"]
+
+        await until(trouble)
+        headers = {
+            "Authorization": "Bearer stranger",
+            "Content-Type": "application/secevent+jwt",
+        }
+        url = f"{server.url}/v1/ssf/push/idp"
+        async with server.session.post(url, data=token, headers=headers) as got:
+            assert 503 == got.status
+            assert got.headers["Retry-After"]
+        await asyncio.sleep(0)
+        assert 200 == (await server.get("/v1/ssf"))[0]
