@@ -142,7 +142,7 @@ class Transmitter:
             return web.json_response(list(map(self._shown, self.streams)))
         if request.method == "POST":
             return await self._create(request)
-        body = await request.json() if request.can_read_body else {}
+        body = {} if request.method in ("GET", "DELETE") else await request.json()
         stream_id = stream_id or body.get("stream_id")
         if stream_id not in self.streams:
             return web.Response(status=404)

@@ -118,7 +118,10 @@ class Push:
     async def health(self, request: web.Request) -> web.Response:
         """Give the health of every stream."""
         self._tokens.holder(request, "viewer", "revoker", "restorer")
-        streams = [to_plain(name, one.health) for name, one in self._receivers.items()]
+        streams = [
+            to_plain(name, one.stream_id, one.health)
+            for name, one in self._receivers.items()
+        ]
         return web.json_response({"streams": streams})
 
 

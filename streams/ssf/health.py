@@ -57,7 +57,8 @@ class Health:
         refusal: error code of the last refused one; refused_at: when.
         gap: the last time that events may be missing from, begin and end.
         silent: nothing came for too long.
-        trouble: what the last call to the transmitter failed with, "" if it did not.
+        trouble: what the last call to the management API failed with, "" if it did
+            not; poll_trouble: the same of the last poll.
     """
 
     status: str = UNKNOWN
@@ -75,11 +76,13 @@ class Health:
     gap: tuple[int, int] | None = None
     silent: bool = False
     trouble: str = ""
+    poll_trouble: str = ""
 
     @property
     def good(self) -> bool:
         """Tell whether nothing is known against it."""
-        return self.status in (ENABLED, UNKNOWN) and not (self.silent or self.trouble)
+        trouble = self.silent or self.trouble or self.poll_trouble
+        return self.status in (ENABLED, UNKNOWN) and not trouble
 
 
 Step = tuple[Health, tuple[Notice, ...]]
@@ -166,7 +169,7 @@ def load(data: bytes) -> Health:
     return Health(**values)
 
 
-def to_plain(name: str, health: Health) -> dict[str, Any]:
+def to_plain(name: str, stream_id: str, health: Health) -> dict[str, Any]:
     """Give what the API says of a stream; times as RFC 3339."""
     times = {
         member: rfc3339(getattr(health, member))
@@ -174,6 +177,7 @@ def to_plain(name: str, health: Health) -> dict[str, Any]:
     }
     return {
         "name": name,
+        "stream_id": stream_id,
         "good": health.good,
         "status": health.status,
         "reason": health.reason,
@@ -184,5 +188,5 @@ def to_plain(name: str, health: Health) -> dict[str, Any]:
         "refusal": health.refusal,
         "gap": None if health.gap is None else [rfc3339(one) for one in health.gap],
         "silent": health.silent,
-        "trouble": health.trouble,
+        "trouble": health.poll_trouble or health.trouble,
     }

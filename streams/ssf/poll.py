@@ -165,6 +165,6 @@ class Poll:
 
     def _note(self, trouble: str) -> None:
         health = self._receiver.health
-        if health.trouble != trouble:
+        if health.poll_trouble != trouble:
             log.warning("transmitter", stream=self._receiver.name, trouble=trouble)
-            self._receiver.note(attrs.evolve(health, trouble=trouble))
+            self._receiver.note(attrs.evolve(health, poll_trouble=trouble))

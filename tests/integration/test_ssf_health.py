@@ -160,7 +160,7 @@ async def test_a_silent_stream_is_a_finding(tmp_path: Path) -> None:
         transmitter.put("a1")
 
         async def good() -> bool:
-            return not (await health(server))["silent"] or None
+            return not (await health(server))["silent"]
 
         transmitter.mute = False
         await until(good)

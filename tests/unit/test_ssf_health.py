@@ -101,6 +101,7 @@ def test_the_record_is_the_same_after_it_was_kept() -> None:
         status="paused", reason="why", since=1, started_at=2, heard_at=3,
         verified_at=4, asked=("a", "b"), asked_at=5, accepted=6, refused=7,
         refusal="invalid_key", refused_at=8, gap=(9, 10), silent=True, trouble="t",
+        poll_trouble="p",
     )  # fmt: skip
     assert all(attrs.astuple(health))
     assert health == steps.load(steps.save(health))
