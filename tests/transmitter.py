@@ -241,7 +241,8 @@ class Transmitter:
         if request.can_read_body:
             self.bodies.append(json.loads(await request.read()))
         if planned := self.planned.get(request.path):
-            return web.Response(status=planned.pop(0))
+            elsewhere = {"Location": f"{self.url}/jwks"}  # where it is a redirect
+            return web.Response(status=planned.pop(0), headers=elsewhere)
         open_to_all = request.path.startswith("/.well-known/") or (
             request.path == "/jwks"
         )

@@ -8,7 +8,8 @@ import pytest
 
 from agents_registry.verdict import Presented
 from agents_registry.verdict import judge as judge_by_table
-from streams.pdp import claims, decider, issuers, tokens
+from streams import key_set
+from streams.pdp import claims, decider, tokens
 from streams.pdp.decider import Decider, Decision
 from streams.pdp.tokens import TokenRefusedError
 from streams.sources.set_verifier import claimed
@@ -87,7 +88,7 @@ BUGS = {
         ),
     ),
     "keys as often as tokens ask": Bug(
-        issuers, "COOL_DOWN", 0.0, caught_by.test_newer_keys_are_read_once_a_minute
+        key_set, "COOL_DOWN", 0.0, caught_by.test_newer_keys_are_read_once_a_minute
     ),
     "a name under every pepper": Bug(
         Decider, "_hashes", every_name,
