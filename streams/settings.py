@@ -93,7 +93,10 @@ class SsfStream(_Strict):
         delivery: whether SETs are pushed to us, or polled here.
         endpoint: ``endpoint_url`` of a polled stream.
         poll_seconds: between two polls; 0 lets the transmitter hold the request.
-        authority: on whose behalf polled SETs speak.
+        authority: on whose behalf its SETs speak; a polled stream needs it, and of a
+            pushed one the bearer token must then be of the same.
+        without_bearer: take pushes without a bearer token too, from transmitters that
+            send none: the signature alone says who speaks. Needs authority.
         stream_id: at the transmitter; with it and a token verifications are asked for.
         token_file: with the bearer token of the transmitter's API, read anew each time.
         token_env: name of the environment variable that holds it instead.
@@ -110,6 +113,7 @@ class SsfStream(_Strict):
     endpoint: str = ""
     poll_seconds: float = Field(default=0.0, ge=0)
     authority: str = ""
+    without_bearer: bool = False
     stream_id: str = ""
     token_file: Path | None = None
     token_env: str = ""

@@ -2,8 +2,9 @@
 
 A flood of bad tokens must not delay the good ones, whoever sends them: each token is
 judged at once, a good one is answered at once, and a caller from whom many bad ones
-came waits for each further refusal. So a sender that minds its answers is slowed to a
-few tokens a second and connection, and no good token ever waits.
+came waits for each further refusal, and then for a new connection. So a flood is slowed
+to a few tokens a second and connection, what it has sent ahead is thrown away unread,
+and no good token ever waits.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.intake import Speaker
     from streams.ssf.receiver import Receiver
 
 CONTENT_TYPE: Final = "application/secevent+jwt"
 TOLERATED: Final = 50.0  # refusals of one caller at once
 FORGIVEN: Final = 10.0  # of them a second
 DELAY_SECONDS: Final = 1.0
-MOST_WAITING: Final = 256  # refusals of all callers; further ones close the connection
+STRANGERS: Final = ""  # all callers whose token is unknown, together
+MOST_WAITING: Final = 256  # refusals of all callers; further ones do not wait
 
 
 @define
@@ -71,7 +74,7 @@ class Refusals:
             await asyncio.sleep(DELAY_SECONDS)
         finally:
             self._waiting -= 1
-        return True
+        return False
 
 
 class Push:
@@ -93,33 +96,59 @@ class Push:
 
     async def post(self, request: web.Request) -> web.Response:
         """Take in one SET; a repeated one is accepted again (RFC 8935 section 2)."""
-        token = self._tokens.holder(request, "ingest")
         receiver = self._receivers.get(request.match_info["stream"])
+        try:
+            speaker = self._speaker(request, receiver)
+        except ProblemError as problem:
+            return await self._slowly(problem.response(), STRANGERS)
         if receiver is None:
             detail = "name a stream of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown stream", detail)
-        authority = authority_of(token)
         try:
             if request.content_type != CONTENT_TYPE:
                 message = f"the content type is not {CONTENT_TYPE}"
                 raise SetRefusedError("invalid_request", message)
-            body = await short_body_of(request, token, LIMIT)
+            body = await short_body_of(request, speaker, LIMIT)
             if body is None:
                 message = f"longer than {LIMIT} bytes"
                 raise SetRefusedError("invalid_request", message)
-            await receiver.take(body, self._speakers.speaker(authority, token.name))
+            await receiver.take(body, speaker)
         except SetRefusedError as refused:
-            response = _refusal(refused)
-            if not await self._refusals.wait(token.name):
-                response.force_close()
-            return response
+            return await self._slowly(_refusal(refused), speaker.origin.ingress_key)
         return web.Response(status=http.HTTPStatus.ACCEPTED)
+
+    def _speaker(self, request: web.Request, receiver: Receiver | None) -> Speaker:
+        """Give on whose behalf a SET would be taken in.
+
+        Raises:
+            ProblemError: 401, 403: it is nobody who may push to this stream.
+        """
+        stream = receiver.settings if receiver is not None else None
+        if (
+            stream
+            and stream.without_bearer
+            and hdrs.AUTHORIZATION not in request.headers
+        ):
+            name = request.match_info["stream"]
+            return self._speakers.speaker(stream.authority, f"ssf:{name}")
+        token = self._tokens.holder(request, "ingest")
+        authority = authority_of(token)
+        if stream and stream.authority not in ("", authority):
+            detail = "the stream is of another authority than this token"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "not its stream", detail)
+        return self._speakers.speaker(authority, token.name)
+
+    async def _slowly(self, refusal: web.Response, name: str) -> web.Response:
+        """Refuse a caller, who waits for it where many were refused before."""
+        if not await self._refusals.wait(name):
+            refusal.force_close()
+        return refusal
 
     async def health(self, request: web.Request) -> web.Response:
         """Give the health of every stream."""
         self._tokens.holder(request, "viewer", "revoker", "restorer")
         streams = [
-            to_plain(name, one.stream_id, one.health)
+            to_plain(name, one.settings.stream_id, one.health)
             for name, one in self._receivers.items()
         ]
         return web.json_response({"streams": streams})

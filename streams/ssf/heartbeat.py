@@ -103,14 +103,14 @@ class Heartbeat:
         try:
             management = await manage()
             if management.metadata.status_endpoint:
-                said = await management.status(receiver.stream_id)
+                said = await management.status(receiver.settings.stream_id)
                 await receiver.tell(
                     steps.updated(receiver.health, said.status, said.reason, now)
                 )
             state = self._fresh_id()
             # Noted first: the event may come before the answer does.
             receiver.note(steps.asked(receiver.health, state, now))
-            await management.verify(receiver.stream_id, state)
+            await management.verify(receiver.settings.stream_id, state)
         except TransmitterError as error:
             self._trouble(str(error))
         else:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from streams.intake import Receipt, Speaker
     from streams.key_set import KeySet
+    from streams.settings import SsfStream
     from streams.sources.set_verifier import StreamRules
     from streams.ssf.health import Health, Notice
     from streams.stages.ingress import Origin
@@ -120,8 +121,7 @@ class Receiver:
     """One stream.
 
     Attributes:
-        name: of the settings.
-        stream_id: at the transmitter; "" where it is not known.
+        name, settings: of the stream.
         health: how the stream is.
         changed: the record differs from the one that is kept.
     """
@@ -129,7 +129,7 @@ class Receiver:
     def __init__(
         self,
         name: str,
-        stream_id: str,
+        settings: SsfStream,
         verifier: Verifier,
         ingest: Log,
         origin: Callable[[], Origin],
@@ -137,14 +137,14 @@ class Receiver:
         """Set up.
 
         Args:
-            name: of the settings.
-            stream_id: at the transmitter, or "".
+            name: of the stream.
+            settings: of the stream.
             verifier: of its SETs.
             ingest: writes what is taken in.
             origin: of what we say about the stream ourselves, now.
         """
         self.name = name
-        self.stream_id = stream_id
+        self.settings = settings
         self.verifier = verifier
         self.health = steps.Health()
         self.changed = False
@@ -223,8 +223,9 @@ class Receiver:
 
     def _check_subject(self, subject: Any) -> None:
         """Refuse an event about another stream; old dialects name none."""
-        if not self.stream_id or subject is None:
+        ours = self.settings.stream_id
+        if not ours or subject is None:
             return
-        if subject.get("format") != "opaque" or subject.get("id") != self.stream_id:
+        if subject.get("format") != "opaque" or subject.get("id") != ours:
             message = "the event is about another stream"
             raise SetRefusedError("invalid_request", message)

@@ -69,11 +69,7 @@ class Streams:
         self._around = around
         self.receivers = {
             name: Receiver(
-                name,
-                each.stream_id,
-                verifiers[name],
-                around.ingest,
-                self._own(name, each),
+                name, each, verifiers[name], around.ingest, self._own(name, each)
             )
             for name, each in settings.items()
         }
@@ -146,6 +142,9 @@ def verifier_of(name: str, each: SsfStream) -> Verifier:
         each.endpoint and each.authority and each.has_token
     ):
         message = "polling needs endpoint, authority, and token_file or token_env"
+        raise ValueError(message)
+    if each.without_bearer and not each.authority:
+        message = "without_bearer needs the authority that speaks"
         raise ValueError(message)
     keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
     if each.jwks and "://" not in each.jwks:
