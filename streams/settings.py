@@ -98,8 +98,11 @@ class SsfStream(_Strict):
         without_bearer: take pushes without a bearer token too, from transmitters that
             send none: the signature alone says who speaks. Needs authority.
         stream_id: at the transmitter; with it and a token verifications are asked for.
-        token_file: with the bearer token of the transmitter's API, read anew each time.
+        token_file: with the bearer token of the transmitter's API, read anew each time;
+            with token_url, the secret of our client.
         token_env: name of the environment variable that holds it instead.
+        token_url: where tokens are got by client credentials (RFC 6749 section 4.4).
+        client_id: of our client there.
         allow_private: transmitters on private addresses, and http on loopback.
         verify_seconds: between two verifications that are asked for; 0 never asks.
         silent_seconds: without any event, after which the stream is a finding; unset:
@@ -117,6 +120,8 @@ class SsfStream(_Strict):
     stream_id: str = ""
     token_file: Path | None = None
     token_env: str = ""
+    token_url: str = ""
+    client_id: str = ""
     allow_private: bool = False
     verify_seconds: float = Field(default=300.0, ge=0)
     silent_seconds: float | None = Field(default=None, ge=0)

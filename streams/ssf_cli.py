@@ -49,9 +49,16 @@ def connect(  # noqa: PLR0913, PLR0917 - the options of a command
     ssf_token_file: Annotated[
         Path | None,
         typer.Option(
-            "--ssf-token-file", help="The transmitter's token; else RESCIND_SSF_TOKEN."
+            "--ssf-token-file",
+            help="Its token, or our client's secret; else RESCIND_SSF_TOKEN.",
         ),
     ] = None,
+    token_url: Annotated[
+        str, typer.Option("--token-url", help="Get tokens there, as --client-id.")
+    ] = "",
+    client_id: Annotated[
+        str, typer.Option("--client-id", help="Of our client at the transmitter.")
+    ] = "",
     push_token_file: Annotated[
         Path | None,
         typer.Option(
@@ -81,6 +88,8 @@ def connect(  # noqa: PLR0913, PLR0917 - the options of a command
         subjects=tuple(subject or ()),
         token_file=ssf_token_file,
         push_token_file=push_token_file,
+        token_url=token_url,
+        client_id=client_id,
         wait=wait,
         allow_private=allow_private,
         server=(url, token_file),

@@ -20,7 +20,7 @@ from streams.client import ClientError, client
 from streams.plain_text import clean, columns
 from streams.ssf.metadata import PUSH
 from streams.ssf.setting_up import Connected, Wish, connect, see_verification
-from streams.ssf.tokens import token_of
+from streams.ssf.tokens import Secret, tokens_of
 from streams.ssf.transport import TransmitterError, Transport
 
 GOOD: Final = 0
@@ -46,6 +46,8 @@ class Order:
     token_file: Path | None
     push_token_file: Path | None
     wait: float
+    token_url: str
+    client_id: str
     allow_private: bool
     server: Server
     output: str
@@ -70,8 +72,10 @@ def run_connect(order: Order) -> int:
 
 
 async def _connect(order: Order, wish: Wish) -> int:
-    token = token_of(order.token_file, TOKEN)
-    transport = Transport(token, allow_private=order.allow_private)
+    public = Transport(allow_private=order.allow_private)
+    secret = Secret(order.token_file, TOKEN)
+    tokens = tokens_of(public, secret, order.token_url, order.client_id)
+    transport = Transport(tokens, allow_private=order.allow_private)
     connected = await connect(transport, order.issuer, wish)
     verified = await _verified(order, connected)
     stream, status = connected.stream, connected.status
@@ -140,6 +144,8 @@ def settings_of(order: Order, connected: Connected) -> dict[str, Any]:
         one["token_env"] = TOKEN
     else:
         one["token_file"] = str(order.token_file.absolute())
+    if order.token_url:
+        one |= {"token_url": order.token_url, "client_id": order.client_id}
     if order.allow_private:
         one["allow_private"] = True
     return {"ssf": {order.name: one}}
@@ -180,7 +186,7 @@ def _authorization(order: Order) -> str:
     """Give the header that the transmitter shall push with, "" without a token."""
     if order.push_token_file is None and not os.environ.get(PUSH_TOKEN):
         return ""
-    return f"Bearer {token_of(order.push_token_file, PUSH_TOKEN)()}"
+    return f"Bearer {Secret(order.push_token_file, PUSH_TOKEN).read()}"
 
 
 def run_status(url: str | None, token_file: Path | None, output: str) -> int:

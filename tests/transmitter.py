@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
 
 import jwt
 from aiohttp import web
@@ -46,6 +48,7 @@ class Transmitter:
         planned: statuses to answer the next calls of a path with.
         one_only: a second stream is refused.
         mute: verifications are accepted and never sent.
+        client: id and secret that the token endpoint knows.
         answers: polls that are answered; further ones get 503. None: all.
     """
 
@@ -61,6 +64,7 @@ class Transmitter:
     planned: dict[str, list[int]] = field(factory=dict)
     one_only: bool = False
     mute: bool = False
+    client: tuple[str, str] = ("nobody", "")
     answers: int | None = None
     changed: asyncio.Event = field(factory=asyncio.Event)
 
@@ -199,6 +203,18 @@ class Transmitter:
         self.streams[body["stream_id"]]["subjects"].remove(body["subject"])
         return web.Response(status=204)
 
+    async def token(self, request: web.Request) -> web.Response:
+        """Give the bearer token to the one client that is known (RFC 6749)."""
+        name, secret = map(quote_plus, self.client)
+        basic = b64encode(f"{name}:{secret}".encode()).decode()
+        form = await request.post()
+        if request.headers.get("Authorization") != f"Basic {basic}":
+            return web.json_response({"error": "invalid_client"}, status=401)
+        assert {"grant_type": "client_credentials", "scope": "ssf.manage ssf.read"} == (
+            dict(form)
+        )
+        return web.json_response({"access_token": BEARER, "expires_in": 300})
+
     async def verify(self, request: web.Request) -> web.Response:
         """Queue the verification event."""
         body = await request.json()
@@ -238,7 +254,7 @@ class Transmitter:
     async def watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Keep the request; refuse it without the token, or as planned."""
         self.calls.append((request.method, request.path))
-        if request.can_read_body:
+        if request.content_type == "application/json" and request.can_read_body:
             self.bodies.append(json.loads(await request.read()))
         if planned := self.planned.get(request.path):
             elsewhere = {"Location": f"{self.url}/jwks"}  # where it is a redirect
@@ -246,7 +262,9 @@ class Transmitter:
         open_to_all = request.path.startswith("/.well-known/") or (
             request.path == "/jwks"
         )
-        if open_to_all:
+        if request.path == "/token":
+            pass  # it has an authorization of its own
+        elif open_to_all:
             assert "Authorization" not in request.headers
         elif request.headers.get("Authorization") != f"Bearer {BEARER}":
             return web.Response(status=401)
@@ -263,6 +281,7 @@ class Transmitter:
         app.router.add_post("/api/subjects:add", self.add_subject)
         app.router.add_post("/api/subjects:remove", self.remove_subject)
         app.router.add_post("/api/verify", self.verify)
+        app.router.add_post("/token", self.token)
         app.router.add_post("/poll/{stream}", self.poll)
         return app
 

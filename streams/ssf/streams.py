@@ -17,7 +17,7 @@ from streams.ssf.management import Management
 from streams.ssf.metadata import discover
 from streams.ssf.poll import Poll
 from streams.ssf.receiver import NAME, Receiver, Verifier
-from streams.ssf.tokens import token_of
+from streams.ssf.tokens import Secret, tokens_of
 from streams.ssf.transport import TransmitterError, Transport
 from streams.times import SECOND
 
@@ -119,8 +119,12 @@ def _key(name: str) -> str:
 
 def transport_of(each: SsfStream) -> Transport:
     """Give what calls the transmitter of a stream."""
-    token = token_of(each.token_file, each.token_env) if each.has_token else None
-    return Transport(token, allow_private=each.allow_private)
+    public = Transport(allow_private=each.allow_private)
+    if not each.has_token:
+        return public
+    secret = Secret(each.token_file, each.token_env)
+    tokens = tokens_of(public, secret, each.token_url, each.client_id)
+    return Transport(tokens, allow_private=each.allow_private)
 
 
 def rhythm_of(each: SsfStream) -> Rhythm:
@@ -142,6 +146,9 @@ def verifier_of(name: str, each: SsfStream) -> Verifier:
         each.endpoint and each.authority and each.has_token
     ):
         message = "polling needs endpoint, authority, and token_file or token_env"
+        raise ValueError(message)
+    if bool(each.token_url) != bool(each.client_id):
+        message = "token_url and client_id need each other"
         raise ValueError(message)
     if each.without_bearer and not each.authority:
         message = "without_bearer needs the authority that speaks"

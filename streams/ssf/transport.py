@@ -5,8 +5,8 @@
 - The name is resolved once a call and the checked addresses are connected to;
   redirects are not followed, so the token goes where the settings say.
 - An answer is read up to a cap and never unpacked: nobody sends a zip bomb.
-- The token is read anew for every call (it lives about an hour), stands in the
-  Authorization header alone, and in no error.
+- The token stands in the Authorization header alone, and in no error. One that is
+  refused is got anew, once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import http
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -30,7 +31,7 @@ from streams.sinks.pinned import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from aiohttp.abc import ResolveResult
 
@@ -77,16 +78,32 @@ class Answer:
             raise TransmitterError(message, self.status) from error
 
 
+class TokenSource(Protocol):
+    """Gives the bearer token of a transmitter's API."""
+
+    async def token(self) -> str:
+        """Give the token as it is now.
+
+        Raises:
+            TransmitterError: there is none.
+        """
+        ...
+
+    def refused(self) -> bool:
+        """Note that it was refused; tell whether there may be another one."""
+        ...
+
+
 @frozen
 class Transport:
     """Makes calls, with or without the bearer token.
 
     Attributes:
-        token: gives the token as it is now; None: there is none.
+        tokens: gives the token; None: there is none.
         allow_private: private addresses too, and http on loopback.
     """
 
-    token: Callable[[], str] | None = field(default=None, repr=False)
+    tokens: TokenSource | None = field(default=None, repr=False)
     allow_private: bool = False
 
     async def fetch(self, url: str) -> bytes:
@@ -121,23 +138,51 @@ class Transport:
         Raises:
             TransmitterError: there was no answer, or there is no token.
         """
-        if self.token is None:
+        if self.tokens is None:
             raise TransmitterError("no token for the transmitter is set")
-        headers: dict[str, str] = {hdrs.AUTHORIZATION: f"Bearer {self.token()}"}
-        return await self._call(method, url, document, headers, (timeout, largest))
+        data = None if document is None else orjson.dumps(document)
+
+        async def attempt(tokens: TokenSource) -> Answer:
+            headers: dict[str, str] = {
+                hdrs.AUTHORIZATION: f"Bearer {await tokens.token()}",
+                hdrs.CONTENT_LANGUAGE: "en",  # of what setErrs describes
+            }
+            if data is not None:
+                headers[hdrs.CONTENT_TYPE] = "application/json"
+            return await self._call(method, url, data, headers, (timeout, largest))
+
+        answer = await attempt(self.tokens)
+        if answer.status == http.HTTPStatus.UNAUTHORIZED and self.tokens.refused():
+            answer = await attempt(self.tokens)
+        return answer
+
+    async def form(
+        self, url: str, fields: Mapping[str, str], authorization: str
+    ) -> Answer:
+        """Post a form under another authorization than the token's.
+
+        Raises:
+            TransmitterError: there was no answer.
+        """
+        headers: dict[str, str] = {
+            hdrs.AUTHORIZATION: authorization,
+            hdrs.CONTENT_TYPE: "application/x-www-form-urlencoded",
+        }
+        data = urlencode(fields).encode()
+        return await self._call(hdrs.METH_POST, url, data, headers, (TIMEOUT, SMALL))
 
     async def _call(
         self,
         method: str,
         url: str,
-        document: Any,
+        data: bytes | None,
         headers: dict[str, str],
         limits: tuple[float, int],
     ) -> Answer:
         timeout, largest = limits
         try:
             async with asyncio.timeout(timeout):
-                return await self._attempt(method, url, document, headers, largest)
+                return await self._attempt(method, url, data, headers, largest)
         except TimeoutError as error:
             raise NoAnswerError(f"{_host(url)} did not answer in time") from error
         except RefusedAddressError as error:
@@ -153,7 +198,7 @@ class Transport:
         self,
         method: str,
         text: str,
-        document: Any,
+        data: bytes | None,
         headers: dict[str, str],
         largest: int,
     ) -> Answer:
@@ -166,11 +211,6 @@ class Transport:
             hdrs.ACCEPT_ENCODING: "identity",
             hdrs.USER_AGENT: "Rescind",
         }
-        data = None
-        if document is not None:
-            data = orjson.dumps(document)
-            sent[hdrs.CONTENT_TYPE] = "application/json"
-            sent[hdrs.CONTENT_LANGUAGE] = "en"  # of what setErrs describes
         async with (
             session(found) as calling,
             calling.request(

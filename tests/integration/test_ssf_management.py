@@ -14,7 +14,7 @@ from streams.cli import app
 from streams.ssf import heartbeat, poll, setting_up
 from streams.ssf.management import Delivery, Management
 from streams.ssf.metadata import POLL, PUSH, discover
-from streams.ssf.tokens import token_of
+from streams.ssf.tokens import Kept, Secret
 from streams.ssf.transport import TransmitterError, Transport
 from tests.integration.serving import running, until
 from tests.transmitter import AUDIENCE, BEARER, transmitting
@@ -44,7 +44,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def transport() -> Transport:
     """Give a transport with the token, for loopback."""
-    return Transport(token_of(None, "SSF_TEST_TOKEN"), allow_private=True)
+    return Transport(Kept(Secret(None, "SSF_TEST_TOKEN")), allow_private=True)
 
 
 async def managed(transmitter: Transmitter) -> Management:
@@ -152,7 +152,7 @@ async def test_the_document_of_older_transmitters_is_found(
 )  # fmt: skip
 async def test_calls_go_to_the_public_internet_alone(url: str, said: str) -> None:
     """Unless the settings say otherwise; the token goes nowhere."""
-    careful = Transport(token_of(None, "SSF_TEST_TOKEN"))
+    careful = Transport(Kept(Secret(None, "SSF_TEST_TOKEN")))
     with pytest.raises(TransmitterError, match=said) as caught:
         await careful.call("GET", url)
     assert caught.value.status is None
@@ -191,7 +191,7 @@ async def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     """Something beside us renews it; what is no token is an error without it."""
     file = tmp_path / "token"
-    read = token_of(file, "")
+    read = Secret(file, "").read
     with pytest.raises(TransmitterError, match="cannot read"):
         read()
     file.write_text("one\n")
@@ -242,6 +242,36 @@ def token_file(folder: Path, token: str) -> Path:
     file = folder / token
     file.write_text(token)
     return file
+
+
+async def test_tokens_are_got_by_client_credentials_and_anew_when_refused(
+    tmp_path: Path,
+) -> None:
+    """A token is used while it lives; one that was ended is got anew, once a call."""
+    async with transmitting(client=("us", "plantedsecret+")) as transmitter:
+        file = tmp_path / "secret"
+        file.write_text("plantedsecret+")
+        arguments = (
+            "connect", transmitter.url, "--allow-private", "--ssf-token-file",
+            str(file), "--client-id", "us", "--token-url", f"{transmitter.url}/token",
+        )  # fmt: skip
+        result = await ssf(*arguments)
+        assert 0 == result.exit_code, result.output
+        assert "plantedsecret" not in result.output
+        assert 1 == transmitter.calls.count(("POST", "/token"))
+
+        printed = yaml.safe_load(result.output.partition("serve`:\n")[2])
+        printed["ssf"]["idp"]["authority"] = "stranger"
+        async with running(tmp_path, **printed):
+            transmitter.put("a1")
+            await until(lambda: "a1" in transmitter.acked)
+            transmitter.planned["/poll/s1"] = [401]
+            transmitter.put("a2")
+            await until(lambda: "a2" in transmitter.acked)
+        assert 3 <= transmitter.calls.count(("POST", "/token")) <= 4
+        file.write_text("wrong")
+        wrong = await ssf(*arguments)
+    assert (2, True) == (wrong.exit_code, "token endpoint" in wrong.output)
 
 
 async def test_connect_says_when_no_verification_comes(tmp_path: Path) -> None:
