@@ -11,7 +11,7 @@ Source: OpenID Shared Signals Framework 1.0 sections 8.1.2 and 8.1.4.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 import orjson
@@ -85,7 +85,7 @@ class Health:
         return self.status in (ENABLED, UNKNOWN) and not trouble
 
 
-Step = tuple[Health, tuple[Notice, ...]]
+Step: TypeAlias = tuple[Health, tuple[Notice, ...]]
 
 
 def heard(health: Health, now: int) -> Health:

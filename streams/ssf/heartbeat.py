@@ -86,7 +86,7 @@ class Heartbeat:
     async def _look(self) -> None:
         receiver = self._receiver
         patience, now = self._rhythm.patience, self._clock()
-        await receiver.tell(steps.waited(receiver.health, patience, now))
+        await receiver.tell(lambda health: steps.waited(health, patience, now))
         if receiver.changed:
             receiver.changed = False
             await self._keeper.save(receiver.name, steps.save(receiver.health))
@@ -105,7 +105,7 @@ class Heartbeat:
             if management.metadata.status_endpoint:
                 said = await management.status(receiver.settings.stream_id)
                 await receiver.tell(
-                    steps.updated(receiver.health, said.status, said.reason, now)
+                    lambda health: steps.updated(health, said.status, said.reason, now)
                 )
             state = self._fresh_id()
             # Noted first: the event may come before the answer does.

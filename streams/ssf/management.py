@@ -228,7 +228,7 @@ def _delivery_of(value: Any) -> Delivery:
 
 def _status_of(document: Any) -> StreamStatus:
     given = document if isinstance(document, dict) else {}
-    if given.get("status") not in STATUSES:
+    status, reason = given.get("status"), given.get("reason")
+    if not isinstance(status, str) or status not in STATUSES:
         raise TransmitterError("the transmitter's answer is no status of a stream")
-    reason = given.get("reason")
-    return StreamStatus(given["status"], reason if isinstance(reason, str) else "")
+    return StreamStatus(status, reason if isinstance(reason, str) else "")

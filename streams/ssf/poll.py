@@ -156,6 +156,9 @@ class Poll:
         except NotWrittenError as error:
             log.warning("not_written", error=type(error).__name__)
             outcome.held = True
+        except Exception:  # boundary: one bad token must not end the server
+            log.exception("set_not_taken", stream=self._receiver.name)
+            outcome.held = True
         else:
             outcome.ack.append(jti)
 

@@ -14,6 +14,7 @@ Source: RFC 8417, RFC 8935 section 2, OpenID Shared Signals Framework 1.0 sectio
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from streams.key_set import KeySet
     from streams.settings import SsfStream
     from streams.sources.set_verifier import StreamRules
-    from streams.ssf.health import Health, Notice
+    from streams.ssf.health import Health, Notice, Step
     from streams.stages.ingress import Origin
 
 NAME: Final = "ssf"
@@ -150,6 +151,7 @@ class Receiver:
         self.changed = False
         self._ingest = ingest
         self._origin = origin
+        self._telling = asyncio.Lock()
 
     async def take(self, token: bytes, speaker: Speaker) -> None:
         """Take in a SET; returns once what it says is durable.
@@ -175,13 +177,23 @@ class Receiver:
         self.health = health
         self.changed = True
 
-    async def tell(self, step: tuple[Health, Iterable[Notice]]) -> None:
-        """Change the record of the stream, once its notices are durable.
+    async def tell(self, step: Callable[[Health], Step]) -> None:
+        """Take a step with the record of the stream, once its notices are durable.
+
+        The step is taken again after that: the record may have changed meanwhile.
 
         Raises:
             NotWrittenError: they could not be written.
         """
-        health, notices = step
+        async with self._telling:
+            _, notices = step(self.health)
+            if notices:
+                await self._write(notices)
+            health, _ = step(self.health)
+            if health != self.health:
+                self.note(health)
+
+    async def _write(self, notices: Iterable[Notice]) -> None:
         signals = [
             {
                 "kind": one.kind.value,
@@ -191,13 +203,10 @@ class Receiver:
             }
             for one in notices
         ]
-        if signals:
-            for one in signals:
-                log.warning("stream", name=self.name, kind=one["kind"])
-            delivery = Delivery([], self._origin(), Rights(()), signals=signals)
-            await self._ingest.records(delivery)
-        if health != self.health:
-            self.note(health)
+        for one in signals:
+            log.warning("stream", name=self.name, kind=one["kind"])
+        delivery = Delivery([], self._origin(), Rights(()), signals=signals)
+        await self._ingest.records(delivery)
 
     async def _about_the_stream(self, claims: dict[str, Any], now: int) -> bool:
         """Take in what a stream says of itself; tell whether it was that."""
@@ -213,12 +222,10 @@ class Receiver:
                 raise SetRefusedError("invalid_state", message)
             self.note(health)
             return True
-        status, reason = event.get("status"), event.get("reason")
-        if status not in STATUSES:
-            message = "status is not enabled, paused or disabled"
-            raise SetRefusedError("invalid_request", message)
-        said = reason if isinstance(reason, str) else ""
-        await self.tell(steps.updated(steps.heard(self.health, now), status, said, now))
+        status, reason = _status_of(event)
+        await self.tell(
+            lambda health: steps.updated(steps.heard(health, now), status, reason, now)
+        )
         return True
 
     def _check_subject(self, subject: Any) -> None:
@@ -229,3 +236,14 @@ class Receiver:
         if subject.get("format") != "opaque" or subject.get("id") != ours:
             message = "the event is about another stream"
             raise SetRefusedError("invalid_request", message)
+
+
+def _status_of(event: dict[str, Any]) -> tuple[str, str]:
+    """Read status and reason; Keycloak 26 has both in an object called status."""
+    inner = event.get("status")
+    given = inner if isinstance(inner, dict) else event
+    status, reason = given.get("status"), given.get("reason")
+    if not isinstance(status, str) or status not in STATUSES:
+        message = "status is not enabled, paused or disabled"
+        raise SetRefusedError("invalid_request", message)
+    return status, reason if isinstance(reason, str) else ""

@@ -82,15 +82,19 @@ async def test_a_wrong_state_and_a_wrong_stream_are_refused(tmp_path: Path) -> N
         transmitter.put("v1", about("s1", "verification", {"state": "guessed"}))
         transmitter.put("v2", about("s2", "verification", {}))
         transmitter.put("v3", about("s1", "stream-updated", {"status": "on holiday"}))
-        await until(lambda: len(transmitter.errors) == 3)
+        transmitter.put("v4", about("s1", "stream-updated", {"status": [{}]}))
+        transmitter.put("v5", about("s1", "stream-updated", {"status": {"status": {}}}))
+        transmitter.put("v6", about("s1", "verification", {"state": {}}))
+        await until(lambda: len(transmitter.errors) == 6)
         one = await health(server)
-        assert (None, 3) == (one["verified_at"], one["refused"])
-        transmitter.put("v4", about("s1", "verification", {}))
-        await until(lambda: "v4" in transmitter.acked)
+        assert (None, 6) == (one["verified_at"], one["refused"])
+        transmitter.put("v7", about("s1", "verification", {}))
+        await until(lambda: "v7" in transmitter.acked)
         assert (await health(server))["verified_at"]
     codes = {jti: why["err"] for jti, why in transmitter.errors.items()}
     assert codes == {
         "v1": "invalid_state", "v2": "invalid_request", "v3": "invalid_request",
+        "v4": "invalid_request", "v5": "invalid_request", "v6": "invalid_state",
     }  # fmt: skip
 
 
@@ -101,7 +105,7 @@ async def test_a_pause_is_found_and_its_end_is_a_gap_also_after_a_restart(
     async with transmitting() as transmitter:
         settings = polled(transmitter, verify_seconds=0)
         async with running(tmp_path, **settings) as server:
-            said = {"status": "paused", "reason": "upkeep"}
+            said: dict[str, Any] = {"status": "paused", "reason": "upkeep"}
             transmitter.put("p", transmitter.about("s1", "stream-updated", said))
             (stopped,) = await until(partial(found, server, "source_stopped"))
             assert "source:ssf:idp" == stopped["presented"]
@@ -113,7 +117,7 @@ async def test_a_pause_is_found_and_its_end_is_a_gap_also_after_a_restart(
             await until(lambda: kept(server))
         async with running(tmp_path, **settings) as server:
             assert "paused" == (await until(partial(known, server)))["status"]
-            said = {"status": "enabled"}
+            said = {"status": {"stream_id": "s1", "status": "enabled"}}  # Keycloak 26
             transmitter.put("e", transmitter.about("s1", "stream-updated", said))
             (gap,) = await until(partial(found, server, "source_gap"))
             assert one["since"] in gap["message"]
@@ -189,3 +193,22 @@ async def test_a_transmitter_that_is_away_is_trouble_and_serving_goes_on(
             assert got.headers["Retry-After"]
         await asyncio.sleep(0)
         assert 200 == (await server.get("/v1/ssf"))[0]
+
+
+async def test_what_two_say_at_once_is_found_once_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    """An event of the stream and its status, while SETs are counted."""
+    async with (
+        transmitting() as transmitter,
+        running(tmp_path, **polled(transmitter, verify_seconds=0)) as server,
+    ):
+        for number in range(20):
+            transmitter.put(f"a{number}")
+            said = {"status": "paused"}
+            told = transmitter.about("s1", "stream-updated", said)
+            transmitter.put(f"p{number}", told)
+        await until(lambda: len(transmitter.acked) == 40)
+        assert 40 == (await health(server))["accepted"]
+        (stopped,) = await until(partial(found, server, "source_stopped"))
+        assert 1 == stopped["count"]

@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from streams.app import ConfigurationError, serve
 from streams.settings import Settings
 from streams.ssf import poll
+from streams.ssf.receiver import Receiver
 from tests.integration.serving import running, until, values
 from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streams.intake import Speaker
     from tests.integration.serving import Server
     from tests.transmitter import Transmitter
 
@@ -107,6 +109,30 @@ async def test_nothing_is_acknowledged_before_it_is_durable(
                 broken.undo()
                 await until(lambda: "a1" in transmitter.acked)
                 await until(lambda: denied(server, "tok-a1"))
+
+
+async def test_a_fault_of_ours_leaves_the_set_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server goes on, and takes the others in."""
+    take = Receiver.take
+
+    async def faulty(self: Receiver, token: bytes, speaker: Speaker) -> None:
+        if b"hostile" in token:
+            raise TypeError("planted")
+        await take(self, token, speaker)
+
+    monkeypatch.setattr(Receiver, "take", faulty)
+    async with (
+        transmitting() as transmitter,
+        running(tmp_path, **polled(transmitter)) as server,
+    ):
+        transmitter.put("a1", "hostile")
+        transmitter.put("a2")
+        await until(lambda: "a2" in transmitter.acked)
+        await until(lambda: denied(server, "tok-a2"))
+        assert "a1" in transmitter.queue
+        assert not transmitter.errors
 
 
 async def test_refused_sets_are_reported_once_and_the_others_taken(
