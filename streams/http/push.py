@@ -114,6 +114,7 @@ class Push:
                 raise SetRefusedError("invalid_request", message)
             await receiver.take(body, speaker)
         except SetRefusedError as refused:
+            receiver.count(refused, speaker.origin.received_at)
             return await self._slowly(_refusal(refused), speaker.origin.ingress_key)
         return web.Response(status=http.HTTPStatus.ACCEPTED)
 

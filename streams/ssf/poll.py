@@ -142,14 +142,15 @@ class Poll:
         return outcome
 
     async def _one(self, jti: str, token: Any, outcome: Outcome) -> None:
+        speaker = self._speaker()
         try:
             if not isinstance(token, str):
                 raise SetRefusedError("invalid_request", "not a compact JWS")
-            signed = token.encode(errors="replace")
-            await self._receiver.take(signed, self._speaker())
+            await self._receiver.take(token.encode(errors="replace"), speaker)
         except StaleKeyError:
             outcome.held = True
         except SetRefusedError as refused:
+            self._receiver.count(refused, speaker.origin.received_at)
             outcome.errors[jti] = {
                 "err": refused.err, "description": refused.description,
             }  # fmt: skip

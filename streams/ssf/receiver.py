@@ -161,16 +161,16 @@ class Receiver:
             NotWrittenError: it could not be verified or written now.
         """
         now = speaker.origin.received_at
-        try:
-            claims = await self.verifier.claims(token, now)
-            if await self._about_the_stream(claims, now):
-                return
-        except SetRefusedError as refused:
-            self.note(steps.refused(self.health, refused.err, now))
-            raise
+        claims = await self.verifier.claims(token, now)
+        if await self._about_the_stream(claims, now):
+            return
         records = await read(Ssf(), token, NAME)
         await self._ingest.records(Delivery(records, *speaker))
         self.note(steps.heard(self.health, now))
+
+    def count(self, refused: SetRefusedError, now: int) -> None:
+        """Note that a SET was refused for good (ns)."""
+        self.note(steps.refused(self.health, refused.err, now))
 
     def note(self, health: Health) -> None:
         """Change the record of the stream."""

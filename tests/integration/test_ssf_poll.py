@@ -174,6 +174,7 @@ async def test_a_key_that_may_have_come_since_is_waited_for(
         await until(lambda: len(transmitter.calls) > polls + 3)
         assert fetched == transmitter.fetched
         assert "a2" in transmitter.queue
+        assert 0 == (await health(server))["refused"]
         monkeypatch.setattr("streams.key_set.COOL_DOWN", 0.0)
         await until(lambda: "a2" in transmitter.acked)
         await until(lambda: denied(server, "tok-a2"))
