@@ -138,7 +138,6 @@ def settings_of(order: Order, connected: Connected) -> dict[str, Any]:
         one |= {
             "delivery": "poll",
             "endpoint": stream.delivery.endpoint_url,
-            "authority": order.name,
         }
     if order.token_file is None:
         one["token_env"] = TOKEN
@@ -148,7 +147,16 @@ def settings_of(order: Order, connected: Connected) -> dict[str, Any]:
         one |= {"token_url": order.token_url, "client_id": order.client_id}
     if order.allow_private:
         one["allow_private"] = True
-    return {"ssf": {order.name: one}}
+    issuer = one["issuer"]
+    grants = [
+        {"kind": "session.id"},
+        {"kind": "jwt.jti"},
+        {"kind": "jwt.sub", "qualifier": f"{issuer}|"},
+    ]
+    return {
+        "authorities": {order.name: {"grants": grants}},
+        "ssf": {order.name: one | {"authority": order.name}},
+    }
 
 
 def _told(report: dict[str, Any]) -> str:

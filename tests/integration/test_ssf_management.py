@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,10 @@ from streams.ssf.management import Delivery, Management
 from streams.ssf.metadata import POLL, PUSH, discover
 from streams.ssf.tokens import Kept, Secret
 from streams.ssf.transport import TransmitterError, Transport
-from tests.integration.serving import running, until
+from tests.integration.serving import running, until, values
 from tests.transmitter import AUDIENCE, BEARER, transmitting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from typer.testing import Result
 
     from tests.transmitter import Transmitter
@@ -218,7 +217,7 @@ async def test_connect_makes_a_polled_stream_and_sees_its_verification(
         assert [SUBJECT] == transmitter.streams["s1"]["subjects"]
         assert {"a1"} == transmitter.queue.keys()
 
-        printed = yaml.safe_load(first.output.partition("serve`:\n")[2])
+        printed = settings_in(first)
         async with running(tmp_path, **printed) as server:
             await until(lambda: "a1" in transmitter.acked)
             again = await ssf(
@@ -235,6 +234,13 @@ async def test_connect_makes_a_polled_stream_and_sees_its_verification(
             assert "stranger  enabled" in shown.output
     assert not transmitter.errors
     assert 1 == len(transmitter.streams)
+
+
+def settings_in(result: Result) -> dict[str, Any]:
+    """Give the printed settings, beside the authorities of the test's tokens."""
+    printed: dict[str, Any] = yaml.safe_load(result.output.partition("serve`:\n")[2])
+    ours = values(Path())["authorities"]
+    return printed | {"authorities": ours | printed["authorities"]}
 
 
 def token_file(folder: Path, token: str) -> Path:
@@ -260,8 +266,7 @@ async def test_tokens_are_got_by_client_credentials_and_anew_when_refused(
         assert "plantedsecret" not in result.output
         assert 1 == transmitter.calls.count(("POST", "/token"))
 
-        printed = yaml.safe_load(result.output.partition("serve`:\n")[2])
-        printed["ssf"]["idp"]["authority"] = "stranger"
+        printed = settings_in(result)
         async with running(tmp_path, **printed):
             transmitter.put("a1")
             await until(lambda: "a1" in transmitter.acked)
