@@ -54,11 +54,14 @@ class Refusals:
         self._callers: dict[str, _Caller] = {}
         self._waiting = 0
 
-    async def wait(self, name: str) -> bool:
+    async def wait(self, name: str, request: web.Request) -> bool:
         """Wait where a caller must; tell whether its connection may stay open.
+
+        Meanwhile nothing more is read of it: what it sent ahead costs no work.
 
         Args:
             name: of the token: the callers are as many as the settings have tokens.
+            request: that is refused.
         """
         now = asyncio.get_running_loop().time()
         caller = self._callers.setdefault(name, _Caller(TOLERATED, now))
@@ -70,6 +73,8 @@ class Refusals:
         if self._waiting >= MOST_WAITING:
             return False
         self._waiting += 1
+        if request.transport is not None:
+            request.transport.pause_reading()
         try:
             await asyncio.sleep(DELAY_SECONDS)
         finally:
@@ -100,7 +105,7 @@ class Push:
         try:
             speaker = self._speaker(request, receiver)
         except ProblemError as problem:
-            return await self._slowly(problem.response(), STRANGERS)
+            return await self._slowly(request, problem.response(), STRANGERS)
         if receiver is None:
             detail = "name a stream of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown stream", detail)
@@ -115,7 +120,9 @@ class Push:
             await receiver.take(body, speaker)
         except SetRefusedError as refused:
             receiver.count(refused, speaker.origin.received_at)
-            return await self._slowly(_refusal(refused), speaker.origin.ingress_key)
+            return await self._slowly(
+                request, _refusal(refused), speaker.origin.ingress_key
+            )
         return web.Response(status=http.HTTPStatus.ACCEPTED)
 
     def _speaker(self, request: web.Request, receiver: Receiver | None) -> Speaker:
@@ -139,9 +146,11 @@ class Push:
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "not its stream", detail)
         return self._speakers.speaker(authority, token.name)
 
-    async def _slowly(self, refusal: web.Response, name: str) -> web.Response:
+    async def _slowly(
+        self, request: web.Request, refusal: web.Response, name: str
+    ) -> web.Response:
         """Refuse a caller, who waits for it where many were refused before."""
-        if not await self._refusals.wait(name):
+        if not await self._refusals.wait(name, request):
             refusal.force_close()
         return refusal
 
