@@ -35,9 +35,6 @@ BUGS = {
         "and session.mode is Mode.FAIL_CLOSED",
         "and session.mode is not Mode.OBSERVE",
     ),
-    "another replica is not noticed": Bug(
-        "enforcement/sessions.py", "if replica is self._replica:", "if self._replica:"
-    ),
     "a callback that raises stops the others": Bug(
         "enforcement/sessions.py",
         "except Exception as error:",
