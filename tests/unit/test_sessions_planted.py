@@ -32,7 +32,7 @@ BUGS = {
     ),
     "a lost lease ends what fails open": Bug(
         "enforcement/sessions.py",
-        "and session.mode is Mode.FAIL_CLOSED",
+        "and session.mode in modes",
         "and session.mode is not Mode.OBSERVE",
     ),
     "a callback that raises stops the others": Bug(
