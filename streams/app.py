@@ -34,11 +34,13 @@ from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
+from streams.vendors import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streams.engine.ingest import Reader
+    from streams.pollers.driver import Poller
     from streams.records import Record
     from streams.settings import Settings, SourceSettings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
@@ -142,6 +144,7 @@ async def serve(
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
+        vendors = connect(settings, tokens, speakers, ingest, store, clock)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -150,7 +153,7 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages),
+            Health(feed, stages, more=[vendors.counts]),
             Push(tokens, streams, speakers, ingest, clock),
         )
         tails = [
@@ -159,6 +162,7 @@ async def serve(
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)
         app = application(handlers, settings.max_body_bytes)
+        vendors.add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
@@ -167,7 +171,7 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed))
-        await _work(store, stages, notifier, tails, stop)
+        await _work(store, stages, notifier, [*tails, *vendors.pollers], stop)
         log.info("stopping")
 
 
@@ -192,7 +196,7 @@ async def _work(
     store: Store,
     stages: Stages,
     notifier: Notifier | None,
-    tails: list[Tail],
+    readers: list[Tail | Poller],
     stop: asyncio.Event,
 ) -> None:
     """Run the loops; the first that breaks ends the server."""
@@ -210,7 +214,7 @@ async def _work(
 
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
-        loops += [tasks.create_task(tail.run()) for tail in tails]
+        loops += [tasks.create_task(reader.run()) for reader in readers]
         if notifier is not None:
             loops.append(tasks.create_task(notifier_loop(notifier)))
         await stop.wait()

@@ -18,6 +18,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim
+
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -173,6 +175,10 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
+    hooks: dict[str, Hook] = Field(default_factory=dict)
+    polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
+    scim: Scim | None = None
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None

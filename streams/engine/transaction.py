@@ -165,6 +165,11 @@ class Transaction:
         values = (path, inode, position)
         self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
 
+    def set_cursor(self, name: str, body: bytes) -> None:
+        """Note how far a vendor's log was read."""
+        values = (name, body)
+        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
+
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""
         query = "DELETE FROM signals WHERE offset < ?"

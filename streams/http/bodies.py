@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import http
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
 from streams.http.problems import ProblemError
 
-if TYPE_CHECKING:
-    from streams.settings import Token
-
 SECONDS: Final = 60.0
 
 
-async def body_of(request: web.Request, holder: Token) -> bytes:
+async def body_of(request: web.Request, holder: object) -> bytes:
     """Read a whole body, unpacked; who sends it is known by then.
 
     Args:

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from streams.http.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from streams.engine.stages import Stages
     from streams.http.feed import Feed
@@ -46,10 +46,12 @@ class Health:
         metrics: the handler of ``/metrics``.
     """
 
-    def __init__(self, feed: Feed, stages: Stages) -> None:
-        """Report on these."""
+    def __init__(
+        self, feed: Feed, stages: Stages, *, more: Iterable[Collector] = ()
+    ) -> None:
+        """Report on these; ``more`` collectors are scraped too."""
         self._stages = stages
-        self.metrics = Metrics(_State(feed, stages)).get
+        self.metrics = Metrics(_State(feed, stages), *more).get
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer as long as the event loop turns."""

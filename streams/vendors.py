@@ -1,0 +1,181 @@
+"""Put together what speaks with vendors: hooks, polls, revocations, SCIM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from prometheus_client import Counter
+
+from streams.http.hooks import Hooked, Hooks
+from streams.pollers.access_tokens import ClientCredentials, Fixed
+from streams.pollers.driver import Polled, Poller
+from streams.pollers.feeds import seconds
+from streams.pollers.graph import GraphLog
+from streams.pollers.keycloak import LOGS, KeycloakLog
+from streams.pollers.okta import OktaLog
+from streams.sources import source
+from streams.sources.keycloak import Keycloak
+from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from aiohttp import web
+
+    from streams.engine.ingest import Ingest, Reader
+    from streams.engine.store import Store
+    from streams.http.auth import Tokens
+    from streams.http.events import Speakers
+    from streams.pollers.access_tokens import Authorization
+    from streams.pollers.feeds import Feed
+    from streams.settings import Settings
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+    from streams.vendor_settings import AnyPoll, Secret
+
+DAY = 86_400
+
+
+class VendorError(ValueError):
+    """The settings of a vendor cannot be used; the text says which and why."""
+
+
+@frozen
+class Vendors:
+    """What the server runs for its vendors.
+
+    Attributes:
+        counts: for ``/metrics``.
+        pollers: to be run.
+    """
+
+    hooks: Hooks
+    pollers: tuple[Poller, ...]
+    counts: Counter
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/v1/hooks/{hook}", self.hooks.get, allow_head=False)
+        app.router.add_post("/v1/hooks/{hook}", self.hooks.post)
+
+
+def connect(
+    settings: Settings,
+    tokens: Tokens,
+    speakers: Speakers,
+    ingest: Ingest,
+    store: Store,
+    clock: Callable[[], int],
+) -> Vendors:
+    """Make what the settings ask for.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    del tokens
+    _check(settings)
+    counts = Counter(
+        "rescind_source_requests",
+        "Requests from and to vendors, by how they ended.",
+        ["source", "result"],
+        registry=None,
+    )
+
+    def count(name: str, result: str) -> None:
+        counts.labels(name, result).inc()
+
+    hooks = {
+        name: Hooked(name, each, _reveal(f"hook {name}", each.secret))
+        for name, each in settings.hooks.items()
+    }
+    pollers = tuple(
+        Poller(polled, store, ingest, clock, count)
+        for name, each in settings.polls.items()
+        for polled in _polled(name, each, speakers, clock)
+    )
+    return Vendors(Hooks(hooks, speakers, ingest, count), pollers, counts)
+
+
+def _check(settings: Settings) -> None:
+    speaking: list[tuple[str, Mapping[str, object]]] = [
+        ("hook", settings.hooks),
+        ("poll", settings.polls),
+        ("global_revocation", settings.global_revocation),
+    ]
+    for what, named in speaking:
+        for name, each in named.items():
+            authority = getattr(each, "authority", None)
+            if authority not in settings.authorities:
+                raise VendorError(f"{what} {name}: no authority {authority!r}")
+
+
+def _reveal(what: str, secret: Secret) -> str:
+    try:
+        return secret.reveal()
+    except (OSError, ValueError) as error:
+        raise VendorError(f"{what}: {secret.file or 'secret'}: {error}") from error
+
+
+def _polled(
+    name: str, each: AnyPoll, speakers: Speakers, clock: Callable[[], int]
+) -> Iterator[Polled]:
+    """Give the feeds of one poll; those of a vendor share their bearer token."""
+    authorization = _authorization(name, each, clock)
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"poll:{name}"
+        return speakers.origin(each.authority, key), speakers.rights(each.authority)
+
+    for feed in _feeds(name, each):
+        yield Polled(
+            feed=feed,
+            authorization=authorization,
+            make=_maker(each, feed),
+            speaker=speaker,
+            interval=each.interval,
+        )
+
+
+def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
+    if isinstance(each, KeycloakPoll):
+        return lambda: Keycloak(each.issuer)
+    return lambda: source(feed.source)
+
+
+def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
+    if isinstance(each, OktaPoll):
+        return Fixed(f"SSWS {_reveal(f'poll {name}', each.token)}")
+    secret = _reveal(f"poll {name}", each.client_secret)
+    client = {"client_id": each.client_id, "client_secret": secret}
+    base = each.url.rstrip("/")
+    if isinstance(each, EntraPoll):
+        client["scope"] = f"{base}/.default"
+        url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
+    else:
+        url = f"{base}/realms/{each.realm}/protocol/openid-connect/token"
+    return ClientCredentials(url, client, clock)
+
+
+def _feeds(name: str, each: AnyPoll) -> Iterator[Feed]:
+    base, first = each.url.rstrip("/"), seconds(each.first)
+    overlap = seconds(each.overlap)
+    kept = None if each.retention is None else seconds(each.retention * DAY)
+    match each:
+        case OktaPoll():
+            yield OktaLog(
+                name=f"{name}/logs", base=base, first=first, overlap=overlap,
+                retention=kept or 0,
+            )  # fmt: skip
+        case EntraPoll():
+            for log in each.logs:
+                yield GraphLog(
+                    log, name=f"{name}/{log}", base=base, first=first,
+                    overlap=overlap, retention=kept,
+                )  # fmt: skip
+        case KeycloakPoll():
+            for events in LOGS:
+                yield KeycloakLog(
+                    events, each.realm, name=f"{name}/{events}", base=base, first=first,
+                    overlap=overlap, retention=kept,
+                )  # fmt: skip
