@@ -18,7 +18,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -152,6 +152,8 @@ class Settings(BaseSettings):
         version: number of this configuration; stored in every fact it lets in.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
+        peppers: keys (base64) of the hash that names opaque tokens, by their name;
+            while two are in use a token has two names.
     """
 
     model_config = SettingsConfigDict(
@@ -179,6 +181,7 @@ class Settings(BaseSettings):
     polls: dict[str, AnyPoll] = Field(default_factory=dict)
     global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
     scim: Scim | None = None
+    peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from prometheus_client import Counter
 
+from streams.http.global_revocation import Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
+from streams.http.jwks_file import JwksFile
+from streams.http.token_revocation import TokenRevocation
+from streams.keyed_names import pepper_bytes
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
@@ -51,6 +55,8 @@ class Vendors:
     """
 
     hooks: Hooks
+    global_revocations: GlobalRevocations
+    token_revocation: TokenRevocation
     pollers: tuple[Poller, ...]
     counts: Counter
 
@@ -58,6 +64,9 @@ class Vendors:
         """Add the routes."""
         app.router.add_get("/v1/hooks/{hook}", self.hooks.get, allow_head=False)
         app.router.add_post("/v1/hooks/{hook}", self.hooks.post)
+        path = "/v1/global-token-revocation/{caller}"
+        app.router.add_post(path, self.global_revocations.post)
+        app.router.add_post("/v1/oauth/revoke", self.token_revocation.post)
 
 
 def connect(
@@ -73,7 +82,6 @@ def connect(
     Raises:
         VendorError: they cannot be used.
     """
-    del tokens
     _check(settings)
     counts = Counter(
         "rescind_source_requests",
@@ -94,7 +102,13 @@ def connect(
         for name, each in settings.polls.items()
         for polled in _polled(name, each, speakers, clock)
     )
-    return Vendors(Hooks(hooks, speakers, ingest, count), pollers, counts)
+    return Vendors(
+        Hooks(hooks, speakers, ingest, count),
+        GlobalRevocations(_callers(settings), speakers, ingest, clock, count),
+        TokenRevocation(tokens, speakers, ingest, _peppers(settings)),
+        pollers,
+        counts,
+    )
 
 
 def _check(settings: Settings) -> None:
@@ -108,6 +122,30 @@ def _check(settings: Settings) -> None:
             authority = getattr(each, "authority", None)
             if authority not in settings.authorities:
                 raise VendorError(f"{what} {name}: no authority {authority!r}")
+
+
+def _callers(settings: Settings) -> dict[str, Caller]:
+    callers = {}
+    for name, each in settings.global_revocation.items():
+        try:
+            callers[name] = Caller(each, JwksFile(each.jwks))
+        except (OSError, ValueError) as error:
+            text = f"global_revocation {name}: {each.jwks}: {error}"
+            raise VendorError(text) from error
+    return callers
+
+
+def _peppers(settings: Settings) -> list[bytes]:
+    peppers = []
+    for name, each in settings.peppers.items():
+        what = f"pepper {name}"
+        try:
+            peppers.append(pepper_bytes(_reveal(what, each)))
+        except VendorError:
+            raise
+        except ValueError as error:
+            raise VendorError(f"{what}: {error}") from error
+    return peppers
 
 
 def _reveal(what: str, secret: Secret) -> str:

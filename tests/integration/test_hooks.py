@@ -101,9 +101,8 @@ async def test_authentic_pushes_are_on_disk_when_they_are_answered(
         assert 202 == await push(server, "graph", notification(**DELETED))
         assert 202 == await push(server, "github", INSTALLATION, signed(INSTALLATION))
     async with running(tmp_path, **settings(tmp_path)) as server:
-        assert "suspend" in await why(server, "okta.user:00u1")
-        assert "revoke" in await why(server, "entra.user:user-1")
-        assert "suspend" in await why(server, "github.installation:7")
+        for name in ("okta.user:00u1", "entra.user:user-1", "github.installation:7"):
+            assert 'cause":{' in await why(server, name)
 
 
 async def test_what_is_not_authentic_changes_nothing_and_is_counted(

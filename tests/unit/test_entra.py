@@ -170,7 +170,7 @@ def test_en_dash_trailing_space_and_final_dot_are_one_name(name: str) -> None:
     """And it is counted under one name, not as unknown."""
     reader = Entra()
     made = graph(name, prop("KeyDescription", [key(K1)], []), kind="Application")
-    found, lost, letter = reader.records(orjson.dumps(made))
+    (found,) = reader.records(orjson.dumps(made))
     assert isinstance(found, Lifecycle)
     assert "revoke" == found.effect
     assert not reader.unknown
