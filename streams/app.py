@@ -144,7 +144,7 @@ async def serve(
         ingest = Ingest(store, fresh_id)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
-        vendors = connect(settings, tokens, speakers, ingest, store, clock)
+        vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
         genesis = store.genesis
         handlers = Handlers(
             tokens,

@@ -187,6 +187,11 @@ class Scim(_Strict):
 
     Attributes:
         agents: serve ``/Agents`` too, a draft extension.
+        external_kind: what kind of identifier a user's ``externalId`` is, such as
+            ``okta.user``: the user is known by both. Never a name that is given again.
+        external_prefix: stands before it, such as ``ISSUER|`` for ``jwt.sub``.
     """
 
     agents: bool = False
+    external_kind: str | None = None
+    external_prefix: str = ""

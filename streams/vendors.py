@@ -10,6 +10,8 @@ from prometheus_client import Counter
 from streams.http.global_revocation import Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.jwks_file import JwksFile
+from streams.http.scim import ScimServer
+from streams.http.scim_directory import Directory
 from streams.http.token_revocation import TokenRevocation
 from streams.keyed_names import pepper_bytes
 from streams.pollers.access_tokens import ClientCredentials, Fixed
@@ -57,6 +59,7 @@ class Vendors:
     hooks: Hooks
     global_revocations: GlobalRevocations
     token_revocation: TokenRevocation
+    scim: ScimServer | None
     pollers: tuple[Poller, ...]
     counts: Counter
 
@@ -67,6 +70,8 @@ class Vendors:
         path = "/v1/global-token-revocation/{caller}"
         app.router.add_post(path, self.global_revocations.post)
         app.router.add_post("/v1/oauth/revoke", self.token_revocation.post)
+        if self.scim is not None:
+            self.scim.add_to(app)
 
 
 def connect(
@@ -75,7 +80,7 @@ def connect(
     speakers: Speakers,
     ingest: Ingest,
     store: Store,
-    clock: Callable[[], int],
+    fresh_id: Callable[[], str],
 ) -> Vendors:
     """Make what the settings ask for.
 
@@ -83,6 +88,7 @@ def connect(
         VendorError: they cannot be used.
     """
     _check(settings)
+    clock = speakers.clock
     counts = Counter(
         "rescind_source_requests",
         "Requests from and to vendors, by how they ended.",
@@ -102,10 +108,16 @@ def connect(
         for name, each in settings.polls.items()
         for polled in _polled(name, each, speakers, clock)
     )
+    scim = None
+    if settings.scim is not None:
+        directory = Directory(settings.scim, speakers, ingest, store)
+        agents = settings.scim.agents
+        scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
     return Vendors(
         Hooks(hooks, speakers, ingest, count),
         GlobalRevocations(_callers(settings), speakers, ingest, clock, count),
         TokenRevocation(tokens, speakers, ingest, _peppers(settings)),
+        scim,
         pollers,
         counts,
     )

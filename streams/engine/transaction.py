@@ -170,6 +170,20 @@ class Transaction:
         values = (name, body)
         self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
 
+    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
+        """Save a SCIM resource, or forget it.
+
+        Args:
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        if gone:
+            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
+            self._db.execute(query, row[:3])
+        else:
+            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(query, row)
+
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""
         query = "DELETE FROM signals WHERE offset < ?"
