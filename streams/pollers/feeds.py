@@ -106,8 +106,8 @@ def same_origin(base: str, link: str) -> str:
         UnreadablePageError: it leads to another scheme, host or port, and would take
             the credentials there.
     """
-    there = urljoin(base, link)
     try:
+        there = urljoin(base, link)
         ours, theirs = urlsplit(base), urlsplit(there)
         same = (ours.scheme, ours.hostname, ours.port) == (
             theirs.scheme, theirs.hostname, theirs.port,
@@ -141,6 +141,18 @@ def json_of(answer: Answer) -> Any:
         return orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
         raise UnreadablePageError("the answer is not JSON") from error
+
+
+def encoded(value: Any, *, option: int = 0) -> bytes:
+    """Write events again.
+
+    Raises:
+        UnreadablePageError: they are nested too deep.
+    """
+    try:
+        return orjson.dumps(value, option=option)
+    except orjson.JSONEncodeError as error:
+        raise UnreadablePageError("an event is nested too deep") from error
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-import orjson
 from attrs import frozen
 
 from streams.pollers.feeds import (
@@ -21,6 +20,7 @@ from streams.pollers.feeds import (
     Cursor,
     Page,
     Start,
+    encoded,
     json_of,
     next_link,
     objects,
@@ -78,9 +78,7 @@ class OktaLog:
             "next": link,
             "asked": now if len(found) < LIMIT else cursor["asked"],
         }
-        return Page(
-            orjson.dumps(found) if found else b"", after, more=bool(found and link)
-        )
+        return Page(encoded(found) if found else b"", after, more=bool(found and link))
 
     def again(self, cursor: Cursor) -> Cursor | None:
         """Forget the link, keep the time."""

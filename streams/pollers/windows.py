@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from streams.pollers.feeds import Answer, Cursor, Page, Start, time_of
+from streams.pollers.feeds import Answer, Cursor, Page, Start, encoded, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ class Windows:
         if place is None:
             after = self._ended(after, now)
         events = [event for event, _ in fresh]
-        data = orjson.dumps(events) if events else b""
+        data = encoded(events) if events else b""
         return Page(data, after, more=place is not None)
 
     def again(self, cursor: Cursor) -> Cursor | None:
@@ -79,7 +79,7 @@ class Windows:
         self, found: Iterable[dict[str, Any]], seen: dict[str, int], now: int
     ) -> Iterable[tuple[dict[str, Any], int]]:
         for event in found:
-            content = orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+            content = encoded(event, option=orjson.OPT_SORT_KEYS)
             digest = hashlib.blake2b(content, digest_size=12).hexdigest()
             if digest not in seen:
                 seen[digest] = time = time_of(event, self.time_field, now)

@@ -309,3 +309,46 @@ async def test_unusable_polls_are_wrong_settings(wrong: dict[str, Any]) -> None:
     one.setdefault("url", "https://org.okta.example")
     with pytest.raises(ValidationError):
         Settings.model_validate({"polls": {"idp": one}})
+
+
+async def test_a_round_goes_on_where_a_restart_cut_it(tmp_path: Path) -> None:
+    """No page is left out, and none that was written is asked for again."""
+
+    def down(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async with graph() as vendor:
+        vendor.events = [
+            entra_event("Disable account", f"e{n}", f"user-{n}", ago(100 - n))
+            for n in range(6)
+        ]
+        vendor.planned = [None, None, *[down] * 1000]
+        settings = polling(vendor, "entra")
+        async with running(tmp_path, **settings) as server:
+            await until(lambda: dead(server, "entra.user:user-2"))
+            assert not await dead(server, "entra.user:user-1")
+        vendor.planned, before = [], len(vendor.asked)
+        async with running(tmp_path, **settings) as server:
+            for number in range(6):
+                name = f"entra.user:user-{number}"
+                await until(functools.partial(dead, server, name))
+        assert ["4"] == query_of(vendor.asked[before])["$skiptoken"]
+
+
+async def test_the_public_okta_sample_comes_through_a_poll(
+    tmp_path: Path, fixtures_dir: Path
+) -> None:
+    """One uuid with two event types: both survive."""
+    sample = (fixtures_dir / "okta" / "get_logs.json.resp").read_bytes()
+    async with okta() as vendor:
+        vendor.events = orjson.loads(sample)
+        vendor.limit = 1
+        settings = polling(vendor, "okta", first=20 * 365 * 86_400)
+        async with running(tmp_path, **settings) as server:
+            await until(lambda: dead(server, "okta.user:12345"))
+            _, why = await server.get("/v1/why/okta.user_sessions:12345")
+            facts = await server.served.stages._store.read(
+                "SELECT count(*) FROM facts WHERE key LIKE '%cause%'"
+            )
+    assert why["dead"]
+    assert [(2,)] == facts
