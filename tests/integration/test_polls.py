@@ -345,10 +345,11 @@ async def test_the_public_okta_sample_comes_through_a_poll(
         vendor.limit = 1
         settings = polling(vendor, "okta", first=20 * 365 * 86_400)
         async with running(tmp_path, **settings) as server:
+            query = "SELECT count(*) FROM facts WHERE key LIKE '%/cause/%'"
+            store = server.served.stages._store
+
+            async def both() -> bool:
+                return [(2,)] == await store.read(query)
+
+            await until(both)
             await until(lambda: dead(server, "okta.user:12345"))
-            _, why = await server.get("/v1/why/okta.user_sessions:12345")
-            facts = await server.served.stages._store.read(
-                "SELECT count(*) FROM facts WHERE key LIKE '%cause%'"
-            )
-    assert why["dead"]
-    assert [(2,)] == facts
