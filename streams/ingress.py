@@ -12,7 +12,12 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.app import check, configured_sources, configured_streams
+from streams.app import (
+    ConfigurationError,
+    check,
+    configured_sources,
+    configured_streams,
+)
 from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
@@ -109,6 +114,7 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
+    _check_vendors(settings)
     streams = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
@@ -148,6 +154,18 @@ async def receive(
             )
         finally:
             await runner.cleanup()
+
+
+def _check_vendors(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    for name in ("hooks", "polls", "global_revocation", "scim"):
+        if getattr(settings, name):
+            text = f"{name}: not on Kafka yet; only `rescind serve` does this"
+            raise ConfigurationError(text)
 
 
 def _raw(

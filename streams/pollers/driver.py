@@ -14,7 +14,7 @@ import orjson
 import structlog
 from attrs import frozen
 
-from streams.engine.ingest import read
+from streams.engine.ingest import THREAD_FROM, read
 from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.pollers.feeds import UnreadablePageError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.pollers.access_tokens import Authorization
-    from streams.pollers.feeds import Answer, Cursor, Feed, Start
+    from streams.pollers.feeds import Answer, Cursor, Feed, Page, Start
     from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
@@ -117,7 +117,7 @@ class Poller:
         start = self._feed.start(self._cursor, now)
         try:
             answer = await self._ask(session, start.cursor, now)
-            page = self._feed.take(start.cursor, answer, now)
+            page = await self._read(start.cursor, answer, now)
         except FailedError as failed:
             return self._failed(start, failed)
         except UnreadablePageError as error:
@@ -127,6 +127,12 @@ class Poller:
         self._count(self._feed.name, "taken")
         rest = waiting(answer.headers, now) or 0.0
         return rest if page.more else max(rest, self._polled.interval)
+
+    async def _read(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+        """Read a page; guards must get their pongs while a large one is read."""
+        if len(answer.body) < THREAD_FROM:
+            return self._feed.take(cursor, answer, now)
+        return await asyncio.to_thread(self._feed.take, cursor, answer, now)
 
     async def _ask(
         self, session: aiohttp.ClientSession, cursor: Cursor, now: int

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.settings import load
+from streams.app import ConfigurationError
+from streams.ingress import receive
+from streams.kafka.settings import KafkaSettings
+from streams.settings import Settings, load
 from tests.integration.serving import running, values
 
 if TYPE_CHECKING:
@@ -200,3 +203,10 @@ def test_a_secret_of_the_environment_joins_the_file(
     loaded = load(file)
     assert SECRET == loaded.hooks["okta"].secret.reveal()
     assert SECRET not in repr(loaded)
+
+
+async def test_ingress_on_kafka_refuses_what_it_does_not_do(tmp_path: Path) -> None:
+    """Rather than leave a vendor unheard; before it asks for Kafka."""
+    made = Settings(**values(tmp_path, **settings(tmp_path)))
+    with pytest.raises(ConfigurationError, match="hooks: not on Kafka yet"):
+        await receive(made, KafkaSettings(), "i1")
