@@ -141,13 +141,14 @@ async def test_limits_and_faults_cost_time_and_no_event(tmp_path: Path) -> None:
 
     def astray(_: web.Request) -> web.Response:
         event = okta_event("user.lifecycle.suspend", "x", "00uEvil", ago(1))
-        link = '<https://evil.example/api/v1/logs?after=1>; rel="next"'
+        link = f'<{elsewhere.url}/api/v1/logs?after=1>; rel="next"'
         return web.json_response([event], headers={"Link": link})
 
     def moved(_: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": "https://evil.example/"})
+        there = {"Location": f"{elsewhere.url}/api/v1/logs?after=1"}
+        return web.Response(status=302, headers=there)
 
-    async with okta() as vendor:
+    async with okta() as vendor, okta() as elsewhere:
         vendor.planned = [limited, broken, nonsense, astray, moved]
         for name in ("00u1", "00u2", "00u3"):
             vendor.events.append(
@@ -157,6 +158,7 @@ async def test_limits_and_faults_cost_time_and_no_event(tmp_path: Path) -> None:
             await until(lambda: dead(server, "okta.user:00u3"))
             assert await dead(server, "okta.user:00u1")
             assert not await dead(server, "okta.user:00uEvil")
+            assert [] == elsewhere.asked
             async with server.session.get(f"{server.url}/metrics") as got:
                 metrics = await got.text()
         name = 'rescind_source_requests_total{result="failed",source="idp/logs"}'
