@@ -81,11 +81,13 @@ class ScimServer:
         for each in self._collections:
             path = f"{BASE}/{each.kind.path}"
             add("GET", path, self._guarded(each.search))
+            add("GET", f"{path}/", self._guarded(each.search))
             add("POST", path, self._guarded(each.create))
             add("GET", f"{path}/{{id}}", self._guarded(each.get))
             add("PUT", f"{path}/{{id}}", self._guarded(each.change))
             add("PATCH", f"{path}/{{id}}", self._guarded(each.change))
             add("DELETE", f"{path}/{{id}}", self._guarded(each.delete))
+        add("*", BASE + "/{rest:.*}", self._guarded(self._nothing))
 
     def _guarded(
         self, answer: Answer
@@ -116,6 +118,9 @@ class ScimServer:
 
     async def _schemas(self, request: web.Request, _: Token) -> web.Response:
         return self._described(request, documents.schema)
+
+    async def _nothing(self, request: web.Request, _: Token) -> web.Response:
+        raise ScimError(404, f"{request.method} is not served here")
 
     def _described(
         self,
