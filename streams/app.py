@@ -37,10 +37,9 @@ from streams.times import SECOND
 from streams.vendors import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from streams.engine.ingest import Reader
-    from streams.pollers.driver import Poller
     from streams.records import Record
     from streams.settings import Settings, SourceSettings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
@@ -153,7 +152,7 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, more=[vendors.counts]),
+            Health(feed, stages, vendors.counts),
             Push(tokens, streams, speakers, ingest, clock),
         )
         tails = [
@@ -171,7 +170,8 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed))
-        await _work(store, stages, notifier, [*tails, *vendors.pollers], stop)
+        followed = [poller.run for poller in vendors.pollers]
+        await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
 
@@ -195,8 +195,9 @@ def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
 async def _work(
     store: Store,
     stages: Stages,
+    more: list[Callable[[], Coroutine[None, None, None]]],
     notifier: Notifier | None,
-    readers: list[Tail | Poller],
+    tails: list[Tail],
     stop: asyncio.Event,
 ) -> None:
     """Run the loops; the first that breaks ends the server."""
@@ -214,7 +215,8 @@ async def _work(
 
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
-        loops += [tasks.create_task(reader.run()) for reader in readers]
+        loops += [tasks.create_task(each()) for each in more]
+        loops += [tasks.create_task(tail.run()) for tail in tails]
         if notifier is not None:
             loops.append(tasks.create_task(notifier_loop(notifier)))
         await stop.wait()

@@ -150,10 +150,10 @@ class Settings(BaseSettings):
 
     Attributes:
         version: number of this configuration; stored in every fact it lets in.
-        lease_seconds: how long a guard may answer from one proof of freshness.
-        ready_file: gets the URL once the server accepts requests.
         peppers: keys (base64) of the hash that names opaque tokens, by their name;
             while two are in use a token has two names.
+        lease_seconds: how long a guard may answer from one proof of freshness.
+        ready_file: gets the URL once the server accepts requests.
     """
 
     model_config = SettingsConfigDict(

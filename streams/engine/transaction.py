@@ -160,11 +160,6 @@ class Transaction:
         values = (stage, position)
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
 
-    def set_tail(self, path: str, inode: int, position: int) -> None:
-        """Note how far a watched file was read."""
-        values = (path, inode, position)
-        self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
-
     def set_cursor(self, name: str, body: bytes) -> None:
         """Note how far a vendor's log was read."""
         values = (name, body)
@@ -183,6 +178,11 @@ class Transaction:
         else:
             query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             self._db.execute(query, row)
+
+    def set_tail(self, path: str, inode: int, position: int) -> None:
+        """Note how far a watched file was read."""
+        values = (path, inode, position)
+        self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
 
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from streams.http.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from streams.engine.stages import Stages
     from streams.http.feed import Feed
@@ -46,10 +46,8 @@ class Health:
         metrics: the handler of ``/metrics``.
     """
 
-    def __init__(
-        self, feed: Feed, stages: Stages, *, more: Iterable[Collector] = ()
-    ) -> None:
-        """Report on these; ``more`` collectors are scraped too."""
+    def __init__(self, feed: Feed, stages: Stages, *more: Collector) -> None:
+        """Report on these, and what more is collected."""
         self._stages = stages
         self.metrics = Metrics(_State(feed, stages), *more).get
 
