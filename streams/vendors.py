@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from prometheus_client import Counter
 
+from agents_registry.identifiers import REUSABLE_KINDS, extend
 from streams.http.global_revocation import Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.jwks_file import JwksFile
@@ -88,6 +89,7 @@ def connect(
         VendorError: they cannot be used.
     """
     _check(settings)
+    _check_scim(settings)
     clock = speakers.clock
     counts = Counter(
         "rescind_source_requests",
@@ -134,6 +136,17 @@ def _check(settings: Settings) -> None:
             authority = getattr(each, "authority", None)
             if authority not in settings.authorities:
                 raise VendorError(f"{what} {name}: no authority {authority!r}")
+
+
+def _check_scim(settings: Settings) -> None:
+    kind = None if settings.scim is None else settings.scim.external_kind
+    if kind is None:
+        return
+    if kind not in extend(settings.kinds):
+        raise VendorError(f"scim: no kind is called {kind!r}; a typing error?")
+    if kind in REUSABLE_KINDS:
+        text = "a name that is given again must not stand for a user"
+        raise VendorError(f"scim: external_kind {kind}: {text}")
 
 
 def _callers(settings: Settings) -> dict[str, Caller]:

@@ -12,7 +12,7 @@ import http
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from attrs import frozen
+from attrs import field, frozen
 
 from streams.engine.ingest import read
 from streams.http.bodies import body_of
@@ -40,7 +40,7 @@ class Hooked:
 
     name: str
     settings: Hook
-    secret: str
+    secret: str = field(repr=False)
 
     @property
     def source(self) -> str:

@@ -89,7 +89,8 @@ class Directory:
         """Write a resource with the facts of the request that changed it.
 
         Raises:
-            ScimError: 403, the token's authority may not speak of it.
+            ScimError: 403, the token's authority may not speak of it; 400, its
+                ``externalId`` is too long for an identifier.
         """
         authority = str(token.authority)
         names = self._names(kind, resource)
@@ -119,7 +120,10 @@ class Directory:
         if kind is not USERS or external is None or resource.external_id is None:
             return (ours,)
         value = self._settings.external_prefix + resource.external_id
-        return ours, Identifier(external, value)
+        try:
+            return ours, Identifier(external, value).checked()
+        except ValueError as error:
+            raise ScimError(400, "externalId is too long", "invalidValue") from error
 
 
 def _resource(row: Any) -> Resource:

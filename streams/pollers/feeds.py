@@ -8,7 +8,7 @@ page is read again or is not, and is never lost.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -18,6 +18,8 @@ from attrs import frozen
 from streams.times import SECOND, AbsurdTimeError, parse_time
 
 Cursor = dict[str, Any]
+
+NEVER: Final = 2**62  # ns: later than every time that is read
 
 _LINK: Final = re.compile(
     r"<([^<>]*)>((?:\s*;\s*[\w*]+\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))*)"
@@ -119,6 +121,14 @@ def same_origin(base: str, link: str) -> str:
     return there
 
 
+def still_ours(base: str, link: Any) -> bool:
+    """Tell whether a saved link may be asked; the settings may have a new host."""
+    try:
+        return isinstance(link, str) and same_origin(base, link) == link
+    except UnreadablePageError:
+        return False
+
+
 def next_link(headers: Mapping[str, str], base: str) -> str | None:
     """Give the ``rel="next"`` of a Link header (RFC 8288), checked.
 
@@ -166,16 +176,21 @@ def objects(value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def time_of(event: Mapping[str, Any], name: str, now: int) -> int:
-    """Give the time of an event, at most now; 0 where it has none.
-
-    A clock that runs ahead must not move the watermark past events that will come.
-    """
+def time_of(event: Mapping[str, Any], name: str) -> int:
+    """Give the time of an event; NEVER where it has none that can be."""
     try:
         found = parse_time(event.get(name))
     except AbsurdTimeError:
-        return 0
-    return min(found or 0, now)
+        return NEVER
+    return NEVER if found is None else found
+
+
+def newest_of(times: Iterable[int], before: int, now: int) -> int:
+    """Give the newest time that lies not in the future, at least ``before``.
+
+    A clock that runs ahead must not move a window past events that will come.
+    """
+    return max(before, *(time for time in times if time <= now), 0)
 
 
 def seconds(value: float) -> int:

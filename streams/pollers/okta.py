@@ -22,8 +22,10 @@ from streams.pollers.feeds import (
     Start,
     encoded,
     json_of,
+    newest_of,
     next_link,
     objects,
+    still_ours,
     time_of,
 )
 from streams.times import rfc3339
@@ -53,6 +55,8 @@ class OktaLog:
         if saved is None:
             since = max(0, now - self.first)
             return Start({"since": since, "next": None, "asked": now})
+        if not still_ours(self.base, saved["next"]):
+            saved = saved | {"next": None}
         kept = now - self.retention
         if saved["asked"] >= kept:
             return Start(saved)
@@ -71,7 +75,8 @@ class OktaLog:
     def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
         """Read a page; an empty one is the end for now."""
         found = objects(json_of(answer))
-        newest = max((time_of(one, "published", now) for one in found), default=0)
+        times = [time_of(one, "published") for one in found]
+        newest = newest_of(times, 0, now)
         link = next_link(answer.headers, self.base)
         after = {
             "since": max(cursor["since"], newest - self.overlap),

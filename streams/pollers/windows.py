@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from streams.pollers.feeds import Answer, Cursor, Page, Start, encoded, time_of
+from streams.pollers.feeds import (
+    Answer,
+    Cursor,
+    Page,
+    Start,
+    encoded,
+    newest_of,
+    still_ours,
+    time_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MOST_SEEN: Final = 20_000  # events; more in one overlap are read twice, no harm
 
@@ -45,6 +54,9 @@ class Windows:
         """Begin, or go on, also in the middle of a round."""
         if saved is None:
             return Start(_round(max(0, now - self._first), now))
+        place = saved["place"]
+        if isinstance(place, str) and not still_ours(self.base, place):
+            saved = saved | {"place": None}
         if self._retention is None or saved["asked"] >= now - self._retention:
             return Start(saved)
         kept = now - self._retention
@@ -61,34 +73,35 @@ class Windows:
     def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
         """Read a page; give what of it is new."""
         found, place = self.page(cursor, answer)
+        times = [time_of(event, self.time_field) for event in found]
         seen = dict(cursor["seen"])
-        fresh = list(self._fresh(found, seen, now))
-        newest = max([cursor["newest"], *(time for _, time in fresh)])
+        fresh = list(_fresh(zip(found, times, strict=True), seen))
+        newest = newest_of(times, cursor["newest"], now)
         after = cursor | {"newest": newest, "place": place, "seen": seen}
         if place is None:
             after = self._ended(after, now)
-        events = [event for event, _ in fresh]
-        data = encoded(events) if events else b""
-        return Page(data, after, more=place is not None)
+        return Page(encoded(fresh) if fresh else b"", after, more=place is not None)
 
     def again(self, cursor: Cursor) -> Cursor | None:
         """Begin the round again; what was read in it is known."""
         return None if cursor["place"] is None else cursor | {"place": None}
 
-    def _fresh(
-        self, found: Iterable[dict[str, Any]], seen: dict[str, int], now: int
-    ) -> Iterable[tuple[dict[str, Any], int]]:
-        for event in found:
-            content = encoded(event, option=orjson.OPT_SORT_KEYS)
-            digest = hashlib.blake2b(content, digest_size=12).hexdigest()
-            if digest not in seen:
-                seen[digest] = time = time_of(event, self.time_field, now)
-                yield event, time
-
     def _ended(self, cursor: Cursor, now: int) -> Cursor:
         start = max(cursor["from"], _whole(cursor["newest"] - self._overlap))
         kept = [(key, at) for key, at in cursor["seen"].items() if at >= start]
         return cursor | {"from": start, "seen": dict(kept[-MOST_SEEN:]), "asked": now}
+
+
+def _fresh(
+    found: Iterable[tuple[dict[str, Any], int]], seen: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """Give the events that were not seen, and note them."""
+    for event, time in found:
+        content = encoded(event, option=orjson.OPT_SORT_KEYS)
+        digest = hashlib.blake2b(content, digest_size=12).hexdigest()
+        if digest not in seen:
+            seen[digest] = time
+            yield event
 
 
 def _round(start: int, now: int) -> Cursor:

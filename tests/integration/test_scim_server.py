@@ -221,6 +221,28 @@ async def test_pages_of_users(tmp_path: Path) -> None:
         assert [f"u{number}" for number in range(5)] == sorted(seen)
 
 
+async def test_an_external_id_must_be_able_to_name_somebody(tmp_path: Path) -> None:
+    """Else an end would reach our id alone."""
+    prefixed = settings(tmp_path, external_prefix="x" * 200)
+    async with running(tmp_path, **prefixed) as server:
+        body = {"userName": "a", "externalId": "y" * 100}
+        status, answer = await call(server, "POST", "Users", body)
+        assert (400, "invalidValue") == (status, answer["scimType"])
+        assert 0 == (await call(server, "GET", "Users"))[1]["totalResults"]
+
+
+@pytest.mark.parametrize("kind", ["entra.upn", "okta.usr"])
+async def test_an_external_kind_that_cannot_be_is_a_wrong_setting(
+    tmp_path: Path, kind: str
+) -> None:
+    """A name that is given again would be dead for its next holder."""
+    wrong = settings(tmp_path, external_kind=kind)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with running(tmp_path, **wrong):
+            pass
+    assert kind in str(raised.value.exceptions[0])
+
+
 def collected(item: dict[str, Any]) -> Iterator[tuple[str, str, bytes | None]]:
     """Give method, path and body of a collection's requests about users."""
     if "request" in item:

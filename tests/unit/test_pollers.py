@@ -34,11 +34,13 @@ DAY = 86_400 * SECOND
 MS = 10**6
 LATE = int(OVERLAP / SECOND) - 1
 
-# What happens between two requests: events are stored, each so many seconds late, and
-# the page that is read next is lost with the process, or is not.
+AHEAD = -60
+# What happens between two requests: events are stored, each so many seconds late (or
+# ahead), and the page that is read next is lost with the process, or is not.
 Step = tuple[list[int], bool]
 STEPS = st.lists(
-    st.tuples(st.lists(st.integers(0, LATE), max_size=4), st.booleans()), max_size=30
+    st.tuples(st.lists(st.integers(AHEAD, LATE), max_size=4), st.booleans()),
+    max_size=30,
 )
 
 
@@ -180,6 +182,30 @@ def test_links_to_elsewhere_are_refused(link: str) -> None:
         same_origin(BASE, link)
     with pytest.raises(UnreadablePageError):
         next_link({"link": f'<{link}>; rel="next"'}, BASE)
+
+
+def test_a_saved_link_is_not_followed_to_a_host_of_the_past() -> None:
+    """The settings name another one now, and another token."""
+    graph = GraphLog(
+        "directoryAudits", name="g", base=BASE, first=0, overlap=0, retention=None
+    )
+    for log, key in ((okta_log(), "next"), (graph, "place")):
+        begun = log.start(None, START).cursor
+        for link, kept in (("https://old.example/x", False), (f"{BASE}/x", True)):
+            again = log.start(begun | {key: link}, START).cursor
+            assert kept is (log.url(again) == link)
+            assert log.url(again).startswith(BASE)
+
+
+def test_an_event_that_has_no_time_is_read_once() -> None:
+    """Though it comes in every round."""
+    log, event = feed(), {"id": "e", "time": "99999999999999999999999"}
+    cursor, read = log.start(None, START).cursor, b""
+    for later in range(5):
+        now = START + later * DAY
+        page = log.take(cursor, Answer({}, orjson.dumps([event])), now)
+        cursor, read = page.cursor, read + page.data
+    assert [event] == orjson.loads(read)
 
 
 def test_links_of_the_same_place_are_followed() -> None:
