@@ -1,34 +1,37 @@
-"""Put together what speaks with vendors: hooks, polls, revocations, SCIM."""
+"""Put together what speaks with vendors on the embedded engine: polls and SCIM too."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from prometheus_client import Counter
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
-from streams.http.global_revocation import Caller, GlobalRevocations
-from streams.http.hooks import Hooked, Hooks
-from streams.http.jwks_file import JwksFile
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
-from streams.http.token_revocation import TokenRevocation
-from streams.keyed_names import pepper_bytes
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
 from streams.pollers.graph import GraphLog
 from streams.pollers.keycloak import LOGS, KeycloakLog
 from streams.pollers.okta import OktaLog
+from streams.receivers import (
+    Counts,
+    Receivers,
+    VendorError,
+    check_authorities,
+    receivers,
+    reveal,
+)
 from streams.sources import source
 from streams.sources.keycloak import Keycloak
 from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from aiohttp import web
+    from prometheus_client import Counter
 
     from streams.engine.ingest import Ingest, Reader
     from streams.engine.store import Store
@@ -39,13 +42,9 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-    from streams.vendor_settings import AnyPoll, Secret
+    from streams.vendor_settings import AnyPoll
 
 DAY = 86_400
-
-
-class VendorError(ValueError):
-    """The settings of a vendor cannot be used; the text says which and why."""
 
 
 @frozen
@@ -53,24 +52,18 @@ class Vendors:
     """What the server runs for its vendors.
 
     Attributes:
-        counts: for ``/metrics``.
         pollers: to be run.
+        counts: for ``/metrics``.
     """
 
-    hooks: Hooks
-    global_revocations: GlobalRevocations
-    token_revocation: TokenRevocation
+    receivers: Receivers
     scim: ScimServer | None
     pollers: tuple[Poller, ...]
     counts: Counter
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
-        app.router.add_get("/v1/hooks/{hook}", self.hooks.get, allow_head=False)
-        app.router.add_post("/v1/hooks/{hook}", self.hooks.post)
-        path = "/v1/global-token-revocation/{caller}"
-        app.router.add_post(path, self.global_revocations.post)
-        app.router.add_post("/v1/oauth/revoke", self.token_revocation.post)
+        self.receivers.add_to(app)
         if self.scim is not None:
             self.scim.add_to(app)
 
@@ -88,54 +81,21 @@ def connect(
     Raises:
         VendorError: they cannot be used.
     """
-    _check(settings)
-    _check_scim(settings)
-    clock = speakers.clock
-    counts = Counter(
-        "rescind_source_requests",
-        "Requests from and to vendors, by how they ended.",
-        ["source", "result"],
-        registry=None,
-    )
-
-    def count(name: str, result: str) -> None:
-        counts.labels(name, result).inc()
-
-    hooks = {
-        name: Hooked(name, each, _reveal(f"hook {name}", each.secret))
-        for name, each in settings.hooks.items()
-    }
+    counts, clock = Counts(), speakers.clock
+    check_authorities(settings, "poll", settings.polls)
     pollers = tuple(
-        Poller(polled, store, ingest, clock, count)
+        Poller(polled, store, ingest, clock, counts.count)
         for name, each in settings.polls.items()
         for polled in _polled(name, each, speakers, clock)
     )
     scim = None
     if settings.scim is not None:
+        _check_scim(settings)
         directory = Directory(settings.scim, speakers, ingest, store)
         agents = settings.scim.agents
         scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
-    return Vendors(
-        Hooks(hooks, speakers, ingest, count),
-        GlobalRevocations(_callers(settings), speakers, ingest, clock, count),
-        TokenRevocation(tokens, speakers, ingest, _peppers(settings)),
-        scim,
-        pollers,
-        counts,
-    )
-
-
-def _check(settings: Settings) -> None:
-    speaking: list[tuple[str, Mapping[str, object]]] = [
-        ("hook", settings.hooks),
-        ("poll", settings.polls),
-        ("global_revocation", settings.global_revocation),
-    ]
-    for what, named in speaking:
-        for name, each in named.items():
-            authority = getattr(each, "authority", None)
-            if authority not in settings.authorities:
-                raise VendorError(f"{what} {name}: no authority {authority!r}")
+    receiving = receivers(settings, tokens, speakers, ingest, counts)
+    return Vendors(receiving, scim, pollers, counts.collector)
 
 
 def _check_scim(settings: Settings) -> None:
@@ -147,37 +107,6 @@ def _check_scim(settings: Settings) -> None:
     if kind in REUSABLE_KINDS:
         text = "a name that is given again must not stand for a user"
         raise VendorError(f"scim: external_kind {kind}: {text}")
-
-
-def _callers(settings: Settings) -> dict[str, Caller]:
-    callers = {}
-    for name, each in settings.global_revocation.items():
-        try:
-            callers[name] = Caller(each, JwksFile(each.jwks))
-        except (OSError, ValueError) as error:
-            text = f"global_revocation {name}: {each.jwks}: {error}"
-            raise VendorError(text) from error
-    return callers
-
-
-def _peppers(settings: Settings) -> list[bytes]:
-    peppers = []
-    for name, each in settings.peppers.items():
-        what = f"pepper {name}"
-        try:
-            peppers.append(pepper_bytes(_reveal(what, each)))
-        except VendorError:
-            raise
-        except ValueError as error:
-            raise VendorError(f"{what}: {error}") from error
-    return peppers
-
-
-def _reveal(what: str, secret: Secret) -> str:
-    try:
-        return secret.reveal()
-    except (OSError, ValueError) as error:
-        raise VendorError(f"{what}: {secret.file or 'secret'}: {error}") from error
 
 
 def _polled(
@@ -208,8 +137,8 @@ def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
 
 def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
     if isinstance(each, OktaPoll):
-        return Fixed(f"SSWS {_reveal(f'poll {name}', each.token)}")
-    secret = _reveal(f"poll {name}", each.client_secret)
+        return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
+    secret = reveal(f"poll {name}", each.client_secret)
     client = {"client_id": each.client_id, "client_secret": secret}
     base = each.url.rstrip("/")
     if isinstance(each, EntraPoll):

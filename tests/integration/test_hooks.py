@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from streams.app import ConfigurationError
+from streams.engine import store
 from streams.ingress import receive
 from streams.kafka.settings import KafkaSettings
 from streams.settings import Settings, load
@@ -207,6 +208,19 @@ def test_a_secret_of_the_environment_joins_the_file(
 
 async def test_ingress_on_kafka_refuses_what_it_does_not_do(tmp_path: Path) -> None:
     """Rather than leave a vendor unheard; before it asks for Kafka."""
-    made = Settings(**values(tmp_path, **settings(tmp_path)))
-    with pytest.raises(ConfigurationError, match="hooks: not on Kafka yet"):
+    made = Settings(**values(tmp_path, scim={}))
+    with pytest.raises(ConfigurationError, match="scim: not on Kafka yet"):
         await receive(made, KafkaSettings(), "i1")
+
+
+async def test_what_cannot_be_written_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, and the vendor repeats."""
+    async with running(tmp_path, **settings(tmp_path)) as server:
+        header = {"X-Hook-Secret": SECRET}
+        with monkeypatch.context() as full:
+            full.setattr(store, "MAX_WAITING", 0)
+            assert 503 == await push(server, "okta", OKTA, header)
+        assert "suspend" not in await why(server, "okta.user:00u1")
+        assert 202 == await push(server, "okta", OKTA, header)
