@@ -97,6 +97,9 @@ def _check_url(url: str, *, allow_http: bool) -> None:
     if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         text = "url must be https (or set allow_http)"
         raise ValueError(text)
+    if not url.isascii():
+        text = "url must be ASCII: write the host as DNS has it (xn--...)"
+        raise ValueError(text)
     if not parts.hostname or parts.username is not None or parts.query:
         text = "url needs a host, and neither a user nor a query"
         raise ValueError(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -145,7 +146,8 @@ def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Author
         client["scope"] = f"{base}/.default"
         url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
     else:
-        url = f"{base}/realms/{each.realm}/protocol/openid-connect/token"
+        realm = quote(each.realm, safe="")
+        url = f"{base}/realms/{realm}/protocol/openid-connect/token"
     return ClientCredentials(url, client, clock)
 
 

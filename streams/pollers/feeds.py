@@ -116,7 +116,9 @@ def same_origin(base: str, link: str) -> str:
         )  # fmt: skip
     except ValueError as error:
         raise UnreadablePageError("the next link is no URL") from error
-    if not same or "@" in theirs.netloc or "\\" in there:
+    # Nor one that would be more than a link once it is written into a request.
+    odd = not there.isascii() or any(c <= " " or c in "\\\x7f" for c in there)
+    if not same or odd or "@" in theirs.netloc:
         raise UnreadablePageError("the next link leads to another host")
     return there
 

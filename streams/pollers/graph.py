@@ -6,7 +6,7 @@ Source: Microsoft Graph, "List directoryAudits", "List signIns", "Paging".
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from streams.pollers.feeds import (
     Answer,
@@ -39,7 +39,7 @@ class GraphLog(Windows):
         if cursor["place"] is not None:
             return str(cursor["place"])
         start = f"{self.time_field} ge {rfc3339(cursor['from'])}"
-        query = urlencode({"$filter": start, "$top": TOP}, safe="$:")
+        query = urlencode({"$filter": start, "$top": TOP}, safe="$:", quote_via=quote)
         return f"{self.base}/v1.0/auditLogs/{self._log}?{query}"
 
     def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from yarl import URL
 
 from streams.pollers.feeds import Answer
 from streams.times import SECOND
@@ -62,7 +63,12 @@ async def fetch(
         async with (
             asyncio.timeout(TIMEOUT),
             session.request(
-                method, url, headers=headers, data=data, allow_redirects=False
+                # As it is: a vendor's link may hold what another spelling breaks.
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=data,
+                allow_redirects=False,
             ) as got,
         ):
             given = {name.casefold(): value for name, value in got.headers.items()}

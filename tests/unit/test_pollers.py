@@ -174,6 +174,9 @@ def test_a_busy_okta_is_never_taken_for_a_gap() -> None:
         "file:///etc/passwd",
         "https://[::1",
         "https://idp.example:port/",
+        "https://idp.example/a b",
+        "https://idp.example/\u00e4",
+        "https://idp.example/\x7f",
     ],
 )
 def test_links_to_elsewhere_are_refused(link: str) -> None:
@@ -221,6 +224,13 @@ def test_links_of_the_same_place_are_followed() -> None:
         assert wanted == next_link({"link": header}, BASE)
     for header in ("", "nonsense", f'<{BASE}>; rel="nextish"', f"<{BASE}>"):
         assert next_link({"link": header}, BASE) is None
+
+
+def test_the_start_of_a_round_is_asked_for_as_graph_reads_it() -> None:
+    """A blank is %20: a plus sign is not one for every reader of OData."""
+    log = GraphLog("signIns", name="g", base=BASE, first=0, overlap=0, retention=None)
+    url = log.url(log.start(None, START).cursor)
+    assert f"{BASE}/v1.0/auditLogs/signIns?$filter=createdDateTime%20ge%202027" in url
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b"[1]", b'{"value": 1}'])
