@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from streams.pollers import keycloak as keycloak_feed
 from streams.settings import Settings
 from streams.times import SECOND, rfc3339
-from tests.integration.fake_vendors import graph, keycloak, okta, query_of
+from tests.integration.fake_vendors import graph, keycloak, okta, query_of, serving
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:
@@ -355,3 +356,48 @@ async def test_the_public_okta_sample_comes_through_a_poll(
 
             await until(both)
             await until(lambda: dead(server, "okta.user:12345"))
+
+
+async def test_a_vendor_that_gives_no_token_is_asked_again(tmp_path: Path) -> None:
+    """A wrong client secret, a login that talks nonsense: counted, and no end."""
+    answers = ["", "[]", "{}", '{"access_token": 1}', '{"access_token": "a\\nb"}',
+               '{"access_token": "a", "expires_in": "soon"}']  # fmt: skip
+
+    async def login(_: web.Request) -> web.Response:
+        if answers:
+            return web.Response(text=answers.pop())
+        raise web.HTTPUnauthorized
+
+    async with (
+        graph() as vendor,
+        serving(("POST", "/tenant/oauth2/v2.0/token", login)) as url,
+    ):
+        settings = polling(vendor, "entra", login=url)
+        async with running(tmp_path, **settings) as server:
+            await until(functools.partial(failed, server, 8))
+        assert [] == vendor.asked
+        wrong = polling(vendor, "entra", client_secret={"value": "wrong"})
+        async with running(tmp_path, **wrong) as server:
+            await until(functools.partial(failed, server, 2))
+        assert 0 == vendor.tokens
+
+
+async def test_a_vendor_that_is_not_there_ends_no_server(tmp_path: Path) -> None:
+    """And what happens there meanwhile is read once it is."""
+    async with okta() as vendor:
+        nowhere = polling(vendor, "okta", first=0)
+        nowhere["polls"]["idp"]["url"] = "http://127.0.0.1:1"
+        async with running(tmp_path, **nowhere) as server:
+            await until(functools.partial(failed, server, 2))
+        vendor.events.append(okta_event("user.lifecycle.suspend", "a", "00u1", ago(0)))
+        async with running(tmp_path, **polling(vendor, "okta", first=0)) as server:
+            await until(lambda: dead(server, "okta.user:00u1"))
+
+
+async def failed(server: Server, times: int) -> bool:
+    """Tell whether requests failed so often."""
+    async with server.session.get(f"{server.url}/metrics") as got:
+        found = re.search(
+            r'\{result="failed",source="[^"]*"\} ([\d.]+)', await got.text()
+        )
+    return found is not None and float(found[1]) >= times
