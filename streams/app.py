@@ -48,6 +48,7 @@ from streams.sources.stream import open_stream
 from streams.stages.deliveries import Route
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
+from streams.vendors import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -173,6 +174,7 @@ async def serve(
         ingest = Ingest(store, fresh_id, feed.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
+        vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -186,6 +188,7 @@ async def serve(
                 stages,
                 ClosureMetrics(closures, receipts, prober),
                 closures.propagation,
+                vendors.counts,
             ),
             Push(tokens, streams, speakers, ingest, clock),
             Guards(tokens, closures, feed, boottime),
@@ -204,6 +207,7 @@ async def serve(
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)
         app = application(handlers, settings.max_body_bytes)
+        vendors.add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
@@ -212,7 +216,8 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed, prober))
-        followed = [closures.run, prober.run]
+        polls = [poller.run for poller in vendors.pollers]
+        followed = [closures.run, prober.run, *polls]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 

@@ -18,6 +18,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
+
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -185,6 +187,8 @@ class Settings(BaseSettings):
 
     Attributes:
         version: number of this configuration; stored in every fact it lets in.
+        peppers: keys (base64) of the hash that names opaque tokens, by their name;
+            while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
@@ -212,6 +216,11 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
+    hooks: dict[str, Hook] = Field(default_factory=dict)
+    polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
+    scim: Scim | None = None
+    peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None

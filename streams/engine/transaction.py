@@ -194,6 +194,25 @@ class Transaction:
         values = (stage, position)
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
 
+    def set_cursor(self, name: str, body: bytes) -> None:
+        """Note how far a vendor's log was read."""
+        values = (name, body)
+        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
+
+    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
+        """Save a SCIM resource, or forget it.
+
+        Args:
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        if gone:
+            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
+            self._db.execute(query, row[:3])
+        else:
+            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(query, row)
+
     def set_tail(self, path: str, inode: int, position: int) -> None:
         """Note how far a watched file was read."""
         values = (path, inode, position)
