@@ -171,7 +171,7 @@ async def serve(
             secrets.SystemRandom().sample,
             settings.closure.probe_seconds,
         )
-        ingest = Ingest(store, fresh_id, feed.room)
+        ingest = Ingest(store, fresh_id, feed.pace.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
