@@ -42,7 +42,8 @@ _SHAKES: Final[dict[type[Fact], tuple[str, ...]]] = {
     ScopeSet: ("node",),
     Holds: ("node",),
     Cause: ("target",),
-    Lift: (),
+    # A copy of a lift with an earlier time takes back what it lifted.
+    Lift: ("target",),
 }
 
 
@@ -87,7 +88,7 @@ def footing(registry: Registry, presented: Presented, now: int) -> Footing:
 
 
 def shaken(fact: Fact) -> tuple[Identifier, ...] | None:
-    """Give the names of which a fact may end what rests on them; None: on any name.
+    """Give the names on which a fact may end what rests; None: on any name.
 
     Args:
         fact: any; of corrections it cannot be told whom they touch.

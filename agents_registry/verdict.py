@@ -96,6 +96,7 @@ class Death:
 LIVES: Final = Verdict(allowed=True, reason=Reason.LIVES)
 NOTHING_PRESENTED: Final = Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
 DEFAULT_POLICY: Final = Policy()
+NO_CLAIMS: Final = Presented(())
 
 
 def judge(
@@ -152,6 +153,7 @@ def death(
     at: int | None = None,
     inclusive: bool = False,
     now: int = 0,
+    claims: Presented = NO_CLAIMS,
 ) -> Death | None:
     """Tell whether causes had ended an identifier at the time of an access.
 
@@ -163,20 +165,27 @@ def death(
         at: the time of the access (ns): earlier causes count; None: all of them.
         inclusive: a cause at exactly that time counts too.
         now: the clock (ns); only a placeholder where ``at`` is given.
+        claims: verified time of issue and chain that it is presented with.
     """
-    return Fate(registry, identifier).death(at=at, inclusive=inclusive, now=now)
+    fate = Fate(registry, identifier, claims)
+    return fate.death(at=at, inclusive=inclusive, now=now)
 
 
 class Fate:
     """When causes end an identifier; its ancestors are walked once for many times."""
 
-    def __init__(self, registry: Registry, identifier: Identifier) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        identifier: Identifier,
+        claims: Presented = NO_CLAIMS,
+    ) -> None:
         """Walk; the table must not change while the answers are asked for."""
         self._registry = registry
         node = registry.lineage.find(identifier)
         self._closure: Closure | None = None
-        if node != NONE and not quiet(registry, node, -1):
-            self._closure = Closure(registry, Claims(node))
+        if claims.chain or (node != NONE and not quiet(registry, node, -1)):
+            self._closure = Closure(registry, claims_of(registry, identifier, claims))
 
     def turning_points(self) -> list[int]:
         """Give the times, sorted, between which the death stays the same (ns)."""

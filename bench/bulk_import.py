@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from bench.credentials import accessor
+from bench.processes import end, line, part
 from bench.report import Row, rate
 from enforcement.clocks import boottime
 from enforcement.guard import Guard
@@ -32,6 +32,7 @@ GUARDS: Final = {"tiny": 1, "small": 2, "full": 2}
 BODY: Final = 10_000  # credentials in a request
 LOOK: Final = 0.002  # seconds between two looks at the lease
 MILLISECONDS: Final = 1000
+DEADLINE: Final = 60.0
 
 
 def rows(scale: str) -> list[Row]:
@@ -41,9 +42,14 @@ def rows(scale: str) -> list[Row]:
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as parts:
         url = parts.enter_context(serving(Path(name)))
-        guards = [_guard(url, parts) for _ in range(GUARDS[scale])]
+        guards = [
+            parts.enter_context(part("bench.bulk_import", url))
+            for _ in range(GUARDS[scale])
+        ]
+        for each in guards:
+            line(each)
         took = asyncio.run(_import(url, CREDENTIALS[scale]))
-        told = [_end(each) for each in guards]
+        told = [end(each, DEADLINE) for each in guards]
     return list(_report(CREDENTIALS[scale], took, told))
 
 
@@ -61,24 +67,6 @@ def _report(count: int, took: float, told: list[dict[str, float]]) -> Iterator[R
         what="shortest rest of a lease", value=f"{shortest * MILLISECONDS:.0f} ms"
     )
     yield Row(what="the import", value=f"{rate(count / took)}", peer=f"{took:.1f} s")
-
-
-def _guard(url: str, parts: ExitStack) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.bulk_import", url]
-    process = parts.enter_context(
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-    )
-    parts.callback(process.kill)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def _end(process: subprocess.Popen[str]) -> dict[str, float]:
-    told, _ = process.communicate(timeout=60)
-    return dict(json.loads(told))
 
 
 async def _import(url: str, count: int) -> float:
@@ -110,7 +98,7 @@ async def _hold(url: str) -> dict[str, Any]:
         Guard(url, "guard", name=f"bench-{id(ended)}") as guard,
         asyncio.TaskGroup() as tasks,
     ):
-        assert await guard.ready(30)
+        assert await guard.ready(DEADLINE)
         print("ready", flush=True)
         tasks.create_task(read())
         seen = boottime()

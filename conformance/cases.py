@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from attrs import field, frozen
 
+from agents_registry.identifiers import VOCABULARY
 from conformance.facts import wire
 
 if TYPE_CHECKING:
@@ -26,14 +27,16 @@ DEFAULTS: Final[dict[str, Any]] = {
 }
 NOW: Final = 2000  # seconds: the wall clock of a case that does not say so
 LEVELS: Final = ("core", "full")
+_VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
-# What a step may do; play.py has a function for each.
+# What a step may do; game.py has a function for each.
 STEPS: Final = frozenset({
     "sync", "prove", "rebuild", "connect", "snapshot", "delta", "frame", "drop",
     "ping", "pong", "wait", "wall", "closed", "check",
 })  # fmt: skip
-_CASE: Final = frozenset({"name", "why", "settings", "now", "facts", "checks", "log",
-                          "steps"})  # fmt: skip
+_CASE: Final = frozenset({
+    "name", "why", "settings", "vocabulary", "now", "facts", "checks", "log", "steps",
+})  # fmt: skip
 _CHECK: Final = frozenset({
     "check", "issued_at", "chain", "scope", "at_least", "now", "allow", "deny",
     "observed",
@@ -52,6 +55,7 @@ class Case:
         group: the name of its file.
         name: a sentence.
         settings: of the guard: ``lease_ms``, ``mode``, ``unknown``.
+        vocabulary: kind to class, as the server tells it.
         now: seconds after the epoch, on the wall clock.
         facts: of the log, as the feed carries them.
         checks: a rule of the table; empty for a case with steps.
@@ -61,6 +65,7 @@ class Case:
     group: str
     name: str
     settings: dict[str, Any]
+    vocabulary: dict[str, str] = field(repr=False)
     now: float | str
     facts: list[dict[str, Any]] = field(repr=False)
     checks: list[dict[str, Any]]
@@ -82,17 +87,29 @@ def suite(groups: list[str] | None = None) -> list[Case]:
     strange = [name for name in names if name not in found]
     if strange:
         raise SuiteError(f"no group {strange[0]}: there are {', '.join(sorted(found))}")
-    return [case for name in names for case in _read(name, found[name])]
+    return [case for name in names for case in read(name, _load(found[name]))]
 
 
-def _read(group: str, file: Traversable) -> Iterator[Case]:
-    content = yaml.load(file.read_text("utf-8"), _LOADER)  # noqa: S506 - a safe one
+def read(group: str, content: dict[str, Any]) -> Iterator[Case]:
+    """Yield the cases of a file.
+
+    Args:
+        group: what they are about.
+        content: the document of the file.
+
+    Raises:
+        SuiteError: it says what the kit does not know.
+    """
     defaults = content.get("defaults", {})
     for plain in content["cases"]:
         try:
             yield _case(group, {**defaults, **plain})
         except (KeyError, ValueError, TypeError, SuiteError) as error:
             raise SuiteError(f"{group}: {plain.get('name')}: {error!r}") from error
+
+
+def _load(file: Traversable) -> Any:
+    return yaml.load(file.read_text("utf-8"), _LOADER)  # noqa: S506 - a safe one
 
 
 def _case(group: str, plain: dict[str, Any]) -> Case:
@@ -113,6 +130,7 @@ def _case(group: str, plain: dict[str, Any]) -> Case:
         group=group,
         name=plain["name"],
         settings={**DEFAULTS, **plain.get("settings", {})},
+        vocabulary={**_VOCABULARY, **plain.get("vocabulary", {})},
         now=plain.get("now", NOW),
         facts=wire(plain.get("facts", plain.get("log", []))),
         checks=checks,

@@ -75,12 +75,10 @@ class Program:
             self._stop()
             self._start()
         assert self._process.stdin is not None  # noqa: S101 - for mypy: it is a pipe
-        try:
+        with suppress(OSError):  # it ended; what it said may tell why
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-            return _object(self._line())
-        except OSError as error:
-            raise DriverError(f"the program ended: {error}") from error
+        return _object(self._line())
 
     def _start(self) -> None:
         try:
@@ -95,9 +93,13 @@ class Program:
         self._ready.register(self._output, selectors.EVENT_READ)
         self._buffer = b""
 
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def _stop(self) -> None:
         self._ready.close()
-        self._process.kill()
+        self._end()
         with suppress(BrokenPipeError):  # of a request that it never read
             self._process.communicate()
 
@@ -105,12 +107,11 @@ class Program:
         deadline = time.monotonic() + TIMEOUT
         while b"\n" not in self._buffer:
             if not self._ready.select(max(0, deadline - time.monotonic())):
-                self._process.kill()
-                self._process.wait()
+                self._end()
                 raise DriverError(f"no answer within {TIMEOUT:.0f} s")
             chunk = os.read(self._output, _CHUNK)
             if not chunk:
-                self._process.wait()
+                self._end()
                 raise DriverError("the program ended without an answer")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from conformance.cases import DEFAULTS
-from conformance.play import Gravity, Tally, play
+from conformance.drivers import DriverError
+from conformance.game import MANY, Game
+from conformance.verdicts import Gravity, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,8 +37,41 @@ def run(driver: Driver, cases: Iterable[Case]) -> Tally:
     hello = {"do": "reset", "clock": 0, "wall": 0, "settings": DEFAULTS}
     tally = Tally(str(driver.ask(hello).get("guard", "the guard")))
     for case in cases:
-        play(driver, case, tally)
+        _play(driver, case, tally)
     return tally
+
+
+def _play(driver: Driver, case: Case, tally: Tally) -> None:
+    """Play one case, in each way that it can reach a guard; add to the tally."""
+    tally.cases += 1
+    for way, steps in _ways(case):
+        label = f"{case.group}: {case.name}{way}"
+        game = Game(driver, case, label, tally)
+        try:
+            game.begin()
+            for step in steps:
+                game.step(step)
+        except DriverError as error:
+            game.complain(Gravity.CORE, str(error))
+
+
+def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Give the steps of a case, for a rule of the table once for each arrival."""
+    if case.steps:
+        yield "", case.steps
+        return
+    end = len(case.facts)
+    small = min(MANY, max(1, end // 10))
+    asked: list[dict[str, Any]] = [{"rebuild": True}, {"prove": True}, *case.checks]
+    deltas = [
+        {"delta": {"from": start, "to": min(end, start + small)}}
+        for start in range(0, end, small)
+    ]
+    yield " (snapshot)", [{"sync": end}, *asked]
+    if end > MANY:
+        return  # it is about size, and once is long enough
+    yield " (reversed)", [{"sync": {"to": end, "reversed": True}}, *asked]
+    yield " (deltas)", [{"sync": 0}, *deltas, *asked]
 
 
 def passes(tally: Tally, level: Level) -> bool:
@@ -45,8 +80,19 @@ def passes(tally: Tally, level: Level) -> bool:
     return all(problem.gravity > limit for problem in tally.problems)
 
 
-def report(tally: Tally, level: Level) -> Iterator[str]:
-    """Give the lines of the report: problems up to a level first, then the levels."""
+def report(tally: Tally, level: Level, groups: list[str] | None = None) -> list[str]:
+    """Give the lines of the report: problems up to a level first, then the levels.
+
+    Args:
+        tally: of the run.
+        level: whose problems are of interest.
+        groups: what was played; None for all, and only that passes a level.
+    """
+    part = f", in {', '.join(groups)} alone" if groups else ""
+    return [f"{line}{part * line.startswith('level')}" for line in _lines(tally, level)]
+
+
+def _lines(tally: Tally, level: Level) -> Iterator[str]:
     limit = Gravity[level.upper()]
     grave = sorted(
         (p for p in tally.problems if p.gravity <= limit), key=lambda p: p.gravity

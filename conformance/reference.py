@@ -20,8 +20,6 @@ from enforcement.replica import MalformedError
 if TYPE_CHECKING:
     import aiohttp
 
-MILLISECOND = 1_000_000
-
 
 class DrivenFeed(Feed):
     """The guard's feed, with connections that the kit makes.
@@ -136,7 +134,7 @@ class Reference:
                 scope=request["scope"],
                 at_least=request["at_least"],
             )
-        except ValueError:  # a caller of ours would have to answer it like this
+        except (ValueError, AttributeError):  # what its caller would have to deny
             return {"allowed": False, "reason": Lapse.UNREADABLE.value}
         return {
             "allowed": verdict.allowed,

@@ -3,16 +3,21 @@
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Policy, Presented
 from enforcement.guard import Guard
+from enforcement.tasks import DeniedError, while_allowed
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession
 
 __all__ = [
+    "DeniedError",
     "Guard",
     "Identifier",
     "Lapse",
+    "LiveSession",
     "Mode",
     "Policy",
     "Presented",
     "Token",
     "Verdict",
+    "while_allowed",
 ]

@@ -15,16 +15,24 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define
 
-from enforcement.refusal import POLICY_VIOLATION, is_ending, refusal, shown
+from enforcement.refusal import (
+    POLICY_VIOLATION,
+    is_ending,
+    must_watch,
+    reason_of,
+    refusal,
+    shown,
+)
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from agents_registry.verdict import Presented
-    from enforcement.guard import AnyGuard, Names
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
-    from enforcement.sessions import LiveSession
     from enforcement.verdict import Verdict
+    from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
 
@@ -82,13 +90,12 @@ class Exchange:
             raise asyncio.CancelledError
         response = self.response
         assert response is not None  # noqa: S101 - only what is watched ends
-        if isinstance(response, web.WebSocketResponse) and self.verdict is not None:
-            try:
-                async with asyncio.timeout(self.patience):
-                    reason = self.verdict.reason.value.encode()
-                    await response.close(code=POLICY_VIOLATION, message=reason)
-            except TimeoutError:
-                self.abort()
+        if isinstance(response, web.WebSocketResponse) and response.prepared:
+            # Not for longer than `end` lets it: then the connection is cut.
+            reason = reason_of(self.verdict).encode()
+            await response.close(code=POLICY_VIOLATION, message=reason)
+        else:
+            self.abort()
         if error is not None and not is_ending(error):
             raise error
         return response
@@ -125,7 +132,11 @@ def protect(
             None where there is nothing (401). May be async.
         scope: gives the ``namespace|value`` that a request asks for, or None.
         route: gives the name of the guard's route with a mode of its own, or None.
+
+    Raises:
+        ValueError: the guard was made without ``live_sessions``.
     """
+    must_watch(guard)
 
     @web.middleware
     async def decide(request: web.Request, handler: Handler) -> web.StreamResponse:

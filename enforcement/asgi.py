@@ -19,14 +19,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define
 
-from enforcement.refusal import POLICY_VIOLATION, is_ending, refusal, shown
+from enforcement.refusal import (
+    POLICY_VIOLATION,
+    is_ending,
+    must_watch,
+    refusal,
+    shown,
+)
 
 if TYPE_CHECKING:
     from agents_registry.verdict import Presented
-    from enforcement.guard import AnyGuard, Names
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
-    from enforcement.sessions import LiveSession
     from enforcement.verdict import Verdict
+    from enforcement.watchlist import LiveSession
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -66,7 +73,11 @@ class GuardMiddleware:
             scope: gives the ``namespace|value`` that a request asks for, or None.
             route: gives the name of the guard's route with a mode of its own, or
                 None.
+
+        Raises:
+            ValueError: the guard was made without ``live_sessions``.
         """
+        must_watch(guard)
         self._app = app
         self._guard = guard
         self._presented = presented

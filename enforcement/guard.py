@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -24,29 +24,27 @@ from typing import (
     Generic,
     Protocol,
     Self,
-    TypeAlias,
     TypeVar,
 )
 
 from attrs import define, field
 
-from agents_registry.identifiers import Identifier
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
 from enforcement.clocks import boottime, wall
 from enforcement.feed import Feed
+from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
-from enforcement.sessions import LiveSession, Sessions
+from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Standing
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from agents_registry.verdict import Verdict as Judgement
-
-Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 
 SECOND: Final = 1_000_000_000
 system_random: Final = secrets.SystemRandom().random
@@ -170,7 +168,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         mode = self._mode if route is None else self._routes[route]
         standing = self.standing
         if not isinstance(presented, Presented):
-            read = _read(presented)
+            read = read_presented(presented)
             if read is None:
                 return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
             presented = read
@@ -213,12 +211,14 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             KeyError: no route of this name was declared.
             RuntimeError: the guard does not run, or was made without
                 ``live_sessions`` and the route fails closed.
+            TypeError: the callback is a coroutine function.
         """
         mode = self._mode if route is None else self._routes[route]
         if mode is Mode.FAIL_CLOSED and not self.live_sessions:
             raise RuntimeError("make the guard with live_sessions=True")
-        read = presented if isinstance(presented, Presented) else _read(presented)
-        return self.sessions.watch(read, callback, scope=scope, mode=mode)
+        return self.sessions.watch(
+            read_presented(presented), callback, scope=scope, mode=mode
+        )
 
     async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the facts of a token are applied; tell whether they are.
@@ -268,7 +268,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
 
     def _allows(self, name: str) -> bool:
         """Answer a probe of the server, which is no use and so is not counted."""
-        presented = _read(name)
+        presented = read_presented(name)
         return presented is not None and self._judge(presented, None).allowed
 
     def _lapse(
@@ -389,18 +389,3 @@ class Guard(AnyGuard[Standing, Feed]):
             clock=clock,
             wall_clock=wall_clock,
         )
-
-
-def _read(presented: Names) -> Presented | None:
-    """Read what a caller presents; None when an identifier cannot be read."""
-    try:
-        if isinstance(presented, (Identifier, str)):
-            return Presented((_identifier(presented),))
-        return Presented(tuple(map(_identifier, presented)))
-    except (ValueError, AttributeError, TypeError):
-        # What is not even a text comes from the token that was presented.
-        return None
-
-
-def _identifier(name: Identifier | str) -> Identifier:
-    return name.checked() if isinstance(name, Identifier) else Identifier.parse(name)

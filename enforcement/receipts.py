@@ -22,6 +22,7 @@ Receipt: TypeAlias = dict[str, Any] | str
 Sign: TypeAlias = "Callable[[bytes], bytes]"
 
 MILLISECOND: Final = 1_000_000
+NAMED_ROUTES: Final = 100  # for people; a hello has to stay short
 HEADER: Final = b'{"alg":"EdDSA"}'
 
 
@@ -81,7 +82,7 @@ class Receipts:
             "status": "registered",
             "lease_ms": -(-terms.lease // MILLISECOND),
             "mode": weakest([terms.mode, *terms.routes.values()]).value,
-            "routes": sorted(terms.routes),
+            "routes": sorted(terms.routes)[:NAMED_ROUTES],
             "live_sessions": terms.live_sessions,
         })  # fmt: skip
 

@@ -13,16 +13,17 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from agents_registry.life import Reason
 from agents_registry.verdict import Presented
-from enforcement.guard import Names
+from enforcement.names import Names
 from enforcement.verdict import Lapse
 
 if TYPE_CHECKING:
+    from enforcement.guard import AnyGuard
     from enforcement.verdict import Verdict
 
 OfRequest = TypeVar("OfRequest")
@@ -68,9 +69,24 @@ def refusal(verdict: Verdict | None) -> Refusal:
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
-        "reason": "no_credential" if verdict is None else verdict.reason.value,
+        "reason": reason_of(verdict),
     }
     return Refusal(status, headers, json.dumps(problem).encode())
+
+
+def reason_of(verdict: Verdict | None) -> str:
+    """Give the reason as it is told; None: no credential was presented."""
+    return "no_credential" if verdict is None else verdict.reason.value
+
+
+def must_watch(guard: AnyGuard[Any, Any]) -> None:
+    """See to it that a guard may watch what a middleware will hand to it.
+
+    Raises:
+        ValueError: it was made without ``live_sessions``.
+    """
+    if not guard.live_sessions:
+        raise ValueError("make the guard with live_sessions=True: streams are watched")
 
 
 async def shown(presents: Presents[OfRequest], request: OfRequest) -> Shown:

@@ -14,7 +14,8 @@ stream of events, a long download, an agent's run) is watched here instead:
 - Without a lease nothing more is known, yet a stream need not break off at every
   hiccup: one more lease later `Mode.FAIL_CLOSED` ends it. `Mode.FAIL_OPEN` goes on,
   and `Mode.OBSERVE` ends nothing at all.
-- A guard that ends, for whatever reason, ends what it can no longer watch.
+- A guard that ends, for whatever reason, ends what it can no longer watch, in all
+  modes that enforce.
 
 Each session ends once. Everything here happens in the thread of the guard's loop.
 """
@@ -22,21 +23,21 @@ Each session ends once. Everything here happens in the thread of the guard's loo
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define, evolve, field
 
-from agents_registry.footing import Footing, footing, shaken
-from agents_registry.lineage import UNKNOWN_TIME
+from agents_registry.footing import footing
 from enforcement.lease import NO_LEASE
 from enforcement.verdict import Lapse, Mode, Verdict
+from enforcement.watchlist import LiveSession, Watchlist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from agents_registry.facts import Fact
-    from agents_registry.identifiers import Identifier
     from agents_registry.life import Reason
     from agents_registry.verdict import Presented
     from agents_registry.verdict import Verdict as Judgement
@@ -48,34 +49,6 @@ if TYPE_CHECKING:
 SECOND: Final = 1_000_000_000
 SLICE: Final = 16  # sessions judged in one go
 TURNS: Final = 16  # looks in a lease at most
-NOTHING: Final = Footing(frozenset(), UNKNOWN_TIME)
-
-
-@define(slots=True, eq=False)
-class LiveSession:
-    """One registration with `AnyGuard.on_deny`.
-
-    Attributes:
-        presented: what it lives on; None when that could not be read.
-        scope: what it was allowed to do.
-        mode: of its route.
-        callback: called once with the verdict that ends it.
-        footing: what its verdict rests on.
-        active: it is watched: neither ended nor cancelled.
-    """
-
-    presented: Presented | None
-    scope: str | None
-    mode: Mode
-    _sessions: Sessions
-    callback: Callable[[Verdict], object]
-    footing: Footing = NOTHING
-    active: bool = True
-
-    def cancel(self) -> None:
-        """Watch it no longer; the callback will not be called. Repeating is fine."""
-        if self.active:
-            self._sessions.forget(self)
 
 
 @define(slots=True)
@@ -122,19 +95,14 @@ class Sessions:
         self._clock = clock
         self._wall = wall_clock
         self._replica: Replica | None = None
-        self._watched: dict[LiveSession, None] = {}
-        self._resting: dict[int | Identifier, dict[LiveSession, None]] = {}
-        self._suspects: dict[LiveSession, None] = {}
-        self._shaken: set[int | Identifier] = set()
-        self._all_shaken = False
-        self._expires = UNKNOWN_TIME
+        self._watchlist = Watchlist()
         self._held_until = NO_LEASE
         self._wake = asyncio.Event()
         self._runs = False
 
     def __len__(self) -> int:
         """Give the number of sessions that are watched."""
-        return len(self._watched)
+        return len(self._watchlist.sessions)
 
     def watch(
         self,
@@ -148,23 +116,15 @@ class Sessions:
 
         Raises:
             RuntimeError: nobody would look after it.
+            TypeError: the callback is a coroutine function.
         """
         if not self._runs:
             raise RuntimeError("sessions are watched within the guard's context only")
-        if not self._watched:
-            self._held_until = self._standing.deadline
-        session = LiveSession(presented, scope, mode, self, callback)
-        self._watched[session] = None
-        self._suspects[session] = None
+        if inspect.iscoroutinefunction(callback):
+            raise TypeError("nobody would await the callback: give a plain function")
+        self._mind_the_lease()  # the new session has its lease, not that of the others
         self._wake.set()
-        return session
-
-    def forget(self, session: LiveSession) -> None:
-        """Watch a session no longer."""
-        session.active = False
-        del self._watched[session]
-        self._suspects.pop(session, None)
-        self._rest(session, NOTHING)
+        return self._watchlist.add(presented, callback, scope=scope, mode=mode)
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Watch until cancelled; then end what needs a guard."""
@@ -172,26 +132,32 @@ class Sessions:
         return self._run()
 
     async def _run(self) -> None:
-        pause = self._standing.lease.length / SECOND / TURNS
         try:
             while True:
-                await self._woken(pause if self._watched else None)
+                await self._woken()
                 self._mind_the_lease()
                 self._mind_the_replica()
-                self._mind_names()
-                self._mind_expiry()
-                if self._suspects:
+                self._watchlist.suspect(self._wall())
+                if self._watchlist.suspects:
                     await self._look()
-                    await asyncio.sleep(pause)  # what comes meanwhile is one look
+                    await asyncio.sleep(self._pause())  # what comes is one look
         finally:
             self._runs = False
             self._attach(None)
-            self._end_those_that_fail_closed()
+            # It says goodbye, which means that it lets nobody through any more.
+            self._end_those_of(Mode.FAIL_CLOSED, Mode.FAIL_OPEN)
 
-    async def _woken(self, seconds: float | None) -> None:
-        """Wait for something to look at, so long at most."""
+    def _pause(self) -> float:
+        """Give seconds to rest: until the lease is lost, a part of it at most."""
+        length = self._standing.lease.length
+        left = self._held_until + length - self._clock()
+        seconds: float = min(left if left > 0 else length, length // TURNS) / SECOND
+        return seconds
+
+    async def _woken(self) -> None:
+        """Wait for something to look at, for ever while there is no session."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._pause() if len(self) else None):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -201,12 +167,12 @@ class Sessions:
         # Judged by what held before: a process that was stopped for longer may hold
         # a lease again, and has served without one.
         if self._clock() >= self._held_until + self._standing.lease.length:
-            self._end_those_that_fail_closed()
+            self._end_those_of(Mode.FAIL_CLOSED)
         self._held_until = max(self._held_until, self._standing.deadline)
 
     def _mind_the_replica(self) -> bool:
         """See to it that the replica in force reports; tell whether it is another."""
-        replica = self._standing.replica if self._watched else None
+        replica = self._standing.replica if len(self) else None
         if replica is self._replica:
             return False
         self._attach(replica)
@@ -219,51 +185,16 @@ class Sessions:
         if replica is not None:
             replica.observer = self._applied
         self._replica = replica
-        self._resting.clear()
-        self._shaken.clear()
-        self._all_shaken = False
-        self._expires = UNKNOWN_TIME
-        self._suspects = dict(self._watched)
+        self._watchlist.renumber()
 
     def _applied(self, fact: Fact) -> None:
         """Note what a fact may end; the replica calls it for each one."""
-        names = shaken(fact)
-        if names is None:
-            self._all_shaken = True
+        if self._watchlist.applied(fact, self._standing.replica.registry):
             self._wake.set()
-            return
-        find, resting = self._standing.replica.registry.lineage.find, self._resting
-        for name in names:
-            for key in (name, find(name)):
-                if key in resting:
-                    self._shaken.add(key)
-                    self._wake.set()
-
-    def _mind_names(self) -> None:
-        """Suspect what rests on a name that was shaken."""
-        if self._all_shaken:
-            self._suspects = dict(self._watched)
-        for name in self._shaken:
-            self._suspects |= self._resting.get(name, {})
-        self._shaken.clear()
-        self._all_shaken = False
-
-    def _mind_expiry(self) -> None:
-        """Suspect what an expiry has reached."""
-        now = self._wall()
-        if now < self._expires:
-            return
-        self._expires = UNKNOWN_TIME
-        for session in self._watched:
-            if session.footing.expires <= now:
-                self._suspects[session] = None
-            else:
-                self._expires = min(self._expires, session.footing.expires)
 
     async def _look(self) -> None:
         """Judge the suspects in slices; another replica makes all of them suspects."""
-        suspects, self._suspects = list(self._suspects), {}
-        for count, session in enumerate(suspects, 1):
+        for count, session in enumerate(self._watchlist.take(), 1):
             if session.active:
                 self._examine(session)
             if count % SLICE == 0:
@@ -284,38 +215,30 @@ class Sessions:
             self._end(session, evolve(denial, path=judged.path, cause=judged.cause))
             return
         table = self._standing.replica.registry
-        self._rest(session, footing(table, presented, self._wall()))
-        self._expires = min(self._expires, session.footing.expires)
+        self._watchlist.rest(session, footing(table, presented, self._wall()))
 
-    def _rest(self, session: LiveSession, on: Footing) -> None:
-        for name in session.footing.names - on.names:
-            resting = self._resting.get(name, {})
-            resting.pop(session, None)
-            if not resting:
-                self._resting.pop(name, None)
-        for name in on.names:
-            self._resting.setdefault(name, {})[session] = None
-        session.footing = on
-
-    def _end_those_that_fail_closed(self) -> None:
-        for session in list(self._watched):
-            if session.active and session.mode is Mode.FAIL_CLOSED:
+    def _end_those_of(self, *modes: Mode) -> None:
+        for session in list(self._watchlist.sessions):
+            if session.active and session.mode in modes:
                 self._end(session, _denial(session.mode, Lapse.NO_LEASE, stale=True))
 
     def _end(self, session: LiveSession, verdict: Verdict) -> None:
-        self.forget(session)
+        self._watchlist.strike(session)
         if session.mode is Mode.OBSERVE:
             self.ended.observed[verdict.reason.value] += 1
             return
         self.ended.denied[verdict.reason.value] += 1
         try:
-            session.callback(verdict)
+            outcome = session.callback(verdict)
+            if inspect.iscoroutine(outcome):
+                outcome.close()
+                raise TypeError("nobody awaits what the callback returned")
         except Exception as error:  # noqa: BLE001
             # The boundary to the application: one faulty callback must not keep
             # other sessions alive. asyncio's handler logs it.
             self.ended.failed += 1
             asyncio.get_running_loop().call_exception_handler(
-                {"message": "a callback of on_deny raised", "exception": error}
+                {"message": "a callback of on_deny failed", "exception": error}
             )
 
 

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -25,20 +25,24 @@ from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
 from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
+from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
 from streams.findings import Severity
 from streams.http.auth import Tokens
+from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
 from streams.http.feed import Feed
 from streams.http.guards import Guards
 from streams.http.health import Health
 from streams.http.operators import Operators
 from streams.http.prober import Prober
+from streams.http.publication import publication
 from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.sources import SOURCES, source
 from streams.sources.stream import open_stream
@@ -46,6 +50,7 @@ from streams.ssf.streams import Streams, Surroundings, verifier_of
 from streams.stages.deliveries import Route
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
+from streams.vendors import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -136,6 +141,7 @@ async def serve(
     Raises:
         ConfigurationError: the settings contradict themselves.
         EndpointError: no attempt could use the webhook's URL or its secret.
+        ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
@@ -144,6 +150,7 @@ async def serve(
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
     endpoint = endpoint_of(settings.webhook)
+    published = publication(settings)
     verifiers = configured_streams(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
@@ -153,7 +160,7 @@ async def serve(
         lease_ms = int(settings.lease_seconds * 1000)
         closures = Closures(store, settings.closure.deadline, clock, boottime)
         await closures.load()
-        receipts = Receipts(closures, guard_keys, boottime)
+        receipts = Receipts(closures.roll, guard_keys, boottime)
         judged = tolerances(settings)
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
         tables = Tables(stages, store)
@@ -167,12 +174,13 @@ async def serve(
             secrets.SystemRandom().sample,
             settings.closure.probe_seconds,
         )
-        ingest = Ingest(store, fresh_id, feed.room)
+        ingest = Ingest(store, fresh_id, feed.pace.room)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         keeper = SourceHealth(store)
         around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
+        vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -181,16 +189,31 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, closures, receipts, prober),
+            Health(
+                feed,
+                stages,
+                ClosureMetrics(closures, receipts, prober),
+                closures.propagation,
+                vendors.counts,
+            ),
             Push(tokens, streams.receivers, speakers),
             Guards(tokens, closures, feed, boottime),
         )
+        if published is not None:
+            entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
+            handlers = evolve(
+                handlers,
+                status_lists=StatusLists(
+                    tokens, speakers, vocabulary, entries, published
+                ),
+            )
         tails = [
             Tail(_followed(watch, sources, speakers), store, ingest)
             for watch in settings.watch
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)
         app = application(handlers, settings.max_body_bytes)
+        vendors.add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
@@ -199,7 +222,8 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed, prober))
-        followed = [closures.run, prober.run, *streams.loops()]
+        polls = [poller.run for poller in vendors.pollers]
+        followed = [closures.run, prober.run, *polls, *streams.loops()]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 

@@ -42,7 +42,7 @@ def run(
     except (SuiteError, DriverError) as error:
         sys.stderr.write(f"rescind conformance: {error}\n")
         return _USAGE
-    sys.stdout.write("".join(f"{line}\n" for line in report(tally, level)))
+    sys.stdout.write("".join(f"{line}\n" for line in report(tally, level, groups)))
     return 0 if passes(tally, level) else _FAILED
 
 

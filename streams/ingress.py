@@ -12,10 +12,16 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.app import check, configured_sources, configured_streams
+from streams.app import (
+    ConfigurationError,
+    check,
+    configured_sources,
+    configured_streams,
+)
 from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
+from streams.http.metrics import Metrics
 from streams.http.operators import Operators
 from streams.http.probes import Probes
 from streams.http.problems import problems
@@ -29,6 +35,7 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.receivers import Counts, receivers
 from streams.ssf.receiver import Forgetful
 from streams.ssf.streams import Streams, Surroundings
 from streams.worker import until_stopped
@@ -111,6 +118,7 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
+    _check_vendors(settings)
     verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
@@ -123,6 +131,9 @@ async def receive(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
         app.router.add_post("/v1/events/{source}", events.post)
+        counts = Counts()
+        receivers(settings, tokens, speakers, writer, counts).add_to(app)
+        app.router.add_get("/metrics", Metrics(counts.collector).get)
         around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
         Push(tokens, streams.receivers, speakers).add_to(app)
@@ -152,6 +163,18 @@ async def receive(
             )
         finally:
             await runner.cleanup()
+
+
+def _check_vendors(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    for name in ("polls", "scim"):
+        if getattr(settings, name):
+            text = f"{name}: not on Kafka yet; only `rescind serve` does this"
+            raise ConfigurationError(text)
 
 
 def _raw(

@@ -17,7 +17,7 @@ from enforcement.verdict import Mode
 from streams.app import configure_logging
 from streams.pdp.service import serve
 from streams.pdp.settings import load
-from streams.settings import Listen
+from streams.settings import address, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,13 +47,13 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     try:
         overrides: dict[str, Any] = {} if url is None else {"url": url}
         if listen is not None:
-            overrides["listen"] = _address(listen)
+            overrides["listen"] = address(listen)
         settings = load(config, **overrides)
         asyncio.run(_until_a_signal(settings, guard_of(settings)))
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(_first_of(error), USAGE)
+        return _complain(first_of(error), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
@@ -113,21 +113,6 @@ async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> N
 def _say(deciding: Deciding) -> None:
     sys.stdout.write(f"{deciding.url}\n")
     sys.stdout.flush()
-
-
-def _address(text: str) -> Listen:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
-        message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8760"
-        raise ValueError(message)
-    return Listen(host=host.strip("[]"), port=int(port))
-
-
-def _first_of(error: ValidationError) -> str:
-    """Say what the first wrong setting is, never its value: it may be a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "settings"
-    return f"{where}: {first['msg']}"
 
 
 def _broken(error: BaseException) -> str:

@@ -17,7 +17,14 @@ from streams.app import configure_logging, serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
-from streams.settings import Authority, GrantSettings, Listen, SourceSettings, load
+from streams.settings import (
+    Authority,
+    GrantSettings,
+    SourceSettings,
+    address,
+    first_of,
+    load,
+)
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
 from streams.sinks.http_delivery import Endpoint
@@ -68,7 +75,7 @@ def run(
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(_first_of(error), USAGE)
+        return _complain(first_of(error), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
@@ -130,20 +137,12 @@ def _settings(
     if data_dir is not None:
         overrides["data_dir"] = data_dir
     if listen is not None:
-        overrides["listen"] = _address(listen)
+        overrides["listen"] = address(listen)
     settings = _with_webhook(config, overrides, webhook)
     _check(settings.webhook)
     for text in watch:
         settings = _with_watch(settings, text)
     return _with_operator(settings)
-
-
-def _address(text: str) -> Listen:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit():
-        message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8750"
-        raise ValueError(message)
-    return Listen(host=host.strip("[]"), port=int(port))
 
 
 def _with_webhook(
@@ -251,13 +250,6 @@ def _with_operator(settings: Settings) -> Settings:
         if str(settings.data_dir) != DEFAULT_DATA_DIR:
             _note(f"the other commands find it by RESCIND_DATA_DIR={settings.data_dir}")
     return settings.model_copy(update={"tokens": (*settings.tokens, token)})
-
-
-def _first_of(error: ValidationError) -> str:
-    """Say what the first wrong setting is, never its value: it may be a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "settings"
-    return f"{where}: {first['msg']}"
 
 
 def _broken(error: BaseException) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -162,6 +164,29 @@ class Webhook(_Strict):
     minimum_severity: int = Field(default=2, ge=1, le=5)
 
 
+class StatusListSettings(_Strict):
+    """Token Status Lists, for readers that know only a credential's index.
+
+    Attributes:
+        url: where readers reach ``/statuslists`` of this server, which every
+            credential names for as long as it lives.
+        key: file with the private key that signs: P-256 or Ed25519, PEM.
+        bits: of a status; with 1 a suspended credential is INVALID.
+        size: how many indices a list has; half of them are given.
+        ttl_seconds: for how long a reader may use a list, and so how much later than
+            a guard it may deny; without one, the lease.
+        history_seconds: how far back ``?time=`` reaches; 0 turns it off, since it
+            lets anybody watch one credential over time.
+    """
+
+    url: str = Field(pattern=r"^https?://[^?#\s]*[^/?#\s]$")
+    key: Path
+    bits: Literal[1, 2, 4, 8] = 2
+    size: int = Field(default=1 << 14, ge=8, le=1 << 20, multiple_of=8)
+    ttl_seconds: int | None = Field(default=None, ge=1)
+    history_seconds: int = Field(default=0, ge=0)
+
+
 class Sentinel(_Strict):
     """How accesses are judged, in seconds of event time.
 
@@ -198,6 +223,8 @@ class Settings(BaseSettings):
 
     Attributes:
         version: number of this configuration; stored in every fact it lets in.
+        peppers: keys (base64) of the hash that names opaque tokens, by their name;
+            while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
@@ -225,9 +252,15 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
+    hooks: dict[str, Hook] = Field(default_factory=dict)
+    polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
+    scim: Scim | None = None
+    peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
+    status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
     closure: Closure = Closure()
     guard_keys: dict[str, Path] = Field(default_factory=dict)
@@ -245,6 +278,26 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         yaml = YamlConfigSettingsSource(settings_cls)
         return init_settings, env_settings, yaml
+
+
+def address(text: str) -> Listen:
+    """Read ``HOST:PORT``, an IPv6 address in brackets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8750"
+        raise ValueError(message)
+    return Listen(host=host.strip("[]"), port=int(port))
+
+
+def first_of(error: ValidationError) -> str:
+    """Say what the first wrong setting is, never its value: it may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "settings"
+    return f"{where}: {first['msg']}"
 
 
 def load(path: Path | None = None, **overrides: Any) -> Settings:

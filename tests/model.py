@@ -312,10 +312,13 @@ def reasons_to_deny(
     scope: str | None = None,
     unknown: Mapping[str, str] = DEFAULT_UNKNOWN,
     limit: int = LIMIT,
+    vocabulary: Mapping[str, NodeClass] = VOCABULARY,
 ) -> set[str]:
     """Give every reason to deny; none means allow. Each identifier by itself."""
     reasons = set()
-    models = [Model(stand, now, node, issued_at, chain) for node in identifiers]
+    models = [
+        Model(stand, now, node, issued_at, chain, vocabulary) for node in identifiers
+    ]
     for node, model in zip(identifiers, models, strict=True):
         visited = model.closure(node)
         if len(visited) > limit:

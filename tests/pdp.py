@@ -174,6 +174,7 @@ def point(*facts: Fact, served: bool = True, **more: Any) -> Point:
         keys[each.issuer] = KeySet(each, fetch, lambda: clocks.boot / SECOND)
         keys[each.issuer].keys = read_jwks(published[-1])
         keys[each.issuer].loaded = True
+        keys[each.issuer].readings = 1
     decider = Decider(made, guard, keys, lambda: clocks.wall)
     made_point = Point(made, guard, decider, keys, clocks, published)
     if served:

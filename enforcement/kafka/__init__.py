@@ -1,4 +1,4 @@
-"""Guards that read the topic ``facts`` themselves; install ``rescind[kafka]``."""
+"""Guards that read the topic ``facts`` themselves; install ``rescind-guard[kafka]``."""
 
 from enforcement.kafka.guard import KafkaGuard
 

@@ -1,7 +1,7 @@
 // The guard under test: one request of the conformance kit a line, one reply a line.
 import { createInterface } from "node:readline";
 import { Guard } from "./guard.ts";
-import { parse } from "./table.ts";
+import { parse } from "./wire.ts";
 
 let clock = 0n, wall = 0n, guard: Guard, connection: bigint | null = null;
 

@@ -4,6 +4,7 @@ import { Guard } from "./guard.ts";
 
 const TICK = 10_000_000n; // the resolution of /proc/uptime, ns
 const LONGEST_PAUSE = 2000; // ms
+const SILENCE = 5000; // ms; a connection without a frame for so long is dead
 
 // Linux counts sleep there, which process.hrtime does not: a machine that wakes up has no
 // lease. Elsewhere take a clock that goes on in sleep, and that nobody can set.
@@ -23,28 +24,34 @@ export function guardOf(url: string, credential: string, lease = 1000): Guard {
     // Node takes headers here, browsers do not.
     const options: any = { headers: { Authorization: `Bearer ${credential}` } };
     const socket = new WebSocket(`${url.replace(/^http/, "ws").replace(/\/$/, "")}/v1/feed`, options);
+    let heard = performance.now();
     const ping = () => socket.send(JSON.stringify(guard.ping()));
-    let timer: NodeJS.Timeout | undefined;
+    const timer = setInterval(() => {
+      if (performance.now() - heard > SILENCE) lost();
+      else if (socket.readyState === WebSocket.OPEN) ping();
+    }, lease / 4);
+    function lost(): void {
+      clearInterval(timer);
+      socket.onmessage = socket.onclose = null; // what is still under way comes too late
+      socket.close();
+      // A random pause, so that a thousand guards do not come back at the same moment.
+      setTimeout(connect, Math.random() * Math.min(LONGEST_PAUSE, 50 * 2 ** failures++));
+    }
     socket.onopen = () => {
       socket.send(JSON.stringify(guard.hello()));
       ping();
-      timer = setInterval(ping, lease / 4);
     };
     socket.onmessage = ({ data }) => {
+      heard = performance.now();
       try {
         guard.receive(data);
         failures = 0;
       } catch (error) {
         console.error(`feed: ${error}`);
-        socket.onmessage = null; // what is still on its way is of a connection that ended
-        socket.close();
+        lost();
       }
     };
-    socket.onclose = () => {
-      clearInterval(timer);
-      const longest = Math.min(LONGEST_PAUSE, 50 * 2 ** failures++); // all guards come back at once
-      setTimeout(connect, Math.random() * longest);
-    };
+    socket.onclose = lost;
   }
   connect();
   return guard;

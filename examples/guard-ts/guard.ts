@@ -1,6 +1,7 @@
 // A guard of level `core`, without any package: a table that the feed keeps equal to the
 // log, and the lease that proves it.
-import { identifier, least, list, must, natural, parse, read, Table, text } from "./table.ts";
+import { least, Table } from "./table.ts";
+import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
 export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?: any[] };
 
@@ -37,7 +38,7 @@ export class Guard {
   receive(frame: string): void {
     try {
       const message = parse(frame);
-      must(message, message !== null && message.constructor === Object, "not an object");
+      must(message, typeof message === "object" && !Array.isArray(message), "not an object");
       if (message.type === "snapshot") this.snapshot(message);
       else if (message.type === "delta") this.delta(message);
       else if (message.type === "pong") this.pong(message);

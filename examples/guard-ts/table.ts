@@ -1,59 +1,13 @@
 // The table: which credentials are dead. Never less strict than it must be, and stricter
 // where a rule would be long here (docs/writing-a-guard.md has the rules).
-
-export type Fact = Record<string, any>;
+import type { Fact } from "./wire.ts";
 
 const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
 const LIMIT = 4096; // nodes that one check visits
-// The fields that a fact may have: `!` an identifier, `#` a time, `?` a time or null.
-const COMMON = "fact authority event_id #version stamped #received_at ingress_key settings";
-const FIELDS = new Map(Object.entries({
-  node: "!node ?issued_at derived root device tenant", edge: "!child !parent relation derived",
-  alias: "!first !second", owner_set: "!node owners", renewal: "!node ?expires_at",
-  scope_set: "!node scopes", holds: "!node !attribute", lift: "!target aspect",
-  cause: "!target effect reach #at ?not_before aspect scopes device tenant",
-  withdraw: "!target fact_id kind", horizon: "",
-  distrust: "suspect suspect_key #received_from #received_to",
-}).map(([kind, fields]) => [kind, `${COMMON} ${fields}`.trim().split(" ")]));
-const VALUES = Object.entries({ // the first one is meant when the field is missing
-  effect: ["revoke", "suspend", "narrow", "not_before"], reach: ["subtree", "self"],
-  relation: ["requires", "ends_with_parent", "ends_with_parent_always", "created_by"],
-});
-
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
-/** Read JSON with every whole number as a bigint: a double cannot hold a time in ns. */
-export function parse(frame: string): any {
-  const exact: any = (_: string, value: any, at: any) =>
-    typeof value === "number" && /^-?\d+$/.test(at.source) ? BigInt(at.source) : value;
-  return JSON.parse(frame, exact);
-}
-export function must<T>(value: T, holds: boolean, name: string): T {
-  if (!holds) throw new Error(`${name}: ${String(value)}`);
-  return value;
-}
-export const text = (v: any): string => must(v, typeof v === "string" && v !== "", "not a text");
-export const list = (v: any): any[] => must(v, Array.isArray(v), "not a list");
-const time = (v: any): bigint => must(v, typeof v === "bigint", "not a whole number");
-export const natural = (v: any): bigint => must(v, time(v) >= 0n, "negative");
-export function identifier(v: any): string {
-  const [, value = ""] = /^[^:]+:(.+)$/s.exec(text(v)) ?? [];
-  return must(v, value !== "" && Buffer.byteLength(value) <= 256, "not an identifier");
-}
-export function read(fact: any): Fact {
-  const fields = FIELDS.get(text(fact?.fact)) ?? [];
-  for (const name of Object.keys(fact)) // what is new may mean anything: do not guess
-    must(name, fields.some((f) => f.replace(/^\W/, "") === name), "an unknown field");
-  for (const field of fields) {
-    const value = fact[field.slice(1)];
-    if (field[0] === "!") identifier(value);
-    if (field[0] === "#" || (field[0] === "?" && value != null)) time(value);
-  }
-  for (const [name, values] of VALUES)
-    if (fields.includes(name)) must(fact[name], values.includes(fact[name] ??= values[0]), name);
-  if (fact.fact === "owner_set") list(fact.owners).forEach(identifier);
-  return { ...fact, authority: text(fact.authority) };
-}
+export const least = (a: bigint, b: bigint) => (a < b ? a : b);
+const vague = (f: Fact) => f.stamped || f.version > f.received_at + FUTURE; // its copies may differ
 
 /** What the facts say, whatever the order and the number of times in which they came. */
 export class Table {
@@ -84,7 +38,7 @@ export class Table {
   judge(
     names: string[], chain: string[], verified: bigint | null, now: bigint, scope: string | null,
   ): string | null {
-    let visits = 0;
+    let visits = 0, shown = ""; // shown: the one of the names that is judged
     const reach = (start: string, step: (name: string) => string[]): Set<string> => {
       const found = new Set([start]); // grows while it is walked
       for (const name of found)
@@ -98,8 +52,8 @@ export class Table {
       ...parents(n), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
     const ends = (n: string) => [
       ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
-    const outdated = (n: string, mark: bigint, of: string): boolean => {
-      const own = [...this.times(n), ...(n === of && verified !== null ? [verified] : [])];
+    const outdated = (n: string, mark: bigint): boolean => {
+      const own = [...this.times(n), ...(n === shown && verified !== null ? [verified] : [])];
       const all = [...own, ...[...reach(n, this.aliases)].flatMap(this.times)];
       return !own.length || all.some((t) => t <= mark);
     };
@@ -110,7 +64,7 @@ export class Table {
         if (this.doubtful.has(node)) return "in_doubt";
         for (const { effect, mark } of this.causes(node)) // stricter: reach self as subtree
           if (effect !== "not_before") return ENDED[effect];
-          else if (credentials.some((c) => outdated(c, mark, of) && reach(c, up).has(node))) return effect;
+          else if (credentials.some((c) => outdated(c, mark) && reach(c, up).has(node))) return effect;
         if (scope !== null && this.of("scope_set", node).length) return "scope"; // stricter
         const sets = this.newest("owner_set", node);
         const lives = (owner: string) => flaw(owner, [...proving, node]) === null;
@@ -124,8 +78,8 @@ export class Table {
       return visits > LIMIT ? "lineage_too_large" : null;
     };
     const unknown = !names.some(this.known) || names.some((n) => this.isCredential(n) && !this.known(n));
-    for (const name of names) {
-      const reason = flaw(name, []);
+    for (shown of names) {
+      const reason = flaw(shown, []);
       if (reason !== null) return reason;
     }
     return unknown ? "unknown_credential" : null;
@@ -161,5 +115,3 @@ export class Table {
     });
   }
 }
-export const least = (a: bigint, b: bigint) => (a < b ? a : b);
-const vague = (f: Fact) => f.stamped || f.version > f.received_at + FUTURE; // its copies may differ

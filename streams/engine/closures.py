@@ -1,7 +1,7 @@
-"""Run the stage closure over the log and what guards report.
+"""Run the stage closure over the log: follow each cause until it is closed.
 
-Receipts change memory alone. Who is registered is on disk before the guard is told,
-so that a restart forgets no laggard, and so is what became of every cause.
+What became of a cause is written a little later, and so is how far the log was read; a
+crash repeats what lies between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from prometheus_client import Histogram
 from agents_registry.facts import Effect
 from streams.engine import closure_rows as rows
 from streams.engine.closure_rows import Result, Revocation, seconds_between
-from streams.stages.closure import Closure, Mode, Outcome, State
+from streams.engine.roll import Roll
+from streams.stages.closure import Closure, Outcome, State
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 
     from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
-    from streams.stages.closure import Registration
 
 TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
 IDLE: Final = 1.0
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
 LOADED: Final = 5000
+SLICE: Final = 500  # facts read in one go
+PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
+PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
 BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -41,13 +44,13 @@ log = structlog.get_logger()
 
 
 class Closures:
-    """The causes that guards have yet to enforce, the guards, and how it went.
+    """The causes that guards have yet to enforce, and how it went with the others.
 
     Attributes:
         closure: the stage.
         states: how many causes reached a state since the start.
         propagation: seconds from acceptance until the last guard had applied it.
-        departed: told the name of each guard that is no member any more.
+        roll: the guards.
         recent: the last revocations, to probe guards with.
     """
 
@@ -75,7 +78,6 @@ class Closures:
             buckets=BUCKETS,
             registry=None,
         )
-        self.departed: list[Callable[[str], None]] = []
         self.recent: deque[Revocation] = deque(maxlen=RECENT)
         self._store = store
         self._clock = clock
@@ -83,20 +85,20 @@ class Closures:
         self._followed: dict[int, Revocation] = {}
         self._offsets: dict[str, int] = {}
         self._results: dict[int, Result] = {}
-        self._bodies: dict[str, bytes] = {}  # of the guards on disk
-        self._gone: set[str] = set()
         self._late: list[Result] = []
+        self._unread: deque[Commit] = deque()
+        self._taken = 0  # facts of the first of them
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
+        self.roll = Roll(store, self.closure, self._news.set, clock, boottime)
 
     async def load(self) -> None:
         """Bring guards and open causes back; call it before anything is written."""
-        for name, body in await self._store.read("SELECT name, body FROM guards"):
-            self._bodies[name] = body
-            self.closure.register(rows.terms_of(body), self._boottime())
+        await self.roll.load()
         query = "SELECT position FROM positions WHERE stage = 'closure'"
         ((position,),) = await self._store.read(query)
+        self._saved = position
         query = f"SELECT body FROM closures ORDER BY offset DESC LIMIT {RECENT}"  # noqa: S608
         known = [rows.result_of(body) for (body,) in await self._store.read(query)]
         closed = (e.cause for e in reversed(known) if e.outcome.state is State.CLOSED)
@@ -120,8 +122,23 @@ class Closures:
         self._store.listeners.append(self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
-        self._follow(rows.revocations(commit.facts))
-        self._read = commit.end
+        self._unread.append(commit)
+        if len(commit.facts) <= SLICE:
+            self._read_slice()
+        self._news.set()
+
+    def _read_slice(self) -> None:
+        """Read the next facts of the commits that came in; no pong waits for many."""
+        left = SLICE
+        while self._unread and left > 0:
+            facts = self._unread[0].facts
+            part = facts[self._taken : self._taken + left]
+            self._follow(rows.revocations(part))
+            self._taken += len(part)
+            left -= max(1, len(part))
+            if self._taken == len(facts):
+                self._read = self._unread.popleft().end
+                self._taken = 0
 
     def _follow(self, causes: Iterable[Revocation], *, late: bool = False) -> None:
         """Read causes, and only then ask for the end of the receipts."""
@@ -138,85 +155,19 @@ class Closures:
         self.closure.ask(self.closure.receipts)
         self._news.set()
 
-    async def register(self, terms: Registration) -> None:
-        """Make a guard a member; on return that is on disk.
-
-        Raises:
-            StoreBusyError: the store is being closed.
-            sqlite3.Error: the file cannot be written.
-            LookupError: it left meanwhile.
-        """
-        name, body = terms.guard, rows.guard_body(terms)
-        if self._bodies.get(name) != body:
-            self._bodies[name] = body
-            try:
-                await self._store.write_in_time(
-                    lambda tx: tx.put_guard(name, body), urgent=True
-                )
-            except BaseException:
-                self._bodies.pop(name, None)
-                raise
-        if name not in self._bodies:
-            raise LookupError(name)
-        self.closure.register(terms, self._boottime())
-        self._news.set()
-
-    def heard(self, guard: str) -> None:
-        """Note that a guard gave a sign of life."""
-        member = self.closure.guards.get(guard)
-        if member is not None:
-            member.heard = self._boottime()
-
-    def applied(self, guard: str, genesis: str, offset: int) -> None:
-        """Take a receipt; of another log, or beyond this one's end, it says nothing."""
-        if genesis == self._store.genesis and offset <= self._read:
-            self.closure.apply(guard, offset, self._boottime())
-            if self.closure.waiting:
-                self._news.set()
-
-    def standing(self) -> Counter[tuple[Mode, str]]:
-        """Count guards by mode, and by whether they were heard within their lease."""
-        now = self._boottime()
-        return Counter(
-            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
-            for each in self.closure.guards.values()
-        )
-
-    def leave(self, guard: str) -> bool:
-        """Let a guard go; tell whether it was a member."""
-        known = self.closure.leave(guard)
-        if known:
-            self._depart(guard)
-        return known
-
-    async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go on an operator's word; on return that is on disk."""
-        if not self.leave(guard):
-            return False
-        at = self._clock()
-
-        def job(tx: Transaction) -> None:
-            if guard not in self._bodies:
-                tx.forget_guard(guard)
-            tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
-
-        await self._store.write(job, urgent=True)
-        return True
-
-    def _depart(self, guard: str) -> None:
-        self._bodies.pop(guard, None)
-        self._gone.add(guard)
-        for told in self.departed:
-            told(guard)
-        self._news.set()
-
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._save_forever())
             while True:
                 self._news.clear()
+                self._read_slice()
                 self._step()
+                if self._unread:
+                    await asyncio.sleep(0)
+                    continue
+                # Receipts of many guards come together; one step takes them all.
+                await asyncio.sleep(PAUSE + PAUSE_PER_GUARD * len(self.closure.guards))
                 seconds = TICK if self.closure.waiting else IDLE
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
@@ -224,9 +175,8 @@ class Closures:
 
     def _step(self) -> None:
         boottime, now = self._boottime(), self._clock()
-        for guard in self.closure.expire(boottime):
+        for guard in self.roll.expire():
             log.info("guard_left", guard=guard)
-            self._depart(guard)
         for outcome in self.closure.step(boottime):
             cause = self._followed[outcome.offset]
             result = Result(cause, outcome, now)
@@ -242,7 +192,8 @@ class Closures:
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(SAVE)
-            if self._results or self._gone or self._read - self._saved > LOADED:
+            changed = self._results or self.roll.unforgotten
+            if changed or self._read - self._saved > LOADED:
                 await self._save()
 
     async def _save(self) -> None:
@@ -257,18 +208,16 @@ class Closures:
             if offset not in results
             for cause in (self._followed[offset],)
         ]
-        put = [rows.row(each) for each in (*results.values(), *pending)]
-        gone, self._gone = self._gone, set()
+        changed = (*results.values(), *pending)
+        gone = self.roll.take_gone()
         late, self._late = self._late, []
         signals = [rows.signal(each, self.deadline) for each in late]
 
         def job(tx: Transaction) -> None:
-            tx.put_closures(put)
+            tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
-            for guard in gone:
-                if guard not in self._bodies:  # else it has come back
-                    tx.forget_guard(guard)
+            self.roll.forget(gone, tx)
 
         await self._store.write_in_time(job)
         self._saved = position
@@ -281,6 +230,9 @@ class Closures:
 
     async def result(self, identity: str) -> Result | None:
         """Give a cause by its id, and what is known of it now."""
+        while self._unread:  # it may lie there
+            self._read_slice()
+            await asyncio.sleep(0)
         offset = self._offsets.get(identity)
         if offset in self._followed:
             outcome = self.closure.look(offset, self._boottime())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import orjson
@@ -24,7 +25,8 @@ from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from agents_registry.facts import Fact
     from streams.engine.store import Store
@@ -65,14 +67,15 @@ class Ingest:
         self,
         store: Store,
         fresh_id: Callable[[], str],
-        room: Callable[[], Awaitable[None]],
+        room: Callable[[int], AbstractAsyncContextManager[None]],
     ) -> None:
         """Write to a store.
 
         Args:
             store: holds the log.
             fresh_id: gives unique ids.
-            room: waits while guards are too far behind for more facts.
+            room: waits while guards are too far behind for so many more facts, which
+                are written within it.
         """
         self._store = store
         self._room = room
@@ -108,7 +111,6 @@ class Ingest:
         write = self._store.write_in_time if patient else self._store.write
         *first, rest = slices(prepared.encoded)
         written = await self._ahead(first, write)
-        await self._room_for(rest)
 
         def job(tx: Transaction) -> Receipt:
             facts = written + self._add(tx, rest, prepared, blocks, delivery.origin)
@@ -116,7 +118,8 @@ class Ingest:
                 also(tx)
             return self._receipt(tx, prepared, facts)
 
-        receipt = await write(job, urgent=True)
+        async with self._room_for(rest):
+            receipt = await write(job, urgent=True)
         self._stated.remember(prepared)
         return receipt
 
@@ -143,7 +146,6 @@ class Ingest:
 
         *first, rest = slices(encoded)
         written = await self._ahead(first, self._store.write)
-        await self._room_for(rest)
 
         def job(tx: Transaction) -> Receipt:
             new = written + tx.add_facts(rest)
@@ -153,20 +155,22 @@ class Ingest:
             token = token_of(self._store.genesis, tx.end)
             return Receipt(len(encoded), 0, new, token)
 
-        return await self._store.write(job, urgent=True)
+        async with self._room_for(rest):
+            return await self._store.write(job, urgent=True)
 
     async def _ahead(self, first: list[Sequence[Encoded]], write: Write) -> int:
         """Write all slices but the last; give how many facts were new."""
         new = 0
         for each in first:
-            await self._room_for(each)
-            new += await write(functools.partial(_add_facts, each), urgent=True)
+            async with self._room_for(each):
+                new += await write(functools.partial(_add_facts, each), urgent=True)
         return new
 
-    async def _room_for(self, facts: Sequence[Encoded]) -> None:
+    def _room_for(self, facts: Sequence[Encoded]) -> AbstractAsyncContextManager[None]:
         """Wait for guards that are behind; what ends something never waits."""
-        if facts and not any(isinstance(each.fact, Cause) for each in facts):
-            await self._room()
+        if not facts or any(isinstance(each.fact, Cause) for each in facts):
+            return nullcontext()
+        return self._room(len(facts))
 
     def _add(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -22,6 +23,26 @@ class Written(NamedTuple):
 
     offset: int
     fact: Fact
+
+
+class NewList(NamedTuple):
+    """How a status list is begun.
+
+    Attributes:
+        name: unique over all logs.
+        genesis: of the log that is being written.
+        bits: of one status.
+        size: how many indices.
+        at: the time (ns).
+        draw: gives a random number below another one.
+    """
+
+    name: str
+    genesis: str
+    bits: int
+    size: int
+    at: int
+    draw: Callable[[int], int]
 
 
 class Mark(NamedTuple):
@@ -178,10 +199,68 @@ class Transaction:
         values = (stage, position)
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
 
+    def set_cursor(self, name: str, body: bytes) -> None:
+        """Note how far a vendor's log was read."""
+        values = (name, body)
+        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
+
+    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
+        """Save a SCIM resource, or forget it.
+
+        Args:
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        if gone:
+            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
+            self._db.execute(query, row[:3])
+        else:
+            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(query, row)
+
     def set_tail(self, path: str, inode: int, position: int) -> None:
         """Note how far a watched file was read."""
         values = (path, inode, position)
         self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
+
+    def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
+        """Give an entry an index that no other entry ever had, at random.
+
+        A list is closed when half of it is given: a free index is then found in two
+        draws, and the rest hides how many there are. It is closed by a restore, too:
+        the indices that were given since the backup are not known any more.
+
+        Args:
+            body: of the entry.
+            new: how a list is begun, where none is open.
+
+        Returns:
+            The list's name and the index.
+        """
+        number, name, size = self._open_list(new)
+        query = "INSERT INTO status_entries VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        index = new.draw(size)
+        while not self._db.execute(query, (number, index, body)).rowcount:
+            index = new.draw(size)
+        query = "UPDATE status_lists SET given = given + 1 WHERE number = ?"
+        self._db.execute(query, (number,))
+        return name, index
+
+    def _open_list(self, new: NewList) -> tuple[int, str, int]:
+        query = (
+            "SELECT number, name, size FROM status_lists"
+            " WHERE genesis = ? AND 2 * given < size ORDER BY number DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (new.genesis,)).fetchone()
+        if row is not None:
+            return int(row[0]), str(row[1]), int(row[2])
+        query = (
+            "INSERT INTO status_lists (name, genesis, bits, size, given, created_at)"
+            " VALUES (?, ?, ?, ?, 0, ?) RETURNING number"
+        )
+        values = (new.name, new.genesis, new.bits, new.size, new.at)
+        (number,) = self._db.execute(query, values).fetchone()
+        return number, new.name, new.size
 
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""

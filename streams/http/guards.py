@@ -63,7 +63,7 @@ class Guards:
         """Let a guard go that will not come back; revocations wait for it no more."""
         token = self._tokens.holder(request, "restorer")
         name = request.match_info["name"]
-        if not await self._closures.remove(name, token.name):
+        if not await self._closures.roll.remove(name, token.name):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard")
         return _json({"removed": name})
 

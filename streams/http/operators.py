@@ -136,18 +136,22 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     def _identifier(self, text: Any) -> Identifier:
-        """Read an identifier of a known kind.
+        return identifier_of_kind(text, self._vocabulary)
 
-        Raises:
-            ValueError: it is none.
-        """
-        if not isinstance(text, str):
-            raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
-        identifier = identifier_of(text)
-        if identifier.kind not in self._vocabulary:
-            message = f"no kind is called {identifier.kind!r}; a typing error?"
-            raise ValueError(message)
-        return identifier
+
+def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:
+    """Read an identifier of a known kind.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str):
+        raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
+    identifier = identifier_of(text)
+    if identifier.kind not in vocabulary:
+        message = f"no kind is called {identifier.kind!r}; a typing error?"
+        raise ValueError(message)
+    return identifier
 
 
 def unreadable(detail: str) -> ProblemError:

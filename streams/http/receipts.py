@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.engine.closures import Closures
+    from streams.engine.roll import Roll
 
 MILLISECOND: Final = 1_000_000
 LONGEST_LEASE: Final = 24 * 3600 * 1000  # ms
@@ -59,7 +59,7 @@ class Receipts:
         refused: receipts that could not be used, by reason.
     """
 
-    closures: Closures
+    roll: Roll
     keys: Mapping[str, Ed25519PublicKey]
     boottime: Callable[[], int]
     refused: Counter[str] = field(factory=Counter)
@@ -72,7 +72,7 @@ class Receipts:
 
         They register anew before they get another pong.
         """
-        self.closures.departed.append(self._cut)
+        self.roll.departed.append(self._cut)
 
     def _cut(self, guard: str) -> None:
         for session in self._sessions.pop(guard, ()):
@@ -102,7 +102,7 @@ class Receipts:
         session = Session(guard, instance, end, plain["sequence"], now)
         self._sessions[guard].append(session)
         try:
-            await self.closures.register(terms)
+            await self.roll.register(terms)
         except BaseException as error:
             self.close(session)
             if isinstance(error, LookupError):
@@ -113,7 +113,7 @@ class Receipts:
     def heard(self, session: Session) -> None:
         """Note that a connection's guard sent something."""
         session.heard = self.boottime()
-        self.closures.heard(session.guard)
+        self.roll.heard(session.guard)
 
     def take(self, session: Session, receipt: Any) -> None:
         """Take what a guard applied; what cannot be used is counted alone."""
@@ -125,7 +125,7 @@ class Receipts:
             )
         except ReceiptError:
             return
-        self.closures.applied(session.guard, genesis, applied)
+        self.roll.applied(session.guard, genesis, applied)
 
     def goodbye(self, session: Session, receipt: Any) -> None:
         """Let a guard go that allows nothing any more."""
@@ -133,7 +133,7 @@ class Receipts:
             self._next(session, receipt, "goodbye")
         except ReceiptError:
             return
-        self.closures.leave(session.guard)
+        self.roll.leave(session.guard)
 
     def close(self, session: Session) -> None:
         """Forget a connection; its guard stays a member."""

@@ -58,6 +58,12 @@ class Metrics:
             ["surface", "outcome", "reason"],
             registry=self._registry,
         )
+        self._reports = Counter(
+            "rescind_pdp_reports",
+            "What the policy allows and wants reported.",
+            ["report"],
+            registry=self._registry,
+        )
 
     def count(self, surface: str, decision: Decision) -> None:
         """Count a decision.
@@ -70,6 +76,8 @@ class Metrics:
         if decision.observed:
             outcome = "observe"
         self._decisions.labels(surface, outcome, decision.reason).inc()
+        for report in () if decision.verdict is None else decision.verdict.report:
+            self._reports.labels(report).inc()
 
     async def serve(self, _: web.Request) -> web.Response:
         """Give the metrics in Prometheus' text format."""

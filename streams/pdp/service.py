@@ -24,9 +24,10 @@ from streams.pdp.questions import AuthZen, Introspection
 from streams.pdp.tokens import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from enforcement.guard import AnyGuard
+    from streams.pdp.grpc_server import GrpcServer
     from streams.pdp.settings import PdpSettings
 
 MAX_BODY: Final = 1 << 20  # bytes
@@ -42,10 +43,12 @@ class Deciding:
     Attributes:
         url: where; the port is the one that was bound.
         decider: what answers.
+        grpc: ``HOST:PORT`` for Envoy, where the settings want it.
     """
 
     url: str
     decider: Decider
+    grpc: str | None = None
 
 
 async def serve(
@@ -66,8 +69,10 @@ async def serve(
         clock: ns since 1970 (UTC).
 
     Raises:
-        OSError: the address cannot be bound.
+        OSError: an address cannot be bound.
+        ValueError: the extra for gRPC is not installed.
     """
+    grpc_listen = _grpc_listener(settings)
     async with AsyncExitStack() as cleanup:
         session = await cleanup.enter_async_context(aiohttp.ClientSession())
         keys = {
@@ -75,40 +80,72 @@ async def serve(
             for each in settings.issuers
         }
         decider = Decider(settings, guard, keys, clock)
-        app = application(decider, Metrics(guard, keys), keys)
+        metrics = Metrics(guard, keys)
+        app = application(decider, metrics, keys)
         where = settings.listen
         runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)
         cleanup.push_async_callback(runner.cleanup)
+        address = None
+        if grpc_listen is not None:
+            server = await grpc_listen(decider, metrics, keys)
+            cleanup.push_async_callback(server.close)
+            address = server.address
         tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
         readers = [tasks.create_task(each.run()) for each in keys.values()]
         cleanup.callback(lambda: [each.cancel() for each in readers])
         await cleanup.enter_async_context(guard)
-        log.info("deciding", url=url, guard=settings.name)
+        log.info("deciding", url=url, grpc=address, guard=settings.name)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Deciding(url, decider))
+            started(Deciding(url, decider, address))
         await stop.wait()
         log.info("stopping")
+
+
+def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
+    """Name what decisions still wait for."""
+    # Tried is enough: one issuer that is down must not keep out all others.
+    sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
+    return sets if decider.guard.standing.holds() else ["lease", *sets]
+
+
+def _grpc_listener(
+    settings: PdpSettings,
+) -> Callable[[Decider, Metrics, Mapping[str, KeySet]], Awaitable[GrpcServer]] | None:
+    """Give what listens for Envoy, where the settings want it.
+
+    Raises:
+        ValueError: its libraries are not installed.
+    """
+    where = settings.grpc_listen
+    if where is None:
+        return None
+    try:
+        from streams.pdp.ext_authz import Authorization  # noqa: PLC0415 - an extra
+        from streams.pdp.grpc_server import listen  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        message = "grpc_listen: install rescind with its extra grpc (rescind[grpc])"
+        raise ValueError(message) from error
+
+    async def start(
+        decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+    ) -> GrpcServer:
+        authorization = Authorization(decider, metrics)
+        return await listen(authorization, lambda: not missing(decider, keys), where)
+
+    return start
 
 
 def application(
     decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
 ) -> web.Application:
     """Put the handlers behind their routes."""
-
-    def waiting(_: float) -> Sequence[str]:
-        # Tried is enough: one issuer that is down must not keep out all others.
-        missing = [
-            f"keys of {name}" for name, each in keys.items() if not each.readings
-        ]
-        return missing if decider.guard.standing.holds() else ["lease", *missing]
-
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
     callers = Callers(decider.settings.callers)
     Gateways(decider, metrics).add_to(app)
     AuthZen(decider, callers, metrics).add_to(app)
     Introspection(decider, callers, metrics).add_to(app)
-    Probes(lambda _: (), waiting).add_to(app)
+    Probes(lambda _: (), lambda _: missing(decider, keys)).add_to(app)
     app.router.add_get("/metrics", metrics.serve)
     return app

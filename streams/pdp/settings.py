@@ -7,8 +7,6 @@ SHA-256 only.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -32,6 +30,7 @@ from pydantic_settings import (
 
 from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
+from streams.keyed_names import pepper_bytes
 from streams.settings import Listen, Sha256
 
 PREFIX: Final = "RESCIND_PDP_"
@@ -46,13 +45,7 @@ Kind = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
 
 
 def _pepper(value: SecretStr) -> SecretStr:
-    try:
-        key = base64.b64decode(value.get_secret_value(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) < 16:  # noqa: PLR2004 - bytes, as strong as what it names
-        message = "a pepper is at least 16 random bytes in base64"
-        raise ValueError(message)
+    pepper_bytes(value.get_secret_value())
     return value
 
 
@@ -144,6 +137,7 @@ class PdpSettings(BaseSettings):
         name: of this guard, unique in its realm.
         realm: with ``feed: kafka``, whose credentials are judged.
         kinds: with ``feed: kafka``, those that the workers' settings declare.
+        grpc_listen: where Envoy asks in gRPC mode; not at all without it.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
         malformed: what a token is that has dots but no header of a JWT: refused, or
@@ -173,6 +167,7 @@ class PdpSettings(BaseSettings):
     mode: Mode = Mode.FAIL_CLOSED
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     listen: Listen = Listen(port=8760)
+    grpc_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None
     header: str = "Authorization"
@@ -232,11 +227,10 @@ class PdpSettings(BaseSettings):
             raise ValueError(message)
         return self.credential_file.read_text("utf-8").strip()
 
-    def pepper_bytes(self) -> tuple[bytes, ...]:
+    def pepper_keys(self) -> tuple[bytes, ...]:
         """Give the peppers, in the order of the settings."""
-        return tuple(
-            base64.b64decode(each.get_secret_value()) for each in self.peppers.values()
-        )
+        given = self.peppers.values()
+        return tuple(pepper_bytes(each.get_secret_value()) for each in given)
 
 
 def load(path: Path | None = None, **overrides: Any) -> PdpSettings:

@@ -9,6 +9,7 @@ same as YAML, a file for each rule. Run it after a change of those cases:
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 from collections import defaultdict
@@ -128,27 +129,34 @@ def export() -> dict[str, str]:
     for cases in groups.values():
         _number(cases)
     files = {
-        f"rule-{group}.yaml": HEADER + _dump({"defaults": {"now": 500}, "cases": cases})
+        f"rule-{group}.yaml": HEADER + dump({"defaults": {"now": 500}, "cases": cases})
         for group, cases in sorted(groups.items())
     }
+    return {**files, "rule-mixed.yaml": HEADER + dump(mixed(range(WORLDS)))}
+
+
+def mixed(seeds: Iterable[int]) -> dict[str, Any]:
+    """Give random worlds: rules meet there that no single case brings together."""
     lenient = {"unknown": dict.fromkeys(sorted(set(KINDS)), "allow_and_report")}
-    mixed = {"defaults": {"settings": lenient}, "cases": list(_mixed())}
-    return {**files, "rule-mixed.yaml": HEADER + _dump(mixed)}
+    cases = [
+        {
+            "name": f"world {seed}",
+            "facts": list(written(list(world.facts))),
+            "checks": [_question(world, question) for question in asked],
+        }
+        for seed in seeds
+        for world in [make(seed)]
+        for asked in [[question for question in world.questions if question.lenient]]
+        if asked and _writable(world)
+    ]
+    return {"defaults": {"settings": lenient}, "cases": cases}
 
 
-def _mixed() -> Iterator[dict[str, Any]]:
-    """Yield random worlds: rules meet that no single case brings together."""
-    for seed in range(WORLDS):
-        world = make(seed)
-        ids = {fact_id(fact).hex() for fact in world.facts}
-        withdrawn = {f.fact_id for f in world.facts if isinstance(f, Withdraw)}
-        asked = [question for question in world.questions if question.lenient]
-        if withdrawn <= ids and len(world.facts) <= LARGEST and asked:
-            yield {
-                "name": f"world {seed}",
-                "facts": list(_written(list(world.facts))),
-                "checks": [_question(world, question) for question in asked],
-            }
+def _writable(world: World) -> bool:
+    """Tell whether each withdraw has its fact beside it, which gives it its id."""
+    ids = {fact_id(fact).hex() for fact in world.facts}
+    withdrawn = {fact.fact_id for fact in world.facts if isinstance(fact, Withdraw)}
+    return withdrawn <= ids and len(world.facts) <= LARGEST
 
 
 def _question(world: World, question: Question) -> dict[str, Any]:
@@ -156,10 +164,10 @@ def _question(world: World, question: Question) -> dict[str, Any]:
     issued = question.issued_at
     check = {
         "check": [str(name) for name in question.identifiers],
-        "issued_at": None if issued is None else _seconds(issued),
+        "issued_at": None if issued is None else seconds(issued),
         "chain": [str(name) for name in question.chain],
         "scope": question.scope,
-        "now": _seconds(question.now),
+        "now": seconds(question.now),
         "deny": sorted(REASONS.get(r, r) for r in reasons),
     }
     needed = {name: value for name, value in check.items() if value not in (None, [])}
@@ -172,7 +180,7 @@ def _add(cases: list[dict[str, Any]], asked: Asked) -> None:
     if not _introduced(asked):
         kinds = sorted({name.kind for name in asked.who})
         settings = {"settings": {"unknown": dict.fromkeys(kinds, "allow_and_report")}}
-    facts = list(_written(asked.facts))
+    facts = list(written(asked.facts))
     case = {"name": asked.name, "why": asked.why, **settings, "facts": facts}
     check = _check(asked, plain=not settings)
     if cases and {k: v for k, v in cases[-1].items() if k != "checks"} == case:
@@ -245,7 +253,7 @@ def _simple(asked: Asked) -> bool:
     """Tell whether a guard of level core has to find that this may be allowed."""
     special = {"scope", "chain", "issued"} & asked.ask.keys()
     stated = {f.node for f in asked.facts if isinstance(f, Node) and not f.derived}
-    credentials = {n for n in asked.who if _is_credential(n)}
+    credentials = {n for n in asked.who if is_credential(n)}
     known = credentials <= stated and any(name in stated for name in asked.who)
     copies = len(asked.facts) - len({fact_id(fact) for fact in asked.facts})
     return (
@@ -261,7 +269,8 @@ def _simple(asked: Asked) -> bool:
     )
 
 
-def _is_credential(name: Identifier) -> bool:
+def is_credential(name: Identifier) -> bool:
+    """Tell the class of a name, from its kind."""
     return VOCABULARY.get(name.kind) in {None, NodeClass.CREDENTIAL}
 
 
@@ -294,20 +303,25 @@ def _group(asked: Asked) -> str:
     return "unknown"
 
 
-def _written(facts: list[Fact]) -> Iterator[dict[str, Any]]:
-    """Give the facts in the short form of the suite."""
+def written(facts: list[Fact], epoch: int = 0) -> Iterator[dict[str, Any]]:
+    """Give the facts in the short form of the suite.
+
+    Args:
+        facts: withdraws go last; each needs its fact here.
+        epoch: ns; the times are written as seconds after it.
+    """
     labels = {fact_id(fact).hex(): f"f{n}" for n, fact in enumerate(facts)}
     wanted = {fact.fact_id for fact in facts if isinstance(fact, Withdraw)}
     for fact in sorted(facts, key=_last):
-        written = _short(fact)
+        short = _short(fact, epoch)
         identity = fact_id(fact).hex()
         if isinstance(fact, Withdraw):
             for name in ("fact_id", "kind"):
-                del written[name]
-            written["of"] = labels[fact.fact_id]
+                del short[name]
+            short["of"] = labels[fact.fact_id]
         elif identity in wanted:
-            written = {"id": labels[identity], **written}
-        yield written
+            short = {"id": labels[identity], **short}
+        yield short
 
 
 def _last(fact: Fact) -> bool:
@@ -315,30 +329,32 @@ def _last(fact: Fact) -> bool:
     return isinstance(fact, Withdraw)
 
 
-def _short(fact: Fact) -> dict[str, Any]:
+def _short(fact: Fact, epoch: int) -> dict[str, Any]:
     """Leave out what the kit fills in; times in seconds."""
     filled: dict[str, Any] = {
         "authority": "vault",
-        "version": SECOND,
-        "received_at": max(fact.version, RECEIVED * SECOND),
+        "version": epoch + SECOND,
+        "received_at": max(fact.version, epoch + RECEIVED * SECOND),
         "ingress_key": "key",
         "at": fact.version,
+        "settings": fact.settings,  # says nothing to a guard
     }
     plain = to_plain(fact)
-    written = {"fact": plain.pop("fact")}
+    short = {"fact": plain.pop("fact")}
     for attribute in attrs.fields(type(fact)):
         name, value = attribute.name, plain[attribute.name]
         default = filled.get(name, attribute.default)
         if getattr(fact, name) == default:
             continue
         timed = name in TIMES and value is not None
-        written[name] = _seconds(value) if timed else value
-    return written
+        short[name] = seconds(value - epoch) if timed else value
+    return short
 
 
-def _seconds(time: int) -> int | str:
-    seconds = Decimal(time) / SECOND
-    return int(seconds) if seconds == int(seconds) else str(seconds)
+def seconds(time: int) -> int | str:
+    """Give ns as the seconds of the suite: whole, or a decimal text."""
+    exact = Decimal(time) / SECOND
+    return int(exact) if exact == int(exact) else str(exact)
 
 
 class _Lines(yaml.SafeDumper):
@@ -355,7 +371,8 @@ def _mapping(dumper: yaml.SafeDumper, mapping: dict[str, Any]) -> yaml.Node:
 _Lines.add_representer(dict, _mapping)
 
 
-def _dump(content: dict[str, Any]) -> str:
+def dump(content: dict[str, Any]) -> str:
+    """Give a file of the suite."""
     return yaml.dump(
         content, Dumper=_Lines, sort_keys=False, width=1000, default_flow_style=False
     )
@@ -365,8 +382,11 @@ def main() -> None:
     """Write the files, and remove those that no case fills any more."""
     for old in FOLDER.glob("rule-*.yaml"):
         old.unlink()
+    from tests.conformance.recorded import recorded  # noqa: PLC0415 - it needs us
+
     for name, text in export().items():
         (FOLDER / name).write_text(text, "utf-8")
+    (FOLDER / "recorded.yaml").write_text(asyncio.run(recorded()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Fact, from_plain
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import Identifier, extend
 from conformance.facts import span, time
 from tests.conformance.export import REASONS
 from tests.model import reasons_to_deny
@@ -93,6 +93,7 @@ class Told:
             chain=tuple(map(Identifier.parse, check.get("chain", ()))),
             scope=check.get("scope"),
             unknown=self._case.settings["unknown"],
+            vocabulary=extend(self._case.vocabulary),
         )
         return {REASONS.get(reason, reason) for reason in found}
 

@@ -74,8 +74,12 @@ async def chat(request: web.Request) -> web.WebSocketResponse:
             await asyncio.Event().wait()
         await asyncio.sleep(STUBBORN)
         return socket
-    async for message in socket:
-        await socket.send_str(message.data)
+    try:
+        async for message in socket:
+            await socket.send_str(message.data)
+    finally:
+        if "bug" in request.query:
+            raise RuntimeError("a bug in tidying up")
     return socket
 
 
@@ -126,8 +130,12 @@ async def asgi_chat(websocket: WebSocket) -> None:
         with contextlib.suppress(ConnectionError):
             await websocket.send_text("still here")
         return
-    async for message in websocket.iter_text():
-        await websocket.send_text(message)
+    try:
+        async for message in websocket.iter_text():
+            await websocket.send_text(message)
+    finally:
+        if "bug" in websocket.query_params:
+            raise RuntimeError("a bug in tidying up")
 
 
 def asked(name: str) -> Callable[[Any], Any]:

@@ -131,8 +131,6 @@ async def test_what_a_client_should_do_is_said() -> None:
 async def test_health_and_metrics_follow_the_lease() -> None:
     """Ready only with a lease; decisions are counted, and no identifier is told."""
     held = known()
-    for keys in held.keys.values():
-        await keys.refresh()
     async with client(held) as made:
         for path in ("live", "ready", "startup"):
             async with made.get(f"/healthz/{path}") as answer:
@@ -159,6 +157,7 @@ async def test_it_is_ready_once_every_issuer_was_asked_for_its_keys() -> None:
     """One that is down keeps out its own tokens, and not those of all others."""
     held = known()
     (keys,) = held.keys.values()
+    keys.readings = 0
     async with client(held) as made:
         async with made.get("/healthz/ready") as answer:
             assert answer.status == 503
@@ -168,3 +167,16 @@ async def test_it_is_ready_once_every_issuer_was_asked_for_its_keys() -> None:
         await keys.refresh()
         async with made.get("/healthz/ready") as answer:
             assert (answer.status, keys.failures) == (200, 1)
+
+
+async def test_what_the_policy_wants_reported_is_counted() -> None:
+    """An unknown token passes, and somebody hears of it."""
+    lenient = known(unknown={"secret": "allow_and_report"})
+    headers = {"Authorization": "Bearer opaque"}
+    async with client(lenient) as made:
+        async with made.get("/v1/check", headers=headers) as answer:
+            assert answer.status == 200
+        async with made.get("/metrics") as answer:
+            metrics = await answer.text()
+
+    assert 'rescind_pdp_reports_total{report="unknown secret"} 1.0' in metrics

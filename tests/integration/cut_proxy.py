@@ -112,7 +112,7 @@ class CutProxy:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._carry(reader, back, self.up, pair))
                 tasks.create_task(self._carry(there, writer, self.down, pair))
-        except* (ConnectionError, asyncio.CancelledError):
+        except* (OSError, asyncio.CancelledError):
             pass  # an end of the connection went away
         finally:
             self._writers -= {writer, back}

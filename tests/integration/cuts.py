@@ -148,7 +148,7 @@ class Campaign:
 
     async def suffer(self, fault: Fault) -> None:
         """Break every line in one way; each must deny, and allow again once healed."""
-        await until(lambda: all(line.allows() for line in self.lines))
+        await self.allowing()
         victim = self.credentials.pop()
         before = [line.denied for line in self.lines]
         async with asyncio.TaskGroup() as tasks:
@@ -168,8 +168,18 @@ class Campaign:
         for line in self.lines:
             line.cut_at = None
             line.proxy.heal()
-        await until(lambda: all(line.allows() for line in self.lines))
+        await self.allowing()
         self.check()
+
+    async def allowing(self) -> None:
+        """Wait until each guard has allowed what lives, not all at one moment."""
+        waiting = set(self.lines)
+
+        def none_waits() -> bool:
+            waiting.difference_update([each for each in waiting if each.allows()])
+            return not waiting
+
+        await until(none_waits)
 
     def check(self) -> None:
         """See that no check allowed what it had to deny."""

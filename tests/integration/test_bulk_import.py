@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Node
 from streams.engine.ingest import SLICE, slices
-from streams.http.feed import BEHIND
+from streams.http.pacing import BEHIND
 from streams.intake import Encoded
 from tests.contract.guard_cases import CHILD, EDGE, PARENT, SAID, node, revoke
 from tests.integration.serving import running, until
@@ -43,9 +43,10 @@ async def ping(socket: aiohttp.ClientWebSocketResponse, position: int) -> None:
     await socket.send_json({"type": "ping", "seq": 1, "position": position})
 
 
-async def adopt(server: Server) -> dict[str, Any]:
+async def adopt(server: Server, prefix: str = "a") -> dict[str, Any]:
     """Declare more credentials than a guard may be behind."""
-    entries = [{"identifier": f"vault.accessor:a{number}"} for number in range(MANY)]
+    names = [f"vault.accessor:{prefix}{number}" for number in range(MANY)]
+    entries = [{"identifier": name} for name in names]
     status, answer = await server.post(
         "/v1/adopt", "restorer", {"credentials": entries}
     )
@@ -53,7 +54,7 @@ async def adopt(server: Server) -> dict[str, Any]:
     return dict(answer)
 
 
-async def test_an_import_waits_for_a_guard_and_a_revocation_does_not(
+async def test_imports_wait_for_a_guard_and_a_revocation_does_not(
     tmp_path: Path,
 ) -> None:
     """The log's end stays near what the guard has applied, until that moves on."""
@@ -61,20 +62,21 @@ async def test_an_import_waits_for_a_guard_and_a_revocation_does_not(
         feed = server.served.feed
         socket = await enter(server)
         async with asyncio.TaskGroup() as tasks:
-            importing = tasks.create_task(adopt(server))
+            importing = [tasks.create_task(adopt(server, prefix)) for prefix in "abc"]
             await until(lambda: feed.end > BEHIND)
+            await until(lambda: not feed.pace.coming)
 
             body = {"identifier": "vault.accessor:a1", "reason": "stolen"}
             status, _ = await server.post("/v1/revocations", "revoker", body)
 
             assert status == 201
             assert feed.end <= BEHIND + SLICE + 1
-            assert not importing.done()
-            while not importing.done():
+            assert not any(each.done() for each in importing)
+            while not all(each.done() for each in importing):
                 await ping(socket, feed.end)
                 await asyncio.sleep(0.01)
-        assert MANY == importing.result()["facts"]
-        assert feed.end == MANY + 1
+        assert [MANY] * 3 == [each.result()["facts"] for each in importing]
+        assert feed.end == 3 * MANY + 1
 
 
 async def test_a_guard_that_fell_silent_stops_no_import(tmp_path: Path) -> None:

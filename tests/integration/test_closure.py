@@ -177,7 +177,9 @@ async def test_a_guard_that_says_goodbye_is_waited_for_no_more(tmp_path: Path) -
     """And what is revoked when nobody is left is unknown, and says so."""
     async with running(tmp_path) as server:
         async with guard(server, "g", mode=Mode.FAIL_OPEN) as one:
-            assert await one.ready(50)
+            body = {"credentials": [{"identifier": AGENT}]}
+            assert (await server.post("/v1/adopt", "restorer", body))[0] == 201
+            await until(lambda: one.check(AGENT).allowed)
             assert list(await guards(server)) == ["g"]
         assert not one.check(AGENT).allowed
 

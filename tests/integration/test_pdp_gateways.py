@@ -24,18 +24,24 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GATEWAYS = ["nginx", "caddy", "envoy"]
+GATEWAYS = ["nginx", "caddy", "envoy", "envoy-grpc"]
 UNUSED = 1  # a port where nobody listens
 AGENT, CHILD = sub("agent"), sub("child")
 
 
 @asynccontextmanager
-async def deciding(folder: Path, url: str, lease: float) -> AsyncIterator[Deciding]:
+async def deciding(folder: Path, url: str, **more: Any) -> AsyncIterator[Deciding]:
     """Run a decision point in this process until the context ends."""
     (folder / "jwks.json").write_bytes(jwks())
     issuer = {"issuer": "https://idp.example.com", "audience": ["api"],
               "jwks": str(folder / "jwks.json")}  # fmt: skip
-    made = settings(url=url, issuers=[issuer], lease_seconds=lease)
+    made = settings(
+        url=url,
+        issuers=[issuer],
+        grpc_listen={"port": 0},
+        routes={"new-service": {"mode": "observe"}},
+        **more,
+    )
     stop = asyncio.Event()
     started: asyncio.Future[Deciding] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
@@ -76,10 +82,16 @@ def fresh(name: str, *actors: str) -> str:
 
 
 @asynccontextmanager
-async def scene(name: str, folder: Path, lease: float = 4.0) -> AsyncIterator[Scene]:
+async def scene(
+    name: str, folder: Path, lease: float = 4.0, **more: Any
+) -> AsyncIterator[Scene]:
     """Set up server, decision point, API and gateway.
 
-    The lease is longer than the default: a slow machine must not cost it.
+    Args:
+        name: of the gateway.
+        folder: for all files.
+        lease: longer than the default: a slow machine must not cost it.
+        more: settings of the decision point.
     """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(serving_api())
@@ -93,9 +105,12 @@ async def scene(name: str, folder: Path, lease: float = 4.0) -> AsyncIterator[Sc
             "/v1/adopt", "restorer", {"credentials": lineage}
         )
         assert status == 201, told
-        pdp = await stack.enter_async_context(deciding(folder, server.url, lease))
+        pdp = await stack.enter_async_context(
+            deciding(folder, server.url, lease_seconds=lease, **more)
+        )
+        asked = f"http://{pdp.grpc}" if name == "envoy-grpc" else pdp.url
         url = await stack.enter_async_context(
-            running_gateway(name, folder, URL(pdp.url).port or 0, api.port)
+            running_gateway(name, folder, URL(asked).port or 0, api.port)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Scene(url, api, server, behind.aclose, session)
@@ -135,6 +150,18 @@ async def test_a_gateway_enforces_a_revocation(name: str, tmp_path: Path) -> Non
             status, _, headers = await made.get(good)
             assert (status, headers["X-Rescind-Reason"]) == (401, "revoked")
         assert len(made.api.reached) == reached
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+async def test_a_lenient_policy_reaches_the_gateway(name: str, tmp_path: Path) -> None:
+    """Unknown and malformed tokens pass where the settings say so; forged ones not."""
+    policy = {"secret": "allow_and_report", "jwt.jti": "allow_and_report"}
+    async with scene(name, tmp_path, unknown=policy, malformed="opaque") as made:
+        for text in ("a.b.c", "opaque", fresh("stranger")):
+            assert (await made.get(text))[0] == 200
+        for forged in (fresh("child")[:-4] + "AAAA", None):
+            assert (await made.get(forged))[0] == 401
+        assert len(made.api.reached) == 3
 
 
 @pytest.mark.parametrize("name", GATEWAYS)

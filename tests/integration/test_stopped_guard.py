@@ -72,6 +72,7 @@ async def test_the_first_check_after_a_stop_denies(tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(0)
 async def test_the_first_check_after_ten_seconds_denies(tmp_path: Path) -> None:
     """With the default lease, in a hundred runs."""
     await stop_and_go(tmp_path, CAMPAIGN_STOPS, lease=1.0, seconds=10.0)

@@ -19,7 +19,7 @@ import pytest
 from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
-from conformance.play import Gravity
+from conformance.verdicts import Gravity
 
 pytestmark = pytest.mark.contract
 
@@ -96,6 +96,12 @@ OURS = {
         "self.position",
         "corrections",
     ),
+    "one ping proves twice": Bug(
+        "enforcement/lease.py", "_sent.pop(seq, None)", "_sent.get(seq)", "lease"
+    ),
+    "a successor in force while it is behind": Bug(
+        "enforcement/standing.py", "replica.position < current", "False", "corrections"
+    ),
     "a successor that does not settle": Bug(
         "enforcement/replica.py",
         "self.corrections[fact] = None\n            if self",
@@ -169,7 +175,7 @@ FOREIGN = {
         "feed",
     ),
     "times are doubles": Bug( # the clocks too: what is rounded alike is denied
-        "table.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
+        "wire.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
     ),
     "an alias is one way": Bug(
         "table.ts", "new Set<string>([subject, fact.second ?? subject])", "[subject]",
@@ -182,11 +188,14 @@ FOREIGN = {
         "table.ts", "for (const node of required) {", "for (const node of [of]) {",
         "basics",
     ),
+    "the verified time is that of an owner too": Bug(
+        "table.ts", "(n === shown && verified", "(verified", "claims"
+    ),
     "half a snapshot is served": Bug(
         "guard.ts", "if (!more) this.position", "this.position", "feed"
     ),
     "a new field is passed over": Bug(
-        "table.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
+        "wire.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
         "unreadable", Gravity.CORE,
     ),
 }  # fmt: skip

@@ -9,7 +9,8 @@ import pytest
 from agents_registry.verdict import Presented
 from agents_registry.verdict import judge as judge_by_table
 from streams import key_set
-from streams.pdp import claims, decider, tokens
+from streams.keyed_names import keyed_identifier
+from streams.pdp import claims, decider
 from streams.pdp.decider import Decider, Decision
 from streams.pdp.tokens import TokenRefusedError
 from streams.sources.set_verifier import claimed
@@ -58,7 +59,7 @@ def verify_nothing(token: str, *_: Any) -> Mapping[str, Any]:
 
 def every_name(self: Decider, token: str, kind: str) -> Sequence[Identifier]:
     """Present the names under both peppers, though one was never used."""
-    return [tokens.keyed_identifier(kind, token, each) for each in self._peppers]
+    return [keyed_identifier(kind, token, each) for each in self._peppers]
 
 
 async def forged(name: str = "another key") -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from enforcement import Lapse, Mode
 from enforcement.kafka import KafkaGuard
+from streams import pdp_command
 from streams.pdp.settings import load
 from streams.pdp_command import guard_of, run
 from tests.pdp import ISSUER, PEPPER, hashed
@@ -19,6 +23,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 GOOD: dict[str, Any] = {"issuer": ISSUER, "audience": ["api"], "jwks": "jwks.json"}
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with nothing of Rescind in the environment."""
+    for name in [each for each in os.environ if each.startswith("RESCIND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pdp_command, "configure_logging", lambda: None)
 
 
 def test_file_environment_and_arguments(
@@ -39,7 +52,7 @@ def test_file_environment_and_arguments(
     assert (made.name, made.mode, made.url) == ("b", Mode.OBSERVE, "http://argument")
     assert made.listen.port == 1234
     assert made.issuers[0].issuer == ISSUER
-    assert made.pepper_bytes() == (b"0123456789abcdef",)
+    assert made.pepper_keys() == (b"0123456789abcdef",)
     assert PEPPER not in repr(made)
 
 
@@ -165,3 +178,14 @@ def test_the_hash_of_a_caller_is_one_of_sha256() -> None:
     callers = [{"name": "a", "sha256": hashed("token")}]
 
     assert load(callers=callers).callers[0].name == "a"
+
+
+def test_the_settings_of_the_guide_are_settings(repository: Path) -> None:
+    """Each block of docs/pdp.md can be copied; Envoy's are Envoy's."""
+    guide = (repository / "docs" / "pdp.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    ours = [each for each in blocks if "static_resources" not in each]
+
+    assert len(ours) > 4
+    for each in ours:
+        load(**yaml.safe_load(each))

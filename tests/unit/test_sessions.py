@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,16 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from enforcement import Guard, Lapse, Mode, Policy, Presented, Verdict
+from enforcement import (
+    DeniedError,
+    Guard,
+    Lapse,
+    Mode,
+    Policy,
+    Presented,
+    Verdict,
+    while_allowed,
+)
 from enforcement.replica import Replica
 
 if TYPE_CHECKING:
@@ -172,7 +182,7 @@ async def settled(world: World) -> None:
     name = f"probe {probe.value}"
     world.say(Node(**SAID, node=probe, issued_at=NOW))
     world.open(name, probe, route="fail_open")
-    await until(lambda: not world.guard.sessions._suspects)
+    await until(lambda: not world.guard.sessions._watchlist.suspects)
     world.say(cause(probe))
     await until(lambda: name in world.ended)
     world.told = [told for told in world.told if told[0] != name]
@@ -340,10 +350,10 @@ async def test_the_presented_chain_counts(world: World) -> None:
     await until(lambda: world.ended == ["chained"])
 
 
-async def test_a_suspension_that_is_lifted_in_time_ends_nothing_later(
+async def test_a_suspension_that_was_lifted_ends_nothing_more(
     world: World,
 ) -> None:
-    """A lift is no reason to look; the session that a suspend ended stays ended."""
+    """The session that a suspend ended stays ended, and the next one runs."""
     world.open("session")
     world.say(cause(PARENT, Effect.SUSPEND))
     await until(lambda: world.ended == ["session"])
@@ -373,13 +383,29 @@ async def test_a_replica_that_changes_during_a_look_is_noticed(world: World) -> 
         world.open(f"session {number}")
     await settled(world)
     world.guard.standing.replica.registry.apply(cause(CHILD))
-    world.guard.sessions._all_shaken = True
+    world.guard.sessions._watchlist._all_shaken = True
     world.guard.sessions._wake.set()
     await until(lambda: world.told)
     world.fill(*FAMILY, cause(PARENT))
     await until(lambda: len(world.told) == 100)
 
     assert len(set(world.ended)) == 100
+
+
+async def test_an_earlier_copy_of_a_lift_ends_a_session(world: World) -> None:
+    """The earliest time over its copies counts: it was too early to lift anything."""
+    lift = {**SAID, "target": PARENT, "stamped": True}
+    late, early = NOW + 60 * SECOND, NOW - 60 * SECOND
+    world.say(
+        cause(PARENT, Effect.SUSPEND),
+        Lift(**{**lift, "version": late, "received_at": late}),
+    )
+    world.open("session")
+    await settled(world)
+    assert world.ended == []
+
+    world.say(Lift(**{**lift, "version": early, "received_at": early}))
+    await until(lambda: world.ended == ["session"])
 
 
 async def test_a_lift_that_is_withdrawn_ends_a_session(world: World) -> None:
@@ -455,6 +481,20 @@ async def test_a_process_that_was_stopped_ends_its_sessions(world: World) -> Non
     await until(lambda: world.ended == ["session"])
 
 
+async def test_a_session_after_an_outage_is_not_ended_for_it(world: World) -> None:
+    """It began with a lease that nobody had looked at yet."""
+    world.open("before", route="fail_open")
+    world.open("closed")
+    await settled(world)
+    world.clock += 10 * SECOND
+    world.prove()
+    world.open("after")
+    assert world.ended == ["closed"]
+    await settled(world)
+
+    assert world.ended == ["closed"]
+
+
 async def test_without_a_lease_there_is_no_new_session() -> None:
     """As the check denies it."""
     world = World()
@@ -516,6 +556,24 @@ async def test_a_callback_that_raises_stops_no_other(world: World) -> None:
     assert world.guard.sessions.ended.failed == 3
 
 
+async def test_a_callback_that_nobody_would_await_is_an_error(world: World) -> None:
+    """Else the session would live on without a word."""
+    heard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: heard.append(what))
+
+    async def close(verdict: Verdict) -> None:
+        raise AssertionError(verdict)
+
+    with pytest.raises(TypeError, match="plain function"):
+        world.guard.on_deny(CHILD, close)
+    world.guard.on_deny(CHILD, lambda verdict: close(verdict))  # noqa: PLW0108
+    world.say(cause(CHILD))
+    await until(lambda: heard)
+
+    assert isinstance(heard[0]["exception"], TypeError)
+    assert world.guard.sessions.ended.failed == 1
+
+
 async def test_a_callback_may_cancel_and_open_sessions(world: World) -> None:
     """An application closes all sessions of a user with the first that ends."""
     second = world.open("second")
@@ -536,8 +594,50 @@ async def test_a_callback_may_cancel_and_open_sessions(world: World) -> None:
     assert len(world.guard.sessions) == 1
 
 
-async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
-    """Nobody would watch it any more, and nobody can be added."""
+async def work(
+    world: World, swallow: contextlib.AbstractContextManager[Any] | None = None
+) -> None:
+    """Work for ever on a credential that is revoked meanwhile."""
+    async with while_allowed(world.guard, CHILD):
+        world.say(cause(ROOT))
+        with swallow or contextlib.nullcontext():
+            await asyncio.Event().wait()
+
+
+async def test_work_runs_while_its_credential_lives(world: World) -> None:
+    """The caller learns why it stopped; other cancellations pass as they are."""
+    async with while_allowed(world.guard, CHILD):
+        await settled(world)
+    assert len(world.guard.sessions) == 0
+
+    with pytest.raises(DeniedError, match="revoked") as raised:
+        await work(world)
+    assert raised.value.verdict.path[-1] == ROOT
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+    with pytest.raises(DeniedError):
+        async with while_allowed(world.guard, CHILD):
+            pytest.fail("it must not begin")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), while_allowed(world.guard, OTHER):
+            await asyncio.Event().wait()
+
+
+async def test_work_that_swallows_its_cancellation_is_told_nevertheless(
+    world: World,
+) -> None:
+    """Its result must not be used."""
+    with pytest.raises(DeniedError):
+        await work(world, contextlib.suppress(asyncio.CancelledError))
+
+
+async def test_a_guard_that_ends_ends_what_it_enforced() -> None:
+    """Nobody would watch it any more, and nobody can be added.
+
+    Its goodbye says so of all modes: a closure waits for it no more.
+    """
     world = World()
     world.fill(*FAMILY)
     with pytest.raises(RuntimeError, match="within the guard's context"):
@@ -545,10 +645,11 @@ async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
     async with watching(world):
         world.open("closed")
         world.open("open", route="fail_open")
+        world.open("seen", route="observe")
         await settled(world)
         assert world.ended == []
 
-    assert world.ended == ["closed"]
+    assert world.ended == ["closed", "open"]
     assert world.guard.standing.replica.observer is None
     with pytest.raises(RuntimeError, match="within the guard's context"):
         world.open("after")

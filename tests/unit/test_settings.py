@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,3 +69,41 @@ def test_refuses_what_makes_no_sense(wrong: dict[str, Any]) -> None:
     """Bad values and unknown names are refused at the start."""
     with pytest.raises(ValidationError):
         load(**wrong)
+
+
+def test_the_settings_of_the_guide_to_status_lists_are_settings(
+    repository: Path, tmp_path: Path
+) -> None:
+    """They can be copied, with the hash of one's own token."""
+    guide = (repository / "docs" / "status-lists.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "rescind.yaml"
+    path.write_text(block.replace("…", "0" * 64), "utf-8")
+    lists = load(path).status_lists
+
+    assert lists is not None
+    assert lists.bits == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "rescind.example.com/statuslists"},
+        {"url": "https://rescind.example.com/statuslists/"},
+        {"url": "https://rescind.example.com/statuslists?a=b"},
+        {"url": "https://rescind.example.com/a b"},
+        {"bits": 3},
+        {"size": 12},
+        {"size": 0},
+        {"size": 1 << 21},
+        {"ttl_seconds": 0},
+        {"history_seconds": -1},
+    ],
+)
+def test_a_wrong_setting_of_status_lists_is_refused(wrong: dict[str, Any]) -> None:
+    """An address that stands in credentials cannot be mended later."""
+    right = {"url": "https://rescind.example.com/statuslists", "key": "status.pem"}
+    load(status_lists=right)
+
+    with pytest.raises(ValidationError):
+        load(status_lists=right | wrong)

@@ -1,26 +1,19 @@
 """Play a server to a guard: feed it, move its clocks, ask it, judge the answers.
 
 Time is virtual: every request carries both clocks of the guard, so nothing sleeps.
-
-What may be expected of a guard follows from one asymmetry. A denial that a case
-demands is demanded of every guard; an answer "allow" only from the level on that the
-case names, since a guard that does not know a rule may deny more, never less.
 """
 
 from __future__ import annotations
 
 import json
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import Factory, define, frozen
-
-from agents_registry.identifiers import VOCABULARY
 from conformance.drivers import DriverError
 from conformance.facts import SECOND, span, time
+from conformance.verdicts import Gravity, Problem, Tally, fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from conformance.cases import Case
     from conformance.drivers import Driver
@@ -31,74 +24,6 @@ AMPLE: Final = 60_000  # ms: a server that vouches for longer than any lease
 MANY: Final = 1000  # facts in one message at most
 REBUILDS: Final = 3
 _CORRECTIONS: Final = ("withdraw", "distrust")
-_VOCABULARY: Final = {kind: of.value for kind, of in VOCABULARY.items()}
-
-
-class Gravity(IntEnum):
-    """What a problem stands in the way of, the worst first."""
-
-    UNSAFE = 0
-    CORE = 1
-    FULL = 2
-
-
-@frozen
-class Problem:
-    """The guard did something else than the case says.
-
-    Attributes:
-        case: which one, with the way in which the facts came.
-        text: what happened.
-    """
-
-    gravity: Gravity
-    case: str
-    text: str
-
-
-@define
-class Tally:
-    """What was played so far.
-
-    Attributes:
-        guard: the name that the guard under test gives itself.
-    """
-
-    guard: str = "the guard"
-    cases: int = 0
-    checks: int = 0
-    problems: list[Problem] = Factory(list)
-
-
-def play(driver: Driver, case: Case, tally: Tally) -> None:
-    """Play one case, in each way that it can reach a guard; add to the tally."""
-    tally.cases += 1
-    for way, steps in _ways(case):
-        label = f"{case.group}: {case.name}{way}"
-        game = Game(driver, case, label, tally)
-        try:
-            game.begin()
-            for step in steps:
-                game.step(step)
-        except DriverError as error:
-            game.complain(Gravity.CORE, str(error))
-
-
-def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Give the steps of a case, for a rule of the table once for each arrival."""
-    if case.steps:
-        yield "", case.steps
-        return
-    end = len(case.facts)
-    small = min(MANY, max(1, end // 10))
-    asked: list[dict[str, Any]] = [{"rebuild": True}, {"prove": True}, *case.checks]
-    deltas = [
-        {"delta": {"from": start, "to": min(end, start + small)}}
-        for start in range(0, end, small)
-    ]
-    yield " (snapshot)", [{"sync": end}, *asked]
-    yield " (reversed)", [{"sync": {"to": end, "reversed": True}}, *asked]
-    yield " (deltas)", [{"sync": 0}, *deltas, *asked]
 
 
 class Game:
@@ -199,15 +124,20 @@ class Game:
             more = number < len(chunks)
             self._send_snapshot(chunk, 0 if more else to, genesis, more=more)
 
-    def _rebuild(self, _: Any) -> None:
-        """Offer another connection to a guard that has to build its table anew."""
+    def _rebuild(self, content: Any) -> None:
+        """Offer connections to a guard that has to build its table anew.
+
+        Args:
+            content: the position that the snapshots have; True: the guard's own.
+        """
+        to = self._end if content is True else content
         for _ in range(REBUILDS):
             hello = self._connect()
             if hello is None:
                 return
             if hello.get("position") is not None:
                 self.complain(Gravity.CORE, f"nothing can be rebuilt from: {hello}")
-            self._whole(self._end, GENESIS)
+            self._whole(to, GENESIS)
 
     def _drop(self, _: Any) -> None:
         self._ask("disconnect", connection=self._connection)
@@ -238,7 +168,7 @@ class Game:
             "type": "snapshot",
             "genesis": genesis,
             "realm": "conformance",
-            "vocabulary": _VOCABULARY,
+            "vocabulary": self._case.vocabulary,
             "offset": offset,
             "facts": facts,
             "more": more,
@@ -324,19 +254,7 @@ class Game:
         allowed = reply.get("allowed")
         if not isinstance(allowed, bool):
             raise DriverError(f"not a verdict: {reply}")
-        gravity = _verdict(step, reply)
+        gravity = fault(step, reply)
         if gravity is not None:
             want = {k: step[k] for k in ("allow", "deny", "observed") if k in step}
             self.complain(gravity, f"check {names}: wanted {want}, got {reply}")
-
-
-def _verdict(step: dict[str, Any], reply: dict[str, Any]) -> Gravity | None:
-    """Hold an answer against the case; None when it is right."""
-    if "deny" in step:
-        if reply["allowed"]:
-            return Gravity.UNSAFE
-        return None if reply.get("reason") in step["deny"] else Gravity.FULL
-    if not reply["allowed"]:
-        return Gravity[step["allow"].upper()]
-    right = bool(reply.get("observed")) == step.get("observed", False)
-    return None if right else Gravity.FULL

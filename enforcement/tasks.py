@@ -1,0 +1,74 @@
+"""Run a piece of work only while a credential lives: a tool call, an agent's step."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agents_registry.verdict import Presented
+    from enforcement.guard import AnyGuard
+    from enforcement.names import Names
+    from enforcement.verdict import Verdict
+
+
+class DeniedError(Exception):
+    """The guard denies; the text is the reason alone.
+
+    Attributes:
+        verdict: with path and cause, for the operator.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason.value)
+        self.verdict = verdict
+
+
+@asynccontextmanager
+async def while_allowed(
+    guard: AnyGuard[Any, Any],
+    presented: Presented | Names,
+    *,
+    scope: str | None = None,
+    route: str | None = None,
+) -> AsyncIterator[None]:
+    """Run the body of ``async with`` while a guard allows it; else cancel it.
+
+    As with `asyncio.timeout`, the body is cancelled where it awaits, and the error is
+    raised once it is through.
+
+    Args:
+        guard: of any kind, running.
+        presented: identifiers (``kind:value``), or those with verified claims.
+        scope: the requested ``namespace|value``.
+        route: the name of a route that has a mode of its own.
+
+    Raises:
+        DeniedError: it is denied, before the body began or while it ran.
+    """
+    verdict = guard.check(presented, scope=scope, route=route)
+    if not verdict.allowed:
+        raise DeniedError(verdict)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - coroutines on asyncio run in one
+    ended: list[Verdict] = []
+
+    def end(verdict: Verdict) -> None:
+        ended.append(verdict)
+        task.cancel()
+
+    session = guard.on_deny(presented, end, scope=scope, route=route)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if ended and task.uncancel() == 0:
+            raise DeniedError(ended[0]) from None
+        raise
+    finally:
+        session.cancel()
+    if ended:  # the body finished in spite of its cancellation
+        task.uncancel()
+        raise DeniedError(ended[0])

@@ -1,0 +1,167 @@
+"""Status lists of the embedded server: who has which index, and how each one is.
+
+An index is given once, durably, at random. What is at an index is never stored: it is
+judged from the table whenever a list is asked for, so that a revoked ancestor is in
+the list with nothing to keep in step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from attrs import frozen
+
+from streams.engine.transaction import NewList
+from streams.stages.status_list import (
+    Entry,
+    Status,
+    StatusList,
+    policy_for,
+    status_at,
+    status_now,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streams.engine.stages import Stages
+    from streams.engine.store import Store
+    from streams.engine.transaction import Transaction
+
+PAGE: Final = 500  # entries judged before others get their turn
+MOST_LISTS: Final = 100_000
+_KNOWN: Final = "number, name, bits, size, created_at"  # fields of `Known`
+
+
+class Place(NamedTuple):
+    """Where a credential's status stands."""
+
+    list: str
+    idx: int
+
+
+@frozen
+class Known:
+    """A list that exists.
+
+    Attributes:
+        number: in the file; name: for everybody else.
+        bits: of one status.
+        size: how many indices.
+        created_at: ns.
+    """
+
+    number: int
+    name: str
+    bits: int
+    size: int
+    created_at: int
+
+
+class StatusEntries:
+    """The lists of one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        stages: Stages,
+        clock: Callable[[], int],
+        fresh_id: Callable[[], str],
+        draw: Callable[[int], int],
+    ) -> None:
+        """Keep lists in a store.
+
+        Args:
+            store: where entries lie.
+            stages: whose table judges them.
+            clock: gives the time (ns).
+            fresh_id: gives unique names.
+            draw: gives an unpredictable number below another one.
+        """
+        self._store = store
+        self._stages = stages
+        self._clock = clock
+        self._fresh_id = fresh_id
+        self._draw = draw
+
+    async def give(self, entry: Entry, bits: int, size: int) -> Place:
+        """Give an entry an index; the same is never given again.
+
+        Args:
+            entry: the credential.
+            bits: of a status, where a new list is begun.
+            size: how many indices a new list has.
+
+        Raises:
+            StoreBusyError: too much waits to be written.
+            sqlite3.Error: the file could not be written.
+        """
+        body = orjson.dumps(entry.to_plain())
+        new = NewList(
+            name=self._fresh_id(),
+            genesis=self._store.genesis,
+            bits=bits,
+            size=size,
+            at=self._clock(),
+            draw=self._draw,
+        )
+
+        def job(tx: Transaction) -> Place:
+            return Place(*tx.add_status_entry(body, new))
+
+        return await self._store.write(job, urgent=True)
+
+    async def lists(self) -> list[Known]:
+        """Give every list, the oldest first."""
+        query = f"SELECT {_KNOWN} FROM status_lists ORDER BY number LIMIT ?"  # noqa: S608
+        rows = await self._store.read(query, MOST_LISTS)
+        return [Known(*row) for row in rows]
+
+    async def find(self, name: str) -> Known | None:
+        """Give a list by its name, if there is one."""
+        query = f"SELECT {_KNOWN} FROM status_lists WHERE name = ? LIMIT 1"  # noqa: S608
+        rows = await self._store.read(query, name)
+        return Known(*rows[0]) if rows else None
+
+    async def catch_up(self) -> None:
+        """Wait until the table holds all that was accepted by now."""
+        await self._stages.loaded.wait()
+        await self._stages.wait_applied(self._store.end)
+
+    async def statuses(self, known: Known, at: int | None) -> StatusList:
+        """Judge every entry of a list, page by page; others get their turn between.
+
+        Not in another thread: a fact that is half applied there could hide a cause.
+
+        Args:
+            known: the list.
+            at: as of a past time (ns); None: as of now.
+        """
+        judged = StatusList(known.bits, known.size)
+        query = (
+            "SELECT idx, body FROM status_entries WHERE list = ? AND idx > ?"
+            " ORDER BY idx LIMIT ?"
+        )
+        last = -1
+        while rows := await self._store.read(query, known.number, last, PAGE):
+            for index, status in self._ended(rows, at):
+                # One bit cannot tell what may be lifted from what is for good.
+                judged[index] = Status.INVALID if known.bits == 1 else status
+            last = rows[-1][0]
+        return judged
+
+    def _ended(
+        self, rows: list[tuple[Any, ...]], at: int | None
+    ) -> Iterator[tuple[int, Status]]:
+        """Yield the entries that are not VALID."""
+        registry, now = self._stages.registry, self._clock()
+        policy = policy_for(registry)
+        for index, body in rows:
+            entry = Entry.from_plain(orjson.loads(body))
+            if at is None:
+                status = status_now(registry, entry, now, policy)
+            else:
+                status = status_at(registry, entry, at)
+            if status is not Status.VALID:
+                yield index, status

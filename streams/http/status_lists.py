@@ -1,0 +1,267 @@
+"""Token Status Lists over HTTP: an index for issuers, signed lists for readers.
+
+Lists are public and name nobody. A reader of a list is a guard that is late: what it
+may still allow ends with ``exp``. So a list is made of all that was accepted up to a
+quarter of a lease before the request, or is not given at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aiohttp import ETag, hdrs, web
+
+from agents_registry.identifiers import NodeClass
+from streams.engine.status_entries import Known, StatusEntries
+from streams.http.auth import authority_of
+from streams.http.operators import identifier_of_kind, json_object, unreadable
+from streams.http.problems import ProblemError
+from streams.stages.status_list import Entry
+from streams.times import SECOND, AbsurdTimeError, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agents_registry.identifiers import Identifier, Vocabulary
+    from streams.http.auth import Tokens
+    from streams.http.events import Speakers
+    from streams.http.publication import Publication
+    from streams.stages.admission import Rights
+    from streams.stages.status_list import StatusList
+
+MEDIA_TYPE: Final = "application/statuslist+jwt"
+MOST_NAMES: Final = 64  # identifiers, or links of the chain, of one entry
+KEPT: Final = 64  # signed lists
+MOST_DIGITS: Final = 11  # of a time in seconds
+_FIELDS: Final = frozenset({"identifiers", "chain", "issued_at"})
+_RANGES: Final = ("*/*", "application/*", MEDIA_TYPE)  # the most specific one last
+_ANYBODY: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"}
+
+
+class _Asked(NamedTuple):
+    """What signed token is wanted: a list, at a past time or within a turn."""
+
+    list: str
+    at: int | None
+    turn: int
+
+
+class StatusLists:
+    """The handlers."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        speakers: Speakers,
+        vocabulary: Vocabulary,
+        entries: StatusEntries,
+        publication: Publication,
+    ) -> None:
+        """Serve the lists of a store."""
+        self._tokens = tokens
+        self._speakers = speakers
+        self._vocabulary = vocabulary
+        self._entries = entries
+        self._published = publication
+        self._clock: Callable[[], int] = speakers.clock
+        self._kept: OrderedDict[_Asked, str] = OrderedDict()
+        # Judging a list costs a walk an entry, and everybody may ask.
+        self._one_at_a_time = asyncio.Lock()
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers behind their routes."""
+        app.router.add_post("/v1/status-entries", self.give)
+        app.router.add_get("/statuslists/aggregation", self.aggregation)
+        app.router.add_get("/statuslists/jwks", self.jwks)
+        app.router.add_get("/statuslists/{list:[0-9a-f]{32}}", self.get)
+
+    async def give(self, request: web.Request) -> web.Response:
+        """Give a credential that is about to be issued its index.
+
+        The answer is the claim ``status`` (section 6.1), to be put into it. Each
+        call gives another index; a repeated call wastes one.
+        """
+        token = self._tokens.holder(request, "ingest")
+        rights = self._speakers.rights(authority_of(token))
+        entry = self._entry(await json_object(request, token), rights)
+        published = self._published
+        place = await self._entries.give(entry, published.bits, published.size)
+        reference = {"idx": place.idx, "uri": published.uri(place.list)}
+        answer = {"status": {"status_list": reference}}
+        return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Give a signed list, as it is or as it was at ``?time=`` (section 8)."""
+        if not accepts(request.headers.getall(hdrs.ACCEPT, [])):
+            status = http.HTTPStatus.NOT_ACCEPTABLE
+            raise ProblemError(status, "not acceptable", f"this is {MEDIA_TYPE}")
+        now = self._clock()
+        known = await self._entries.find(request.match_info["list"])
+        if known is None:
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
+        at = self._time(request, known, now)
+        token = await self._token(known, at, now)
+        response = web.Response(text=token, headers=_ANYBODY)
+        response.content_type = MEDIA_TYPE
+        response.charset = None
+        fresh = f"public, max-age={self._published.ttl}"
+        response.headers[hdrs.CACHE_CONTROL] = "no-cache" if at is not None else fresh
+        response.headers[hdrs.VARY] = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
+        etag = ETag(hashlib.sha256(token.encode()).hexdigest()[:32], is_weak=True)
+        response.etag = etag
+        if any(one.value == etag.value for one in request.if_none_match or ()):
+            response.set_status(http.HTTPStatus.NOT_MODIFIED)
+            response.body = None
+        else:
+            response.enable_compression()
+        return response
+
+    async def aggregation(self, _: web.Request) -> web.Response:
+        """Name every list (section 9.3)."""
+        lists = await self._entries.lists()
+        uris = [self._published.uri(known.name) for known in lists]
+        return web.json_response({"status_lists": uris}, headers=_ANYBODY)
+
+    async def jwks(self, _: web.Request) -> web.Response:
+        """Give the key that the lists are verified with (RFC 7517)."""
+        keys = {"keys": [self._published.key.public]}
+        return web.json_response(keys, headers=_ANYBODY)
+
+    async def _token(self, known: Known, at: int | None, now: int) -> str:
+        """Give the signed list of this turn, made once for all who ask within it.
+
+        Raises:
+            ProblemError: 503, the table is behind by more than a lease.
+        """
+        lease = self._published.lease
+        turn = 0 if at is not None else now // max(lease // 4, 1)
+        asked = _Asked(known.name, at, turn)
+        if asked not in self._kept:
+            try:
+                async with asyncio.timeout(lease / SECOND):
+                    await self._entries.catch_up()
+            except TimeoutError as error:
+                status = http.HTTPStatus.SERVICE_UNAVAILABLE
+                detail = "not all that was accepted is applied; try again"
+                raise ProblemError(status, "behind", detail) from error
+            async with self._one_at_a_time:
+                if asked not in self._kept:
+                    statuses = await self._entries.statuses(known, at)
+                    since = (now if at is None else at) // SECOND
+                    self._keep(asked, self._sign(known, statuses, since))
+        self._kept.move_to_end(asked)
+        return self._kept[asked]
+
+    def _sign(self, known: Known, statuses: StatusList, since: int) -> str:
+        published = self._published
+        return published.key.sign(
+            statuses,
+            uri=published.uri(known.name),
+            aggregation=published.aggregation,
+            iat=since,
+            ttl=published.ttl,
+        )
+
+    def _keep(self, asked: _Asked, token: str) -> None:
+        self._kept[asked] = token
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+    def _time(self, request: web.Request, known: Known, now: int) -> int | None:
+        """Read ``?time=`` (section 8.4).
+
+        Raises:
+            ProblemError: 501 where history is off, 404 where it does not reach so
+                far, 400 where it is no time.
+        """
+        text = request.query.get("time")
+        if text is None:
+            return None
+        if not self._published.history:
+            status = http.HTTPStatus.NOT_IMPLEMENTED
+            raise ProblemError(status, "no history", "ask without time")
+        if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
+            detail = "time is a number of seconds since 1970"
+            raise ProblemError(http.HTTPStatus.BAD_REQUEST, "unreadable time", detail)
+        first = max(known.created_at, now - self._published.history)
+        if not first // SECOND <= int(text) <= now // SECOND:
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "time out of reach")
+        return int(text) * SECOND
+
+    def _entry(self, body: dict[str, Any], rights: Rights) -> Entry:
+        """Read what a credential is, which the speaker must be entitled to issue.
+
+        Raises:
+            ProblemError: 422, it cannot be read; 403, it is another authority's.
+        """
+        unknown = set(body) - _FIELDS
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        names = self._identifiers(body, "identifiers")
+        credentials = [name for name in names if self._is_credential(name)]
+        if not credentials:
+            raise unreadable("identifiers name a credential, and may name more")
+        for name in credentials:
+            if not any(grant.covers(name) for grant in rights.grants):
+                detail = f"this authority may not speak of {name.kind}"
+                raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
+        issued_at = _issued_at(body.get("issued_at"), self._clock())
+        return Entry(names, issued_at, self._identifiers(body, "chain"))
+
+    def _identifiers(self, body: dict[str, Any], field: str) -> tuple[Identifier, ...]:
+        texts = body.get(field, [])
+        if not isinstance(texts, list) or len(texts) > MOST_NAMES:
+            raise unreadable(f"{field} is a list of at most {MOST_NAMES} identifiers")
+        try:
+            return tuple(identifier_of_kind(text, self._vocabulary) for text in texts)
+        except ValueError as error:
+            raise unreadable(f"{field}: {error}") from error
+
+    def _is_credential(self, name: Identifier) -> bool:
+        return self._vocabulary[name.kind] is NodeClass.CREDENTIAL
+
+
+def accepts(headers: Iterable[str]) -> bool:
+    """Tell whether a reader takes a JWT (RFC 9110 section 12.5.1).
+
+    Args:
+        headers: every Accept header; without one everything is taken.
+    """
+    ranges = [each for header in headers for each in header.split(",") if each.strip()]
+    best = (-1, 1.0 if not ranges else 0.0)
+    for each in ranges:
+        name, *parameters = (part.strip().lower() for part in each.split(";"))
+        if name in _RANGES:
+            best = max(best, (_RANGES.index(name), _quality(parameters)))
+    return best[1] > 0
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _issued_at(value: Any, now: int) -> int:
+    """Read a time of issue; without one it is now.
+
+    A token that holds its index cannot be older than the index, and none is from the
+    future: a later time would let it outlive a ``not_before``.
+    """
+    if value is None:
+        return now
+    try:
+        at = None if isinstance(value, bool) else parse_time(value)
+    except AbsurdTimeError as error:
+        raise unreadable(f"issued_at: {error}") from error
+    if at is None:
+        raise unreadable("issued_at is a time: write it as RFC 3339, or in seconds")
+    return min(at, now)

@@ -1,0 +1,82 @@
+"""The gRPC listener of the decision point: authorization for Envoy, and health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from attrs import frozen
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from streams.pdp.envoy import SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.pdp.ext_authz import Authorization
+    from streams.settings import Listen
+
+GRACE: Final = 1.0  # seconds for calls that are being answered at the end
+MAX_MESSAGE: Final = 1 << 20  # bytes; Envoy sends headers, and a body where told to
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a share
+)
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """The standard health service (grpc.health.v1); ready as ``/healthz/ready`` is."""
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        """Tell what ``ready`` tells at each question."""
+        self._ready = ready
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Answer SERVING while decisions can be vouched for."""
+        if request.service not in {"", SERVICE}:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        states = health_pb2.HealthCheckResponse
+        status = states.SERVING if self._ready() else states.NOT_SERVING
+        return states(status=status)
+
+
+@frozen
+class GrpcServer:
+    """A listener that accepts calls.
+
+    Attributes:
+        address: ``HOST:PORT``; the port is the one that was bound.
+    """
+
+    address: str
+    _server: grpc.aio.Server
+
+    async def close(self) -> None:
+        """Take no more calls, and let those that are being answered finish."""
+        await self._server.stop(GRACE)
+
+
+async def listen(
+    authorization: Authorization, ready: Callable[[], bool], where: Listen
+) -> GrpcServer:
+    """Listen for Envoy, in this event loop.
+
+    Args:
+        authorization: what answers.
+        ready: tells whether decisions can be vouched for.
+        where: to listen; without TLS, as over HTTP.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((authorization.handlers(),))
+    health_pb2_grpc.add_HealthServicer_to_server(Health(ready), server)
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    try:
+        port = server.add_insecure_port(f"{host}:{where.port}")
+    except RuntimeError as error:
+        await server.stop(None)
+        raise OSError(f"cannot listen on {host}:{where.port} for gRPC") from error
+    await server.start()
+    return GrpcServer(f"{host}:{port}", server)

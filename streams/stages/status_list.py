@@ -1,0 +1,171 @@
+"""Token Status List: many statuses in one small array (draft-ietf-oauth-status-list).
+
+A list holds one value of 1, 2, 4 or 8 bits for each index, packed into bytes from
+the least significant bit on (section 4.1). What no credential was given stays VALID,
+so nobody can tell how many there are (section 13.3).
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from attrs import frozen
+
+from agents_registry.facts import Effect
+from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
+from agents_registry.verdict import Policy, Presented, UnknownPolicy, death, judge
+
+if TYPE_CHECKING:
+    from agents_registry.registry import Registry
+    from agents_registry.verdict import CauseRef
+
+WIDTHS: Final = (1, 2, 4, 8)  # bits of one status
+MOST: Final = 1 << 24  # entries; more in one list is an attack on whoever unpacks it
+_LIFTABLE: Final = frozenset({Effect.SUSPEND, Effect.NARROW})
+_LENIENT: Final[UnknownPolicy] = "allow_and_report"
+
+
+class Status(IntEnum):
+    """The status types that Rescind uses (section 7.1)."""
+
+    VALID = 0
+    INVALID = 1
+    SUSPENDED = 2
+
+
+@frozen
+class Entry:
+    """A credential that was given an index, as a guard would see it presented.
+
+    Attributes:
+        identifiers: the names of the credential, and of what it acts for.
+        issued_at: when it was issued (ns).
+        chain: its delegation chain, nearest actor first.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    issued_at: int
+    chain: tuple[Identifier, ...] = ()
+
+    @property
+    def presented(self) -> Presented:
+        """Give the presentation that is judged."""
+        return Presented(self.identifiers, self.issued_at, self.chain)
+
+    def to_plain(self) -> list[Any]:
+        """Give the entry as JSON can hold it."""
+        names, chain = map(list, self.identifiers), map(list, self.chain)
+        return [list(names), self.issued_at, list(chain)]
+
+    @classmethod
+    def from_plain(cls, plain: list[Any]) -> Self:
+        """Take up what `to_plain` gave."""
+        names, issued_at, chain = plain
+        return cls(_identifiers(names), issued_at, _identifiers(chain))
+
+
+class StatusList:
+    """The statuses of a list, by index.
+
+    Attributes:
+        bits: of one status.
+        array: the statuses, packed.
+    """
+
+    def __init__(self, bits: int, size: int) -> None:
+        """Start with everything VALID.
+
+        Args:
+            bits: 1, 2, 4 or 8.
+            size: how many indices, rounded up to whole bytes.
+
+        Raises:
+            ValueError: either is not allowed.
+        """
+        if bits not in WIDTHS:
+            raise ValueError(f"a status has 1, 2, 4 or 8 bits, not {bits}")
+        if not 0 < size <= MOST:
+            raise ValueError(f"a status list has 1 to {MOST} entries, not {size}")
+        self.bits = bits
+        self.array = bytearray(-(-size * bits // 8))
+
+    def __len__(self) -> int:
+        """Count the indices."""
+        return len(self.array) * 8 // self.bits
+
+    def __setitem__(self, index: int, status: int) -> None:
+        """Set the status at an index.
+
+        Raises:
+            IndexError: the list does not reach so far.
+            ValueError: the status needs more bits.
+        """
+        mask = (1 << self.bits) - 1
+        if not 0 <= status <= mask:
+            raise ValueError(f"{status} does not fit {self.bits} bits")
+        if not 0 <= index < len(self):
+            raise IndexError(f"the list has {len(self)} entries, there is no {index}")
+        place, shift = divmod(index * self.bits, 8)
+        kept = self.array[place] & ~(mask << shift)
+        self.array[place] = kept | status << shift
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that stands in a token (section 4.2)."""
+        packed = base64.urlsafe_b64encode(zlib.compress(self.array, 9))
+        return {"bits": self.bits, "lst": packed.rstrip(b"=").decode()}
+
+
+def policy_for(registry: Registry) -> Policy:
+    """Give the policy of a list: who asked for an index vouches for the credential."""
+    return Policy(dict.fromkeys(registry.lineage.vocabulary, _LENIENT))
+
+
+def status_now(registry: Registry, entry: Entry, now: int, policy: Policy) -> Status:
+    """Judge an entry with all its ancestors, as a guard would.
+
+    Args:
+        registry: the table of the realm.
+        entry: what the index was given to.
+        now: the clock (ns).
+        policy: of `policy_for`, made once for many entries.
+    """
+    worst = Status.VALID
+    for name in entry.identifiers:
+        presented = Presented((name,), entry.issued_at, entry.chain)
+        verdict = judge(registry, presented, now=now, policy=policy)
+        # A principal that no fact knows is no reason: it is judged by its causes.
+        if not verdict.allowed and verdict.reason is not Reason.UNKNOWN_CREDENTIAL:
+            worst = _worse(worst, verdict.cause)
+    return worst
+
+
+def status_at(registry: Registry, entry: Entry, at: int) -> Status:
+    """Tell what causes had done to an entry by a time; expiry is no cause.
+
+    Args:
+        registry: the table of the realm.
+        entry: what the index was given to.
+        at: the time (ns); a cause at exactly that time counts.
+    """
+    worst = Status.VALID
+    for name in entry.identifiers:
+        died = death(registry, name, at=at, inclusive=True, claims=entry.presented)
+        if died is not None:
+            worst = _worse(worst, died.cause)
+    return worst
+
+
+def _identifiers(plain: list[list[str]]) -> tuple[Identifier, ...]:
+    return tuple(Identifier(*name) for name in plain)
+
+
+def _worse(known: Status, cause: CauseRef | None) -> Status:
+    """Tell the worse of what is known and what a cause says: INVALID is for good."""
+    liftable = cause is not None and cause.effect in _LIFTABLE
+    if liftable and known is not Status.INVALID:
+        return Status.SUSPENDED
+    return Status.INVALID

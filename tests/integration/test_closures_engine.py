@@ -1,0 +1,221 @@
+"""What the embedded engine keeps of guards and causes, at times that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define
+
+from agents_registry.facts import Cause, Effect, fact_id
+from agents_registry.identifiers import Identifier
+from schemas.codec import encode_fact
+from streams.engine.closures import SLICE, Closures
+from streams.engine.store import Store
+from streams.intake import Encoded
+from streams.stages.closure import Mode, Registration, State
+from tests.integration.serving import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+SECOND = 10**9
+OPEN = Registration("open", SECOND, Mode.FAIL_OPEN, routes=("GET /orders",))
+SHUT = Registration("shut", SECOND, Mode.FAIL_CLOSED)
+
+
+@define
+class Engine:
+    """A store, and closure over it, at a time that the test sets."""
+
+    store: Store
+    closures: Closures
+    now: list[int]
+
+    async def revoke(self, *numbers: int) -> str:
+        """Commit causes in one transaction; give the id of the last one."""
+        causes = [cause(number) for number in numbers]
+        rows = [Encoded(str(c.event_id), encode_fact(c), c) for c in causes]
+        await self.store.write(lambda tx: tx.add_facts(rows), urgent=True)
+        return fact_id(causes[-1]).hex()
+
+    async def state(self, identity: str) -> State | None:
+        """Give the state of a cause."""
+        found = await self.closures.result(identity)
+        return None if found is None else found.outcome.state
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Read the file."""
+        return await self.store.read(query)
+
+
+def cause(number: int) -> Cause:
+    """Give a revocation."""
+    return Cause(
+        authority="operators", event_id=f"e{number}", version=number,
+        received_at=number, ingress_key="k", settings=1, effect=Effect.REVOKE,
+        target=Identifier("agent.id", f"a{number}"), at=number,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def engine(folder: Path) -> AsyncIterator[Engine]:
+    """Open the store of a folder, and bring closure back."""
+    store = Store.open(folder, realm="acme", genesis="g1")
+    try:
+        now = [0]
+        closures = Closures(store, 30.0, lambda: now[0], lambda: now[0])
+        await closures.load()
+        yield Engine(store, closures, now)
+    finally:
+        await store.close()
+
+
+async def test_what_was_accepted_before_a_crash_is_followed_after_it(
+    tmp_path: Path,
+) -> None:
+    """Nothing of it was saved by then, but the log has it; and the member is known."""
+    async with engine(tmp_path) as before:
+        await before.closures.roll.register(OPEN)
+        identity = await before.revoke(1)
+    async with engine(tmp_path) as between:
+        between.closures._step()
+        await between.closures._save()
+    async with engine(tmp_path) as after:
+        assert after.closures.closure.guards["open"].terms == OPEN
+        after.closures._step()
+        assert await after.state(identity) is State.PENDING
+
+        after.closures.roll.applied("open", "g1", 1)
+        after.closures._step()
+
+        assert await after.state(identity) is State.CLOSED
+
+
+async def test_every_state_is_kept(tmp_path: Path) -> None:
+    """Closed and unknown for good; pending and late ones are followed on."""
+    async with engine(tmp_path) as before:
+        unknown = await before.revoke(1)
+        before.closures._step()
+        await before.closures.roll.register(OPEN)
+        await before.closures.roll.register(SHUT)
+        closed = await before.revoke(2)
+        before.closures.roll.applied("open", "g1", 2)
+        before.now[0] = 2 * SECOND
+        before.closures._step()
+        late = await before.revoke(3)
+        before.now[0] = 40 * SECOND
+        before.closures._step()
+        pending = await before.revoke(4)
+        await before.closures._save()
+    async with engine(tmp_path) as after:
+        after.closures._step()
+        states = [await after.state(each) for each in (unknown, closed, late, pending)]
+        assert states == [State.UNKNOWN, State.CLOSED, State.PARTIAL, State.PENDING]
+        kept = await after.closures.result(closed)
+        assert kept is not None
+        assert (1, ("shut",)) == (kept.outcome.applied, kept.outcome.fenced)
+        assert await after.state("nobody's") is None
+        signals = await after.rows("SELECT body FROM signals")
+        assert 1 == len(signals)
+        after.now[0] = 100 * SECOND
+        after.closures._step()
+        await after.closures._save()
+        assert 2 == len(await after.rows("SELECT body FROM signals"))  # of the pending
+        assert ["agent.id:a2"] == [each.target for each in after.closures.recent][:1]
+
+
+async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:
+    """All of them, in order, also those of a commit that came after."""
+    async with engine(tmp_path) as one:
+        await one.closures.roll.register(OPEN)
+        await one.revoke(*range(2 * SLICE + 1))
+        last = await one.revoke(2 * SLICE + 1)
+        assert one.closures.closure.waiting == SLICE  # the small one read no further
+        while one.closures._unread:
+            one.closures._read_slice()
+        assert one.closures.closure.waiting == 2 * SLICE + 2
+        one.closures.roll.applied("open", "g1", 2 * SLICE + 2)
+        one.closures._step()
+
+        assert one.closures.closure.waiting == 0
+        assert await one.state(last) is State.CLOSED
+
+
+async def test_a_registration_that_is_not_on_disk_makes_no_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that said goodbye meanwhile; the next try is written."""
+    async with engine(tmp_path) as one:
+
+        async def fails(*_: Any, **__: Any) -> None:
+            raise sqlite3.DatabaseError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.store, "write_in_time", fails)
+            with pytest.raises(sqlite3.DatabaseError):
+                await one.closures.roll.register(OPEN)
+        assert not one.closures.closure.guards
+
+        async def leaves(job: Any, **options: Any) -> None:
+            await Store.write_in_time(one.store, job, **options)
+            one.closures.roll._depart("open")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.store, "write_in_time", leaves)
+            with pytest.raises(LookupError):
+                await one.closures.roll.register(OPEN)
+        assert not one.closures.closure.guards
+
+        both = one.closures.roll.register(OPEN), one.closures.roll.register(OPEN)
+        await asyncio.gather(*both)
+        await one.closures._save()
+        assert [("open",)] == await one.rows("SELECT name FROM guards")
+
+
+async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) -> None:
+    """The silent one is; one that registers before the file is written is not."""
+    async with engine(tmp_path) as one:
+        told: list[str] = []
+        one.closures.roll.departed.append(told.append)
+        await one.closures.roll.register(OPEN)
+        await one.closures.roll.register(SHUT)
+        one.now[0] = 10 * SECOND
+        one.closures._step()
+        assert one.closures.roll.leave("open")
+        assert not one.closures.roll.leave("open")
+        await one.closures.roll.register(OPEN)
+        await one.closures._save()
+
+        assert told == ["shut", "open"]
+        assert [("open",)] == await one.rows("SELECT name FROM guards")
+        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+        one.now[0] = 20 * SECOND
+        one.closures.roll.heard("nobody")
+        assert {(Mode.FAIL_OPEN, "lapsed"): 1} == one.closures.roll.standing()
+        one.closures.roll.heard("open")
+        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+
+
+async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
+    """By the clock alone: a guard of which nothing is heard is fenced."""
+    async with engine(tmp_path) as one:
+        await one.closures.roll.register(SHUT)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(one.closures.run())
+            identity = await one.revoke(1)
+            one.now[0] = 2 * SECOND
+
+            async def saved() -> list[tuple[Any, ...]]:
+                query = "SELECT id FROM closures WHERE state = 'closed'"
+                return await one.rows(query)
+
+            assert [(identity,)] == await until(saved)
+            running.cancel()
+        assert await one.state(identity) is State.CLOSED

@@ -1,0 +1,154 @@
+"""The examples in examples/guards, as they are, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import httpx2
+import jwt
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.integration.serving import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.integration.serving import Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+KEY = "the key of the tests, as long as the hash asks for"
+TEAM = "team.id:logistics"
+AGENT = "agent.id:planner"
+HEADERS = {
+    "Authorization": "Bearer "
+    + jwt.encode(
+        {
+            "sub": "planner",
+            "jti": "t1",
+            "aud": "orders",
+            "iat": int(time.time()) - 1,
+            "exp": int(time.time()) + 3600,
+        },
+        KEY,
+        algorithm="HS256",
+    )
+}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """Give a server that knows a team and its agent."""
+    async with running(tmp_path) as serving:
+        declared = [
+            {"identifier": TEAM},
+            {"identifier": AGENT, "parents": [TEAM]},
+        ]
+        status, answer = await serving.post(
+            "/v1/adopt", "restorer", {"credentials": declared}
+        )
+        assert status == 201, answer
+        yield serving
+
+
+async def revoke(server: Server) -> None:
+    """End the team, and so its agent, and so the agent's tokens."""
+    status, answer = await server.post(
+        "/v1/revocations", "revoker", {"identifier": TEAM}
+    )
+    assert status == 201, answer
+
+
+@asynccontextmanager
+async def example(repository: Path, name: str, server: Server) -> AsyncIterator[str]:
+    """Run an example until the context ends; give its URL."""
+    settings = {
+        "RESCIND_URL": server.url,
+        "RESCIND_GUARD_TOKEN": "guard",
+        "JWT_KEY": KEY,
+        "PORT": "0",
+        "PYTHONPATH": str(repository),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(repository / "examples" / "guards" / name),
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = ""
+    try:
+        while not (found := re.search(r"unning on (http://[\d.:]+)", said)):
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+        yield found[1]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("name", ["aiohttp_app.py", "fastapi_app.py"])
+async def test_a_web_example_stops_the_revoked(
+    repository: Path, server: Server, name: str
+) -> None:
+    """Requests are refused, and the stream that runs is cut."""
+    async with (
+        example(repository, name, server) as url,
+        aiohttp.ClientSession(url, headers=HEADERS) as web,
+    ):
+        async with web.get("/orders") as got:
+            assert got.status == 200
+            assert await got.json() == ["order 1"]
+        async with web.get("/orders", headers={"Authorization": "Bearer x"}) as got:
+            assert got.status == 401
+        async with web.get("/events") as events:
+            assert await events.content.readline() == b"data: order 0\n"
+            await revoke(server)
+            with pytest.raises((aiohttp.ClientPayloadError, ConnectionError)):
+                await events.content.read()
+        async with web.get("/orders") as got:
+            assert got.status == 401
+            assert (await got.json())["reason"] == "revoked"
+
+
+async def test_the_mcp_example_stops_the_revoked(
+    repository: Path, server: Server
+) -> None:
+    """A tool call that runs is ended, and the next one is refused."""
+    async with (
+        example(repository, "mcp_server.py", server) as url,
+        httpx2.AsyncClient(headers=HEADERS, timeout=60) as http,
+    ):
+        async with Client(
+            streamable_http_client(f"{url}/mcp", http_client=http)
+        ) as client:
+            result = await client.call_tool("list_orders", {})
+            assert "order 1" in str(result.content)
+
+            async def begun(
+                progress: float, total: float | None, message: str | None
+            ) -> None:
+                await revoke(server)
+
+            result = await client.call_tool(
+                "watch_orders", {"seconds": 3600}, progress_callback=begun
+            )
+            assert result.is_error
+            assert "refused: revoked" in str(result.content)
+        refused = await http.post(f"{url}/mcp", json={})
+        assert refused.status_code == 401
