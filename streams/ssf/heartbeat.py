@@ -8,6 +8,8 @@ stream's health; serving goes on.
 from __future__ import annotations
 
 import asyncio
+import http
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -79,7 +81,7 @@ class Heartbeat:
                 if manage is not None and self._is_due():
                     await self._ask(manage)
                 await self._look()
-            except NotWrittenError as error:
+            except (NotWrittenError, sqlite3.Error) as error:
                 log.warning("not_written", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -112,7 +114,9 @@ class Heartbeat:
             receiver.note(steps.asked(receiver.health, state, now))
             await management.verify(receiver.settings.stream_id, state)
         except TransmitterError as error:
-            self._trouble(str(error))
+            # Asked too often, by another process or before a restart: the next time.
+            often = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
+            self._trouble("" if often else str(error))
         else:
             self._trouble("")
 

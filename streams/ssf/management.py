@@ -180,7 +180,11 @@ class Management:
         if not endpoint:
             raise TransmitterError(f"the transmitter has no {name} endpoint")
         if stream_id:
-            endpoint = str(URL(endpoint).update_query(stream_id=stream_id))
+            try:
+                endpoint = str(URL(endpoint).update_query(stream_id=stream_id))
+            except ValueError as error:
+                text = f"the transmitter's {name} endpoint is not a URL"
+                raise TransmitterError(text) from error
         answer = await self.transport.call(method, endpoint, document)
         if answer.status not in expected:
             raise TransmitterError(_complaint(name, answer.status), answer.status)

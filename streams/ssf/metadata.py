@@ -66,7 +66,11 @@ async def discover(transport: Transport, issuer: str) -> Metadata:
         TransmitterError: it is not there, cannot be read, or speaks of another issuer.
     """
     last: TransmitterError | None = None
-    for address in addresses_of(issuer):
+    try:
+        addresses = addresses_of(issuer)
+    except ValueError as error:
+        raise TransmitterError("the issuer is not a URL") from error
+    for address in addresses:
         try:
             body = await transport.fetch(address)
         except TransmitterError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -154,7 +155,7 @@ class Poll:
             outcome.errors[jti] = {
                 "err": refused.err, "description": refused.description,
             }  # fmt: skip
-        except NotWrittenError as error:
+        except (NotWrittenError, sqlite3.Error) as error:
             log.warning("not_written", error=type(error).__name__)
             outcome.held = True
         except Exception:  # boundary: one bad token must not end the server

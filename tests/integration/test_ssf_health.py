@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -212,3 +213,40 @@ async def test_what_two_say_at_once_is_found_once_and_nothing_is_lost(
         assert 40 == (await health(server))["accepted"]
         (stopped,) = await until(partial(found, server, "source_stopped"))
         assert 1 == stopped["count"]
+
+
+async def test_asked_too_often_is_no_trouble(tmp_path: Path) -> None:
+    """A transmitter may allow one verification a minute, and we just began."""
+    async with transmitting() as transmitter:
+        transmitter.planned["/api/verify"] = [429, 500]
+        async with running(tmp_path, **polled(transmitter)) as server:
+
+            async def trouble() -> str:
+                return str((await health(server))["trouble"])
+
+            assert "500" in await until(trouble)
+
+
+async def test_a_full_disk_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notice is written once there is room."""
+    from streams.engine.ingest import Ingest  # noqa: PLC0415 - to be broken
+
+    tried = []
+
+    async def full(*_: Any, **__: Any) -> None:
+        tried.append(1)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with (
+        transmitting(mute=True) as transmitter,
+        running(tmp_path, **polled(transmitter)) as server,
+    ):
+        with monkeypatch.context() as broken:
+            broken.setattr(Ingest, "records", full)
+            transmitter.put("a1")
+            await until(lambda: len(tried) > 4)
+            assert not transmitter.acked
+        await until(partial(found, server, "source_silent"))
+        await until(lambda: "a1" in transmitter.acked)
