@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from base64 import b64encode
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -73,7 +74,7 @@ class Transmitter:
     ) -> str:
         """Sign a SET; ``kind`` is an event URI, or a CAEP event."""
         body = {
-            "iss": self.url, "aud": AUDIENCE, "iat": 1_772_442_000, "jti": "j1",
+            "iss": self.url, "aud": AUDIENCE, "iat": time.time(), "jti": "j1",
             "sub_id": {"format": "jwt_id", "iss": self.url, "jti": "tok-1"},
             "events": {kind if ":" in kind else CAEP + kind: event},
         } | claims  # fmt: skip

@@ -49,7 +49,8 @@ class Health:
         reason: of the status, in the transmitter's words.
         since: when the status changed.
         started_at: when we first listened; silence counts from here at first.
-        heard_at: when the last good SET came, of any type.
+        heard_at: when the last good SET came that is newer than all before it.
+        newest: ``iat`` of that one (s); said: that of the last stream-updated.
         verified_at: when the last verification event came.
         asked: states of verifications asked for and not yet answered, newest last.
         asked_at: when one was last asked for.
@@ -66,6 +67,8 @@ class Health:
     since: int | None = None
     started_at: int | None = None
     heard_at: int | None = None
+    newest: float = 0.0
+    said: float = 0.0
     verified_at: int | None = None
     asked: tuple[str, ...] = ()
     asked_at: int | None = None
@@ -88,11 +91,16 @@ class Health:
 Step: TypeAlias = tuple[Health, tuple[Notice, ...]]
 
 
-def heard(health: Health, now: int) -> Health:
-    """Note a good SET."""
-    return attrs.evolve(
-        health, heard_at=now, accepted=health.accepted + 1, silent=False
-    )
+def heard(health: Health, issued: float, now: int) -> Health:
+    """Note a good SET.
+
+    One that is not newer than what came before says nothing about the stream now: it
+    may be late, or a copy that somebody sends to hide that the stream is cut.
+    """
+    health = attrs.evolve(health, accepted=health.accepted + 1)
+    if issued <= health.newest:
+        return health
+    return attrs.evolve(health, newest=issued, heard_at=now, silent=False)
 
 
 def refused(health: Health, err: str, now: int) -> Health:
@@ -105,17 +113,34 @@ def asked(health: Health, state: str, now: int) -> Health:
     return attrs.evolve(health, asked=(*health.asked, state)[-STATES:], asked_at=now)
 
 
-def verified(health: Health, state: str | None, now: int) -> Health | None:
+def verified(
+    health: Health, state: str | None, issued: float, now: int
+) -> Health | None:
     """Note a verification event; None: its state is none that we asked with.
 
-    Without a state the transmitter sent it by itself.
+    Without a state the transmitter sent it by itself, and it may be a copy.
     """
-    left = health.asked
-    if state is not None:
-        if state not in left:
-            return None
-        left = left[left.index(state) + 1 :]  # older ones are behind it, or lost
-    return attrs.evolve(heard(health, now), asked=left, verified_at=now)
+    after = heard(health, issued, now)
+    if state is None:
+        return after if after.newest == health.newest else _proven(after, now)
+    if state not in health.asked:
+        return None
+    left = health.asked[health.asked.index(state) + 1 :]  # older ones are lost
+    return attrs.evolve(_proven(after, now), asked=left)
+
+
+def _proven(health: Health, now: int) -> Health:
+    return attrs.evolve(health, verified_at=now, heard_at=now, silent=False)
+
+
+def announced(
+    health: Health, status: str, reason: str, issued: float, now: int
+) -> Step:
+    """Note a stream-updated event; one that a newer one overtook changes nothing."""
+    after = heard(health, issued, now)
+    if issued < health.said:
+        return after, ()
+    return updated(attrs.evolve(after, said=issued), status, reason, now)
 
 
 def updated(health: Health, status: str, reason: str, now: int) -> Step:

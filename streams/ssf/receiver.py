@@ -166,7 +166,7 @@ class Receiver:
             return
         records = await read(Ssf(), token, NAME)
         await self._ingest.records(Delivery(records, *speaker))
-        self.note(steps.heard(self.health, now))
+        self.note(steps.heard(self.health, claims["iat"], now))
 
     def count(self, refused: SetRefusedError, now: int) -> None:
         """Note that a SET was refused for good (ns)."""
@@ -216,7 +216,8 @@ class Receiver:
             return False
         self._check_subject(claims.get("sub_id"))
         if kind == "verification":
-            health = steps.verified(self.health, event.get("state"), now)
+            state, issued = event.get("state"), claims["iat"]
+            health = steps.verified(self.health, state, issued, now)
             if health is None:
                 message = "the state is none that we asked with"
                 raise SetRefusedError("invalid_state", message)
@@ -224,7 +225,7 @@ class Receiver:
             return True
         status, reason = _status_of(event)
         await self.tell(
-            lambda health: steps.updated(steps.heard(health, now), status, reason, now)
+            lambda health: steps.announced(health, status, reason, claims["iat"], now)
         )
         return True
 

@@ -52,7 +52,7 @@ def believing(token: bytes, *_: Any) -> dict[str, Any]:
     return claimed(token)
 
 
-def any_state(now: Health, _: str | None, at: int) -> Health:
+def any_state(now: Health, _: str | None, __: float, at: int) -> Health:
     """Take any verification event for an answer."""
     return attrs.evolve(now, verified_at=at)
 
