@@ -26,7 +26,8 @@ from aiohttp import web
 
 from agents_registry.life import Reason
 from enforcement.guard import Guard
-from streams.app import configure_logging, serve
+from streams.app import serve
+from streams.running import configure_logging
 from streams.settings import load
 
 LOOK_AHEAD: Final = 4  # revocations in flight may overtake each other

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.app import (
+from streams.configured import (
     ConfigurationError,
     check,
     configured_sources,

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from yaml import YAMLError
 
-from streams.app import configure_logging, serve
+from streams.app import serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
+from streams.running import configure_logging
 from streams.settings import (
     Authority,
     GrantSettings,

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
-from streams.app import configured_sources, heeding_signals, tolerances
+from streams.configured import configured_sources, tolerances
 from streams.http.auth import Tokens
 from streams.http.metrics import Metrics
 from streams.http.probes import Probes
@@ -25,6 +25,7 @@ from streams.http.server import listen
 from streams.intake import token_of
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
+from streams.running import heeding_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

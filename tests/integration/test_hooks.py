@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.app import ConfigurationError
+from streams.configured import ConfigurationError
 from streams.engine import store
 from streams.ingress import receive
 from streams.kafka.settings import KafkaSettings

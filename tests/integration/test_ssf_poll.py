@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.app import ConfigurationError, serve
+from streams.app import serve
+from streams.configured import ConfigurationError
 from streams.settings import Settings
 from streams.ssf import poll
 from streams.ssf.receiver import Receiver

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.app import ConfigurationError, serve
+from streams.app import serve
+from streams.configured import ConfigurationError
 from streams.settings import Settings
 from tests.integration.serving import running, until, values
 
