@@ -1,8 +1,7 @@
 """A guard of the benchmark ``enforced`` in a process of its own: ``URL NAME [FLAW]``.
 
-It checks what lives all the time, tells its position whenever that moves, and answers
-commands, one JSON object a line. With the flaw ``forgets`` it loses one cause in a
-hundred: the benchmark must see that.
+It checks what lives all the time, and answers commands, one JSON object a line. With
+the flaw ``forgets`` it loses one cause in a hundred: the benchmark must see that.
 """
 
 from __future__ import annotations
@@ -73,17 +72,6 @@ async def work(guard: Guard, lives: int) -> None:
         await asyncio.sleep(PAUSE)
 
 
-async def report(guard: Guard) -> None:
-    """Tell the position whenever it has moved."""
-    told = None
-    while True:
-        applied = guard.standing.replica.proven
-        if applied != told:
-            told = applied
-            tell(applied=applied)
-        await guard.feed.progress()
-
-
 async def main(url: str, name: str) -> None:
     """Serve commands until the end of input."""
     loop = asyncio.get_running_loop()
@@ -92,7 +80,7 @@ async def main(url: str, name: str) -> None:
         lambda: asyncio.StreamReaderProtocol(commands), sys.stdin
     )
     async with Guard(url, "guard", name=name) as guard, asyncio.TaskGroup() as tasks:
-        going = [tasks.create_task(report(guard))]
+        going: list[asyncio.Task[None]] = []
         while line := await commands.readline():
             command = json.loads(line)
             if "load" in command:

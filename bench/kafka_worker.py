@@ -11,9 +11,9 @@ import logging
 import sys
 from pathlib import Path
 
-from streams.app import configure_logging
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
+from streams.running import configure_logging
 from streams.settings import Settings
 from streams.worker import collect_rarely, work
 

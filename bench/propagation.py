@@ -63,7 +63,7 @@ def rows(scale: str) -> list[Row]:
         server = parts.enter_context(
             part(PARTS, "server", _settings(Path(folder), ready))
         )
-        ours = Side(_url(ready, server))
+        ours = Side(url_of(ready, server))
         asyncio.run(_adopt(ours.url, count))
         guard = parts.enter_context(part(PARTS, "guard", ours.url, str(count)))
         bare = parts.enter_context(part(PARTS, "bare", folder))
@@ -204,7 +204,7 @@ def _settings(folder: Path, ready: Path) -> str:
     return str(path)
 
 
-def _url(ready: Path, server: Part) -> str:
+def url_of(ready: Path, server: Part) -> str:
     """Wait until the server says where it is."""
     deadline = time.monotonic() + DEADLINE
     while not (ready.exists() and ready.read_text("utf-8").endswith("\n")):

@@ -9,6 +9,7 @@ share.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import sqlite3
@@ -25,7 +26,8 @@ from aiohttp import web
 
 from agents_registry.life import Reason
 from enforcement.guard import Guard
-from streams.app import configure_logging, serve
+from streams.app import serve
+from streams.running import configure_logging
 from streams.settings import load
 
 LOOK_AHEAD: Final = 4  # revocations in flight may overtake each other
@@ -46,7 +48,8 @@ def child(number: int) -> str:
 async def server(settings: str) -> None:
     """Run the embedded server until SIGTERM; then tell its CPU time."""
     configure_logging(logging.WARNING)
-    await serve(load(Path(settings)))
+    # As the program does it.
+    await serve(load(Path(settings)), started=lambda _: gc.freeze())
     print(json.dumps({"cpu": time.process_time()}))
 
 

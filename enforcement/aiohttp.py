@@ -19,6 +19,7 @@ from enforcement.refusal import (
     POLICY_VIOLATION,
     is_ending,
     must_watch,
+    reason_of,
     refusal,
     shown,
 )
@@ -89,10 +90,12 @@ class Exchange:
             raise asyncio.CancelledError
         response = self.response
         assert response is not None  # noqa: S101 - only what is watched ends
-        if isinstance(response, web.WebSocketResponse) and self.verdict is not None:
+        if isinstance(response, web.WebSocketResponse) and response.prepared:
             # Not for longer than `end` lets it: then the connection is cut.
-            reason = self.verdict.reason.value.encode()
+            reason = reason_of(self.verdict).encode()
             await response.close(code=POLICY_VIOLATION, message=reason)
+        else:
+            self.abort()
         if error is not None and not is_ending(error):
             raise error
         return response

@@ -69,9 +69,14 @@ def refusal(verdict: Verdict | None) -> Refusal:
         "type": "about:blank",
         "title": status.phrase,
         "status": int(status),
-        "reason": "no_credential" if verdict is None else verdict.reason.value,
+        "reason": reason_of(verdict),
     }
     return Refusal(status, headers, json.dumps(problem).encode())
+
+
+def reason_of(verdict: Verdict | None) -> str:
+    """Give the reason as it is told; None: no credential was presented."""
+    return "no_credential" if verdict is None else verdict.reason.value
 
 
 def must_watch(guard: AnyGuard[Any, Any]) -> None:

@@ -14,7 +14,8 @@ stream of events, a long download, an agent's run) is watched here instead:
 - Without a lease nothing more is known, yet a stream need not break off at every
   hiccup: one more lease later `Mode.FAIL_CLOSED` ends it. `Mode.FAIL_OPEN` goes on,
   and `Mode.OBSERVE` ends nothing at all.
-- A guard that ends, for whatever reason, ends what it can no longer watch.
+- A guard that ends, for whatever reason, ends what it can no longer watch, in all
+  modes that enforce.
 
 Each session ends once. Everything here happens in the thread of the guard's loop.
 """
@@ -143,7 +144,8 @@ class Sessions:
         finally:
             self._runs = False
             self._attach(None)
-            self._end_those_that_fail_closed()
+            # It says goodbye, which means that it lets nobody through any more.
+            self._end_those_of(Mode.FAIL_CLOSED, Mode.FAIL_OPEN)
 
     def _pause(self) -> float:
         """Give seconds to rest: until the lease is lost, a part of it at most."""
@@ -165,7 +167,7 @@ class Sessions:
         # Judged by what held before: a process that was stopped for longer may hold
         # a lease again, and has served without one.
         if self._clock() >= self._held_until + self._standing.lease.length:
-            self._end_those_that_fail_closed()
+            self._end_those_of(Mode.FAIL_CLOSED)
         self._held_until = max(self._held_until, self._standing.deadline)
 
     def _mind_the_replica(self) -> bool:
@@ -215,9 +217,9 @@ class Sessions:
         table = self._standing.replica.registry
         self._watchlist.rest(session, footing(table, presented, self._wall()))
 
-    def _end_those_that_fail_closed(self) -> None:
+    def _end_those_of(self, *modes: Mode) -> None:
         for session in list(self._watchlist.sessions):
-            if session.active and session.mode is Mode.FAIL_CLOSED:
+            if session.active and session.mode in modes:
                 self._end(session, _denial(session.mode, Lapse.NO_LEASE, stale=True))
 
     def _end(self, session: LiveSession, verdict: Verdict) -> None:

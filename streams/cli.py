@@ -9,6 +9,7 @@ import attrs
 import typer
 
 from streams.kafka_cli import Config, Listen, kafka_app
+from streams.ssf_cli import ssf_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -332,6 +333,7 @@ def guards(
 
 
 app.add_typer(kafka_app)
+app.add_typer(ssf_app, name="ssf")
 
 conformance_app = typer.Typer(
     name="conformance",

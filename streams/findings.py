@@ -36,6 +36,9 @@ class FindingKind(Enum):
     OWNERLESS = "ownerless"
     UNMAPPED = "unmapped"
     LEAK = "leak"
+    SOURCE_SILENT = "source_silent"
+    SOURCE_STOPPED = "source_stopped"
+    SOURCE_GAP = "source_gap"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
 
@@ -53,6 +56,9 @@ SEVERITY: Final = {
     FindingKind.OWNERLESS: Severity.MEDIUM,
     FindingKind.UNMAPPED: Severity.LOW,
     FindingKind.LEAK: Severity.HIGH,
+    FindingKind.SOURCE_SILENT: Severity.HIGH,
+    FindingKind.SOURCE_STOPPED: Severity.HIGH,
+    FindingKind.SOURCE_GAP: Severity.HIGH,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
 }

@@ -12,10 +12,16 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.app import check, configured_sources, configured_streams
+from streams.configured import (
+    ConfigurationError,
+    check,
+    configured_sources,
+    configured_streams,
+)
 from streams.engine.ingest import read
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
+from streams.http.metrics import Metrics
 from streams.http.operators import Operators
 from streams.http.probes import Probes
 from streams.http.problems import problems
@@ -29,6 +35,9 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.receivers import Counts, receivers
+from streams.ssf.receiver import Forgetful
+from streams.ssf.streams import Streams, Surroundings
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
@@ -109,7 +118,8 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    streams = configured_streams(settings)
+    _check_vendors(settings)
+    verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
         writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
@@ -121,8 +131,12 @@ async def receive(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
         app.router.add_post("/v1/events/{source}", events.post)
-        push = Push(tokens, streams, speakers, writer, clock)
-        app.router.add_post("/v1/ssf/push/{stream}", push.post)
+        counts = Counts()
+        receivers(settings, tokens, speakers, writer, counts).add_to(app)
+        app.router.add_get("/metrics", Metrics(counts.collector).get)
+        around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
+        streams = Streams(settings.ssf, verifiers, around)
+        Push(tokens, streams.receivers, speakers).add_to(app)
         app.router.add_post("/v1/revocations", operators.revoke)
         app.router.add_post("/v1/adopt", operators.adopt)
         inputs = {
@@ -145,9 +159,22 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
+                *(each() for each in streams.loops()),
             )
         finally:
             await runner.cleanup()
+
+
+def _check_vendors(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    for name in ("polls", "scim"):
+        if getattr(settings, name):
+            text = f"{name}: not on Kafka yet; only `rescind serve` does this"
+            raise ConfigurationError(text)
 
 
 def _raw(

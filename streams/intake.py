@@ -66,14 +66,26 @@ def token_of(genesis: str, end: int, partition: int = 0) -> str:
     return f"{genesis}:{partition}:{end}"
 
 
+class Speaker(NamedTuple):
+    """On whose behalf something is taken in, and when."""
+
+    origin: Origin
+    rights: Rights
+
+
 @define
 class Delivery:
-    """A batch to be taken in: bytes that were read, and whose they are."""
+    """A batch to be taken in: bytes that were read, and whose they are.
+
+    Attributes:
+        signals: what else the sentinel shall make findings of, JSON-ready.
+    """
 
     records: Sequence[Record]
     origin: Origin
     rights: Rights
     point: str = ""
+    signals: Sequence[dict[str, Any]] = ()
 
 
 @frozen
@@ -118,6 +130,7 @@ class Stated:
             point=delivery.point,
             stated=self._test(origin, lines),
         )
+        admission.signals += delivery.signals
         encoded = encode(admission.facts, origin, admission, self._key)
         return Prepared(admission, encoded, frozenset(lines))
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from streams.app import ConfigurationError, configure_logging
+from streams.configured import ConfigurationError
 from streams.ingress import receive
 from streams.kafka.checkpoint import InUseError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
+from streams.running import configure_logging
 from streams.settings import Listen, load
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from agents_registry.verdict import Policy
 from enforcement.clocks import boottime, wall
 from enforcement.guard import Guard
 from enforcement.verdict import Mode
-from streams.app import configure_logging
 from streams.pdp.service import serve
 from streams.pdp.settings import load
+from streams.running import configure_logging
 from streams.settings import address, first_of
 
 if TYPE_CHECKING:

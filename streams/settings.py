@@ -18,6 +18,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
+
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -83,17 +85,53 @@ class SourceSettings(_Strict):
 
 
 class SsfStream(_Strict):
-    """A Shared Signals stream that a transmitter pushes to ``/v1/ssf/push/NAME``.
+    """A Shared Signals stream, pushed to ``/v1/ssf/push/NAME`` or polled.
 
     Attributes:
         issuer: ``iss`` of the stream, compared exactly.
         audience: the values of ``aud`` that mean us.
-        jwks: file with the transmitter's keys, as its ``jwks_uri`` gives them.
+        jwks: file or https URL of the transmitter's keys; empty: the ``jwks_uri`` of
+            the issuer's configuration.
+        delivery: whether SETs are pushed to us, or polled here.
+        endpoint: ``endpoint_url`` of a polled stream.
+        poll_seconds: between two polls; 0 lets the transmitter hold the request.
+        authority: on whose behalf its SETs speak; a polled stream needs it, and of a
+            pushed one the bearer token must then be of the same.
+        without_bearer: take pushes without a bearer token too, from transmitters that
+            send none: the signature alone says who speaks. Needs authority.
+        stream_id: at the transmitter; with it and a token verifications are asked for.
+        token_file: with the bearer token of the transmitter's API, read anew each time;
+            with token_url, the secret of our client.
+        token_env: name of the environment variable that holds it instead.
+        token_url: where tokens are got by client credentials (RFC 6749 section 4.4).
+        client_id: of our client there.
+        allow_private: transmitters on private addresses, and http on loopback.
+        verify_seconds: between two verifications that are asked for; 0 never asks.
+        silent_seconds: without any event, after which the stream is a finding; unset:
+            three times ``verify_seconds`` where verifications are asked for.
     """
 
     issuer: str
     audience: tuple[str, ...] = Field(min_length=1)
-    jwks: Path
+    jwks: str = ""
+    delivery: Literal["push", "poll"] = "push"
+    endpoint: str = ""
+    poll_seconds: float = Field(default=0.0, ge=0)
+    authority: str = ""
+    without_bearer: bool = False
+    stream_id: str = ""
+    token_file: Path | None = None
+    token_env: str = ""
+    token_url: str = ""
+    client_id: str = ""
+    allow_private: bool = False
+    verify_seconds: float = Field(default=300.0, ge=0)
+    silent_seconds: float | None = Field(default=None, ge=0)
+
+    @property
+    def has_token(self) -> bool:
+        """Tell whether the transmitter's API can be called."""
+        return self.token_file is not None or bool(self.token_env)
 
 
 class Watch(_Strict):
@@ -185,6 +223,8 @@ class Settings(BaseSettings):
 
     Attributes:
         version: number of this configuration; stored in every fact it lets in.
+        peppers: keys (base64) of the hash that names opaque tokens, by their name;
+            while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
@@ -212,6 +252,11 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
+    hooks: dict[str, Hook] = Field(default_factory=dict)
+    polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
+    scim: Scim | None = None
+    peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None

@@ -15,10 +15,9 @@ from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
-from streams.app import (
+from streams.configured import (
     configured_guard_keys,
     configured_sources,
-    heeding_signals,
     tolerances,
 )
 from streams.http.auth import Tokens
@@ -33,6 +32,7 @@ from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.running import heeding_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -32,6 +33,13 @@ def fixtures_dir() -> Path:
             pytrace=False,
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _log_is_nobodys() -> Iterator[None]:
+    """Undo what a program under test set up: its standard error is closed soon."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

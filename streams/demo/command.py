@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from streams.app import configure_logging
 from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
 from streams.demo.stage import DemoError, Stage, staged
 from streams.engine.store import InUseError
+from streams.running import configure_logging
 
 if TYPE_CHECKING:
     from streams.demo.recording import Recording

@@ -16,7 +16,6 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
-from streams.app import configure_logging
 from streams.demo.kafka_load import (
     KINDS,
     Load,
@@ -28,6 +27,7 @@ from streams.demo.kafka_load import (
 from streams.demo.kafka_stage import WORKERS, KafkaStage, kafka_staged
 from streams.demo.stage import DemoError
 from streams.kafka.distribution import BrokerError
+from streams.running import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,6 +25,15 @@ CREATE TABLE IF NOT EXISTS positions (
 CREATE TABLE IF NOT EXISTS tails (
   path TEXT PRIMARY KEY, inode INTEGER NOT NULL, position INTEGER NOT NULL)
   WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cursors (
+  name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scim (
+  authority TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  external_id TEXT, active INTEGER NOT NULL, created INTEGER NOT NULL,
+  modified INTEGER NOT NULL, PRIMARY KEY (authority, kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS scim_names
+  ON scim (authority, kind, name COLLATE NOCASE);
+CREATE INDEX IF NOT EXISTS scim_external_ids ON scim (authority, kind, external_id);
 CREATE TABLE IF NOT EXISTS audit (
   offset INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL,
   action TEXT NOT NULL, detail BLOB NOT NULL);
@@ -36,6 +45,8 @@ CREATE TABLE IF NOT EXISTS closures (
 CREATE INDEX IF NOT EXISTS closures_id ON closures (id);
 CREATE INDEX IF NOT EXISTS closures_open ON closures (offset)
   WHERE state IN ('pending', 'partial');
+CREATE TABLE IF NOT EXISTS source_health (
+  name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS status_lists (
   number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, genesis TEXT NOT NULL,
   bits INTEGER NOT NULL, size INTEGER NOT NULL, given INTEGER NOT NULL,

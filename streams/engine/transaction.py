@@ -189,10 +189,34 @@ class Transaction:
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
         self._db.executemany(query, rows)
 
+    def put_source_health(self, name: str, body: bytes) -> None:
+        """Save how a source is."""
+        query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
+        self._db.execute(query, (name, body))
+
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
+
+    def set_cursor(self, name: str, body: bytes) -> None:
+        """Note how far a vendor's log was read."""
+        values = (name, body)
+        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
+
+    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
+        """Save a SCIM resource, or forget it.
+
+        Args:
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        if gone:
+            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
+            self._db.execute(query, row[:3])
+        else:
+            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(query, row)
 
     def set_tail(self, path: str, inode: int, position: int) -> None:
         """Note how far a watched file was read."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
-from streams.app import ROUTE, ConfigurationError, endpoint_of, heeding_signals
+from streams.configured import ROUTE, ConfigurationError, endpoint_of
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
@@ -23,6 +23,7 @@ from streams.kafka.outlook import Outlook
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import die
 from streams.kafka.topics import assert_layout
+from streams.running import heeding_signals
 from streams.sinks import http_delivery
 from streams.stages.deliveries import Route
 

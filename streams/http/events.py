@@ -14,7 +14,7 @@ from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
-from streams.intake import Delivery, Receipt
+from streams.intake import Delivery, Receipt, Speaker
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
@@ -59,6 +59,10 @@ class Speakers:
         """Give what an authority may say; nothing where it is not configured."""
         known = self.settings.authorities.get(authority)
         return Rights(() if known is None else _grants(known))
+
+    def speaker(self, authority: str, ingress_key: str) -> Speaker:
+        """Give both."""
+        return Speaker(self.origin(authority, ingress_key), self.rights(authority))
 
 
 def _grants(authority: Authority) -> tuple[Grant, ...]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -22,11 +21,12 @@ from attrs import define, field
 from agents_registry.facts import Fact, to_plain
 from enforcement.table import edition
 from streams.failpoints import failpoint
+from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
 from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
 HELLO_SECONDS: Final = 10.0
-BEHIND: Final = 3000  # facts: a guard applies them in about a tenth of a second
-ROOM_LEASES: Final = 2  # a guard that is slower than that must not stop an import
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
@@ -59,16 +57,12 @@ class Connection:
 
     Attributes:
         session: of a guard that sends receipts.
-        applied: what it said that it has applied; None before it says so.
-        heard_at: when it last said anything (the loop's time).
     """
 
     socket: web.WebSocketResponse
     guard: str
     position: int = 0
     session: Session | None = None
-    applied: int | None = None
-    heard_at: float = 0.0
     news: asyncio.Event = field(factory=asyncio.Event)
 
 
@@ -78,6 +72,7 @@ class Feed:
     Attributes:
         end: the next offset of the log, as of the last commit that was told.
         connections: the guards that are connected.
+        pace: whether they keep up with what is written.
         probed: takes what a registered guard answers to a probe.
     """
 
@@ -108,10 +103,9 @@ class Feed:
         self._realm = realm
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
         self._lease_ms = lease_ms
+        self.pace = Pace(lambda: self.end, lease_ms / 1000)
         self._receipts = receipts
         self._tail: deque[Frame] = deque(maxlen=TAIL)
-        self._heard = asyncio.Event()
-        self._coming = 0  # facts that have room and are not written yet
         store.listeners.insert(0, self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -124,43 +118,6 @@ class Feed:
         if commit.facts:
             for connection in self.connections:
                 connection.news.set()
-
-    @asynccontextmanager
-    async def room(self, facts: int) -> AsyncIterator[None]:
-        """Wait while a guard that holds a lease is far behind, but not for long.
-
-        Facts that come faster than a guard applies them would cost it its lease.
-
-        Args:
-            facts: how many are written within the context.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ROOM_LEASES * self._lease_ms / 1000):
-                while self.end + self._coming - self._slowest() > BEHIND:
-                    await self._heard.wait()
-        self._coming += facts
-        try:
-            yield
-        finally:
-            self._coming -= facts
-
-    def _slowest(self) -> int:
-        """Give the least that a guard has applied, of those heard within a lease."""
-        since = asyncio.get_running_loop().time() - self._lease_ms / 1000
-        return min(
-            (
-                each.applied
-                for each in self.connections
-                if each.applied is not None and each.heard_at > since
-            ),
-            default=self.end,
-        )
-
-    def _hear(self, connection: Connection, applied: Any) -> None:
-        connection.applied = applied if isinstance(applied, int) else None
-        connection.heard_at = asyncio.get_running_loop().time()
-        self._heard.set()
-        self._heard = asyncio.Event()
 
     async def serve(self, request: web.Request, guard: str) -> web.StreamResponse:
         """Hold one connection until it ends."""
@@ -192,6 +149,7 @@ class Feed:
             await socket.close(code=1002)
         finally:
             self.connections.discard(connection)
+            self.pace.forget(connection)
             if connection.session is not None:
                 self._receipts.close(connection.session)
             log.info("guard_gone", guard=connection.guard)
@@ -239,7 +197,7 @@ class Feed:
                 elif kind == "probed" and self.probed is not None:
                     self.probed(connection, message)
             if kind == "ping":
-                self._hear(connection, message.get("position"))
+                self.pace.hear(connection, message.get("position"))
                 await self._pong(connection.socket, message.get("seq"))
 
     async def _pong(self, socket: web.WebSocketResponse, seq: Any) -> None:

@@ -1,122 +1,167 @@
 """Push delivery of security event tokens (RFC 8935): verify, store, answer 202.
 
-The keys come from a JWKS file that the operator keeps current. A token with an
-unknown kid makes it be read again, once a minute at most however many such tokens
-arrive: a flood of them costs no file reads.
+A flood of bad tokens must not delay the good ones, whoever sends them: each token is
+judged at once, a good one is answered at once, and a caller from whom many bad ones
+came waits for each further refusal, and then for a new connection. So a flood is slowed
+to a few tokens a second and connection, what it has sent ahead is thrown away unread,
+and no good token ever waits.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
+from attrs import define
 
-from streams.engine.ingest import read
 from streams.http.auth import authority_of
-from streams.http.events import Log
+from streams.http.bodies import short_body_of
 from streams.http.problems import ProblemError
-from streams.intake import Delivery
-from streams.sources.set_verifier import (
-    Keys,
-    SetRefusedError,
-    StreamRules,
-    UnknownKeyError,
-    read_jwks,
-    verify,
-)
-from streams.sources.ssf import Ssf
-from streams.times import SECOND
+from streams.sources.set_verifier import LIMIT, SetRefusedError
+from streams.ssf.health import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-    from typing import Any
+    from collections.abc import Mapping
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.settings import SsfStream
+    from streams.intake import Speaker
+    from streams.ssf.receiver import Receiver
 
 CONTENT_TYPE: Final = "application/secevent+jwt"
-REFRESH: Final = 60 * SECOND
-NAME: Final = "ssf"
+TOLERATED: Final = 50.0  # refusals of one caller at once
+FORGIVEN: Final = 10.0  # of them a second
+DELAY_SECONDS: Final = 1.0
+STRANGERS: Final = ""  # all callers whose token is unknown, together
+MOST_WAITING: Final = 256  # refusals of all callers; further ones do not wait
 
 
-class Stream:
-    """One configured stream: its rules and the keys of its transmitter."""
+@define
+class _Caller:
+    """How many refusals a caller may still get at once, and as of when (s)."""
 
-    def __init__(self, settings: SsfStream) -> None:
-        """Read the keys.
+    left: float
+    at: float
 
-        Raises:
-            OSError: the JWKS file cannot be read.
-            ValueError: it is none.
+
+class Refusals:
+    """Slows the refusals of callers from whom many bad tokens come."""
+
+    def __init__(self) -> None:
+        """Start with good opinions."""
+        self._callers: dict[str, _Caller] = {}
+        self._waiting = 0
+
+    async def wait(self, name: str, request: web.Request) -> bool:
+        """Wait where a caller must; tell whether its connection may stay open.
+
+        Meanwhile nothing more is read of it: what it sent ahead costs no work.
+
+        Args:
+            name: of the token: the callers are as many as the settings have tokens.
+            request: that is refused.
         """
-        self.rules = StreamRules(settings.issuer, settings.audience)
-        self._jwks: Path = settings.jwks
-        self._keys: Keys = read_jwks(self._jwks.read_bytes())
-        self._read_at: int | None = None
-
-    def claims(self, token: bytes, now: int) -> dict[str, Any]:
-        """Verify a token, with newer keys where its own is not known.
-
-        Raises:
-            SetRefusedError: it is refused.
-        """
+        now = asyncio.get_running_loop().time()
+        caller = self._callers.setdefault(name, _Caller(TOLERATED, now))
+        grown = caller.left + FORGIVEN * (now - caller.at)
+        caller.left, caller.at = min(TOLERATED, grown), now
+        if caller.left >= 1:
+            caller.left -= 1
+            return True
+        if self._waiting >= MOST_WAITING:
+            return False
+        self._waiting += 1
+        if request.transport is not None:
+            request.transport.pause_reading()
         try:
-            return verify(token, self._keys, self.rules, now)
-        except UnknownKeyError:
-            if self._read_at is not None and now - self._read_at < REFRESH:
-                raise
-        self._read_at = now
-        # While the file is being replaced the old keys stay good.
-        with suppress(OSError, ValueError):
-            self._keys = read_jwks(self._jwks.read_bytes())
-        return verify(token, self._keys, self.rules, now)
+            await asyncio.sleep(DELAY_SECONDS)
+        finally:
+            self._waiting -= 1
+        return False
 
 
 class Push:
-    """The handler of ``POST /v1/ssf/push/{stream}``."""
+    """The handlers of ``POST /v1/ssf/push/{stream}`` and ``GET /v1/ssf``."""
 
     def __init__(
-        self,
-        tokens: Tokens,
-        streams: Mapping[str, Stream],
-        speakers: Speakers,
-        ingest: Log,
-        clock: Callable[[], int],
+        self, tokens: Tokens, receivers: Mapping[str, Receiver], speakers: Speakers
     ) -> None:
         """Serve the configured streams."""
         self._tokens = tokens
-        self._streams = streams
+        self._receivers = receivers
         self._speakers = speakers
-        self._ingest = ingest
-        self._clock = clock
+        self._refusals = Refusals()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_post("/v1/ssf/push/{stream}", self.post)
+        app.router.add_get("/v1/ssf", self.health)
 
     async def post(self, request: web.Request) -> web.Response:
         """Take in one SET; a repeated one is accepted again (RFC 8935 section 2)."""
-        token = self._tokens.holder(request, "ingest")
-        stream = self._streams.get(request.match_info["stream"])
-        if stream is None:
+        receiver = self._receivers.get(request.match_info["stream"])
+        try:
+            speaker = self._speaker(request, receiver)
+        except ProblemError as problem:
+            return await self._slowly(request, problem.response(), STRANGERS)
+        if receiver is None:
             detail = "name a stream of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown stream", detail)
-        authority = authority_of(token)
-        body = await request.read()
         try:
             if request.content_type != CONTENT_TYPE:
                 message = f"the content type is not {CONTENT_TYPE}"
                 raise SetRefusedError("invalid_request", message)
-            stream.claims(body, self._clock())
+            body = await short_body_of(request, speaker, LIMIT)
+            if body is None:
+                message = f"longer than {LIMIT} bytes"
+                raise SetRefusedError("invalid_request", message)
+            await receiver.take(body, speaker)
         except SetRefusedError as refused:
-            return _refusal(refused)
-        delivery = Delivery(
-            await read(Ssf(), body, NAME),
-            self._speakers.origin(authority, token.name),
-            self._speakers.rights(authority),
-        )
-        await self._ingest.records(delivery)
+            receiver.count(refused, speaker.origin.received_at)
+            return await self._slowly(
+                request, _refusal(refused), speaker.origin.ingress_key
+            )
         return web.Response(status=http.HTTPStatus.ACCEPTED)
+
+    def _speaker(self, request: web.Request, receiver: Receiver | None) -> Speaker:
+        """Give on whose behalf a SET would be taken in.
+
+        Raises:
+            ProblemError: 401, 403: it is nobody who may push to this stream.
+        """
+        stream = receiver.settings if receiver is not None else None
+        if (
+            stream
+            and stream.without_bearer
+            and hdrs.AUTHORIZATION not in request.headers
+        ):
+            name = request.match_info["stream"]
+            return self._speakers.speaker(stream.authority, f"ssf:{name}")
+        token = self._tokens.holder(request, "ingest")
+        authority = authority_of(token)
+        if stream and stream.authority not in ("", authority):
+            detail = "the stream is of another authority than this token"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "not its stream", detail)
+        return self._speakers.speaker(authority, token.name)
+
+    async def _slowly(
+        self, request: web.Request, refusal: web.Response, name: str
+    ) -> web.Response:
+        """Refuse a caller, who waits for it where many were refused before."""
+        if not await self._refusals.wait(name, request):
+            refusal.force_close()
+        return refusal
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Give the health of every stream."""
+        self._tokens.holder(request, "viewer", "revoker", "restorer")
+        streams = [
+            to_plain(name, one.settings.stream_id, one.health)
+            for name, one in self._receivers.items()
+        ]
+        return web.json_response({"streams": streams})
 
 
 def _refusal(refused: SetRefusedError) -> web.Response:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from streams.http.operators import Operators
     from streams.http.push import Push
     from streams.http.queries import Lists, Queries
-    from streams.http.status_lists import StatusLists
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
@@ -38,7 +37,6 @@ class Handlers:
     health: Health
     push: Push
     guards: Guards
-    status_lists: StatusLists | None = None
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -56,14 +54,12 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
     health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
-    app.router.add_post("/v1/ssf/push/{stream}", handlers.push.post)
+    handlers.push.add_to(app)
     app.router.add_post("/v1/revocations", handlers.operators.revoke)
     app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
     handlers.guards.add_to(app)
-    if handlers.status_lists is not None:
-        handlers.status_lists.add_to(app)
     app.router.add_get("/v1/findings", handlers.lists.findings)
     app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)

@@ -15,6 +15,7 @@ from agents_registry.life import Reason
 from agents_registry.scope import covers
 from agents_registry.verdict import Presented
 from enforcement.verdict import Lapse, Mode
+from streams.keyed_names import keyed_identifier
 from streams.pdp.claims import UnreadableClaimError, declared_scopes, presented
 from streams.pdp.tokens import (
     KeyMissingError,
@@ -23,7 +24,6 @@ from streams.pdp.tokens import (
     has_header,
     is_dotted,
     issuer_of,
-    keyed_identifier,
     token_of,
     verify,
 )
@@ -106,7 +106,7 @@ class Decider:
         self.guard = guard
         self._keys = keys
         self._clock = clock
-        self._peppers = settings.pepper_bytes()
+        self._peppers = settings.pepper_keys()
 
     @property
     def vocabulary(self) -> Mapping[str, NodeClass]:

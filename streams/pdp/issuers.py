@@ -1,10 +1,4 @@
-"""The public keys of the issuers, kept current.
-
-Keys are read at the start, when they get old, and when a token names one that is not
-there: then at most once a minute, however many such tokens arrive. A key that the
-issuer took out of its set is gone with the next reading. While the set cannot be
-read, the last one stays good.
-"""
+"""The public keys of the issuers: where they are read from."""
 
 from __future__ import annotations
 
@@ -14,33 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-import structlog
 
-from streams.sources.set_verifier import read_jwks
+from streams import key_set
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.pdp.settings import Issuer
-    from streams.sources.set_verifier import Keys
 
-COOL_DOWN: Final = 60.0  # seconds between readings that tokens ask for
-RETRY: Final = 5.0  # seconds, while there are no keys at all
 TIMEOUT: Final = 5.0
 LARGEST: Final = 1 << 20  # bytes of a set
 
-log = structlog.get_logger()
 
-
-class KeySet:
-    """The keys of one issuer.
+class KeySet(key_set.KeySet):
+    """The keys of one issuer of the settings.
 
     Attributes:
         issuer: whose they are.
-        keys: by kid; empty until they were read once.
-        loaded: they were read once.
-        readings: how often it was tried to read them.
-        failures: how often that failed.
     """
 
     def __init__(
@@ -56,47 +40,8 @@ class KeySet:
             fetch: gives the bytes of the JWKS.
             clock: seconds, monotonic.
         """
+        super().__init__(issuer.issuer, fetch, clock, issuer.refresh_seconds)
         self.issuer = issuer
-        self.keys: Keys = {}
-        self.loaded = False
-        self.failures = 0
-        self._fetch = fetch
-        self._clock = clock
-        self._read_at: float | None = None
-        self.readings = 0
-        self._reading = asyncio.Lock()
-
-    async def refresh(self) -> bool:
-        """Read the keys for a token that names an unknown one; tell whether it did.
-
-        Of callers at the same moment one reads and the others wait for it.
-        """
-        before = self.readings
-        async with self._reading:
-            if self.readings != before:
-                return True
-            if self._read_at is not None and self._clock() - self._read_at < COOL_DOWN:
-                return False
-            await self._read()
-        return True
-
-    async def run(self) -> None:
-        """Keep the keys from getting old, until cancelled."""
-        while True:
-            async with self._reading:
-                await self._read()
-            await asyncio.sleep(self.issuer.refresh_seconds if self.loaded else RETRY)
-
-    async def _read(self) -> None:
-        self._read_at = self._clock()
-        try:
-            self.keys = read_jwks(await self._fetch())
-            self.loaded = True
-        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
-            self.failures += 1
-            why = f"{type(error).__name__}: {error}"
-            log.warning("keys_not_read", issuer=self.issuer.issuer, error=why)
-        self.readings += 1
 
 
 def fetcher(

@@ -7,8 +7,6 @@ SHA-256 only.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -32,6 +30,7 @@ from pydantic_settings import (
 
 from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
+from streams.keyed_names import pepper_bytes
 from streams.settings import Listen, Sha256
 
 PREFIX: Final = "RESCIND_PDP_"
@@ -46,13 +45,7 @@ Kind = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
 
 
 def _pepper(value: SecretStr) -> SecretStr:
-    try:
-        key = base64.b64decode(value.get_secret_value(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) < 16:  # noqa: PLR2004 - bytes, as strong as what it names
-        message = "a pepper is at least 16 random bytes in base64"
-        raise ValueError(message)
+    pepper_bytes(value.get_secret_value())
     return value
 
 
@@ -234,11 +227,10 @@ class PdpSettings(BaseSettings):
             raise ValueError(message)
         return self.credential_file.read_text("utf-8").strip()
 
-    def pepper_bytes(self) -> tuple[bytes, ...]:
+    def pepper_keys(self) -> tuple[bytes, ...]:
         """Give the peppers, in the order of the settings."""
-        return tuple(
-            base64.b64decode(each.get_secret_value()) for each in self.peppers.values()
-        )
+        given = self.peppers.values()
+        return tuple(pepper_bytes(each.get_secret_value()) for each in given)
 
 
 def load(path: Path | None = None, **overrides: Any) -> PdpSettings:

@@ -7,14 +7,11 @@ It is never taken for an opaque token, however the policy for unknown ones reads
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from agents_registry.identifiers import Identifier
 from streams.pdp.claims import UnreadableClaimError, moment
 from streams.pdp.settings import ANY_AUDIENCE
 from streams.sources.set_verifier import (
@@ -36,7 +33,6 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 sectio
 _SCHEMES: Final = ("bearer", "dpop")
 _DOTS: Final = (2, 4)  # JWS (RFC 7515 section 3.1) and JWE (RFC 7516 section 3.1)
 _BRACE: Final = "eyJ"  # {" in base64url
-_HASH_BYTES: Final = 16
 
 
 class TokenRefusedError(Exception):
@@ -168,16 +164,3 @@ def _check(claims: dict[str, Any], issuer: Issuer, now: int) -> None:
         begins = moment(claims, name)
         if begins is not None and begins > now + SKEW:
             raise TokenRefusedError("not_yet_valid")
-
-
-def keyed_identifier(kind: str, token: str, pepper: bytes) -> Identifier:
-    """Name a secret: HMAC-SHA-256 of kind and SHA-256 of the token, 16 bytes in hex.
-
-    Args:
-        kind: of the identifier.
-        token: as it was presented.
-        pepper: the realm's key.
-    """
-    digest = hashlib.sha256(token.encode()).digest()
-    named = hmac.new(pepper, kind.encode() + b"\0" + digest, hashlib.sha256).digest()
-    return Identifier(kind, named[:_HASH_BYTES].hex())

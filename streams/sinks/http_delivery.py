@@ -12,19 +12,21 @@ the status and Retry-After count; its body is read up to a cap and thrown away.
 from __future__ import annotations
 
 import asyncio
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from attrs import field, frozen
 from yarl import URL
 
 from streams.sinks import ocsf, standard_webhooks
-from streams.sinks.addresses import is_public
+from streams.sinks.pinned import (
+    RefusedAddressError,
+    UnresolvedError,
+    addresses,
+    session,
+)
 from streams.stages.deliveries import Outcome
 from streams.times import SECOND
 
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 15.0
 RESPONSE_CAP: Final = 64 * 1024
 PORTS: Final = frozenset({443, 8443})
-# A resolver that hangs holds threads beyond every timeout: these, and none that the
-# rest of the server works with.
-_RESOLVING: Final = ThreadPoolExecutor(4, thread_name_prefix="resolve")
 
 
 class EndpointError(ValueError):
@@ -98,9 +97,9 @@ async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
             return await _attempt(endpoint, delivery, now)
     except TimeoutError:
         return Outcome(error="timeout")
-    except _RefusedAddressError:
+    except RefusedAddressError:
         return Outcome(error="refused_address")
-    except _UnresolvedError:
+    except UnresolvedError:
         return Outcome(error="unresolved")
     except (aiohttp.ClientError, OSError):
         return Outcome(error="unreachable")
@@ -109,19 +108,11 @@ async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
 async def _attempt(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
     body = ocsf.body(delivery)
     url = URL(endpoint.url)
-    addresses = await _addresses(url, allow_private=endpoint.allow_private)
-    connector = aiohttp.TCPConnector(
-        resolver=_Pinned(addresses), use_dns_cache=False, force_close=True
-    )
+    checked = await addresses(url, allow_private=endpoint.allow_private)
     headers = standard_webhooks.headers(endpoint.secrets, delivery.id, now, body)
     async with (
-        aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,  # a proxy would resolve the name again
-            auto_decompress=False,
-        ) as session,
-        session.post(
+        session(checked) as posting,
+        posting.post(
             url,
             data=body,
             headers={
@@ -156,52 +147,3 @@ def _retry_after(headers: Mapping[str, str], now: int) -> int | None:
         date = parsedate_to_datetime(text)
         return max(0, int(date.timestamp()) * SECOND - now)
     return None
-
-
-class _RefusedAddressError(Exception):
-    """The name leads to an address that alerts must not go to."""
-
-
-class _UnresolvedError(Exception):
-    """The name leads nowhere."""
-
-
-def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
-    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-
-
-async def _addresses(url: URL, *, allow_private: bool) -> list[ResolveResult]:
-    host, port = url.raw_host or "", url.port or 0
-    try:
-        found = await asyncio.get_running_loop().run_in_executor(
-            _RESOLVING, _resolve, host, port
-        )
-    except (OSError, UnicodeError) as error:
-        raise _UnresolvedError from error
-    results = [
-        ResolveResult(
-            hostname=host,
-            host=str(address[0]),
-            port=port,
-            family=family,
-            proto=proto,
-            flags=socket.AI_NUMERICHOST,
-        )
-        for family, _, proto, _, address in found
-    ]
-    if not allow_private and not all(is_public(r["host"]) for r in results):
-        raise _RefusedAddressError
-    return results
-
-
-class _Pinned(AbstractResolver):
-    """Answers with the addresses that were checked, and asks nobody."""
-
-    def __init__(self, addresses: list[ResolveResult]) -> None:
-        self._addresses = addresses
-
-    async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
-        return self._addresses
-
-    async def close(self) -> None:
-        """Hold nothing that would have to be closed."""

@@ -52,6 +52,9 @@ _TITLES: Final = {
     FindingKind.OWNERLESS: "No living owner",
     FindingKind.UNMAPPED: "Parent that nobody declared",
     FindingKind.LEAK: "Credential reported as leaked",
+    FindingKind.SOURCE_SILENT: "Silent source",
+    FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
+    FindingKind.SOURCE_GAP: "Events of a source may be missing",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
 }
@@ -74,6 +77,9 @@ _REMEDIES: Final = {
     FindingKind.OWNERLESS: "Give {it} an owner, or retire it.",
     FindingKind.UNMAPPED: "Connect the source that issues the parent of {it}.",
     FindingKind.LEAK: "Revoke {it} now.",
+    FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",
+    FindingKind.SOURCE_STOPPED: "Ask the owner of {it} to let its stream flow again.",
+    FindingKind.SOURCE_GAP: "Compare what {it} has ended since with what is denied.",
     FindingKind.CLOSURE_PARTIAL: (
         "Bring the named guards back or stop what they guard; `rescind guards` shows "
         "them, and removes one that is gone for good."

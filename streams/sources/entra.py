@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.records import Access
 from streams.sources.dialect import NO_ID, Dialect, Seen, read_time, settle
 from streams.sources.entra_carriers import Audit, Target, audit_of, object_of
+from streams.sources.entra_graph import LIFECYCLE
 from streams.sources.entra_values import flag, key_ids, latest
 from streams.sources.fields import identifier, mapping, named, plain, requires, text
 
@@ -82,6 +83,12 @@ class Entra(Dialect):
         body = seen.body
         event_type = f"graph:{body.get('lifecycleEvent') or body.get('changeType')}"
         seen = seen._replace(event_type=event_type)
+        reason = LIFECYCLE.get(str(body.get("lifecycleEvent")))
+        if reason is not None:
+            lost = reason.startswith("events_lost")
+            letter = seen.letter(reason)
+            # Which revocations are missing nobody knows: that is a finding.
+            return [seen.change("revoke"), letter] if lost else [letter]
         if body.get("changeType") != "deleted":
             self._count(event_type)
             return []

@@ -18,6 +18,21 @@ from streams.sources.fields import listed, mapping, nested, text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Graph, "Reduce missing subscriptions and change notifications": what a lifecycle
+# notification means for us, who hold no subscription and cannot renew it.
+LIFECYCLE: Final = {
+    "reauthorizationRequired": (
+        "subscription_expires: Graph will stop sending; renew the subscription"
+    ),
+    "subscriptionRemoved": (
+        "events_lost: Graph ended the subscription; subscribe again, and read the "
+        "directory audits of the time between"
+    ),
+    "missed": (
+        "events_lost: Graph dropped notifications; read the directory audits of that "
+        "time"
+    ),
+}
 _MAX_TOKEN: Final = 4_096
 _EVENT_GRID: Final = "aeg-event-type"
 _ORIGIN: Final = "webhook-request-origin"

@@ -152,6 +152,9 @@ _SENTENCES: Final = {
     FindingKind.UNAUTHORISED: "a source without authority spoke of {it}",
     FindingKind.REVOCATION_NOT_APPLIED: "a revocation from {it} was not applied",
     FindingKind.LEAK: "{it} was reported as leaked",
+    FindingKind.SOURCE_SILENT: "{it} is silent",
+    FindingKind.SOURCE_STOPPED: "{it} stands still",
+    FindingKind.SOURCE_GAP: "events of {it} may be missing",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
 }

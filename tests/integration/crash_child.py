@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 from streams import failpoints
-from streams.app import configure_logging, serve
+from streams.app import serve
+from streams.running import configure_logging
 from streams.settings import Settings
 
 

@@ -8,9 +8,9 @@ import os
 from typing import Any
 
 from streams import failpoints
-from streams.app import configure_logging
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
+from streams.running import configure_logging
 from streams.settings import Settings
 from streams.worker import work
 

@@ -8,10 +8,10 @@ import os
 from typing import Any
 
 from streams import failpoints
-from streams.app import configure_logging
 from streams.faust_shell.notify import tell
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.settings import KafkaSettings
+from streams.running import configure_logging
 from streams.settings import Settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,14 +89,16 @@ class Server:
 
 
 @asynccontextmanager
-async def running(folder: Path, **more: Any) -> AsyncIterator[Server]:
+async def running(
+    folder: Path, clock: Callable[[], int] = time.time_ns, **more: Any
+) -> AsyncIterator[Server]:
     """Run a server in this process until the context ends."""
     settings = Settings(**values(folder, **more))
     stop = asyncio.Event()
     started: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
         server = tasks.create_task(
-            serve(settings, stop=stop, started=started.set_result)
+            serve(settings, stop=stop, started=started.set_result, clock=clock)
         )
         try:
             async with asyncio.timeout(DEADLINE):

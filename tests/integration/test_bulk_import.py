@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Node
 from streams.engine.ingest import SLICE, slices
-from streams.http.feed import BEHIND
+from streams.http.pacing import BEHIND
 from streams.intake import Encoded
 from tests.contract.guard_cases import CHILD, EDGE, PARENT, SAID, node, revoke
 from tests.integration.serving import running, until
@@ -64,7 +64,7 @@ async def test_imports_wait_for_a_guard_and_a_revocation_does_not(
         async with asyncio.TaskGroup() as tasks:
             importing = [tasks.create_task(adopt(server, prefix)) for prefix in "abc"]
             await until(lambda: feed.end > BEHIND)
-            await until(lambda: not feed._coming)
+            await until(lambda: not feed.pace.coming)
 
             body = {"identifier": "vault.accessor:a1", "reason": "stolen"}
             status, _ = await server.post("/v1/revocations", "revoker", body)

@@ -16,11 +16,12 @@ import pytest
 from yarl import URL
 
 from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
 from enforcement import Guard, lease
 from enforcement.clocks import boottime, wall
 from streams.times import SECOND
 from tests.integration.cuts import FAULTS, Campaign, Line, long_pipe, proxies
-from tests.integration.serving import running
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,3 +150,30 @@ async def test_a_wall_clock_that_is_moved_changes_nothing(tmp_path: Path) -> Non
             now = [line.guard.standing.deadline for line in campaign.lines]
             assert now == deadlines
             await campaign.suffer(FAULTS["symmetric"])
+
+
+async def test_a_wall_clock_of_the_server_that_is_moved_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    """Three days forth and back: leases run on, and revocations are denied."""
+    moved = [0]
+    async with (
+        running(tmp_path, clock=lambda: wall() + moved[-1], lease_seconds=LEASE) as on,
+        Guard(on.url, "guard", name="g", lease=LEASE) as guard,
+    ):
+        await adopt(on, 2)
+
+        async def move(days: int, child: Identifier) -> None:
+            await until(lambda: guard.check(child).allowed)
+            deadline = guard.standing.deadline
+            moved.append(days)
+            body = {"identifier": str(parent(child))}
+            assert (await on.post("/v1/revocations", "revoker", body))[0] == 201
+            await until(lambda: guard.check(child).reason is Reason.REVOKED)
+            # Proven anew by the moved server, and no moment longer than a lease.
+            await until(lambda: guard.standing.deadline > deadline)
+            assert guard.standing.deadline <= boottime() + LEASE * SECOND
+            await until(lambda: guard.check(LIVING).allowed)
+
+        await move(DAYS, credential(0))
+        await move(-DAYS, credential(1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from streams.app import configure_logging
+from streams.running import configure_logging
 from tests.integration.serving import Server, running
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from agents_registry.identifiers import Identifier
 from streams.findings import Finding, FindingKind, Severity
-from streams.sinks import http_delivery
+from streams.sinks import http_delivery, pinned
 from streams.sinks.http_delivery import Endpoint, EndpointError, post
 from streams.stages.deliveries import Delivery, Outcome, Route, State
 from streams.stages.notify import Change, settle, step
@@ -358,7 +358,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, answers: list[list[str]]) -> list[st
             for address in answers.pop(0)
         ]
 
-    monkeypatch.setattr(http_delivery, "_resolve", resolve)
+    monkeypatch.setattr(pinned, "_resolve", resolve)
     return asked
 
 

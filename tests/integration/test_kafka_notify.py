@@ -14,7 +14,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.app import ConfigurationError
+from streams.configured import ConfigurationError
 from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.acls import acls

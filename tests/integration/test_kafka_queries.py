@@ -12,8 +12,10 @@ from streams.kafka.framing import partition_of
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import running, until
 from tests.integration.test_kafka_pipeline import EVENTS, KEY
+from tests.integration.test_ssf_poll import polled
 from tests.integration.test_ssf_push import signed, stream
 from tests.integration.working import lay_out, pipeline, worker
+from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +120,19 @@ async def test_ingress_on_kafka_takes_pushed_security_events(
         status, why = await ask(run.working.url, "why/jwt.jti:tok-1")
         assert (200, False) == (status, why["allowed"])
         assert why["dead"]
+
+
+async def test_ingress_polls_a_transmitter(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it takes in is acknowledged, and denied by whoever has the realm."""
+    monkeypatch.setenv("SSF_TEST_TOKEN", BEARER)
+    await lay_out(kafka_settings)
+    async with transmitting() as transmitter:
+        transmitter.put("a1")
+        settings = polled(transmitter)
+        async with pipeline(tmp_path, kafka_settings, **settings) as run:
+            await until(lambda: "a1" in transmitter.acked)
+            await run.settled()
+            status, why = await ask(run.working.url, "why/jwt.jti:tok-a1")
+    assert (200, True) == (status, why["dead"])

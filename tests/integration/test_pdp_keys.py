@@ -11,8 +11,10 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
+from streams import key_set
+from streams.key_set import COOL_DOWN
 from streams.pdp import issuers
-from streams.pdp.issuers import COOL_DOWN, KeySet, fetcher
+from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.settings import Issuer
 from tests.integration.serving import until
 from tests.pdp import ISSUER, OTHER_KEY, jwk, jwks
@@ -112,7 +114,7 @@ async def test_until_there_are_keys_it_tries_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An issuer that comes up later than the decision point."""
-    monkeypatch.setattr(issuers, "RETRY", 0.001)
+    monkeypatch.setattr(key_set, "RETRY", 0.001)
     published = Published(OSError("not up yet"))
     keys = published.keys()
     async with asyncio.TaskGroup() as tasks:

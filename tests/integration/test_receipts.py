@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from enforcement import Guard, Mode
 from enforcement.receipts import Receipts, Terms, signer, weakest
-from streams.app import ConfigurationError, configured_guard_keys
+from streams.configured import ConfigurationError, configured_guard_keys
 from streams.settings import Settings
 from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guards, look, reached, revoke

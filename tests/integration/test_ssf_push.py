@@ -9,9 +9,10 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.app import ConfigurationError, serve
+from streams.app import serve
+from streams.configured import ConfigurationError
 from streams.settings import Settings
-from tests.integration.serving import running, values
+from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,12 @@ async def push(
         return got.status, await got.read()
 
 
+async def ended(server: Server) -> dict[str, Any]:
+    """Give why the token is denied, once the table holds its end; empty before."""
+    _, why = await server.get("/v1/why/jwt.jti:tok-1")
+    return why if why["cause"] else {}
+
+
 async def test_a_pushed_set_denies_its_token_and_may_come_again(
     tmp_path: Path,
 ) -> None:
@@ -72,7 +79,7 @@ async def test_a_pushed_set_denies_its_token_and_may_come_again(
     async with running(tmp_path, **stream(tmp_path)) as server:
         assert (202, b"") == await push(server, signed())
         assert (202, b"") == await push(server, signed())
-        _, why = await server.get("/v1/why/jwt.jti:tok-1")
+        why = await until(lambda: ended(server))
     assert not why["allowed"]
     assert "revoke" in orjson.dumps(why).decode()
 
@@ -133,3 +140,37 @@ async def test_signed_tokens_are_no_plain_source(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="verified stream"):
         await serve(settings)
+
+
+async def test_a_transmitter_without_a_header_speaks_by_its_signature(
+    tmp_path: Path,
+) -> None:
+    """Where the stream allows that; a wrong header is still refused."""
+    settings = stream(tmp_path)
+    settings["ssf"]["idp"] |= {"authority": "stranger", "without_bearer": True}
+    async with running(tmp_path, **settings) as server:
+        url = f"{server.url}/v1/ssf/push/idp"
+        headers = {"Content-Type": "application/secevent+jwt"}
+        for token, status in ((signed(key=NEW), 400), (signed(), 202)):
+            async with server.session.post(url, data=token, headers=headers) as got:
+                assert status == got.status
+        assert 401 == (await push(server, signed(), bearer="nobody"))[0]
+        why = await until(lambda: ended(server))
+    assert "stranger" == why["cause"]["authority"]
+
+
+async def test_a_token_of_another_authority_does_not_push(tmp_path: Path) -> None:
+    """What it pushes would be said in the name of the other one."""
+    settings = stream(tmp_path)
+    settings["ssf"]["idp"] |= {"authority": "stranger"}
+    async with running(tmp_path, **settings) as server:
+        assert 403 == (await push(server, signed(), bearer="aws"))[0]
+        assert 202 == (await push(server, signed()))[0]
+
+
+async def test_an_open_stream_needs_an_authority(tmp_path: Path) -> None:
+    """Somebody must answer for what is pushed."""
+    settings = stream(tmp_path)
+    settings["ssf"]["idp"] |= {"without_bearer": True}
+    with pytest.raises(ConfigurationError, match="authority"):
+        await serve(Settings(**values(tmp_path, **settings)))

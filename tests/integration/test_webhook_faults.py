@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from enforcement import Guard
-from streams.sinks import http_delivery
+from streams.sinks import pinned
 from tests.integration.serving import (
     SECRET,
     Server,
@@ -72,7 +72,7 @@ async def test_names_that_never_resolve_hold_up_nothing_else(
         release.wait(30)
         raise OSError
 
-    monkeypatch.setattr(http_delivery, "_resolve", resolve)
+    monkeypatch.setattr(pinned, "_resolve", resolve)
     hook = {"url": "https://soc.example/", "secrets": [SECRET]}
     try:
         async with (

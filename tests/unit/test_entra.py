@@ -357,18 +357,22 @@ def notification(**values: Any) -> dict[str, Any]:
 
 
 def test_only_a_permanent_deletion_is_an_end() -> None:
-    """An update carries no values, a lifecycle event no object: both are counted."""
+    """An update carries no values: it is counted. What is missed is said."""
     made = {"value": [
         notification(), notification(changeType="updated"),
         {"subscriptionId": "s", "lifecycleEvent": "missed"},
     ]}  # fmt: skip
     reader = Entra()
-    (found,) = reader.records(orjson.dumps(made))
+    found, lost, letter = reader.records(orjson.dumps(made))
     assert isinstance(found, Lifecycle)
     assert ("delete_subject", f"entra.user:{USER}") == (
         found.effect, str(found.identifiers[0]),
     )  # fmt: skip
-    assert {"graph:updated": 1, "graph:missed": 1} == dict(reader.unknown)
+    assert isinstance(lost, Lifecycle)
+    assert ("revoke", ()) == (lost.effect, lost.identifiers)
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("events_lost")
+    assert {"graph:updated": 1} == dict(reader.unknown)
 
 
 def test_the_graph_handshake_echoes_the_token() -> None:

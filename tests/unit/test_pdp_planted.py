@@ -8,7 +8,9 @@ import pytest
 
 from agents_registry.verdict import Presented
 from agents_registry.verdict import judge as judge_by_table
-from streams.pdp import claims, decider, issuers, tokens
+from streams import key_set
+from streams.keyed_names import keyed_identifier
+from streams.pdp import claims, decider
 from streams.pdp.decider import Decider, Decision
 from streams.pdp.tokens import TokenRefusedError
 from streams.sources.set_verifier import claimed
@@ -57,7 +59,7 @@ def verify_nothing(token: str, *_: Any) -> Mapping[str, Any]:
 
 def every_name(self: Decider, token: str, kind: str) -> Sequence[Identifier]:
     """Present the names under both peppers, though one was never used."""
-    return [tokens.keyed_identifier(kind, token, each) for each in self._peppers]
+    return [keyed_identifier(kind, token, each) for each in self._peppers]
 
 
 async def forged(name: str = "another key") -> None:
@@ -87,7 +89,7 @@ BUGS = {
         ),
     ),
     "keys as often as tokens ask": Bug(
-        issuers, "COOL_DOWN", 0.0, caught_by.test_newer_keys_are_read_once_a_minute
+        key_set, "COOL_DOWN", 0.0, caught_by.test_newer_keys_are_read_once_a_minute
     ),
     "a name under every pepper": Bug(
         Decider, "_hashes", every_name,

@@ -52,7 +52,7 @@ def test_file_environment_and_arguments(
     assert (made.name, made.mode, made.url) == ("b", Mode.OBSERVE, "http://argument")
     assert made.listen.port == 1234
     assert made.issuers[0].issuer == ISSUER
-    assert made.pepper_bytes() == (b"0123456789abcdef",)
+    assert made.pepper_keys() == (b"0123456789abcdef",)
     assert PEPPER not in repr(made)
 
 

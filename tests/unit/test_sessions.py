@@ -633,8 +633,11 @@ async def test_work_that_swallows_its_cancellation_is_told_nevertheless(
         await work(world, contextlib.suppress(asyncio.CancelledError))
 
 
-async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
-    """Nobody would watch it any more, and nobody can be added."""
+async def test_a_guard_that_ends_ends_what_it_enforced() -> None:
+    """Nobody would watch it any more, and nobody can be added.
+
+    Its goodbye says so of all modes: a closure waits for it no more.
+    """
     world = World()
     world.fill(*FAMILY)
     with pytest.raises(RuntimeError, match="within the guard's context"):
@@ -642,10 +645,11 @@ async def test_a_guard_that_ends_ends_what_fails_closed() -> None:
     async with watching(world):
         world.open("closed")
         world.open("open", route="fail_open")
+        world.open("seen", route="observe")
         await settled(world)
         assert world.ended == []
 
-    assert world.ended == ["closed"]
+    assert world.ended == ["closed", "open"]
     assert world.guard.standing.replica.observer is None
     with pytest.raises(RuntimeError, match="within the guard's context"):
         world.open("after")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from attrs import define, field
 
-from enforcement.aiohttp import protect
+from enforcement.aiohttp import Exchange, protect
 from enforcement.asgi import GuardMiddleware
 from tests.unit.test_sessions import (
+    CHILD,
     FAMILY,
     ROOT,
     World,
@@ -88,6 +90,23 @@ def test_a_guard_that_may_not_watch_is_refused_at_the_start() -> None:
 
     with pytest.raises(ValueError, match="live_sessions=True"):
         GuardMiddleware(app, guard, lambda _: None)
+
+
+async def test_a_websocket_whose_handshake_was_interrupted_is_cut(
+    world: World,
+) -> None:
+    """It cannot be closed, and must not be completed either."""
+    task = asyncio.current_task()
+    assert task is not None
+    request = make_mocked_request("GET", "/")
+    exchange = Exchange(world.guard, request, CHILD, None, None, task, 60.0)
+    exchange.watch(web.WebSocketResponse())
+    world.say(cause(ROOT))
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await exchange.finish(None)
+
+    assert request.transport.abort.called  # type: ignore[union-attr]
 
 
 async def test_what_is_no_connection_passes(world: World) -> None:

@@ -32,11 +32,8 @@ BUGS = {
     ),
     "a lost lease ends what fails open": Bug(
         "enforcement/sessions.py",
-        "and session.mode is Mode.FAIL_CLOSED",
+        "and session.mode in modes",
         "and session.mode is not Mode.OBSERVE",
-    ),
-    "another replica is not noticed": Bug(
-        "enforcement/sessions.py", "if replica is self._replica:", "if self._replica:"
     ),
     "a callback that raises stops the others": Bug(
         "enforcement/sessions.py",

@@ -1,0 +1,160 @@
+"""What settings describe, made: sources, keys, tolerances, the receiver of alerts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from agents_registry.identifiers import Vocabulary, extend
+from streams.http.events import Source
+from streams.sources import SOURCES, source
+from streams.ssf.streams import verifier_of
+from streams.stages.sentinel import Tolerances
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.engine.ingest import Reader
+    from streams.settings import Settings, SourceSettings, Webhook
+    from streams.sinks.http_delivery import Endpoint
+    from streams.ssf.receiver import Verifier
+
+GENERIC: Final = "generic"
+SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
+ROUTE: Final = "webhook"
+
+
+class ConfigurationError(ValueError):
+    """The settings contradict themselves; the text says what to change."""
+
+
+def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source]]:
+    """Give the vocabulary with the settings' kinds, and the sources by name.
+
+    Raises:
+        ConfigurationError: a source has an unknown format, or no mapping file.
+    """
+    kinds: dict[str, str] = dict(settings.kinds)
+    sources = {}
+    for name, each in settings.sources.items():
+        make, declared = _reader(name, each)
+        kinds |= declared
+        sources[name] = Source(name, make, each.point)
+    return extend(kinds), sources
+
+
+def _reader(
+    name: str, each: SourceSettings
+) -> tuple[Callable[[], Reader], dict[str, str]]:
+    """Give the maker of a source's readers, and the kinds that its mapping declares."""
+    if each.format != GENERIC:
+        if each.format not in SOURCES:
+            known = ", ".join(sorted([*SOURCES, GENERIC]))
+            raise ConfigurationError(f"source {name}: format is one of {known}")
+        if each.format == SIGNED:
+            text = "signed tokens need a verified stream; set it up under ssf"
+            raise ConfigurationError(f"source {name}: {text}")
+        return lambda: source(each.format), {}
+    if each.mapping is None:
+        raise ConfigurationError(f"source {name}: generic needs a mapping file")
+    from streams.sources.generic import Generic  # noqa: PLC0415 - lazily
+    from streams.sources.mapping import load_mapping  # noqa: PLC0415 - lazily
+
+    text = each.mapping.read_text("utf-8")
+    mapping = load_mapping(text, str(each.mapping))
+    return lambda: Generic(mapping), dict(mapping.kinds)
+
+
+def configured_streams(settings: Settings) -> dict[str, Verifier]:
+    """Give what verifies the signed tokens of each stream, by its name.
+
+    Raises:
+        ConfigurationError: the keys of a stream cannot be read from their file, or
+            its settings do not fit together.
+    """
+    verifiers = {}
+    for name, each in settings.ssf.items():
+        try:
+            verifiers[name] = verifier_of(name, each)
+        except (OSError, ValueError) as error:
+            where = f"{each.jwks}: " if each.jwks else ""
+            raise ConfigurationError(f"ssf {name}: {where}{error}") from error
+    return verifiers
+
+
+def configured_guard_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
+    """Give the keys with which guards sign, by the guard's name.
+
+    Raises:
+        ConfigurationError: a key cannot be read.
+    """
+    keys = {}
+    for name, path in settings.guard_keys.items():
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise ConfigurationError(f"guard {name}: {path}: {error}") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
+        keys[name] = key
+    return keys
+
+
+def check(settings: Settings, sources: dict[str, Source]) -> None:
+    """Check that what the settings name is there.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    for token in settings.tokens:
+        if token.authority is not None and token.authority not in settings.authorities:
+            message = f"token {token.name}: no authority {token.authority!r}"
+            raise ConfigurationError(message)
+    for raw in settings.raw_topics:
+        if raw.source not in sources or raw.authority not in settings.authorities:
+            message = f"raw topic {raw.topic}: no such source or authority"
+            raise ConfigurationError(message)
+    for name, stream in settings.ssf.items():
+        if stream.authority and stream.authority not in settings.authorities:
+            message = f"ssf {name}: no authority {stream.authority!r}"
+            raise ConfigurationError(message)
+    for watch in settings.watch:
+        if watch.source not in sources:
+            raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")
+        if watch.authority not in settings.authorities:
+            message = f"watch {watch.path}: no authority {watch.authority!r}"
+            raise ConfigurationError(message)
+
+
+def tolerances(settings: Settings) -> Tolerances:
+    """Give how the sentinel judges, as it is set."""
+    sentinel = settings.sentinel
+    return Tolerances(
+        skew=int(sentinel.skew * SECOND),
+        grace=int(sentinel.grace * SECOND),
+        remember=int(sentinel.remember * SECOND),
+        silence=int(sentinel.silence * SECOND),
+        report_unknown=sentinel.report_unknown,
+    )
+
+
+def endpoint_of(webhook: Webhook | None) -> Endpoint | None:
+    """Give the receiver of alerts.
+
+    Raises:
+        EndpointError: no attempt could use its URL or its secret.
+    """
+    if webhook is None:
+        return None
+    from streams.sinks.http_delivery import Endpoint  # noqa: PLC0415 - lazily
+
+    return Endpoint(
+        name=ROUTE,
+        url=webhook.url,
+        secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
+        allow_private=webhook.allow_private,
+    )

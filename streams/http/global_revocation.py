@@ -1,0 +1,183 @@
+"""Global token revocation: an identity provider asks to log a user out everywhere.
+
+The caller signs a JWT of its own with its issuer's key. What it asks for is a
+not_before on the user, now: everything issued until then is dead, access tokens too.
+204 comes once that is on disk. Without an id and a time of its own a request is never
+taken for a repeat of an earlier one.
+
+Source: draft-parecki-oauth-global-token-revocation.
+"""
+
+from __future__ import annotations
+
+import functools
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+from attrs import frozen
+
+from streams.http.bodies import body_of
+from streams.http.problems import ProblemError
+from streams.intake import Delivery
+from streams.records import DeadLetter, Lifecycle
+from streams.sources.set_verifier import SKEW, Keys, SetRefusedError, signed
+from streams.sources.ssf_subjects import subject_of
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.http.events import Log, Speakers
+    from streams.http.jwks_file import JwksFile
+    from streams.records import Record
+    from streams.vendor_settings import GlobalRevocation
+
+SOURCE: Final = "global_revocation"
+EVENT: Final = "global-token-revocation"
+TYPES: Final = ("global-token-revocation+jwt",)
+MOST_BYTES: Final = 64 << 10
+BY_ATTRIBUTE: Final = (
+    "subject_by_attribute: nobody can be named by this subject; have the caller send "
+    "iss_sub or opaque subjects, and revoke this one by hand"
+)
+_SCHEME: Final = "Bearer "
+
+
+@frozen
+class Caller:
+    """A configured caller with its keys."""
+
+    settings: GlobalRevocation
+    keys: JwksFile
+
+    def verify(self, token: bytes, now: int) -> dict[str, Any]:
+        """Give the claims of the caller's JWT.
+
+        Raises:
+            SetRefusedError: it is not signed by the issuer, not for us, or not current.
+        """
+        return self.keys.verified(functools.partial(self._claims, token, now), now)
+
+    def _claims(self, token: bytes, now: int, keys: Keys) -> dict[str, Any]:
+        claims = signed(token, keys, TYPES)
+        if claims.get("iss") != self.settings.issuer:
+            raise SetRefusedError("invalid_issuer", "iss is not that of the settings")
+        audience = claims.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if not any(one in self.settings.audience for one in named):
+            raise SetRefusedError("invalid_audience", "aud is not that of the settings")
+        if not now - SKEW < _moment(claims, "exp"):
+            raise SetRefusedError("invalid_request", "the token has expired")
+        for name in ("nbf", "iat"):
+            if name in claims and _moment(claims, name) > now + SKEW:
+                raise SetRefusedError("invalid_request", f"{name} lies in the future")
+        return claims
+
+
+def _moment(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise SetRefusedError("invalid_request", f"{name} is missing")
+    return value * SECOND
+
+
+class GlobalRevocations:
+    """The handler of ``POST /v1/global-token-revocation/{caller}``."""
+
+    def __init__(
+        self,
+        callers: Mapping[str, Caller],
+        speakers: Speakers,
+        ingest: Log,
+        clock: Callable[[], int],
+        count: Callable[[str, str], None],
+    ) -> None:
+        """Serve the configured callers."""
+        self._callers = callers
+        self._speakers = speakers
+        self._ingest = ingest
+        self._clock = clock
+        self._count = count
+
+    async def post(self, request: web.Request) -> web.Response:
+        """End what a user was given so far."""
+        name = request.match_info["caller"]
+        caller = self._callers.get(name)
+        if caller is None:
+            detail = "name a caller of the settings"
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown caller", detail)
+        try:
+            self._admit(caller, request)
+        except ProblemError:
+            self._count(f"{SOURCE}/{name}", "refused")
+            raise
+        authority = caller.settings.authority
+        records, named = _records(await _subject(request), caller.settings.issuer)
+        delivery = Delivery(
+            records,
+            self._speakers.origin(authority, f"global_revocation:{name}"),
+            self._speakers.rights(authority),
+        )
+        receipt = await self._ingest.records(delivery)
+        self._count(f"{SOURCE}/{name}", "taken")
+        if not named:
+            status = http.HTTPStatus.UNPROCESSABLE_ENTITY
+            raise ProblemError(status, "subject not understood", BY_ATTRIBUTE)
+        if receipt.dead_letters:
+            detail = "the settings do not let this caller speak of such subjects"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
+        return web.Response(status=http.HTTPStatus.NO_CONTENT)
+
+    def _admit(self, caller: Caller, request: web.Request) -> None:
+        header = request.headers.get("Authorization", "")
+        status = http.HTTPStatus.UNAUTHORIZED
+        if not header.startswith(_SCHEME):
+            detail = f"send Authorization: Bearer and a JWT of typ {TYPES[0]}"
+            raise ProblemError(status, "no token", detail)
+        token = header[len(_SCHEME) :].encode(errors="replace")
+        try:
+            caller.verify(token, self._clock())
+        except SetRefusedError as refused:
+            raise ProblemError(
+                status, "invalid token", refused.description
+            ) from refused
+
+
+async def _subject(request: web.Request) -> dict[str, Any]:
+    """Read the subject; older drafts call it ``subject``.
+
+    Raises:
+        ProblemError: 400, there is none.
+    """
+    problem = ProblemError(
+        http.HTTPStatus.BAD_REQUEST, "no subject", 'send JSON: {"sub_id": {...}}'
+    )
+    body = await body_of(request, None)
+    try:
+        decoded = orjson.loads(body) if len(body) <= MOST_BYTES else None
+    except orjson.JSONDecodeError as error:
+        raise problem from error
+    found = None
+    if isinstance(decoded, dict):
+        found = decoded.get("sub_id", decoded.get("subject"))
+    if not isinstance(found, dict) or not found:
+        raise problem
+    return found
+
+
+def _records(subject: dict[str, Any], issuer: str) -> tuple[list[Record], bool]:
+    """Give what the request means, and whether it names anybody."""
+    found = subject_of(subject, issuer)
+    names = found.principals or found.credentials
+    ends = "not_before" if found.principals else "revoke"
+    records: list[Record] = [
+        Lifecycle(
+            SOURCE, None, EVENT, ends, occurred_at=None, identifiers=names, offset=0,
+            outcome="allowed", device=found.device, tenant=found.tenant,
+        )
+    ]  # fmt: skip
+    if not names:
+        records.append(DeadLetter(SOURCE, 0, 0, BY_ATTRIBUTE, None, EVENT))
+    return records, bool(names)

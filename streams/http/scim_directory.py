@@ -1,0 +1,131 @@
+"""The SCIM resources of each authority, and the facts that their changes are.
+
+A resource is written in the transaction of its facts. Resources belong to the
+authority that made them: directories do not see each other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.identifiers import Identifier
+from streams.http.scim_resources import USERS, Resource, ResourceType, ScimError
+from streams.intake import Delivery
+from streams.records import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.engine.ingest import Ingest
+    from streams.engine.store import Store
+    from streams.engine.transaction import Transaction
+    from streams.http.events import Speakers
+    from streams.records import Record
+    from streams.settings import Token
+    from streams.vendor_settings import Scim
+
+_SELECT: Final = (
+    "SELECT id, name, external_id, active, created, modified FROM scim "
+    "WHERE authority = ? AND kind = ? "
+)
+_BY: Final = {
+    "id": _SELECT + "AND id = ?",
+    "name": _SELECT + "AND name = ? COLLATE NOCASE",
+    "external_id": _SELECT + "AND external_id = ?",
+}
+_PAGE: Final = _SELECT + "ORDER BY id LIMIT ? OFFSET ?"
+_COUNT: Final = "SELECT count(*) FROM scim WHERE authority = ? AND kind = ?"
+
+
+class Directory:
+    """All resources.
+
+    Attributes:
+        writing: held by a request that writes, from its look to its write.
+    """
+
+    def __init__(
+        self, settings: Scim, speakers: Speakers, ingest: Ingest, store: Store
+    ) -> None:
+        """Keep resources in the store's file."""
+        self.writing = asyncio.Lock()
+        self._settings = settings
+        self._speakers = speakers
+        self._ingest = ingest
+        self._store = store
+
+    async def find(
+        self, kind: ResourceType, authority: str, column: str, value: str
+    ) -> Resource | None:
+        """Give the resource with this ``id``, ``name`` or ``external_id``."""
+        rows = await self._store.read(_BY[column], authority, kind.kind, value)
+        return _resource(rows[0]) if rows else None
+
+    async def page(
+        self, kind: ResourceType, authority: str, start: int, count: int
+    ) -> tuple[list[Resource], int]:
+        """Give resources in the order of their ids, and how many there are.
+
+        Args:
+            kind: of the resources.
+            authority: whose.
+            start: the first is 1.
+            count: how many at most.
+        """
+        ((total,),) = await self._store.read(_COUNT, authority, kind.kind)
+        rows = await self._store.read(_PAGE, authority, kind.kind, count, start - 1)
+        return [_resource(row) for row in rows], total
+
+    async def write(
+        self,
+        kind: ResourceType,
+        token: Token,
+        resource: Resource,
+        records: Iterable[Record],
+        *,
+        gone: bool = False,
+    ) -> None:
+        """Write a resource with the facts of the request that changed it.
+
+        Raises:
+            ScimError: 403, the token's authority may not speak of it; 400, its
+                ``externalId`` is too long for an identifier.
+        """
+        authority = str(token.authority)
+        names = self._names(kind, resource)
+        rights = self._speakers.rights(authority)
+        for name in names:
+            if not any(grant.covers(name) for grant in rights.grants):
+                raise ScimError(403, f"grant {authority} the kind {name.kind}")
+        named = [
+            each._replace(identifiers=names) if isinstance(each, Lifecycle) else each
+            for each in records
+        ]
+        row = (
+            authority, kind.kind, resource.id, resource.name, resource.external_id,
+            resource.active, resource.created, resource.modified,
+        )  # fmt: skip
+
+        def place(tx: Transaction) -> None:
+            tx.set_scim(row, gone=gone)
+
+        origin = self._speakers.origin(authority, token.name)
+        await self._ingest.records(Delivery(named, origin, rights), place)
+
+    def _names(self, kind: ResourceType, resource: Resource) -> tuple[Identifier, ...]:
+        """Name a resource: by our id, and by what ``externalId`` stands for."""
+        ours = Identifier(kind.kind, resource.id)
+        external = self._settings.external_kind
+        if kind is not USERS or external is None or resource.external_id is None:
+            return (ours,)
+        value = self._settings.external_prefix + resource.external_id
+        try:
+            return ours, Identifier(external, value).checked()
+        except ValueError as error:
+            raise ScimError(400, "externalId is too long", "invalidValue") from error
+
+
+def _resource(row: Any) -> Resource:
+    identity, name, external, active, created, modified = row
+    return Resource(identity, name, external, bool(active), created, modified)

@@ -1,0 +1,42 @@
+"""Name a secret without keeping it: a keyed hash that only this realm can make."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import Final
+
+from agents_registry.identifiers import Identifier
+
+LEAST_BYTES: Final = 16
+_HASH_BYTES: Final = 16
+
+
+def keyed_identifier(kind: str, token: str, pepper: bytes) -> Identifier:
+    """Name a secret: HMAC-SHA-256 of kind and SHA-256 of the token, 16 bytes in hex.
+
+    Args:
+        kind: of the identifier.
+        token: as it was presented.
+        pepper: the realm's key.
+    """
+    digest = hashlib.sha256(token.encode()).digest()
+    named = hmac.new(pepper, kind.encode() + b"\0" + digest, hashlib.sha256).digest()
+    return Identifier(kind, named[:_HASH_BYTES].hex())
+
+
+def pepper_bytes(text: str) -> bytes:
+    """Decode a pepper.
+
+    Raises:
+        ValueError: it is not base64 of 16 bytes or more.
+    """
+    try:
+        pepper = base64.b64decode(text, validate=True)
+    except ValueError:
+        pepper = b""
+    if len(pepper) < LEAST_BYTES:
+        message = f"a pepper is at least {LEAST_BYTES} random bytes in base64"
+        raise ValueError(message)
+    return pepper

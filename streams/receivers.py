@@ -1,0 +1,136 @@
+"""Put together what takes vendors' requests in, on either engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from prometheus_client import Counter
+
+from streams.http.global_revocation import Caller, GlobalRevocations
+from streams.http.hooks import Hooked, Hooks
+from streams.http.jwks_file import JwksFile
+from streams.http.token_revocation import TokenRevocation
+from streams.keyed_names import pepper_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from streams.http.auth import Tokens
+    from streams.http.events import Log, Speakers
+    from streams.settings import Settings
+    from streams.vendor_settings import Secret
+
+
+class VendorError(ValueError):
+    """The settings of a vendor cannot be used; the text says which and why."""
+
+
+class Counts:
+    """How requests from and to vendors ended.
+
+    Attributes:
+        collector: for ``/metrics``.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.collector = Counter(
+            "rescind_source_requests",
+            "Requests from and to vendors, by how they ended.",
+            ["source", "result"],
+            registry=None,
+        )
+
+    def count(self, source: str, result: str) -> None:
+        """Count one."""
+        self.collector.labels(source, result).inc()
+
+
+@frozen
+class Receivers:
+    """Hooks and revocation endpoints."""
+
+    hooks: Hooks
+    global_revocations: GlobalRevocations
+    token_revocation: TokenRevocation
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/v1/hooks/{hook}", self.hooks.get, allow_head=False)
+        app.router.add_post("/v1/hooks/{hook}", self.hooks.post)
+        path = "/v1/global-token-revocation/{caller}"
+        app.router.add_post(path, self.global_revocations.post)
+        app.router.add_post("/v1/oauth/revoke", self.token_revocation.post)
+
+
+def receivers(
+    settings: Settings, tokens: Tokens, speakers: Speakers, log: Log, counts: Counts
+) -> Receivers:
+    """Make what the settings ask for; ``log`` writes what comes in.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    check_authorities(settings, "hook", settings.hooks)
+    check_authorities(settings, "global_revocation", settings.global_revocation)
+    hooks = {
+        name: Hooked(name, each, reveal(f"hook {name}", each.secret))
+        for name, each in settings.hooks.items()
+    }
+    callers, clock = _callers(settings), speakers.clock
+    return Receivers(
+        Hooks(hooks, speakers, log, counts.count),
+        GlobalRevocations(callers, speakers, log, clock, counts.count),
+        TokenRevocation(tokens, speakers, log, _peppers(settings)),
+    )
+
+
+def check_authorities(
+    settings: Settings, what: str, named: Mapping[str, object]
+) -> None:
+    """Check that those who speak are there.
+
+    Raises:
+        VendorError: they are not.
+    """
+    for name, each in named.items():
+        authority = getattr(each, "authority", None)
+        if authority not in settings.authorities:
+            raise VendorError(f"{what} {name}: no authority {authority!r}")
+
+
+def reveal(what: str, secret: Secret) -> str:
+    """Give a secret.
+
+    Raises:
+        VendorError: it cannot be read.
+    """
+    try:
+        return secret.reveal()
+    except (OSError, ValueError) as error:
+        raise VendorError(f"{what}: {secret.file or 'secret'}: {error}") from error
+
+
+def _callers(settings: Settings) -> dict[str, Caller]:
+    callers = {}
+    for name, each in settings.global_revocation.items():
+        try:
+            callers[name] = Caller(each, JwksFile(each.jwks))
+        except (OSError, ValueError) as error:
+            text = f"global_revocation {name}: {each.jwks}: {error}"
+            raise VendorError(text) from error
+    return callers
+
+
+def _peppers(settings: Settings) -> list[bytes]:
+    peppers = []
+    for name, each in settings.peppers.items():
+        text = reveal(f"pepper {name}", each)
+        try:
+            peppers.append(pepper_bytes(text))
+        except ValueError as error:
+            raise VendorError(f"pepper {name}: {error}") from error
+    return peppers

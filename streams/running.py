@@ -1,0 +1,52 @@
+"""What each of our processes does first: set its log up, and heed signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Where it broke, and nothing of what the variables there held: tokens and bodies.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Write one JSON object a line to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _TRACEBACKS,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+@contextmanager
+def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event meanwhile."""
+    loop = asyncio.get_running_loop()
+    heeded = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only the main thread may; elsewhere there is the caller's `stop`.
+        with suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+            heeded.append(number)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)

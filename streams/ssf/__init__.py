@@ -1,0 +1,1 @@
+"""Shared Signals streams: keys, polling, management and health of each stream."""

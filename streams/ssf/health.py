@@ -1,0 +1,217 @@
+"""How a stream is: one small record, kept over restarts, changed by pure steps.
+
+- A verification event proves the whole way from the transmitter to us; so does any
+  other event. A stream from which neither came for too long is silent.
+- `stream-updated` says that the transmitter pauses or ends a stream. It may drop what
+  happens meanwhile, and a receiver cannot know what it lost: when the stream flows
+  again, the time between is a gap.
+
+Source: OpenID Shared Signals Framework 1.0 sections 8.1.2 and 8.1.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import attrs
+import orjson
+from attrs import frozen
+
+from streams.findings import FindingKind
+from streams.times import rfc3339
+
+ENABLED: Final = "enabled"
+UNKNOWN: Final = "unknown"
+STATES: Final = 8  # of verifications that were asked for and may still come
+LATE: Final = "no event and no verification came since {}; look at the transmitter"
+STOPPED: Final = "the transmitter {} the stream{}; what it holds back is not enforced"
+GAP: Final = (
+    "the stream stood still from {} to {}, and the transmitter may have dropped "
+    "events: compare its users and sessions with ours"
+)
+
+
+@frozen
+class Notice:
+    """Something about a stream that people should know."""
+
+    kind: FindingKind
+    at: int
+    detail: str
+
+
+@frozen
+class Health:
+    """What is known of a stream; all times in ns since 1970, None: never.
+
+    Attributes:
+        status: enabled, paused, disabled; unknown until the transmitter said it.
+        reason: of the status, in the transmitter's words.
+        since: when the status changed.
+        started_at: when we first listened; silence counts from here at first.
+        heard_at: when the last good SET came that is newer than all before it.
+        newest: ``iat`` of that one (s); said: that of the last stream-updated.
+        verified_at: when the last verification event came.
+        asked: states of verifications asked for and not yet answered, newest last.
+        asked_at: when one was last asked for.
+        accepted: good SETs; refused: those that were not.
+        refusal: error code of the last refused one; refused_at: when.
+        gap: the last time that events may be missing from, begin and end.
+        silent: nothing came for too long.
+        trouble: what the last call to the management API failed with, "" if it did
+            not; poll_trouble: the same of the last poll.
+    """
+
+    status: str = UNKNOWN
+    reason: str = ""
+    since: int | None = None
+    started_at: int | None = None
+    heard_at: int | None = None
+    newest: float = 0.0
+    said: float = 0.0
+    verified_at: int | None = None
+    asked: tuple[str, ...] = ()
+    asked_at: int | None = None
+    accepted: int = 0
+    refused: int = 0
+    refusal: str = ""
+    refused_at: int | None = None
+    gap: tuple[int, int] | None = None
+    silent: bool = False
+    trouble: str = ""
+    poll_trouble: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Tell whether nothing is known against it."""
+        trouble = self.silent or self.trouble or self.poll_trouble
+        return self.status in (ENABLED, UNKNOWN) and not trouble
+
+
+Step: TypeAlias = tuple[Health, tuple[Notice, ...]]
+
+
+def heard(health: Health, issued: float, now: int) -> Health:
+    """Note a good SET.
+
+    One that is not newer than what came before says nothing about the stream now: it
+    may be late, or a copy that somebody sends to hide that the stream is cut.
+    """
+    health = attrs.evolve(health, accepted=health.accepted + 1)
+    if issued <= health.newest:
+        return health
+    return attrs.evolve(health, newest=issued, heard_at=now, silent=False)
+
+
+def refused(health: Health, err: str, now: int) -> Health:
+    """Note a refused SET."""
+    return attrs.evolve(health, refused=health.refused + 1, refusal=err, refused_at=now)
+
+
+def asked(health: Health, state: str, now: int) -> Health:
+    """Note that a verification was asked for; the older ones may still come."""
+    return attrs.evolve(health, asked=(*health.asked, state)[-STATES:], asked_at=now)
+
+
+def verified(
+    health: Health, state: str | None, issued: float, now: int
+) -> Health | None:
+    """Note a verification event; None: its state is none that we asked with.
+
+    Without a state the transmitter sent it by itself, and it may be a copy.
+    """
+    after = heard(health, issued, now)
+    if state is None:
+        return after if after.newest == health.newest else _proven(after, now)
+    if state not in health.asked:
+        return None
+    left = health.asked[health.asked.index(state) + 1 :]  # older ones are lost
+    return attrs.evolve(_proven(after, now), asked=left)
+
+
+def _proven(health: Health, now: int) -> Health:
+    return attrs.evolve(health, verified_at=now, heard_at=now, silent=False)
+
+
+def announced(
+    health: Health, status: str, reason: str, issued: float, now: int
+) -> Step:
+    """Note a stream-updated event; one that a newer one overtook changes nothing."""
+    after = heard(health, issued, now)
+    if issued < health.said:
+        return after, ()
+    return updated(attrs.evolve(after, said=issued), status, reason, now)
+
+
+def updated(health: Health, status: str, reason: str, now: int) -> Step:
+    """Note what the transmitter says of the stream; a change is a notice."""
+    before = health.status
+    if status == before:
+        return attrs.evolve(health, reason=reason), ()
+    after = attrs.evolve(health, status=status, reason=reason, since=now)
+    if status != ENABLED:
+        if before not in (ENABLED, UNKNOWN):
+            after = attrs.evolve(after, since=health.since)  # it stands still already
+        why = f" ({reason})" if reason else ""
+        detail = STOPPED.format(status, why)
+        return after, (Notice(FindingKind.SOURCE_STOPPED, now, detail),)
+    if before == UNKNOWN:
+        return after, ()
+    gap = (now if health.since is None else health.since, now)
+    detail = GAP.format(*map(rfc3339, gap))
+    return attrs.evolve(after, gap=gap), (Notice(FindingKind.SOURCE_GAP, now, detail),)
+
+
+def waited(health: Health, patience: int, now: int) -> Step:
+    """Look whether a stream has been silent for too long.
+
+    Args:
+        health: of the stream.
+        patience: ns without any event after which it is silent; 0: never.
+        now: ns.
+    """
+    if health.started_at is None:
+        return attrs.evolve(health, started_at=now), ()
+    last = max(health.started_at, health.heard_at or 0)
+    if not patience or health.silent or now - last <= patience:
+        return health, ()
+    notice = Notice(FindingKind.SOURCE_SILENT, now, LATE.format(rfc3339(last)))
+    return attrs.evolve(health, silent=True), (notice,)
+
+
+def save(health: Health) -> bytes:
+    """Give the record as bytes."""
+    return orjson.dumps(attrs.asdict(health))
+
+
+def load(data: bytes) -> Health:
+    """Read what `save` gave; members of other versions are left out."""
+    plain: dict[str, Any] = orjson.loads(data)
+    known = {one.name for one in attrs.fields(Health)}
+    values = {name: value for name, value in plain.items() if name in known}
+    values["asked"] = tuple(values.get("asked", ()))
+    values["gap"] = tuple(values["gap"]) if values.get("gap") else None
+    return Health(**values)
+
+
+def to_plain(name: str, stream_id: str, health: Health) -> dict[str, Any]:
+    """Give what the API says of a stream; times as RFC 3339."""
+    times = {
+        member: rfc3339(getattr(health, member))
+        for member in ("since", "heard_at", "verified_at", "asked_at", "refused_at")
+    }
+    return {
+        "name": name,
+        "stream_id": stream_id,
+        "good": health.good,
+        "status": health.status,
+        "reason": health.reason,
+        **times,
+        "outstanding": len(health.asked),
+        "accepted": health.accepted,
+        "refused": health.refused,
+        "refusal": health.refusal,
+        "gap": None if health.gap is None else [rfc3339(one) for one in health.gap],
+        "silent": health.silent,
+        "trouble": health.poll_trouble or health.trouble,
+    }

@@ -1,0 +1,181 @@
+"""Put the streams of the settings together: keys, receivers, and what runs for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from streams.key_set import KeySet, KeysNotReadError
+from streams.sources.set_verifier import StreamRules, read_jwks
+from streams.ssf.heartbeat import Heartbeat, Rhythm
+from streams.ssf.management import Management
+from streams.ssf.metadata import discover
+from streams.ssf.poll import Poll
+from streams.ssf.receiver import NAME, Receiver, Verifier
+from streams.ssf.tokens import Secret, tokens_of
+from streams.ssf.transport import TransmitterError, Transport
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from streams.intake import Speaker
+    from streams.settings import SsfStream
+    from streams.ssf.receiver import Keeper, Log
+
+REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
+SILENCE: Final = 3  # verifications that may be missed
+
+
+@frozen
+class Surroundings:
+    """What the streams work with.
+
+    Attributes:
+        ingest: writes what is taken in.
+        speaker: gives origin and rights of an authority and an ingress key, now.
+        keeper: of the health records.
+        clock: ns since 1970.
+        fresh_id: gives unique ids.
+    """
+
+    ingest: Log
+    speaker: Callable[[str, str], Speaker]
+    keeper: Keeper
+    clock: Callable[[], int]
+    fresh_id: Callable[[], str]
+
+
+class Streams:
+    """All configured streams.
+
+    Attributes:
+        receivers: by name.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, SsfStream],
+        verifiers: Mapping[str, Verifier],
+        around: Surroundings,
+    ) -> None:
+        """Set up; `loops` are to be run."""
+        self._settings = settings
+        self._around = around
+        self.receivers = {
+            name: Receiver(
+                name, each, verifiers[name], around.ingest, self._own(name, each)
+            )
+            for name, each in settings.items()
+        }
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for the streams, until cancelled."""
+        return [partial(self._run, name) for name in self._settings]
+
+    def _own(self, name: str, each: SsfStream) -> Callable[[], Any]:
+        def origin() -> Any:
+            return self._around.speaker(each.authority or name, _key(name)).origin
+
+        return origin
+
+    async def _run(self, name: str) -> None:
+        each, receiver, around = (
+            self._settings[name],
+            self.receivers[name],
+            self._around,
+        )
+        transport = transport_of(each)
+        rhythm = rhythm_of(each)
+        heartbeat = Heartbeat(
+            receiver, around.keeper, rhythm, around.clock, around.fresh_id
+        )
+        await heartbeat.load()
+
+        async def manage() -> Management:
+            return Management(transport, await discover(transport, each.issuer))
+
+        def speaker() -> Speaker:
+            return around.speaker(each.authority, _key(name))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(receiver.verifier.keys.run())
+            tasks.create_task(heartbeat.run(manage if rhythm.verify else None))
+            if each.delivery == "poll":
+                poll = Poll(
+                    receiver, transport, each.endpoint, speaker, each.poll_seconds
+                )
+                tasks.create_task(poll.run())
+
+
+def _key(name: str) -> str:
+    return f"{NAME}:{name}"
+
+
+def transport_of(each: SsfStream) -> Transport:
+    """Give what calls the transmitter of a stream."""
+    public = Transport(allow_private=each.allow_private)
+    if not each.has_token:
+        return public
+    secret = Secret(each.token_file, each.token_env)
+    tokens = tokens_of(public, secret, each.token_url, each.client_id)
+    return Transport(tokens, allow_private=each.allow_private)
+
+
+def rhythm_of(each: SsfStream) -> Rhythm:
+    """Give how often a stream is looked at."""
+    asks = each.has_token and bool(each.stream_id)
+    verify = each.verify_seconds if asks else 0.0
+    patience = SILENCE * verify if each.silent_seconds is None else each.silent_seconds
+    return Rhythm(int(verify * SECOND), int(patience * SECOND))
+
+
+def verifier_of(name: str, each: SsfStream) -> Verifier:
+    """Give the rules of a stream and its keys; a file is read at once.
+
+    Raises:
+        OSError: the file of the keys cannot be read.
+        ValueError: it is no JWKS, or the settings of the stream do not fit together.
+    """
+    if each.delivery == "poll" and not (
+        each.endpoint and each.authority and each.has_token
+    ):
+        message = "polling needs endpoint, authority, and token_file or token_env"
+        raise ValueError(message)
+    if bool(each.token_url) != bool(each.client_id):
+        message = "token_url and client_id need each other"
+        raise ValueError(message)
+    if each.without_bearer and not each.authority:
+        message = "without_bearer needs the authority that speaks"
+        raise ValueError(message)
+    keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
+    if each.jwks and "://" not in each.jwks:
+        keys.keys = read_jwks(Path(each.jwks).read_bytes())
+        keys.loaded = True
+    return Verifier(StreamRules(each.issuer, each.audience), keys)
+
+
+def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
+    """Give what reads the keys: from where the settings say, never a token."""
+    transport = Transport(allow_private=each.allow_private)
+
+    async def from_file() -> bytes:
+        return await asyncio.to_thread(Path(each.jwks).read_bytes)
+
+    async def from_url() -> bytes:
+        try:
+            url = each.jwks or (await discover(transport, each.issuer)).jwks_uri
+            if not url:
+                raise KeysNotReadError(
+                    "the transmitter's configuration has no jwks_uri"
+                )
+            return await transport.fetch(url)
+        except TransmitterError as error:
+            raise KeysNotReadError(str(error)) from error
+
+    return from_url if not each.jwks or "://" in each.jwks else from_file

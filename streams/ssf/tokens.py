@@ -1,0 +1,133 @@
+"""The bearer token for a transmitter's API: kept in a file, or got from its server.
+
+Secrets are read from a file or an environment variable, anew each time they are used,
+so that something beside us may renew them; they stand in no error.
+"""
+
+from __future__ import annotations
+
+import base64
+import http
+import os
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_plus
+
+from attrs import define, field, frozen
+
+from streams.ssf.transport import TransmitterError, Transport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.ssf.transport import TokenSource
+
+SCOPE: Final = "ssf.manage ssf.read"
+EARLY: Final = 30.0  # seconds before its end in which a token is not used any more
+SHORT: Final = 60.0  # seconds of life where the server does not say
+
+
+@frozen
+class Secret:
+    """A secret that somebody else keeps.
+
+    Attributes:
+        file: that holds it; wins over the variable.
+        variable: name of the environment variable.
+    """
+
+    file: Path | None
+    variable: str
+
+    def read(self) -> str:
+        """Give the secret.
+
+        Raises:
+            TransmitterError: it is not there; nothing of it is told.
+        """
+        file, where = self.file, f"the variable {self.variable}"
+        if file is not None:
+            where = f"the file {file}"
+        try:
+            text = os.environ.get(self.variable, "") if not file else file.read_text()
+        except (OSError, ValueError) as error:
+            raise TransmitterError(f"cannot read {where}") from error
+        secret = text.strip()
+        fits = secret.isascii() and secret.isprintable() and " " not in secret
+        if not secret or not fits:
+            raise TransmitterError(f"{where} holds no token on one line")
+        return secret
+
+
+@frozen
+class Kept:
+    """A token that stands in a file or a variable."""
+
+    secret: Secret
+
+    async def token(self) -> str:
+        """Give it as it is now."""
+        return self.secret.read()
+
+    def refused(self) -> bool:
+        """Tell that there is no other one."""
+        return False
+
+
+@define
+class ClientCredentials:
+    """Tokens of an authorization server, for our own client (RFC 6749 section 4.4).
+
+    Attributes:
+        transport: without a token of its own.
+        url: the token endpoint.
+        client_id: of our client; secret: its password (client_secret_basic).
+    """
+
+    transport: Transport
+    url: str
+    client_id: str
+    secret: Secret
+    _token: str = field(default="", init=False, repr=False)
+    _until: float = field(default=0.0, init=False)
+
+    async def token(self) -> str:
+        """Give a token that still lives for a while.
+
+        Raises:
+            TransmitterError: the server gives none.
+        """
+        if self._token and time.monotonic() < self._until:
+            return self._token
+        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret.read())}"
+        answer = await self.transport.form(
+            self.url,
+            {"grant_type": "client_credentials", "scope": SCOPE},
+            f"Basic {base64.b64encode(pair.encode()).decode()}",
+        )
+        if answer.status != http.HTTPStatus.OK:
+            text = f"the token endpoint answers {answer.status}: check client and scope"
+            raise TransmitterError(text, answer.status)
+        document = answer.document()
+        given = document.get("access_token") if isinstance(document, dict) else None
+        if not isinstance(given, str) or not given:
+            raise TransmitterError("the token endpoint gives no access_token")
+        life = document.get("expires_in")
+        seconds = float(life) if isinstance(life, int | float) else SHORT
+        self._token = given
+        self._until = time.monotonic() + max(seconds - EARLY, seconds / 2)
+        return given
+
+    def refused(self) -> bool:
+        """Forget the token: it may have been ended before its time."""
+        self._token = ""
+        return True
+
+
+def tokens_of(
+    public: Transport, secret: Secret, token_url: str, client_id: str
+) -> TokenSource:
+    """Give the source of tokens: client credentials where there is a token endpoint."""
+    if not token_url:
+        return Kept(secret)
+    return ClientCredentials(public, token_url, client_id, secret)

@@ -1,0 +1,200 @@
+"""What an operator sets for vendors: their hooks, their logs, their revocations.
+
+Each is a name with values: ``hooks: {okta: {vendor: okta, ...}}``. Secrets come from a
+file or from the environment (``RESCIND_HOOKS__OKTA__SECRET__VALUE``); they are never
+logged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Secret(_Strict):
+    """A secret that a vendor and this server share: its value, or a file with it."""
+
+    value: SecretStr | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Secret:
+        if (self.value is None) == (self.file is None):
+            text = "set one of value (in the environment) and file"
+            raise ValueError(text)
+        return self
+
+    def reveal(self) -> str:
+        """Give the secret.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: there is nothing in it.
+        """
+        if self.value is not None:
+            found = self.value.get_secret_value()
+        else:
+            found = Path(str(self.file)).read_text("utf-8").strip()
+        if not found:
+            text = "the secret is empty"
+            raise ValueError(text)
+        return found
+
+
+class Hook(_Strict):
+    """A vendor that pushes to ``/v1/hooks/NAME``.
+
+    Attributes:
+        vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
+            change notifications, GitHub webhooks.
+        authority: on whose behalf it speaks.
+        secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
+            secret at GitHub.
+        header: the authentication field of the Okta hook.
+    """
+
+    vendor: Literal["okta", "graph", "github"]
+    authority: str
+    secret: Secret
+    header: str = "Authorization"
+
+
+class Poll(_Strict):
+    """A vendor's log that is read from its API.
+
+    Attributes:
+        url: of the API, without a path; next pages must stay on it.
+        authority: on whose behalf it speaks.
+        interval: seconds between two rounds; also the first wait after a failure.
+        first: how many seconds back the first round reaches.
+        overlap: how many seconds before the newest event the next round starts: how
+            late an event may appear.
+        allow_http: without TLS, for a vendor on the same machine.
+    """
+
+    url: str
+    authority: str
+    interval: float = Field(default=15.0, gt=0)
+    first: float = Field(default=3600.0, ge=0)
+    overlap: float = Field(default=60.0, ge=0)
+    allow_http: bool = False
+
+    @model_validator(mode="after")
+    def _usable(self) -> Poll:
+        _check_url(self.url, allow_http=self.allow_http)
+        return self
+
+
+def _check_url(url: str, *, allow_http: bool) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
+        text = "url must be https (or set allow_http)"
+        raise ValueError(text)
+    if not url.isascii():
+        text = "url must be ASCII: write the host as DNS has it (xn--...)"
+        raise ValueError(text)
+    if not parts.hostname or parts.username is not None or parts.query:
+        text = "url needs a host, and neither a user nor a query"
+        raise ValueError(text)
+
+
+class OktaPoll(Poll):
+    """The System Log of an Okta organisation (``GET /api/v1/logs``).
+
+    Attributes:
+        token: an API token (SSWS) of a read-only administrator.
+        retention: days that Okta keeps events.
+    """
+
+    vendor: Literal["okta"]
+    token: Secret
+    retention: float = Field(default=90.0, gt=0)
+
+
+class ClientPoll(Poll):
+    """A log whose bearer token comes by client credentials (RFC 6749 section 4.4)."""
+
+    client_id: str
+    client_secret: Secret
+
+
+class EntraPoll(ClientPoll):
+    """Directory audits, and sign-ins, of an Entra tenant through Microsoft Graph.
+
+    Attributes:
+        tenant: its id or domain.
+        logs: which of them; sign-ins need a P1 licence.
+        login: where tokens are given.
+        retention: days that Entra keeps events: 7 without a licence, else 30.
+    """
+
+    vendor: Literal["entra"]
+    tenant: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    logs: tuple[Literal["directoryAudits", "signIns"], ...] = ("directoryAudits",)
+    url: str = "https://graph.microsoft.com"
+    login: str = "https://login.microsoftonline.com"
+    interval: float = Field(default=60.0, gt=0)
+    overlap: float = Field(default=900.0, ge=0)
+    retention: float = Field(default=7.0, gt=0)
+
+    @model_validator(mode="after")
+    def _login(self) -> EntraPoll:
+        _check_url(self.login, allow_http=self.allow_http)
+        return self
+
+
+class KeycloakPoll(ClientPoll):
+    """User events and admin events of a Keycloak realm.
+
+    Attributes:
+        realm: whose events; its client reads them with the role ``view-events``.
+        issuer: ``iss`` of the realm's tokens: gives users the name that tokens carry
+            (``jwt.sub``).
+        retention: days that the realm keeps events, where it is set to expire them.
+    """
+
+    vendor: Literal["keycloak"]
+    realm: str = Field(pattern=r"^[^/?#%]+$")
+    issuer: str | None = None
+    retention: float | None = Field(default=None, gt=0)
+
+
+AnyPoll = Annotated[OktaPoll | EntraPoll | KeycloakPoll, Field(discriminator="vendor")]
+
+
+class GlobalRevocation(_Strict):
+    """A caller of ``/v1/global-token-revocation/NAME``, known by the JWT it signs.
+
+    Attributes:
+        issuer: ``iss`` of the JWT, compared exactly.
+        audience: the values of ``aud`` that mean us: the URL of the endpoint.
+        jwks: file with the issuer's keys.
+        authority: on whose behalf it speaks.
+    """
+
+    issuer: str
+    audience: tuple[str, ...] = Field(min_length=1)
+    jwks: Path
+    authority: str
+
+
+class Scim(_Strict):
+    """The SCIM service provider at ``/scim/v2``.
+
+    Attributes:
+        agents: serve ``/Agents`` too, a draft extension.
+        external_kind: what kind of identifier a user's ``externalId`` is, such as
+            ``okta.user``: the user is known by both. Never a name that is given again.
+        external_prefix: stands before it, such as ``ISSUER|`` for ``jwt.sub``.
+    """
+
+    agents: bool = False
+    external_kind: str | None = None
+    external_prefix: str = ""

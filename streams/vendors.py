@@ -1,0 +1,175 @@
+"""Put together what speaks with vendors on the embedded engine: polls and SCIM too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from attrs import frozen
+
+from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams.http.scim import ScimServer
+from streams.http.scim_directory import Directory
+from streams.pollers.access_tokens import ClientCredentials, Fixed
+from streams.pollers.driver import Polled, Poller
+from streams.pollers.feeds import seconds
+from streams.pollers.graph import GraphLog
+from streams.pollers.keycloak import LOGS, KeycloakLog
+from streams.pollers.okta import OktaLog
+from streams.receivers import (
+    Counts,
+    Receivers,
+    VendorError,
+    check_authorities,
+    receivers,
+    reveal,
+)
+from streams.sources import source
+from streams.sources.keycloak import Keycloak
+from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiohttp import web
+    from prometheus_client import Counter
+
+    from streams.engine.ingest import Ingest, Reader
+    from streams.engine.store import Store
+    from streams.http.auth import Tokens
+    from streams.http.events import Speakers
+    from streams.pollers.access_tokens import Authorization
+    from streams.pollers.feeds import Feed
+    from streams.settings import Settings
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+    from streams.vendor_settings import AnyPoll
+
+DAY = 86_400
+
+
+@frozen
+class Vendors:
+    """What the server runs for its vendors.
+
+    Attributes:
+        pollers: to be run.
+        counts: for ``/metrics``.
+    """
+
+    receivers: Receivers
+    scim: ScimServer | None
+    pollers: tuple[Poller, ...]
+    counts: Counter
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        self.receivers.add_to(app)
+        if self.scim is not None:
+            self.scim.add_to(app)
+
+
+def connect(
+    settings: Settings,
+    tokens: Tokens,
+    speakers: Speakers,
+    ingest: Ingest,
+    store: Store,
+    fresh_id: Callable[[], str],
+) -> Vendors:
+    """Make what the settings ask for.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    counts, clock = Counts(), speakers.clock
+    check_authorities(settings, "poll", settings.polls)
+    pollers = tuple(
+        Poller(polled, store, ingest, clock, counts.count)
+        for name, each in settings.polls.items()
+        for polled in _polled(name, each, speakers, clock)
+    )
+    scim = None
+    if settings.scim is not None:
+        _check_scim(settings)
+        directory = Directory(settings.scim, speakers, ingest, store)
+        agents = settings.scim.agents
+        scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
+    receiving = receivers(settings, tokens, speakers, ingest, counts)
+    return Vendors(receiving, scim, pollers, counts.collector)
+
+
+def _check_scim(settings: Settings) -> None:
+    kind = None if settings.scim is None else settings.scim.external_kind
+    if kind is None:
+        return
+    if kind not in extend(settings.kinds):
+        raise VendorError(f"scim: no kind is called {kind!r}; a typing error?")
+    if kind in REUSABLE_KINDS:
+        text = "a name that is given again must not stand for a user"
+        raise VendorError(f"scim: external_kind {kind}: {text}")
+
+
+def _polled(
+    name: str, each: AnyPoll, speakers: Speakers, clock: Callable[[], int]
+) -> Iterator[Polled]:
+    """Give the feeds of one poll; those of a vendor share their bearer token."""
+    authorization = _authorization(name, each, clock)
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"poll:{name}"
+        return speakers.origin(each.authority, key), speakers.rights(each.authority)
+
+    for feed in _feeds(name, each):
+        yield Polled(
+            feed=feed,
+            authorization=authorization,
+            make=_maker(each, feed),
+            speaker=speaker,
+            interval=each.interval,
+        )
+
+
+def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
+    if isinstance(each, KeycloakPoll):
+        return lambda: Keycloak(each.issuer)
+    return lambda: source(feed.source)
+
+
+def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
+    if isinstance(each, OktaPoll):
+        return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
+    secret = reveal(f"poll {name}", each.client_secret)
+    client = {"client_id": each.client_id, "client_secret": secret}
+    base = each.url.rstrip("/")
+    if isinstance(each, EntraPoll):
+        client["scope"] = f"{base}/.default"
+        url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
+    else:
+        realm = quote(each.realm, safe="")
+        url = f"{base}/realms/{realm}/protocol/openid-connect/token"
+    return ClientCredentials(url, client, clock)
+
+
+def _feeds(name: str, each: AnyPoll) -> Iterator[Feed]:
+    base, first = each.url.rstrip("/"), seconds(each.first)
+    overlap = seconds(each.overlap)
+    kept = None if each.retention is None else seconds(each.retention * DAY)
+    match each:
+        case OktaPoll():
+            yield OktaLog(
+                name=f"{name}/logs", base=base, first=first, overlap=overlap,
+                retention=kept or 0,
+            )  # fmt: skip
+        case EntraPoll():
+            for log in each.logs:
+                yield GraphLog(
+                    log, name=f"{name}/{log}", base=base, first=first,
+                    overlap=overlap, retention=kept,
+                )  # fmt: skip
+        case KeycloakPoll():
+            for events in LOGS:
+                yield KeycloakLog(
+                    events, each.realm, name=f"{name}/{events}", base=base, first=first,
+                    overlap=overlap, retention=kept,
+                )  # fmt: skip

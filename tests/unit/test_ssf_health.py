@@ -1,0 +1,142 @@
+"""The health record of a stream: what changes it, and what is worth a finding."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from streams.findings import FindingKind
+from streams.ssf import health as steps
+from streams.ssf.health import Health
+from streams.times import SECOND
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_800_000_000 * SECOND
+MINUTE = 60 * SECOND
+
+
+def test_a_verification_must_have_a_state_that_was_asked_with() -> None:
+    """One that nobody asked for by that state is no proof."""
+    asking = steps.asked(steps.asked(Health(), "one", NOW), "two", NOW)
+
+    assert steps.verified(asking, "three", 1, NOW) is None
+    first = steps.verified(asking, "one", 1, NOW + 1)
+    assert first is not None
+    assert (("two",), NOW + 1) == (first.asked, first.verified_at)
+    assert steps.verified(first, "one", 1, NOW + 2) is None
+    both = steps.verified(asking, "two", 1, NOW + 2)
+    assert both is not None
+    assert () == both.asked
+
+
+def test_a_transmitter_may_verify_by_itself() -> None:
+    """Then there is no state, and what we asked for may still come."""
+    health = steps.verified(steps.asked(Health(), "one", NOW), None, 1, NOW)
+    assert health is not None
+    assert (NOW, ("one",)) == (health.verified_at, health.asked)
+
+
+def test_verifications_that_never_come_are_not_kept_for_ever() -> None:
+    """The newest can still come from behind a queue."""
+    health = Health()
+    for number in range(100):
+        health = steps.asked(health, str(number), NOW)
+    assert steps.STATES == len(health.asked)
+    assert "99" == health.asked[-1]
+
+
+def test_a_paused_stream_is_a_finding_and_leaves_a_gap() -> None:
+    """A receiver cannot know what was dropped meanwhile."""
+    enabled, notices = steps.updated(Health(), "enabled", "", NOW)
+    assert () == notices
+    paused, notices = steps.updated(enabled, "paused", "upkeep", NOW + MINUTE)
+    assert [FindingKind.SOURCE_STOPPED] == [one.kind for one in notices]
+    assert "upkeep" in notices[0].detail
+    assert not paused.good
+    again, notices = steps.updated(paused, "paused", "upkeep", NOW + 2 * MINUTE)
+    assert () == notices
+    disabled, notices = steps.updated(again, "disabled", "", NOW + 3 * MINUTE)
+    assert [FindingKind.SOURCE_STOPPED] == [one.kind for one in notices]
+    back, notices = steps.updated(disabled, "enabled", "", NOW + 4 * MINUTE)
+    assert [FindingKind.SOURCE_GAP] == [one.kind for one in notices]
+    assert (NOW + MINUTE, NOW + 4 * MINUTE) == back.gap
+    assert back.good
+
+
+def test_a_stream_that_was_found_stopped_leaves_a_gap_too() -> None:
+    """As after a first start during a pause."""
+    stopped, notices = steps.updated(Health(), "paused", "", NOW)
+    assert [FindingKind.SOURCE_STOPPED] == [one.kind for one in notices]
+    back, _ = steps.updated(stopped, "enabled", "", NOW + MINUTE)
+    assert (NOW, NOW + MINUTE) == back.gap
+
+
+def test_silence_is_one_finding_until_something_is_heard() -> None:
+    """It counts from the start, then from the last event of any kind."""
+    health, notices = steps.waited(Health(), MINUTE, NOW)
+    assert (NOW, ()) == (health.started_at, notices)
+    health, notices = steps.waited(health, MINUTE, NOW + MINUTE)
+    assert () == notices
+    health, notices = steps.waited(health, MINUTE, NOW + MINUTE + 1)
+    assert [FindingKind.SOURCE_SILENT] == [one.kind for one in notices]
+    assert (True, False) == (health.silent, health.good)
+    health, notices = steps.waited(health, MINUTE, NOW + 9 * MINUTE)
+    assert () == notices
+    health = steps.heard(health, 1, NOW + 9 * MINUTE)
+    assert health.good
+    health, notices = steps.waited(health, MINUTE, NOW + 11 * MINUTE)
+    assert [FindingKind.SOURCE_SILENT] == [one.kind for one in notices]
+
+
+def test_without_patience_nothing_is_silent() -> None:
+    """A stream of which nobody knows how often it should speak."""
+    health, _ = steps.waited(Health(), 0, NOW)
+    assert ((health, ())) == steps.waited(health, 0, NOW + 1000 * MINUTE)
+
+
+def test_the_record_is_the_same_after_it_was_kept() -> None:
+    """Also where another version wrote a member that this one has not."""
+    health = Health(
+        status="paused", reason="why", since=1, started_at=2, heard_at=3,
+        verified_at=4, asked=("a", "b"), asked_at=5, accepted=6, refused=7,
+        refusal="invalid_key", refused_at=8, newest=1.5, said=2.5,
+        gap=(9, 10), silent=True, trouble="t", poll_trouble="p",
+    )  # fmt: skip
+    assert all(attrs.astuple(health))
+    assert health == steps.load(steps.save(health))
+    assert Health() == steps.load(steps.save(Health()))
+    assert health == steps.load(steps.save(health).replace(b"{", b'{"new":1,', 1))
+
+
+def test_a_copy_of_an_old_event_does_not_hide_a_silence() -> None:
+    """Neither a revocation nor a verification that the transmitter sent by itself."""
+    health = steps.heard(Health(started_at=NOW), 100, NOW)
+    health, _ = steps.waited(health, MINUTE, NOW + 2 * MINUTE)
+    assert health.silent
+    copied = steps.heard(health, 100, NOW + 3 * MINUTE)
+    assert (True, NOW, 2) == (copied.silent, copied.heard_at, copied.accepted)
+    verified = steps.verified(health, None, 99, NOW + 3 * MINUTE)
+    assert verified is not None
+    assert (True, None) == (verified.silent, verified.verified_at)
+    fresh = steps.verified(health, None, 101, NOW + 3 * MINUTE)
+    assert fresh is not None
+    assert (False, NOW + 3 * MINUTE) == (fresh.silent, fresh.verified_at)
+
+
+def test_an_answer_with_our_state_counts_however_late_it_is() -> None:
+    """Nobody can have it beforehand; others may have overtaken it."""
+    health = steps.heard(steps.asked(Health(silent=True), "one", NOW), 100, NOW)
+    health = attrs.evolve(health, silent=True)
+    answered = steps.verified(health, "one", 50, NOW + MINUTE)
+    assert answered is not None
+    assert (False, NOW + MINUTE) == (answered.silent, answered.verified_at)
+
+
+def test_an_announcement_that_was_overtaken_changes_nothing() -> None:
+    """Transmitters repeat in no order."""
+    health, _ = steps.announced(Health(), "enabled", "", 200, NOW)
+    late, notices = steps.announced(health, "paused", "", 199, NOW + MINUTE)
+    assert ("enabled", (), 2) == (late.status, notices, late.accepted)
+    same, notices = steps.announced(health, "paused", "", 200, NOW + MINUTE)
+    assert ("paused", 1) == (same.status, len(notices))

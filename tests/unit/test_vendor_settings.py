@@ -1,0 +1,45 @@
+"""The settings of vendors, as the documentation shows them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
+SECTIONS = {"hooks", "polls", "global_revocation", "peppers", "scim", "authorities"}
+
+
+def documented() -> list[dict[str, Any]]:
+    """Give the settings that stand in the page."""
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def test_documented_settings_are_read() -> None:
+    """Each block by itself; together they name every section."""
+    sections: set[str] = set()
+    for block in documented():
+        loaded = Settings.model_validate(block)
+        sections |= block.keys()
+        assert block.keys() <= set(Settings.model_fields)
+        assert all(getattr(loaded, name) for name in block)
+    assert sections >= SECTIONS
+
+
+def test_a_documented_authority_may_say_what_its_poll_brings() -> None:
+    """The kinds of Okta and of Keycloak."""
+    granted = {
+        name: {grant["kind"] for grant in each["grants"]}
+        for block in documented()
+        for name, each in block.get("authorities", {}).items()
+    }
+    assert {"okta.*", "jwt.jti"} <= granted["okta"]
+    assert {"keycloak.*", "session.id", "jwt.jti", "jwt.sub"} <= granted["keycloak"]
