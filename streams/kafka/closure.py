@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS: Final = 0.2
 TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
-PAUSE: Final = 0.002  # receipts of many guards come together; one step takes them all
+# Receipts of many guards come together; one step takes them all.
+PAUSE: Final = 0.002
+PAUSE_PER_GUARD: Final = 20e-6
 IDLE_STEP: Final = 1.0
 LOOK_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 2.0
@@ -175,6 +177,13 @@ class ClosureStage:
             else:
                 return {tp.partition: end for tp, end in found.items()}
 
+    async def _bounds(self, name: str, number: int) -> tuple[int, int]:
+        """Give where a partition begins and ends; no long poll is in the way."""
+        tp = TopicPartition(self._settings.topic(name), number)
+        begin = await self._asking.beginning_offsets([tp])
+        end = await self._asking.end_offsets([tp])
+        return begin[tp], end[tp]
+
     async def _load(self) -> None:
         try:
             geneses = await read_geneses(self._settings)
@@ -195,7 +204,7 @@ class ClosureStage:
 
     async def _take_up(self, number: int, genesis: str) -> None:
         """Have a partition go on, or begin with its open causes and all receipts."""
-        begin, end = await self.member.bounds(number)
+        begin, end = await self._bounds(FACTS, number)
         followed = self.followed.get(number)
         if (
             followed is None
@@ -209,7 +218,7 @@ class ClosureStage:
             if committed is not None and committed.metadata == genesis:
                 followed.position = max(begin, min(int(committed.offset), end))
             self._receipts.hold(number)
-            followed.heard, followed.awaited = await self._receipts.bounds(number)
+            followed.heard, followed.awaited = await self._bounds(RECEIPTS, number)
             self.followed[number] = followed
             self._receipts.begin(number, followed.heard)
             log.info("closure_loaded", partition=number, position=followed.position)
@@ -243,7 +252,8 @@ class ClosureStage:
         while True:
             self._news.clear()
             await self._step()
-            await asyncio.sleep(PAUSE)
+            guards = sum(each.guards for each in self.followed.values())
+            await asyncio.sleep(PAUSE + PAUSE_PER_GUARD * guards)
             waiting = any(each.waiting for each in self.followed.values())
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK if waiting else IDLE_STEP):

@@ -161,6 +161,11 @@ class Followed:
         """Count the causes that are not closed."""
         return sum(each.roll.closure.waiting for each in self.realms.values())
 
+    @property
+    def guards(self) -> int:
+        """Count those that are registered."""
+        return sum(len(e.roll.closure.guards) for e in self.realms.values())
+
     def realm(self, name: str) -> RealmCauses:
         """Give the state of a realm."""
         found = self.realms.get(name)

@@ -115,18 +115,16 @@ class LogRoll:
         for instance, other in list(speakers.items()):
             if now - other.heard >= SILENCE * other.terms.lease:
                 del speakers[instance]
-        known = guard in closure.guards
         modes = {each.terms.mode for each in speakers.values()}
         mode = next(each for each in WEAKEST_FIRST if each in modes)
-        if (
-            not known
-            or mode is not closure.guards[guard].terms.mode
-            or (receipt.status == "registered")
-        ):
+        terms = attrs.evolve(receipt.terms, mode=mode)
+        known = closure.guards.get(guard)
+        first = receipt.status == "registered" and receipt.sequence == 1
+        if known is None or first or not _covers(known.terms, terms):
             at = closure.receipts
-            member = closure.register(attrs.evolve(receipt.terms, mode=mode), now)
+            member = closure.register(terms, now)
             closure.receipts = at
-            if not known and (receipt.status != "registered" or receipt.sequence > 1):
+            if known is None and not first:
                 member.since = 0  # its registration was compacted away
         member = closure.guards[guard]
         member.heard = now
@@ -151,3 +149,12 @@ class LogRoll:
         del speakers[receipt.instance]
         if not speakers:
             self.leave(guard)
+
+
+def _covers(known: Registration, terms: Registration) -> bool:
+    """Tell whether terms ask for nothing that is not known."""
+    return (
+        known.mode is terms.mode
+        and known.lease >= terms.lease
+        and known.live_sessions >= terms.live_sessions
+    )
