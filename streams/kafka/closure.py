@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.followed import Followed, Rules, Tally
+from streams.kafka.followed import Followed, Rules, Tally, is_cause
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
 from streams.kafka.membership import Membership
@@ -24,7 +24,7 @@ from streams.kafka.payloads import finding_record
 from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
-from streams.kafka.schema_registry import learn
+from streams.kafka.schema_registry import learn, learn_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -140,7 +140,10 @@ class ClosureStage:
                 await self._load()
             self._let_go()
             fetched = await self.member.poll(IDLE_SECONDS)
-            await learn(fetched)
+            of_causes = (
+                each for of in fetched.values() for each in of if is_cause(each)
+            )
+            await learn_ids(each.value for each in of_causes)
             async with self.member.lock:
                 await self._read(fetched)
                 await self._commit()

@@ -54,6 +54,11 @@ class Raw(Protocol):
     value: bytes | None
 
 
+def is_cause(record: Raw) -> bool:
+    """Tell by its key whether a record of facts is a cause; no more is read of others."""
+    return CAUSE in (record.key or b"")
+
+
 @frozen
 class Rules:
     """How causes are followed.
@@ -185,7 +190,7 @@ class Followed:
             key, value = record.key or b"", record.value
             if key.startswith(HEARTBEAT):
                 self.strange |= value is not None and not value.startswith(self._beat)
-            elif CAUSE in key and value is not None:
+            elif value is not None and is_cause(record):
                 found |= self._read(record.offset, key, value, now)
         return found
 
