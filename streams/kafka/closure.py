@@ -9,6 +9,7 @@ whenever a partition is taken up, so no take-over loses a laggard.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -140,10 +141,8 @@ class ClosureStage:
                 await self._load()
             self._let_go()
             fetched = await self.member.poll(IDLE_SECONDS)
-            of_causes = (
-                each for of in fetched.values() for each in of if is_cause(each)
-            )
-            await learn_ids(each.value for each in of_causes)
+            records = itertools.chain.from_iterable(fetched.values())
+            await learn_ids(each.value for each in records if is_cause(each))
             async with self.member.lock:
                 await self._read(fetched)
                 await self._commit()

@@ -55,7 +55,7 @@ class Raw(Protocol):
 
 
 def is_cause(record: Raw) -> bool:
-    """Tell by its key whether a record of facts is a cause; no more is read of others."""
+    """Tell by its key whether a record is a cause; of others no more is read."""
     return CAUSE in (record.key or b"")
 
 
