@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -28,7 +28,8 @@ from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn, learn_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
@@ -121,11 +122,9 @@ class ClosureStage:
     async def run(self) -> None:
         """Work until cancelled."""
         async with AsyncExitStack() as stack:
-            self._asking = AIOKafkaConsumer(**self._settings.client())
-            stack.push_async_callback(self._asking.stop)
-            await self._asking.start()
-            await stack.enter_async_context(self._receipts)
-            await stack.enter_async_context(self.member)
+            await _connected(stack, self._asker)
+            await _connected(stack, lambda: self._receipts)
+            await _connected(stack, lambda: self.member)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._follow())
@@ -133,6 +132,15 @@ class ClosureStage:
                     tasks.create_task(self._judge())
             finally:
                 await self._commit(at_once=True)
+
+    @asynccontextmanager
+    async def _asker(self) -> AsyncIterator[None]:
+        self._asking = AIOKafkaConsumer(**self._settings.client())
+        try:
+            await self._asking.start()
+            yield
+        finally:
+            await self._asking.stop()
 
     async def _follow(self) -> None:
         """Read causes, and ask for the end of the receipts then."""
@@ -310,6 +318,20 @@ class ClosureStage:
             # What is committed waits for guards that are late, which is no fault.
             committed=positions,
         )
+
+
+async def _connected(
+    stack: AsyncExitStack, client: Callable[[], AbstractAsyncContextManager[object]]
+) -> None:
+    """Connect a client; a broker that is away is waited for."""
+    while True:
+        try:
+            await stack.enter_async_context(client())
+        except (KafkaError, OSError) as error:
+            log.warning("not_connected", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            return
 
 
 def _is_ready(followed: Followed) -> bool:
