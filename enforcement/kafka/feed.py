@@ -183,7 +183,7 @@ class LogFeed:
             if self.partition is not None:
                 place = TopicPartition(self._topic, self.partition)
                 question = self._standing.ask()
-                # Without its time nobody could tell what the registration came before.
+                # An end serves only if the registration was acked before the question.
                 if self._reporter is None or self._reporter.covers(question.sent):
                     ends = await consumer.end_offsets([place])
                     self._standing.ended(question, ends[place])
