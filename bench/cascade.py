@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from streams.engine.transaction import Transaction
 
-IDS: Final = {"tiny": (2_000,), "small": (100_000,), "full": (100_000, 1_000_000)}
-RECORDS: Final = {"tiny": 500, "small": 5_000, "full": 20_000}
+IDS: Final = {"tiny": (500,), "small": (100_000,), "full": (100_000, 1_000_000)}
+RECORDS: Final = {"tiny": 100, "small": 5_000, "full": 20_000}
 LEAST_A_SECOND: Final = 1_000_000
 FENCES: Final = 50
 FLAT: Final = 1.2  # a fence above many takes at most this much longer

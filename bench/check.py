@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
 
-CREDENTIALS: Final = {"tiny": 7_000, "small": 100_000, "full": 1_000_000}
-CHECKS: Final = {"tiny": 500, "small": 20_000, "full": 100_000}
+CREDENTIALS: Final = {"tiny": 1_400, "small": 100_000, "full": 1_000_000}
+CHECKS: Final = {"tiny": 100, "small": 20_000, "full": 100_000}
 NAMES: Final = (accessor, token_hmac)
 MOST_TIMES_A_SET: Final = 25
 CLOCK: Final = NOW + 3_600_000_000_000

@@ -87,7 +87,8 @@ class Side:
 
     def taken(self, subscribers: int) -> Taken:
         """End the processes, and give what each revocation took to the last one."""
-        told = [end(each, DEADLINE) for each in self.processes]
+        last = str(self.blocks[-1][-1])
+        told = [end(each, DEADLINE, last) for each in self.processes]
         times: dict[str, list[list[float]]] = {"sent": [], "accepted": []}
         for block in self.blocks:
             for of in times.values():

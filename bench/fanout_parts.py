@@ -2,9 +2,9 @@
 
 ``guards URL COUNT LEASE`` are whole guards. ``feed URL COUNT`` are subscribers of the
 feed, ``tracking PORT COUNT`` clients of Redis with CLIENT TRACKING BCAST, and both do
-no more than to find the number in what they get. Each process says ``ready``, and at
-the end of its input when the last of its subscribers had each revocation, on
-CLOCK_MONOTONIC.
+no more than to find the number in what they get. Each process says ``ready``, waits for
+the number that it is told as the last one, and says when the last of its subscribers
+had each revocation, on CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
@@ -39,20 +39,27 @@ HELLO: Final = b'{"type":"hello","guard":"lean","genesis":null,"position":null}'
 class Seen:
     """When the last subscriber had each revocation, and how many have it."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, subscribers: int) -> None:
+        """Start with none of so many subscribers."""
         self.last: dict[int, int] = {}
         self.count: Counter[int] = Counter()
+        self._subscribers = subscribers
+        self._news = asyncio.Event()
 
     def note(self, number: int) -> None:
         """Take note of one subscriber that has it now."""
         self.last[number] = time.monotonic_ns()
         self.count[number] += 1
+        self._news.set()
 
     async def tell(self) -> None:
-        """Wait for the end of input, and print what was seen."""
+        """Wait for the end of input and for what it names, and print what was seen."""
         print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        number = int(await asyncio.to_thread(sys.stdin.read))
+        async with asyncio.timeout(DEADLINE):
+            while self.count[number] < self._subscribers:
+                self._news.clear()
+                await self._news.wait()
         cpu = time.process_time()
         told = {"last": self.last, "count": self.count, "cpu": cpu}
         print(json.dumps(told))
@@ -60,7 +67,7 @@ class Seen:
 
 async def guards(url: str, count: str, lease: str) -> None:
     """Run guards; a revocation is one offset of the log."""
-    seen = Seen()
+    seen = Seen(int(count))
     async with AsyncExitStack() as stack:
         running = []
         for number in range(int(count)):
@@ -131,7 +138,7 @@ async def subscribers(
 ) -> None:
     """Run connections to a port of this host."""
     loop = asyncio.get_running_loop()
-    seen = Seen()
+    seen = Seen(int(count))
     for _ in range(count):
         _, one = await loop.create_connection(
             lambda: Subscriber(seen, number, asked), "127.0.0.1", port

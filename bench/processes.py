@@ -37,7 +37,13 @@ def line(process: Part) -> str:
     return said
 
 
-def end(process: Part, seconds: float) -> dict[str, Any]:
-    """End the input of a process and give what it tells, in so many seconds."""
-    told, _ = process.communicate(timeout=seconds)
+def end(process: Part, seconds: float, last: str = "") -> dict[str, Any]:
+    """End the input of a process and give what it tells.
+
+    Args:
+        process: as `part` gives it.
+        seconds: that it may take.
+        last: what it is told before its input ends.
+    """
+    told, _ = process.communicate(last or None, timeout=seconds)
     return dict(json.loads(told)) if told else {}

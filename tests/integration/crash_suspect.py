@@ -1,7 +1,8 @@
 """Run seeds of the crash test until one complains; exit code 1 when one does.
 
-``python -m tests.integration.crash_suspect SEED...`` uses whatever engine stands
-first on the path, so that a changed copy can be held to the same checks.
+``python -m tests.integration.crash_suspect SECONDS SEED...`` uses whatever engine
+stands first on the path, so that a changed copy can be held to the same checks. It
+waits for so many seconds before it says that something never came.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from tests.integration import crash_run
 from tests.integration.crash_run import Run
 from tests.integration.serving import receiving
 
@@ -31,7 +33,9 @@ async def complaint(seeds: list[int]) -> str | None:
 
 def main() -> int:
     """Print what was found."""
-    found = asyncio.run(complaint([int(seed) for seed in sys.argv[1:]]))
+    seconds, *seeds = sys.argv[1:]
+    crash_run.HUNG = float(seconds)
+    found = asyncio.run(complaint([int(seed) for seed in seeds]))
     print(found or "no complaint")  # noqa: T201 - the parent reads it
     return 1 if found else 0
 

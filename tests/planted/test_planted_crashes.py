@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1000)]
 
 PACKAGES: Final = ("agents_registry", "enforcement", "schemas", "streams")
 RUNS: Final = 80  # most; the first complaint ends them
+PATIENCE: Final = 60  # seconds
+IMPATIENCE: Final = 12  # where something is expected not to come
 
 
 class Bug(NamedTuple):
@@ -96,12 +98,21 @@ BUGS: Final = {
 }
 
 
-def suspect(folder: Path, point: str, runs: int) -> subprocess.CompletedProcess[str]:
-    """Play the runs that end at a point, on the copy in a folder."""
+def suspect(
+    folder: Path, point: str, runs: int, seconds: int
+) -> subprocess.CompletedProcess[str]:
+    """Play the runs that end at a point, on the copy in a folder.
+
+    Args:
+        folder: with the copy.
+        point: where its server is killed.
+        runs: most of them.
+        seconds: what never comes is waited for so long.
+    """
     first = POINTS.index(point)
     seeds = [str(first + len(POINTS) * number) for number in range(runs)]
     return subprocess.run(
-        [sys.executable, "-m", "tests.integration.crash_suspect", *seeds],
+        [sys.executable, "-m", "tests.integration.crash_suspect", str(seconds), *seeds],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -126,7 +137,7 @@ def test_the_engine_as_it_is_passes(
     repository: Path, tmp_path: Path, point: str
 ) -> None:
     """The unchanged copy gives no complaint."""
-    done = suspect(copied(repository, tmp_path), point, 2)
+    done = suspect(copied(repository, tmp_path), point, 2, PATIENCE)
 
     assert (0, "no complaint\n") == (done.returncode, done.stdout), done.stderr
 
@@ -140,7 +151,7 @@ def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> 
     text = path.read_text("utf-8")
     assert text.count(bug.right) == 1
     path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
-    done = suspect(tmp_path, bug.point, RUNS)
+    done = suspect(tmp_path, bug.point, RUNS, IMPATIENCE)
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("seed "), done.stderr
