@@ -15,8 +15,8 @@ from streams.kafka.checkpoint import InUseError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
-from streams.running import configure_logging
-from streams.settings import Listen, load
+from streams.running import configure_logging, first_error
+from streams.settings import Listen, first_of, load
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -115,9 +115,7 @@ def _run(start: Any) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        return _complain(f"{where}: {first['msg']}", USAGE)
+        return _complain(first_of(error), USAGE)
     except LayoutError as error:
         return _complain(f"{error}; see: rescind topics plan", USAGE)
     except (ConfigurationError, InUseError, ValueError) as error:
@@ -143,9 +141,7 @@ def _listen(text: str | None) -> dict[str, Any]:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(group)
     return f"{type(error).__name__}: {error}"
 
 

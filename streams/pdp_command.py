@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +15,8 @@ from enforcement.guard import Guard
 from enforcement.verdict import Mode
 from streams.pdp.service import serve
 from streams.pdp.settings import load
-from streams.running import configure_logging
-from streams.settings import address, first_of
+from streams.running import configure_logging, first_error, heeding_signals
+from streams.settings import address, first_of, not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +56,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = "" if where is None else f", line {where.line + 1}"
-        return _complain(f"{config}{line}: not YAML", USAGE)
+        return _complain(not_yaml(config, error), USAGE)
     except (ValueError, OSError) as error:
         return _complain(str(error), USAGE)
     except BaseExceptionGroup as group:
@@ -111,9 +108,8 @@ def guard_of(
 
 async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, guard, stop=stop, started=_say)
+    with heeding_signals(stop):
+        await serve(settings, guard, stop=stop, started=_say)
 
 
 def _say(deciding: Deciding) -> None:
@@ -122,8 +118,7 @@ def _say(deciding: Deciding) -> None:
 
 
 def _broken(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(error)
     return f"stopped by a fault of its own: {type(error).__name__}: {error}"
 
 

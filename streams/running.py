@@ -35,6 +35,13 @@ def configure_logging(level: int = logging.INFO) -> None:
     )
 
 
+def first_error(error: BaseException) -> BaseException:
+    """Give the first error within a group, however deep; any other as it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 @contextmanager
 def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
     """Let SIGTERM and SIGINT set an event meanwhile."""

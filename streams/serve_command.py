@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,7 @@ from streams.app import serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
-from streams.running import configure_logging
+from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import (
     Authority,
     GrantSettings,
@@ -25,6 +24,7 @@ from streams.settings import (
     address,
     first_of,
     load,
+    not_yaml,
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
@@ -80,9 +80,7 @@ def run(
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = "" if where is None else f", line {where.line + 1}"
-        return _complain(f"{config}{line}: not YAML", USAGE)
+        return _complain(not_yaml(config, error), USAGE)
     except sqlite3.Error as error:
         return _complain(_unreadable(error), BROKEN)
     except (InUseError, LostLogError, ValueError, OSError) as error:
@@ -106,9 +104,8 @@ def _serve(settings: Settings) -> None:
     async def until_a_signal() -> None:
         # From the beginning on: a signal may come before the server serves.
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await serve(settings, stop=stop, started=started)
+        with heeding_signals(stop):
+            await serve(settings, stop=stop, started=started)
 
     try:
         asyncio.run(until_a_signal())
@@ -254,8 +251,7 @@ def _with_operator(settings: Settings) -> Settings:
 
 
 def _broken(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = first_error(error)
     if isinstance(error, sqlite3.Error | OSError):
         return _unreadable(error)
     return f"stopped by a fault of its own: {type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from yaml import YAMLError
 
 from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
 
@@ -218,7 +219,25 @@ class Closure(_Strict):
     probe_seconds: float = Field(default=10.0, ge=0)
 
 
-class Settings(BaseSettings):
+class FileSettings(BaseSettings):
+    """Settings of a process: a YAML or JSON file, or the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let arguments win over the environment, and that over the file."""
+        del dotenv_settings, file_secret_settings
+        yaml = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, yaml
+
+
+class Settings(FileSettings):
     """All settings of the embedded server.
 
     Attributes:
@@ -265,20 +284,6 @@ class Settings(BaseSettings):
     closure: Closure = Closure()
     guard_keys: dict[str, Path] = Field(default_factory=dict)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let arguments win over the environment, and that over the file."""
-        del dotenv_settings, file_secret_settings
-        yaml = YamlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, yaml
-
 
 def address(text: str) -> Listen:
     """Read ``HOST:PORT``, an IPv6 address in brackets.
@@ -291,6 +296,13 @@ def address(text: str) -> Listen:
         message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8750"
         raise ValueError(message)
     return Listen(host=host.strip("[]"), port=int(port))
+
+
+def not_yaml(path: Path | None, error: YAMLError) -> str:
+    """Say where a settings file is not YAML, and nothing of what stands there."""
+    where = getattr(error, "problem_mark", None)
+    line = "" if where is None else f", line {where.line + 1}"
+    return f"{path}{line}: not YAML"
 
 
 def first_of(error: ValidationError) -> str:

@@ -20,7 +20,7 @@ from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
 from streams.demo.stage import DemoError, Stage, staged
 from streams.engine.store import InUseError
-from streams.running import configure_logging
+from streams.running import configure_logging, first_error
 
 if TYPE_CHECKING:
     from streams.demo.recording import Recording
@@ -78,13 +78,7 @@ async def _demo(folder: Path, recording: Recording) -> None:
                 await stage.stop.wait()
     except BaseExceptionGroup as group:
         # The stage's parts run as a group; the first failure ended the others.
-        raise _first(group) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        raise first_error(group) from None
 
 
 def _next(stage: Stage, recording: Recording) -> list[str]:

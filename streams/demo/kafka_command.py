@@ -27,7 +27,7 @@ from streams.demo.kafka_load import (
 from streams.demo.kafka_stage import WORKERS, KafkaStage, kafka_staged
 from streams.demo.stage import DemoError
 from streams.kafka.distribution import BrokerError
-from streams.running import configure_logging
+from streams.running import configure_logging, first_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def run(count: int, rate: float) -> int:
     except (BrokerError, DemoError, KafkaError, aiohttp.ClientError, OSError) as error:
         return _complain(str(error))
     except BaseExceptionGroup as group:
-        return _complain(str(_first(group)))
+        return _complain(str(first_error(group)))
     return DONE
 
 
@@ -124,12 +124,6 @@ async def _next(stage: KafkaStage) -> Sequence[str]:
         *(f"  curl -s {stage.parts[each].url}/metrics" for each in WORKERS),
         f"  curl -s {stage.parts['ingress'].url}/healthz/ready",
     ]
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _complain(text: str) -> int:

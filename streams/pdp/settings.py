@@ -21,17 +21,12 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
 from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
 from streams.keyed_names import pepper_bytes
-from streams.settings import Listen, Sha256
+from streams.settings import FileSettings, Listen, Sha256
 
 PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"
@@ -128,7 +123,7 @@ class Caller(_Strict):
     sha256: Sha256
 
 
-class PdpSettings(BaseSettings):
+class PdpSettings(FileSettings):
     """All settings of the policy decision point.
 
     Attributes:
@@ -198,20 +193,6 @@ class PdpSettings(BaseSettings):
                 message = "scope: use {action}, {resource_type} and {resource_id}"
                 raise ValueError(message) from error
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let arguments win over the environment, and that over the file."""
-        del dotenv_settings, file_secret_settings
-        file = YamlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, file
 
     def guard_credential(self) -> str:
         """Give the guard's token.
