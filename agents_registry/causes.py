@@ -137,13 +137,18 @@ class CauseBook:
 
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
-        if self._causes.get(node, {}).pop(fact_id, None) is not None:
+        # Nothing empty stays: a table taken up from a dump would not have it.
+        standing = self._causes.get(node, {})
+        if standing.pop(fact_id, None) is not None:
+            if not standing:
+                del self._causes[node]
             return True
-        return any(
-            lifts.pop(fact_id, None) is not None
-            for (_, target, _), lifts in self._lifts.items()
-            if target == node
-        )
+        for key, lifts in self._lifts.items():
+            if key[1] == node and lifts.pop(fact_id, None) is not None:
+                if not lifts:
+                    del self._lifts[key]
+                return True
+        return False
 
     def on(self, node: int) -> Iterator[Standing]:
         """Yield the causes that name this very identifier."""

@@ -10,16 +10,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from agents_registry.registry import Registry
 from tests.property.agreement import (
     EXAMPLES,
     SEED,
+    again,
     changes,
     complaint,
     differs,
     forgets,
     misdates,
     revives,
+    state,
 )
+from tests.property.cases import revoke, t1, t2, withdraw
 from tests.property.pruning import pardons
 from tests.property.worlds import TOPICS
 
@@ -63,6 +67,21 @@ def test_a_table_that_was_written_down_is_as_it_was(world: int) -> None:
     """Whatever is in it, and whatever comes afterwards."""
     found = complaint(changes, world)
     assert found is None, f"RESCIND_SEED={SEED}: {found}"
+
+
+@pytest.mark.property
+def test_a_cause_taken_back_leaves_nothing_that_a_file_would_not_have() -> None:
+    """Written down or not, what comes afterwards finds the same table."""
+    first, other = revoke(t1), revoke(t2)
+    registry = Registry.build([first])
+    registry.apply(withdraw(first))
+    written = again(registry)
+
+    for table in (registry, written):
+        for fact in (other, revoke(t1, at=9)):
+            table.apply(fact)
+
+    assert state(registry) == state(written)
 
 
 @pytest.mark.property
