@@ -349,7 +349,7 @@ def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def _varies(fact: Fact) -> bool:
     """Tell whether copies of the fact may carry different versions."""
-    return fact.stamped or fact.effective_version != fact.version
+    return fact.stamped or fact.version > fact.received_at + FUTURE_TOLERANCE
 
 
 def _id(fact: Fact) -> str:
