@@ -72,7 +72,8 @@ class Compiler:
         if not {a.name for a in attrs.fields(kind)}.issuperset(fields):
             return None  # the generic reader leaves out what a fact cannot say
         try:
-            lines = list(_lines(fields, _unsaid(kind, fields)))
+            unsaid = _unsaid(kind, fields)
+            lines = list(_lines(fields, unsaid))
         except LookupError:
             return None
         space: dict[str, Any] = {
@@ -80,7 +81,7 @@ class Compiler:
             "Unusual": Unusual,
             "fact": kind,
             "open_fact": _opened(kind),
-            **{f"{n}_default": of for n, of in _unsaid(kind, fields).items()},
+            **{f"{n}_default": of for n, of in unsaid.items()},
             "last": self._last,
             "long_of": _long_of,
             "longs": self._longs,
