@@ -24,8 +24,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from streams.records import DeadLetter
 from streams.sources.envelope import Event
-from streams.sources.eventlog import EventLog, Head, Heard, inside
+from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
 from streams.sources.keycloak_users import user_changes
@@ -36,9 +37,14 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
+_JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
-_PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^,]*))(?:, |\s*$)')
+_PAIR: Final = re.compile(
+    r'([^\s=",]+)=(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))(?:, |\s*$)'
+)
+_COOKIES: Final = "cookies=["  # at level TRACE; they and what follows are not quoted
+TORN: Final = "truncated: the line breaks off inside a value; read the file again"
 _TOP: Final = frozenset({
     "type", "realmId", "clientId", "userId", "sessionId", "ipAddress", "error",
     "operationType", "resourceType", "resourcePath", "representation", "id", "time",
@@ -59,16 +65,23 @@ class Keycloak(EventLog):
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
-        if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"", b"\x00"):
+        if _JSON.match(data):
             yield from super().records(data)
             return
         for line in _LINE.finditer(data):
-            written = line.group().decode(errors="replace")
-            body = _of_line(written)
-            if body is not None:  # else the server log's other lines
-                self.read += 1
+            if line.group().startswith(b"{"):  # JSON behind a torn first line
+                for record in super().records(line.group()):
+                    yield record._replace(offset=record.offset + line.start())
+                continue
+            body = _of_line(line.group().decode(errors="replace"))
+            if body is None:
+                continue  # the server log's other lines
+            self.read += 1
+            if body:
                 piece = Event(line.start(), len(line.group()), body)
                 yield from self.read_event(piece)
+            else:
+                yield DeadLetter(self.name, line.start(), len(line.group()), TORN)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find id, type and time of a user event or an admin event."""
@@ -94,19 +107,46 @@ class Keycloak(EventLog):
 
 
 def _of_line(line: str) -> dict[str, Any] | None:
-    """Read a line of the server's log (``type="LOGIN", realmId=...``)."""
+    """Read a line of the server's log (``type="LOGIN", realmId=...``).
+
+    None: it tells of no event. Empty: its values are quoted, and it breaks off.
+    """
     start = _START.search(line)
     if start is None:
         return None
-    body: dict[str, Any] = {"details": {}}
-    for name, quoted, bare in _PAIR.findall(line[start.end() :]):
-        value = quoted or bare
+    pairs = _pairs(line[start.end() :])
+    if pairs is None:
+        return {}
+    details: dict[str, Any] = {}
+    body: dict[str, Any] = {"details": details}
+    for name, value in pairs:
         if value and value != "null":
-            (body if name in _TOP else body["details"])[name] = value
+            (body if name in _TOP else details)[name] = value
     body.setdefault("time", _stamp(line))
     if "operationType" in body:
         body["authDetails"] = {name: body.pop(name, None) for name in _BY}
-    return body if inside(body, "details") or len(body) > 1 else None
+    return body
+
+
+def _pairs(said: str) -> list[tuple[str, str]] | None:
+    """Give the names and values of an event; None where quoted ones break off.
+
+    Keycloak quotes every value since version 23; without quotes a value with a comma
+    in it looks like two, so nothing tells a broken line there.
+    """
+    pairs, end, quoted = [], 0, said.partition("=")[2].startswith('"')
+    for found in _PAIR.finditer(said):
+        name, value, bare = found.groups()
+        if quoted and (value is None or found.start() != end):
+            break
+        if value and "\\" in value:
+            value = value.replace('\\"', '"')
+        pairs.append((name, value or bare))
+        end = found.end()
+    whole = end == len(said) and not said.endswith(", ")
+    if quoted and not whole and not said.startswith(_COOKIES, end):
+        return None
+    return pairs
 
 
 def _stamp(line: str) -> str:

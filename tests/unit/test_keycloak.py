@@ -349,6 +349,30 @@ def test_admin_events_in_the_log_and_its_other_lines() -> None:
     assert (2, (("keycloak.user", "a"),)) == (source.read, found.actor)
 
 
+QUOTED = (
+    f'{STAMP}operationType="UPDATE", realmId="r-1", realmName="x", clientId="c", '
+    'userId="a", ipAddress="10.0.0.1", resourceType="USER", resourcePath="users/u-1"'
+)
+
+
+def test_a_disable_is_read_out_of_the_servers_log() -> None:
+    """The representation's quotes are escaped there; at level TRACE cookies follow."""
+    said = r'representation="{\"enabled\":false}", cookies=[a=b, error=x]'
+    (found,) = Keycloak().records(f"{QUOTED}, {said}".encode())
+    assert isinstance(found, Lifecycle)
+    assert ("suspend", (("keycloak.user", USER),)) == (found.effect, found.identifiers)
+
+
+@pytest.mark.parametrize(
+    "end", [", ", ", error", ', error="', ', error="x', ', x="a\\", error="no"']
+)
+def test_a_quoted_line_that_breaks_off_is_a_dead_letter(end: str) -> None:
+    """What it would say without its end it may not have said."""
+    (letter,) = Keycloak().records(f"{QUOTED}{end}".encode())
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("truncated")
+
+
 def test_a_broken_clock_costs_a_restore_but_no_revocation() -> None:
     """The times are milliseconds; one in the year 2451 is none."""
     for enabled, kept in ((False, 1), (True, 0)):

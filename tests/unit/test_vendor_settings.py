@@ -13,13 +13,14 @@ from streams.settings import Settings
 
 pytestmark = pytest.mark.unit
 
-DOCS = Path(__file__).parents[2] / "docs" / "sources.md"
+DOCS = Path(__file__).parents[2] / "docs" / "sources"
 SECTIONS = {"hooks", "polls", "global_revocation", "peppers", "scim", "authorities"}
 
 
 def documented() -> list[dict[str, Any]]:
-    """Give the settings that stand in the page."""
-    blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    """Give the settings that stand in the pages of the sources."""
+    pages = "".join(page.read_text("utf-8") for page in sorted(DOCS.glob("*.md")))
+    blocks = re.findall(r"```yaml\n(.*?)```", pages, re.DOTALL)
     return [yaml.safe_load(block) for block in blocks]
 
 
