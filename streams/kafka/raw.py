@@ -92,8 +92,7 @@ class RawInput:
         async with self._member:
             while True:
                 try:
-                    for number in sorted(self._member.fresh):
-                        await self._begin(number)
+                    await self._begin()
                 except (KafkaError, OSError) as error:
                     # The broker is away: the partitions stand still.
                     log.warning("raw_not_begun", error=type(error).__name__)
@@ -103,15 +102,23 @@ class RawInput:
                     for number, records in fetched.items():
                         await self._take(number, records)
 
-    async def _begin(self, number: int) -> None:
-        """Go on where the group stands, or at the start of what is kept."""
+    async def _begin(self) -> None:
+        """Have the fresh partitions go on."""
+        # All are asked about before: answers wait behind the long poll of one.
+        numbers = sorted(self._member.fresh)
+        positions = [await self._position(number) for number in numbers]
+        for number, position in zip(numbers, positions, strict=True):
+            self._member.begin(number, position)
+
+    async def _position(self, number: int) -> int:
+        """Give where the group stands, or the start of what is kept."""
         begin, end = await self._member.bounds(number)
         committed = await self._member.committed(number)
         position = begin if committed is None else int(committed.offset)
         if not begin <= position <= end:
             log.warning("raw_gap", topic=self._raw.topic, partition=number)
             position = begin
-        self._member.begin(number, position)
+        return position
 
     async def _take(self, number: int, records: list[Any]) -> None:
         for record in records:
