@@ -181,7 +181,8 @@ async def serve(
         if started is not None:
             started(Served(url, genesis, stages, feed, guarding.prober))
         polls = [poller.run for poller in vendors.pollers]
-        followed = [*guarding.loops, *polls, *streams.loops()]
+        keys = vendors.receivers.loops()
+        followed = [*guarding.loops, *polls, *keys, *streams.loops()]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 

@@ -132,7 +132,8 @@ async def receive(
         )
         app.router.add_post("/v1/events/{source}", events.post)
         counts = Counts()
-        receivers(settings, tokens, speakers, writer, counts).add_to(app)
+        receiving = receivers(settings, tokens, speakers, writer, counts)
+        receiving.add_to(app)
         app.router.add_get("/metrics", Metrics(counts.collector).get)
         around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
@@ -159,7 +160,7 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
-                *(each() for each in streams.loops()),
+                *(each() for each in [*receiving.loops(), *streams.loops()]),
             )
         finally:
             await runner.cleanup()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 from prometheus_client import Counter
 
 from streams.http.global_revocation import Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
-from streams.http.jwks_file import JwksFile
 from streams.http.token_revocation import TokenRevocation
+from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from aiohttp import web
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from streams.http.events import Log, Speakers
     from streams.settings import Settings
     from streams.vendor_settings import Secret
+
+
+REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
 
 
 class VendorError(ValueError):
@@ -56,6 +60,10 @@ class Receivers:
     hooks: Hooks
     global_revocations: GlobalRevocations
     token_revocation: TokenRevocation
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for them, until cancelled."""
+        return [each.keys.run for each in self.global_revocations.callers.values()]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -118,7 +126,8 @@ def _callers(settings: Settings) -> dict[str, Caller]:
     callers = {}
     for name, each in settings.global_revocation.items():
         try:
-            callers[name] = Caller(each, JwksFile(each.jwks))
+            keys = KeySet.of_file(name, each.jwks, time.monotonic, REFRESH)
+            callers[name] = Caller(each, keys)
         except (OSError, ValueError) as error:
             text = f"global_revocation {name}: {each.jwks}: {error}"
             raise VendorError(text) from error
