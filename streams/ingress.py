@@ -19,6 +19,8 @@ from streams.configured import (
     configured_streams,
 )
 from streams.engine.ingest import read
+from streams.expectations import expected_sources
+from streams.health_book import HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
@@ -27,6 +29,7 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
+from streams.http.sources import SourceMetrics, Sources
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
@@ -122,7 +125,8 @@ async def receive(
     verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
-        writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
+        book = HealthBook(clock, expected_sources(settings))
+        writer = KafkaLog(kafka, publisher, geneses, _fresh_id, book.took)
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
         events = Events(tokens, sources, speakers, writer)
@@ -131,13 +135,15 @@ async def receive(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
         app.router.add_post("/v1/events/{source}", events.post)
-        counts = Counts()
+        counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
-        app.router.add_get("/metrics", Metrics(counts.collector).get)
+        metrics = Metrics(counts.collector, SourceMetrics(book))
+        app.router.add_get("/metrics", metrics.get)
         around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
         Push(tokens, streams.receivers, speakers).add_to(app)
+        Sources(tokens, book, streams.receivers).add_to(app)
         app.router.add_post("/v1/revocations", operators.revoke)
         app.router.add_post("/v1/adopt", operators.adopt)
         inputs = {
@@ -160,6 +166,7 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
+                book.run(Forgetful(), writer, speakers.own),
                 *(each() for each in [*receiving.loops(), *streams.loops()]),
             )
         finally:

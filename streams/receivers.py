@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
 from prometheus_client import Counter
 
-from streams.http.global_revocation import Caller, GlobalRevocations
+from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.key_set import KeySet
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from streams.health_book import HealthBook
     from streams.http.auth import Tokens
     from streams.http.events import Log, Speakers
     from streams.settings import Settings
@@ -32,6 +33,14 @@ class VendorError(ValueError):
     """The settings of a vendor cannot be used; the text says which and why."""
 
 
+class Count(Protocol):
+    """Counts the requests of one kind of receiver."""
+
+    def __call__(self, name: str, result: str, why: str = "", /) -> None:
+        """Count one: taken, refused or failed, and why."""
+        ...
+
+
 class Counts:
     """How requests from and to vendors ended.
 
@@ -39,8 +48,9 @@ class Counts:
         collector: for ``/metrics``.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, book: HealthBook) -> None:
+        """Start with none; the book of the sources is told, too."""
+        self._book = book
         self.collector = Counter(
             "rescind_source_requests",
             "Requests from and to vendors, by how they ended.",
@@ -48,9 +58,15 @@ class Counts:
             registry=None,
         )
 
-    def count(self, source: str, result: str) -> None:
-        """Count one."""
-        self.collector.labels(source, result).inc()
+    def of(self, kind: str) -> Count:
+        """Give what counts for the sources that are called KIND:NAME."""
+
+        def count(name: str, result: str, why: str = "", /) -> None:
+            source = f"{kind}:{name}"
+            self.collector.labels(source, result).inc()
+            self._book.count(source, result, why)
+
+        return count
 
 
 @frozen
@@ -90,8 +106,8 @@ def receivers(
     }
     callers, clock = _callers(settings), speakers.clock
     return Receivers(
-        Hooks(hooks, speakers, log, counts.count),
-        GlobalRevocations(callers, speakers, log, clock, counts.count),
+        Hooks(hooks, speakers, log, counts.of("hook")),
+        GlobalRevocations(callers, speakers, log, clock, counts.of(SOURCE)),
         TokenRevocation(tokens, speakers, log, _peppers(settings)),
     )
 

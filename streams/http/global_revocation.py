@@ -123,7 +123,7 @@ class GlobalRevocations:
         try:
             await self._admit(caller, request)
         except ProblemError:
-            self._count(f"{SOURCE}/{name}", "refused")
+            self._count(name, "refused")
             raise
         authority = caller.settings.authority
         records, named = _records(await _subject(request), caller.settings.issuer)
@@ -133,7 +133,7 @@ class GlobalRevocations:
             self._speakers.rights(authority),
         )
         receipt = await self._ingest.records(delivery)
-        self._count(f"{SOURCE}/{name}", "taken")
+        self._count(name, "taken")
         if not named:
             status = http.HTTPStatus.UNPROCESSABLE_ENTITY
             raise ProblemError(status, "subject not understood", BY_ATTRIBUTE)

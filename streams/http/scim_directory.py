@@ -111,7 +111,8 @@ class Directory:
             tx.set_scim(row, gone=gone)
 
         origin = self._speakers.origin(authority, token.name)
-        await self._ingest.records(Delivery(named, origin, rights), place)
+        delivery = Delivery(named, origin, rights, via=f"scim:{token.name}")
+        await self._ingest.records(delivery, place)
 
     def _names(self, kind: ResourceType, resource: Resource) -> tuple[Identifier, ...]:
         """Name a resource: by our id, and by what ``externalId`` stands for."""

@@ -7,7 +7,6 @@ has its record without doing anything for it.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import attrs
@@ -20,7 +19,7 @@ from streams.times import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from streams.records import Record
+    from streams.records import Access, Lifecycle, Record
 
 EXAMPLES: Final = 5  # ids of events that stand in a finding
 MOST_TEXT: Final = 200
@@ -38,7 +37,7 @@ NAMELESS: Final = (
     "and revoke by hand what it ended"
 )
 COLLIDED: Final = (
-    "an event {} came again under the same id with other content; both count; look "
+    "{}: an event came again under the same id with other content; both count; look "
     "for an edited copy, or two logs that share their ids"
 )
 
@@ -72,6 +71,7 @@ class Batch(NamedTuple):
         collisions: events that came before under the same id with other content.
         newest: the latest time of an event (ns), None without one.
         reason: code of the last dead letter.
+        gap: from when to when (ns) the events before these are lost.
     """
 
     accepted: int = 0
@@ -80,6 +80,7 @@ class Batch(NamedTuple):
     collisions: int = 0
     newest: int | None = None
     reason: str = ""
+    gap: tuple[int, int] | None = None
 
 
 @frozen
@@ -152,13 +153,12 @@ def took(health: Health, batch: Batch, authority: str, now: int) -> Health:
         unmapped=health.unmapped + batch.unmapped,
         collisions=health.collisions + batch.collisions,
         reason=batch.reason or health.reason,
+        gap=batch.gap or health.gap,
     )
     if not batch.accepted:
         return after
     lag = health.lag if batch.newest is None else max(0, now - batch.newest)
-    gap = health.gap
-    if health.silent:
-        gap = (_last_event(health), now)
+    gap = (_last_event(health), now) if health.silent else after.gap
     return attrs.evolve(after, heard_at=now, lag=lag, silent=False, gap=gap)
 
 
@@ -175,11 +175,6 @@ def refused(health: Health) -> Health:
 def failed(health: Health, why: str) -> Health:
     """Note that a request of ours got no usable answer."""
     return attrs.evolve(health, failed=health.failed + 1, trouble=why[:MOST_TEXT])
-
-
-def missed(health: Health, begin: int, end: int) -> Health:
-    """Note that events of a time are lost."""
-    return attrs.evolve(health, gap=(begin, end))
 
 
 def waited(health: Health, expected: Expected, now: int) -> Step:
@@ -215,18 +210,9 @@ def lost(begin: int, end: int, now: int) -> Notice:
     return Notice(FindingKind.SOURCE_GAP, now, detail)
 
 
-def unmapped(letters: Iterable[DeadLetter], known: frozenset[str]) -> list[DeadLetter]:
-    """Give the dead letters of changes whose subject nobody can name.
-
-    Args:
-        letters: of a batch.
-        known: ids of events that are findings already.
-    """
-    return [
-        letter
-        for letter in letters
-        if code_of(letter) in UNMAPPED and (letter.event_id or "") not in known
-    ]
+def unmapped(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Give the dead letters of changes whose subject nobody can name."""
+    return [letter for letter in letters if code_of(letter) in UNMAPPED]
 
 
 def code_of(letter: DeadLetter) -> str:
@@ -234,21 +220,46 @@ def code_of(letter: DeadLetter) -> str:
     return letter.reason.partition(":")[0][:MOST_TEXT]
 
 
-def nameless(letters: Sequence[DeadLetter], now: int) -> list[Notice]:
-    """Say what could not be named: by what, and which events; never whom."""
-    counted = Counter((code_of(one), one.event_type or one.source) for one in letters)
-    notices = []
-    for code, event_type in counted:
-        ids = dict.fromkeys(
-            one.event_id
-            for one in letters
-            if one.event_id and (code_of(one), one.event_type or one.source)
-            == (code, event_type)
-        )  # fmt: skip
-        detail = NAMELESS.format(code, event_type[:MOST_TEXT])
-        examples = tuple(ids)[:EXAMPLES]
-        notices.append(Notice(FindingKind.UNMAPPED_SUBJECT, now, detail, examples))
-    return notices
+def nameless(
+    letters: Iterable[DeadLetter], known: frozenset[str], now: int
+) -> list[Notice]:
+    """Say what could not be named: by what, and which events; never whom.
+
+    Args:
+        letters: as `unmapped` gives them.
+        known: ids of events that are findings already.
+        now: ns.
+    """
+    groups: dict[tuple[str, str], dict[str, None]] = {}
+    for one in letters:
+        if one.event_id in known:
+            continue
+        key = code_of(one), (one.event_type or one.source)[:MOST_TEXT]
+        ids = groups.setdefault(key, {})
+        if one.event_id and len(ids) < EXAMPLES:
+            ids[one.event_id] = None
+    return [
+        Notice(FindingKind.UNMAPPED_SUBJECT, now, NAMELESS.format(*key), tuple(ids))
+        for key, ids in groups.items()
+    ]
+
+
+def collided(events: Iterable[Lifecycle | Access], now: int) -> list[Notice]:
+    """Say which events came again under the same id with other content."""
+    groups: dict[str, dict[str, None]] = {}
+    for one in events:
+        ids = groups.setdefault(one.event_type[:MOST_TEXT], {})
+        if one.event_id and len(ids) < EXAMPLES:
+            ids[one.event_id] = None
+    return [
+        Notice(FindingKind.ID_COLLISION, now, COLLIDED.format(kind), tuple(ids))
+        for kind, ids in groups.items()
+    ]
+
+
+def last_code(letters: Sequence[DeadLetter]) -> str:
+    """Give the code of the last dead letter, "" without one."""
+    return code_of(letters[-1]) if letters else ""
 
 
 def newest_of(records: Iterable[Record]) -> int | None:
