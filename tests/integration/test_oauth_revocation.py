@@ -141,7 +141,7 @@ async def test_a_wrong_caller_changes_nothing(tmp_path: Path) -> None:
         assert (0,) == (await _facts(server))
         async with server.session.get(f"{server.url}/metrics") as got:
             metrics = await got.text()
-    source = "global_revocation/okta"
+    source = "global_revocation:okta"
     line = f'rescind_source_requests_total{{result="refused",source="{source}"}}'
     assert f"{line} {len(wrong) + 1}.0" in metrics
 
