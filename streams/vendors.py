@@ -9,6 +9,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
 from streams.engine.cursors import Cursors
+from streams.engine.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.http.sources import SourceMetrics
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from streams.health_book import HealthBook
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.http.scim_directory import Resources
     from streams.pollers import driver
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
@@ -94,14 +96,10 @@ def connect(
         VendorError: they cannot be used.
     """
     ingest, store, fresh_id, book = engine
-    counts, clock = Counts(book), speakers.clock
+    counts = Counts(book)
     polls = pollers(settings, speakers, Cursors(store, ingest), counts)
-    scim = None
-    if settings.scim is not None:
-        _check_scim(settings)
-        directory = Directory(settings.scim, speakers, ingest, store)
-        agents = settings.scim.agents
-        scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
+    resources = StoredResources(store, ingest)
+    scim = scim_server(settings, tokens, speakers, resources, fresh_id)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
     collectors = counts.collector, SourceMetrics(book)
     return Vendors(receiving, scim, polls, collectors)
@@ -121,6 +119,26 @@ def pollers(
         for name, each in settings.polls.items()
         for polled in _polled(name, each, speakers, speakers.clock)
     )
+
+
+def scim_server(
+    settings: Settings,
+    tokens: Tokens,
+    speakers: Speakers,
+    resources: Resources,
+    fresh_id: Callable[[], str],
+) -> ScimServer | None:
+    """Make the SCIM service provider, where the settings ask for it.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    if settings.scim is None:
+        return None
+    _check_scim(settings)
+    directory = Directory(settings.scim, speakers, resources)
+    agents = settings.scim.agents
+    return ScimServer(tokens, directory, speakers.clock, fresh_id, agents=agents)
 
 
 def _check_scim(settings: Settings) -> None:

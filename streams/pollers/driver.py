@@ -92,6 +92,11 @@ class Poller:
         self._cursor: Cursor | None = None
         self._failures = 0
 
+    @property
+    def name(self) -> str:
+        """Give the name of the feed."""
+        return self._feed.name
+
     async def run(self) -> None:
         """Poll."""
         self._cursor = await self._begun()

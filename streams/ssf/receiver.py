@@ -78,18 +78,6 @@ class Keeper(Protocol):
         ...
 
 
-class Forgetful:
-    """Keeps nothing: for an ingress whose processes have no state of their own."""
-
-    async def load(self, name: str) -> bytes | None:
-        """Give nothing."""
-        del name
-        return None
-
-    async def save(self, name: str, body: bytes) -> None:
-        """Forget it."""
-
-
 @attrs.frozen
 class Verifier:
     """The rules of a stream and the keys of its transmitter."""
