@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,7 +31,9 @@ from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
+from streams.expectations import expected_sources
 from streams.findings import Severity
+from streams.health_book import HealthBook
 from streams.http.auth import Tokens
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
@@ -44,6 +47,7 @@ from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.sources import Sources
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.running import heeding_signals
@@ -51,7 +55,7 @@ from streams.sources import source
 from streams.sources.stream import open_stream
 from streams.ssf.streams import Streams, Surroundings
 from streams.stages.deliveries import Route
-from streams.vendors import connect
+from streams.vendors import Embedded, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
     from streams.stages.admission import Rights
     from streams.stages.deliveries import Delivery, Outcome
     from streams.stages.ingress import Origin
+
+    Loop = Callable[[], Coroutine[None, None, None]]
 
 log = structlog.get_logger()
 
@@ -127,6 +133,7 @@ async def serve(
     endpoint = endpoint_of(settings.webhook)
     published = publication(settings)
     verifiers = configured_streams(settings)
+    expected = expected_sources(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
@@ -138,13 +145,16 @@ async def serve(
             settings, store, stages, vocabulary, guard_keys, clock
         )
         feed = guarding.feed
-        ingest = Ingest(store, fresh_id, feed.pace.room)
+        book = HealthBook(clock, expected)
+        ingest = Ingest(store, fresh_id, feed.pace.room, book.took)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         keeper = SourceHealth(store)
         around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
-        vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
+        await book.load(keeper)
+        engine = Embedded(ingest, store, fresh_id, book)
+        vendors = connect(settings, tokens, speakers, engine)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -153,7 +163,7 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, *guarding.metrics, vendors.counts),
+            Health(feed, stages, *guarding.metrics, *vendors.collectors),
             Push(tokens, streams.receivers, speakers),
             Guards(
                 tokens,
@@ -168,6 +178,7 @@ async def serve(
         notifier = _notifier(settings.webhook, endpoint, store, clock)
         app = application(handlers, settings.max_body_bytes)
         vendors.add_to(app)
+        Sources(tokens, book, streams.receivers).add_to(app)
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             lists = StatusLists(tokens, speakers, vocabulary, entries, published)
@@ -180,8 +191,8 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, genesis, stages, feed, guarding.prober))
-        polls = [poller.run for poller in vendors.pollers]
-        followed = [*guarding.loops, *polls, *streams.loops()]
+        watched: Loop = partial(book.run, keeper, ingest, speakers.own)
+        followed = [*guarding.loops, *vendors.loops(), *streams.loops(), watched]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
@@ -199,7 +210,7 @@ class _Guarding:
     feed: Feed
     prober: Prober
     metrics: tuple[Collector, ...]
-    loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
+    loops: tuple[Loop, ...]
 
 
 async def _guarding(
@@ -233,7 +244,7 @@ async def _guarding(
 async def _work(
     store: Store,
     stages: Stages,
-    more: list[Callable[[], Coroutine[None, None, None]]],
+    more: list[Loop],
     notifier: Notifier | None,
     tails: list[Tail],
     stop: asyncio.Event,

@@ -332,6 +332,16 @@ def guards(
     _ask("guards", url, token_file, order)
 
 
+@app.command()
+def sources(
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None
+) -> None:
+    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
+    from streams.sources_command import sources as work  # noqa: PLC0415 - as above
+
+    _ask("sources", url, token_file, lambda client: work(client, output))
+
+
 app.add_typer(kafka_app)
 app.add_typer(ssf_app, name="ssf")
 

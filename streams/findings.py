@@ -39,6 +39,8 @@ class FindingKind(Enum):
     SOURCE_SILENT = "source_silent"
     SOURCE_STOPPED = "source_stopped"
     SOURCE_GAP = "source_gap"
+    UNMAPPED_SUBJECT = "unmapped_subject"
+    ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
 
@@ -59,6 +61,8 @@ SEVERITY: Final = {
     FindingKind.SOURCE_SILENT: Severity.HIGH,
     FindingKind.SOURCE_STOPPED: Severity.HIGH,
     FindingKind.SOURCE_GAP: Severity.HIGH,
+    FindingKind.UNMAPPED_SUBJECT: Severity.MEDIUM,
+    FindingKind.ID_COLLISION: Severity.MEDIUM,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
 }

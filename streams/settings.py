@@ -246,6 +246,8 @@ class Settings(FileSettings):
             while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
+        silent_seconds: without any event of a source, after which that is a finding, by
+            the name that `rescind sources` shows; without one a source may be silent.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
             its receipts must be signed then.
     """
@@ -282,6 +284,9 @@ class Settings(FileSettings):
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
     closure: Closure = Closure()
+    silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict
+    )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from streams.intake import (
     MANY,
     Delivery,
     Encoded,
+    Noted,
     Prepared,
     Receipt,
     Stated,
@@ -68,6 +69,7 @@ class Ingest:
         store: Store,
         fresh_id: Callable[[], str],
         room: Callable[[int], AbstractAsyncContextManager[None]],
+        noted: Noted | None = None,
     ) -> None:
         """Write to a store.
 
@@ -76,11 +78,13 @@ class Ingest:
             fresh_id: gives unique ids.
             room: waits while guards are too far behind for so many more facts, which
                 are written within it.
+            noted: is told of each batch that is on disk.
         """
         self._store = store
         self._room = room
         self._fresh_id = fresh_id
         self._stated = Stated()
+        self._noted = noted
 
     async def records(
         self,
@@ -121,6 +125,8 @@ class Ingest:
         async with self._room_for(rest):
             receipt = await write(job, urgent=True)
         self._stated.remember(prepared)
+        if self._noted is not None:
+            self._noted(delivery, prepared)
         return receipt
 
     async def facts(

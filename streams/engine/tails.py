@@ -180,7 +180,14 @@ class Tail:
             tx.set_tail(name, inode, position)
 
         origin, rights = self._followed.speaker()
-        delivery = Delivery(records, origin, rights, self._followed.point)
+        delivery = Delivery(
+            records,
+            origin,
+            rights,
+            self._followed.point,
+            via=f"watch:{self._followed.path}",
+            joined=True,
+        )
         await self._ingest.records(delivery, place, patient=True)
         failpoint("tail.committed")
         file.position = position

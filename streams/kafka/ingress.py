@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from streams.intake import Delivery, Encoded
+    from streams.intake import Delivery, Encoded, Noted
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
@@ -65,6 +65,7 @@ class KafkaLog:
         publisher: Publisher,
         geneses: Mapping[int, Genesis],
         fresh_id: Callable[[], str],
+        noted: Noted | None = None,
     ) -> None:
         """Write through a publisher.
 
@@ -73,12 +74,14 @@ class KafkaLog:
             publisher: of this process; heartbeats go through the same one.
             geneses: of the partitions of ``facts``.
             fresh_id: gives unique ids.
+            noted: is told of each batch that is acked.
         """
         self._settings = settings
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
         self._stated = Stated(copy_key)
+        self._noted = noted
         self._ends: dict[int, int] = {}
 
     async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
@@ -100,6 +103,8 @@ class KafkaLog:
             prepared = prepare(delivery, fresh)
         receipt = await self._write(prepared, delivery.origin, fresh, place)
         self._stated.remember(prepared)
+        if self._noted is not None:
+            self._noted(delivery, prepared)
         return receipt
 
     async def facts(

@@ -55,6 +55,8 @@ _TITLES: Final = {
     FindingKind.SOURCE_SILENT: "Silent source",
     FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
     FindingKind.SOURCE_GAP: "Events of a source may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "Change of a subject that cannot be named",
+    FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
 }
@@ -80,6 +82,12 @@ _REMEDIES: Final = {
     FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",
     FindingKind.SOURCE_STOPPED: "Ask the owner of {it} to let its stream flow again.",
     FindingKind.SOURCE_GAP: "Compare what {it} has ended since with what is denied.",
+    FindingKind.UNMAPPED_SUBJECT: (
+        "Look the named events up at {it}, and revoke by hand what they ended."
+    ),
+    FindingKind.ID_COLLISION: (
+        "Find which of the two logs of {it} was copied, edited or set up twice."
+    ),
     FindingKind.CLOSURE_PARTIAL: (
         "Bring the named guards back or stop what they guard; `rescind guards` shows "
         "them, and removes one that is gone for good."

@@ -155,6 +155,8 @@ _SENTENCES: Final = {
     FindingKind.SOURCE_SILENT: "{it} is silent",
     FindingKind.SOURCE_STOPPED: "{it} stands still",
     FindingKind.SOURCE_GAP: "events of {it} may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "{it} told of somebody whom nobody can name",
+    FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
 }
