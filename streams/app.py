@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,7 +24,9 @@ from streams.configured import (
     tolerances,
 )
 from streams.engine.closures import Closures
+from streams.engine.continuing import Continuing
 from streams.engine.ingest import Ingest
+from streams.engine.line_server import LineServer, Listening
 from streams.engine.notifier import Notifier
 from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
@@ -47,20 +50,19 @@ from streams.http.server import Handlers, application, listen
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.running import heeding_signals
-from streams.sources import source
-from streams.sources.stream import open_stream
+from streams.settings import address
 from streams.ssf.streams import Streams, Surroundings
 from streams.stages.deliveries import Route
 from streams.vendors import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
-    from streams.records import Record
+    from streams.engine.ingest import Reader
     from streams.settings import Settings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
     from streams.stages.admission import Rights
@@ -84,16 +86,6 @@ class Served:
     stages: Stages
     feed: Feed
     prober: Prober
-
-
-class _Continuing:
-    """Reads one growing OpenBao audit file, whose calls span two reads."""
-
-    def __init__(self) -> None:
-        self._stream = open_stream(source("openbao"), patient=False)
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        return self._stream.feed(data)
 
 
 async def serve(
@@ -172,6 +164,10 @@ async def serve(
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             lists = StatusLists(tokens, speakers, vocabulary, entries, published)
             lists.add_to(app)
+        for name in settings.sockets:
+            lines = _listening(name, sources, speakers)
+            server = LineServer(lines, store, ingest, clock)
+            await cleanup.enter_async_context(server.serving())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
@@ -269,16 +265,39 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
         key = f"watch:{watch.path.name}"
         return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
 
-    each = speakers.settings.sources[watch.source]
-    make = _Continuing if each.format == "openbao" else configured.make
     return Followed(
         path=watch.path,
         source=watch.source,
-        make=make,
+        make=_maker(configured, speakers.settings),
         speaker=speaker,
         point=configured.point,
         poll_seconds=watch.poll_seconds,
     )
+
+
+def _listening(name: str, sources: dict[str, Source], speakers: Speakers) -> Listening:
+    given = speakers.settings.sockets[name]
+    configured = sources[given.source]
+    path = given.listen.removeprefix("unix:")
+    at = address(path) if path == given.listen else None
+    return Listening(
+        name=name,
+        source=given.source,
+        make=_maker(configured, speakers.settings),
+        speaker=lambda: speakers.speaker(given.authority, f"socket:{name}"),
+        point=configured.point,
+        path=None if at else Path(path),
+        mode=int(given.mode, 8),
+        host=at.host if at else "",
+        port=at.port if at else 0,
+        allowed=given.allow_from,
+    )
+
+
+def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
+    """Give the maker of readers that go on from piece to piece."""
+    paired = settings.sources[configured.name].format == "openbao"
+    return Continuing if paired else configured.make
 
 
 def _notifier(

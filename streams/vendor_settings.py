@@ -53,14 +53,14 @@ class Hook(_Strict):
 
     Attributes:
         vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
-            change notifications, GitHub webhooks.
+            change notifications, GitHub webhooks, OpenBao's HTTP audit device.
         authority: on whose behalf it speaks.
         secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
-            secret at GitHub.
-        header: the authentication field of the Okta hook.
+            secret at GitHub, the bearer token at OpenBao.
+        header: the authentication field of the hook at Okta and OpenBao.
     """
 
-    vendor: Literal["okta", "graph", "github"]
+    vendor: Literal["okta", "graph", "github", "openbao"]
     authority: str
     secret: Secret
     header: str = "Authorization"
