@@ -154,7 +154,7 @@ async def serve(
             ),
         )
         tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest)
+            Tail(_followed(watch, sources, speakers), store, ingest, clock)
             for watch in settings.watch
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)

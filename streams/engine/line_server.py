@@ -23,7 +23,6 @@ import structlog
 from attrs import define
 
 from streams.engine.ingest import read
-from streams.failpoints import failpoint
 from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.records import DeadLetter
@@ -223,7 +222,6 @@ class LineServer:
             await self._write([DeadLetter(source, place, length, reason)])
 
     async def _write(self, records: list[Record]) -> None:
-        failpoint("socket.read")
         speaker, now = self._listening.speaker(), self._clock()
         since = self._missing_since
         signals = [] if since is None else [self._signal(since, now)]
@@ -236,7 +234,6 @@ class LineServer:
         point = self._listening.point
         delivery = Delivery(records, origin, rights, point, signals)
         await self._ingest.records(delivery, heard, patient=True)
-        failpoint("socket.committed")
         if self._missing_since == since:
             self._missing_since = None
 

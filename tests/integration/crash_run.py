@@ -337,7 +337,7 @@ class Run:
 
     def file_read(self) -> bool:
         """Tell whether the followed file was taken in whole."""
-        rows = self.query("SELECT position FROM tails")
+        rows = self.query("SELECT position FROM places")
         return [(self.log.stat().st_size,)] == rows
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
