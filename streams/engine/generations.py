@@ -8,8 +8,8 @@ Rules:
 - What begins as a file that is still followed is a copy of it, and what is shorter
   than what was read of it is not finished: they are left alone. In a folder, for a
   moment only: two logs may begin with the same line.
-- Beside a single log, a file that nobody followed is read where it is newer than one
-  that was followed and gone: it came and went while nobody looked.
+- Beside a single log, a file that is not known is read where it is newer than the
+  oldest that is: it came and went while nobody looked.
 
 Everything here blocks: call it in a thread.
 """
@@ -66,11 +66,15 @@ class Generations:
         self._done: dict[Path, Status] = {}
         self._left: dict[Path, tuple[Status, float]] = {}
         self._heads: dict[Head, list[Generation]] = {}
+        self._renamed: list[Generation] = []
         self._search_until = clock() + SEARCH
         self.unreadable: dict[Path, OSError] = {}
         for place in saved:
             status = Status(place.inode, 0, place.modified)
-            generation = self._add(place.number, Path(place.path), status)
+            path = Path(place.path)
+            if path in self._at:  # we stopped before its new name was known
+                self._at[path].orphaned = clock()
+            generation = self._add(place.number, path, status)
             generation.position = place.position
             generation.head = Head(place.length, place.digest)
             self._file_under(generation)
@@ -114,6 +118,12 @@ class Generations:
         """Note that there is nothing more in a file until it changes."""
         if self._at.get(generation.path) is generation:
             self._done[generation.path] = generation.status
+
+    def renamed(self) -> list[Place]:
+        """Give, once, the places of files that were found under another name."""
+        places = [each.after(b"") for each in self._renamed if each.position]
+        self._renamed.clear()
+        return places
 
     def lost(self) -> list[Generation]:
         """Give, once, the files that were looked for in vain for long enough."""
@@ -218,7 +228,8 @@ class Generations:
         same = self._alike(file)
         fresh = [each for each in self._all if not each.position]
         for each in (*same, *fresh):
-            moved = each.status.inode == status.inode or each.orphaned is not None
+            gone = each.orphaned is not None or not each.path.exists()
+            moved = gone or each.status.inode == status.inode
             if moved and each.is_in(file, status):
                 return self._moved(each, path)
         if self._is_own(path, status, copies=bool(same)):
@@ -242,6 +253,7 @@ class Generations:
         self._left.pop(path, None)
         self._at[path] = generation
         generation.path, generation.orphaned = path, None
+        self._renamed.append(generation)
         return generation
 
     def _is_own(self, path: Path, status: Status, *, copies: bool) -> bool:
@@ -261,9 +273,11 @@ class Generations:
         return False
 
     def _is_news(self, status: Status) -> bool:
-        gone = [each for each in self._all if each.path != self._root or each.orphaned]
-        newest = max((each.status.modified for each in gone), default=None)
-        return newest is not None and status.modified > newest
+        """Tell whether a file beside the log is newer than the oldest that is known.
+
+        All that were followed since then are known, so this one was missed.
+        """
+        return status.modified > min(each.status.modified for each in self._all)
 
     def _limit_open(self, used: Generation) -> None:
         held = [each for each in self._all if each.file and each.orphaned is None]

@@ -129,13 +129,15 @@ class Tail:
         self._warned = set(files.unreadable)
 
     async def _tidy(self, files: Generations) -> None:
-        lost, forgotten = files.lost(), files.forgotten()
-        if not lost and not forgotten:
+        lost, forgotten, renamed = files.lost(), files.forgotten(), files.renamed()
+        if not (lost or forgotten or renamed):
             return
         root = str(self._followed.path)
         signals = [self._signal(each) for each in lost]
 
         def job(tx: Transaction) -> None:
+            for place in renamed:
+                tx.set_place(root, place)
             tx.forget_places(root, forgotten)
 
         origin, rights = self._followed.speaker()

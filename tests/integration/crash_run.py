@@ -247,7 +247,9 @@ class Run:
 
     def write_log(self, lines: int) -> None:
         """Let the followed file have this many lines."""
-        self.log.write_bytes(b"".join(self.watched[:lines]))
+        written = self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+        with self.log.open("ab") as file:  # a log is never written anew
+            file.write(b"".join(self.watched[written:lines]))
 
     async def worked_off(
         self, url: str, process: Any, seconds: float
