@@ -7,6 +7,7 @@ import secrets
 import time
 import uuid
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,13 +51,14 @@ from streams.http.server import Handlers, application, listen
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.running import heeding_signals
-from streams.settings import address
+from streams.settings import Listen, address
 from streams.ssf.streams import Streams, Surroundings
 from streams.stages.deliveries import Route
+from streams.vaults import configured_vaults
 from streams.vendors import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
@@ -130,7 +132,8 @@ async def serve(
             settings, store, stages, vocabulary, guard_keys, clock
         )
         feed = guarding.feed
-        ingest = Ingest(store, fresh_id, feed.pace.room)
+        vaults = configured_vaults(settings, clock, store)
+        ingest = Ingest(store, fresh_id, feed.pace.room, vaults.complete)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         keeper = SourceHealth(store)
@@ -141,7 +144,7 @@ async def serve(
         handlers = Handlers(
             tokens,
             Events(tokens, sources, speakers, ingest),
-            Operators(tokens, speakers, ingest, vocabulary, fresh_id),
+            Operators(tokens, speakers, ingest, vocabulary, fresh_id, vaults.names),
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
@@ -164,8 +167,7 @@ async def serve(
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             lists = StatusLists(tokens, speakers, vocabulary, entries, published)
             lists.add_to(app)
-        for name in settings.sockets:
-            lines = _listening(name, sources, speakers)
+        for lines in _listening(sources, speakers):
             server = LineServer(lines, store, ingest, clock)
             await cleanup.enter_async_context(server.serving())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
@@ -177,6 +179,8 @@ async def serve(
         if started is not None:
             started(Served(url, genesis, stages, feed, guarding.prober))
         polls = [poller.run for poller in vendors.pollers]
+        polls += [*vaults.asking(ingest, speakers),
+                  *vaults.looking(ingest, store, speakers)]  # fmt: skip
         followed = [*guarding.loops, *polls, *streams.loops()]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
@@ -275,23 +279,23 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
     )
 
 
-def _listening(name: str, sources: dict[str, Source], speakers: Speakers) -> Listening:
-    given = speakers.settings.sockets[name]
-    configured = sources[given.source]
-    path = given.listen.removeprefix("unix:")
-    at = address(path) if path == given.listen else None
-    return Listening(
-        name=name,
-        source=given.source,
-        make=_maker(configured, speakers.settings),
-        speaker=lambda: speakers.speaker(given.authority, f"socket:{name}"),
-        point=configured.point,
-        path=None if at else Path(path),
-        mode=int(given.mode, 8),
-        host=at.host if at else "",
-        port=at.port if at else 0,
-        allowed=given.allow_from,
-    )
+def _listening(sources: dict[str, Source], speakers: Speakers) -> Iterator[Listening]:
+    for name, given in speakers.settings.sockets.items():
+        configured = sources[given.source]
+        path = given.listen.removeprefix("unix:")
+        at = address(path) if path == given.listen else Listen(host="")
+        yield Listening(
+            name=name,
+            source=given.source,
+            make=_maker(configured, speakers.settings),
+            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
+            point=configured.point,
+            path=None if at.host else Path(path),
+            mode=int(given.mode, 8),
+            host=at.host,
+            port=at.port,
+            allowed=given.allow_from,
+        )
 
 
 def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:

@@ -38,6 +38,7 @@ from streams.kafka.writing import Writing
 from streams.receivers import Counts, receivers
 from streams.ssf.receiver import Forgetful
 from streams.ssf.streams import Streams, Surroundings
+from streams.vaults import configured_vaults
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
@@ -122,11 +123,14 @@ async def receive(
     verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
     async with Publisher(kafka, ACK_SECONDS) as publisher:
-        writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
+        vaults = configured_vaults(settings, clock)
+        writer = KafkaLog(kafka, publisher, geneses, _fresh_id, vaults.complete)
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
         events = Events(tokens, sources, speakers, writer)
-        operators = Operators(tokens, speakers, writer, vocabulary, _fresh_id)
+        operators = Operators(
+            tokens, speakers, writer, vocabulary, _fresh_id, vaults.names
+        )
         app = web.Application(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
@@ -160,6 +164,7 @@ async def receive(
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
                 *(each() for each in streams.loops()),
+                *(each() for each in vaults.asking(writer, speakers)),
             )
         finally:
             await runner.cleanup()

@@ -6,7 +6,7 @@ a `Receipt` once that is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attrs import define, frozen
@@ -86,6 +86,14 @@ class Delivery:
     rights: Rights
     point: str = ""
     signals: Sequence[dict[str, Any]] = ()
+
+
+Complete = Callable[[Delivery], Awaitable[Delivery]]
+
+
+async def as_it_is(delivery: Delivery) -> Delivery:
+    """Add nothing to a delivery."""
+    return delivery
 
 
 @frozen

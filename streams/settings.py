@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
-from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -298,6 +298,7 @@ class Settings(FileSettings):
     scim: Scim | None = None
     peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
+    vaults: dict[str, Vault] = Field(default_factory=dict)
     sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None

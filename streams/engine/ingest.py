@@ -13,11 +13,13 @@ from agents_registry.facts import Cause, Node, fact_id
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
+    Complete,
     Delivery,
     Encoded,
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -68,6 +70,7 @@ class Ingest:
         store: Store,
         fresh_id: Callable[[], str],
         room: Callable[[int], AbstractAsyncContextManager[None]],
+        complete: Complete = as_it_is,
     ) -> None:
         """Write to a store.
 
@@ -76,10 +79,12 @@ class Ingest:
             fresh_id: gives unique ids.
             room: waits while guards are too far behind for so many more facts, which
                 are written within it.
+            complete: adds what the source can only be asked for.
         """
         self._store = store
         self._room = room
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated()
 
     async def records(
@@ -101,6 +106,7 @@ class Ingest:
             StoreBusyError: too much waits to be written.
             sqlite3.Error: the file could not be written.
         """
+        delivery = await self._complete(delivery)
         prepare, fresh = self._stated.prepare, self._fresh_id()
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)

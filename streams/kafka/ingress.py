@@ -23,6 +23,7 @@ from streams.intake import (
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from streams.intake import Delivery, Encoded
+    from streams.intake import Complete, Delivery, Encoded
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
@@ -65,6 +66,7 @@ class KafkaLog:
         publisher: Publisher,
         geneses: Mapping[int, Genesis],
         fresh_id: Callable[[], str],
+        complete: Complete = as_it_is,
     ) -> None:
         """Write through a publisher.
 
@@ -73,11 +75,13 @@ class KafkaLog:
             publisher: of this process; heartbeats go through the same one.
             geneses: of the partitions of ``facts``.
             fresh_id: gives unique ids.
+            complete: adds what the source can only be asked for.
         """
         self._settings = settings
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated(copy_key)
         self._ends: dict[int, int] = {}
 
@@ -92,6 +96,7 @@ class KafkaLog:
         Raises:
             NotWrittenError: not all of it was acked in time.
         """
+        delivery = await self._complete(delivery)
         prepare = self._stated.prepare
         fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:

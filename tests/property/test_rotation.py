@@ -165,7 +165,7 @@ class World:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=14), st.booleans())
-def test_each_line_is_read_once(steps: list[tuple[str, int]], whole: bool) -> None:  # noqa: FBT001
+def test_each_line_is_read_once(steps: list[tuple[str, int]], whole: bool) -> None:
     """Renamed, copied, deleted or packed, while it is followed or while it is not."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), whole=whole)
