@@ -8,6 +8,7 @@ import time
 import uuid
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,7 +25,9 @@ from streams.configured import (
     tolerances,
 )
 from streams.engine.closures import Closures
+from streams.engine.continuing import Continuing
 from streams.engine.ingest import Ingest
+from streams.engine.line_server import LineServer, Listening
 from streams.engine.notifier import Notifier
 from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
@@ -51,10 +54,10 @@ from streams.http.sources import Sources
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.running import heeding_signals
-from streams.sources import source
-from streams.sources.stream import open_stream
+from streams.settings import Listen, address
 from streams.ssf.streams import Streams, Surroundings
 from streams.stages.deliveries import Route
+from streams.vaults import configured_vaults
 from streams.vendors import Embedded, connect
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
-    from streams.records import Record
+    from streams.engine.ingest import Reader
     from streams.settings import Settings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
     from streams.stages.admission import Rights
@@ -90,16 +93,6 @@ class Served:
     stages: Stages
     feed: Feed
     prober: Prober
-
-
-class _Continuing:
-    """Reads one growing OpenBao audit file, whose calls span two reads."""
-
-    def __init__(self) -> None:
-        self._stream = open_stream(source("openbao"), patient=False)
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        return self._stream.feed(data)
 
 
 async def serve(
@@ -146,7 +139,8 @@ async def serve(
         )
         feed = guarding.feed
         book = HealthBook(clock, expected)
-        ingest = Ingest(store, fresh_id, feed.pace.room, book.took)
+        vaults = configured_vaults(settings, clock, store)
+        ingest = Ingest(store, fresh_id, feed.pace.room, book.took, vaults.complete)
         speakers = Speakers(settings, clock)
         tokens = Tokens(settings.tokens)
         keeper = SourceHealth(store)
@@ -159,7 +153,7 @@ async def serve(
         handlers = Handlers(
             tokens,
             Events(tokens, sources, speakers, ingest),
-            Operators(tokens, speakers, ingest, vocabulary, fresh_id),
+            Operators(tokens, speakers, ingest, vocabulary, fresh_id, vaults.names),
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
@@ -172,7 +166,7 @@ async def serve(
             ),
         )
         tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest)
+            Tail(_followed(watch, sources, speakers), store, ingest, clock)
             for watch in settings.watch
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)
@@ -183,6 +177,9 @@ async def serve(
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             lists = StatusLists(tokens, speakers, vocabulary, entries, published)
             lists.add_to(app)
+        for lines in _listening(sources, speakers):
+            server = LineServer(lines, store, ingest, clock)
+            await cleanup.enter_async_context(server.serving())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
@@ -192,7 +189,12 @@ async def serve(
         if started is not None:
             started(Served(url, genesis, stages, feed, guarding.prober))
         watched: Loop = partial(book.run, keeper, ingest, speakers.own)
-        followed = [*guarding.loops, *vendors.loops(), *streams.loops(), watched]
+        asking = [
+            *vaults.asking(ingest, speakers),
+            *vaults.looking(ingest, store, speakers),
+        ]
+        loops = *guarding.loops, *vendors.loops(), *streams.loops()
+        followed = [*loops, *asking, watched]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")
 
@@ -280,16 +282,39 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
         key = f"watch:{watch.path.name}"
         return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
 
-    each = speakers.settings.sources[watch.source]
-    make = _Continuing if each.format == "openbao" else configured.make
     return Followed(
         path=watch.path,
         source=watch.source,
-        make=make,
+        make=_maker(configured, speakers.settings),
         speaker=speaker,
         point=configured.point,
         poll_seconds=watch.poll_seconds,
     )
+
+
+def _listening(sources: dict[str, Source], speakers: Speakers) -> Iterator[Listening]:
+    for name, given in speakers.settings.sockets.items():
+        configured = sources[given.source]
+        path = given.listen.removeprefix("unix:")
+        at = address(path) if path == given.listen else Listen(host="")
+        yield Listening(
+            name=name,
+            source=given.source,
+            make=_maker(configured, speakers.settings),
+            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
+            point=configured.point,
+            path=None if at.host else Path(path),
+            mode=int(given.mode, 8),
+            host=at.host,
+            port=at.port,
+            allowed=given.allow_from,
+        )
+
+
+def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
+    """Give the maker of readers that go on from piece to piece."""
+    paired = settings.sources[configured.name].format == "openbao"
+    return Continuing if paired else configured.make
 
 
 def _notifier(

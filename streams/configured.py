@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.engine.ingest import Reader
-    from streams.settings import Settings, SourceSettings, Webhook
+    from streams.settings import Settings, Socket, SourceSettings, Watch, Webhook
     from streams.sinks.http_delivery import Endpoint
     from streams.ssf.receiver import Verifier
 
@@ -122,12 +122,18 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
         if stream.authority and stream.authority not in settings.authorities:
             message = f"ssf {name}: no authority {stream.authority!r}"
             raise ConfigurationError(message)
-    for watch in settings.watch:
-        if watch.source not in sources:
-            raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")
-        if watch.authority not in settings.authorities:
-            message = f"watch {watch.path}: no authority {watch.authority!r}"
-            raise ConfigurationError(message)
+    _check_logs(settings, sources)
+
+
+def _check_logs(settings: Settings, sources: dict[str, Source]) -> None:
+    named: list[tuple[str, Watch | Socket]]
+    named = [(f"watch {each.path}", each) for each in settings.watch]
+    named += [(f"socket {name}", each) for name, each in settings.sockets.items()]
+    for what, each in named:
+        if each.source not in sources:
+            raise ConfigurationError(f"{what}: no source {each.source!r}")
+        if each.authority not in settings.authorities:
+            raise ConfigurationError(f"{what}: no authority {each.authority!r}")
 
 
 def tolerances(settings: Settings) -> Tolerances:

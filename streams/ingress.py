@@ -44,6 +44,7 @@ from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
 from streams.receivers import Counts, receivers
 from streams.ssf.streams import Streams, Surroundings
+from streams.vaults import configured_vaults
 from streams.vendors import pollers, scim_server
 from streams.worker import until_stopped
 
@@ -134,11 +135,16 @@ async def receive(
     ):
         book, keeper = HealthBook(clock, expected), KafkaKeeper(kept, name)
         await book.load(keeper)
-        writer = KafkaLog(kafka, publisher, geneses, _fresh_id, book.took)
+        vaults = configured_vaults(settings, clock)
+        writer = KafkaLog(
+            kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
+        )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
         events = Events(tokens, sources, speakers, writer)
-        operators = Operators(tokens, speakers, writer, vocabulary, _fresh_id)
+        operators = Operators(
+            tokens, speakers, writer, vocabulary, _fresh_id, vaults.names
+        )
         app = web.Application(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
@@ -185,6 +191,7 @@ async def receive(
                 kept.run(),
                 shared.run(),
                 *(each() for each in [*receiving.loops(), *streams.loops()]),
+                *(each() for each in vaults.asking(writer, speakers)),
             )
         finally:
             await runner.cleanup()

@@ -6,7 +6,7 @@ a `Receipt` once that is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attrs import define, field, frozen
@@ -100,6 +100,14 @@ class Delivery:
     def name(self) -> str:
         """Give the name of the way in."""
         return self.via or self.origin.ingress_key
+
+
+Complete = Callable[[Delivery], Awaitable[Delivery]]
+
+
+async def as_it_is(delivery: Delivery) -> Delivery:
+    """Add nothing to a delivery."""
+    return delivery
 
 
 @frozen

@@ -7,6 +7,7 @@ logged.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
-from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
+from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -142,6 +143,26 @@ class Watch(_Strict):
     source: str
     authority: str
     poll_seconds: float = Field(default=0.2, gt=0)
+
+
+class Socket(_Strict):
+    """A socket that a log is sent to, line by line: OpenBao's socket audit device.
+
+    Attributes:
+        listen: ``HOST:PORT``, or ``unix:PATH``.
+        mode: of the file of a Unix socket, octal.
+        allow_from: networks from which TCP connections are taken: whoever connects
+            may say anything that the authority may.
+    """
+
+    listen: str = Field(pattern=r"^(unix:/.+|[^/]+:[0-9]{1,5})$")
+    source: str
+    authority: str
+    mode: str = Field(default="0600", pattern=r"^0?[0-7]{3}$")
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
 
 
 class RawTopicSettings(_Strict):
@@ -279,6 +300,8 @@ class Settings(FileSettings):
     scim: Scim | None = None
     peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
+    vaults: dict[str, Vault] = Field(default_factory=dict)
+    sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
     status_lists: StatusListSettings | None = None

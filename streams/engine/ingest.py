@@ -13,12 +13,14 @@ from agents_registry.facts import Cause, Node, fact_id
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
+    Complete,
     Delivery,
     Encoded,
     Noted,
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -70,6 +72,7 @@ class Ingest:
         fresh_id: Callable[[], str],
         room: Callable[[int], AbstractAsyncContextManager[None]],
         noted: Noted | None = None,
+        complete: Complete = as_it_is,
     ) -> None:
         """Write to a store.
 
@@ -79,10 +82,12 @@ class Ingest:
             room: waits while guards are too far behind for so many more facts, which
                 are written within it.
             noted: is told of each batch that is on disk.
+            complete: adds what the source can only be asked for.
         """
         self._store = store
         self._room = room
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated()
         self._noted = noted
 
@@ -105,6 +110,7 @@ class Ingest:
             StoreBusyError: too much waits to be written.
             sqlite3.Error: the file could not be written.
         """
+        delivery = await self._complete(delivery)
         prepare, fresh = self._stated.prepare, self._fresh_id()
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)

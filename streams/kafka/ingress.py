@@ -23,6 +23,7 @@ from streams.intake import (
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from streams.intake import Delivery, Encoded, Noted
+    from streams.intake import Complete, Delivery, Encoded, Noted
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
@@ -66,6 +67,7 @@ class KafkaLog:
         geneses: Mapping[int, Genesis],
         fresh_id: Callable[[], str],
         noted: Noted | None = None,
+        complete: Complete = as_it_is,
     ) -> None:
         """Write through a publisher.
 
@@ -75,11 +77,13 @@ class KafkaLog:
             geneses: of the partitions of ``facts``.
             fresh_id: gives unique ids.
             noted: is told of each batch that is acked.
+            complete: adds what the source can only be asked for.
         """
         self._settings = settings
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
@@ -95,6 +99,7 @@ class KafkaLog:
         Raises:
             NotWrittenError: not all of it was acked in time.
         """
+        delivery = await self._complete(delivery)
         prepare = self._stated.prepare
         fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:

@@ -107,6 +107,15 @@ class Episodes:
         self._last[key] = episode = Episode(finding, reopened, now)
         return episode
 
+    def end(self, key: Key) -> Episode | None:
+        """Close and give the open episode of a key; what it told of is over."""
+        episode = self._last.get(key)
+        if episode is None or not episode.open:
+            return None
+        episode.open = False
+        episode.revision += 1
+        return episode
+
     def close_silent(self, now: int) -> list[Episode]:
         """Close and give the episodes without news for too long."""
         closed = []
