@@ -13,13 +13,12 @@ import structlog
 from attrs import frozen
 
 from enforcement.clocks import boottime
+from streams.alerting import alerting
 from streams.configured import (
-    ROUTE,
     check,
     configured_guard_keys,
     configured_sources,
     configured_streams,
-    endpoint_of,
     tolerances,
 )
 from streams.engine.closures import Closures
@@ -30,7 +29,7 @@ from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
-from streams.findings import Severity
+from streams.http.alerts import Alerts
 from streams.http.auth import Tokens
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events, Source, Speakers
@@ -50,7 +49,6 @@ from streams.running import heeding_signals
 from streams.sources import source
 from streams.sources.stream import open_stream
 from streams.ssf.streams import Streams, Surroundings
-from streams.stages.deliveries import Route
 from streams.vendors import connect
 
 if TYPE_CHECKING:
@@ -61,10 +59,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.records import Record
-    from streams.settings import Settings, Watch, Webhook
-    from streams.sinks.http_delivery import Endpoint
+    from streams.settings import Settings, Watch
     from streams.stages.admission import Rights
-    from streams.stages.deliveries import Delivery, Outcome
     from streams.stages.ingress import Origin
 
 log = structlog.get_logger()
@@ -115,7 +111,7 @@ async def serve(
 
     Raises:
         ConfigurationError: the settings contradict themselves.
-        EndpointError: no attempt could use the webhook's URL or its secret.
+        EndpointError: no attempt could use what is set for a receiver of alerts.
         ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
@@ -124,7 +120,7 @@ async def serve(
     stop = stop or asyncio.Event()
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    endpoint = endpoint_of(settings.webhook)
+    receivers = alerting(settings)
     published = publication(settings)
     verifiers = configured_streams(settings)
     guard_keys = configured_guard_keys(settings)
@@ -165,8 +161,9 @@ async def serve(
             Tail(_followed(watch, sources, speakers), store, ingest)
             for watch in settings.watch
         ]
-        notifier = _notifier(settings.webhook, endpoint, store, clock)
+        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
         app = application(handlers, settings.max_body_bytes)
+        Alerts(tokens, notifier, settings.realm, clock).add_to(app)
         vendors.add_to(app)
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
@@ -234,7 +231,7 @@ async def _work(
     store: Store,
     stages: Stages,
     more: list[Callable[[], Coroutine[None, None, None]]],
-    notifier: Notifier | None,
+    notifier: Notifier,
     tails: list[Tail],
     stop: asyncio.Event,
 ) -> None:
@@ -244,9 +241,9 @@ async def _work(
         await stages.load()
         await stages.run()
 
-    async def notifier_loop(each: Notifier) -> None:
-        await each.load()
-        await each.run()
+    async def notifier_loop() -> None:
+        await notifier.load()
+        await notifier.run()
 
     async def broken() -> None:
         await asyncio.shield(store.failure)
@@ -255,8 +252,8 @@ async def _work(
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
         loops += [tasks.create_task(each()) for each in more]
         loops += [tasks.create_task(tail.run()) for tail in tails]
-        if notifier is not None:
-            loops.append(tasks.create_task(notifier_loop(notifier)))
+        if notifier.routes:
+            loops.append(tasks.create_task(notifier_loop()))
         await stop.wait()
         for task in loops:
             task.cancel()
@@ -279,20 +276,3 @@ def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> F
         point=configured.point,
         poll_seconds=watch.poll_seconds,
     )
-
-
-def _notifier(
-    webhook: Webhook | None,
-    endpoint: Endpoint | None,
-    store: Store,
-    clock: Callable[[], int],
-) -> Notifier | None:
-    if webhook is None or endpoint is None:
-        return None
-    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
-
-    async def post(delivery: Delivery) -> Outcome:
-        return await http_delivery.post(endpoint, delivery, clock())
-
-    route = Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
-    return Notifier(store, [route], post, clock)

@@ -41,6 +41,7 @@ class FindingKind(Enum):
     SOURCE_GAP = "source_gap"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
+    TEST = "test"
 
 
 SEVERITY: Final = {
@@ -61,6 +62,7 @@ SEVERITY: Final = {
     FindingKind.SOURCE_GAP: Severity.HIGH,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
+    FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
+from streams.alert_settings import Alerts
 from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
@@ -279,6 +280,7 @@ class Settings(FileSettings):
     watch: tuple[Watch, ...] = ()
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
+    alerts: Alerts = Alerts()
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
     closure: Closure = Closure()

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.http.metrics import Metrics
+from streams.http.problems import problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Look:
 
     def application(self) -> web.Application:
         """Give the routes."""
-        app = web.Application()
+        app = web.Application(middlewares=[problems])
         app.router.add_get("/healthz/live", self.live)
         app.router.add_get("/healthz/ready", self.ready)
         app.router.add_get("/healthz/startup", self.ready)
