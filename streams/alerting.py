@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from streams.settings import Settings
+    from streams.settings import Webhook as WebhookSettings
     from streams.sinks.sink import Sink
     from streams.stages.deliveries import Delivery
 
@@ -72,7 +73,7 @@ def alerting(settings: Settings) -> Alerting:
     if settings.webhook is not None:
         if WEBHOOK in endpoints:
             raise EndpointError("webhook and alerts.endpoints.webhook are one name")
-        endpoints[WEBHOOK] = _plain_webhook(settings)
+        endpoints[WEBHOOK] = _plain_webhook(settings.webhook)
     layout = ocsf.Layout(alerts.ocsf, Links(alerts.links or ""))
     routes, ways = [], {}
     for name, endpoint in endpoints.items():
@@ -86,9 +87,7 @@ def alerting(settings: Settings) -> Alerting:
     return Alerting(tuple(routes), ways)
 
 
-def _plain_webhook(settings: Settings) -> wanted.WebhookEndpoint:
-    webhook = settings.webhook
-    assert webhook is not None
+def _plain_webhook(webhook: WebhookSettings) -> wanted.WebhookEndpoint:
     return wanted.WebhookEndpoint(
         type="webhook",
         url=webhook.url,
