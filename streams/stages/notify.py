@@ -216,11 +216,16 @@ def revive(state: State, buried: Iterable[Delivery], now: int) -> State:
             each, attempts=0, next_at=now, leased_until=0, called=False, refused=False
         )
         for each in buried
-        if each.key not in state.queue(each.route).deliveries
+        if not _under_way(state, each)
     ]
     for route in {each.route for each in fresh}:
         state = enable(state, route)
     return state.with_deliveries(fresh)
+
+
+def _under_way(state: State, delivery: Delivery) -> bool:
+    known = state.queue(delivery.route).deliveries.get(delivery.key)
+    return known is not None and known.leased_until > 0
 
 
 def _bury_all(state: State, route: str, now: int) -> Settled:

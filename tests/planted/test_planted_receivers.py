@@ -82,9 +82,7 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
     ),
     calls_cost_attempts: suite.test_a_receiver_that_flickers_uses_up_no_attempts,
     lost_in_the_pause: suite.test_a_busy_receiver_is_left_alone_by_all,
-    copied_queues: (
-        suite.test_what_waits_at_one_receiver_is_not_looked_at_for_another
-    ),
+    copied_queues: (suite.test_what_waits_at_one_receiver_is_not_looked_at_for_another),
 }
 
 

@@ -15,7 +15,7 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from agents_registry.identifiers import Identifier
 from streams.findings import FindingKind
 from streams.sinks import ocsf
-from streams.sinks.links import Links
+from streams.sinks.links import NOWHERE, Links
 from streams.stages.deliveries import Activity
 from streams.stages.trial import trial
 from tests.unit.test_sinks_ocsf import AGENT, TOKEN, USED, a_finding
@@ -70,7 +70,7 @@ def an_event(
     return sent(ocsf.event(finding, activity, at=USED, uid="m.1", layout=layout))
 
 
-@pytest.mark.parametrize("links", [ocsf.NOWHERE, LINKS], ids=["plain", "linked"])
+@pytest.mark.parametrize("links", [NOWHERE, LINKS], ids=["plain", "linked"])
 @pytest.mark.parametrize("activity", Activity)
 @pytest.mark.parametrize("kind", FindingKind)
 def test_every_kind_is_valid(
