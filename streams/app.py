@@ -29,6 +29,7 @@ from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.engine.tails import Followed, Tail
+from streams.http.alert_metrics import AlertMetrics
 from streams.http.alerts import Alerts
 from streams.http.auth import Tokens
 from streams.http.closure_metrics import ClosureMetrics
@@ -141,6 +142,7 @@ async def serve(
         around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
         vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
+        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
         genesis = store.genesis
         handlers = Handlers(
             tokens,
@@ -149,7 +151,13 @@ async def serve(
             Queries(tokens, StageTables(stages, store, settings.realm), clock),
             Lists(tokens, store),
             feed,
-            Health(feed, stages, *guarding.metrics, vendors.counts),
+            Health(
+                feed,
+                stages,
+                *guarding.metrics,
+                vendors.counts,
+                AlertMetrics(notifier),
+            ),
             Push(tokens, streams.receivers, speakers),
             Guards(
                 tokens,
@@ -161,7 +169,6 @@ async def serve(
             Tail(_followed(watch, sources, speakers), store, ingest)
             for watch in settings.watch
         ]
-        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
         app = application(handlers, settings.max_body_bytes)
         Alerts(tokens, notifier, settings.realm, clock).add_to(app)
         vendors.add_to(app)

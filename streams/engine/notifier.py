@@ -13,6 +13,7 @@ from streams.stages import episodes, notify
 from streams.stages.deliveries import Delivery, Outcome, Route
 from streams.stages.delivery_state import (
     DEAD,
+    KEPT,
     Buried,
     State,
     buried_of,
@@ -80,6 +81,12 @@ class Notifier:
         state = State.of_rows({key: orjson.loads(body) for key, body in rows})
         # The settings say which receivers there are: a start is a new chance for all.
         self.state = State().joined(state)
+        old = [
+            dead_key(each.delivery)
+            for each in await self.buried()
+            if each.at < self._clock() - KEPT
+        ]
+        await self._store.write_in_time(lambda tx: tx.put_deliveries({}, old))
 
     async def run(self) -> None:
         """Deliver until cancelled."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams.http.alert_metrics import AlertMetrics
 from streams.http.metrics import Metrics
 from streams.http.problems import problems
 
@@ -58,7 +59,7 @@ class Look:
     def __init__(self, desk: Desk, progress: Progress) -> None:
         """Look at a desk."""
         self._progress = progress
-        self._metrics = Metrics(_State(desk, progress))
+        self._metrics = Metrics(_State(desk, progress), AlertMetrics(desk))
 
     def application(self) -> web.Application:
         """Give the routes."""

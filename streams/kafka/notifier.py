@@ -26,6 +26,7 @@ from streams.records import DeadLetter
 from streams.stages import notify
 from streams.stages.deliveries import Delivery, Outcome, Route
 from streams.stages.delivery_state import (
+    KEPT,
     Buried,
     State,
     Told,
@@ -124,6 +125,9 @@ class Desk:
         self._mine: frozenset[int] = frozenset()
         self._news = asyncio.Event()
         self._settling = asyncio.Lock()
+        limit = clock() - KEPT
+        old = [each.delivery for each in file.buried(SHOWN) if each.at < limit]
+        file.save({}, map(dead_key, old))
 
     @property
     def waiting(self) -> int:

@@ -29,6 +29,7 @@ _ANNOUNCED: Final = "announced/"
 _DELIVERY: Final = "delivery/"
 _DISABLED: Final = "disabled/"
 DEAD: Final = "dead/"
+KEPT: Final = 30 * 24 * 3600 * SECOND  # how long a dead delivery can be replayed
 
 
 @frozen(slots=False)
