@@ -330,7 +330,11 @@ class _Draft:
 
     def _supersede(self, new: Delivery) -> None:
         """Put a delivery in the place of an update that it makes stale."""
-        queue, updates = self._queue(new.route), self._waiting(new.route)
+        queue = self._queue(new.route)
+        if new.activity is Activity.CREATE:
+            queue[new.key] = new
+            return
+        updates = self._waiting(new.route)
         stale = updates.pop(new.finding.id, None)
         if stale is not None:
             old = queue.pop(stale)
