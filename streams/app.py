@@ -7,39 +7,26 @@ import secrets
 import time
 import uuid
 from contextlib import AsyncExitStack
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 from attrs import frozen
 
 from enforcement.clocks import boottime
+from streams.alerting import alerting
 from streams.configured import (
-    ROUTE,
-    check,
     configured_guard_keys,
-    configured_sources,
-    configured_streams,
-    endpoint_of,
     tolerances,
 )
 from streams.engine.closures import Closures
-from streams.engine.continuing import Continuing
-from streams.engine.ingest import Ingest
-from streams.engine.line_server import LineServer, Listening
 from streams.engine.notifier import Notifier
-from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
-from streams.engine.tails import Followed, Tail
-from streams.expectations import expected_sources
-from streams.findings import Severity
-from streams.health_book import HealthBook
-from streams.http.auth import Tokens
+from streams.http.alert_metrics import AlertMetrics
+from streams.http.alerts import Alerts
 from streams.http.closure_metrics import ClosureMetrics
-from streams.http.events import Events, Source, Speakers
+from streams.http.events import Events
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health
@@ -50,29 +37,19 @@ from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
-from streams.http.sources import Sources
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
+from streams.inputs import Inputs, described, inputs
 from streams.running import heeding_signals
-from streams.settings import Listen, address
-from streams.ssf.streams import Streams, Surroundings
-from streams.stages.deliveries import Route
-from streams.vaults import configured_vaults
-from streams.vendors import Embedded, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engine.ingest import Reader
-    from streams.settings import Settings, Watch, Webhook
-    from streams.sinks.http_delivery import Endpoint
-    from streams.stages.admission import Rights
-    from streams.stages.deliveries import Delivery, Outcome
-    from streams.stages.ingress import Origin
+    from streams.settings import Settings
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -114,88 +91,49 @@ async def serve(
 
     Raises:
         ConfigurationError: the settings contradict themselves.
-        EndpointError: no attempt could use the webhook's URL or its secret.
+        EndpointError: no attempt could use what is set for a receiver of alerts.
         ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    endpoint = endpoint_of(settings.webhook)
+    given = described(settings)
+    receivers = alerting(settings)
     published = publication(settings)
-    verifiers = configured_streams(settings)
-    expected = expected_sources(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
         judged = tolerances(settings)
-        stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        stages = Stages(store, settings.realm, given.vocabulary, judged, clock)
         guarding = await _guarding(
-            settings, store, stages, vocabulary, guard_keys, clock
+            settings, store, stages, given.vocabulary, guard_keys, clock
         )
         feed = guarding.feed
-        book = HealthBook(clock, expected)
-        vaults = configured_vaults(settings, clock, store)
-        ingest = Ingest(store, fresh_id, feed.pace.room, book.took, vaults.complete)
-        speakers = Speakers(settings, clock)
-        tokens = Tokens(settings.tokens)
-        keeper = SourceHealth(store)
-        around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
-        streams = Streams(settings.ssf, verifiers, around)
-        await book.load(keeper)
-        engine = Embedded(ingest, store, fresh_id, book)
-        vendors = connect(settings, tokens, speakers, engine)
-        genesis = store.genesis
-        handlers = Handlers(
-            tokens,
-            Events(tokens, sources, speakers, ingest),
-            Operators(tokens, speakers, ingest, vocabulary, fresh_id, vaults.names),
-            Queries(tokens, StageTables(stages, store, settings.realm), clock),
-            Lists(tokens, store),
-            feed,
-            Health(feed, stages, *guarding.metrics, *vendors.collectors),
-            Push(tokens, streams.receivers, speakers),
-            Guards(
-                tokens,
-                ServedGuards(guarding.closures, feed, settings.realm),
-                boottime,
-            ),
-        )
-        tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest, clock)
-            for watch in settings.watch
-        ]
-        notifier = _notifier(settings.webhook, endpoint, store, clock)
+        taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
+        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
+        handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
-        vendors.add_to(app)
-        Sources(tokens, book, streams.receivers).add_to(app)
+        Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
+        taking.add_to(app)
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
-            lists = StatusLists(tokens, speakers, vocabulary, entries, published)
-            lists.add_to(app)
-        for lines in _listening(sources, speakers):
-            server = LineServer(lines, store, ingest, clock)
-            await cleanup.enter_async_context(server.serving())
+            StatusLists(
+                taking.tokens, taking.speakers, given.vocabulary, entries, published
+            ).add_to(app)
+        await cleanup.enter_async_context(taking.listening())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
-        log.info("serving", url=url, genesis=genesis, realm=settings.realm)
+        log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Served(url, genesis, stages, feed, guarding.prober))
-        watched: Loop = partial(book.run, keeper, ingest, speakers.own)
-        asking = [
-            *vaults.asking(ingest, speakers),
-            *vaults.looking(ingest, store, speakers),
-        ]
-        loops = *guarding.loops, *vendors.loops(), *streams.loops()
-        followed = [*loops, *asking, watched]
-        await _work(store, stages, followed, notifier, tails, stop)
+            started(Served(url, store.genesis, stages, feed, guarding.prober))
+        loops = [*guarding.loops, *taking.loops()]
+        await _work(store, stages, loops, notifier, stop)
         log.info("stopping")
 
 
@@ -243,12 +181,38 @@ async def _guarding(
     return _Guarding(closures, feed, prober, metrics, (closures.run, prober.run))
 
 
+def _handlers(
+    taking: Inputs,
+    stages: Stages,
+    guarding: _Guarding,
+    fresh_id: Callable[[], str],
+    alerts: Collector,
+) -> Handlers:
+    """Make what answers requests."""
+    tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
+    settings, vocabulary = taking.described.settings, taking.described.vocabulary
+    names, collectors = taking.vaults.names, taking.vendors.collectors
+    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, alerts)
+    served = ServedGuards(guarding.closures, feed, settings.realm)
+    tables = StageTables(stages, taking.store, settings.realm)
+    return Handlers(
+        tokens,
+        Events(tokens, taking.described.sources, speakers, ingest),
+        Operators(tokens, speakers, ingest, vocabulary, fresh_id, names),
+        Queries(tokens, tables, speakers.clock),
+        Lists(tokens, taking.store),
+        feed,
+        Health(feed, stages, *metrics),
+        Push(tokens, taking.streams.receivers, speakers),
+        Guards(tokens, served, boottime),
+    )
+
+
 async def _work(
     store: Store,
     stages: Stages,
     more: list[Loop],
-    notifier: Notifier | None,
-    tails: list[Tail],
+    notifier: Notifier,
     stop: asyncio.Event,
 ) -> None:
     """Run the loops; the first that breaks ends the server."""
@@ -257,9 +221,9 @@ async def _work(
         await stages.load()
         await stages.run()
 
-    async def notifier_loop(each: Notifier) -> None:
-        await each.load()
-        await each.run()
+    async def notifier_loop() -> None:
+        await notifier.load()
+        await notifier.run()
 
     async def broken() -> None:
         await asyncio.shield(store.failure)
@@ -267,68 +231,8 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
         loops += [tasks.create_task(each()) for each in more]
-        loops += [tasks.create_task(tail.run()) for tail in tails]
-        if notifier is not None:
-            loops.append(tasks.create_task(notifier_loop(notifier)))
+        if notifier.routes:
+            loops.append(tasks.create_task(notifier_loop()))
         await stop.wait()
         for task in loops:
             task.cancel()
-
-
-def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
-    configured = sources[watch.source]
-
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"watch:{watch.path.name}"
-        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
-
-    return Followed(
-        path=watch.path,
-        source=watch.source,
-        make=_maker(configured, speakers.settings),
-        speaker=speaker,
-        point=configured.point,
-        poll_seconds=watch.poll_seconds,
-    )
-
-
-def _listening(sources: dict[str, Source], speakers: Speakers) -> Iterator[Listening]:
-    for name, given in speakers.settings.sockets.items():
-        configured = sources[given.source]
-        path = given.listen.removeprefix("unix:")
-        at = address(path) if path == given.listen else Listen(host="")
-        yield Listening(
-            name=name,
-            source=given.source,
-            make=_maker(configured, speakers.settings),
-            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
-            point=configured.point,
-            path=None if at.host else Path(path),
-            mode=int(given.mode, 8),
-            host=at.host,
-            port=at.port,
-            allowed=given.allow_from,
-        )
-
-
-def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
-    """Give the maker of readers that go on from piece to piece."""
-    paired = settings.sources[configured.name].format == "openbao"
-    return Continuing if paired else configured.make
-
-
-def _notifier(
-    webhook: Webhook | None,
-    endpoint: Endpoint | None,
-    store: Store,
-    clock: Callable[[], int],
-) -> Notifier | None:
-    if webhook is None or endpoint is None:
-        return None
-    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
-
-    async def post(delivery: Delivery) -> Outcome:
-        return await http_delivery.post(endpoint, delivery, clock())
-
-    route = Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
-    return Notifier(store, [route], post, clock)

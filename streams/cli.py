@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import attrs
 import typer
 
+from streams.alerts_cli import alerts_app
 from streams.kafka_cli import Config, Listen, kafka_app
 from streams.ssf_cli import ssf_app
 
@@ -344,6 +345,7 @@ def sources(
 
 app.add_typer(kafka_app)
 app.add_typer(ssf_app, name="ssf")
+app.add_typer(alerts_app, name="alerts")
 
 conformance_app = typer.Typer(
     name="conformance",

@@ -43,6 +43,7 @@ class FindingKind(Enum):
     ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
+    TEST = "test"
 
 
 SEVERITY: Final = {
@@ -65,6 +66,7 @@ SEVERITY: Final = {
     FindingKind.ID_COLLISION: Severity.MEDIUM,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
+    FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})

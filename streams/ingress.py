@@ -145,10 +145,7 @@ async def receive(
         operators = Operators(
             tokens, speakers, writer, vocabulary, _fresh_id, vaults.names
         )
-        app = web.Application(
-            middlewares=[problems], client_max_size=settings.max_body_bytes
-        )
-        app.router.add_post("/v1/events/{source}", events.post)
+        app = _application(settings, events, operators)
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
@@ -165,8 +162,6 @@ async def receive(
         streams = Streams(settings.ssf, verifiers, around)
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
-        app.router.add_post("/v1/revocations", operators.revoke)
-        app.router.add_post("/v1/adopt", operators.adopt)
         inputs = {
             each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
             for each in settings.raw_topics
@@ -197,6 +192,18 @@ async def receive(
             await runner.cleanup()
             with suppress(NotWrittenError):
                 await keeper.flush()
+
+
+def _application(
+    settings: Settings, events: Events, operators: Operators
+) -> web.Application:
+    app = web.Application(
+        middlewares=[problems], client_max_size=settings.max_body_bytes
+    )
+    app.router.add_post("/v1/events/{source}", events.post)
+    app.router.add_post("/v1/revocations", operators.revoke)
+    app.router.add_post("/v1/adopt", operators.adopt)
+    return app
 
 
 def _raw(

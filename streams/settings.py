@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
+from streams.alert_settings import Alerts
 from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
@@ -304,6 +305,7 @@ class Settings(FileSettings):
     sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
+    alerts: Alerts = Alerts()
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
     closure: Closure = Closure()
