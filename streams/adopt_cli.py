@@ -153,7 +153,7 @@ class _Asked(TypedDict):
 Read = Callable[..., "Listing"]
 
 
-def _system(name: str, authority: str) -> Callable[[Read], Read]:
+def _system(name: str, authority: str, *, asked: bool = True) -> Callable[[Read], Read]:
     """Make a command of a function that reads a listing.
 
     Its first parameter gets the `Source`; the others are its own options. The options
@@ -162,8 +162,11 @@ def _system(name: str, authority: str) -> Callable[[Read], Read]:
     Args:
         name: of the command.
         authority: in whose name it declares without --authority.
+        asked: it has an API that can be asked.
     """
-    asked = {"files": None, "base": "", "secret_file": None, "ca": None}
+    place: dict[str, Any] = {"files": None}
+    if asked:
+        place |= {"base": "", "secret_file": None, "ca": None}
     common: _Common = {
         "authority": authority, "roster": None, "dry_run": False, "worker": None,
         "output": "table", "url": None, "token_file": None,
@@ -173,13 +176,13 @@ def _system(name: str, authority: str) -> Callable[[Read], Read]:
         def command(**given: Any) -> None:
             from streams.adopt_command import Order, Source, adopt  # noqa: PLC0415
 
-            place = {each: given.pop(each) for each in asked}
-            files = tuple(place.pop("files") or ())
+            where = {each: given.pop(each) for each in place}
+            files = tuple(where.pop("files") or ())
             shared = {each: given.pop(each) for each in common}
             url, token_file = shared.pop("url"), shared.pop("token_file")
 
             def work(client: "Callable[[], Client]") -> int:
-                source = Source(files, **place).checked()
+                source = Source(files, **where).checked()
                 order = Order(listed=f"{name} {source.name}", **shared)
                 return adopt(client, read(source, **given), order)
 
@@ -193,7 +196,7 @@ def _system(name: str, authority: str) -> Callable[[Read], Read]:
             Parameter(
                 each, Parameter.KEYWORD_ONLY, default=value, annotation=types[each]
             )
-            for defaults, types in zip((asked, common), hints, strict=True)
+            for defaults, types in zip((place, common), hints, strict=True)
             for each, value in defaults.items()
         ]
         mine = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own]
@@ -231,3 +234,124 @@ def openbao(
     if below:
         headers["X-Vault-Namespace"] = below
     return source.walk(system.walk(options), headers, "/v1")
+
+
+@_system("aws-credential-report", authority="cloudtrail")
+def aws_credential_report(source: "Source") -> "Listing":
+    """IAM users, passwords and access keys: the report, and list-access-keys."""
+    from streams.adopt import aws as system  # noqa: PLC0415 - --help stays quick
+
+    return system.of_files(source.contents())
+
+
+@_system("okta", authority="okta")
+def okta(source: "Source") -> "Listing":
+    """Okta users, OAuth clients, service apps and API tokens (OKTA_API_TOKEN)."""
+    from streams.adopt import okta as system  # noqa: PLC0415 - --help stays quick
+
+    if source.files:
+        return system.of_documents(source.documents())
+    token = source.secret("OKTA_API_TOKEN")
+    scheme = "Bearer" if token.startswith("eyJ") else "SSWS"
+    return source.walk(system.walk(source.base), {"Authorization": f"{scheme} {token}"})
+
+
+@_system("keycloak", authority="keycloak")
+def keycloak(
+    source: "Source",
+    realm: Annotated[str, typer.Option("--realm", help="To list.")] = "master",
+    client_id: Annotated[
+        str,
+        typer.Option(
+            "--client-id",
+            help="Of a client with a service account; the credential is its secret. "
+            "Else it is an access token.",
+        ),
+    ] = "",
+    client_realm: Annotated[
+        str, typer.Option("--client-realm", help="Of that client; else --realm.")
+    ] = "",
+    issuer: Annotated[
+        str, typer.Option("--issuer", help="Of the realm's tokens, with an export.")
+    ] = "",
+) -> "Listing":
+    """Keycloak users, clients, service accounts, sessions (KEYCLOAK_TOKEN)."""
+    from streams.adopt import keycloak as system  # noqa: PLC0415 - --help stays quick
+
+    if source.files:
+        (export,) = source.documents()
+        return system.of_realm(export, issuer or None)
+    walk = system.walk(realm, source.began)
+    credential = source.secret("KEYCLOAK_TOKEN", "KEYCLOAK_CLIENT_SECRET")
+    if not client_id:
+        return source.walk(walk, {"Authorization": f"Bearer {credential}"})
+    tokens = (
+        f"{source.base}/realms/{client_realm or realm}/protocol/openid-connect/token"
+    )
+    client = {"client_id": client_id, "client_secret": credential}
+    return source.walk(walk, {}, tokens=(tokens, client))
+
+
+@_system("kubernetes", authority="kubernetes")
+def kubernetes(
+    source: "Source",
+    cluster: Annotated[
+        str, typer.Option("--cluster", help="Its name, where a realm has several.")
+    ] = "",
+    issuer: Annotated[
+        str, typer.Option("--issuer", help="Of its service account tokens.")
+    ] = "",
+) -> "Listing":
+    """Kubernetes service accounts and token secrets (KUBERNETES_TOKEN)."""
+    from streams.adopt import kubernetes as system  # noqa: PLC0415 - --help stays quick
+
+    options = system.Options(cluster, issuer)
+    if source.files:
+        return system.of_documents(source.documents(), options)
+    token = source.secret("KUBERNETES_TOKEN")
+    return source.walk(system.walk(options), {"Authorization": f"Bearer {token}"})
+
+
+@_system("github", authority="github")
+def github(
+    source: "Source",
+    org: Annotated[str, typer.Option("--org", help="Login of the organisation.")] = "",
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--part", help="Of tokens, installations, deploy-keys; can be repeated."
+        ),
+    ] = None,
+) -> "Listing":
+    """GitHub tokens, app installations and deploy keys (GITHUB_TOKEN)."""
+    from streams.adopt import github as system  # noqa: PLC0415 - --help stays quick
+
+    if source.files:
+        return system.of_documents(source.documents())
+    if not org:
+        raise ValueError("name the organisation with --org")
+    headers = {
+        "Authorization": f"Bearer {source.secret('GITHUB_TOKEN')}",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
+    strange = set(parts or ()) - set(system.PARTS)
+    if strange:
+        raise ValueError(f"--part {min(strange)!r}: one of {', '.join(system.PARTS)}")
+    walk = system.walk(source.base, org, parts or system.PARTS)
+    return source.walk(walk, headers)
+
+
+@_system("access-log", authority=OPERATORS, asked=False)
+def access_log(
+    source: "Source",
+    format_: Annotated[
+        str | None,
+        typer.Option("--source", help="Name of the source; guessed from the content."),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
+    ] = None,
+) -> "Listing":
+    """Every credential that a log shows in use, with the lineage that it tells."""
+    return source.log(format_, mapping)

@@ -14,20 +14,26 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import frozen
 
-from agents_registry.identifiers import VOCABULARY
+from agents_registry.identifiers import VOCABULARY, extend
 from streams.adopt.listing import ListingError
 from streams.adopt.roster import Roster, compare, from_text, to_text, updated
+from streams.adopt.used import Log
 from streams.adopt.walk import documents
 from streams.adopt_http import System, checked_base, run
 from streams.client import ClientError
 from streams.declarations import read
+from streams.parse import parse_paths
+from streams.parse_command import chosen
 from streams.plain_text import clean, count
+from streams.pollers.access_tokens import ClientCredentials
+from streams.sources.mapping import load_mapping
 from streams.stages.declared import LISTS
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from agents_registry.identifiers import NodeClass
     from streams.adopt.listing import Entry, Listing
     from streams.adopt.roster import Difference
     from streams.adopt.walk import Walk
@@ -106,6 +112,33 @@ class Source:
                 raise ListingError(f"{path}: {error}") from error
         return found
 
+    def contents(self) -> Iterator[bytes]:
+        """Give the saved answers as they are."""
+        if not self.files:
+            raise ListingError("name saved answers: this system is not asked")
+        yield from (path.read_bytes() for path in self.files)
+
+    def log(self, name: str | None, mapping: Path | None) -> Listing:
+        """Read logs instead: what they show in use.
+
+        Raises:
+            ValueError: there is no such source, or the mapping has an error.
+            OSError: a file cannot be read.
+        """
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY
+        if mapping is not None:
+            loaded = load_mapping(mapping.read_text("utf-8"), str(mapping))
+            vocabulary = extend(loaded.kinds)
+        log = Log(vocabulary, time.time_ns())  # noqa: TID251 - a command
+        for record in parse_paths(self.files, chosen(name, mapping)):
+            log.add(record)
+        return log.listing()
+
+    @property
+    def began(self) -> str:
+        """Give the time now, RFC 3339."""
+        return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
+
     def secret(self, *variables: str) -> str:
         """Give the credential, from the file or the environment.
 
@@ -128,18 +161,29 @@ class Source:
             raise ListingError("the credential is not one line of plain characters")
         return found
 
-    def walk(self, walk: Walk, headers: Mapping[str, str], below: str = "") -> Listing:
+    def walk(
+        self,
+        walk: Walk,
+        headers: Mapping[str, str],
+        below: str = "",
+        tokens: tuple[str, dict[str, str]] | None = None,
+    ) -> Listing:
         """Ask the system.
 
         Args:
             walk: what to ask.
             headers: with the credential.
             below: path of the API under the base.
+            tokens: where access tokens are got by client credentials, and the fields of
+                that request; then headers have none.
 
         Raises:
             ClientError, ListingError: it does not come to its end.
         """
-        return asyncio.run(run(walk, System(self.base + below, headers, self.ca)))
+        clock = time.time_ns  # noqa: TID251 - a command
+        granted = None if tokens is None else ClientCredentials(*tokens, clock)
+        system = System(self.base + below, headers, self.ca, granted)
+        return asyncio.run(run(walk, system))
 
 
 def adopt_file(client: Callable[[], Client], path: Path, order: Order) -> int:

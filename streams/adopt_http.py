@@ -23,13 +23,14 @@ from yarl import URL
 from streams.adopt.listing import ListingError
 from streams.adopt.walk import OK, Reply
 from streams.client import UNREACHABLE, ClientError
-from streams.pollers.transport import MOST_BYTES, TIMEOUT, waiting
+from streams.pollers.transport import MOST_BYTES, TIMEOUT, FailedError, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from streams.adopt.listing import Listing
     from streams.adopt.walk import Request, Walk
+    from streams.pollers.access_tokens import Authorization
 
 AT_ONCE: Final = 8
 TRIES: Final = 6
@@ -48,11 +49,13 @@ class System:
         base: URL that every target is below.
         headers: with the credential.
         ca: file of the certificates to trust; None: those of this machine.
+        tokens: gives access tokens, where the credential is not in the headers.
     """
 
     base: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     ca: Path | None = None
+    tokens: Authorization | None = None
 
 
 def checked_base(url: str) -> str:
@@ -92,7 +95,7 @@ async def run(
     async with aiohttp.ClientSession(
         connector=connector, headers=system.headers, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
-        caller = _Caller(session, system.base, pause)
+        caller = _Caller(session, system, pause)
         made = 0
         try:
             requests = next(walk)
@@ -122,7 +125,7 @@ async def _all(caller: _Caller, requests: list[Request]) -> list[Reply]:
 @frozen
 class _Caller:
     session: aiohttp.ClientSession
-    base: str
+    system: System
     pause: Callable[[float], Awaitable[None]]
     slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -137,8 +140,10 @@ class _Caller:
             try:
                 async with self.slots:
                     reply = await self._once(request)
+            except FailedError as error:  # of the token endpoint
+                raise ClientError(f"no access token: {error}", UNREACHABLE) from error
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
-                asked, why = None, f"no answer ({_short(error)})"
+                asked, why = None, f"no answer ({type(error).__name__})"
             else:
                 if reply.status == OK or reply.status in request.may_fail:
                     return reply
@@ -155,9 +160,11 @@ class _Caller:
     async def _once(self, request: Request) -> Reply:
         target = request.target
         url = target if target.startswith(("http://", "https://")) else (
-            f"{self.base}/{target.lstrip('/')}"
+            f"{self.system.base}/{target.lstrip('/')}"
         )  # fmt: skip
         headers = {"Accept": request.accept}
+        if self.system.tokens is not None:
+            headers["Authorization"] = await self.system.tokens.header(self.session)
         data = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
@@ -169,7 +176,10 @@ class _Caller:
                 headers=headers, data=data, allow_redirects=False,
             ) as got,
         ):  # fmt: skip
-            given = {name.casefold(): value for name, value in got.headers.items()}
+            given: dict[str, str] = {}
+            for name, value in got.headers.items():  # Okta has a Link header a link
+                key = name.casefold()
+                given[key] = f"{given[key]}, {value}" if key in given else value
             body = bytearray()
             async for chunk in got.content.iter_any():
                 body += chunk
@@ -204,7 +214,3 @@ def _here(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _short(error: BaseException) -> str:
-    return type(error).__name__
