@@ -6,6 +6,7 @@ Rules:
   What was only refused does not: nobody says that it exists.
 - What the same log ends, suspends or lets expire, itself or above, is left out: a list
   cannot say since when, and unknown is denied. So the log is read to its end first.
+- What was ended alone (reach self) is no parent any more of what lives on.
 - A credential that is only used has no known time of issue, and is therefore ended by
   every later "all that was issued until".
 """
@@ -88,13 +89,16 @@ class Log:
         refused = self._refused.keys() - self._shown.keys()
         listing.left_out[REFUSED] += len(refused)
         for name in self._shown:
-            if flaws_of(self._registry, name, self._now):
+            if self._is_dead(name):
                 listing.left_out[DEAD] += 1
                 continue
             listing.add(name, **self._entry(name))
             for above in self._above(name):
                 listing.imply(above, **self._entry(above))
         return listing
+
+    def _is_dead(self, name: Identifier) -> bool:
+        return bool(flaws_of(self._registry, name, self._now))
 
     def _is_shown(self, use: Access) -> bool:
         """Note a use; tell whether it is allowed, and says what no other did."""
@@ -134,7 +138,7 @@ class Log:
             known = self._known.get(open_.pop())
             lists = () if known is None else known.above.values()
             for parent in (one for some in lists for one in some):
-                if parent not in seen:
+                if parent not in seen and not self._is_dead(parent):
                     seen.add(parent)
                     open_.append(parent)
                     yield parent
@@ -143,7 +147,10 @@ class Log:
         known = self._known.get(name)
         if known is None:
             return {}
-        entry: dict[str, Any] = dict(known.above)
+        entry: dict[str, Any] = {
+            relation: [parent for parent in above if not self._is_dead(parent)]
+            for relation, above in known.above.items()
+        }
         entry["issued_at"] = rfc3339(known.issued_at)
         entry["aliases"] = known.aliases
         versions = []

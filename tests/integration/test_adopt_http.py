@@ -29,8 +29,7 @@ PAGES = 12
 
 def user(number: int) -> dict[str, Any]:
     """Give a user as Okta lists it."""
-    return {"id": f"u{number}", "status": "ACTIVE", "profile": {},
-            "created": "2025-01-01T00:00:00Z", "lastUpdated": "2025-01-01T00:00:00Z"}  # fmt: skip
+    return {"id": f"u{number}", "status": "ACTIVE", "profile": {}}
 
 
 class Okta:
@@ -56,9 +55,8 @@ class Okta:
         here = request.url.origin()
         # A header for each link, as Okta writes them, next not the last.
         if page + 1 < PAGES:
-            answer.headers.add(
-                "Link", f'<{here}/api/v1/users?after={page + 1}>; rel="next"'
-            )
+            more = f"{here}/api/v1/users?after={page + 1}"
+            answer.headers.add("Link", f'<{more}>; rel="next"')
         answer.headers.add("Link", f'<{here}/api/v1/users?limit=200>; rel="self"')
         return answer
 

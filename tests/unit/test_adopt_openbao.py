@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +23,10 @@ from streams.adopt.openbao import (
 )
 from streams.adopt.walk import Reply, Request
 from tests.unit.adopting import answered, by_name, reply
+
+if TYPE_CHECKING:
+    from streams.adopt.listing import Listing
+    from streams.adopt.walk import Walk
 
 pytestmark = pytest.mark.unit
 
@@ -47,9 +51,8 @@ def test_a_token_is_named_as_the_audit_log_names_it() -> None:
         "p", path="auth/userpass/login/Ann", entity_id="e", meta={"agent_id": "a"},
         last_renewal="2026-11-26T03:50:00Z",
     )  # fmt: skip
-    found = by_name(
-        of_documents([{"data": data}], Options(), frozenset({"auth/userpass"}))
-    )
+    folding = frozenset({"auth/userpass"})
+    found = by_name(of_documents([{"data": data}], Options(), folding))
 
     assert {
         "identifier": "vault.accessor:hmac-sha256:p",
@@ -66,7 +69,7 @@ def test_a_token_is_named_as_the_audit_log_names_it() -> None:
 
 
 def test_no_expiry_is_none_and_a_plain_device_gives_plain_names() -> None:
-    """A root token lives for ever; without a hash of its accessor nothing is guessed."""
+    """A root token lives for ever; without a hash of its accessor it has no name."""
     root = token("r", expire_time=None, issue_time=None, path="auth/token/root")
     found = by_name(of_documents([root], Options(plain=True)))
 
@@ -184,8 +187,8 @@ def vault(tokens: dict[str, Any]) -> Any:
             case ["sys", "auth"]:
                 return reply({"data": {"up/": {"type": "userpass"}}})
             case ["identity", "entity", "id", _]:
-                return reply({"data": {"disabled": True,
-                                       "last_update_time": "2026-01-01T00:00:00Z"}})  # fmt: skip
+                since = "2026-01-01T00:00:00Z"
+                return reply({"data": {"disabled": True, "last_update_time": since}})
         raise AssertionError(request.target)
 
     return answer
@@ -217,14 +220,20 @@ def test_a_refused_look_up_ends_the_walk() -> None:
 def test_thousands_of_tokens_are_looked_up_in_portions() -> None:
     """No list of requests grows with the vault."""
     tokens = {f"t{n}": token(f"t{n}") for n in range(1000)}
-    most = 0
-    steps = walk(Options("main"))
-    asked = next(steps)
-    answer = vault(tokens)
-    with pytest.raises(StopIteration) as end:
+    answer, most = vault(tokens), 0
+
+    def counted(steps: Walk) -> Walk:
+        nonlocal most
+        asked = next(steps)
         while True:
             most = max(most, len(asked))
-            asked = steps.send([answer(each) for each in asked])
+            try:
+                asked = steps.send((yield asked))
+            except StopIteration as end:
+                listing: Listing = end.value
+                return listing
+
+    found = by_name(answered(counted(walk(Options("main"))), answer))
 
     assert 400 == most
-    assert 1000 == sum(n.startswith("vault.accessor") for n in by_name(end.value.value))
+    assert 1000 == sum(name.startswith("vault.accessor") for name in found)
