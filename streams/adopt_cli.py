@@ -113,8 +113,7 @@ def declared(
     """Declare the credentials of a list of your own; can be repeated."""
     from streams.adopt_command import Order, adopt_file  # noqa: PLC0415 - quick help
 
-    name = None if authority == OPERATORS else authority
-    order = Order(authority=name, dry_run=dry_run, output=output)
+    order = Order(authority, dry_run=dry_run, output=output)
     _run(url, token_file, lambda client: adopt_file(client, file, order))
 
 
@@ -183,7 +182,9 @@ def _system(name: str, authority: str, *, asked: bool = True) -> Callable[[Read]
 
             def work(client: "Callable[[], Client]") -> int:
                 source = Source(files, **where).checked()
-                order = Order(listed=f"{name} {source.name}", **shared)
+                chosen = (f"{key}={value}" for key, value in given.items() if value)
+                system = " ".join(filter(None, (name, source.base, *chosen)))
+                order = Order(system=system, files=files, **shared)
                 return adopt(client, read(source, **given), order)
 
             _run(url, token_file, work)

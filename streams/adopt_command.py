@@ -42,7 +42,15 @@ if TYPE_CHECKING:
 DONE: Final = 0
 BATCH: Final = 1000  # entries of one request
 BATCH_BYTES: Final = 1 << 19
+LONGEST: Final = 1000  # characters of an audit record
 SHOWN: Final = 20  # names of what is gone
+OPERATORS: Final = "operators"
+# What later events of a system move, where it is the one that said it.
+_MOVES: Final = frozenset({"expires_at", "owners", "scope", "suspended"})
+FOR_GOOD: Final = (
+    "owners, expiry, scope and suspension that the operators say stay in force beside "
+    "what the system says later; name its authority with --authority"
+)
 _NAMES: Final = tuple(name for name in LISTS if name not in ("owners", "scope"))
 
 
@@ -51,20 +59,28 @@ class Order:
     """How a listing is declared.
 
     Attributes:
-        authority: in whose name; None: the operators'.
-        listed: where the list is from, for the audit record.
+        authority: in whose name.
+        system: which list of which system it is; a roster serves one.
+        files: that it was read from.
         dry_run: print what would be declared, and ask no server.
         roster: file that remembers the list; None: everything is sent.
         output: ``table`` or ``json``.
         worker: on Kafka, URL of who knows the realm; None: the server itself.
     """
 
-    authority: str | None = None
-    listed: str = ""
+    authority: str = OPERATORS
+    system: str = ""
+    files: tuple[Path, ...] = ()
     dry_run: bool = False
     roster: Path | None = None
     output: str = "table"
     worker: str | None = None
+
+    @property
+    def listed(self) -> str:
+        """Say where the list is from, for the audit record."""
+        names = ", ".join(each.name for each in self.files)
+        return ": ".join(filter(None, (self.system, names)))[:LONGEST]
 
 
 @frozen
@@ -82,11 +98,6 @@ class Source:
     base: str = ""
     secret_file: Path | None = None
     ca: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """Say what is read, for the audit record."""
-        return self.base or ", ".join(each.name for each in self.files)
 
     def checked(self) -> Source:
         """Give it back when it says one place.
@@ -221,6 +232,8 @@ def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
     difference = compare(roster, entries, now)
     for note in listing.notes:
         _note(note)
+    if order.authority == OPERATORS and any(_MOVES & entry.keys() for entry in entries):
+        _note(FOR_GOOD)
     if order.dry_run:
         _print_lines(difference.changed)
         _note(_would(difference, listing))
@@ -247,7 +260,7 @@ def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
 
 def _roster(order: Order) -> Roster:
     """Read the roster; an empty one where there is none yet."""
-    empty = Roster(order.listed, order.authority or "")
+    empty = Roster(order.system, order.authority)
     if order.roster is None or not order.roster.exists():
         return empty
     try:
@@ -255,7 +268,7 @@ def _roster(order: Order) -> Roster:
     except ListingError as error:
         raise ListingError(f"{order.roster}: {error}") from error
     if (found.listed, found.authority) != (empty.listed, empty.authority):
-        was = f"{found.listed} as {found.authority or 'operators'}"
+        was = f"{found.listed} as {found.authority}"
         raise ListingError(f"{order.roster} is the roster of {was}: name another file")
     return found
 
