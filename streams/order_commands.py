@@ -1,4 +1,4 @@
-"""The commands that give orders to the server: revoke, adopt, guards --remove."""
+"""The commands that give orders to the server: revoke, guards --remove."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import VOCABULARY
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
-from streams.declarations import read
 from streams.plain_text import clean, count
 from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from streams.client import Client
 
 DONE: Final = 0
-BATCH: Final = 1000  # entries of one request
-BATCH_BYTES: Final = 1 << 19
 SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
 POLL: Final = 0.02
 NOT_CLOSED: Final = 1
@@ -131,61 +124,6 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
             if over or seen["state"] in SETTLED_STATES:
                 return seen
         time.sleep(POLL)
-
-
-def adopt(client: Client, path: Path, output: str) -> int:
-    """Declare the credentials of a list; all of it is checked before any is sent."""
-    entries = read(path)
-    for kind in sorted(_kinds(entries) - VOCABULARY.keys()):
-        _note(
-            "adopt", f"no built-in kind is called {kind}: do the settings declare it?"
-        )
-    total: dict[str, Any] = {"accepted": 0, "facts": 0, "token": None}
-    for batch in _batches(entries):
-        try:
-            answer = client.post("adopt", {"credentials": batch})
-        except ClientError as error:
-            start = total["accepted"]
-            done = f"; the first {start} are declared, and adopt can be repeated"
-            raise ClientError(f"{error}{done if start else ''}", error.code) from error
-        total = {
-            "accepted": total["accepted"] + answer["accepted"],
-            "facts": total["facts"] + answer["facts"],
-            "token": answer["token"],
-        }
-    if output == "json":
-        sys.stdout.write(json.dumps(total) + "\n")
-    else:
-        declared = count(total["accepted"], "credential")
-        sys.stdout.write(f"Declared {declared} ({count(total['facts'], 'fact')}).\n")
-    return DONE
-
-
-def _kinds(entries: list[dict[str, Any]]) -> set[str]:
-    names = (name for each in entries for name in (each["identifier"], *_others(each)))
-    return {name.partition(":")[0] for name in names}
-
-
-def _others(entry: dict[str, Any]) -> list[str]:
-    return [
-        name
-        for key in ("aliases", "parents", "owners")
-        for name in entry.get(key) or ()
-    ]
-
-
-def _batches(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Cut a list into requests well below the longest body that servers take."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(json.dumps(entry))
-        if len(batch) == BATCH or size > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _is_stranger(client: Client, name: str) -> bool:

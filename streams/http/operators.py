@@ -17,15 +17,18 @@ from streams.http.events import Log, Speakers
 from streams.http.problems import ProblemError
 from streams.intake import MANY
 from streams.stages.declared import DeclarationError, facts_of_list
+from streams.stages.entitlement import entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import PlainSecretError, VaultError, identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
     from streams.http.auth import Tokens
     from streams.settings import Token
+    from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
 
 OPERATORS: Final = "operators"  # the authority of what people decide
@@ -125,22 +128,39 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def adopt(self, request: web.Request) -> web.Response:
-        """Declare existing credentials: ``{"credentials": [...]}``."""
+        """Declare existing credentials: ``{"credentials": [...]}``.
+
+        With ``authority`` it is the word of that authority, within its grants, so
+        that later events of the same one supersede it; else that of the operators.
+        ``listed`` says for the audit record where the list is from.
+        """
         token = self._tokens.holder(request, "restorer")
         body = await json_object(request, token)
+        unknown = set(body) - {"credentials", "authority", "listed"}
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         entries = body.get("credentials")
         if not isinstance(entries, list):
             raise unreadable("credentials is a list of objects")
-        origin = self._speakers.origin(OPERATORS, token.name)
-        declare = functools.partial(facts_of_list, entries, origin, self._identifier)
+        listed = body.get("listed") or ""
+        if not isinstance(listed, str) or len(listed) > MAX_REASON:
+            raise unreadable(f"listed is a text of at most {MAX_REASON} characters")
+        authority = self._authority(body.get("authority"))
+        origin = self._speakers.origin(authority, token.name)
+        rights = self._speakers.rights(authority)
+        declare = functools.partial(
+            _declared, entries, origin, self._identifier, rights
+        )
         try:
             # Guards must get their pongs while a long list is read.
             many = len(entries) > MANY
             facts = await asyncio.to_thread(declare) if many else declare()
         except DeclarationError as error:
             raise unreadable(str(error)) from error
+        action = f"adopt {len(entries)} credentials as {authority}"
+        action += f": {listed}" if listed else ""
         receipt = await self._ingest.facts(
-            facts, origin, actor=token.name, action=f"adopt {len(entries)} credentials"
+            facts, origin, actor=token.name, action=action
         )
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
@@ -164,8 +184,38 @@ class Operators:
             )
             raise ProblemError(status, "a vault does not answer", detail) from error
 
+    def _authority(self, name: Any) -> str:
+        if name is None or name == OPERATORS:
+            return OPERATORS
+        known = self._speakers.settings.authorities
+        if not isinstance(name, str) or name not in known:
+            names = ", ".join(sorted({*known, OPERATORS}))
+            raise unreadable(f"no authority is called {name!r}: there are {names}")
+        return name
+
     def _identifier(self, text: Any) -> Identifier:
         return identifier_of_kind(text, self._vocabulary)
+
+
+def _declared(
+    entries: list[Any],
+    origin: Origin,
+    read: Callable[[Any], Identifier],
+    rights: Rights,
+) -> tuple[Fact, ...]:
+    """Read a list, and hold it against what its authority may say.
+
+    Raises:
+        DeclarationError: an entry cannot be read, or goes beyond that.
+    """
+    facts = facts_of_list(entries, origin, read)
+    if origin.authority != OPERATORS:
+        for fact in facts:
+            if not entitled(fact, rights.grants):
+                names = ", ".join(map(str, targets(fact) or ()))
+                message = f"the authority {origin.authority} may not speak of {names}"
+                raise DeclarationError(message)
+    return facts
 
 
 def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from streams import order_commands, serve_command
+from streams.adopt_command import Order, adopt_file
 from streams.ask_commands import findings, inventory, run, why
 from streams.cli import app
 from streams.client import Client, ClientError
-from streams.order_commands import adopt, revoke
+from streams.order_commands import revoke
 from streams.plain_text import columns
 
 if TYPE_CHECKING:
@@ -138,14 +139,14 @@ def test_a_long_list_is_sent_in_parts(
     took = [{"accepted": 1000, "facts": 2000, "token": f"g:0:{n}"} for n in range(2)]
     client = fake(*took, took[0] | {"accepted": 500, "facts": 1000})
 
-    assert 0 == adopt(client, path, "table")
+    assert 0 == adopt_file(lambda: client, path, Order())
     assert "Declared 2500 credentials (5000 facts).\n" == capsys.readouterr().out
     assert [1000, 1000, 500] == [len(part) for part in sent(client)]
     assert "jwt.jti:2499" == sent(client)[2][-1]["identifier"]
     with pytest.raises(ClientError, match=r"503; the first 1000 are declared"):
-        adopt(fake(took[0], ClientError("503", 3)), path, "table")
+        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path, Order())
     with pytest.raises(ClientError, match=r"^503$"):
-        adopt(fake(ClientError("503", 3)), path, "table")
+        adopt_file(lambda: fake(ClientError("503", 3)), path, Order())
 
 
 def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
     path.write_text(json.dumps([entry] * 7))
     answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
     client = fake(answer, answer, answer)
-    adopt(client, path, "table")
+    adopt_file(lambda: client, path, Order())
 
     assert [3, 3, 1] == [len(part) for part in sent(client)]
 
@@ -167,7 +168,9 @@ def test_adopt_doubts_a_kind_that_it_does_not_know(
     """It may be one of a mapping file, or a typing error."""
     path = tmp_path / "list.csv"
     path.write_text("identifier,owners\naws.acces_key:A,team.id:t\n")
-    adopt(fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, "table")
+    adopt_file(
+        lambda: fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, Order()
+    )
 
     err = capsys.readouterr().err
     assert "no built-in kind is called aws.acces_key" in err

@@ -1,0 +1,375 @@
+"""The work of ``rescind adopt``: a listing in, orders to the server out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from attrs import frozen
+
+from agents_registry.identifiers import VOCABULARY, extend
+from streams.adopt.listing import ListingError
+from streams.adopt.roster import Roster, compare, from_text, to_text, updated
+from streams.adopt.used import Log
+from streams.adopt.walk import documents
+from streams.adopt_http import System, checked_base, run
+from streams.client import ClientError
+from streams.declarations import read
+from streams.parse import parse_paths
+from streams.parse_command import chosen
+from streams.plain_text import clean, count
+from streams.pollers.access_tokens import ClientCredentials
+from streams.sources.mapping import load_mapping
+from streams.stages.declared import LISTS
+from streams.times import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from agents_registry.identifiers import NodeClass
+    from streams.adopt.listing import Entry, Listing
+    from streams.adopt.roster import Difference
+    from streams.adopt.walk import Walk
+    from streams.client import Client
+
+DONE: Final = 0
+BATCH: Final = 1000  # entries of one request
+BATCH_BYTES: Final = 1 << 19
+LONGEST: Final = 1000  # characters of an audit record
+SHOWN: Final = 20  # names of what is gone
+OPERATORS: Final = "operators"
+# What later events of a system move, where it is the one that said it.
+_MOVES: Final = frozenset({"expires_at", "owners", "scope", "suspended"})
+FOR_GOOD: Final = (
+    "owners, expiry, scope and suspension that the operators say stay in force beside "
+    "what the system says later; name its authority with --authority"
+)
+_NAMES: Final = tuple(name for name in LISTS if name not in ("owners", "scope"))
+
+
+@frozen
+class Order:
+    """How a listing is declared.
+
+    Attributes:
+        authority: in whose name.
+        system: which list of which system it is; a roster serves one.
+        files: that it was read from.
+        dry_run: print what would be declared, and ask no server.
+        roster: file that remembers the list; None: everything is sent.
+        output: ``table`` or ``json``.
+        worker: on Kafka, URL of who knows the realm; None: the server itself.
+    """
+
+    authority: str = OPERATORS
+    system: str = ""
+    files: tuple[Path, ...] = ()
+    dry_run: bool = False
+    roster: Path | None = None
+    output: str = "table"
+    worker: str | None = None
+
+    @property
+    def listed(self) -> str:
+        """Say where the list is from, for the audit record."""
+        names = ", ".join(each.name for each in self.files)
+        return ": ".join(filter(None, (self.system, names)))[:LONGEST]
+
+
+@frozen
+class Source:
+    """Where a listing is read: saved answers, or a system that is asked.
+
+    Attributes:
+        files: with saved answers.
+        base: URL of the system.
+        secret_file: holds the credential that opens it.
+        ca: certificates to trust.
+    """
+
+    files: tuple[Path, ...] = ()
+    base: str = ""
+    secret_file: Path | None = None
+    ca: Path | None = None
+
+    def checked(self) -> Source:
+        """Give it back when it says one place.
+
+        Raises:
+            ListingError: it says none, or two.
+        """
+        if bool(self.files) == bool(self.base):
+            raise ListingError("name saved answers, or the system with --from URL")
+        return attrs.evolve(self, base=checked_base(self.base)) if self.base else self
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Read the saved answers.
+
+        Raises:
+            ListingError: a file cannot be read as such.
+        """
+        found: list[dict[str, Any]] = []
+        for path in self.files:
+            try:
+                found += documents(path.read_bytes())
+            except ListingError as error:
+                raise ListingError(f"{path}: {error}") from error
+        return found
+
+    def contents(self) -> Iterator[bytes]:
+        """Give the saved answers as they are."""
+        if not self.files:
+            raise ListingError("name saved answers: this system is not asked")
+        yield from (path.read_bytes() for path in self.files)
+
+    def log(self, name: str | None, mapping: Path | None) -> Listing:
+        """Read logs instead: what they show in use.
+
+        Raises:
+            ValueError: there is no such source, or the mapping has an error.
+            OSError: a file cannot be read.
+        """
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY
+        if mapping is not None:
+            loaded = load_mapping(mapping.read_text("utf-8"), str(mapping))
+            vocabulary = extend(loaded.kinds)
+        log = Log(vocabulary, time.time_ns())  # noqa: TID251 - a command
+        for record in parse_paths(self.files, chosen(name, mapping)):
+            log.add(record)
+        return log.listing()
+
+    @property
+    def began(self) -> str:
+        """Give the time now, RFC 3339."""
+        return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
+
+    def secret(self, *variables: str) -> str:
+        """Give the credential, from the file or the environment.
+
+        Args:
+            variables: of the environment, asked in turn without a file.
+
+        Raises:
+            ListingError: there is none, or it is not one line.
+            OSError: the file cannot be read.
+        """
+        if self.secret_file is not None:
+            found = self.secret_file.read_text("utf-8").strip()
+        else:
+            given = (os.environ.get(name, "").strip() for name in variables)
+            found = next(filter(None, given), "")
+        if not found:
+            wanted = " or ".join(("--secret-file", *variables))
+            raise ListingError(f"no credential to ask with: give it by {wanted}")
+        if not found.isascii() or not found.isprintable():
+            raise ListingError("the credential is not one line of plain characters")
+        return found
+
+    def walk(
+        self,
+        walk: Walk,
+        headers: Mapping[str, str],
+        below: str = "",
+        tokens: tuple[str, dict[str, str]] | None = None,
+    ) -> Listing:
+        """Ask the system.
+
+        Args:
+            walk: what to ask.
+            headers: with the credential.
+            below: path of the API under the base.
+            tokens: where access tokens are got by client credentials, and the fields of
+                that request; then headers have none.
+
+        Raises:
+            ClientError, ListingError: it does not come to its end.
+        """
+        clock = time.time_ns  # noqa: TID251 - a command
+        granted = None if tokens is None else ClientCredentials(*tokens, clock)
+        system = System(self.base + below, headers, self.ca, granted)
+        return asyncio.run(run(walk, system))
+
+
+def adopt_file(client: Callable[[], Client], path: Path, order: Order) -> int:
+    """Declare the credentials of a person's list."""
+    entries = read(path)
+    for kind in sorted(_kinds(entries) - VOCABULARY.keys()):
+        _note(f"no built-in kind is called {kind}: do the settings declare it?")
+    if order.dry_run:
+        _print_lines(entries)
+        return DONE
+    total = _send(client(), entries, order)
+    if order.output == "json":
+        sys.stdout.write(json.dumps(total) + "\n")
+    else:
+        sys.stdout.write(_declared(total) + "\n")
+    return DONE
+
+
+def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
+    """Declare what a system lists; all of it was read before any is sent.
+
+    Args:
+        client: gives that of the server; a dry run needs none.
+        listing: what was read.
+        order: how.
+
+    Raises:
+        ClientError: the server refuses or is not there.
+        ListingError: the roster is of another list.
+        OSError: the roster cannot be read or written.
+    """
+    entries = listing.entries()
+    now = time.time_ns()  # noqa: TID251 - a command
+    roster = _roster(order)
+    difference = compare(roster, entries, now)
+    for note in listing.notes:
+        _note(note)
+    if order.authority == OPERATORS and any(_MOVES & entry.keys() for entry in entries):
+        _note(FOR_GOOD)
+    if order.dry_run:
+        _print_lines(difference.changed)
+        _note(_would(difference, listing))
+        return DONE
+    server = client()
+    total = _send(server, difference.changed, order)
+    knowing = server if order.worker is None else attrs.evolve(server, url=order.worker)
+    gone = [name for name in difference.gone if _lives(knowing, name)]
+    if order.roster is not None:
+        stamp = rfc3339(now) or ""
+        _write(order.roster, to_text(updated(roster, listing, gone, stamp)))
+    report = {
+        **total,
+        "same": difference.same,
+        "gone": gone,
+        "left_out": dict(+listing.left_out),
+        "repeated": listing.repeated,
+        "notes": listing.notes,
+    }
+    text = json.dumps(report) if order.output == "json" else _report(report)
+    sys.stdout.write(text + "\n")
+    return DONE
+
+
+def _roster(order: Order) -> Roster:
+    """Read the roster; an empty one where there is none yet."""
+    empty = Roster(order.system, order.authority)
+    if order.roster is None or not order.roster.exists():
+        return empty
+    try:
+        found = from_text(order.roster.read_text("utf-8"))
+    except ListingError as error:
+        raise ListingError(f"{order.roster}: {error}") from error
+    if (found.listed, found.authority) != (empty.listed, empty.authority):
+        was = f"{found.listed} as {found.authority}"
+        raise ListingError(f"{order.roster} is the roster of {was}: name another file")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f"{path.name}.new")
+    with os.fdopen(
+        os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+    ) as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    beside.replace(path)
+
+
+def _send(client: Client, entries: list[Entry], order: Order) -> dict[str, Any]:
+    total: dict[str, Any] = {"accepted": 0, "facts": 0, "token": None}
+    more = {"authority": order.authority, "listed": order.listed}
+    told = {name: value for name, value in more.items() if value}
+    for batch in _batches(entries):
+        try:
+            answer = client.post("adopt", {"credentials": batch, **told})
+        except ClientError as error:
+            start = total["accepted"]
+            done = f"; the first {start} are declared, and adopt can be repeated"
+            raise ClientError(f"{error}{done if start else ''}", error.code) from error
+        total = {
+            "accepted": total["accepted"] + answer["accepted"],
+            "facts": total["facts"] + answer["facts"],
+            "token": answer["token"],
+        }
+    return total
+
+
+def _kinds(entries: Iterable[Entry]) -> set[str]:
+    names = (name for each in entries for name in (each["identifier"], *_others(each)))
+    return {name.partition(":")[0] for name in names}
+
+
+def _others(entry: Entry) -> list[str]:
+    return [name for key in (*_NAMES, "owners") for name in entry.get(key) or ()]
+
+
+def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Cut a list into requests well below the longest body that servers take."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(json.dumps(entry))
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _lives(client: Client, name: str) -> bool:
+    """Tell whether the server still allows a name; True where it cannot say."""
+    with suppress(ClientError):
+        return bool(client.get("why", name)["allowed"])
+    return True
+
+
+def _report(report: dict[str, Any]) -> str:
+    lines = [_declared(report)]
+    if report["same"]:
+        lines.append(f"{count(report['same'], 'credential')} said the same as before.")
+    for reason, number in sorted(report["left_out"].items()):
+        lines.append(f"Left out {number}: {clean(reason)}.")
+    gone = report["gone"]
+    if gone:
+        lines.append(
+            f"{count(len(gone), 'credential')} listed before and gone now, and not "
+            "ended by Rescind; revoke what is over:"
+        )
+        lines += [f"  {clean(name)}" for name in gone[:SHOWN]]
+        if len(gone) > SHOWN:
+            lines.append(f"  ... and {len(gone) - SHOWN} more; see --output json")
+    return "\n".join(lines)
+
+
+def _declared(total: dict[str, Any]) -> str:
+    declared = count(total["accepted"], "credential")
+    return f"Declared {declared} ({count(total['facts'], 'fact')})."
+
+
+def _would(difference: Difference, listing: Listing) -> str:
+    out = sum(listing.left_out.values())
+    return (
+        f"would declare {count(len(difference.changed), 'credential')}; "
+        f"{difference.same} said the same before, {out} left out, "
+        f"{len(difference.gone)} gone since"
+    )
+
+
+def _print_lines(entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        sys.stdout.write(json.dumps(entry) + "\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"rescind adopt: {clean(text)}\n")
