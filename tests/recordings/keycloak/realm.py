@@ -139,13 +139,14 @@ class Realm:
 
     async def service(self, label: str, client: str) -> None:
         """Get a token of a client's own service account: no session."""
-        await self.token(label, client, grant_type="client_credentials")
+        await self.token(label, client, grant_type="client_credentials",
+                         scope="openid")  # fmt: skip
 
     async def exchange(self, label: str, client: str, subject: str) -> None:
         """Have a client exchange a token for one of its own (RFC 8693)."""
         await self.token(label, client, grant_type=_EXCHANGE,
                          subject_token=self.tokens[subject],
-                         subject_token_type=_ACCESS_TOKEN)  # fmt: skip
+                         subject_token_type=_ACCESS_TOKEN, scope="openid")  # fmt: skip
 
     async def revoke(self, client: str, token: str) -> None:
         """Have a client revoke a token of its own (RFC 7009)."""
@@ -266,8 +267,9 @@ async def _make_ours(realm: Realm) -> None:
         "ssf.minVerificationInterval": "0",
     })  # fmt: skip
     ours = realm.clients[OURS]
-    scopes = {one["name"]: one["id"] for one in await realm.admin("GET",
-                                                               "/client-scopes")}
+    scopes = {
+        one["name"]: one["id"] for one in await realm.admin("GET", "/client-scopes")
+    }
     for scope in ("ssf.read", "ssf.manage"):
         path = f"/clients/{ours}/optional-client-scopes/{scopes[scope]}"
         await realm.admin("PUT", path)
