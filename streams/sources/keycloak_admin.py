@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.sources.eventlog import Heard, inside
-from streams.sources.fields import identifier, mapping, named, nested, text
-from streams.sources.keycloak_names import client, pair, realm, users
+from streams.sources.fields import identifier, mapping, named, nested, requires, text
+from streams.sources.keycloak_names import client, client_uuid, pair, realm, users
 from streams.times import AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
@@ -103,15 +103,25 @@ def _session(event: _Event) -> Iterator[Lifecycle]:
 
 
 def _client(event: _Event) -> Iterator[Lifecycle]:
-    # The path holds an internal id; the name, which tokens carry, is in the details.
-    target = named(client(event.heard.body, event.after.get("clientId")))
+    """Read a client: the path has its internal id, the details its name, or not.
+
+    Tokens carry the name, and the name requires the internal id, which is never given
+    again. So an update that leaves the name out reaches the tokens too.
+    """
+    body = event.heard.body
+    name = client(body, event.after.get("clientId"))
+    uuid = client_uuid(body, event.part(1))
+    target = named(uuid or name)
     match event.operation, event.part(2):
-        case "CREATE", None:
-            yield event.change("issue", *target)
-        case "UPDATE", None:
+        case (("CREATE" | "UPDATE"), None):
+            if name is not None:
+                yield event.change("issue", uuid)
+                yield event.change("issue", name, parents=requires(uuid))
             yield from _enabled(event, target)
         case "DELETE", None:
-            yield event.change("delete_subject", *target)
+            yield event.change("delete_subject", name)
+            # The name may be given to a client that is not disabled.
+            yield event.change("restore", uuid, aspect="enabled")
         case _:
             yield event.change(None, *target)
 

@@ -29,6 +29,11 @@ def client(body: dict[str, Any], client_id: Any) -> Identifier | None:
     return qualified("keycloak.client", body.get("realmId"), client_id)
 
 
+def client_uuid(body: dict[str, Any], uuid: Any) -> Identifier | None:
+    """Name a client by its internal id, which admin events have and tokens have not."""
+    return qualified("keycloak.client_uuid", body.get("realmId"), uuid)
+
+
 def pair(
     kind: str, body: dict[str, Any], client_id: Any, user_id: Any
 ) -> Identifier | None:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from agents_registry.facts import Relation
 from streams.records import Lifecycle, Tie
-from streams.sources.eventlog import Heard, inside
+from streams.sources.eventlog import Heard, inside, qualified
 from streams.sources.fields import identifier, named, requires, text
 from streams.sources.keycloak_names import client, pair, realm, users
 from streams.times import SECOND
@@ -28,6 +28,7 @@ class _Event:
 
     heard: Heard
     issuer: str | None
+    lookback: int
 
     def detail(self, name: str) -> Any:
         return inside(self.heard.body, "details").get(name)
@@ -79,9 +80,11 @@ class _Event:
         )
 
 
-def user_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+def user_changes(
+    heard: Heard, issuer: str | None, lookback: int
+) -> Iterator[Lifecycle]:
     """Give what a user event changes; effect None for one that changes nothing."""
-    event = _Event(heard, issuer)
+    event = _Event(heard, issuer, lookback)
     read = EFFECTS.get(heard.event_type)
     if read is None:
         yield event.change(None, *event.users)
@@ -123,12 +126,33 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
     chain = _ties(source, client(event.heard.body, source_client))
     if own != source:
         chain += _ties(own, source)
+    subject = _subject_token(event)
+    if subject is not None:
+        yield event.change(
+            "issue",
+            subject,
+            parents=requires(source),
+            issued_at=max(0, event.heard.time - event.lookback),
+        )
     refresh = event.token("refresh_token_id")
+    above = (source, subject)
     for issue in (
-        *event.issue(refresh, source),
-        *_lasting(event, event.issue(event.token("token_id"), source, refresh)),
+        *event.issue(refresh, *above),
+        *_lasting(event, event.issue(event.token("token_id"), *above, refresh)),
     ):
         yield issue._replace(ties=issue.ties + chain)
+
+
+def _subject_token(event: _Event) -> Identifier | None:
+    """Name the token that was exchanged, which the event does not, by what it gave.
+
+    It is as old as a token can be: when one of its client and user was revoked before
+    this exchange, it may be that one, or come from it.
+    """
+    given = event.detail("token_id") or event.detail("refresh_token_id")
+    if not event.lookback or event.heard.time is None:
+        return None
+    return qualified("keycloak.subject_token", event.heard.body.get("realmId"), given)
 
 
 def _ties(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.recordings.keycloak.realm import OURS
+from tests.recordings.keycloak.scenario import LOOKBACK
 
 AUTHORITY: Final = "keycloak"
-SECRET_VARIABLE: Final = "KEYCLOAK_CLIENT_SECRET"
 INTERVAL: Final = 0.05  # seconds; a test does not want to wait
 
 
@@ -34,7 +34,7 @@ def polling(url: str, realm: str, issuer: str, secret: str) -> dict[str, Any]:
                 "vendor": "keycloak", "url": url, "realm": realm, "issuer": issuer,
                 "authority": AUTHORITY, "client_id": OURS,
                 "client_secret": {"value": secret}, "allow_http": True,
-                "interval": INTERVAL,
+                "interval": INTERVAL, "exchange_lookback": LOOKBACK,
             }
         },
     }  # fmt: skip

@@ -32,6 +32,7 @@ AUDIENCES: Final = {
     "svc-b": ("svc-c", RESOURCE),
     "svc-c": (RESOURCE,),
     "batch": (RESOURCE,),
+    "nightly": (RESOURCE,),
     RESOURCE: (),
 }
 EXCHANGING: Final = ("svc-b", "svc-c")

@@ -8,6 +8,7 @@ those of the dead that Keycloak goes on to honour (`honoured`).
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
 USERS: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+LOOKBACK: Final = 5  # seconds; the setting `exchange_lookback` of both runs
 
 
 @frozen(kw_only=True)
@@ -96,6 +98,7 @@ async def _tokens(realm: Realm) -> None:
         await realm.login(label, user)
     await realm.refresh("dave 2", "dave 1")
     await realm.service("batch", "batch")
+    await realm.service("nightly", "nightly")
     await _chain(realm, "T")
     await realm.exchange("U1", "svc-b", "U0")
     await realm.exchange("U2", "svc-c", "U1")
@@ -116,6 +119,12 @@ async def _enable(realm: Realm, user: str, *, enabled: bool) -> None:
 async def _enable_client(realm: Realm, client: str, *, enabled: bool) -> None:
     path = f"/clients/{realm.clients[client]}"
     await realm.admin("PUT", path, {"clientId": client, "enabled": enabled})
+
+
+async def _disable_clients(realm: Realm) -> None:
+    """Disable one as the console does, and one with nothing said but that."""
+    await _enable_client(realm, "batch", enabled=False)
+    await realm.admin("PUT", f"/clients/{realm.clients['nightly']}", {"enabled": False})
 
 
 async def _delete_session(realm: Realm, label: str) -> None:
@@ -155,12 +164,23 @@ async def _re_enable(realm: Realm) -> None:
 
 
 async def _revoke_root(realm: Realm) -> None:
+    """Revoke T0, and go on exchanging T1, as Keycloak lets one."""
     await realm.revoke("svc-a", realm.tokens["T0"])
+    await next_second()
+    await realm.exchange("T2 again", "svc-c", "T1")
 
 
 async def _new_chain(realm: Realm) -> None:
+    await asyncio.sleep(LOOKBACK)
     await next_second()
     await _chain(realm, "T", "'")
+
+
+async def _disable_root(realm: Realm) -> None:
+    """Disable the client of T0', and go on exchanging T1'."""
+    await _enable_client(realm, "svc-a", enabled=False)
+    await next_second()
+    await realm.exchange("T2' again", "svc-c", "T1'")
 
 
 async def _revoke_users_root(realm: Realm) -> None:
@@ -172,7 +192,7 @@ STEPS: Final = (
     Step(
         name="tokens are given", act=_tokens,
         alive=("alice", "bob 1", "bob 2", "carol 1", "carol 2", "dave 1", "dave 2",
-               "batch", "erin 1", "erin 2", "frank", "grace",
+               "batch", "nightly", "erin 1", "erin 2", "frank", "grace",
                "T0", "T1", "T2", "U0", "U1", "U2"),
     ),
     Step(
@@ -192,8 +212,7 @@ STEPS: Final = (
         act=lambda realm: realm.revoke("app", realm.tokens["dave 1"]),
     ),
     Step(
-        name="client disabled", dead=("batch",),
-        act=lambda realm: _enable_client(realm, "batch", enabled=False),
+        name="clients disabled", act=_disable_clients, dead=("batch", "nightly"),
     ),
     Step(
         name="user logged out everywhere (session.id ALL)", act=_log_out_and_in,
@@ -209,11 +228,16 @@ STEPS: Final = (
     ),
     Step(
         name="root of a chain of service accounts revoked", act=_revoke_root,
-        dead=("T0", "T1", "T2"), honoured=("T1", "T2"),
+        dead=("T0", "T1", "T2", "T2 again"), honoured=("T1", "T2", "T2 again"),
     ),
     Step(
         name="a new chain of the same service accounts", act=_new_chain,
         alive=("T0'", "T1'", "T2'"),
+    ),
+    Step(
+        name="client of the chain's root disabled", act=_disable_root,
+        dead=("T0'", "T1'", "T2'", "T2' again"),
+        honoured=("T1'", "T2'", "T2' again"),
     ),
     Step(
         name="root of a user's chain revoked", act=_revoke_users_root,
