@@ -126,16 +126,11 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
     chain = _ties(source, client(event.heard.body, source_client))
     if own != source:
         chain += _ties(own, source)
-    subject = _subject_token(event)
+    subject = _subject_token(event, source)
     if subject is not None:
-        yield event.change(
-            "issue",
-            subject,
-            parents=requires(source),
-            issued_at=max(0, event.heard.time - event.lookback),
-        )
+        yield subject
+    above = (source, *(subject.identifiers if subject else ()))
     refresh = event.token("refresh_token_id")
-    above = (source, subject)
     for issue in (
         *event.issue(refresh, *above),
         *_lasting(event, event.issue(event.token("token_id"), *above, refresh)),
@@ -143,16 +138,19 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
         yield issue._replace(ties=issue.ties + chain)
 
 
-def _subject_token(event: _Event) -> Identifier | None:
-    """Name the token that was exchanged, which the event does not, by what it gave.
+def _subject_token(event: _Event, source: Identifier | None) -> Lifecycle | None:
+    """Give the token that was exchanged, which the event does not name.
 
-    It is as old as a token can be: when one of its client and user was revoked before
-    this exchange, it may be that one, or come from it.
+    It is named by what it gave, and is as old as a token can be: when one of its
+    client and user was revoked before this exchange, it may come from that one.
     """
     given = event.detail("token_id") or event.detail("refresh_token_id")
-    if not event.lookback or event.heard.time is None:
+    name = qualified("keycloak.subject_token", event.heard.body.get("realmId"), given)
+    time = event.heard.time
+    if name is None or time is None or not event.lookback:
         return None
-    return qualified("keycloak.subject_token", event.heard.body.get("realmId"), given)
+    since = max(0, time - event.lookback)
+    return event.change("issue", name, parents=requires(source), issued_at=since)
 
 
 def _ties(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:
