@@ -94,6 +94,7 @@ _CONTAINERS = """
     k8s.namespace k8s.pod k8s.pod_uid
     github.app github.oauth_app github.app_authorization github.installation
     scim.group keycloak.realm keycloak.grant keycloak.exchange
+    keycloak.client_session
     openai.project auth0.grant spire.entry gitguardian.incident
     application.id device.id group.id org_unit.id tenant.id
 """
@@ -112,7 +113,7 @@ REUSABLE_KINDS = frozenset({
     "aws.user", "aws.role", "vault.path", "spiffe.id", "entra.upn",
     "k8s.service_account", "k8s.namespace", "k8s.pod", "k8s.secret",
     "github.app_authorization", "keycloak.client", "keycloak.grant",
-    "keycloak.exchange", "auth0.grant",
+    "keycloak.exchange", "keycloak.client_session", "auth0.grant",
 })  # fmt: skip
 
 

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agents_registry.identifiers import Identifier
-    from streams.records import Lifecycle
+    from streams.records import Lifecycle, Record
+
+NO_DETAILS: Final = (
+    "no_details: an update without its representation may be a disable that nobody "
+    'sees; turn on "Include representation" in the event settings of the realm'
+)
 
 
 @frozen
@@ -41,7 +46,7 @@ class _Event:
         return self.heard.change(effect, *targets, actor=actor, owner=name, **values)
 
 
-def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Record]:
     """Give what an admin event changes; effect None for one that changes nothing."""
     body = heard.body
     path = tuple((text(body.get("resourcePath")) or "").strip("/").split("/"))
@@ -50,7 +55,7 @@ def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
     yield from (event.change(None),) if read is None else read(event)
 
 
-def _user(event: _Event) -> Iterator[Lifecycle]:
+def _user(event: _Event) -> Iterator[Record]:
     user_id, action = event.part(1), event.part(2)
     target = users(user_id, event.issuer)
     match event.operation, action:
@@ -73,7 +78,7 @@ def _user(event: _Event) -> Iterator[Lifecycle]:
             yield event.change(None, *target)
 
 
-def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Lifecycle]:
+def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Record]:
     """Read an update: of ``enabled`` and of ``notBefore``, where they are in it."""
     changed = False
     enabled = event.after.get("enabled")
@@ -87,6 +92,8 @@ def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Lifecycl
         yield event.change("not_before", *target, not_before=_moment(not_before))
     if not changed:
         yield event.change(None, *target)
+    if event.heard.body.get("representation") is None:
+        yield event.heard.letter(NO_DETAILS)
 
 
 def _moment(seconds: int) -> int | None:
@@ -96,13 +103,13 @@ def _moment(seconds: int) -> int | None:
         return None  # then the time of the event counts
 
 
-def _session(event: _Event) -> Iterator[Lifecycle]:
+def _session(event: _Event) -> Iterator[Record]:
     ended = event.operation == "DELETE"
     session = identifier("session.id", event.part(1))
     yield event.change("revoke" if ended else None, session)
 
 
-def _client(event: _Event) -> Iterator[Lifecycle]:
+def _client(event: _Event) -> Iterator[Record]:
     """Read a client: the path has its internal id, the details its name, or not.
 
     Tokens carry the name, and the name requires the internal id, which is never given
@@ -126,7 +133,7 @@ def _client(event: _Event) -> Iterator[Lifecycle]:
             yield event.change(None, *target)
 
 
-def _realm(event: _Event) -> Iterator[Lifecycle]:
+def _realm(event: _Event) -> Iterator[Record]:
     target = named(realm(event.heard.body))
     match event.operation, event.path[0]:
         case "UPDATE", "":
@@ -139,7 +146,7 @@ def _realm(event: _Event) -> Iterator[Lifecycle]:
             yield event.change(None, *target)
 
 
-EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle]]]] = {
+EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Record]]]] = {
     "USER": _user,
     "USER_SESSION": _session,
     "CLIENT": _client,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from agents_registry.facts import Relation
 from streams.records import Lifecycle, Tie
 from streams.sources.eventlog import Heard, inside, qualified
 from streams.sources.fields import identifier, named, requires, text
-from streams.sources.keycloak_names import client, pair, realm, users
+from streams.sources.keycloak_names import client, client_session, pair, realm, users
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
 
 _DAY: Final = 86_400
+_NAMES: Final = re.compile(r"[^\s,]+")
 
 
 @frozen
@@ -44,6 +46,10 @@ class _Event:
     def session(self) -> Identifier | None:
         return identifier("session.id", self.heard.body.get("sessionId"))
 
+    def client_session(self, client_id: Any = None) -> Identifier | None:
+        body = self.heard.body
+        return client_session(body.get("sessionId"), client_id or body.get("clientId"))
+
     def pair(self, kind: str, client_id: Any = None) -> Identifier | None:
         body = self.heard.body
         return pair(kind, body, client_id or body.get("clientId"), body.get("userId"))
@@ -64,7 +70,8 @@ class _Event:
             "issue",
             target,
             parents=requires(
-                self.session, *owner, client(body, body.get("clientId")), realm(body),
+                self.session, self.client_session(), *owner,
+                client(body, body.get("clientId")), realm(body),
                 self.pair("keycloak.grant"), *parents,
             ),
             owners=owner,
@@ -124,6 +131,7 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
     source = event.pair("keycloak.exchange", source_client)
     own = event.pair("keycloak.exchange")
     chain = _ties(source, client(event.heard.body, source_client))
+    chain += _ties(source, event.pair("keycloak.grant", source_client))
     if own != source:
         chain += _ties(own, source)
     subject = _subject_token(event, source)
@@ -180,14 +188,17 @@ def _logout(event: _Event) -> Iterator[Lifecycle]:
 def _revoke(event: _Event) -> Iterator[Lifecycle]:
     """Read RFC 7009 on a token, and the end of a consent.
 
-    The session ends with its refresh token; an access token ends alone.
+    With a refresh token ends what its client, and those that exchanged its tokens,
+    have of the session; an access token ends alone.
     """
     tokens = named(event.token("token_id"), event.token("refresh_token_id"))
     if tokens:
         for token in tokens:
             yield event.change("revoke", token)
-        if event.session is not None:
-            yield event.change("revoke", event.session)
+        others = text(event.detail("token_exchange_revoked_clients")) or ""
+        for name in (None, *_NAMES.findall(others)):
+            if event.session is not None:
+                yield event.change("not_before", event.client_session(name))
         exchanged = event.pair("keycloak.exchange")
         if exchanged is not None:
             yield event.change("not_before", exchanged, reason="source_still_honours")

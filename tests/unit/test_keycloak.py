@@ -84,7 +84,6 @@ REALM_NAME = f"keycloak.realm:{REALM}"
          ("restore", "keycloak.user:u-1")),
         (admin_event("UPDATE", "USER", "users/u-1", {"email": "x"}),
          (None, "keycloak.user:u-1")),
-        (admin_event("UPDATE", "USER", "users/u-1"), (None, "keycloak.user:u-1")),
         (admin_event("CREATE", "USER", "users/u-1", {"enabled": True}),
          ("issue", "keycloak.user:u-1")),
         (admin_event("DELETE", "USER", "users/u-1"),
@@ -126,13 +125,30 @@ REALM_NAME = f"keycloak.realm:{REALM}"
         (user_event("CLIENT_DELETE"), ("delete_subject", CLIENT)),
         (user_event("OF_TOMORROW"), (None, "keycloak.user:u-1")),
     ],
-    ids=range(29),
+    ids=range(28),
 )  # fmt: skip
 def test_each_event_has_its_effect(
     made: dict[str, Any], answer: tuple[str | None, str]
 ) -> None:
     """A disable hides in an update, the end of a session in a path."""
     assert [answer] == told(made)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        admin_event("UPDATE", "USER", "users/u-1"),
+        admin_event("UPDATE", "CLIENT", "clients/x"),
+        admin_event("UPDATE", "REALM", None),
+    ],
+    ids=range(3),
+)
+def test_an_update_without_its_details_is_told(made: dict[str, Any]) -> None:
+    """It may be a disable that nobody will see: the realm leaves details out."""
+    *_, letter = read(made)
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("no_details")
+    assert "Include representation" in letter.reason
 
 
 @pytest.mark.parametrize(
@@ -215,8 +231,8 @@ def test_a_login_issues_the_session_and_its_tokens() -> None:
         str(one.identifiers[0]) for one in (session, refresh, access)
     )
     assert {
-        "session.id:s-1", "keycloak.user:u-1", CLIENT, REALM_NAME,
-        "keycloak.grant:r-1|app|u-1", "jwt.jti:f",
+        "session.id:s-1", "keycloak.client_session:s-1|app", "keycloak.user:u-1",
+        CLIENT, REALM_NAME, "keycloak.grant:r-1|app|u-1", "jwt.jti:f",
     } == {str(one.identifier) for one in access.parents}  # fmt: skip
     assert ("ann", (("keycloak.user", USER),)) == (access.owner, access.owners)
 
@@ -283,6 +299,34 @@ def dead(*made: dict[str, Any], issuer: str | None = None) -> set[str]:
         )
     assert [answers[0]] * 4 == answers
     return answers[0] - {"t3"}
+
+
+SHARED = (
+    user_event("LOGIN", token_id="t0", refresh_token_id="r0"),
+    user_event("CODE_TO_TOKEN", clientId="other-app", token_id="t1",
+               refresh_token_id="r1"),
+)  # fmt: skip
+
+
+def test_a_refresh_token_ends_its_clients_part_of_the_session() -> None:
+    """Other clients of the session go on; so do later tokens of the client itself."""
+    ended = user_event("REVOKE_GRANT", after=5, refresh_token_id="r0")
+    among = {"t0", "t1", "t2"}
+    later = user_event("CODE_TO_TOKEN", after=9, token_id="t2")
+    assert {"t0"} == dead(*SHARED, ended, later) & among
+    assert {"t0", "t1"} == dead(*SHARED, ended, user_event("LOGOUT"), later) & {
+        "t0", "t1",
+    }  # fmt: skip
+    # Keycloak names those that hold what was exchanged from it.
+    more = user_event("REVOKE_GRANT", after=5, refresh_token_id="r0",
+                      token_exchange_revoked_clients="b other-app")  # fmt: skip
+    assert {"t0", "t1"} == dead(*SHARED, more, later) & among
+
+
+def test_the_end_of_a_consent_reaches_what_was_exchanged() -> None:
+    """It came from a token that the consent was for."""
+    gone = admin_event("ACTION", "USER", "users/u-1/consents/app", time=AT + 90)
+    assert {"t0", "t1", "t2", "sibling"} == dead(*CHAIN, gone)
 
 
 def test_nothing_is_denied_in_a_sound_chain() -> None:

@@ -57,5 +57,6 @@ def claims(issuer: str, jwks: str, realm_id: str) -> dict[str, Any]:
             {"claim": "sub", "kind": "jwt.sub", "by_issuer": True},
             {"claim": "sid", "kind": "session.id"},
             {"claim": "azp", "kind": "keycloak.client", "qualifier": realm_id},
+            {"claim": "sid", "kind": "keycloak.client_session", "with_claim": "azp"},
         ],
     }

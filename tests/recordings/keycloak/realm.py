@@ -39,6 +39,7 @@ EXCHANGING: Final = ("svc-b", "svc-c")
 LIFETIME: Final = 1800  # seconds of an access token
 _EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
+_REFRESH_TOKEN: Final = "urn:ietf:params:oauth:token-type:refresh_token"
 
 
 class KeycloakError(Exception):
@@ -143,11 +144,15 @@ class Realm:
         await self.token(label, client, grant_type="client_credentials",
                          scope="openid")  # fmt: skip
 
-    async def exchange(self, label: str, client: str, subject: str) -> None:
+    async def exchange(
+        self, label: str, client: str, subject: str, *, refresh: bool = False
+    ) -> None:
         """Have a client exchange a token for one of its own (RFC 8693)."""
+        wanted = _REFRESH_TOKEN if refresh else _ACCESS_TOKEN
         await self.token(label, client, grant_type=_EXCHANGE,
                          subject_token=self.tokens[subject],
-                         subject_token_type=_ACCESS_TOKEN, scope="openid")  # fmt: skip
+                         subject_token_type=_ACCESS_TOKEN, scope="openid",
+                         requested_token_type=wanted)  # fmt: skip
 
     async def revoke(self, client: str, token: str) -> None:
         """Have a client revoke a token of its own (RFC 7009)."""
@@ -301,7 +306,10 @@ async def make_client(realm: Realm, name: str, **more: Any) -> None:
         "directAccessGrantsEnabled": name == "app", "protocolMappers": mappers,
     }  # fmt: skip
     if name in EXCHANGING:
-        more["attributes"] = {"standard.token.exchange.enabled": "true"}
+        more["attributes"] = {
+            "standard.token.exchange.enabled": "true",
+            "standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION",
+        }
     await realm.admin("POST", "/clients", client | more)
     (made,) = await realm.admin("GET", f"/clients?clientId={name}")
     realm.clients[name] = made["id"]

@@ -24,7 +24,17 @@ from tests.recordings.keycloak.realm import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-USERS: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+USERS: Final = (
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "erin",
+    "frank",
+    "grace",
+    "heidi",
+    "ivan",
+)
 LOOKBACK: Final = 5  # seconds; the setting `exchange_lookback` of both runs
 
 
@@ -94,6 +104,7 @@ async def _tokens(realm: Realm) -> None:
         ("alice", "alice"), ("bob 1", "bob"), ("bob 2", "bob"), ("carol 1", "carol"),
         ("carol 2", "carol"), ("dave 1", "dave"), ("erin 1", "erin"),
         ("erin 2", "erin"), ("frank", "frank"), ("grace", "grace"), ("U0", "heidi"),
+        ("ivan", "ivan"),
     ):  # fmt: skip
         await realm.login(label, user)
     await realm.refresh("dave 2", "dave 1")
@@ -102,6 +113,7 @@ async def _tokens(realm: Realm) -> None:
     await _chain(realm, "T")
     await realm.exchange("U1", "svc-b", "U0")
     await realm.exchange("U2", "svc-c", "U1")
+    await realm.exchange("ivan at svc-b", "svc-b", "ivan", refresh=True)
 
 
 async def _chain(realm: Realm, name: str, generation: str = "") -> None:
@@ -193,7 +205,7 @@ STEPS: Final = (
         name="tokens are given", act=_tokens,
         alive=("alice", "bob 1", "bob 2", "carol 1", "carol 2", "dave 1", "dave 2",
                "batch", "nightly", "erin 1", "erin 2", "frank", "grace",
-               "T0", "T1", "T2", "U0", "U1", "U2"),
+               "T0", "T1", "T2", "U0", "U1", "U2", "ivan", "ivan at svc-b"),
     ),
     Step(
         name="user disabled", dead=("alice",),
@@ -206,6 +218,12 @@ STEPS: Final = (
     Step(
         name="refresh token revoked (RFC 7009)", dead=("carol 1",),
         act=lambda realm: realm.revoke("app", realm.refresh_tokens["carol 1"]),
+    ),
+    Step(
+        name="refresh token of another client of a session revoked",
+        act=lambda realm: realm.revoke("svc-b",
+                                       realm.refresh_tokens["ivan at svc-b"]),
+        dead=("ivan at svc-b",),
     ),
     Step(
         name="access token revoked (RFC 7009)", dead=("dave 1",),
