@@ -15,7 +15,7 @@ import pytest
 
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.registry import Registry
-from agents_registry.verdict import judge
+from agents_registry.verdict import DEFAULT_POLICY, Policy, UnknownPolicy, judge
 from streams.pdp.claims import presented
 from streams.pdp.settings import Issuer
 from streams.records import DeadLetter, Lifecycle, Record
@@ -44,6 +44,9 @@ STEPS = {
     for step, expected in expectations()
 }
 END = [*STEPS.values()][-1]
+OF_THE_DOCS: dict[str, UnknownPolicy] = {
+    "jwt.jti": "allow_if_principal_known", "session.id": "allow_if_principal_known",
+}  # fmt: skip
 ROOT_REVOKED = "root of a chain of service accounts revoked"
 # What a JWT begins with: {"
 TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
@@ -76,7 +79,9 @@ def read_sets(said: dict[str, Any]) -> list[Record]:
     ]
 
 
-def allowed(said: dict[str, Any], records: list[Record]) -> dict[str, bool]:
+def allowed(
+    said: dict[str, Any], records: list[Record], policy: Policy = DEFAULT_POLICY
+) -> dict[str, bool]:
     """Give the verdict on each recorded token under these records alone."""
     end = said["steps"][-1]["at"]
     origin = Origin(authority=AUTHORITY, realm="r", received_at=end)
@@ -89,7 +94,9 @@ def allowed(said: dict[str, Any], records: list[Record]) -> dict[str, bool]:
     registry = Registry.build(facts)
     issuer = Issuer.model_validate(claims(said["issuer"], "jwks", said["realm_id"]))
     return {
-        label: judge(registry, presented(token, issuer, VOCABULARY), now=end).allowed
+        label: judge(
+            registry, presented(token, issuer, VOCABULARY), now=end, policy=policy
+        ).allowed
         for step in said["steps"]
         for label, token in step["tokens"].items()
     }
@@ -117,6 +124,15 @@ def test_events_alone_say_all_of_it_and_sets_alone_a_little(
     verdicts = allowed(said, issues + read_sets(said))
     denied = {label for label, verdict in verdicts.items() if not verdict}
     assert {"erin 1", "erin 2", "frank", "grace"} == denied
+
+
+@pytest.mark.parametrize("missing", ["LOGIN", "REFRESH_TOKEN"])
+def test_what_began_before_the_first_event_is_judged_by_what_it_hangs_on(
+    said: dict[str, Any], missing: str
+) -> None:
+    """With the policy of the docs; renewed tokens are not even saved by default."""
+    events = [one for one in events_of(said) if one.get("type") != missing]
+    assert END == allowed(said, read_events(said, events), Policy(unknown=OF_THE_DOCS))
 
 
 @pytest.mark.parametrize(
