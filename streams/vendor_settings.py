@@ -157,12 +157,16 @@ class KeycloakPoll(ClientPoll):
         realm: whose events; its client reads them with the role ``view-events``.
         issuer: ``iss`` of the realm's tokens: gives users the name that tokens carry
             (``jwt.sub``).
+        exchange_lookback: seconds that access tokens of the realm live at most. What
+            is exchanged this soon after a revocation may come from a token of before
+            it, and is denied.
         retention: days that the realm keeps events, where it is set to expire them.
     """
 
     vendor: Literal["keycloak"]
     realm: str = Field(pattern=r"^[^/?#%]+$")
     issuer: str | None = None
+    exchange_lookback: float = Field(default=300.0, ge=0)
     retention: float | None = Field(default=None, gt=0)
 
 

@@ -174,7 +174,7 @@ def _polled(
 
 def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
-        return lambda: Keycloak(each.issuer)
+        return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
     return lambda: source(feed.source)
 
 

@@ -10,7 +10,9 @@ Rules:
 - No event names the token that was exchanged for another one: only its client and its
   user. So an exchanged token requires ``keycloak.exchange`` of that pair, and the end
   of one token of the pair is a not_before on it: everything exchanged from tokens of
-  that client for that user up to then is denied, though Keycloak honours it.
+  that client for that user up to then is denied, though Keycloak honours it. What is
+  exchanged later may come from a token of before, for as long as that one lives: the
+  exchanged token stands as one of its own, as old as it can be (the lookback).
 - An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
@@ -30,6 +32,7 @@ from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
 from streams.sources.keycloak_users import user_changes
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
 _JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
+LOOKBACK: Final = 300 * SECOND  # how long Keycloak's access tokens live by default
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
 _PAIR: Final = re.compile(
@@ -58,10 +62,16 @@ class Keycloak(EventLog):
     name: ClassVar[str] = "keycloak"
     foreign: ClassVar[str] = NOT_OURS
 
-    def __init__(self, issuer: str | None = None) -> None:
-        """Read; with the realm's issuer its users get the name that tokens carry."""
+    def __init__(self, issuer: str | None = None, lookback: int = LOOKBACK) -> None:
+        """Read; with the realm's issuer its users get the name that tokens carry.
+
+        Args:
+            issuer: ``iss`` of the realm's tokens.
+            lookback: ns; how old a token may be when it is exchanged.
+        """
         super().__init__()
         self._issuer = issuer
+        self._lookback = lookback
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
@@ -103,7 +113,7 @@ class Keycloak(EventLog):
             return ()
         if "operationType" in body:
             return admin_changes(heard, self._issuer)
-        return user_changes(heard, self._issuer)
+        return user_changes(heard, self._issuer, self._lookback)
 
 
 def _of_line(line: str) -> dict[str, Any] | None:
