@@ -12,6 +12,7 @@ from streams.http.hooks import Hooked, Hooks
 from streams.http.jwks_file import JwksFile
 from streams.http.token_revocation import TokenRevocation
 from streams.keyed_names import pepper_bytes
+from streams.sources import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Log, Speakers
     from streams.settings import Settings
-    from streams.vendor_settings import Secret
+    from streams.vendor_settings import Hook, Secret
 
 
 class VendorError(ValueError):
@@ -76,16 +77,19 @@ def receivers(
     """
     check_authorities(settings, "hook", settings.hooks)
     check_authorities(settings, "global_revocation", settings.global_revocation)
-    hooks = {
-        name: Hooked(name, each, reveal(f"hook {name}", each.secret))
-        for name, each in settings.hooks.items()
-    }
+    hooks = {name: _hooked(name, each) for name, each in settings.hooks.items()}
     callers, clock = _callers(settings), speakers.clock
     return Receivers(
         Hooks(hooks, speakers, log, counts.count),
         GlobalRevocations(callers, speakers, log, clock, counts.count),
         TokenRevocation(tokens, speakers, log, _peppers(settings)),
     )
+
+
+def _hooked(name: str, each: Hook) -> Hooked:
+    if each.format is not None and each.format not in SOURCES:
+        raise VendorError(f"hook {name}: format is one of {', '.join(SOURCES)}")
+    return Hooked(name, each, reveal(f"hook {name}", each.secret))
 
 
 def check_authorities(

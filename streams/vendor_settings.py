@@ -8,10 +8,15 @@ logged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+# Vendors that carry another system's events, and those whose header is to be chosen.
+CARRIERS: Final = ("eventbridge", "firehose", "pubsub")
+WITH_HEADER: Final = ("auth0", "eventbridge", "okta")
 
 
 class _Strict(BaseModel):
@@ -52,18 +57,35 @@ class Hook(_Strict):
     """A vendor that pushes to ``/v1/hooks/NAME``.
 
     Attributes:
-        vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
-            change notifications, GitHub webhooks.
+        vendor: whose handshake and proof.
         authority: on whose behalf it speaks.
-        secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
-            secret at GitHub.
-        header: the authentication field of the Okta hook.
+        secret: the value of ``header`` at Okta, Auth0 and EventBridge; the bearer
+            token of a Kubernetes API server; the access key of Firehose; ``token`` of
+            the URL at Pub/Sub; ``clientState`` at Graph; the webhook's secret at
+            GitHub; the signature token at GitGuardian.
+        header: where Okta, Auth0 and EventBridge send the secret.
+        format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
+            unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
     """
 
-    vendor: Literal["okta", "graph", "github"]
+    vendor: Literal[
+        "auth0", "eventbridge", "firehose", "gitguardian", "github", "graph",
+        "kubernetes", "okta", "pubsub",
+    ]  # fmt: skip
     authority: str
     secret: Secret
     header: str = "Authorization"
+    format: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Hook:
+        if self.format is not None and self.vendor not in CARRIERS:
+            text = f"format is for {', '.join(CARRIERS)}; {self.vendor} has its own"
+            raise ValueError(text)
+        if "header" in self.model_fields_set and self.vendor not in WITH_HEADER:
+            text = f"header is for {', '.join(WITH_HEADER)}; {self.vendor} has its own"
+            raise ValueError(text)
+        return self
 
 
 class Poll(_Strict):
