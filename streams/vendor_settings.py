@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-
 # Vendors that carry another system's events, and those whose header is to be chosen.
 CARRIERS: Final = ("eventbridge", "firehose", "pubsub")
 WITH_HEADER: Final = ("auth0", "eventbridge", "okta")
@@ -66,6 +65,8 @@ class Hook(_Strict):
         header: where Okta, Auth0 and EventBridge send the secret.
         format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
             unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
+        cluster: stands before the names of a Kubernetes cluster, where one realm has
+            several.
     """
 
     vendor: Literal[
@@ -76,6 +77,7 @@ class Hook(_Strict):
     secret: Secret
     header: str = "Authorization"
     format: str | None = None
+    cluster: str = ""
 
     @model_validator(mode="after")
     def _fits(self) -> Hook:

@@ -23,6 +23,7 @@ from streams.sources import (
     source,
 )
 from streams.sources.github import GitHub
+from streams.sources.kubernetes import Kubernetes as Audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,10 +72,13 @@ class Vendor:
         """
         return body
 
-    def reader(self, request: web.Request, named: str | None) -> Reader:
-        """Give what reads a request; ``named`` is the source of the settings."""
+    def reader(self, settings: Hook, request: web.Request) -> Reader:
+        """Give what reads a request."""
         del request
-        return source(named or self.source)
+        name = settings.format or self.source
+        if name == Kubernetes.source:
+            return Audit(settings.cluster)
+        return source(name)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
         """Give the answer, once all is on disk."""
@@ -214,9 +218,9 @@ class Github(Vendor):
         body = await body_of(request, settings)
         return body if github_hook.authentic(secret, body, signature) else None
 
-    def reader(self, request: web.Request, named: str | None) -> Reader:
+    def reader(self, settings: Hook, request: web.Request) -> Reader:
         """Give a reader that knows the headers."""
-        del named
+        del settings
         if request.content_type != _JSON:
             status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             detail = "set the content type of the webhook to application/json"

@@ -103,7 +103,7 @@ class Hooks:
             raise ProblemError(
                 http.HTTPStatus.BAD_REQUEST, "not opened", detail
             ) from error
-        reader = vendor.reader(request, hook.settings.format)
+        reader = vendor.reader(hook.settings, request)
         await self._write(hook, await read(reader, opened, hook.source))
         self._count(hook.name, "taken")
         return vendor.answer(request, now)

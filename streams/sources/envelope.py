@@ -36,10 +36,7 @@ MALFORMED: Final = "malformed: not JSON; look at these bytes at the source"
 TRUNCATED: Final = "truncated: the input ends inside an event; read the file again"
 NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the source"
 
-_LISTS: Final = {
-    name: re.compile(rb'"%b"\s*:\s*\[' % name.encode())
-    for name in LISTS
-}
+_LISTS: Final = {name: re.compile(rb'"%b"\s*:\s*\[' % name.encode()) for name in LISTS}
 _LIST: Final = re.compile(
     rb"""\s*(?:\{(?:
         [^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*
