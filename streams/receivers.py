@@ -82,7 +82,7 @@ def receivers(
     return Receivers(
         Hooks(hooks, speakers, log, counts.count),
         GlobalRevocations(callers, speakers, log, clock, counts.count),
-        TokenRevocation(tokens, speakers, log, _peppers(settings)),
+        TokenRevocation(tokens, speakers, log, peppers_of(settings)),
     )
 
 
@@ -129,7 +129,12 @@ def _callers(settings: Settings) -> dict[str, Caller]:
     return callers
 
 
-def _peppers(settings: Settings) -> list[bytes]:
+def peppers_of(settings: Settings) -> list[bytes]:
+    """Give the peppers of the realm.
+
+    Raises:
+        VendorError: one cannot be read, or is none.
+    """
     peppers = []
     for name, each in settings.peppers.items():
         text = reveal(f"pepper {name}", each)

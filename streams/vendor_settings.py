@@ -8,7 +8,7 @@ logged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -112,11 +112,16 @@ class Poll(_Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Poll:
-        _check_url(self.url, allow_http=self.allow_http)
+        check_url(self.url, allow_http=self.allow_http)
         return self
 
 
-def _check_url(url: str, *, allow_http: bool) -> None:
+def check_url(url: str, *, allow_http: bool) -> None:
+    """Refuse what must not be asked with credentials.
+
+    Raises:
+        ValueError: the URL is no https, is not ASCII, or holds more than a place.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         text = "url must be https (or set allow_http)"
@@ -170,7 +175,7 @@ class EntraPoll(ClientPoll):
 
     @model_validator(mode="after")
     def _login(self) -> EntraPoll:
-        _check_url(self.login, allow_http=self.allow_http)
+        check_url(self.login, allow_http=self.allow_http)
         return self
 
 
@@ -188,9 +193,6 @@ class KeycloakPoll(ClientPoll):
     realm: str = Field(pattern=r"^[^/?#%]+$")
     issuer: str | None = None
     retention: float | None = Field(default=None, gt=0)
-
-
-AnyPoll = Annotated[OktaPoll | EntraPoll | KeycloakPoll, Field(discriminator="vendor")]
 
 
 class GlobalRevocation(_Strict):

@@ -8,8 +8,10 @@ from urllib.parse import quote
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams import platform_polls
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
+from streams.poll_settings import AnthropicPoll, KeyPoll, M365Poll
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
@@ -21,15 +23,15 @@ from streams.receivers import (
     Receivers,
     VendorError,
     check_authorities,
+    peppers_of,
     receivers,
     reveal,
 )
-from streams.sources import source
 from streams.sources.keycloak import Keycloak
 from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from aiohttp import web
     from prometheus_client import Counter
@@ -38,12 +40,12 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.poll_settings import AnyPoll
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
     from streams.settings import Settings
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-    from streams.vendor_settings import AnyPoll
 
 DAY = 86_400
 
@@ -87,7 +89,7 @@ def connect(
     pollers = tuple(
         Poller(polled, store, ingest, clock, counts.count)
         for name, each in settings.polls.items()
-        for polled in _polled(name, each, speakers, clock)
+        for polled in _polled(name, each, speakers, clock, peppers_of(settings))
     )
     scim = None
     if settings.scim is not None:
@@ -111,7 +113,11 @@ def _check_scim(settings: Settings) -> None:
 
 
 def _polled(
-    name: str, each: AnyPoll, speakers: Speakers, clock: Callable[[], int]
+    name: str,
+    each: AnyPoll,
+    speakers: Speakers,
+    clock: Callable[[], int],
+    peppers: Sequence[bytes],
 ) -> Iterator[Polled]:
     """Give the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
@@ -120,23 +126,30 @@ def _polled(
         key = f"poll:{name}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
+    own = isinstance(each, AnthropicPoll)
     for feed in _feeds(name, each):
         yield Polled(
             feed=feed,
             authorization=authorization,
-            make=_maker(each, feed),
+            make=_maker(each, feed, peppers),
             speaker=speaker,
             interval=each.interval,
+            header=platform_polls.KEY if own else "authorization",
+            more=platform_polls.VERSION if own else {},
         )
 
 
-def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
+def _maker(each: AnyPoll, feed: Feed, peppers: Sequence[bytes]) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
         return lambda: Keycloak(each.issuer)
-    return lambda: source(feed.source)
+    return lambda: platform_polls.keyed_source(feed.source, peppers)
 
 
 def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
+    if isinstance(each, KeyPoll | M365Poll):
+        key = each.key if isinstance(each, KeyPoll) else each.client_secret
+        secret = reveal(f"poll {name}", key)
+        return platform_polls.authorization(each, secret, clock)
     if isinstance(each, OktaPoll):
         return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
     secret = reveal(f"poll {name}", each.client_secret)
@@ -152,6 +165,9 @@ def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Author
 
 
 def _feeds(name: str, each: AnyPoll) -> Iterator[Feed]:
+    if isinstance(each, KeyPoll | M365Poll):
+        yield from platform_polls.feeds(name, each)
+        return
     base, first = each.url.rstrip("/"), seconds(each.first)
     overlap = seconds(each.overlap)
     kept = None if each.retention is None else seconds(each.retention * DAY)
