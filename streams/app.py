@@ -181,6 +181,7 @@ async def serve(
         if started is not None:
             started(Served(url, genesis, stages, feed, guarding.prober))
         polls = [poller.run for poller in vendors.pollers]
+        polls += [queue.run for queue in vendors.queues]
         followed = [*guarding.loops, *polls, *streams.loops()]
         await _work(store, stages, followed, notifier, tails, stop)
         log.info("stopping")

@@ -35,6 +35,7 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
 from streams.ssf.receiver import Forgetful
 from streams.ssf.streams import Streams, Surroundings
@@ -144,6 +145,7 @@ async def receive(
             for each in settings.raw_topics
         }
         members = {topic: each.member for topic, each in inputs.items()}
+        queues = queue_readers(settings, speakers, writer.records, counts.count)
         writing = Writing(kafka, heart, members)
         Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
@@ -159,6 +161,7 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
+                *(each.run() for each in queues),
                 *(each() for each in streams.loops()),
             )
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from streams.pollers.feeds import seconds
 from streams.pollers.graph import GraphLog
 from streams.pollers.keycloak import LOGS, KeycloakLog
 from streams.pollers.okta import OktaLog
+from streams.queues import queue_readers
 from streams.receivers import (
     Counts,
     Receivers,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from streams.poll_settings import AnyPoll
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
+    from streams.pollers.sqs import QueueReader
     from streams.settings import Settings
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
@@ -55,13 +58,14 @@ class Vendors:
     """What the server runs for its vendors.
 
     Attributes:
-        pollers: to be run.
+        pollers, queues: to be run.
         counts: for ``/metrics``.
     """
 
     receivers: Receivers
     scim: ScimServer | None
     pollers: tuple[Poller, ...]
+    queues: tuple[QueueReader, ...]
     counts: Counter
 
     def add_to(self, app: web.Application) -> None:
@@ -98,7 +102,9 @@ def connect(
         agents = settings.scim.agents
         scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
-    return Vendors(receiving, scim, pollers, counts.collector)
+    write = partial(ingest.records, patient=True)
+    queues = queue_readers(settings, speakers, write, counts.count)
+    return Vendors(receiving, scim, pollers, queues, counts.collector)
 
 
 def _check_scim(settings: Settings) -> None:

@@ -93,11 +93,7 @@ class OfRole:
             url = known.get(FULL) or ECS + known[RELATIVE]
             headers = {}
             if TOKEN_FILE in known:
-                try:
-                    text = Path(known[TOKEN_FILE]).read_text("utf-8").strip()
-                except OSError as error:
-                    raise FailedError("no_key") from error
-                headers["authorization"] = text
+                headers["authorization"] = _token_in(known[TOKEN_FILE])
             elif TOKEN in known:
                 headers["authorization"] = known[TOKEN]
             return (await fetch(session, "GET", url, now, headers=headers)).body
@@ -109,6 +105,13 @@ class OfRole:
         role = (await fetch(session, "GET", url, now, headers=mine)).body.decode()
         url += role.strip().split("\n")[0]
         return (await fetch(session, "GET", url, now, headers=mine)).body
+
+
+def _token_in(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise FailedError("no_key") from error
 
 
 def _read(body: bytes) -> tuple[Credentials, int]:

@@ -86,7 +86,7 @@ class Signer:
         for part in scope.split("/"):
             secret = hmac.digest(secret, part.encode(), "sha256")
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        text = "\n".join([ALGORITHM, moment, scope, digest])
+        text = f"{ALGORITHM}\n{moment}\n{scope}\n{digest}"
         return hmac.digest(secret, text.encode(), "sha256").hex()
 
 

@@ -16,7 +16,6 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from streams.http import hook_vendors
 from streams.times import rfc3339
 from tests.integration.serving import running, until, values
 
@@ -399,15 +398,14 @@ async def test_what_is_no_event_is_a_dead_letter_beside_the_others(
     server: Server,
 ) -> None:
     """2xx: sending it again would not help."""
-    before = await letters(server)
     first = listed(token("m-1", "mixed"))
     assert 202 == (await push(server, "kubernetes", first))[0]
     await lives(server, "jwt.jti:m-1")
     mixed = listed({"kind": "Event"}, audit("delete", "serviceaccounts", "mixed"), 7)
     assert 202 == (await push(server, "kubernetes", mixed))[0]
     assert 202 == (await push(server, "auth0", b"<html>"))[0]
-    kept = (await letters(server))[len(before) - 200 :]
-    for reason in ("not_kubernetes", "not_an_object", "malformed"):
+    kept = await letters(server)
+    for reason in ("not_kubernetes", "not_an_object", '"auth0","authority'):
         assert reason in kept
     await dies(server, "jwt.jti:m-1")
 
@@ -417,6 +415,6 @@ async def test_a_hook_that_compares_nothing_would_be_caught(
 ) -> None:
     """The planted fault: whatever stands in the header is taken."""
     with monkeypatch.context() as planted:
-        planted.setattr(hook_vendors.hmac, "compare_digest", lambda *_: True)
+        planted.setattr(hmac, "compare_digest", lambda *_: True)
         with pytest.raises(AssertionError):
             await test_a_wrong_secret_changes_nothing(server, "kubernetes")
