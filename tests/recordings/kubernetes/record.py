@@ -15,6 +15,7 @@ import ssl
 import sys
 import tempfile
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,9 +260,9 @@ async def play(cluster: Cluster, server: Server) -> None:
     runner, second = await cluster.token("runner", boundObjectRef=bound)
     free, third = await cluster.token("runner")
     for each in (planner, runner, free):
-        await slowly(lambda each=each: _accepted(cluster, each))
+        await slowly(partial(_accepted, cluster, each))
     for jti in (first, second, third):
-        await until(lambda jti=jti: _lives(server, jti))
+        await until(partial(_lives, server, jti))
     await _ended(cluster, server, f"{SPACE}/serviceaccounts/planner", planner, first)
     await _ended(
         cluster, server, f"{SPACE}/pods/runner-0?gracePeriodSeconds=0", runner, second
