@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import orjson
 import pytest
 from pydantic import ValidationError
 
+from streams.intake import Delivery, NotWrittenError, Receipt
 from streams.poll_settings import Queue
 from streams.pollers import aws_credentials
-from streams.pollers.aws_credentials import OfRole
+from streams.pollers.aws_credentials import Configured, OfRole
+from streams.pollers.sqs import Queued, QueueReader
 from streams.pollers.transport import FailedError
+from streams.sources.cloudtrail import CloudTrail
+from streams.stages.admission import Rights
+from streams.stages.ingress import Origin
 from streams.times import SECOND, rfc3339
 from tests.integration.fake_aws import KEY, REGION, aws
 from tests.integration.fake_vendors import serving
@@ -167,6 +174,61 @@ async def test_a_message_that_was_not_deleted_comes_again_and_changes_nothing(
         assert [] == found["dead_letters"]
 
 
+class Refusing:
+    """A log that cannot be written at first."""
+
+    def __init__(self, times: int) -> None:
+        """Refuse so many times."""
+        self.times = times
+        self.written: list[Any] = []
+
+    async def write(self, delivery: Delivery) -> Receipt:
+        """Write, or do not."""
+        if self.times:
+            self.times -= 1
+            raise NotWrittenError
+        self.written += delivery.records
+        return Receipt(len(delivery.records), 0, 0, "")
+
+
+async def kept(fake: Aws, reader: type[QueueReader]) -> bool:
+    """Tell whether a message stays until its events are written."""
+    log = Refusing(3)
+    queue = Queue(**settings(fake)["queues"]["trail"])
+    origin = Origin("aws", "r", received_at=1)
+    queued = Queued(
+        name="trail", settings=queue, keys=Configured(lambda: KEY),
+        make=CloudTrail, speaker=lambda: (origin, Rights(())), write=log.write,
+    )  # fmt: skip
+    put(fake, "one.json.gz", *pair("AKIAKEPT"))
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(reader(queued, time.time_ns, lambda *_: None).run())
+        await until(lambda: not fake.waiting)
+        task.cancel()
+    return bool(log.written)
+
+
+class DeletesFirst(QueueReader):
+    """The planted fault: the message is gone before its events are written."""
+
+    async def _take(
+        self, session: aiohttp.ClientSession, message: dict[str, Any]
+    ) -> None:
+        handle = {"ReceiptHandle": message["ReceiptHandle"]}
+        await self._ask(session, "DeleteMessage", handle)
+        await super()._take(session, message)
+
+
+async def test_a_message_stays_until_its_events_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reader that deletes first would be caught."""
+    monkeypatch.setattr("streams.pollers.sqs.FIRST_WAIT", 0.01)
+    async with aws() as fake:
+        assert await kept(fake, QueueReader)
+        assert not await kept(fake, DeletesFirst)
+
+
 async def test_a_wrong_key_is_refused_and_counted(tmp_path: Path) -> None:
     """Nothing is read; the reader goes on trying."""
     async with aws() as fake:
@@ -182,7 +244,6 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
     tmp_path: Path, place: str
 ) -> None:
     """From the container's address with its token, or from the machine's service."""
-    import aiohttp  # noqa: PLC0415 - this test alone is a client
     from aiohttp import web  # noqa: PLC0415 - and a server
 
     now, asked = 10**18, list[str]()

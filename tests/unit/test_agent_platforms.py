@@ -162,6 +162,14 @@ def test_litellm_keys_are_named_by_a_keyed_hash(made: Any, effect: str | None) -
     assert DIGEST not in repr(records)
 
 
+def test_two_peppers_give_a_litellm_key_two_names() -> None:
+    """While a pepper is replaced, guards may present either."""
+    source = LiteLlm(lambda digest: digest.hex()[:32], lambda digest: digest.hex()[32:])
+    assert [("revoke", [f"secret:{DIGEST[:32]}", f"secret:{DIGEST[32:]}"])] == changes(
+        list(source.records(orjson.dumps(litellm("deleted"))))
+    )
+
+
 def test_without_a_pepper_a_litellm_key_cannot_be_named() -> None:
     """An end is told, an issue is not; neither keeps the hash."""
     record, letter = LiteLlm().records(orjson.dumps(litellm("deleted")))
