@@ -10,13 +10,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
 from streams.http.events import Source
-from streams.sources import SOURCES, source
+from streams.platform_polls import keyed_source
+from streams.receivers import peppers_of
+from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streams.engine.ingest import Reader
     from streams.settings import Settings, Socket, SourceSettings, Watch
@@ -37,16 +39,16 @@ def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source
         ConfigurationError: a source has an unknown format, or no mapping file.
     """
     kinds: dict[str, str] = dict(settings.kinds)
-    sources = {}
+    sources, peppers = {}, peppers_of(settings)
     for name, each in settings.sources.items():
-        make, declared = _reader(name, each)
+        make, declared = _reader(name, each, peppers)
         kinds |= declared
         sources[name] = Source(name, make, each.point)
     return extend(kinds), sources
 
 
 def _reader(
-    name: str, each: SourceSettings
+    name: str, each: SourceSettings, peppers: Sequence[bytes]
 ) -> tuple[Callable[[], Reader], dict[str, str]]:
     """Give the maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
@@ -56,7 +58,7 @@ def _reader(
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
-        return lambda: source(each.format), {}
+        return lambda: keyed_source(each.format, peppers), {}
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.generic import Generic  # noqa: PLC0415 - lazily

@@ -49,6 +49,7 @@ def expected_sources(settings: Settings) -> dict[str, Expected]:
 def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
     for kind, named in (
         ("hook", settings.hooks),
+        ("queue", settings.queues),
         ("ssf", settings.ssf),
         ("global_revocation", settings.global_revocation),
     ):

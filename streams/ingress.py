@@ -42,6 +42,7 @@ from streams.kafka.shared import Shared
 from streams.kafka.source_state import KafkaCursors, KafkaKeeper, KafkaResources
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
 from streams.ssf.streams import Streams, Surroundings
 from streams.vaults import configured_vaults
@@ -166,7 +167,9 @@ async def receive(
             each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
             for each in settings.raw_topics
         }
-        writing = Writing(kafka, heart, {t: each.member for t, each in inputs.items()})
+        members = {topic: each.member for topic, each in inputs.items()}
+        queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
+        writing = Writing(kafka, heart, members)
         Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         try:
@@ -187,6 +190,7 @@ async def receive(
                 shared.run(),
                 *(each() for each in [*receiving.loops(), *streams.loops()]),
                 *(each() for each in vaults.asking(writer, speakers)),
+                *(each.run() for each in queues),
             )
         finally:
             await runner.cleanup()

@@ -13,6 +13,7 @@ from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
+from streams.sources import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Log, Speakers
     from streams.settings import Settings
-    from streams.vendor_settings import Secret
+    from streams.vendor_settings import Hook, Secret
 
 
 REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
@@ -100,16 +101,19 @@ def receivers(
     """
     check_authorities(settings, "hook", settings.hooks)
     check_authorities(settings, "global_revocation", settings.global_revocation)
-    hooks = {
-        name: Hooked(name, each, reveal(f"hook {name}", each.secret))
-        for name, each in settings.hooks.items()
-    }
+    hooks = {name: _hooked(name, each) for name, each in settings.hooks.items()}
     callers, clock = _callers(settings), speakers.clock
     return Receivers(
         Hooks(hooks, speakers, log, counts.of("hook")),
         GlobalRevocations(callers, speakers, log, clock, counts.of(SOURCE)),
-        TokenRevocation(tokens, speakers, log, _peppers(settings)),
+        TokenRevocation(tokens, speakers, log, peppers_of(settings)),
     )
+
+
+def _hooked(name: str, each: Hook) -> Hooked:
+    if each.format is not None and each.format not in SOURCES:
+        raise VendorError(f"hook {name}: format is one of {', '.join(SOURCES)}")
+    return Hooked(name, each, reveal(f"hook {name}", each.secret))
 
 
 def check_authorities(
@@ -150,7 +154,12 @@ def _callers(settings: Settings) -> dict[str, Caller]:
     return callers
 
 
-def _peppers(settings: Settings) -> list[bytes]:
+def peppers_of(settings: Settings) -> list[bytes]:
+    """Give the peppers of the realm.
+
+    Raises:
+        VendorError: one cannot be read, or is none.
+    """
     peppers = []
     for name, each in settings.peppers.items():
         text = reveal(f"pepper {name}", each)

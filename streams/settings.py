@@ -21,7 +21,8 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from streams.alert_settings import Alerts
-from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret, Vault
+from streams.poll_settings import AnyPoll, Queue
+from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -297,6 +298,7 @@ class Settings(FileSettings):
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
     hooks: dict[str, Hook] = Field(default_factory=dict)
     polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    queues: dict[str, Queue] = Field(default_factory=dict)
     global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
     scim: Scim | None = None
     peppers: dict[str, Secret] = Field(default_factory=dict)

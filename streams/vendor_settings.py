@@ -8,10 +8,14 @@ logged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+# Vendors that carry another system's events, and those whose header is to be chosen.
+CARRIERS: Final = ("eventbridge", "firehose", "pubsub")
+WITH_HEADER: Final = ("auth0", "eventbridge", "okta")
 
 
 class _Strict(BaseModel):
@@ -52,18 +56,38 @@ class Hook(_Strict):
     """A vendor that pushes to ``/v1/hooks/NAME``.
 
     Attributes:
-        vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
-            change notifications, GitHub webhooks, OpenBao's HTTP audit device.
+        vendor: whose handshake and proof.
         authority: on whose behalf it speaks.
-        secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
-            secret at GitHub, the bearer token at OpenBao.
-        header: the authentication field of the hook at Okta and OpenBao.
+        secret: the value of ``header`` at Okta, Auth0 and EventBridge; the bearer
+            token of a Kubernetes API server or OpenBao's HTTP audit device; the access
+            key of Firehose; ``token`` of the URL at Pub/Sub; ``clientState`` at Graph;
+            the webhook's secret at GitHub; the signature token at GitGuardian.
+        header: where Okta, Auth0 and EventBridge send the secret.
+        format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
+            unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
+        cluster: stands before the names of a Kubernetes cluster, where one realm has
+            several.
     """
 
-    vendor: Literal["okta", "graph", "github", "openbao"]
+    vendor: Literal[
+        "auth0", "eventbridge", "firehose", "gitguardian", "github", "graph",
+        "kubernetes", "okta", "openbao", "pubsub",
+    ]  # fmt: skip
     authority: str
     secret: Secret
     header: str = "Authorization"
+    format: str | None = None
+    cluster: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Hook:
+        if self.format is not None and self.vendor not in CARRIERS:
+            text = f"format is for {', '.join(CARRIERS)}; {self.vendor} has its own"
+            raise ValueError(text)
+        if "header" in self.model_fields_set and self.vendor not in WITH_HEADER:
+            text = f"header is for {', '.join(WITH_HEADER)}; {self.vendor} has its own"
+            raise ValueError(text)
+        return self
 
 
 class Poll(_Strict):
@@ -88,11 +112,16 @@ class Poll(_Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Poll:
-        _check_url(self.url, allow_http=self.allow_http)
+        check_url(self.url, allow_http=self.allow_http)
         return self
 
 
-def _check_url(url: str, *, allow_http: bool) -> None:
+def check_url(url: str, *, allow_http: bool) -> None:
+    """Refuse what must not be asked with credentials.
+
+    Raises:
+        ValueError: the URL is no https, is not ASCII, or holds more than a place.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         text = "url must be https (or set allow_http)"
@@ -146,7 +175,7 @@ class EntraPoll(ClientPoll):
 
     @model_validator(mode="after")
     def _login(self) -> EntraPoll:
-        _check_url(self.login, allow_http=self.allow_http)
+        check_url(self.login, allow_http=self.allow_http)
         return self
 
 
@@ -204,11 +233,8 @@ class Vault(_Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Vault:
-        _check_url(self.url, allow_http=self.allow_http)
+        check_url(self.url, allow_http=self.allow_http)
         return self
-
-
-AnyPoll = Annotated[OktaPoll | EntraPoll | KeycloakPoll, Field(discriminator="vendor")]
 
 
 class GlobalRevocation(_Strict):

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams import platform_polls
 from streams.engine.cursors import Cursors
 from streams.engine.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.http.sources import SourceMetrics
+from streams.poll_settings import AnthropicPoll, KeyPoll, M365Poll
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
 from streams.pollers.graph import GraphLog
 from streams.pollers.keycloak import LOGS, KeycloakLog
 from streams.pollers.okta import OktaLog
+from streams.queues import queue_readers
 from streams.receivers import (
     Counts,
     Receivers,
     VendorError,
     check_authorities,
+    peppers_of,
     receivers,
     reveal,
 )
-from streams.sources import source
 from streams.sources.keycloak import Keycloak
 from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from aiohttp import web
     from prometheus_client.registry import Collector
@@ -43,13 +47,14 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.http.scim_directory import Resources
+    from streams.poll_settings import AnyPoll
     from streams.pollers import driver
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
+    from streams.pollers.sqs import QueueReader
     from streams.settings import Settings
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-    from streams.vendor_settings import AnyPoll
 
 DAY = 86_400
 
@@ -59,17 +64,21 @@ class Vendors:
     """What the server runs for its vendors.
 
     Attributes:
+        pollers, queues: to be run.
         collectors: for ``/metrics``.
     """
 
     receivers: Receivers
     scim: ScimServer | None
     pollers: tuple[Poller, ...]
+    queues: tuple[QueueReader, ...]
     collectors: tuple[Collector, ...]
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Give what runs for them, until cancelled."""
-        return [*(each.run for each in self.pollers), *self.receivers.loops()]
+        reading = [each.run for each in self.pollers]
+        reading += [each.run for each in self.queues]
+        return [*reading, *self.receivers.loops()]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -101,8 +110,10 @@ def connect(
     resources = StoredResources(store, ingest)
     scim = scim_server(settings, tokens, speakers, resources, fresh_id)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
+    write = partial(ingest.records, patient=True)
+    queues = queue_readers(settings, speakers, write, counts.of("queue"))
     collectors = counts.collector, SourceMetrics(book)
-    return Vendors(receiving, scim, polls, collectors)
+    return Vendors(receiving, scim, polls, queues, collectors)
 
 
 def pollers(
@@ -117,7 +128,9 @@ def pollers(
     return tuple(
         Poller(polled, cursors, speakers.clock, counts.of("poll"))
         for name, each in settings.polls.items()
-        for polled in _polled(name, each, speakers, speakers.clock)
+        for polled in _polled(
+            name, each, speakers, speakers.clock, peppers_of(settings)
+        )
     )
 
 
@@ -153,7 +166,11 @@ def _check_scim(settings: Settings) -> None:
 
 
 def _polled(
-    name: str, each: AnyPoll, speakers: Speakers, clock: Callable[[], int]
+    name: str,
+    each: AnyPoll,
+    speakers: Speakers,
+    clock: Callable[[], int],
+    peppers: Sequence[bytes],
 ) -> Iterator[Polled]:
     """Give the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
@@ -162,23 +179,30 @@ def _polled(
         key = f"poll:{name}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
+    own = isinstance(each, AnthropicPoll)
     for feed in feeds_of(name, each):
         yield Polled(
             feed=feed,
             authorization=authorization,
-            make=_maker(each, feed),
+            make=_maker(each, feed, peppers),
             speaker=speaker,
             interval=each.interval,
+            header=platform_polls.KEY if own else "authorization",
+            more=platform_polls.VERSION if own else {},
         )
 
 
-def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
+def _maker(each: AnyPoll, feed: Feed, peppers: Sequence[bytes]) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
         return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
-    return lambda: source(feed.source)
+    return lambda: platform_polls.keyed_source(feed.source, peppers)
 
 
 def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
+    if isinstance(each, KeyPoll | M365Poll):
+        key = each.key if isinstance(each, KeyPoll) else each.client_secret
+        secret = reveal(f"poll {name}", key)
+        return platform_polls.authorization(each, secret, clock)
     if isinstance(each, OktaPoll):
         return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
     secret = reveal(f"poll {name}", each.client_secret)
@@ -195,6 +219,9 @@ def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Author
 
 def feeds_of(name: str, each: AnyPoll) -> Iterator[Feed]:
     """Give the feeds that one poll reads."""
+    if isinstance(each, KeyPoll | M365Poll):
+        yield from platform_polls.feeds(name, each)
+        return
     base, first = each.url.rstrip("/"), seconds(each.first)
     overlap = seconds(each.overlap)
     kept = None if each.retention is None else seconds(each.retention * DAY)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import aiohttp
 import orjson
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 
 from streams.engine.ingest import THREAD_FROM, read
 from streams.intake import Delivery
@@ -21,7 +21,7 @@ from streams.pollers.feeds import UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
@@ -45,6 +45,8 @@ class Polled:
         make: makes a reader of the source.
         speaker: gives origin and rights, of now.
         interval: seconds between two rounds, and the first wait after a failure.
+        header: that carries the authorization.
+        more: further headers, such as the version of an API.
     """
 
     feed: Feed
@@ -52,6 +54,8 @@ class Polled:
     make: Callable[[], Reader]
     speaker: Callable[[], tuple[Origin, Rights]]
     interval: float
+    header: str = "authorization"
+    more: Mapping[str, str] = field(factory=dict)
 
 
 class Cursors(Protocol):
@@ -148,10 +152,11 @@ class Poller:
     ) -> Answer:
         value = await self._polled.authorization.header(session)
         headers = {
-            "authorization": value, "accept": "application/json",
-            "user-agent": "Rescind",
+            self._polled.header: value, "accept": "application/json",
+            "user-agent": "Rescind", **self._polled.more,
         }  # fmt: skip
-        return await fetch(session, "GET", self._feed.url(cursor), now, headers=headers)
+        method, url = cursor.get("method", "GET"), self._feed.url(cursor)
+        return await fetch(session, method, url, now, headers=headers)
 
     def _failed(self, start: Start, failed: FailedError) -> float:
         if failed.status == _UNAUTHORISED:

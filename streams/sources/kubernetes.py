@@ -105,11 +105,14 @@ class Kubernetes(Dialect):
             self.name, body, offset, length, text(body.get("auditID")), kind, time,
             broken,
         )  # fmt: skip
-        if verb is None or not user:
+        if verb is None:
             return [seen.letter(NOT_OURS)]
         if body.get("stage", _COMPLETE) != _COMPLETE:
+            # Also a failed authentication, which has no user.
             self._count(f"stage:{text(body['stage']) or 'other'}"[:64])
             return []
+        if not user:
+            return [seen.letter(NOT_OURS)]
         presenter = self._presenter(user)
         actor = named(presenter.principal, *presenter.credentials)
         seen = seen._replace(actor=actor)
