@@ -41,7 +41,7 @@ class FindingKind(Enum):
     SOURCE_GAP = "source_gap"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
-    TEST = "test"
+    TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
 SEVERITY: Final = {
