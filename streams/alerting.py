@@ -7,6 +7,7 @@ import ssl
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from attrs import frozen
 
 from streams import alert_settings as wanted
@@ -39,6 +40,8 @@ WEBHOOK: Final = "webhook"  # the name of the receiver that has a setting of its
 _SLACK_SPACING: Final = SECOND
 _ROUTING_KEY: Final = 32
 
+log = structlog.get_logger()
+
 
 @frozen
 class Alerting:
@@ -55,10 +58,23 @@ class Alerting:
     def poster(
         self, clock: Callable[[], int]
     ) -> Callable[[Delivery], Awaitable[Outcome]]:
-        """Give what posts a delivery to the receiver of its route."""
+        """Give what posts a delivery to the receiver of its route.
+
+        It logs when a receiver begins to fail, and when it is back.
+        """
+        failing: set[str] = set()
 
         async def post(delivery: Delivery) -> Outcome:
-            return await self.ways[delivery.route](delivery, clock())
+            route = delivery.route
+            outcome = await self.ways[route](delivery, clock())
+            if outcome.accepted and route in failing:
+                failing.discard(route)
+                log.info("receiver of alerts is back", endpoint=route)
+            elif not outcome.accepted and route not in failing:
+                failing.add(route)
+                why = outcome.error or outcome.status
+                log.warning("receiver of alerts fails", endpoint=route, why=why)
+            return outcome
 
         return post
 
