@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import ssl
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from attrs import frozen
 
 from streams import alert_settings as wanted
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 WEBHOOK: Final = "webhook"  # the name of the receiver that has a setting of its own
 # Slack takes about one message a second; what is above waits for a 429.
 _SLACK_SPACING: Final = SECOND
+_ROUTING_KEY: Final = 32
+
+log = structlog.get_logger()
 
 
 @frozen
@@ -53,10 +58,23 @@ class Alerting:
     def poster(
         self, clock: Callable[[], int]
     ) -> Callable[[Delivery], Awaitable[Outcome]]:
-        """Give what posts a delivery to the receiver of its route."""
+        """Give what posts a delivery to the receiver of its route.
+
+        It logs when a receiver begins to fail, and when it is back.
+        """
+        failing: set[str] = set()
 
         async def post(delivery: Delivery) -> Outcome:
-            return await self.ways[delivery.route](delivery, clock())
+            route = delivery.route
+            outcome = await self.ways[route](delivery, clock())
+            if outcome.accepted and route in failing:
+                failing.discard(route)
+                log.info("receiver of alerts is back", endpoint=route)
+            elif not outcome.accepted and route not in failing:
+                failing.add(route)
+                why = outcome.error or outcome.status
+                log.warning("receiver of alerts fails", endpoint=route, why=why)
+            return outcome
 
         return post
 
@@ -74,7 +92,8 @@ def alerting(settings: Settings) -> Alerting:
         if WEBHOOK in endpoints:
             raise EndpointError("webhook and alerts.endpoints.webhook are one name")
         endpoints[WEBHOOK] = _plain_webhook(settings.webhook)
-    layout = ocsf.Layout(alerts.ocsf, Links(alerts.links or ""))
+    links = Links(alerts.links or "")
+    layout = ocsf.Layout(alerts.ocsf, links, metadata.version("rescind"))
     routes, ways = [], {}
     for name, endpoint in endpoints.items():
         try:
@@ -149,14 +168,14 @@ def _sink(endpoint: wanted.HttpEndpoint, layout: ocsf.Layout) -> Sink:
         return Slack(url=endpoint.url.reveal(), links=layout.links)
     if endpoint.type == "pagerduty":
         return PagerDuty(
-            routing_key=endpoint.routing_key.reveal(),
+            routing_key=_routing_key(endpoint.routing_key),
             url=endpoint.url or pagerduty.URLS[endpoint.region],
             links=layout.links,
         )
     if endpoint.type == "splunk":
         return Splunk(
             base=endpoint.url,
-            token=endpoint.token.reveal(),
+            token=_token(endpoint.token),
             ack=endpoint.acknowledged,
             index=endpoint.index,
             sourcetype=endpoint.sourcetype,
@@ -165,6 +184,23 @@ def _sink(endpoint: wanted.HttpEndpoint, layout: ocsf.Layout) -> Sink:
     return Alertmanager(
         base=endpoint.url,
         lifetime=int(endpoint.lifetime_seconds * SECOND),
-        token=endpoint.token.reveal() if endpoint.token else "",
+        token=_token(endpoint.token) if endpoint.token else "",
         links=layout.links,
     )
+
+
+def _token(secret: Secret) -> str:
+    """Give a secret that stands in a header."""
+    token = secret.reveal()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        message = "the token is not one word of plain characters"
+        raise ValueError(message)
+    return token
+
+
+def _routing_key(secret: Secret) -> str:
+    key = secret.reveal()
+    if len(key) != _ROUTING_KEY:
+        message = f"a routing key has {_ROUTING_KEY} characters (Events API V2)"
+        raise ValueError(message)
+    return key

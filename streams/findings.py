@@ -43,7 +43,7 @@ class FindingKind(Enum):
     ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
-    TEST = "test"
+    TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
 SEVERITY: Final = {

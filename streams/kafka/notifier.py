@@ -246,11 +246,11 @@ class Desk:
         for finding in findings:
             if self.state.owes(finding):
                 continue
-            for record in self._owed.pop(finding, ()):
-                record.ack()
             if finding not in self.state.announced:
                 self._known.discard(finding)
-            failpoint("notify.released")
+            for record in self._owed.pop(finding, ()):
+                record.ack()
+                failpoint("notify.released")
 
     async def _attempt(self, delivery: Delivery) -> None:
         failpoint("notify.before_attempt")

@@ -38,9 +38,10 @@ class Alertmanager(Sink):
     token: str = field(default="", repr=False)
     links: Links = NOWHERE
 
-    @property
-    def url(self) -> str:  # type: ignore[override]  # a sink's, read alone
-        """Give the address that takes alerts."""
+    url: str = field(init=False)
+
+    @url.default
+    def _address(self) -> str:
         return f"{self.base}/api/v2/alerts"
 
     def request(self, delivery: Delivery, now: int) -> Request:

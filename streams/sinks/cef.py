@@ -28,17 +28,17 @@ _CUSTOM: Final = ("identifier", "owner", "cause", "path", "realm")
 _MILLISECOND: Final = 1_000_000
 
 
-def line(delivery: Delivery, links: Links, version: str = "") -> str:
+def line(delivery: Delivery, links: Links, product: str = "") -> str:
     """Give the line of a delivery, without its end.
 
     Args:
         delivery: what to tell.
         links: of its finding.
-        version: of the product.
+        product: version of Rescind.
     """
     finding = delivery.finding
     title = wording.kind_title(finding.kind)
-    head = ("CEF:0", "Rescind", "Rescind", version, finding.kind.value, title)
+    head = ("CEF:0", "Rescind", "Rescind", product, finding.kind.value, title)
     header = "|".join((*map(_header, head), str(_SEVERITY[finding.severity])))
     said = "resolved" if delivery.activity is Activity.CLOSE else finding.outcome
     details = wording.details(finding)

@@ -77,6 +77,10 @@ class Endpoint:
     tls: SSLContext | None = field(default=None, repr=False)
     resolving: ThreadPoolExecutor = field(init=False, repr=False, eq=False)
 
+    @resolving.default
+    def _threads(self) -> ThreadPoolExecutor:
+        return resolver(self.name)
+
     def __attrs_post_init__(self) -> None:
         """Refuse a URL that no attempt could use."""
         try:
@@ -92,7 +96,6 @@ class Endpoint:
             ports = " or ".join(map(str, sorted(self.sink.ports)))
             message = f"without allow_private, https and port {ports} are needed"
             raise EndpointError(f"{self.name}: {message}")
-        object.__setattr__(self, "resolving", resolver(self.name))
 
 
 class _Answer(NamedTuple):

@@ -46,10 +46,12 @@ class Layout:
     Attributes:
         version: of the schema; 1.9.0-dev has ``ai_agent``, and may still change.
         links: to what explains a finding.
+        product: version of Rescind; empty where it is not said.
     """
 
     version: Version = "1.8.0"
     links: Links = NOWHERE
+    product: str = ""
 
 
 DEFAULT: Final = Layout()
@@ -114,7 +116,11 @@ def event(
         "metadata": {
             "version": layout.version,
             "uid": uid,
-            "product": {"name": "Rescind", "vendor_name": "Rescind"},
+            "product": {
+                "name": "Rescind",
+                "vendor_name": "Rescind",
+                **({"version": layout.product} if layout.product else {}),
+            },
         },
         "finding_info": _info(finding, layout.links),
         "evidences": [_evidence(finding, layout.version)],

@@ -40,9 +40,10 @@ class Splunk(Sink):
     sourcetype: str = "rescind:ocsf"
     layout: ocsf.Layout = ocsf.DEFAULT
 
-    @property
-    def url(self) -> str:  # type: ignore[override]  # a sink's, read alone
-        """Give the address of the collector."""
+    url: str = field(init=False)
+
+    @url.default
+    def _address(self) -> str:
         return f"{self.base}/services/collector/event"
 
     @property

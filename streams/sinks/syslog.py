@@ -52,7 +52,7 @@ def message(delivery: Delivery, layout: Layout) -> bytes:
     stamp = rfc3339(delivery.created_at // 1000 * 1000)
     header = f"<{priority}>1 {stamp} {host} rescind - {finding.kind.value[:32]} - "
     if layout.form == "cef":
-        text = cef.line(delivery, layout.event.links).encode()
+        text = cef.line(delivery, layout.event.links, layout.event.product).encode()
     else:
         text = orjson.dumps(ocsf.of_delivery(delivery, layout.event))
     return header.encode() + text

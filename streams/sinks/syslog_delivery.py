@@ -56,12 +56,15 @@ class SyslogEndpoint:
     timeout: float = TIMEOUT
     resolving: ThreadPoolExecutor = field(init=False, repr=False, eq=False)
 
+    @resolving.default
+    def _threads(self) -> ThreadPoolExecutor:
+        return resolver(self.name)
+
     def __attrs_post_init__(self) -> None:
         """Refuse what must not be sent to."""
         if not self.allow_private and (self.tls is None or self.port != PORT):
             message = f"without allow_private, TLS and port {PORT} are needed"
             raise EndpointError(f"{self.name}: {message}")
-        object.__setattr__(self, "resolving", resolver(self.name))
 
 
 async def send(endpoint: SyslogEndpoint, delivery: Delivery, now: int) -> Outcome:

@@ -196,20 +196,24 @@ def _known(finding: Finding) -> tuple[Identifier, ...]:
     return (finding.presented, *finding.path)
 
 
-def _who(finding: Finding) -> str:
+def _who(finding: Finding, *, capital: bool = True) -> str:
     named = principal(finding)
     if named is None:
-        return "Somebody"
+        return "Somebody" if capital else "somebody"
     if named.kind in _AGENTS:
-        return f"Agent {shown(named.value)}"
+        return f"{'Agent' if capital else 'agent'} {shown(named.value)}"
     return shown(named.value)
+
+
+def _what(finding: Finding) -> str:
+    presented = finding.presented
+    noun = presented.kind.rpartition(".")[2].replace("_", " ")
+    return _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
 
 
 def _with(finding: Finding) -> str:
     """Say what was presented and how it ended: a token revoked 42 s ago."""
-    presented = finding.presented
-    noun = presented.kind.rpartition(".")[2].replace("_", " ")
-    what = _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
+    what = _what(finding)
     verb = _ENDED.get(finding.cause_effect or "", "ended")
     when = ""
     if finding.cause_at is not None and finding.last_seen >= finding.cause_at:
@@ -224,10 +228,29 @@ def _times(finding: Finding) -> str:
     return f" {finding.count} times so far," if finding.count > 1 else ""
 
 
-def _used(finding: Finding) -> str:
+def _called(finding: Finding) -> str:
     point = f"called {shown(finding.point)}" if finding.point else "got through"
-    count = _times(finding)
-    return f"{_who(finding)} still {point}{count} with {_with(finding)}."
+    return f"{point}{_times(finding)}"
+
+
+def _used(finding: Finding) -> str:
+    return f"{_who(finding)} still {_called(finding)} with {_with(finding)}."
+
+
+def _before_it_was_told(finding: Finding) -> str:
+    how = f"{_who(finding)} {_called(finding)} with {_with(finding)}"
+    return f"{how}, before its source reported that."
+
+
+def _undeclared(finding: Finding) -> str:
+    how = f"{_who(finding)} {_called(finding)} with {_what(finding)}"
+    return f"{how} that no system has declared."
+
+
+def _let_in(finding: Finding) -> str:
+    point = shown(finding.point) or "A guard"
+    who = _who(finding, capital=False)
+    return f"{point} let {who} in with {_with(finding)}, and had applied its end."
 
 
 def _blocked(finding: Finding) -> str:
@@ -244,4 +267,7 @@ def _as_found(finding: Finding) -> str:
 _SENTENCES: Final = {
     FindingKind.USE_AFTER_REVOCATION: _used,
     FindingKind.BLOCKED_ATTEMPT: _blocked,
+    FindingKind.SOURCE_DELAY: _before_it_was_told,
+    FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
+    FindingKind.ENFORCEMENT_FAILURE: _let_in,
 }

@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 import trustme
 
 from streams import alert_commands
@@ -169,6 +170,25 @@ async def attempt(settings: dict[str, Any]) -> Outcome:
     """Make one attempt at the one endpoint of settings."""
     made = alerting(Settings(alerts={"endpoints": {"one": settings}}))
     return await made.ways["one"](trial("one", "r", Activity.CREATE, now()), now())
+
+
+async def test_the_log_says_when_a_receiver_fails_and_when_it_is_back(
+    there: Receivers,
+) -> None:
+    """Once each, with its name and no secret."""
+    soc = endpoints(there)["soc"]
+    post = alerting(Settings(alerts={"endpoints": {"soc": soc}})).poster(now)
+    there.flaky = [500, 503]
+    with structlog.testing.capture_logs() as said:
+        for _ in range(4):
+            await post(trial("soc", "r", Activity.CREATE, now()))
+
+    assert [(each["log_level"], each["endpoint"]) for each in said] == [
+        ("warning", "soc"),
+        ("info", "soc"),
+    ]
+    assert said[0]["why"] == 500
+    assert SECRET not in str(said)
 
 
 @pytest.mark.parametrize("kind", ["chat", "pager", "siem", "metrics", "log"])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import notify
+from streams.stages import notify, notify_draft
 from streams.stages.delivery_state import State
+from streams.stages.notify_draft import Draft
 from tests.unit import test_notify_receivers as suite
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ pytestmark = pytest.mark.unit
 
 def one_bound_for_all(patch: pytest.MonkeyPatch) -> None:
     """Count what is under way at all receivers against each of them."""
-    whole = notify._Draft._lease
+    whole = Draft._lease
 
     def lease(draft: Any, route: Any) -> Any:
         queues = draft.state.queues.values()
         busy = sum(len(queue.leases) for queue in queues)
         return whole(draft, route) if busy < route.in_flight else []
 
-    patch.setattr(notify._Draft, "_lease", lease)
+    patch.setattr(Draft, "_lease", lease)
 
 
 def never_called(patch: pytest.MonkeyPatch) -> None:
@@ -46,7 +47,7 @@ def calls_cost_attempts(patch: pytest.MonkeyPatch) -> None:
 
 def the_oldest_first(patch: pytest.MonkeyPatch) -> None:
     """Work a backlog off as it came."""
-    patch.setattr(notify, "_urgency", lambda each: (each.created_at, each.id))
+    patch.setattr(notify_draft, "_urgency", lambda each: (each.created_at, each.id))
 
 
 def lost_in_the_pause(patch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ HOOK = {
     "url": "https://soc.example/hook",
     "secrets": [{"value": SECRET}],
 }
-PAGER = {"type": "pagerduty", "routing_key": {"value": "hunter2" * 4}}
+PAGER = {"type": "pagerduty", "routing_key": {"value": "hunter2-" * 4}}
 SLACK = {"type": "slack", "url": {"value": "https://hooks.slack.com/services/hunter2"}}
 SPLUNK = {"type": "splunk", "url": "https://s:8088", "token": {"value": "hunter2"}}
 MANAGER = {"type": "alertmanager", "url": "https://am.example/prefix"}
@@ -105,6 +105,9 @@ def test_a_secret_comes_from_the_environment_or_from_a_file(
         (SYSLOG | {"tls": False}, "TLS and port 6514"),
         (SYSLOG | {"port": 514}, "TLS and port 6514"),
         (PAGER | {"routing_key": {"value": ""}}, "empty"),
+        (PAGER | {"routing_key": {"value": "hunter2"}}, "32 characters"),
+        (SPLUNK | {"token": {"value": "hunter2\r\nX: y"}}, "one word"),
+        (MANAGER | {"token": {"value": "hunter2 hunter2"}}, "one word"),
     ],
 )
 def test_refuses_what_no_attempt_could_use(

@@ -12,16 +12,14 @@ from agents_registry.identifiers import Identifier
 from streams.findings import Finding, FindingKind, Severity
 from streams.stages import retry
 from streams.stages.deliveries import (
+    IN_FLIGHT,
     Activity,
     Delivery,
     Outcome,
     Route,
 )
-from streams.stages.delivery_state import State, changes
+from streams.stages.delivery_state import UPDATE_EVERY, State, changes
 from streams.stages.notify import (
-    IN_FLIGHT,
-    LEASE,
-    UPDATE_EVERY,
     Change,
     Step,
     enable,
@@ -29,6 +27,7 @@ from streams.stages.notify import (
     settle,
     step,
 )
+from streams.stages.notify_draft import LEASE
 from streams.times import SECOND
 
 pytestmark = pytest.mark.unit

@@ -15,7 +15,8 @@ from streams.findings import FindingKind, Severity
 from streams.stages import notify
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
 from streams.stages.delivery_state import State, dead_rows, delivery_of
-from streams.stages.notify import CALL_EVERY, STALE, Change, next_due, settle, step
+from streams.stages.notify import CALL_EVERY, Change, next_due, settle, step
+from streams.stages.notify_draft import STALE
 from streams.times import SECOND
 from tests.unit.test_notify import DOWN, NOW, OK, SOC, a_finding
 

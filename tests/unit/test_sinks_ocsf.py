@@ -188,6 +188,27 @@ def test_says_what_happened_in_plain_words() -> None:
             ),
         ),
         (
+            {"kind": FindingKind.SOURCE_DELAY, "via": "direct"},
+            (
+                "Agent billing-bot called payments-api with a token revoked 42 s ago, "
+                "before its source reported that."
+            ),
+        ),
+        (
+            {"kind": FindingKind.UNKNOWN_CREDENTIAL, "path": (), "owner": None},
+            (
+                "Somebody called payments-api with a token that no system has "
+                "declared. Find the owner"
+            ),
+        ),
+        (
+            {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
+            (
+                "gw let agent billing-bot in with a token revoked 42 s ago, and had "
+                "applied its end."
+            ),
+        ),
+        (
             {"kind": FindingKind.LEAK, "message": "it was found in a repository"},
             "It was found in a repository",
         ),

@@ -150,10 +150,11 @@ def test_alertmanager_fires_for_its_lifetime_and_ends_now() -> None:
 
 def test_cef_escapes_what_would_end_a_field() -> None:
     """Bar and backslash in the header, equals sign and backslash in the extension."""
-    line = cef.line(a_delivery(point=EVIL, owner="a=b\\c|d"), NOWHERE)
+    line = cef.line(a_delivery(point=EVIL, owner="a=b\\c|d"), NOWHERE, "1|0")
 
-    header, extension = line.split("|")[:7], line.split("|", 7)[7]
-    assert header[:3] == ["CEF:0", "Rescind", "Rescind"]
+    whole = line.replace("1\\|0", "1.0")
+    header, extension = whole.split("|")[:7], whole.split("|", 7)[7]
+    assert header[:4] == ["CEF:0", "Rescind", "Rescind", "1.0"]
     assert header[4:] == ["use_after_revocation", "Dead credential still accepted", "8"]
     assert "cs2Label=owner cs2=a\\=b\\\\c|d" in extension
     assert "\n" not in line
