@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import finding_record
 from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
@@ -94,7 +94,6 @@ class ClosureStage:
         self._publisher = publisher
         self._clock = clock
         self._news = asyncio.Event()
-        self._committed_at = 0.0
         self._looked_at = 0.0
 
     def serving(self, number: int) -> Followed | None:
@@ -195,17 +194,13 @@ class ClosureStage:
         return begin[tp], end[tp]
 
     async def _load(self) -> None:
-        try:
+        async with waiting_for_the_broker():
             geneses = await read_geneses(self._settings)
             for number in sorted(self.member.fresh):
                 if number in geneses:
                     await self._take_up(number, geneses[number].genesis)
                 else:
                     log.warning("no_genesis", partition=number)
-        except (KafkaError, OSError) as error:
-            # The broker is away: the partitions stand still, and we are not ready.
-            log.warning("not_loaded", error=type(error).__name__)
-            await asyncio.sleep(IDLE_SECONDS)
 
     def _let_go(self) -> None:
         for number in set(self.followed) - self.member.assigned:
@@ -293,10 +288,8 @@ class ClosureStage:
 
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit from where the next owner must read; nothing waits for it."""
-        now = asyncio.get_running_loop().time()
-        if not at_once and now - self._committed_at < COMMIT_SECONDS:
+        if not at_once and not self.member.commit_due(COMMIT_SECONDS):
             return
-        self._committed_at = now
         wall = self._clock()
         ready = self.member.assigned - self.member.fresh
         await self.member.commit({

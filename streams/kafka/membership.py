@@ -7,6 +7,7 @@ holder has said where to begin, and the client may never choose a position by it
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -18,7 +19,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from types import TracebackType
 
     from streams.kafka.settings import KafkaSettings
@@ -26,8 +27,22 @@ if TYPE_CHECKING:
 MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
+AWAY_SECONDS: Final = 0.2
 
 log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def waiting_for_the_broker(event: str = "not_loaded") -> AsyncIterator[None]:
+    """Wait a little where the broker is away; who loops tries again.
+
+    Partitions that were to begin stand still meanwhile, and we are not ready.
+    """
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        log.warning(event, error=type(error).__name__)
+        await asyncio.sleep(AWAY_SECONDS)
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -81,6 +96,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         }
         self._settings = settings
         self._consumer: Any = None
+        self._commit_due_at = 0.0
 
     async def __aenter__(self) -> Self:
         """Connect, and join the group."""
@@ -224,6 +240,18 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self.lost += 1
             return {}
         return {tp.partition: records for tp, records in fetched.items()}
+
+    def commit_due(self, seconds: float) -> bool:
+        """Tell whether it is time to commit again; it is off the way of all latency.
+
+        Args:
+            seconds: between two commits.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._commit_due_at:
+            return False
+        self._commit_due_at = now + seconds
+        return True
 
     async def commit(self, positions: Mapping[int, tuple[int, str]]) -> bool:
         """Commit positions with a note each; tell whether it was done.

@@ -12,11 +12,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from streams.intake import Delivery, NotWrittenError
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Place
 from streams.kafka.poison import MILLISECOND, keyed_hash
 from streams.records import DeadLetter
@@ -94,12 +93,8 @@ class RawInput:
         """Read until cancelled."""
         async with self._member:
             while True:
-                try:
+                async with waiting_for_the_broker("raw_not_begun"):
                     await self._begin()
-                except (KafkaError, OSError) as error:
-                    # The broker is away: the partitions stand still.
-                    log.warning("raw_not_begun", error=type(error).__name__)
-                    await asyncio.sleep(AGAIN_SECONDS)
                 fetched = await self._member.poll(IDLE_SECONDS)
                 async with self._member.lock:
                     for number, records in fetched.items():

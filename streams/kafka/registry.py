@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
-from aiokafka.errors import KafkaError
-
 from streams.failpoints import failpoint
 from streams.kafka.journal import DamagedError
 from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import invalidation_record
 from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
 
 IDLE_SECONDS = 0.2
-
-log = structlog.get_logger()
 
 
 class RegistryStage:
@@ -76,7 +71,6 @@ class RegistryStage:
         self._loader = loader
         self._clock = clock
         self._commit_every = worker.commit_seconds
-        self._committed_at = 0.0
         self._loading: set[int] = set()
 
     def serving(self, number: int) -> Partition | None:
@@ -113,22 +107,17 @@ class RegistryStage:
 
     async def _load(self) -> None:
         self._loading = set(self.member.fresh)
-        try:
-            loaded = await self._loaded()
-        except DamagedError as error:
-            die("registry: the local checkpoint is damaged", error)
-        except (KafkaError, OSError) as error:
-            # The broker is away: the partitions stand still, and we are not ready.
-            log.warning("not_loaded", error=type(error).__name__)
-            await asyncio.sleep(IDLE_SECONDS)
-            return
-        self.partitions |= loaded
-        self._loading.clear()
-        gone = set(self.partitions) - self.member.assigned
-        if not self.member.fresh and self.standby is None:
-            for number in gone:
-                del self.partitions[number]
-        failpoint("registry.loaded")
+        async with waiting_for_the_broker():
+            try:
+                self.partitions |= await self._loaded()
+            except DamagedError as error:
+                die("registry: the local checkpoint is damaged", error)
+            self._loading.clear()
+            gone = set(self.partitions) - self.member.assigned
+            if not self.member.fresh and self.standby is None:
+                for number in gone:
+                    del self.partitions[number]
+            failpoint("registry.loaded")
 
     async def _loaded(self) -> dict[int, Partition]:
         if self.standby is None:
@@ -192,11 +181,9 @@ class RegistryStage:
             yield from letters(topic, partition.number, count, partition.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
-        """Commit what is saved, now and then; it is off the way of all latency."""
-        now = asyncio.get_running_loop().time()
-        if not at_once and now - self._committed_at < self._commit_every:
+        """Commit what is saved, now and then."""
+        if not at_once and not self.member.commit_due(self._commit_every):
             return
-        self._committed_at = now
         positions = {
             p.number: (p.file.listed if p.changed else p.listed, p.genesis)
             for p in self._ours()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-from aiokafka.errors import KafkaError
-
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     Told = Callable[[list[Listed]], Awaitable[None]]
 
 IDLE_SECONDS: Final = 0.2
-
-log = structlog.get_logger()
 
 
 class Replica:
@@ -92,14 +87,8 @@ class Replica:
             self.turned.notify_all()
 
     async def _load(self) -> None:
-        try:
-            loaded = await self._loader.load(self.member, self.partitions)
-        except (KafkaError, OSError) as error:
-            # The broker is away: the partitions stand still.
-            log.warning("not_loaded", error=type(error).__name__)
-            await asyncio.sleep(IDLE_SECONDS)
-        else:
-            self.partitions |= loaded
+        async with waiting_for_the_broker():
+            self.partitions |= await self._loader.load(self.member, self.partitions)
 
     async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
         for number, records in fetched.items():

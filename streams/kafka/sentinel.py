@@ -12,12 +12,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from streams.failpoints import failpoint
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.layout import ACCESS
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, finding_record
 from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
@@ -83,7 +82,6 @@ class SentinelStage:
         self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
-        self._committed_at = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -103,12 +101,8 @@ class SentinelStage:
                     each.file.close()
 
     async def _turn(self) -> None:
-        try:
+        async with waiting_for_the_broker():
             await self._load(sorted(self.member.fresh))
-        except (KafkaError, OSError) as error:
-            # The broker is away: the partitions stand still, and we are not ready.
-            log.warning("not_loaded", error=type(error).__name__)
-            await asyncio.sleep(IDLE_SECONDS)
         fetched = await self.member.poll(IDLE_SECONDS)
         await learn(fetched)
         read: dict[Watched, list[tuple[int, Read]]] = {}
@@ -239,10 +233,8 @@ class SentinelStage:
             yield from letters(topic, each.number, count, each.poison)
 
     async def _commit(self, *, at_once: bool = False) -> None:
-        now = asyncio.get_running_loop().time()
-        if not at_once and now - self._committed_at < self._worker.commit_seconds:
+        if not at_once and not self.member.commit_due(self._worker.commit_seconds):
             return
-        self._committed_at = now
         positions = {each.number: (each.position, "") for each in self._ours()}
         if await self.member.commit(positions):
             failpoint("sentinel.committed")

@@ -12,12 +12,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-from aiokafka.errors import KafkaError
-
 from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
-from streams.kafka.membership import Membership
+from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 IDLE_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 5.0
 JOIN_SECONDS: Final = 1.0
-
-log = structlog.get_logger()
 
 
 class Standby:
@@ -94,12 +89,9 @@ class Standby:
     async def _turn(self) -> None:
         async with self.lock:
             self._take_back()
-            try:
+            async with waiting_for_the_broker("standby_not_loaded"):
                 await self._load()
                 await self._forget_handled()
-            except (KafkaError, OSError) as error:
-                log.warning("standby_not_loaded", error=type(error).__name__)
-                await asyncio.sleep(IDLE_SECONDS)
         fetched = await self._tail.poll(IDLE_SECONDS)
         await learn(fetched)
         async with self.lock:

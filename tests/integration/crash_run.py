@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import multiprocessing
 import random
 import signal
 import sqlite3
@@ -30,6 +29,7 @@ from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from streams.times import SECOND
 from tests.integration import crash_child
+from tests.integration.forked import preload, start
 from tests.integration.serving import (
     Receiver,
     created_key,
@@ -49,9 +49,7 @@ START_POINTS = ("start.schema", "start.loaded")
 HUNG = 60.0
 PATIENCE = 10.0  # until a server that did not die where it should is killed
 
-# Children are forked from a process that has imported everything once.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([crash_child.__name__, "pytest"])
+preload(crash_child)
 
 
 @define
@@ -185,10 +183,7 @@ class Run:
         """Run a server process; its URL is empty when it died before it served."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
-        process = CONTEXT.Process(
-            target=crash_child.main, args=(self.settings(), failpoint)
-        )
-        process.start()
+        process = start(crash_child, self.settings(), failpoint)
         try:
 
             def url() -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import re
 import signal
@@ -29,6 +28,7 @@ from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from streams.times import SECOND
 from tests.integration import kafka_crash_child
+from tests.integration.forked import preload, start
 from tests.integration.serving import (
     created_key,
     deleted_key,
@@ -51,9 +51,7 @@ POSITION = re.compile(
     r'rescind_position\{partition="(\d+)",stage="(\w+)"\} ([\d.e+]+)', re.ASCII
 )
 
-# Children are forked from a process that has imported everything once.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([kafka_crash_child.__name__, "pytest"])
+preload(kafka_crash_child)
 
 
 @define
@@ -156,8 +154,7 @@ class Run:
              "commit_seconds": 0.0, "snapshot_facts": 1, "standby": standby},
             failpoint,
         )  # fmt: skip
-        process = CONTEXT.Process(target=kafka_crash_child.main, args=given)
-        process.start()
+        process = start(kafka_crash_child, *given)
         worker = Worker(process)
         try:
 

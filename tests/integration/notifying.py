@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from streams.kafka.payloads import finding_record
 from streams.stages.episodes import Episode
 from streams.times import SECOND
 from tests.integration import kafka_notify_child
+from tests.integration.forked import preload, start
 from tests.integration.serving import DEADLINE, SECRET, until
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import ends
@@ -121,9 +121,7 @@ class Program:
         return await self.ended()
 
 
-# Children are forked from a process that has imported everything once.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([kafka_notify_child.__name__, "pytest"])
+preload(kafka_notify_child)
 
 
 @asynccontextmanager
@@ -144,16 +142,13 @@ async def child(
         failpoint: where it dies by SIGKILL.
         name: in the group.
     """
-    process = CONTEXT.Process(
-        target=kafka_notify_child.main,
-        args=(
-            {"listen": {"port": 0}, **webhook_at(url)},
-            kafka.model_dump(),
-            {"name": name, "data_dir": str(folder), "session_seconds": 6},
-            failpoint,
-        ),
+    process = start(
+        kafka_notify_child,
+        {"listen": {"port": 0}, **webhook_at(url)},
+        kafka.model_dump(),
+        {"name": name, "data_dir": str(folder), "session_seconds": 6},
+        failpoint,
     )
-    process.start()
     try:
         yield process
     finally:

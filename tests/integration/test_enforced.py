@@ -8,7 +8,11 @@ import pytest
 
 from bench.enforced import measured
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("unmeasured"),
+]
 
 
 async def test_nothing_is_allowed_after_an_enforced_ack() -> None:

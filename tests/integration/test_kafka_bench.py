@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from streams.kafka.broker import Cluster
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("unmeasured"),
+]
 
 
 @pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover])

@@ -7,7 +7,6 @@ wrong line the copy passes those groups.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -210,13 +209,14 @@ def found(command: list[str], *groups: str) -> set[Gravity]:
 
 @pytest.fixture
 def copy(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path,
+    tmp_path: Path,
+    unmeasured: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> list[str]:
     """Copy our guard to `tmp_path`; give the command that drives the copy."""
     copied(repository, tmp_path, *GUARD, "conformance")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for inherited in [name for name in os.environ if name.startswith("COV")]:
-        monkeypatch.delenv(inherited)  # a changed copy is no coverage of the guard
     return [sys.executable, "-P", "-m", "conformance.reference"]
 
 

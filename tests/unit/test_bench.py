@@ -14,7 +14,11 @@ from bench.rounds import Rounds
 if TYPE_CHECKING:
     from bench.report import Row
 
-pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.unit,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("unmeasured"),
+]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
