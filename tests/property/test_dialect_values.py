@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.records import DeadLetter, Record, to_line
@@ -24,6 +24,10 @@ pytestmark = pytest.mark.property
 
 NOW = 1_800_000_000_000_000_000
 ORIGIN = Origin("issuer", "realm", received_at=NOW)
+# A busy machine is no finding.
+QUICK = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 KEYS = st.sampled_from(["id", "type", "code", "value", "user", "0", "ü", "\x00"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1)
@@ -80,7 +84,7 @@ def fuzz(dialect: Dialect, draw: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=50)
+@QUICK
 @given(draw=st.data())
 def test_values_of_any_type_never_raise(name: str, draw: st.DataObject) -> None:
     """Another value in the place of any field: records and dead letters come out."""
@@ -90,7 +94,7 @@ def test_values_of_any_type_never_raise(name: str, draw: st.DataObject) -> None:
 @pytest.mark.campaign
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=5_000)
+@settings(QUICK, max_examples=5_000)
 @given(draw=st.data())
 def test_values_of_any_type_never_raise_at_length(
     name: str, draw: st.DataObject
@@ -99,7 +103,7 @@ def test_values_of_any_type_never_raise_at_length(
     fuzz(DIALECTS[name], draw)
 
 
-@settings(max_examples=50)
+@QUICK
 @given(draw=st.data())
 def test_scim_bodies_of_any_type_never_raise(draw: st.DataObject) -> None:
     """Another value in the place of any field of a request's body."""
