@@ -269,6 +269,8 @@ def has_lines(data: bytes, start: int = 0) -> bool:
     """
     if _first_line_is_json(data, start):
         return True
+    if data[start : start + _TAIL].lstrip(_BOM + _BETWEEN)[:1] not in b"{[":
+        return True  # text, or a torn first line
     # In an array commas end the lines, except the last one.
     probes = _MAX_PROBES if _array_start(data, start) is None else 1
     line_end = start

@@ -16,6 +16,8 @@ Rules:
 - An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
+- A line of the log that breaks off inside a value ends what it names so far, and gives
+  nothing: a dead letter says so.
 
 Source: Keycloak 26 server developer and admin guides ("Auditing", "Events"); shapes
 seen on a running 26.7.
@@ -26,7 +28,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from streams.records import DeadLetter
+from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle
 from streams.sources.envelope import Event
 from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
@@ -44,10 +46,16 @@ _JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
 LOOKBACK: Final = 300 * SECOND  # how long Keycloak's access tokens live by default
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
-_PAIR: Final = re.compile(
-    r'([^\s=",]+)=(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))(?:, |\s*$)'
+# Every value is quoted, unless Keycloak is told not to. At level TRACE cookies stand
+# behind them, which are not, and hold whatever the browser sent.
+_PAIR: Final = r'[^\s=",]++="[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_QUOTED: Final = re.compile(rf"{_PAIR}(?:, {_PAIR})*+")
+_END: Final = re.compile(r"\s*\Z|, cookies=\[")
+_VALUES: Final = re.compile(r'([^\s=",]++)="([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+_STAMP: Final = re.compile(
+    r"\s*(\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
 )
-_COOKIES: Final = "cookies=["  # at level TRACE; they and what follows are not quoted
+_BARE: Final = re.compile(r"(\w+)=([^,]*)(?:, |\s*$)")
 TORN: Final = "truncated: the line breaks off inside a value; read the file again"
 _TOP: Final = frozenset({
     "type", "realmId", "clientId", "userId", "sessionId", "ipAddress", "error",
@@ -78,25 +86,33 @@ class Keycloak(EventLog):
         if _JSON.match(data):
             yield from super().records(data)
             return
-        for line in _LINE.finditer(data):
-            if line.group().startswith(b"{"):  # JSON behind a torn first line
-                for record in super().records(line.group()):
-                    yield record._replace(offset=record.offset + line.start())
-                continue
-            body = _of_line(line.group().decode(errors="replace"))
-            if body is None:
-                continue  # the server log's other lines
-            self.read += 1
-            if body:
-                piece = Event(line.start(), len(line.group()), body)
-                yield from self.read_event(piece)
+        for found in _LINE.finditer(data):
+            if found.group().startswith(b"{"):  # JSON behind a torn first line
+                for record in super().records(found.group()):
+                    yield record._replace(offset=record.offset + found.start())
             else:
-                yield DeadLetter(self.name, line.start(), len(line.group()), TORN)
+                yield from self._line(found.group(), found.start())
+
+    def _line(self, line: bytes, offset: int) -> Iterator[Record]:
+        read = _of_line(line.decode(errors="replace"))
+        if read is None:
+            return  # one of the server log's other lines
+        self.read += 1
+        body, whole = read
+        records = self.read_event(Event(offset, len(line), body))
+        if whole:
+            yield from records
+            return
+        for record in records:
+            if isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS:
+                yield record
+        yield DeadLetter(self.name, offset, len(line), TORN)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find id, type and time of a user event or an admin event."""
         if "message" in body and text(body.get("loggerName")):
-            body |= _of_line(f"{body.get('timestamp')} {body['message']}") or {}
+            said = _of_line(f"{body.get('timestamp')} {body['message']}")
+            body |= said[0] if said else {}
         if not text(body.get("realmId")):
             return None
         kind = text(body.get("type"))
@@ -116,51 +132,42 @@ class Keycloak(EventLog):
         return user_changes(heard, self._issuer, self._lookback)
 
 
-def _of_line(line: str) -> dict[str, Any] | None:
+def _of_line(line: str) -> tuple[dict[str, Any], bool] | None:
     """Read a line of the server's log (``type="LOGIN", realmId=...``).
 
-    None: it tells of no event. Empty: its values are quoted, and it breaks off.
+    Returns:
+        The event, and whether all of it is there; None for a line of another kind.
     """
     start = _START.search(line)
     if start is None:
         return None
-    pairs = _pairs(line[start.end() :])
-    if pairs is None:
-        return {}
+    pairs, whole = _pairs(line[start.end() :])
     details: dict[str, Any] = {}
     body: dict[str, Any] = {"details": details}
     for name, value in pairs:
         if value and value != "null":
-            (body if name in _TOP else details)[name] = value
+            (body if name in _TOP else details)[name] = value.replace('\\"', '"')
     body.setdefault("time", _stamp(line))
     if "operationType" in body:
         body["authDetails"] = {name: body.pop(name, None) for name in _BY}
-    return body
+    return body, whole
 
 
-def _pairs(said: str) -> list[tuple[str, str]] | None:
-    """Give the names and values of an event; None where quoted ones break off.
+def _pairs(said: str) -> tuple[list[tuple[str, str]], bool]:
+    """Give the names and values of an event, and whether these are all.
 
-    Keycloak quotes every value since version 23; without quotes a value with a comma
-    in it looks like two, so nothing tells a broken line there.
+    Without quotes a value with a comma in it looks like two, so nothing tells a
+    broken line there.
     """
-    pairs, end, quoted = [], 0, said.partition("=")[2].startswith('"')
-    for found in _PAIR.finditer(said):
-        name, value, bare = found.groups()
-        if quoted and (value is None or found.start() != end):
-            break
-        if value and "\\" in value:
-            value = value.replace('\\"', '"')
-        pairs.append((name, value or bare))
-        end = found.end()
-    whole = end == len(said) and not said.endswith(", ")
-    if quoted and not whole and not said.startswith(_COOKIES, end):
-        return None
-    return pairs
+    if not said.partition("=")[2].startswith('"'):
+        return _BARE.findall(said), True
+    quoted = _QUOTED.match(said)
+    if quoted is None:
+        return [], False
+    return _VALUES.findall(quoted[0]), _END.match(said, quoted.end()) is not None
 
 
 def _stamp(line: str) -> str:
     """Give the time before a log line: date and time without a blank after it."""
-    found = re.match(r"\s*(\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)",
-                     line)  # fmt: skip
+    found = _STAMP.match(line)
     return found[1] if found else ""

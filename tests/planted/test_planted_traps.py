@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from streams.sources import SOURCES, source
-from tests.unit import test_format_traps as traps
+from tests.unit import test_format_traps, test_meaning_traps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.property
+
+TRAPS = {
+    name.removeprefix("test_"): trap
+    for module in (test_format_traps, test_meaning_traps)
+    for name, trap in vars(module).items()
+    if name.startswith("test_")
+}
 
 
 class Bug(NamedTuple):
@@ -156,8 +163,7 @@ def run_again(name: str, right: str = "", wrong: str = "") -> Iterator[None]:
 
 def test_every_trap_has_a_planted_bug() -> None:
     """And every bug a trap."""
-    named = {name.removeprefix("test_") for name in vars(traps) if "test_" in name[:5]}
-    assert named == {bug.trap for bug in BUGS}
+    assert TRAPS.keys() == {bug.trap for bug in BUGS}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_every_trap_has_a_planted_bug() -> None:
 )
 def test_the_trap_catches_its_bug(bug: Bug) -> None:
     """Its test fails with the bug, and passes when the bug is gone."""
-    trap = getattr(traps, f"test_{bug.trap}")
+    trap = TRAPS[bug.trap]
     with ExitStack() as planted:
         for name in SOURCES:  # none may be imported on top of a bug
             source(name)

@@ -467,11 +467,19 @@ def test_a_disable_is_read_out_of_the_servers_log() -> None:
 @pytest.mark.parametrize(
     "end", [", ", ", error", ', error="', ', error="x', ', x="a\\", error="no"']
 )
-def test_a_quoted_line_that_breaks_off_is_a_dead_letter(end: str) -> None:
-    """What it would say without its end it may not have said."""
-    (letter,) = Keycloak().records(f"{QUOTED}{end}".encode())
+def test_a_quoted_line_that_breaks_off_ends_and_gives_nothing(end: str) -> None:
+    """What stands behind the break is not known: in doubt it is denied."""
+    gone = QUOTED.replace("UPDATE", "DELETE")
+    ended, letter = Keycloak().records(f"{gone}{end}".encode())
+    assert isinstance(ended, Lifecycle)
     assert isinstance(letter, DeadLetter)
+    assert ("delete_subject", (("keycloak.user", USER),)) == (
+        ended.effect, ended.identifiers,
+    )  # fmt: skip
     assert letter.reason.startswith("truncated")
+    made = QUOTED.replace("UPDATE", "CREATE")
+    (letter,) = Keycloak().records(f"{made}{end}".encode())
+    assert isinstance(letter, DeadLetter)
 
 
 def test_a_broken_clock_costs_a_restore_but_no_revocation() -> None:

@@ -68,6 +68,15 @@ ENDINGS: Final = {
 }  # fmt: skip
 
 
+def entra(name: str, old: str | None, new: str, **values: Any) -> Event:
+    """Make an audit event of a user whose property changed."""
+    changed = {"displayName": name, "oldValue": old, "newValue": new}
+    target = {"type": "User", "id": "u2", "modifiedProperties": [changed]}
+    return ENTRA | {"activityDisplayName": "Update user"} | values | {
+        "targetResources": [target]
+    }  # fmt: skip
+
+
 def read(name: str, *made: Event) -> list[Record]:
     """Read events, one a line."""
     return list(source(name).records(b"\n".join(map(orjson.dumps, made))))

@@ -17,7 +17,7 @@ from streams.sources import SOURCES
 from streams.sources.generic import Generic
 from streams.sources.litellm import LiteLlm
 from streams.sources.mapping import load_mapping
-from tests.generators.samples import identity, platforms
+from tests.generators.samples import clouds, directories, platforms, signals
 from tests.generators.samples.clock import START
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streams.sources import Source
 
-SCIM: Final = identity.scim  # requests, not bytes: they are read one by one
+SCIM: Final = directories.scim  # requests, not bytes: they are read one by one
 Events = list[dict[str, Any]]
 MAPPINGS: Final = Path(__file__).parents[3] / "examples" / "mappings"
 
@@ -87,27 +87,27 @@ DIALECTS: Final[dict[str, Dialect]] = {
     name: Dialect(make, SOURCES[name])
     for name, make in {
         "anthropic": platforms.anthropic,
-        "auth0": identity.auth0,
-        "cloudtrail": platforms.cloudtrail,
-        "entra": identity.entra,
+        "auth0": directories.auth0,
+        "cloudtrail": clouds.cloudtrail,
+        "entra": directories.entra,
         "gitguardian": platforms.gitguardian,
-        "github": platforms.github,
-        "keycloak": identity.keycloak,
-        "kubernetes": platforms.kubernetes,
+        "github": clouds.github,
+        "keycloak": signals.keycloak,
+        "kubernetes": clouds.kubernetes,
         "litellm": platforms.litellm,
-        "okta": identity.okta,
+        "okta": directories.okta,
         "openai": platforms.openai,
-        "openbao": platforms.openbao,
+        "openbao": clouds.openbao,
         "spire": platforms.spire,
-        "ssf": identity.ssf,
+        "ssf": signals.ssf,
     }.items()
 } | {
     "keycloak, log": Dialect(
-        identity.keycloak, SOURCES["keycloak"], identity.keycloak_lines,
+        signals.keycloak, SOURCES["keycloak"], signals.keycloak_lines,
         tells_its_end=False,
     ),
     "litellm, keyed": Dialect(platforms.litellm, lambda: LiteLlm(_keyed)),
-    "ssf, signed": Dialect(identity.ssf, SOURCES["ssf"], as_tokens),
+    "ssf, signed": Dialect(signals.ssf, SOURCES["ssf"], as_tokens),
 } | {
     f"mapping {file.stem}": _access_log(file.stem)
     for file in sorted(MAPPINGS.glob("*.yaml"))
