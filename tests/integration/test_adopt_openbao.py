@@ -39,6 +39,9 @@ def set_up(bao: OpenBaoServer) -> dict[str, dict[str, Any]]:
     meta = {"agent_id": "planner"}
     child = post("auth/token/create", parent["client_token"], ttl="1h", meta=meta)
     grandchild = post("auth/token/create", child["client_token"], ttl="1h")
+    post("sys/auth/approle", root, type="approle")
+    post("auth/approle/role/r", root, secret_id_ttl="1h")
+    post("auth/approle/role/r/secret-id", root, metadata='{"owner": "ann"}')
     orphan = post("auth/token/create-orphan", root, policies=["default"])
     batch = post("auth/token/create", parent["client_token"], type="batch")
     return {"parent": parent, "child": child, "grandchild": grandchild,
@@ -56,6 +59,13 @@ async def adopt(folder: Path, url: str, bao: OpenBaoServer, *more: str) -> Any:
     out, _ = await process.communicate()
     assert 0 == process.returncode
     return json.loads(out)
+
+
+async def hashed_secret_id(bao: OpenBaoServer) -> str:
+    """Give the name of the only secret id in the audit log."""
+    path = "auth/approle/role/r/secret-id?list=true"
+    found = await asyncio.to_thread(bao.call, "GET", path, bao.root_token)
+    return await asyncio.to_thread(bao.hash, found.body["data"]["keys"][0])
 
 
 async def test_tokens_from_before_are_known_and_end_with_their_parent(
@@ -96,13 +106,15 @@ async def test_tokens_from_before_are_known_and_end_with_their_parent(
             told = {row[0]: row[1:] for row in rows}
             after = (await server.get("/v1/table?now=1"))[1]["rows"]
 
-            # Four tokens, the root token, ann's entity, and the paths above them.
-            assert first["accepted"] == again["accepted"] == 5 + 1 + 8
+            # Four tokens, the root token, ann's entity, a secret id, paths above them.
+            assert first["accepted"] == again["accepted"] == 5 + 1 + 1 + 11
             assert (0, first["accepted"]) == (rest["accepted"], rest["same"])
             assert told == {row[0]: row[1:] for row in after if row[0] in told}
             assert ["agent.id:planner"] in told[names["child"]][-1]
             assert told[names["child"]][3] is not None  # it expires
             assert told[names["orphan"]][3] is not None
+            secret = f"vault.secret_id_accessor:{await hashed_secret_id(bao)}"
+            assert ["person.id:ann"] in told[secret][-1]
 
             # A list has no token to make the second name of; its next use shows it.
             token, used = made["parent"]["client_token"], "auth/token/lookup-self"
