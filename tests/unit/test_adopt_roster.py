@@ -6,7 +6,7 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.roster import Roster, compare, from_text, to_text, updated
+from streams.adopt.roster import Roster, Told, compare, from_text, to_text, updated
 from streams.times import SECOND, rfc3339
 
 pytestmark = pytest.mark.unit
@@ -27,7 +27,7 @@ def listing(*names: str, **more: str | None) -> Listing:
 
 def after(roster: Roster, listed: Listing, *gone: str) -> Roster:
     """Give the roster after a run, as it is read from its file."""
-    return from_text(to_text(updated(roster, listed, gone, STAMP)))
+    return from_text(to_text(updated(roster, listed, Told(gone, (), STAMP))))
 
 
 EMPTY = Roster("vault https://v", "vault")
@@ -74,6 +74,19 @@ def test_what_comes_back_is_sent_again_only_if_it_differs() -> None:
 
     assert ["path:p"] == [entry["identifier"] for entry in back.changed]
     assert None is after(roster, listing("a")).items["t:a"].gone_at
+
+
+def test_what_is_enabled_again_is_told_and_not_lifted() -> None:
+    """A list does not end a suspension; its event has to."""
+    disabled = Listing()
+    disabled.add(Identifier("t", "a"), suspended="account")
+    found = compare(after(EMPTY, disabled), listing("a").entries(), NOW)
+
+    assert ["t:a"] == found.enabled
+    told = Told((), found.enabled, STAMP)
+    kept = updated(after(EMPTY, disabled), listing("a"), told)
+    assert ["t:a"] == compare(kept, listing("a").entries(), NOW).enabled
+    assert [] == compare(after(EMPTY, disabled), disabled.entries(), NOW).enabled
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "x", '{"rescind_roster": 2}'])
