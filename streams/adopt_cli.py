@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from streams.adopt.listing import Listing
-    from streams.adopt_command import Source
+    from streams.adopt_source import Source
     from streams.client import Client
 
 OPERATORS: Final = "operators"
@@ -173,7 +173,8 @@ def _system(name: str, authority: str, *, asked: bool = True) -> Callable[[Read]
 
     def register(read: Read) -> Read:
         def command(**given: Any) -> None:
-            from streams.adopt_command import Order, Source, adopt  # noqa: PLC0415
+            from streams.adopt_command import Order, adopt  # noqa: PLC0415 - as below
+            from streams.adopt_source import Source  # noqa: PLC0415 - as below
 
             where = {each: given.pop(each) for each in place}
             files = tuple(where.pop("files") or ())

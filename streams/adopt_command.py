@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -14,29 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import frozen
 
-from agents_registry.identifiers import VOCABULARY, extend
+from agents_registry.identifiers import VOCABULARY
 from streams.adopt.listing import ListingError
-from streams.adopt.roster import Roster, compare, from_text, to_text, updated
-from streams.adopt.used import Log
-from streams.adopt.walk import documents
-from streams.adopt_http import System, checked_base, run
+from streams.adopt.roster import Roster, Told, compare, from_text, to_text, updated
 from streams.client import ClientError
 from streams.declarations import read
-from streams.parse import parse_paths
-from streams.parse_command import chosen
 from streams.plain_text import clean, count
-from streams.pollers.access_tokens import ClientCredentials
-from streams.sources.mapping import load_mapping
 from streams.stages.declared import LISTS
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from agents_registry.identifiers import NodeClass
     from streams.adopt.listing import Entry, Listing
     from streams.adopt.roster import Difference
-    from streams.adopt.walk import Walk
     from streams.client import Client
 
 DONE: Final = 0
@@ -51,6 +41,11 @@ FOR_GOOD: Final = (
     "owners, expiry, scope and suspension that the operators say stay in force beside "
     "what the system says later; name its authority with --authority"
 )
+_TOLD: Final = {
+    "gone": "listed before, gone now, and not ended by Rescind; revoke what is over",
+    "enabled": "suspended before and listed as enabled now; the event that enabled it "
+    "has to end the suspension, a list does not",
+}
 _NAMES: Final = tuple(name for name in LISTS if name not in ("owners", "scope"))
 
 
@@ -81,120 +76,6 @@ class Order:
         """Say where the list is from, for the audit record."""
         names = ", ".join(each.name for each in self.files)
         return ": ".join(filter(None, (self.system, names)))[:LONGEST]
-
-
-@frozen
-class Source:
-    """Where a listing is read: saved answers, or a system that is asked.
-
-    Attributes:
-        files: with saved answers.
-        base: URL of the system.
-        secret_file: holds the credential that opens it.
-        ca: certificates to trust.
-    """
-
-    files: tuple[Path, ...] = ()
-    base: str = ""
-    secret_file: Path | None = None
-    ca: Path | None = None
-
-    def checked(self) -> Source:
-        """Give it back when it says one place.
-
-        Raises:
-            ListingError: it says none, or two.
-        """
-        if bool(self.files) == bool(self.base):
-            raise ListingError("name saved answers, or the system with --from URL")
-        return attrs.evolve(self, base=checked_base(self.base)) if self.base else self
-
-    def documents(self) -> list[dict[str, Any]]:
-        """Read the saved answers.
-
-        Raises:
-            ListingError: a file cannot be read as such.
-        """
-        found: list[dict[str, Any]] = []
-        for path in self.files:
-            try:
-                found += documents(path.read_bytes())
-            except ListingError as error:
-                raise ListingError(f"{path}: {error}") from error
-        return found
-
-    def contents(self) -> Iterator[bytes]:
-        """Give the saved answers as they are."""
-        if not self.files:
-            raise ListingError("name saved answers: this system is not asked")
-        yield from (path.read_bytes() for path in self.files)
-
-    def log(self, name: str | None, mapping: Path | None) -> Listing:
-        """Read logs instead: what they show in use.
-
-        Raises:
-            ValueError: there is no such source, or the mapping has an error.
-            OSError: a file cannot be read.
-        """
-        vocabulary: Mapping[str, NodeClass] = VOCABULARY
-        if mapping is not None:
-            loaded = load_mapping(mapping.read_text("utf-8"), str(mapping))
-            vocabulary = extend(loaded.kinds)
-        log = Log(vocabulary, time.time_ns())  # noqa: TID251 - a command
-        for record in parse_paths(self.files, chosen(name, mapping)):
-            log.add(record)
-        return log.listing()
-
-    @property
-    def began(self) -> str:
-        """Give the time now, RFC 3339."""
-        return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
-
-    def secret(self, *variables: str) -> str:
-        """Give the credential, from the file or the environment.
-
-        Args:
-            variables: of the environment, asked in turn without a file.
-
-        Raises:
-            ListingError: there is none, or it is not one line.
-            OSError: the file cannot be read.
-        """
-        if self.secret_file is not None:
-            found = self.secret_file.read_text("utf-8").strip()
-        else:
-            given = (os.environ.get(name, "").strip() for name in variables)
-            found = next(filter(None, given), "")
-        if not found:
-            wanted = " or ".join(("--secret-file", *variables))
-            raise ListingError(f"no credential to ask with: give it by {wanted}")
-        if not found.isascii() or not found.isprintable():
-            raise ListingError("the credential is not one line of plain characters")
-        return found
-
-    def walk(
-        self,
-        walk: Walk,
-        headers: Mapping[str, str],
-        below: str = "",
-        tokens: tuple[str, dict[str, str]] | None = None,
-    ) -> Listing:
-        """Ask the system.
-
-        Args:
-            walk: what to ask.
-            headers: with the credential.
-            below: path of the API under the base.
-            tokens: where access tokens are got by client credentials, and the fields of
-                that request; then headers have none.
-
-        Raises:
-            ClientError, ListingError: it does not come to its end.
-        """
-        clock = time.time_ns  # noqa: TID251 - a command
-        granted = None if tokens is None else ClientCredentials(*tokens, clock)
-        system = System(self.base + below, headers, self.ca, granted)
-        return asyncio.run(run(walk, system))
 
 
 def adopt_file(client: Callable[[], Client], path: Path, order: Order) -> int:
@@ -241,14 +122,19 @@ def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
     server = client()
     total = _send(server, difference.changed, order)
     knowing = server if order.worker is None else attrs.evolve(server, url=order.worker)
-    gone = [name for name in difference.gone if _lives(knowing, name)]
+    gone = [name for name in difference.gone if _allows(knowing, name) is not False]
+    enabled = [
+        name for name in difference.enabled if _allows(knowing, name) is not True
+    ]
     if order.roster is not None:
         stamp = rfc3339(now) or ""
-        _write(order.roster, to_text(updated(roster, listing, gone, stamp)))
+        told = Told(gone, enabled, stamp)
+        _write(order.roster, to_text(updated(roster, listing, told)))
     report = {
         **total,
         "same": difference.same,
         "gone": gone,
+        "enabled": enabled,
         "left_out": dict(+listing.left_out),
         "repeated": listing.repeated,
         "notes": listing.notes,
@@ -261,7 +147,11 @@ def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
 def _roster(order: Order) -> Roster:
     """Read the roster; an empty one where there is none yet."""
     empty = Roster(order.system, order.authority)
-    if order.roster is None or not order.roster.exists():
+    if order.roster is None:
+        return empty
+    if not order.roster.parent.is_dir():  # told before anything is declared
+        raise ListingError(f"{order.roster}: there is no such folder")
+    if not order.roster.exists():
         return empty
     try:
         found = from_text(order.roster.read_text("utf-8"))
@@ -327,11 +217,11 @@ def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _lives(client: Client, name: str) -> bool:
-    """Tell whether the server still allows a name; True where it cannot say."""
+def _allows(client: Client, name: str) -> bool | None:
+    """Tell whether the server allows a name; None where it cannot say."""
     with suppress(ClientError):
         return bool(client.get("why", name)["allowed"])
-    return True
+    return None
 
 
 def _report(report: dict[str, Any]) -> str:
@@ -340,15 +230,13 @@ def _report(report: dict[str, Any]) -> str:
         lines.append(f"{count(report['same'], 'credential')} said the same as before.")
     for reason, number in sorted(report["left_out"].items()):
         lines.append(f"Left out {number}: {clean(reason)}.")
-    gone = report["gone"]
-    if gone:
-        lines.append(
-            f"{count(len(gone), 'credential')} listed before and gone now, and not "
-            "ended by Rescind; revoke what is over:"
-        )
-        lines += [f"  {clean(name)}" for name in gone[:SHOWN]]
-        if len(gone) > SHOWN:
-            lines.append(f"  ... and {len(gone) - SHOWN} more; see --output json")
+    for key, said in _TOLD.items():
+        names = report[key]
+        if names:
+            lines.append(f"{count(len(names), 'credential')} {said}:")
+            lines += [f"  {clean(name)}" for name in names[:SHOWN]]
+        if len(names) > SHOWN:
+            lines.append(f"  ... and {len(names) - SHOWN} more; see --output json")
     return "\n".join(lines)
 
 

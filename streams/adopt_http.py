@@ -22,7 +22,7 @@ from yarl import URL
 
 from streams.adopt.listing import ListingError
 from streams.adopt.walk import OK, Reply
-from streams.client import UNREACHABLE, ClientError
+from streams.client import REFUSED, UNREACHABLE, ClientError
 from streams.pollers.transport import MOST_BYTES, TIMEOUT, FailedError, waiting
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ TRIES: Final = 6
 FIRST_WAIT: Final = 1.0  # seconds, doubled each time, where the system asks for none
 LONGEST_WAIT: Final = 120.0
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+UNTRUSTED: Final = "its certificate is not trusted; name who signs it with --ca"
 _HALF: Final = " (after {} answers; nothing is declared)"
 GITHUB_LIMIT: Final = 403  # with nothing remaining, GitHub says 403 for 429
 
@@ -141,7 +142,12 @@ class _Caller:
                 async with self.slots:
                     reply = await self._once(request)
             except FailedError as error:  # of the token endpoint
-                raise ClientError(f"no access token: {error}", UNREACHABLE) from error
+                code = UNREACHABLE if error.status is None else REFUSED
+                raise ClientError(f"no access token: {error}", code) from error
+            except aiohttp.ClientSSLError as error:
+                raise ClientError(
+                    f"{self.system.base}: {UNTRUSTED}", REFUSED
+                ) from error
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 asked, why = None, f"no answer ({type(error).__name__})"
             else:
@@ -155,7 +161,8 @@ class _Caller:
             await self.pause(wait if asked is None else asked)
             wait *= 2
         where = request.target.partition("?")[0]
-        raise ClientError(f"{where}: {why}{_HELP.get(why, '')}", UNREACHABLE)
+        code = REFUSED if why in _HELP else UNREACHABLE
+        raise ClientError(f"{where}: {why}{_HELP.get(why, '')}", code)
 
     async def _once(self, request: Request) -> Reply:
         target = request.target

@@ -21,10 +21,10 @@ from binascii import Error as Base64Error
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import documents
+from streams.adopt.walk import documents, objects
 from streams.sources.aws_effects import login_profile
 from streams.sources.aws_identity import principal_of
-from streams.sources.fields import identifier, listed, text
+from streams.sources.fields import identifier, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,7 +62,7 @@ def of_files(files: Iterable[bytes]) -> Listing:
             elif "AccessKeyMetadata" in document:
                 if document.get("IsTruncated") is True:
                     raise ListingError("a list of access keys is cut: get all of it")
-                keys += listed(document["AccessKeyMetadata"])
+                keys += objects(document["AccessKeyMetadata"])
             else:
                 raise ListingError("neither a report nor a list of access keys")
     if len(reports) != 1:

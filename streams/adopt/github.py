@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import Steps, Walk, linked_pages
+from streams.adopt.walk import Steps, Walk, linked_pages, objects
 from streams.sources.fields import identifier, mapping, number, text
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def of_documents(items: Iterable[Mapping[str, Any]]) -> Listing:
 
 def _items(items: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for item in items:
-        some = item.get("installations")
-        yield from some if isinstance(some, list) else [item]
+        yield from objects(item.get("installations", [item]))
 
 
 def _token(listing: Listing, item: Mapping[str, Any]) -> None:

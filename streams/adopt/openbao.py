@@ -25,6 +25,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier
 from streams.adopt.listing import Listing, ListingError, time_of
+from streams.adopt.openbao_secret_ids import add_secret_ids, secret_ids
 from streams.adopt.walk import Request, Walk, ask, portions
 from streams.sources.fields import identifier, listed, mapping, text
 from streams.sources.openbao_call import ACCESSOR, chain
@@ -121,9 +122,12 @@ def walk(options: Options) -> Walk:
     entities = yield from _entities(found)
     listing = of_documents(found, options, folding, entities)
     listing.left_out[GONE] += gone
+    secrets = yield from secret_ids(_data(mounts), options.device, listing)
+    add_secret_ids(listing, secrets, options.namespace)
     if mounts.status != 200:  # noqa: PLR2004 - HTTP's OK
         listing.notes.append(
-            "sys/auth is refused: paths of userpass logins count as they are written"
+            "sys/auth is refused: no secret ids of AppRole are listed, and paths of "
+            "userpass logins count as they are written"
         )
     return listing
 

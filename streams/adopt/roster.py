@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from streams.adopt.listing import ListingError, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streams.adopt.listing import Entry, Listing
 
@@ -35,12 +35,14 @@ class Item:
         expires_at: RFC 3339; None for no expiry.
         gone_at: since when the system lists it no more; None while it does.
         implied: it was only named by others.
+        suspended: it was declared as suspended.
     """
 
     print: str
     expires_at: str | None = None
     gone_at: str | None = None
     implied: bool = False
+    suspended: bool = False
 
 
 @define
@@ -66,12 +68,14 @@ class Difference:
         same: how many say what they said.
         gone: names that are listed no more and have not expired.
         over: how many are listed no more and need no word: expired, or only named.
+        enabled: names that were suspended when they were declared and are not now.
     """
 
     changed: list[Entry]
     same: int
     gone: list[str]
     over: int
+    enabled: list[str]
 
 
 def compare(roster: Roster, entries: Iterable[Entry], now: int) -> Difference:
@@ -91,29 +95,51 @@ def compare(roster: Roster, entries: Iterable[Entry], now: int) -> Difference:
     missing = [name for name in roster.items if name not in listed]
     gone = [name for name in missing if not _over(roster.items[name], now)]
     same = len(listed) - len(changed)
-    return Difference(changed, same, gone, len(missing) - len(gone))
+    enabled = [
+        name
+        for name, entry in listed.items()
+        if name in roster.items
+        and roster.items[name].suspended
+        and "suspended" not in entry
+    ]
+    return Difference(changed, same, gone, len(missing) - len(gone), enabled)
 
 
-def updated(roster: Roster, listing: Listing, gone: Iterable[str], now: str) -> Roster:
+@frozen
+class Told:
+    """What a run told, and the next one has to tell again.
+
+    Attributes:
+        gone: names that are listed no more and not denied.
+        enabled: names that are listed as enabled and suspended still.
+        at: the time, RFC 3339.
+    """
+
+    gone: Collection[str]
+    enabled: Collection[str]
+    at: str
+
+
+def updated(roster: Roster, listing: Listing, told: Told) -> Roster:
     """Give the roster of the next run.
 
     Args:
         roster: of this run.
         listing: all of which is declared by now.
-        gone: names that stay to be told.
-        now: the time, RFC 3339.
+        told: what stays to be told.
     """
     items = {
         (name := entry["identifier"]): Item(
             fingerprint(entry),
             entry.get("expires_at"),
             implied=name in listing.implied,
+            suspended="suspended" in entry or name in told.enabled,
         )
         for entry in listing.entries()
     }
-    for name in gone:
+    for name in told.gone:
         was = roster.items[name]
-        items[name] = attrs.evolve(was, gone_at=was.gone_at or now)
+        items[name] = attrs.evolve(was, gone_at=was.gone_at or told.at)
     return Roster(roster.listed, roster.authority, items)
 
 

@@ -77,6 +77,9 @@ def facts_of_list(
         origin: who declares them.
         read: reads an identifier, or raises ValueError.
 
+    What ends or suspends comes first and what makes a name known comes last: no reader
+    ever sees a credential without what limits it, wherever the list is cut.
+
     Raises:
         DeclarationError: an entry has an unknown field or an unreadable value.
     """
@@ -86,7 +89,11 @@ def facts_of_list(
             facts += _entry(_typed(entry), origin, read)
         except (ValueError, TypeError) as error:
             raise DeclarationError(f"entry {number}: {error}") from error
-    return tuple(facts)
+    return tuple(sorted(facts, key=_grants))
+
+
+def _grants(fact: Fact) -> int:
+    return int(isinstance(fact, Node)) - isinstance(fact, Cause)
 
 
 def _typed(entry: Any) -> Mapping[str, Any]:

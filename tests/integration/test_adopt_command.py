@@ -77,8 +77,13 @@ async def told(server: Server, *arguments: str) -> dict[str, Any]:
     own = ("--authority", "aws", "--output", "json")
     code, out = await adopt(server, *arguments, *own)
     assert 0 == code, out
-    answer: dict[str, Any] = json.loads(out)
-    return answer
+    return said(out)
+
+
+def said(output: str) -> dict[str, Any]:
+    """Read the report among what the server of this process logs meanwhile."""
+    line = next(line for line in output.splitlines() if line.startswith("{"))
+    return dict(json.loads(line))
 
 
 async def why(server: Server, name: str) -> dict[str, Any]:
@@ -160,7 +165,7 @@ async def test_only_what_the_authority_may_say_is_taken(tmp_path: Path) -> None:
 
     assert 2 == unknown[0] == stranger[0] == viewer[0]
     assert "no authority is called 'amazon': there are aws, operators" in unknown[1]
-    assert f"stranger may not speak of aws.user:{ACCOUNT}/u0" in stranger[1]
+    assert "authority stranger may not speak of aws." in stranger[1]
     assert 0 == operators[0]
 
 

@@ -157,7 +157,7 @@ async def test_only_the_named_authority_is_trusted(tmp_path: Path) -> None:
         pass
 
     async with serving(system.handle, context) as base:
-        with pytest.raises(ClientError, match="no answer"):
+        with pytest.raises(ClientError, match="not trusted"):
             await run(okta.walk(base), System(base, SECRET), pause)
         assert [] == system.asked
         trusted = System(base, SECRET, tmp_path / "ca.pem")
