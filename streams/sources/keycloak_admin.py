@@ -125,12 +125,20 @@ def _client(event: _Event) -> Iterator[Record]:
                 yield event.change("issue", uuid)
                 yield event.change("issue", name, parents=requires(uuid))
             yield from _enabled(event, target)
+            if event.after.get("enabled") in (True, "true"):
+                yield from _freed(event, name)
         case "DELETE", None:
             yield event.change("delete_subject", name)
             # The name may be given to a client that is not disabled.
-            yield event.change("restore", uuid, aspect="enabled")
+            yield from _freed(event, uuid, name)
         case _:
             yield event.change(None, *target)
+
+
+def _freed(event: _Event, *targets: Identifier | None) -> Iterator[Record]:
+    """Lift a disabling; a list of clients may have told of it by the name alone."""
+    for target in named(*targets):
+        yield event.change("restore", target, aspect="enabled")
 
 
 def _realm(event: _Event) -> Iterator[Record]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 from attrs import define
 
@@ -48,9 +49,9 @@ class Replay:
         await self.keycloak.heard()
         await until(lambda: self.server.served.stages.idle)
         end = self.server.served.stages._store.end
-        replica = self.guard.standing.replica
-        await until(lambda: (replica.position or 0) >= end)
-        await until(self.guard.standing.holds)
+        standing = self.guard.standing
+        await until(lambda: (standing.replica.position or 0) >= end)
+        await until(standing.holds)
 
     def present(self, token: dict[str, Any]) -> Presented:
         """Give what a gateway presents for a token with these claims."""
@@ -109,3 +110,8 @@ async def test_each_revocation_at_keycloak_ends_in_the_right_verdict(
                 label: verdict.allowed for label, verdict in verdicts.items()
             }, (step.name, {k: (v.reason, v.cause) for k, v in verdicts.items()})
         assert {} == replay.keycloak.refused
+        _, answer = await replay.server.get("/v1/ssf")
+    (stream,) = answer["streams"]
+    sets = [token for step in said["steps"] for token in step["sets"]]
+    assert (len(sets), 0) == (stream["accepted"], stream["refused"])
+    assert 2 == len({jwt.get_unverified_header(token)["kid"] for token in sets})

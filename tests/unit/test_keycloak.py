@@ -208,6 +208,15 @@ def test_a_disabled_client_takes_its_tokens_along(
     assert answer == ("t0" in dead(CHAIN[0], *told_of, *updates))
 
 
+def test_what_a_list_of_clients_disabled_by_name_is_lifted() -> None:
+    """The list and the events are of one authority."""
+    again = {"enabled": True, "clientId": "app"}
+    made = read(admin_event("UPDATE", "CLIENT", "clients/x", again))
+    lifted = [str(r.identifiers[0]) for r in made
+              if isinstance(r, Lifecycle) and r.effect == "restore"]  # fmt: skip
+    assert [UUID, CLIENT] == lifted
+
+
 def test_a_name_that_is_given_again_is_not_disabled() -> None:
     """Its tokens of before stay dead, those of the new client live."""
     gone = [
