@@ -176,10 +176,14 @@ def _check_vendors(settings: Settings) -> None:
     Raises:
         ConfigurationError: the settings ask for it.
     """
-    for name in ("polls", "scim"):
+    for name in ("polls", "scim", "sockets"):
         if getattr(settings, name):
             text = f"{name}: not on Kafka yet; only `rescind serve` does this"
             raise ConfigurationError(text)
+    for name, each in settings.vaults.items():
+        if each.irrevocable_seconds:
+            text = f"vaults.{name}.irrevocable_seconds: not on Kafka yet"
+            raise ConfigurationError(f"{text}; only `rescind serve` does this")
 
 
 def _raw(

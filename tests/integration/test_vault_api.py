@@ -172,6 +172,7 @@ async def test_an_irrevocable_lease_is_a_finding_as_long_as_there_is_one(
     tmp_path: Path,
 ) -> None:
     """What the other system said of it stays there: it may hold a secret."""
+    found: dict[str, Any] = {}
     async with vault() as api:
         api.stuck = [STUCK]
         given = settings(api, irrevocable_seconds=0.01)
