@@ -248,8 +248,7 @@ PLANTED = {
     "not held open": (Generations, "_orphan", _let_go),
 }
 CAUGHT = {
-    "known by inode": {"renamed, packed", "packed while away", "copied",
-                       "twice while away"},
+    "known by inode": {"renamed, packed", "packed while away", "copied"},
     "no look beside the log": {"renamed, packed", "packed while away", "copied",
                                "twice while away"},
     "nothing missed counts": {"twice while away"},
