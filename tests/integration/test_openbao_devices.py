@@ -26,6 +26,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 SECRET = "a long random bearer token"
 DEVICES = ("main", "post", "unix", "tcp")
+POLICY = """
+path "sys/audit-hash/main" { capabilities = ["update"] }
+path "sys/audit-hash/post" { capabilities = ["update"] }
+path "sys/leases"          { capabilities = ["read", "sudo"] }
+"""
 CONFIGURATION = """
 audit "http" "post" {{
   options {{
@@ -143,6 +148,10 @@ class Rescind:
             ((size,),) = database.execute(query, (str(log),)).fetchall()
         return int(size)
 
+    def said(self, event: str) -> bool:
+        """Tell whether the server logged something."""
+        return f'"{event}"' in self._log.read_text()
+
     def kept(self) -> bytes:
         """Give all bytes that the server has kept or logged."""
         files = [*(self.folder / "data").rglob("*"), self._log]
@@ -255,6 +264,7 @@ async def test_every_device_tells_in_time_and_nothing_is_lost(tmp_path: Path) ->
         await check_names_in_plain_text(scene)
         await check_a_lease(scene)
         assert [] == (await rescind.get("/v1/dlq"))["dead_letters"]
+        assert not rescind.said("irrevocable_not_listed")
         await until(scene.is_exact)
 
 
@@ -269,10 +279,13 @@ async def while_nobody_reads(scene: Scene) -> str:
     packed = scene.second.with_name("audit.log.1.gz")
     packed.write_bytes(gzip.compress(scene.second.read_bytes()))
     scene.second.unlink()
+    await bao.call("PUT", "sys/policies/acl/rescind", bao.root, policy=POLICY)
+    made = await bao.call("POST", "auth/token/create", bao.root, policies=["rescind"])
+    token = {"value": made["auth"]["client_token"]}
     scene.rescind.settings["vaults"] = {
         device: {
             "url": bao.server.url, "allow_http": True, "authority": device,
-            "device": device, "token": {"value": bao.root}, "irrevocable_seconds": 1,
+            "device": device, "token": token, "irrevocable_seconds": 1,
         }
         for device in ("main", "post")
     }  # fmt: skip
