@@ -7,8 +7,6 @@ import secrets
 import time
 import uuid
 from contextlib import AsyncExitStack
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,19 +23,19 @@ from streams.configured import (
     tolerances,
 )
 from streams.engine.closures import Closures
-from streams.engine.continuing import Continuing
 from streams.engine.ingest import Ingest
-from streams.engine.line_server import LineServer, Listening
+from streams.engine.line_server import LineServer
 from streams.engine.notifier import Notifier
 from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
-from streams.engine.tails import Followed, Tail
+from streams.engine.tails import Tail
 from streams.findings import Severity
+from streams.followed_logs import following, listening
 from streams.http.auth import Tokens
 from streams.http.closure_metrics import ClosureMetrics
-from streams.http.events import Events, Source, Speakers
+from streams.http.events import Events, Speakers
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health
@@ -51,25 +49,21 @@ from streams.http.server import Handlers, application, listen
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.running import heeding_signals
-from streams.settings import Listen, address
 from streams.ssf.streams import Streams, Surroundings
 from streams.stages.deliveries import Route
 from streams.vaults import configured_vaults
 from streams.vendors import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engine.ingest import Reader
-    from streams.settings import Settings, Watch, Webhook
+    from streams.settings import Settings, Webhook
     from streams.sinks.http_delivery import Endpoint
-    from streams.stages.admission import Rights
     from streams.stages.deliveries import Delivery, Outcome
-    from streams.stages.ingress import Origin
 
 log = structlog.get_logger()
 
@@ -157,7 +151,7 @@ async def serve(
             ),
         )
         tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest, clock)
+            Tail(following(watch, sources, speakers), store, ingest, clock)
             for watch in settings.watch
         ]
         notifier = _notifier(settings.webhook, endpoint, store, clock)
@@ -167,7 +161,7 @@ async def serve(
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
             lists = StatusLists(tokens, speakers, vocabulary, entries, published)
             lists.add_to(app)
-        for lines in _listening(sources, speakers):
+        for lines in listening(sources, speakers):
             server = LineServer(lines, store, ingest, clock)
             await cleanup.enter_async_context(server.serving())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
@@ -260,48 +254,6 @@ async def _work(
         await stop.wait()
         for task in loops:
             task.cancel()
-
-
-def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
-    configured = sources[watch.source]
-
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"watch:{watch.path.name}"
-        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
-
-    return Followed(
-        path=watch.path,
-        source=watch.source,
-        make=_maker(configured, speakers.settings),
-        speaker=speaker,
-        point=configured.point,
-        poll_seconds=watch.poll_seconds,
-    )
-
-
-def _listening(sources: dict[str, Source], speakers: Speakers) -> Iterator[Listening]:
-    for name, given in speakers.settings.sockets.items():
-        configured = sources[given.source]
-        path = given.listen.removeprefix("unix:")
-        at = address(path) if path == given.listen else Listen(host="")
-        yield Listening(
-            name=name,
-            source=given.source,
-            make=_maker(configured, speakers.settings),
-            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
-            point=configured.point,
-            path=None if at.host else Path(path),
-            mode=int(given.mode, 8),
-            host=at.host,
-            port=at.port,
-            allowed=given.allow_from,
-        )
-
-
-def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
-    """Give the maker of readers that go on from piece to piece."""
-    paired = settings.sources[configured.name].format == "openbao"
-    return Continuing if paired else configured.make
 
 
 def _notifier(

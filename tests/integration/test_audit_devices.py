@@ -14,6 +14,7 @@ import pytest
 from streams.app import serve
 from streams.configured import ConfigurationError
 from streams.engine import line_server
+from streams.engine.line_server import AddressError
 from streams.settings import Settings
 from tests.integration.serving import running, until, values
 from tests.unit.openbao_lines import auth, dead_token, line
@@ -183,6 +184,7 @@ async def test_the_http_device_is_heard_by_its_token_alone(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "text"),
     [
+        ({"listen": "unix:/nowhere/x"}, "socket bao: cannot listen at /nowhere/x: No"),
         ({"listen": "unix:/nowhere/x", "source": "none"}, "socket bao: no source"),
         ({"listen": "unix:/nowhere/x", "authority": "none"}, "socket bao: no auth"),
     ],
@@ -192,7 +194,7 @@ async def test_settings_that_name_nothing_are_refused(
 ) -> None:
     """Before anything is served."""
     each = {"source": "vault", "authority": "vault"} | given
-    with pytest.raises(ConfigurationError, match=text):
+    with pytest.raises((AddressError, ConfigurationError), match=text):
         await serve(Settings(**values(tmp_path, sockets={"bao": each})))
 
 

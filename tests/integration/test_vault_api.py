@@ -78,12 +78,17 @@ async def vault() -> AsyncIterator[Api]:
         yield api
 
 
-def settings(api: Api, **more: Any) -> dict[str, Any]:
-    """Give settings with one vault."""
+def vaults(api: Api, **more: Any) -> dict[str, Any]:
+    """Give settings of one vault."""
     given = {"url": api.url, "allow_http": True, "authority": "aws", "device": "main",
              "token": {"value": TOKEN}}  # fmt: skip
+    return {"bao": given | more}
+
+
+def settings(api: Api, **more: Any) -> dict[str, Any]:
+    """Give settings with one vault."""
     return {
-        "vaults": {"bao": given | more},
+        "vaults": vaults(api, **more),
         "authorities": {
             "aws": {"grants": [{"kind": "vault.*"}], "issuer_log": True},
             "stranger": {"grants": []},
