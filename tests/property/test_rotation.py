@@ -141,7 +141,7 @@ class World:
             worked = False
             for each in self.files.scan():
                 each.wanted = 1000
-                data = each.more()
+                data = self.files.more(each)
                 whole = data[: data.rfind(b"\n") + 1]
                 if whole:
                     self.saved[each.number] = each.after(whole)
@@ -204,6 +204,23 @@ def test_what_is_gone_for_good_is_told(tmp_path: Path) -> None:
     assert world.root == lost.path
     assert [] == world.files.lost()
     assert {0, 6} == set(world.got)
+
+
+def test_many_files_are_read_with_few_held_open(tmp_path: Path) -> None:
+    """A process may open some thousand files at most, and a folder holds more."""
+    world = World(tmp_path, whole=True)
+    many = 3 * generations.MOST_OPEN
+    before = len(list(Path("/dev/fd").iterdir()))
+    for number in range(1, many):
+        (tmp_path / f"{number}.log").write_bytes(b"%d x\n" % number)
+    world.read()
+    held = len(list(Path("/dev/fd").iterdir())) - before
+    world.restart(0)
+    world.read()
+    world.close()
+
+    assert sorted(world.got) == list(range(many))
+    assert held <= generations.MOST_OPEN
 
 
 # What each rule is for: without it, these days lose a line or give one twice.
