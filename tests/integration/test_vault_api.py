@@ -159,10 +159,12 @@ async def test_an_order_waits_for_nothing_and_stores_no_secret(tmp_path: Path) -
             end = server.served.feed.end
         async with running(tmp_path) as server:
             alone, why = await server.post(orders, "revoker", secret)
+            listed = {"credentials": [secret]}
+            adopted, _ = await server.post("/v1/adopt", "restorer", listed)
             unchanged = end == server.served.feed.end
     kept = b"".join(f.read_bytes() for f in (tmp_path / "data").iterdir())
 
-    assert (201, 503, 422) == (known, down, alone)
+    assert (201, 503, 422, 422) == (known, down, alone, adopted)
     wanted = f"vault.token_hmac:{mac('of-hvs.secret-in-plain-text')}"
     assert [wanted] == answer["identifiers"]
     assert [given["identifier"]] == as_it_is["identifiers"]
