@@ -13,13 +13,9 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.configured import (
-    check,
-    configured_sources,
-    configured_streams,
-)
+from streams.configured import ConfigurationError
+from streams.described import described
 from streams.engine.ingest import read
-from streams.expectations import expected_sources
 from streams.health_book import HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
@@ -50,7 +46,7 @@ from streams.vendors import pollers, scim_server
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from streams.http.events import Source
     from streams.kafka.framing import Genesis
@@ -125,16 +121,14 @@ async def receive(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    expected = expected_sources(settings)
-    verifiers = configured_streams(settings)
+    given = described(settings)
+    _check_kafka(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
     ):
-        book, keeper = HealthBook(clock, expected), KafkaKeeper(kept, name)
+        book, keeper = HealthBook(clock, given.expected), KafkaKeeper(kept, name)
         await book.load(keeper)
         vaults = configured_vaults(settings, clock)
         writer = KafkaLog(
@@ -142,9 +136,9 @@ async def receive(
         )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
-        events = Events(tokens, sources, speakers, writer)
+        events = Events(tokens, given.sources, speakers, writer)
         operators = Operators(
-            tokens, speakers, writer, vocabulary, _fresh_id, vaults.names
+            tokens, speakers, writer, given.vocabulary, _fresh_id, vaults.names
         )
         app = _application(settings, events, operators)
         counts = Counts(book)
@@ -160,11 +154,13 @@ async def receive(
         collectors = counts.collector, SourceMetrics(book)
         app.router.add_get("/metrics", Metrics(*collectors).get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
-        streams = Streams(settings.ssf, verifiers, around)
+        streams = Streams(settings.ssf, given.verifiers, around)
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
         inputs = {
-            each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
+            each.topic: RawInput(
+                kafka, _raw(each, given.sources, speakers), name, writer
+            )
             for each in settings.raw_topics
         }
         members = {topic: each.member for topic, each in inputs.items()}
@@ -208,6 +204,26 @@ def _application(
     app.router.add_post("/v1/revocations", operators.revoke)
     app.router.add_post("/v1/adopt", operators.adopt)
     return app
+
+
+def _check_kafka(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    if settings.sockets:
+        text = "sockets: not on Kafka yet; only `rescind serve` does this"
+        raise ConfigurationError(text)
+    for name, each in settings.vaults.items():
+        if each.irrevocable_seconds:
+            text = f"vaults.{name}.irrevocable_seconds: not on Kafka yet"
+            raise ConfigurationError(f"{text}; only `rescind serve` does this")
+
+
+def _raw_topics(sources: dict[str, Source], speakers: Speakers) -> Iterator[RawTopic]:
+    for each in speakers.settings.raw_topics:
+        yield _raw(each, sources, speakers)
 
 
 def _raw(

@@ -158,7 +158,7 @@ class Tail:
     async def _poll(self, files: Generations, file: Generation) -> bool:
         file.wanted = file.wanted or CHUNK
         try:
-            data = await asyncio.to_thread(file.more)
+            data = await asyncio.to_thread(files.more, file)
         except OSError as error:
             log.warning("not_readable", path=str(file.path), error=type(error).__name__)
             return False
