@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from attrs import define
 
 from agents_registry.facts import Cause
 from streams.ingress import receive
+from streams.kafka import membership
+from streams.kafka.membership import Membership
 from streams.settings import Settings
 from tests.integration.fake_vendors import okta
 from tests.integration.serving import Server, until, values
@@ -160,3 +163,38 @@ async def test_a_subject_without_a_name_is_signalled(
     assert ("unmapped_subject", "source:poll:idp/logs", ["u1"]) == (
         signal["kind"], signal["presented"], signal["event_ids"]
     )  # fmt: skip
+
+
+async def test_who_had_nothing_to_do_takes_over_after_any_time(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member without partitions is idle, and must not be taken for one that hangs."""
+    monkeypatch.setattr(membership, "HANGING_MS", 1000)
+    settings = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    members = [Membership(settings, topic, group=group) for _ in range(2)]
+
+    async def shared_out() -> bool:
+        await asyncio.gather(*(each.poll(0.1) for each in members))
+        for each in members:
+            for number in list(each.fresh):
+                each.begin(number, 0)
+        return sorted(len(each.assigned) for each in members) == [0, 1]
+
+    async def long_after() -> bool:
+        return await shared_out() and asyncio.get_running_loop().time() > end
+
+    async def taken() -> bool:
+        await idle.poll(0.1)
+        return bool(idle.assigned)
+
+    async with AsyncExitStack() as stack:
+        for each in members:
+            await stack.enter_async_context(each)
+        await until(shared_out)
+        end = asyncio.get_running_loop().time() + 4.0
+        await until(long_after)
+        idle, holder = sorted(members, key=lambda each: len(each.assigned))
+        await holder.__aexit__(None, None, None)
+        await until(taken)
