@@ -20,7 +20,7 @@ from streams.configured import (
 )
 from streams.engine.ingest import read
 from streams.expectations import expected_sources
-from streams.health_book import HealthBook
+from streams.health_book import KEY, HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
@@ -39,7 +39,12 @@ from streams.kafka.layout import ACCESS, FACTS, SOURCES
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.shared import Shared
-from streams.kafka.source_state import KafkaCursors, KafkaKeeper, KafkaResources
+from streams.kafka.source_state import (
+    HEARSAY_SECONDS,
+    KafkaCursors,
+    KafkaKeeper,
+    KafkaResources,
+)
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
 from streams.receivers import Counts, receivers
@@ -125,38 +130,38 @@ async def receive(
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    expected = expected_sources(settings)
+    expected = expected_sources(settings, HEARSAY_SECONDS)
     verifiers = configured_streams(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
     ):
-        book, keeper = HealthBook(clock, expected), KafkaKeeper(kept, name)
+        keeper = KafkaKeeper(kept, name)
+        book = HealthBook(clock, expected, lambda: keeper.of_others(KEY))
         await book.load(keeper)
         writer = KafkaLog(kafka, publisher, geneses, _fresh_id, book.took)
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
-        events = Events(tokens, sources, speakers, writer)
         operators = Operators(tokens, speakers, writer, vocabulary, _fresh_id)
         app = web.Application(
             middlewares=[problems], client_max_size=settings.max_body_bytes
         )
+        events = Events(tokens, sources, speakers, writer)
         app.router.add_post("/v1/events/{source}", events.post)
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
-        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
-        works = {each.name: each.run for each in polls}
-        shared = Shared(kafka, settings.realm, works)
         resources = KafkaResources(kept, writer)
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        collectors = counts.collector, SourceMetrics(book)
-        app.router.add_get("/metrics", Metrics(*collectors).get)
+        told = Metrics(counts.collector, SourceMetrics(book))
+        app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, verifiers, around)
+        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
+        runs = {each.name: each.run for each in polls} | streams.polled()
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
         app.router.add_post("/v1/revocations", operators.revoke)
@@ -183,8 +188,8 @@ async def receive(
                 book.run(keeper, writer, speakers.own),
                 keeper.run(),
                 kept.run(),
-                shared.run(),
-                *(each() for each in [*receiving.loops(), *streams.loops()]),
+                Shared(kafka, settings.realm, runs).run(),
+                *(each() for each in [*receiving.loops(), *streams.pushed()]),
             )
         finally:
             await runner.cleanup()

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 AGAIN_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 10.0
+HEARSAY_SECONDS: Final = 2 * SAVE_SECONDS  # after which all know what one heard
 CURSOR: Final = "cursor"
 HEALTH: Final = "health"
 SCIM: Final = "scim"
@@ -74,6 +75,14 @@ class KafkaKeeper:
     async def load(self, name: str) -> bytes | None:
         """Give what this process kept in an earlier life."""
         return self._kept.entries.get((HEALTH, self._name(name)))
+
+    def of_others(self, name: str) -> list[bytes]:
+        """Give what the other processes of the realm kept under a name."""
+        return [
+            body
+            for (kind, full), body in self._kept.entries.items()
+            if kind == HEALTH and full.endswith(f"/{name}") and full != self._name(name)
+        ]
 
     async def save(self, name: str, body: bytes) -> None:
         """Have a record written with the next ones."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from streams.records import Access, Lifecycle, Record
 
+COUNTS: Final = (
+    "accepted", "dead_letters", "unmapped", "collisions", "refused", "failed",
+)  # fmt: skip
 EXAMPLES: Final = 5  # ids of events that stand in a finding
 MOST_TEXT: Final = 200
 # What a mapper says of a change whose subject it cannot name.
@@ -208,6 +211,40 @@ def lost(begin: int, end: int, now: int) -> Notice:
     """Say that events of a time are lost."""
     detail = GAP.format(rfc3339(begin), rfc3339(end))
     return Notice(FindingKind.SOURCE_GAP, now, detail)
+
+
+def alongside(health: Health, other: Health) -> Health:
+    """Give a record with what another process heard of the same source."""
+    return attrs.evolve(
+        health,
+        heard_at=_later(health.heard_at, other.heard_at),
+        answered_at=_later(health.answered_at, other.answered_at),
+    )
+
+
+def together(health: Health, other: Health) -> Health:
+    """Give what two processes know of a source; each counted its own share."""
+    newer, older = (
+        (other, health)
+        if (other.heard_at or 0) > (health.heard_at or 0)
+        else (health, other)
+    )
+    return attrs.evolve(
+        alongside(health, other),
+        authority=newer.authority or older.authority,
+        lag=older.lag if newer.lag is None else newer.lag,
+        reason=newer.reason or older.reason,
+        gap=max(filter(None, (health.gap, other.gap)), key=_end, default=None),
+        **{name: getattr(health, name) + getattr(other, name) for name in COUNTS},
+    )
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max(one or 0, other or 0) or None
+
+
+def _end(gap: tuple[int, int]) -> int:
+    return gap[1]
 
 
 def unmapped(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
