@@ -71,7 +71,12 @@ class Streams:
         self._around = around
         self.receivers = {
             name: Receiver(
-                name, each, verifiers[name], around.ingest, self._own(name, each)
+                name,
+                each,
+                verifiers[name],
+                around.ingest,
+                self._own(name, each),
+                around.keeper.asked_elsewhere,
             )
             for name, each in settings.items()
         }

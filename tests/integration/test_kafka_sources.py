@@ -19,7 +19,10 @@ from tests.integration.fake_vendors import okta
 from tests.integration.serving import Server, until, values
 from tests.integration.test_polls import ago, okta_event, polling, rounds
 from tests.integration.test_scim_server import ALICE, call, replace
+from tests.integration.test_ssf_health import polled
+from tests.integration.test_ssf_push import push
 from tests.integration.working import decoded, facts_of, lay_out, task_of
+from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -165,6 +168,30 @@ async def test_a_subject_without_a_name_is_signalled(
     assert ("unmapped_subject", "source:poll:idp/logs", ["u1"]) == (
         signal["kind"], signal["presented"], signal["event_ids"]
     )  # fmt: skip
+
+
+async def test_a_verification_may_come_to_another_ingress(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a load balancer the one that asked is not the one that is pushed to."""
+    monkeypatch.setenv("SSF_TEST_TOKEN", BEARER)
+    await lay_out(kafka_settings)
+    async with transmitting() as transmitter:
+        once = polled(transmitter, delivery="push", verify_seconds=3600)
+        never = polled(transmitter, delivery="push", verify_seconds=0)
+        async with (
+            ingress(tmp_path, kafka_settings, "i0", **once),
+            ingress(tmp_path, kafka_settings, "i1", **never) as second,
+        ):
+            await until(lambda: transmitter.queue)
+            (token,) = transmitter.queue.values()
+            guessed = transmitter.about("s1", "verification", {"state": "guessed"})
+            refused, _ = await push(second, guessed.encode())
+            taken, why = await push(second, token.encode())
+            row = await second.source("ssf:idp")
+
+    assert (400, 202) == (refused, taken), why
+    assert row["last_verification"]
 
 
 async def test_who_had_nothing_to_do_takes_over_after_any_time(
