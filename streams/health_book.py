@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streams.intake import Prepared, Receipt
     from streams.stages.ingress import Origin
-    from streams.stages.source_health import Notice
+    from streams.stages.source_notices import Notice
 
 LOOK_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 2.0  # for the last saving

@@ -18,7 +18,7 @@ import orjson
 from attrs import frozen
 
 from streams.findings import FindingKind
-from streams.stages.source_health import Notice
+from streams.stages.source_notices import Notice
 from streams.times import rfc3339
 
 ENABLED: Final = "enabled"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.sources.set_verifier import StreamRules
     from streams.ssf.health import Health, Step
     from streams.stages.ingress import Origin
-    from streams.stages.source_health import Notice
+    from streams.stages.source_notices import Notice
 
 NAME: Final = "ssf"
 # Of SSF, and of the drafts and of RISC before it.
