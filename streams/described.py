@@ -37,13 +37,19 @@ class Described:
     expected: Mapping[str, Expected]
 
 
-def described(settings: Settings) -> Described:
+def described(settings: Settings, slack: float = 0.0) -> Described:
     """Read what the settings say of sources.
+
+    Args:
+        settings: of the process.
+        slack: seconds more that a source may be silent, where it takes time to learn
+            what another process heard.
 
     Raises:
         ConfigurationError: they contradict themselves.
     """
     vocabulary, sources = configured_sources(settings)
     check(settings, sources)
-    verifiers, expected = configured_streams(settings), expected_sources(settings)
+    verifiers = configured_streams(settings)
+    expected = expected_sources(settings, slack)
     return Described(settings, vocabulary, sources, verifiers, expected)

@@ -16,7 +16,7 @@ from attrs import frozen
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
-from streams.health_book import HealthBook
+from streams.health_book import KEY, HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
@@ -35,7 +35,12 @@ from streams.kafka.layout import ACCESS, FACTS, SOURCES
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.shared import Shared
-from streams.kafka.source_state import KafkaCursors, KafkaKeeper, KafkaResources
+from streams.kafka.source_state import (
+    HEARSAY_SECONDS,
+    KafkaCursors,
+    KafkaKeeper,
+    KafkaResources,
+)
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
 from streams.queues import queue_readers
@@ -121,14 +126,15 @@ async def receive(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
-    given = described(settings)
+    given = described(settings, HEARSAY_SECONDS)
     _check_kafka(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
     ):
-        book, keeper = HealthBook(clock, given.expected), KafkaKeeper(kept, name)
+        keeper = KafkaKeeper(kept, name)
+        book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
         await book.load(keeper)
         vaults = configured_vaults(settings, clock)
         writer = KafkaLog(
@@ -144,24 +150,21 @@ async def receive(
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
-        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
-        works = {each.name: each.run for each in polls}
-        shared = Shared(kafka, settings.realm, works)
         resources = KafkaResources(kept, writer)
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        collectors = counts.collector, SourceMetrics(book)
-        app.router.add_get("/metrics", Metrics(*collectors).get)
+        told = Metrics(counts.collector, SourceMetrics(book))
+        app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, given.verifiers, around)
+        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
+        runs = {each.name: each.run for each in polls} | streams.polled()
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
         inputs = {
-            each.topic: RawInput(
-                kafka, _raw(each, given.sources, speakers), name, writer
-            )
-            for each in settings.raw_topics
+            topic.topic: RawInput(kafka, topic, name, writer)
+            for topic in _raw_topics(given.sources, speakers)
         }
         members = {topic: each.member for topic, each in inputs.items()}
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
@@ -183,8 +186,8 @@ async def receive(
                 book.run(keeper, writer, speakers.own),
                 keeper.run(),
                 kept.run(),
-                shared.run(),
-                *(each() for each in [*receiving.loops(), *streams.loops()]),
+                Shared(kafka, settings.realm, runs).run(),
+                *(each() for each in [*receiving.loops(), *streams.pushed()]),
                 *(each() for each in vaults.asking(writer, speakers)),
                 *(each.run() for each in queues),
             )
