@@ -130,6 +130,8 @@ class QueueReader:
             "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
         })  # fmt: skip
         messages = answer.get("Messages") or []
+        if not all(isinstance(one, dict) for one in messages):
+            raise FailedError("unreadable")
         for message in messages:
             await self._take(session, message)
         return 0.0 if messages else SHORTEST
