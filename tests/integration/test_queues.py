@@ -95,7 +95,9 @@ async def test_objects_and_events_are_read_and_messages_deleted(tmp_path: Path) 
             await dies(server, "AKIABRIDGE")
             await until(lambda: not fake.waiting)
             _, letters = await server.get("/v1/dlq")
+            _, table = await server.get("/v1/sources")
         assert [] == letters["dead_letters"]
+        assert "queue:trail" in orjson.dumps(table).decode()
         assert 0 == fake.refused
         kept = (tmp_path / "data" / "rescind.db").read_bytes()
         assert KEY.key.encode() not in kept
