@@ -53,7 +53,6 @@ def expected_sources(settings: Settings, slack: float = 0.0) -> dict[str, Expect
 def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
     for kind, named in (
         ("hook", settings.hooks),
-        ("queue", settings.queues),
         ("ssf", settings.ssf),
         ("global_revocation", settings.global_revocation),
     ):
@@ -67,3 +66,5 @@ def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
         patience = seconds(max(SHORTEST, ROUNDS * poll.interval))
         for feed in feeds_of(name, poll):
             yield f"poll:{feed.name}", Expected(answer=patience)
+    for name in settings.queues:
+        yield f"queue:{name}", Expected(answer=seconds(SHORTEST))
