@@ -239,11 +239,20 @@ def openbao(
 
 
 @_system("aws-credential-report", authority="cloudtrail")
-def aws_credential_report(source: "Source") -> "Listing":
-    """IAM users, passwords and access keys: the report, and list-access-keys."""
-    from streams.adopt import aws as system  # noqa: PLC0415 - --help stays quick
+def aws_credential_report(
+    source: "Source",
+    region: Annotated[
+        str, typer.Option("--region", help="Of IAM, where that is not us-east-1.")
+    ] = "",
+) -> "Listing":
+    """IAM users, passwords, access keys, by AWS_ACCESS_KEY_ID and its like."""
+    from streams.adopt import aws, aws_api  # noqa: PLC0415 - --help stays quick
 
-    return system.of_files(source.contents())
+    if source.files:
+        return aws.of_files(source.contents(), source.saved)
+    return source.walk(
+        aws_api.walk(source.now), {}, keys=source.keys(region or "us-east-1")
+    )
 
 
 @_system("okta", authority="okta")
@@ -282,8 +291,8 @@ def keycloak(
 
     if source.files:
         (export,) = source.documents()
-        return system.of_realm(export, issuer or None)
-    walk = system.walk(realm, source.began)
+        return system.of_realm(export, issuer or None, began=source.saved)
+    walk = system.walk(realm, source.now())
     credential = source.secret("KEYCLOAK_TOKEN", "KEYCLOAK_CLIENT_SECRET")
     if not client_id:
         return source.walk(walk, {"Authorization": f"Bearer {credential}"})

@@ -51,12 +51,14 @@ class System:
         headers: with the credential.
         ca: file of the certificates to trust; None: those of this machine.
         tokens: gives access tokens, where the credential is not in the headers.
+        sign: gives the headers that sign a form posted to a URL.
     """
 
     base: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     ca: Path | None = None
     tokens: Authorization | None = None
+    sign: Callable[[str, bytes], Mapping[str, str]] | None = None
 
 
 def checked_base(url: str) -> str:
@@ -137,6 +139,8 @@ class _Caller:
             ClientError: then.
         """
         wait, why = FIRST_WAIT, ""
+        if request.wait:
+            await self.pause(request.wait)
         for last in (*[False] * (TRIES - 1), True):
             try:
                 async with self.slots:
@@ -176,6 +180,10 @@ class _Caller:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             data = orjson.dumps(dict(request.body))
+        elif request.form is not None:
+            data = request.form.encode()
+            if self.system.sign is not None:
+                headers |= self.system.sign(url, data)
         async with (
             asyncio.timeout(TIMEOUT),
             self.session.request(

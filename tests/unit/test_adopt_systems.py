@@ -87,15 +87,16 @@ def test_aws_counts_keys_that_the_report_does_not_name() -> None:
     assert 1 == beside.left_out[aws.NO_USER]
 
 
-def test_aws_takes_the_answer_of_the_cli_and_its_time() -> None:
-    """GetCredentialReport wraps the CSV; a suspension counts from its time."""
+def test_aws_takes_the_answer_of_the_cli() -> None:
+    """GetCredentialReport wraps the CSV; a suspension counts from the list of keys."""
     answer = json.dumps({
         "Content": b64encode(REPORT).decode(), "ReportFormat": "text/csv",
         "GeneratedTime": "2026-11-26T00:00:00+00:00",
     }).encode()  # fmt: skip
-    found = by_name(aws.of_files([answer, keys(key("AKIA2", "Inactive"))]))
+    saved = "2026-11-26T03:00:00Z"
+    found = by_name(aws.of_files([answer, keys(key("AKIA2", "Inactive"))], saved))
 
-    assert "2026-11-26T00:00:00Z" == found["aws.access_key:AKIA2"]["suspended_at"]
+    assert saved == found["aws.access_key:AKIA2"]["suspended_at"]
 
 
 @pytest.mark.parametrize(
