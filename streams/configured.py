@@ -1,4 +1,4 @@
-"""What settings describe, made: sources, keys, tolerances, the receiver of alerts."""
+"""What settings describe, made: sources, keys, tolerances."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.engine.ingest import Reader
-    from streams.settings import Settings, SourceSettings, Webhook
-    from streams.sinks.http_delivery import Endpoint
+    from streams.settings import Settings, Socket, SourceSettings, Watch
     from streams.ssf.receiver import Verifier
 
 GENERIC: Final = "generic"
 SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
-ROUTE: Final = "webhook"
 
 
 class ConfigurationError(ValueError):
@@ -122,12 +120,18 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
         if stream.authority and stream.authority not in settings.authorities:
             message = f"ssf {name}: no authority {stream.authority!r}"
             raise ConfigurationError(message)
-    for watch in settings.watch:
-        if watch.source not in sources:
-            raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")
-        if watch.authority not in settings.authorities:
-            message = f"watch {watch.path}: no authority {watch.authority!r}"
-            raise ConfigurationError(message)
+    _check_logs(settings, sources)
+
+
+def _check_logs(settings: Settings, sources: dict[str, Source]) -> None:
+    named: list[tuple[str, Watch | Socket]]
+    named = [(f"watch {each.path}", each) for each in settings.watch]
+    named += [(f"socket {name}", each) for name, each in settings.sockets.items()]
+    for what, each in named:
+        if each.source not in sources:
+            raise ConfigurationError(f"{what}: no source {each.source!r}")
+        if each.authority not in settings.authorities:
+            raise ConfigurationError(f"{what}: no authority {each.authority!r}")
 
 
 def tolerances(settings: Settings) -> Tolerances:
@@ -139,22 +143,4 @@ def tolerances(settings: Settings) -> Tolerances:
         remember=int(sentinel.remember * SECOND),
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
-    )
-
-
-def endpoint_of(webhook: Webhook | None) -> Endpoint | None:
-    """Give the receiver of alerts.
-
-    Raises:
-        EndpointError: no attempt could use its URL or its secret.
-    """
-    if webhook is None:
-        return None
-    from streams.sinks.http_delivery import Endpoint  # noqa: PLC0415 - lazily
-
-    return Endpoint(
-        name=ROUTE,
-        url=webhook.url,
-        secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
-        allow_private=webhook.allow_private,
     )

@@ -11,6 +11,20 @@ from streams.sources.openbao_call import PATH
 _NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 
 
+class PlainSecretError(ValueError):
+    """A secret stands where its HMAC should, and no vault is known to hash it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"{kind} is the HMAC of a secret, and only that may be stored: give it as "
+            "the audit log has it, or set the vault under `vaults`, to be asked for it"
+        )
+
+
+class VaultError(Exception):
+    """A vault did not answer as it should; the text says which one and why."""
+
+
 def identifier_of(text: str) -> Identifier:
     """Read ``kind:value``; commands, questions and orders all read it so.
 

@@ -53,14 +53,14 @@ class Hook(_Strict):
 
     Attributes:
         vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
-            change notifications, GitHub webhooks.
+            change notifications, GitHub webhooks, OpenBao's HTTP audit device.
         authority: on whose behalf it speaks.
         secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
-            secret at GitHub.
-        header: the authentication field of the Okta hook.
+            secret at GitHub, the bearer token at OpenBao.
+        header: the authentication field of the hook at Okta and OpenBao.
     """
 
-    vendor: Literal["okta", "graph", "github"]
+    vendor: Literal["okta", "graph", "github", "openbao"]
     authority: str
     secret: Secret
     header: str = "Authorization"
@@ -157,13 +157,55 @@ class KeycloakPoll(ClientPoll):
         realm: whose events; its client reads them with the role ``view-events``.
         issuer: ``iss`` of the realm's tokens: gives users the name that tokens carry
             (``jwt.sub``).
+        exchange_lookback: seconds that access tokens of the realm live at most. What
+            is exchanged this soon after a revocation may come from a token of before
+            it, and is denied.
         retention: days that the realm keeps events, where it is set to expire them.
     """
 
     vendor: Literal["keycloak"]
     realm: str = Field(pattern=r"^[^/?#%]+$")
     issuer: str | None = None
+    exchange_lookback: float = Field(default=300.0, ge=0)
     retention: float | None = Field(default=None, gt=0)
+
+
+class Vault(_Strict):
+    """The API of an OpenBao or Vault cluster whose audit log is read.
+
+    Attributes:
+        url: of the API, without a path.
+        authority: on whose behalf its audit log speaks.
+        token: may update ``sys/audit-hash/DEVICE`` and, for irrevocable leases, read
+            ``sys/leases`` with sudo; a file is read anew for each request.
+        device: path of the audit device that is read: each has HMACs of its own.
+        namespace: of the token.
+        ca: file with the certificates that sign the API's own.
+        hmac_accessor: false where the device writes accessors in plain text.
+        join_leases: ask for the HMAC of each new lease, by which its end is told;
+            not needed where ``audit_non_hmac_request_keys`` of ``sys/`` holds lease_id.
+        irrevocable_seconds: between two looks at leases that cannot be revoked; 0:
+            never.
+        timeout: seconds of one request.
+        allow_http: without TLS, for a vault on the same machine.
+    """
+
+    url: str
+    authority: str
+    token: Secret
+    device: str = Field(pattern=r"^[^/?#%]+$")
+    namespace: str = ""
+    ca: Path | None = None
+    hmac_accessor: bool = True
+    join_leases: bool = True
+    irrevocable_seconds: float = Field(default=0.0, ge=0)
+    timeout: float = Field(default=3.0, gt=0)
+    allow_http: bool = False
+
+    @model_validator(mode="after")
+    def _usable(self) -> Vault:
+        _check_url(self.url, allow_http=self.allow_http)
+        return self
 
 
 AnyPoll = Annotated[OktaPoll | EntraPoll | KeycloakPoll, Field(discriminator="vendor")]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams.engine.cursors import Cursors
+from streams.engine.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
+from streams.http.sources import SourceMetrics
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
@@ -29,15 +32,18 @@ from streams.sources.keycloak import Keycloak
 from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from aiohttp import web
-    from prometheus_client import Counter
+    from prometheus_client.registry import Collector
 
     from streams.engine.ingest import Ingest, Reader
     from streams.engine.store import Store
+    from streams.health_book import HealthBook
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.http.scim_directory import Resources
+    from streams.pollers import driver
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
     from streams.settings import Settings
@@ -53,14 +59,17 @@ class Vendors:
     """What the server runs for its vendors.
 
     Attributes:
-        pollers: to be run.
-        counts: for ``/metrics``.
+        collectors: for ``/metrics``.
     """
 
     receivers: Receivers
     scim: ScimServer | None
     pollers: tuple[Poller, ...]
-    counts: Counter
+    collectors: tuple[Collector, ...]
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for them, until cancelled."""
+        return [*(each.run for each in self.pollers), *self.receivers.loops()]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -69,34 +78,67 @@ class Vendors:
             self.scim.add_to(app)
 
 
+class Embedded(NamedTuple):
+    """What the embedded engine writes to, and who is told of it."""
+
+    ingest: Ingest
+    store: Store
+    fresh_id: Callable[[], str]
+    book: HealthBook
+
+
 def connect(
-    settings: Settings,
-    tokens: Tokens,
-    speakers: Speakers,
-    ingest: Ingest,
-    store: Store,
-    fresh_id: Callable[[], str],
+    settings: Settings, tokens: Tokens, speakers: Speakers, engine: Embedded
 ) -> Vendors:
     """Make what the settings ask for.
 
     Raises:
         VendorError: they cannot be used.
     """
-    counts, clock = Counts(), speakers.clock
-    check_authorities(settings, "poll", settings.polls)
-    pollers = tuple(
-        Poller(polled, store, ingest, clock, counts.count)
-        for name, each in settings.polls.items()
-        for polled in _polled(name, each, speakers, clock)
-    )
-    scim = None
-    if settings.scim is not None:
-        _check_scim(settings)
-        directory = Directory(settings.scim, speakers, ingest, store)
-        agents = settings.scim.agents
-        scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
+    ingest, store, fresh_id, book = engine
+    counts = Counts(book)
+    polls = pollers(settings, speakers, Cursors(store, ingest), counts)
+    resources = StoredResources(store, ingest)
+    scim = scim_server(settings, tokens, speakers, resources, fresh_id)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
-    return Vendors(receiving, scim, pollers, counts.collector)
+    collectors = counts.collector, SourceMetrics(book)
+    return Vendors(receiving, scim, polls, collectors)
+
+
+def pollers(
+    settings: Settings, speakers: Speakers, cursors: driver.Cursors, counts: Counts
+) -> tuple[Poller, ...]:
+    """Make what reads the logs of vendors.
+
+    Raises:
+        VendorError: the settings cannot be used.
+    """
+    check_authorities(settings, "poll", settings.polls)
+    return tuple(
+        Poller(polled, cursors, speakers.clock, counts.of("poll"))
+        for name, each in settings.polls.items()
+        for polled in _polled(name, each, speakers, speakers.clock)
+    )
+
+
+def scim_server(
+    settings: Settings,
+    tokens: Tokens,
+    speakers: Speakers,
+    resources: Resources,
+    fresh_id: Callable[[], str],
+) -> ScimServer | None:
+    """Make the SCIM service provider, where the settings ask for it.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    if settings.scim is None:
+        return None
+    _check_scim(settings)
+    directory = Directory(settings.scim, speakers, resources)
+    agents = settings.scim.agents
+    return ScimServer(tokens, directory, speakers.clock, fresh_id, agents=agents)
 
 
 def _check_scim(settings: Settings) -> None:
@@ -120,7 +162,7 @@ def _polled(
         key = f"poll:{name}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
-    for feed in _feeds(name, each):
+    for feed in feeds_of(name, each):
         yield Polled(
             feed=feed,
             authorization=authorization,
@@ -132,7 +174,7 @@ def _polled(
 
 def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
-        return lambda: Keycloak(each.issuer)
+        return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
     return lambda: source(feed.source)
 
 
@@ -151,7 +193,8 @@ def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Author
     return ClientCredentials(url, client, clock)
 
 
-def _feeds(name: str, each: AnyPoll) -> Iterator[Feed]:
+def feeds_of(name: str, each: AnyPoll) -> Iterator[Feed]:
+    """Give the feeds that one poll reads."""
     base, first = each.url.rstrip("/"), seconds(each.first)
     overlap = seconds(each.overlap)
     kept = None if each.retention is None else seconds(each.retention * DAY)

@@ -8,17 +8,19 @@ made up for by polling.
 
 from __future__ import annotations
 
+import asyncio
 import http
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from attrs import field, frozen
 
+from streams.engine.continuing import Continuing
 from streams.engine.ingest import read
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.intake import Delivery
-from streams.sources import entra_graph, github_hook, okta_hook, source
+from streams.sources import entra_graph, github_hook, okta_hook, openbao_hook, source
 from streams.sources.github import GitHub
 
 if TYPE_CHECKING:
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
 
 # What is parsed before the secret in it is known; Graph sends less.
 MOST_UNSIGNED: Final = 1 << 20
-_SOURCES: Final = {"okta": "okta", "graph": "entra", "github": "github"}
+_SOURCES: Final = {
+    "okta": "okta",
+    "graph": "entra",
+    "github": "github",
+    "openbao": "openbao",
+}
 _JSON: Final = "application/json"
 
 
@@ -63,6 +70,11 @@ class Hooks:
         self._speakers = speakers
         self._ingest = ingest
         self._count = count
+        self._devices = {
+            name: _Device()
+            for name, hook in hooks.items()
+            if hook.settings.vendor == "openbao"
+        }
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer Okta's one-time verification; it says nothing about the secret."""
@@ -87,7 +99,8 @@ class Hooks:
                     body=token, content_type="text/plain", headers=headers
                 )
         body = await self._authentic(hook, request)
-        records = await _records(hook, request, body)
+        device = self._devices.get(hook.name)
+        records = await (device.read(body) if device else _records(hook, request, body))
         delivery = Delivery(
             records,
             self._speakers.origin(hook.settings.authority, f"hook:{hook.name}"),
@@ -122,8 +135,24 @@ class Hooks:
                     body = await body_of(request, hook)
                     if github_hook.authentic(hook.secret, body, signature):
                         return body
+            case "openbao":
+                given = request.headers.get(hook.settings.header)
+                if openbao_hook.authentic(hook.secret, given):
+                    return await body_of(request, hook)
         self._count(hook.name, "refused")
         raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
+
+
+class _Device:
+    """Reads one audit device, whose lines come in requests of their own."""
+
+    def __init__(self) -> None:
+        self._reader = Continuing()
+        self._turn = asyncio.Lock()
+
+    async def read(self, body: bytes) -> list[Record]:
+        async with self._turn:
+            return await read(self._reader, body, "openbao")
 
 
 class _Delivered:

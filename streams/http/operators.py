@@ -19,10 +19,10 @@ from streams.intake import MANY
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.stages.entitlement import entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
-from streams.typed_names import identifier_of
+from streams.typed_names import PlainSecretError, VaultError, identifier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
@@ -72,13 +72,24 @@ class Operators:
         ingest: Log,
         vocabulary: Vocabulary,
         fresh_id: Callable[[], str],
+        names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
     ) -> None:
-        """Set up; ``fresh_id`` gives unique ids."""
+        """Set up.
+
+        Args:
+            tokens: who may give orders.
+            speakers: give origin and rights.
+            ingest: writes.
+            vocabulary: kind to class.
+            fresh_id: gives unique ids.
+            names: gives the names that the logs have for what an operator names.
+        """
         self._tokens = tokens
         self._speakers = speakers
         self._ingest = ingest
         self._vocabulary = vocabulary
         self._fresh_id = fresh_id
+        self._names = names
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
@@ -96,15 +107,20 @@ class Operators:
             raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
         origin = self._speakers.origin(OPERATORS, token.name)
         at = _moment(body.get("at"), origin.received_at)
-        cause = revocation(identifier, at, origin, self._fresh_id())
-        action = f"revoke {identifier} at {rfc3339(at)}: {reason}"
+        # From here on only what the logs call it: the name given may be a secret.
+        names = await self._in_logs(identifier)
+        causes = [revocation(name, at, origin, self._fresh_id()) for name in names]
+        called = ", ".join(map(str, names))
+        action = f"revoke {called} at {rfc3339(at)}: {reason}"
         receipt = await self._ingest.facts(
-            [cause], origin, actor=token.name, action=action
+            causes, origin, actor=token.name, action=action
         )
         if receipt.dead_letters:
             raise unreadable("the revocation does not fit the log's schema")
+        cause = causes[0]
         answer = {
             "id": fact_id(cause).hex(),
+            "identifiers": [str(name) for name in names],
             "effect": cause.effect.value,
             "at": rfc3339(at),
             "token": receipt.token,
@@ -154,6 +170,19 @@ class Operators:
             "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def _in_logs(self, identifier: Identifier) -> tuple[Identifier, ...]:
+        try:
+            return await self._names(identifier)
+        except PlainSecretError as error:
+            raise unreadable(str(error)) from error
+        except VaultError as error:
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            detail = (
+                f"{error}; nothing is revoked: try again, or name it as its audit log "
+                "does"
+            )
+            raise ProblemError(status, "a vault does not answer", detail) from error
 
     def _authority(self, name: Any) -> str:
         if name is None or name == OPERATORS:

@@ -173,8 +173,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def bounds(self, number: int) -> tuple[int, int]:
         """Give where a partition begins and ends now."""
         tp = TopicPartition(self._topic, number)
-        begin = await self._consumer.beginning_offsets([tp])
-        end = await self._consumer.end_offsets([tp])
+        # Together, so that both wait behind one long poll at most.
+        begin, end = await asyncio.gather(
+            self._consumer.beginning_offsets([tp]), self._consumer.end_offsets([tp])
+        )
         return begin[tp], end[tp]
 
     async def position(self, number: int) -> int:

@@ -104,8 +104,7 @@ class SentinelStage:
 
     async def _turn(self) -> None:
         try:
-            for number in sorted(self.member.fresh):
-                await self._load(number)
+            await self._load(sorted(self.member.fresh))
         except (KafkaError, OSError) as error:
             # The broker is away: the partitions stand still, and we are not ready.
             log.warning("not_loaded", error=type(error).__name__)
@@ -128,8 +127,21 @@ class SentinelStage:
             await self._commit()
         self._tell()
 
-    async def _load(self, number: int) -> None:
-        """Take a partition up, by what was saved of it."""
+    async def _load(self, numbers: list[int]) -> None:
+        """Take partitions up, by what was saved of them."""
+        # An answer about one would wait behind the long poll of those that began.
+        for number in numbers:
+            await self._place(number)
+        for number in numbers:
+            each = self.watched[number]
+            async with self.member.lock:
+                each.restore(self._clock())
+                self.member.begin(number, each.position)
+                await self._write()
+            failpoint("sentinel.loaded")
+
+    async def _place(self, number: int) -> None:
+        """Find where a partition goes on; it stands still until it begins."""
         begin, end = await self.member.bounds(number)
         # With a topic its commits go; that of another topic is no place in this one.
         known = await self.member.committed(number) is not None
@@ -144,12 +156,7 @@ class SentinelStage:
             position = begin
         each.position = position
         each.target = end
-        async with self.member.lock:
-            each.restore(self._clock())
-            self.watched[number] = each
-            self.member.begin(number, position)
-            await self._write()
-        failpoint("sentinel.loaded")
+        self.watched[number] = each
 
     def _open(self, number: int) -> Watched:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.findings import FindingKind, source_still_honours
-from streams.times import SECOND
+from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
     from streams.findings import Finding
@@ -55,8 +55,11 @@ _TITLES: Final = {
     FindingKind.SOURCE_SILENT: "Silent source",
     FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
     FindingKind.SOURCE_GAP: "Events of a source may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "Change of a subject that cannot be named",
+    FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
@@ -80,6 +83,12 @@ _REMEDIES: Final = {
     FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",
     FindingKind.SOURCE_STOPPED: "Ask the owner of {it} to let its stream flow again.",
     FindingKind.SOURCE_GAP: "Compare what {it} has ended since with what is denied.",
+    FindingKind.UNMAPPED_SUBJECT: (
+        "Look the named events up at {it}, and revoke by hand what they ended."
+    ),
+    FindingKind.ID_COLLISION: (
+        "Find which of the two logs of {it} was copied, edited or set up twice."
+    ),
     FindingKind.CLOSURE_PARTIAL: (
         "Bring the named guards back or stop what they guard; `rescind guards` shows "
         "them, and removes one that is gone for good."
@@ -87,6 +96,7 @@ _REMEDIES: Final = {
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
     ),
+    FindingKind.TEST: "Nothing is to be done.",
 }
 
 
@@ -98,6 +108,37 @@ def shown(text: str, size: int = SHOWN) -> str:
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     cut = clean.encode(errors="replace")[:size].decode(errors="ignore")
     return cut if len(cut) == len(clean) else cut + "…"
+
+
+def kind_title(kind: FindingKind) -> str:
+    """Give a kind as people say it."""
+    return _TITLES[kind]
+
+
+def details(finding: Finding) -> dict[str, str]:
+    """Give what a finding says as short texts by their names; empty ones are left out.
+
+    For tools that show names with values. Times are RFC 3339; ``path`` is shown from
+    what was presented up to what was ended.
+    """
+    path = finding.path if len(finding.path) > 1 else ()
+    found = {
+        "severity": finding.severity.name.lower(),
+        "kind": finding.kind.value,
+        "realm": finding.realm,
+        "identifier": shown(str(finding.presented)),
+        "point": shown(finding.point),
+        "outcome": finding.outcome,
+        "owner": shown(finding.owner or ""),
+        "via": finding.via,
+        "path": shown(" < ".join(str(name) for name in path), 4 * SHOWN),
+        "cause": finding.cause,
+        "ended": rfc3339(finding.cause_at),
+        "first_seen": rfc3339(finding.first_seen),
+        "last_seen": rfc3339(finding.last_seen),
+        "count": str(finding.count),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def title(finding: Finding) -> str:

@@ -112,9 +112,11 @@ class _Reader:
         document = _loads(data[start:] if start else data)
         if document is not None:
             yield from self._expand(document, start, len(data))
+        elif has_lines(data, start):
+            yield from self._lines(start)
         elif (array := _array_start(data, start)) is not None:
             yield from self._salvage(array, len(data))
-        elif data[start] in b"{[" and not has_lines(data, start):
+        elif data[start] in b"{[":
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
@@ -278,10 +280,10 @@ def has_lines(data: bytes, start: int = 0) -> bool:
     """
     if _first_line_is_json(data, start):
         return True
-    if _array_start(data, start) is not None:
-        return False
+    # In an array commas end the lines, except the last one.
+    probes = _MAX_PROBES if _array_start(data, start) is None else 1
     line_end = start
-    for _ in range(_MAX_PROBES):
+    for _ in range(probes):
         line = data.find(b"\n{", line_end) + 1
         if line == 0:
             return False

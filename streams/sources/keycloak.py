@@ -10,7 +10,9 @@ Rules:
 - No event names the token that was exchanged for another one: only its client and its
   user. So an exchanged token requires ``keycloak.exchange`` of that pair, and the end
   of one token of the pair is a not_before on it: everything exchanged from tokens of
-  that client for that user up to then is denied, though Keycloak honours it.
+  that client for that user up to then is denied, though Keycloak honours it. What is
+  exchanged later may come from a token of before, for as long as that one lives: the
+  exchanged token stands as one of its own, as old as it can be (the lookback).
 - An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
@@ -24,11 +26,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from streams.records import DeadLetter
 from streams.sources.envelope import Event
-from streams.sources.eventlog import EventLog, Head, Heard, inside
+from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
 from streams.sources.keycloak_users import user_changes
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,9 +40,15 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
+_JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
+LOOKBACK: Final = 300 * SECOND  # how long Keycloak's access tokens live by default
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
-_PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^,]*))(?:, |\s*$)')
+_PAIR: Final = re.compile(
+    r'([^\s=",]+)=(?:"((?:[^"\\]|\\.)*)"|([^",][^,]*|))(?:, |\s*$)'
+)
+_COOKIES: Final = "cookies=["  # at level TRACE; they and what follows are not quoted
+TORN: Final = "truncated: the line breaks off inside a value; read the file again"
 _TOP: Final = frozenset({
     "type", "realmId", "clientId", "userId", "sessionId", "ipAddress", "error",
     "operationType", "resourceType", "resourcePath", "representation", "id", "time",
@@ -52,23 +62,36 @@ class Keycloak(EventLog):
     name: ClassVar[str] = "keycloak"
     foreign: ClassVar[str] = NOT_OURS
 
-    def __init__(self, issuer: str | None = None) -> None:
-        """Read; with the realm's issuer its users get the name that tokens carry."""
+    def __init__(self, issuer: str | None = None, lookback: int = LOOKBACK) -> None:
+        """Read; with the realm's issuer its users get the name that tokens carry.
+
+        Args:
+            issuer: ``iss`` of the realm's tokens.
+            lookback: ns; how old a token may be when it is exchanged.
+        """
         super().__init__()
         self._issuer = issuer
+        self._lookback = lookback
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
-        if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"", b"\x00"):
+        if _JSON.match(data):
             yield from super().records(data)
             return
         for line in _LINE.finditer(data):
-            written = line.group().decode(errors="replace")
-            body = _of_line(written)
-            if body is not None:  # else the server log's other lines
-                self.read += 1
+            if line.group().startswith(b"{"):  # JSON behind a torn first line
+                for record in super().records(line.group()):
+                    yield record._replace(offset=record.offset + line.start())
+                continue
+            body = _of_line(line.group().decode(errors="replace"))
+            if body is None:
+                continue  # the server log's other lines
+            self.read += 1
+            if body:
                 piece = Event(line.start(), len(line.group()), body)
                 yield from self.read_event(piece)
+            else:
+                yield DeadLetter(self.name, line.start(), len(line.group()), TORN)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find id, type and time of a user event or an admin event."""
@@ -90,23 +113,50 @@ class Keycloak(EventLog):
             return ()
         if "operationType" in body:
             return admin_changes(heard, self._issuer)
-        return user_changes(heard, self._issuer)
+        return user_changes(heard, self._issuer, self._lookback)
 
 
 def _of_line(line: str) -> dict[str, Any] | None:
-    """Read a line of the server's log (``type="LOGIN", realmId=...``)."""
+    """Read a line of the server's log (``type="LOGIN", realmId=...``).
+
+    None: it tells of no event. Empty: its values are quoted, and it breaks off.
+    """
     start = _START.search(line)
     if start is None:
         return None
-    body: dict[str, Any] = {"details": {}}
-    for name, quoted, bare in _PAIR.findall(line[start.end() :]):
-        value = quoted or bare
+    pairs = _pairs(line[start.end() :])
+    if pairs is None:
+        return {}
+    details: dict[str, Any] = {}
+    body: dict[str, Any] = {"details": details}
+    for name, value in pairs:
         if value and value != "null":
-            (body if name in _TOP else body["details"])[name] = value
+            (body if name in _TOP else details)[name] = value
     body.setdefault("time", _stamp(line))
     if "operationType" in body:
         body["authDetails"] = {name: body.pop(name, None) for name in _BY}
-    return body if inside(body, "details") or len(body) > 1 else None
+    return body
+
+
+def _pairs(said: str) -> list[tuple[str, str]] | None:
+    """Give the names and values of an event; None where quoted ones break off.
+
+    Keycloak quotes every value since version 23; without quotes a value with a comma
+    in it looks like two, so nothing tells a broken line there.
+    """
+    pairs, end, quoted = [], 0, said.partition("=")[2].startswith('"')
+    for found in _PAIR.finditer(said):
+        name, value, bare = found.groups()
+        if quoted and (value is None or found.start() != end):
+            break
+        if value and "\\" in value:
+            value = value.replace('\\"', '"')
+        pairs.append((name, value or bare))
+        end = found.end()
+    whole = end == len(said) and not said.endswith(", ")
+    if quoted and not whole and not said.startswith(_COOKIES, end):
+        return None
+    return pairs
 
 
 def _stamp(line: str) -> str:

@@ -18,6 +18,7 @@ import orjson
 from attrs import frozen
 
 from streams.findings import FindingKind
+from streams.stages.source_health import Notice
 from streams.times import rfc3339
 
 ENABLED: Final = "enabled"
@@ -29,15 +30,6 @@ GAP: Final = (
     "the stream stood still from {} to {}, and the transmitter may have dropped "
     "events: compare its users and sessions with ours"
 )
-
-
-@frozen
-class Notice:
-    """Something about a stream that people should know."""
-
-    kind: FindingKind
-    at: int
-    detail: str
 
 
 @frozen

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from streams.key_set import KeySet
     from streams.settings import SsfStream
     from streams.sources.set_verifier import StreamRules
-    from streams.ssf.health import Health, Notice, Step
+    from streams.ssf.health import Health, Step
     from streams.stages.ingress import Origin
+    from streams.stages.source_health import Notice
 
 NAME: Final = "ssf"
 # Of SSF, and of the drafts and of RISC before it.
@@ -75,18 +76,6 @@ class Keeper(Protocol):
     async def save(self, name: str, body: bytes) -> None:
         """Keep the record of a stream."""
         ...
-
-
-class Forgetful:
-    """Keeps nothing: for an ingress whose processes have no state of their own."""
-
-    async def load(self, name: str) -> bytes | None:
-        """Give nothing."""
-        del name
-        return None
-
-    async def save(self, name: str, body: bytes) -> None:
-        """Forget it."""
 
 
 @attrs.frozen
@@ -153,6 +142,11 @@ class Receiver:
         self._origin = origin
         self._telling = asyncio.Lock()
 
+    @property
+    def source(self) -> str:
+        """Give the name of the stream among all sources."""
+        return f"{NAME}:{self.name}"
+
     async def take(self, token: bytes, speaker: Speaker) -> None:
         """Take in a SET; returns once what it says is durable.
 
@@ -165,7 +159,7 @@ class Receiver:
         if await self._about_the_stream(claims, now):
             return
         records = await read(Ssf(), token, NAME)
-        await self._ingest.records(Delivery(records, *speaker))
+        await self._ingest.records(Delivery(records, *speaker, via=self.source))
         self.note(steps.heard(self.health, claims["iat"], now))
 
     def count(self, refused: SetRefusedError, now: int) -> None:
@@ -194,17 +188,9 @@ class Receiver:
                 self.note(health)
 
     async def _write(self, notices: Iterable[Notice]) -> None:
-        signals = [
-            {
-                "kind": one.kind.value,
-                "presented": ["source", f"{NAME}:{self.name}"],
-                "at": one.at,
-                "detail": one.detail,
-            }
-            for one in notices
-        ]
-        for one in signals:
-            log.warning("stream", name=self.name, kind=one["kind"])
+        for one in notices:
+            log.warning("stream", name=self.name, kind=one.kind.value)
+        signals = [one.signal(self.source) for one in notices]
         delivery = Delivery([], self._origin(), Rights(()), signals=signals)
         await self._ingest.records(delivery)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.key_set import KeySet, KeysNotReadError
-from streams.sources.set_verifier import StreamRules, read_jwks
+from streams.sources.set_verifier import StreamRules
 from streams.ssf.heartbeat import Heartbeat, Rhythm
 from streams.ssf.management import Management
 from streams.ssf.metadata import discover
@@ -153,19 +153,16 @@ def verifier_of(name: str, each: SsfStream) -> Verifier:
     if each.without_bearer and not each.authority:
         message = "without_bearer needs the authority that speaks"
         raise ValueError(message)
-    keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
     if each.jwks and "://" not in each.jwks:
-        keys.keys = read_jwks(Path(each.jwks).read_bytes())
-        keys.loaded = True
+        keys = KeySet.of_file(name, Path(each.jwks), time.monotonic, REFRESH)
+    else:
+        keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
     return Verifier(StreamRules(each.issuer, each.audience), keys)
 
 
 def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
-    """Give what reads the keys: from where the settings say, never a token."""
+    """Give what reads the keys: from where the settings say, without a token."""
     transport = Transport(allow_private=each.allow_private)
-
-    async def from_file() -> bytes:
-        return await asyncio.to_thread(Path(each.jwks).read_bytes)
 
     async def from_url() -> bytes:
         try:
@@ -178,4 +175,4 @@ def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
         except TransmitterError as error:
             raise KeysNotReadError(str(error)) from error
 
-    return from_url if not each.jwks or "://" in each.jwks else from_file
+    return from_url

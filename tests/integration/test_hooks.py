@@ -139,7 +139,7 @@ async def test_what_is_not_authentic_changes_nothing_and_is_counted(
         async with server.session.get(f"{server.url}/metrics") as got:
             metrics = await got.text()
     for hook, times in (("okta", 4), ("graph", 4), ("github", 3)):
-        line = f'rescind_source_requests_total{{result="refused",source="{hook}"}}'
+        line = f'rescind_source_requests_total{{result="refused",source="hook:{hook}"}}'
         assert f"{line} {times}.0" in metrics
 
 

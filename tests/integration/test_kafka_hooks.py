@@ -36,5 +36,5 @@ async def test_a_hook_is_in_the_log_when_it_is_answered(
             metrics = await got.text()
         facts = await facts_of(kafka_settings)
     assert [401, 202] == statuses
-    assert 'result="refused",source="okta"} 1.0' in metrics
+    assert 'result="refused",source="hook:okta"} 1.0' in metrics
     assert ["okta.user:00u1"] == [str(f.target) for f in facts if isinstance(f, Cause)]

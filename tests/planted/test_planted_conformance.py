@@ -8,7 +8,6 @@ wrong line the copy passes those groups.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
 from conformance.verdicts import Gravity
+from tests.planted.copies import GUARD, copied, plant
 
 pytestmark = pytest.mark.contract
 
@@ -201,14 +201,6 @@ FOREIGN = {
 }  # fmt: skip
 
 
-def plant(bug: Bug, folder: Path) -> None:
-    """Change the line in a copy."""
-    file = folder / bug.file
-    source = file.read_text("utf-8")
-    assert source.count(bug.right) == 1, f"the line has changed: {bug.right}"
-    file.write_text(source.replace(bug.right, bug.wrong), "utf-8")
-
-
 def found(command: list[str], *groups: str) -> set[Gravity]:
     """Give how grave the problems are that the kit finds."""
     with Program(command) as driver:
@@ -221,9 +213,7 @@ def copy(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     """Copy our guard to `tmp_path`; give the command that drives the copy."""
-    skip = shutil.ignore_patterns("__pycache__", "cases")
-    for package in ("agents_registry", "enforcement", "conformance"):
-        shutil.copytree(repository / package, tmp_path / package, ignore=skip)
+    copied(repository, tmp_path, *GUARD, "conformance")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for inherited in [name for name in os.environ if name.startswith("COV")]:
         monkeypatch.delenv(inherited)  # a changed copy is no coverage of the guard
@@ -240,9 +230,10 @@ def test_a_bug_in_our_guard_is_caught(
     name: str, copy: list[str], tmp_path: Path
 ) -> None:
     """The kit plays against the copy, not against the guard that is installed."""
-    plant(OURS[name], tmp_path)
+    bug = OURS[name]
+    plant(tmp_path / bug.file, bug.right, bug.wrong)
 
-    assert OURS[name].gravity in found(copy, OURS[name].group)
+    assert bug.gravity in found(copy, bug.group)
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -251,8 +242,7 @@ def test_a_bug_in_a_foreign_guard_is_caught(
 ) -> None:
     """The guard in TypeScript shares no line with the kit."""
     bug = FOREIGN[name]
-    folder = tmp_path / "guard-ts"
-    shutil.copytree(repository / "examples" / "guard-ts", folder)
-    plant(bug, folder)
+    folder = copied(repository, tmp_path, "examples/guard-ts") / "examples/guard-ts"
+    plant(folder / bug.file, bug.right, bug.wrong)
 
     assert bug.gravity in found([NODE, str(folder / "driver.ts")], bug.group)

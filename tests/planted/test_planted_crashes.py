@@ -7,22 +7,20 @@ the same runs, else a complaint would say nothing.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
 from streams.failpoints import POINTS
+from tests.planted.copies import PRODUCT, copied, plant, run
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1000)]
 
-PACKAGES: Final = ("agents_registry", "enforcement", "schemas", "streams")
+COPIED: Final = (*PRODUCT, "tests/integration")
 RUNS: Final = 80  # most; the first complaint ends them
 PATIENCE: Final = 60  # seconds
 IMPATIENCE: Final = 12  # where something is expected not to come
@@ -111,25 +109,7 @@ def suspect(
     """
     first = POINTS.index(point)
     seeds = [str(first + len(POINTS) * number) for number in range(runs)]
-    return subprocess.run(
-        [sys.executable, "-m", "tests.integration.crash_suspect", str(seconds), *seeds],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-
-
-def copied(repository: Path, folder: Path) -> Path:
-    """Copy the product and the crash test."""
-    skip = shutil.ignore_patterns("__pycache__")
-    for name in PACKAGES:
-        shutil.copytree(repository / name, folder / name, ignore=skip)
-    tests = repository / "tests/integration"
-    shutil.copytree(tests, folder / "tests/integration", ignore=skip)
-    return folder
+    return run(folder, "-m", "tests.integration.crash_suspect", str(seconds), *seeds)
 
 
 @pytest.mark.parametrize("point", sorted({bug.point for bug in BUGS.values()}))
@@ -137,7 +117,7 @@ def test_the_engine_as_it_is_passes(
     repository: Path, tmp_path: Path, point: str
 ) -> None:
     """The unchanged copy gives no complaint."""
-    done = suspect(copied(repository, tmp_path), point, 2, PATIENCE)
+    done = suspect(copied(repository, tmp_path, *COPIED), point, 2, PATIENCE)
 
     assert (0, "no complaint\n") == (done.returncode, done.stdout), done.stderr
 
@@ -146,11 +126,8 @@ def test_the_engine_as_it_is_passes(
 def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
     """Some run complains of the changed copy."""
     bug = BUGS[name]
-    copied(repository, tmp_path)
-    path = tmp_path / "streams/engine" / f"{bug.module}.py"
-    text = path.read_text("utf-8")
-    assert text.count(bug.right) == 1
-    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path / f"streams/engine/{bug.module}.py", bug.right, bug.wrong)
     done = suspect(tmp_path, bug.point, RUNS, IMPATIENCE)
 
     assert done.returncode == 1, done.stdout + done.stderr

@@ -6,19 +6,21 @@ fail. The copy as it is must pass, else the failures would say nothing.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.planted.copies import GUARD, caught, copied, passed, plant, run_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = [pytest.mark.property, pytest.mark.timeout(300)]
 
-PACKAGES: Final = ("agents_registry", "enforcement", "schemas")
-TESTS: Final = (
+COPIED: Final = (
+    *GUARD,
+    "schemas",
+    "pyproject.toml",
     "tests/conftest.py",
     "tests/property/test_kafka_lease.py",
     "tests/unit/test_kafka_lease.py",
@@ -95,36 +97,12 @@ BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the guard and of its tests."""
-    skip = shutil.ignore_patterns("__pycache__")
-    for package in PACKAGES:
-        shutil.copytree(repository / package, tmp_path / package, ignore=skip)
-    for name in TESTS:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / name, tmp_path / name)
-    shutil.copy(repository / "pyproject.toml", tmp_path)
-    return tmp_path
-
-
-def run(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
-    """Run tests of a copy up to their first failure."""
-    # Lines of a changed copy are no coverage of the guard.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", tests],
-        cwd=folder,
-        env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
+    return copied(repository, tmp_path, *COPIED)
 
 
 def test_the_guard_as_it_is_passes(copy: Path) -> None:
     """A copy that fails anyway would catch every bug."""
-    result = run(copy, "tests")
-
-    assert result.returncode == 0, result.stdout
+    assert passed(run_tests(copy, "tests"))
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -132,11 +110,6 @@ def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
     changes, tests = BUGS[name]
     for module, right, wrong in changes:
-        path = copy / "enforcement" / "kafka" / f"{module}.py"
-        source = path.read_text("utf-8")
-        assert source.count(right) == 1, f"the line of {name!r} has changed"
-        path.write_text(source.replace(right, wrong), "utf-8")
-    result = run(copy, tests)
+        plant(copy / f"enforcement/kafka/{module}.py", right, wrong)
 
-    assert result.returncode == 1, result.stdout
-    assert "1 failed" in result.stdout
+    assert caught(run_tests(copy, tests))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from attrs import frozen
 
 from tests.integration.kafka_cluster import kafka, kafka_launcher
-from tests.planted.test_planted_kafka import copied
+from tests.planted.copies import PRODUCT, caught, copied, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +19,12 @@ __all__ = ["kafka", "kafka_launcher"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
+COPIED: Final = (
+    *PRODUCT,
+    "pyproject.toml",
+    "tests/conftest.py",
+    "tests/integration",
+)
 RECORDS: Final = "test_kafka_poison.py::test_each_bad_record_of_facts"
 CRASH: Final = "test_kafka_poison.py::test_a_crash_between"
 RAW: Final = "test_kafka_poison.py::test_each_bad_record_of_a_raw"
@@ -92,30 +94,13 @@ def test_a_wrong_line_is_caught(
 ) -> None:
     """The test fails on the changed copy, by what it asserts."""
     bug = BUGS[name]
-    copied(repository, tmp_path)
-    for file in ("pyproject.toml", "tests/conftest.py"):
-        if (repository / file).exists():
-            shutil.copy(repository / file, tmp_path / file)
-    path = tmp_path / "streams/kafka" / f"{bug.module}.py"
-    text = path.read_text("utf-8")
-    assert text.count(bug.right) == 1
-    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path / f"streams/kafka/{bug.module}.py", bug.right, bug.wrong)
     file, _, test = bug.test.partition("::")
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p",
-            "no:cacheprovider", f"tests/integration/{file}", "-k", test,
-        ],
-        cwd=tmp_path,
-        env={
-            **os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
-            "RESCIND_TEST_KAFKA_AT": kafka.bootstrap,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )  # fmt: skip
 
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed" in done.stdout
+    assert caught(
+        run_tests(
+            tmp_path, f"tests/integration/{file}", "-k", test,
+            RESCIND_TEST_KAFKA_AT=kafka.bootstrap,
+        )
+    )  # fmt: skip

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -14,9 +9,11 @@ from attrs import frozen
 
 from streams.failpoints import WORKER_POINTS
 from tests.integration.kafka_cluster import kafka, kafka_launcher
-from tests.planted.test_planted_crashes import PACKAGES
+from tests.planted.copies import PRODUCT, copied, plant, run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streams.kafka.broker import Cluster
 
 __all__ = ["kafka", "kafka_launcher"]
@@ -79,32 +76,12 @@ BUGS: Final = {
 }
 
 
-def suspect(
-    folder: Path, cluster: Cluster, point: str, runs: int
-) -> subprocess.CompletedProcess[str]:
-    """Play the runs that end at a point, on the copy in a folder."""
-    seeds = TAKE_OVERS
-    if point:
-        first = WORKER_POINTS.index(point)
-        seeds = [str(first + len(WORKER_POINTS) * number) for number in range(runs)]
-    module = "tests.integration.kafka_crash_suspect"
-    return subprocess.run(
-        [sys.executable, "-m", module, cluster.bootstrap, *seeds],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-
-
-def copied(repository: Path, folder: Path) -> Path:
-    """Copy the product and the crash test."""
-    skip = shutil.ignore_patterns("__pycache__")
-    for name in (*PACKAGES, "tests/integration"):
-        shutil.copytree(repository / name, folder / name, ignore=skip)
-    return folder
+def seeds(point: str) -> list[str]:
+    """Give the runs that end at a point, or with a take-over."""
+    if not point:
+        return TAKE_OVERS
+    first, step = WORKER_POINTS.index(point), len(WORKER_POINTS)
+    return [str(first + step * number) for number in range(RUNS)]
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -113,12 +90,10 @@ def test_a_wrong_line_is_caught(
 ) -> None:
     """Some run complains of the changed copy."""
     bug = BUGS[name]
-    copied(repository, tmp_path)
-    path = tmp_path / "streams/kafka" / f"{bug.module}.py"
-    text = path.read_text("utf-8")
-    assert text.count(bug.right) == 1
-    path.write_text(text.replace(bug.right, bug.wrong), "utf-8")
-    done = suspect(tmp_path, kafka, bug.point, RUNS)
+    copied(repository, tmp_path, *PRODUCT, "tests/integration")
+    plant(tmp_path / f"streams/kafka/{bug.module}.py", bug.right, bug.wrong)
+    module = "tests.integration.kafka_crash_suspect"
+    done = run(tmp_path, "-m", module, kafka.bootstrap, *seeds(bug.point))
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("seed "), done.stderr

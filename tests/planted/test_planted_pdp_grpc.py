@@ -5,22 +5,20 @@ A copy gets one wrong line; then the tests run on the copy and must fail.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.planted.copies import PRODUCT, caught, copied, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-PACKAGES: Final = ("agents_registry", "enforcement", "schemas", "streams")
 TEST: Final = "tests/integration/test_pdp_grpc.py"
-FILES: Final = (
+COPIED: Final = (
+    *PRODUCT,
     "pyproject.toml",
     "tests/conftest.py",
     "tests/pdp.py",
@@ -53,27 +51,7 @@ BUGS: Final = {
 def test_a_planted_bug_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
     right, wrong, test = BUGS[name]
-    skip = shutil.ignore_patterns("__pycache__")
-    for package in PACKAGES:
-        shutil.copytree(repository / package, tmp_path / package, ignore=skip)
-    for file in FILES:
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / file, tmp_path / file)
-    path = tmp_path / "streams/pdp/ext_authz.py"
-    source = path.read_text("utf-8")
-    assert source.count(right) == 1, f"the line of {name!r} has changed"
-    path.write_text(source.replace(right, wrong), "utf-8")
-    # Lines of a changed copy are no coverage of the product.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", TEST, "-k", test],
-        cwd=tmp_path,
-        env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path / "streams/pdp/ext_authz.py", right, wrong)
 
-    assert result.returncode == 1, result.stdout
-    assert "1 failed" in result.stdout
+    assert caught(run_tests(tmp_path, TEST, "-k", test))

@@ -22,9 +22,8 @@ from streams.stages.deliveries import (
     Delivery,
     Outcome,
     Route,
-    State,
-    changes,
 )
+from streams.stages.delivery_state import State, changes
 from streams.stages.notify import Change
 from streams.times import SECOND
 

@@ -6,13 +6,14 @@ fail. The copy without a wrong line must pass, else the failures would say nothi
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+from tests.planted.copies import GUARD, caught, copied, passed, plant, run_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -88,50 +89,27 @@ BUGS = {
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the guard and of its unit tests."""
-    for package in ("agents_registry", "enforcement"):
-        shutil.copytree(
-            repository / package,
-            tmp_path / package,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-    tests = tmp_path / "tests" / "unit"
-    tests.mkdir(parents=True)
-    for test in (repository / "tests" / "unit").glob("test_lease*.py"):
-        shutil.copy(test, tests)
-    shutil.copy(repository / "tests" / "unit" / "test_replica.py", tests)
-    shutil.copy(repository / "tests" / "conftest.py", tests.parent)
-    shutil.copy(repository / "pyproject.toml", tmp_path)
-    return tmp_path
-
-
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the unit tests of a copy up to their first failure."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "tests"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
+    leases = sorted((repository / "tests/unit").glob("test_lease*.py"))
+    return copied(
+        repository,
+        tmp_path,
+        *GUARD,
+        "pyproject.toml",
+        "tests/conftest.py",
+        "tests/unit/test_replica.py",
+        *(f"tests/unit/{test.name}" for test in leases),
     )
 
 
 def test_the_guard_as_it_is_passes(copy: Path) -> None:
     """A copy that fails anyway would catch every bug."""
-    result = run(copy)
-
-    assert result.returncode == 0, result.stdout
+    assert passed(run_tests(copy, "tests"))
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
     bug = BUGS[name]
-    module = copy / "enforcement" / f"{bug.module}.py"
-    source = module.read_text()
-    assert source.count(bug.right) == 1, f"the line of {name!r} has changed"
-    module.write_text(source.replace(bug.right, bug.wrong))
-    result = run(copy)
+    plant(copy / f"enforcement/{bug.module}.py", bug.right, bug.wrong)
 
-    assert result.returncode == 1, result.stdout
-    assert "1 failed" in result.stdout
+    assert caught(run_tests(copy, "tests"))

@@ -16,9 +16,8 @@ from streams.stages.deliveries import (
     Delivery,
     Outcome,
     Route,
-    State,
-    changes,
 )
+from streams.stages.delivery_state import State, changes
 from streams.stages.notify import (
     IN_FLIGHT,
     LEASE,
@@ -144,7 +143,11 @@ def test_tries_again_with_the_same_id_and_body(outcome: Outcome) -> None:
     assert step(state, [], due - 1, routes=[SOC]).due == ()
     (again,) = step(state, [], due, routes=[SOC]).due
     assert again == attrs.evolve(
-        delivery, attempts=1, next_at=due, leased_until=due + LEASE
+        delivery,
+        attempts=1,
+        next_at=due,
+        leased_until=due + LEASE,
+        refused=outcome.status == 400,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.unit.test_guard_planted import run
+from tests.planted.copies import GUARD, caught, copied, passed, plant, run_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -46,37 +47,21 @@ BUGS = {
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the guard and of the tests of its sessions."""
-    for package in ("agents_registry", "enforcement"):
-        shutil.copytree(
-            repository / package,
-            tmp_path / package,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-    tests = tmp_path / "tests" / "unit"
-    tests.mkdir(parents=True)
-    source = (repository / "tests" / "unit" / "test_sessions.py").read_text()
-    assert PATIENT in source
-    (tests / "test_sessions.py").write_text(source.replace(PATIENT, "PATIENCE = 3"))
-    shutil.copy(repository / "pyproject.toml", tmp_path)
+    test = "tests/unit/test_sessions.py"
+    copied(repository, tmp_path, *GUARD, "pyproject.toml", test)
+    plant(tmp_path / test, PATIENT, "PATIENCE = 3")
     return tmp_path
 
 
 def test_the_sessions_as_they_are_pass(copy: Path) -> None:
     """A copy that fails anyway would catch every bug."""
-    result = run(copy)
-
-    assert result.returncode == 0, result.stdout
+    assert passed(run_tests(copy, "tests"))
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
     bug = BUGS[name]
-    module = copy / bug.module
-    source = module.read_text()
-    assert source.count(bug.right) == 1, f"the line of {name!r} has changed"
-    module.write_text(source.replace(bug.right, bug.wrong))
-    result = run(copy)
+    plant(copy / bug.module, bug.right, bug.wrong)
 
-    assert result.returncode == 1, result.stdout
-    assert "1 failed" in result.stdout
+    assert caught(run_tests(copy, "tests"))

@@ -53,13 +53,13 @@ def an_event(activity: Activity = Activity.CREATE, **values: Any) -> dict[str, A
     return ocsf.event(a_finding(**values), activity, at=USED + 5, uid="m.1")
 
 
-def a_delivery(**values: Any) -> Delivery:
+def a_delivery(activity: Activity = Activity.CREATE, **values: Any) -> Delivery:
     """Give a delivery of a finding."""
     return Delivery(
         id="m.1",
         number=1,
         route="soc",
-        activity=Activity.CREATE,
+        activity=activity,
         finding=a_finding(**values),
         created_at=USED,
         next_at=USED,

@@ -1,0 +1,88 @@
+"""A copy of the product with a wrong line in it, and what is run on the copy.
+
+Most of what a process that looks for a planted bug does is its start. So the compiled
+modules are copied too, no plugin is loaded that the tests do not need, and nothing is
+measured: lines of a changed copy are no coverage of the product.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GUARD: Final = ("agents_registry", "enforcement")
+PRODUCT: Final = (*GUARD, "schemas", "streams")
+_PLUGINS: Final = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout")
+# Another worker may be writing a compiled module, under such a name at first.
+_SKIPPED: Final = shutil.ignore_patterns("*.pyc.*")
+
+
+def copied(repository: Path, folder: Path, *names: str) -> Path:
+    """Copy files and folders of the repository to the same places in a folder."""
+    for name in names:
+        source, copy = repository / name, folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=_SKIPPED)
+        else:
+            shutil.copy2(source, copy)
+    return folder
+
+
+def plant(path: Path, right: str, wrong: str) -> None:
+    """Change the text that stands exactly once in a module of a copy.
+
+    Raises:
+        LookupError: it does not, so that a bug never quietly stops being planted.
+    """
+    text = path.read_text("utf-8")
+    if text.count(right) != 1:
+        raise LookupError(f"{path.name} has {text.count(right)} times {right!r}")
+    path.write_text(text.replace(right, wrong), "utf-8")
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        compiled.unlink()
+
+
+def run(
+    folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments; it finds the modules of the copy first."""
+    of_this_run = ("COV", "PYTEST")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(of_this_run)}
+    here = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=inherited | here | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run_tests(
+    folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run tests of a copy up to their first failure."""
+    return run(
+        folder, "-m", "pytest", "-x", "-q", *_PLUGINS, *arguments,
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **environment,
+    )  # fmt: skip
+
+
+def passed(result: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether tests ran and none failed; print what they said."""
+    print(result.stdout, result.stderr)  # noqa: T201 - shown when the caller fails
+    return result.returncode == 0
+
+
+def caught(result: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether a test failed (and was no error of import); print what it said."""
+    print(result.stdout, result.stderr)  # noqa: T201 - shown when the caller fails
+    return result.returncode == 1 and "1 failed" in result.stdout
