@@ -23,6 +23,7 @@ import structlog
 from attrs import define
 
 from streams.engine.ingest import read
+from streams.engine.logfiles import is_whole
 from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.records import DeadLetter
@@ -218,7 +219,9 @@ class LineServer:
                     await self._dead(TOO_LONG, place, len(rest))
                 place, skipping = place + len(rest), True
                 rest.clear()
-        if rest and not skipping:
+        if rest and not skipping and is_whole(bytes(rest)):
+            await self._take(bytes(rest), place)
+        elif rest and not skipping:
             self._broken()
             await self._dead(CUT, place, len(rest))
 
