@@ -26,7 +26,7 @@ def queue_readers(
     settings: Settings,
     speakers: Speakers,
     write: Callable[[Delivery], Awaitable[Receipt]],
-    count: Callable[[str, str], None],
+    count: Callable[[str, str, str], None],
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[QueueReader, ...]:
     """Make what the settings ask for.
