@@ -132,10 +132,11 @@ class QueueReader:
         answer = await self._ask(session, "ReceiveMessage", {
             "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
         })  # fmt: skip
-        self._count(self._queued.name, "taken", "")
         messages = answer.get("Messages") or []
         if not all(isinstance(one, dict) for one in messages):
             raise FailedError("unreadable")
+        if not messages:
+            self._count(self._queued.name, "empty", "")
         for message in messages:
             await self._take(session, message)
         return 0.0 if messages else SHORTEST
@@ -150,6 +151,7 @@ class QueueReader:
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message.get("ReceiptHandle")}
         await self._ask(session, "DeleteMessage", handle)
+        self._count(self._queued.name, "taken", "")
 
     async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
         """Give what a message brings.
@@ -231,7 +233,7 @@ class QueueReader:
         """Give what the sentinel makes a finding of: revocations may be missing."""
         return {
             "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": ["source", self._queued.name],
+            "presented": ["source", f"queue:{self._queued.name}"],
             "point": self._queued.name,
             "at": at,
             "detail": reason,

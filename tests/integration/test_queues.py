@@ -146,7 +146,7 @@ async def test_what_can_never_be_had_is_a_finding_and_goes(tmp_path: Path) -> No
 
             async def told() -> bool:
                 lost = orjson.dumps(await server.findings()).decode()
-                return "source:trail" in lost and "revocation_not_applied" in lost
+                return "source:queue:trail" in lost and "revocation_not_applied" in lost
 
             await until(told)
         assert "another/secret.json.gz" not in fake.asked
