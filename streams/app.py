@@ -18,6 +18,7 @@ from streams.configured import (
     configured_guard_keys,
     tolerances,
 )
+from streams.described import described
 from streams.engine.closures import Closures
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
@@ -39,7 +40,7 @@ from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
-from streams.inputs import Inputs, described, inputs
+from streams.inputs import Inputs, inputs
 from streams.running import heeding_signals
 
 if TYPE_CHECKING:

@@ -19,11 +19,15 @@ ROUNDS: Final = 20
 SHORTEST: Final = 300.0  # seconds
 
 
-def expected_sources(settings: Settings) -> dict[str, Expected]:
+def expected_sources(settings: Settings, slack: float = 0.0) -> dict[str, Expected]:
     """Give the sources that are listed before they first speak.
 
     Others (the name in ``POST /v1/events/NAME``, a directory) are once they did, or
     where the settings expect them.
+
+    Args:
+        settings: of the process.
+        slack: seconds more, where it takes time to learn what another process heard.
 
     Raises:
         ConfigurationError: an expectation is of a source that is not there.
@@ -42,14 +46,13 @@ def expected_sources(settings: Settings) -> dict[str, Expected]:
             text = f"silent_seconds: no source {name!r}; `rescind sources` lists them"
             raise ConfigurationError(text)
         answer = known[name].answer if name in known else 0
-        known[name] = Expected(event=seconds(silent), answer=answer)
+        known[name] = Expected(event=seconds(silent + slack), answer=answer)
     return known
 
 
 def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
     for kind, named in (
         ("hook", settings.hooks),
-        ("queue", settings.queues),
         ("ssf", settings.ssf),
         ("global_revocation", settings.global_revocation),
     ):
@@ -63,3 +66,5 @@ def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
         patience = seconds(max(SHORTEST, ROUNDS * poll.interval))
         for feed in feeds_of(name, poll):
             yield f"poll:{feed.name}", Expected(answer=patience)
+    for name in settings.queues:
+        yield f"queue:{name}", Expected(answer=seconds(SHORTEST))

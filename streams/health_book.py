@@ -22,11 +22,11 @@ from streams.stages.admission import Rights
 from streams.stages.source_health import Expected, Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from streams.intake import Prepared, Receipt
     from streams.stages.ingress import Origin
-    from streams.stages.source_health import Notice
+    from streams.stages.source_notices import Notice
 
 LOOK_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 2.0  # for the last saving
@@ -71,17 +71,23 @@ class HealthBook:
     """
 
     def __init__(
-        self, clock: Callable[[], int], expected: Mapping[str, Expected] | None = None
+        self,
+        clock: Callable[[], int],
+        expected: Mapping[str, Expected] | None = None,
+        peers: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         """Start with those that are expected to speak.
 
         Args:
             clock: ns since 1970.
             expected: every source that is there before it first speaks.
+            peers: the books that other processes of the realm kept last; a source may
+                speak with any of them.
         """
         self.expected: Mapping[str, Expected] = expected or {}
         self.sources: dict[str, Health] = dict.fromkeys(self.expected, Health())
         self._clock = clock
+        self._peers = peers
         self._changed = False
 
     def took(self, delivery: Delivery, prepared: Prepared) -> None:
@@ -106,6 +112,18 @@ class HealthBook:
                 self._step(name, steps.refused)
             case "failed":
                 self._step(name, lambda health: steps.failed(health, why or result))
+
+    def whole(self) -> dict[str, Health]:
+        """Give the records with those of all peers together."""
+        found = dict(self.sources)
+        for name, other in self._heard_elsewhere():
+            found[name] = steps.together(found.get(name, Health()), other)
+        return found
+
+    def _heard_elsewhere(self) -> Iterator[tuple[str, Health]]:
+        for body in self._peers():
+            for name, plain in orjson.loads(body).items():
+                yield name, steps.from_plain(plain)
 
     async def load(self, keeper: Keeper) -> None:
         """Continue with the records that were kept."""
@@ -148,6 +166,10 @@ class HealthBook:
             NotWrittenError: it could not be written.
         """
         now = self._clock()
+        for name, other in self._heard_elsewhere():
+            if name in self.sources:
+                health = steps.alongside(self.sources[name], other)
+                self.sources[name] = health
         for name in list(self.sources):
             expected = self.expected.get(name, _NOTHING)
             _, notices = steps.waited(self.sources[name], expected, now)

@@ -13,14 +13,10 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.configured import (
-    check,
-    configured_sources,
-    configured_streams,
-)
+from streams.configured import ConfigurationError
+from streams.described import described
 from streams.engine.ingest import read
-from streams.expectations import expected_sources
-from streams.health_book import HealthBook
+from streams.health_book import KEY, HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
@@ -39,7 +35,12 @@ from streams.kafka.layout import ACCESS, FACTS, SOURCES
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.shared import Shared
-from streams.kafka.source_state import KafkaCursors, KafkaKeeper, KafkaResources
+from streams.kafka.source_state import (
+    HEARSAY_SECONDS,
+    KafkaCursors,
+    KafkaKeeper,
+    KafkaResources,
+)
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
 from streams.queues import queue_readers
@@ -50,7 +51,7 @@ from streams.vendors import pollers, scim_server
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from streams.http.events import Source
     from streams.kafka.framing import Genesis
@@ -125,16 +126,15 @@ async def receive(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    expected = expected_sources(settings)
-    verifiers = configured_streams(settings)
+    given = described(settings, HEARSAY_SECONDS)
+    _check_kafka(settings)
     geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
     ):
-        book, keeper = HealthBook(clock, expected), KafkaKeeper(kept, name)
+        keeper = KafkaKeeper(kept, name)
+        book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
         await book.load(keeper)
         vaults = configured_vaults(settings, clock)
         writer = KafkaLog(
@@ -142,30 +142,29 @@ async def receive(
         )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
-        events = Events(tokens, sources, speakers, writer)
+        events = Events(tokens, given.sources, speakers, writer)
         operators = Operators(
-            tokens, speakers, writer, vocabulary, _fresh_id, vaults.names
+            tokens, speakers, writer, given.vocabulary, _fresh_id, vaults.names
         )
         app = _application(settings, events, operators)
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
-        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
-        works = {each.name: each.run for each in polls}
-        shared = Shared(kafka, settings.realm, works)
         resources = KafkaResources(kept, writer)
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        collectors = counts.collector, SourceMetrics(book)
-        app.router.add_get("/metrics", Metrics(*collectors).get)
+        told = Metrics(counts.collector, SourceMetrics(book))
+        app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
-        streams = Streams(settings.ssf, verifiers, around)
+        streams = Streams(settings.ssf, given.verifiers, around)
+        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
+        runs = {each.name: each.run for each in polls} | streams.polled()
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
         inputs = {
-            each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
-            for each in settings.raw_topics
+            topic.topic: RawInput(kafka, topic, name, writer)
+            for topic in _raw_topics(given.sources, speakers)
         }
         members = {topic: each.member for topic, each in inputs.items()}
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
@@ -187,8 +186,8 @@ async def receive(
                 book.run(keeper, writer, speakers.own),
                 keeper.run(),
                 kept.run(),
-                shared.run(),
-                *(each() for each in [*receiving.loops(), *streams.loops()]),
+                Shared(kafka, settings.realm, runs).run(),
+                *(each() for each in [*receiving.loops(), *streams.pushed()]),
                 *(each() for each in vaults.asking(writer, speakers)),
                 *(each.run() for each in queues),
             )
@@ -208,6 +207,26 @@ def _application(
     app.router.add_post("/v1/revocations", operators.revoke)
     app.router.add_post("/v1/adopt", operators.adopt)
     return app
+
+
+def _check_kafka(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    if settings.sockets:
+        text = "sockets: not on Kafka yet; only `rescind serve` does this"
+        raise ConfigurationError(text)
+    for name, each in settings.vaults.items():
+        if each.irrevocable_seconds:
+            text = f"vaults.{name}.irrevocable_seconds: not on Kafka yet"
+            raise ConfigurationError(f"{text}; only `rescind serve` does this")
+
+
+def _raw_topics(sources: dict[str, Source], speakers: Speakers) -> Iterator[RawTopic]:
+    for each in speakers.settings.raw_topics:
+        yield _raw(each, sources, speakers)
 
 
 def _raw(

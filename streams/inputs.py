@@ -4,72 +4,33 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from streams.configured import check, configured_sources, configured_streams
-from streams.engine.continuing import Continuing
 from streams.engine.ingest import Ingest
-from streams.engine.line_server import LineServer, Listening
+from streams.engine.line_server import LineServer
 from streams.engine.source_health import SourceHealth
-from streams.engine.tails import Followed, Tail
-from streams.expectations import expected_sources
+from streams.engine.tails import Tail
+from streams.followed_logs import following, listening
 from streams.health_book import HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Speakers
 from streams.http.sources import Sources
-from streams.settings import Listen, address
 from streams.ssf.streams import Streams, Surroundings
 from streams.vaults import Vaults, configured_vaults
 from streams.vendors import Embedded, Vendors, connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp import web
 
-    from agents_registry.identifiers import Vocabulary
-    from streams.engine.ingest import Reader
+    from streams.described import Described
     from streams.engine.store import Store
-    from streams.http.events import Source
-    from streams.settings import Settings, Watch
-    from streams.ssf.receiver import Verifier
-    from streams.stages.source_health import Expected
 
     Loop = Callable[[], Coroutine[None, None, None]]
-
-
-@frozen
-class Described:
-    """The sources that the settings describe, checked.
-
-    Attributes:
-        vocabulary: the class of each kind.
-        sources: of events and logs, by name.
-        verifiers: of signed tokens, by the name of their stream.
-        expected: how long each source may be silent.
-    """
-
-    settings: Settings
-    vocabulary: Vocabulary
-    sources: Mapping[str, Source]
-    verifiers: Mapping[str, Verifier]
-    expected: Mapping[str, Expected]
-
-
-def described(settings: Settings) -> Described:
-    """Read what the settings say of sources.
-
-    Raises:
-        ConfigurationError: they contradict themselves.
-    """
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    verifiers, expected = configured_streams(settings), expected_sources(settings)
-    return Described(settings, vocabulary, sources, verifiers, expected)
 
 
 @frozen
@@ -105,7 +66,7 @@ class Inputs:
 
     def _tails(self) -> Iterator[Tail]:
         for watch in self.described.settings.watch:
-            followed = _followed(watch, self.described.sources, self.speakers)
+            followed = following(watch, self.described.sources, self.speakers)
             yield Tail(followed, self.store, self.ingest, self.speakers.clock)
 
     @asynccontextmanager
@@ -116,7 +77,7 @@ class Inputs:
             OSError: an address cannot be bound.
         """
         async with AsyncExitStack() as servers:
-            for lines in _listening(self.described.sources, self.speakers):
+            for lines in listening(self.described.sources, self.speakers):
                 clock = self.speakers.clock
                 server = LineServer(lines, self.store, self.ingest, clock)
                 await servers.enter_async_context(server.serving())
@@ -164,45 +125,3 @@ async def inputs(
         vaults=vaults,
         vendors=vendors,
     )
-
-
-def _followed(
-    watch: Watch, sources: Mapping[str, Source], speakers: Speakers
-) -> Followed:
-    configured = sources[watch.source]
-    key = f"watch:{watch.path.name}"
-    return Followed(
-        path=watch.path,
-        source=watch.source,
-        make=_maker(configured, speakers.settings),
-        speaker=partial(speakers.speaker, watch.authority, key),
-        point=configured.point,
-        poll_seconds=watch.poll_seconds,
-    )
-
-
-def _listening(
-    sources: Mapping[str, Source], speakers: Speakers
-) -> Iterator[Listening]:
-    for name, given in speakers.settings.sockets.items():
-        configured = sources[given.source]
-        path = given.listen.removeprefix("unix:")
-        at = address(path) if path == given.listen else Listen(host="")
-        yield Listening(
-            name=name,
-            source=given.source,
-            make=_maker(configured, speakers.settings),
-            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
-            point=configured.point,
-            path=None if at.host else Path(path),
-            mode=int(given.mode, 8),
-            host=at.host,
-            port=at.port,
-            allowed=given.allow_from,
-        )
-
-
-def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
-    """Give the maker of readers that go on from piece to piece."""
-    paired = settings.sources[configured.name].format == "openbao"
-    return Continuing if paired else configured.make

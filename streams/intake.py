@@ -17,9 +17,15 @@ from schemas.errors import Fault, SchemaError
 from streams.collisions import Memory
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter
-from streams.stages import source_health as health
 from streams.stages.admission import Admission, Rights, admit
-from streams.stages.source_health import Batch
+from streams.stages.source_health import Batch, newest_of
+from streams.stages.source_notices import (
+    collided,
+    last_code,
+    lost,
+    nameless,
+    unmapped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -167,21 +173,21 @@ class Stated:
         differing, marks = self._events.look(
             delivery.records, origin.authority, joined=delivery.joined
         )
-        unmapped = health.unmapped(admission.dead_letters)
-        notices = health.nameless(unmapped, _signalled(admission), now)
-        notices += health.collided(differing, now)
+        unnamed = unmapped(admission.dead_letters)
+        notices = nameless(unnamed, _signalled(admission), now)
+        notices += collided(differing, now)
         if delivery.gap is not None:
-            notices.append(health.lost(*delivery.gap, now))
+            notices.append(lost(*delivery.gap, now))
         admission.signals += [each.signal(delivery.name) for each in notices]
         admission.signals += delivery.signals
         encoded = encode(admission.facts, origin, admission, self._key)
         batch = Batch(
             accepted=admission.accepted,
             dead_letters=len(admission.dead_letters),
-            unmapped=len(unmapped),
+            unmapped=len(unnamed),
             collisions=len(differing),
-            newest=health.newest_of(delivery.records),
-            reason=health.last_code(admission.dead_letters),
+            newest=newest_of(delivery.records),
+            reason=last_code(admission.dead_letters),
             gap=delivery.gap,
         )
         return Prepared(admission, encoded, frozenset(lines), marks, batch)

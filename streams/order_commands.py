@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
 from streams.plain_text import clean, count
-from streams.typed_names import identifier_of
+from streams.typed_names import identifier_of, is_plain
 
 if TYPE_CHECKING:
     from streams.client import Client
@@ -48,12 +48,16 @@ def revoke(  # noqa: PLR0913 - each by name
     Returns:
         1 when guards were waited for and not all of them enforce it.
     """
-    name = str(identifier_of(text))
+    identifier = identifier_of(text)
+    name = str(identifier)
     order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     knowing = worker or client
-    if _is_stranger(knowing, name):
+    # What only the server can name as the logs do is asked of nobody else.
+    if not is_plain(identifier) and _is_stranger(knowing, name):
         _note("revoke", f"nothing is known of {name} so far: is it spelt right?")
     answer = client.post("revocations", order)
+    names = answer.get("identifiers", [name])
+    name = names[0]
     if not _settled(knowing, name, answer["token"]):
         _note("revoke", "accepted; the server's table does not show it yet")
     seen = None if wait is None else _enforced(knowing, answer["id"], wait)
@@ -64,7 +68,8 @@ def revoke(  # noqa: PLR0913 - each by name
         return code
     since = f"since {answer['at']}"
     if answer["effect"] == "revoke":
-        said = f"Revoked {clean(name)}, and what descends from it, {since}."
+        called = ", ".join(map(clean, names))
+        said = f"Revoked {called}, and what descends from it, {since}."
     else:  # a name that can be given again
         said = f"Revoked what was issued under {clean(name)} until {answer['at']}."
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.

@@ -61,6 +61,7 @@ class Generations:
         self._make = make
         self._clock = clock
         self._shared: Reader | None = None
+        self._next = 0
         self._all: list[Generation] = []
         self._at: dict[Path, Generation] = {}
         self._done: dict[Path, Status] = {}
@@ -105,6 +106,21 @@ class Generations:
             if file.status().size > generation.position:
                 found[generation.number] = generation
         return sorted(found.values(), key=lambda each: each.status.modified)
+
+    def more(self, generation: Generation) -> bytes:
+        """Give the next bytes of a file; nothing where it is another one by now.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if generation.file is None:  # let go, since many are followed
+            file = LogFile(generation.path)
+            if not generation.is_in(file, file.status()):
+                file.close()
+                return b""
+            generation.file = file
+            self._limit_open(generation)
+        return generation.more()
 
     def take(self, generation: Generation, data: bytes) -> None:
         """Note that the next bytes of a file were taken in."""
@@ -166,6 +182,7 @@ class Generations:
             if not self._root.is_dir():
                 self._shared = reader  # an event may begin in one file of a log
         generation = Generation(number, path, reader, status)
+        self._next = max(self._next, number + 1)
         self._all.append(generation)
         self._at[path] = generation
         return generation
@@ -234,8 +251,7 @@ class Generations:
                 return self._moved(each, path)
         if self._is_own(path, status, copies=bool(same)):
             self._left.pop(path, None)
-            number = max((each.number for each in self._all), default=-1) + 1
-            return self._add(number, path, status)
+            return self._add(self._next, path, status)
         return None
 
     def _alike(self, file: LogFile) -> list[Generation]:

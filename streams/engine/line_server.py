@@ -23,6 +23,7 @@ import structlog
 from attrs import define
 
 from streams.engine.ingest import read
+from streams.engine.logfiles import is_whole
 from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.records import DeadLetter
@@ -79,6 +80,15 @@ class Listening:
     allowed: Sequence[Network] = ()
 
 
+class AddressError(ValueError):
+    """An address cannot be bound; the text says which and why."""
+
+    def __init__(self, given: Listening, error: OSError) -> None:
+        where = given.path or f"{given.host}:{given.port}"
+        why = error.strerror or str(error)
+        super().__init__(f"socket {given.name}: cannot listen at {where}: {why}")
+
+
 class LineServer:
     """Takes in the lines of one socket.
 
@@ -110,13 +120,16 @@ class LineServer:
         """Listen meanwhile.
 
         Raises:
-            OSError: the address cannot be bound.
+            AddressError: the address cannot be bound.
         """
         query = "SELECT body FROM cursors WHERE name = ?"
         rows = await self._store.read(query, self._cursor)
         if rows:  # it was in use before we stopped
             self._missing_since = orjson.loads(rows[0][0])["heard_at"]
-        server = await self._listen()
+        try:
+            server = await self._listen()
+        except OSError as error:
+            raise AddressError(self._listening, error) from error
         log.info("listening", socket=self._listening.name, address=self.address)
         try:
             yield
@@ -154,7 +167,7 @@ class LineServer:
         self._open.add(task)
         try:
             await self._follow(lines)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - boundary: what was read is told
             self._broken()
             name = self._listening.name
             log.warning("socket_broke", socket=name, error=type(error).__name__)
@@ -206,7 +219,9 @@ class LineServer:
                     await self._dead(TOO_LONG, place, len(rest))
                 place, skipping = place + len(rest), True
                 rest.clear()
-        if rest and not skipping:
+        if rest and not skipping and is_whole(bytes(rest)):
+            await self._take(bytes(rest), place)
+        elif rest and not skipping:
             self._broken()
             await self._dead(CUT, place, len(rest))
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 import structlog
 from attrs import define
 
 from streams.engine.generations import Generations
 from streams.engine.ingest import read
-from streams.engine.logfiles import Place
+from streams.engine.logfiles import Place, is_whole
 from streams.failpoints import failpoint
 from streams.findings import FindingKind
 from streams.intake import Delivery
@@ -158,7 +157,7 @@ class Tail:
     async def _poll(self, files: Generations, file: Generation) -> bool:
         file.wanted = file.wanted or CHUNK
         try:
-            data = await asyncio.to_thread(file.more)
+            data = await asyncio.to_thread(files.more, file)
         except OSError as error:
             log.warning("not_readable", path=str(file.path), error=type(error).__name__)
             return False
@@ -196,7 +195,7 @@ class Tail:
         if file.skipping:
             await self._write(files, file, [], data)
             return True
-        if _is_whole(data):
+        if is_whole(data):
             await self._take_lines(files, file, data)
             return True
         if len(data) < file.wanted:
@@ -230,17 +229,6 @@ class Tail:
         await self._ingest.records(delivery, place, patient=True)
         failpoint("tail.committed")
         files.take(file, data)
-
-
-def _is_whole(data: bytes) -> bool:
-    """Tell whether a line needs nothing more: an object or array that is closed."""
-    if not data.rstrip().endswith((b"}", b"]")):
-        return False
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _moved(record: Record, shift: int) -> Record:

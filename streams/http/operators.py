@@ -19,7 +19,12 @@ from streams.intake import MANY
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.stages.entitlement import entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
-from streams.typed_names import PlainSecretError, VaultError, identifier_of
+from streams.typed_names import (
+    PlainSecretError,
+    VaultError,
+    identifier_of,
+    is_plain_secret,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,7 +104,8 @@ class Operators:
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         try:
-            identifier = self._identifier(body.get("identifier"))
+            given = body.get("identifier")
+            identifier = identifier_of_kind(given, self._vocabulary, plain=True)
         except ValueError as error:
             raise unreadable(str(error)) from error
         reason = body.get("reason") or ""
@@ -218,8 +224,15 @@ def _declared(
     return facts
 
 
-def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:
+def identifier_of_kind(
+    text: Any, vocabulary: Vocabulary, *, plain: bool = False
+) -> Identifier:
     """Read an identifier of a known kind.
+
+    Args:
+        text: what somebody gave.
+        vocabulary: kind to class.
+        plain: it may be a secret that stands for its HMAC, and is not stored.
 
     Raises:
         ValueError: it is none.
@@ -230,6 +243,8 @@ def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:
     if identifier.kind not in vocabulary:
         message = f"no kind is called {identifier.kind!r}; a typing error?"
         raise ValueError(message)
+    if not plain and is_plain_secret(identifier):
+        raise PlainSecretError(identifier.kind)
     return identifier
 
 

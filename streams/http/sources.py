@@ -44,7 +44,7 @@ class Sources:
         told = {each.source: each.health for each in self._streams.values()}
         rows = [
             row(name, health, told.get(name))
-            for name, health in sorted(self._book.sources.items())
+            for name, health in sorted(self._book.whole().items())
         ]
         return web.json_response({"sources": rows})
 

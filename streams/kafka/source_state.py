@@ -23,8 +23,11 @@ T = TypeVar("T")
 
 AGAIN_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 10.0
+HEARSAY_SECONDS: Final = 2 * SAVE_SECONDS  # after which all know what one heard
 CURSOR: Final = "cursor"
 HEALTH: Final = "health"
+ASKED: Final = "asked"
+STATES: Final = 8  # of verifications of a stream that may still come
 SCIM: Final = "scim"
 
 log = structlog.get_logger()
@@ -75,9 +78,45 @@ class KafkaKeeper:
         """Give what this process kept in an earlier life."""
         return self._kept.entries.get((HEALTH, self._name(name)))
 
+    def of_others(self, name: str) -> list[bytes]:
+        """Give what the other processes of the realm kept under a name."""
+        return [
+            body
+            for (kind, full), body in self._kept.entries.items()
+            if kind == HEALTH and full.endswith(f"/{name}") and full != self._name(name)
+        ]
+
     async def save(self, name: str, body: bytes) -> None:
         """Have a record written with the next ones."""
         self._waiting[self._name(name)] = body
+
+    async def asked(self, name: str, state: str) -> None:
+        """Keep the states that verifications of a stream were asked with lately.
+
+        Raises:
+            NotWrittenError: it is not acked.
+        """
+        key = self._name(name)
+        before = orjson.loads(self._kept.entries.get((ASKED, key), b"[]"))
+        states = [*before, state][-STATES:]
+        await self._kept.put(ASKED, key, orjson.dumps(states))
+
+    async def asked_elsewhere(self, name: str, state: str) -> bool:
+        """Tell whether another process asked for a verification with this state.
+
+        Raises:
+            NotWrittenError: the broker does not tell.
+        """
+        await self._kept.catch_up()
+        return any(state in orjson.loads(body) for body in self._others(ASKED, name))
+
+    def _others(self, wanted: str, name: str) -> list[bytes]:
+        return [
+            body
+            for (kind, full), body in self._kept.entries.items()
+            if kind == wanted and full.partition("/")[2] == name
+            if full != self._name(name)
+        ]
 
     async def run(self) -> None:
         """Write until cancelled."""

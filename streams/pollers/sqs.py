@@ -94,9 +94,12 @@ class QueueReader:
         self,
         queued: Queued,
         clock: Callable[[], int],
-        count: Callable[[str, str], None],
+        count: Callable[[str, str, str], None],
     ) -> None:
-        """Set up; ``count`` is told the queue's name and how each request ended."""
+        """Set up.
+
+        ``count`` is told the queue's name, and how each request ended and why.
+        """
         self._queued = queued
         self._settings = queued.settings
         self._clock = clock
@@ -129,7 +132,10 @@ class QueueReader:
         answer = await self._ask(session, "ReceiveMessage", {
             "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
         })  # fmt: skip
+        self._count(self._queued.name, "taken", "")
         messages = answer.get("Messages") or []
+        if not all(isinstance(one, dict) for one in messages):
+            raise FailedError("unreadable")
         for message in messages:
             await self._take(session, message)
         return 0.0 if messages else SHORTEST
@@ -144,7 +150,6 @@ class QueueReader:
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message.get("ReceiptHandle")}
         await self._ask(session, "DeleteMessage", handle)
-        self._count(self._queued.name, "taken")
 
     async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
         """Give what a message brings.
@@ -217,8 +222,8 @@ class QueueReader:
     def _failed(self, failed: FailedError) -> float:
         wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST)
         self._failures = min(self._failures + 1, 20)
-        self._count(self._queued.name, "failed")
         name = self._queued.name
+        self._count(name, "failed", failed.reason)
         log.warning("queue_failed", queue=name, reason=failed.reason, wait=wait)
         return max(wait, failed.wait or 0.0)
 

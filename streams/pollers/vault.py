@@ -22,8 +22,8 @@ import orjson
 
 from agents_registry.identifiers import Identifier
 from streams.pollers.transport import FailedError, fetch
-from streams.sources.openbao_call import HASHED, HASHED_KINDS, OPEN_KINDS
-from streams.typed_names import PlainSecretError, VaultError
+from streams.sources.openbao_call import HASHED, OPEN_KINDS
+from streams.typed_names import PlainSecretError, VaultError, is_plain, is_plain_secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -182,7 +182,7 @@ async def names_in_log(
         VaultError: a vault did not answer.
     """
     kind, value = identifier
-    if kind not in HASHED_KINDS or value.startswith(HASHED):
+    if not is_plain(identifier):
         return (identifier,)
     names = []
     for vault in vaults:
@@ -193,6 +193,6 @@ async def names_in_log(
             names.append(Identifier(kind, name))
     if names:
         return tuple(dict.fromkeys(names))
-    if kind not in OPEN_KINDS:
+    if is_plain_secret(identifier):
         raise PlainSecretError(kind)
     return (identifier,)  # of a device that writes accessors in plain text

@@ -201,7 +201,9 @@ class IrrevocableLeases:
                 await self.look()
             except VaultError as error:
                 log.warning("irrevocable_not_listed", error=str(error))
-            await asyncio.sleep(self._vault.settings.irrevocable_seconds)
+            # Never so long that an open finding would count as silent.
+            seconds = self._vault.settings.irrevocable_seconds
+            await asyncio.sleep(min(seconds, self._remind))
 
     async def look(self) -> None:
         """Look once, and write what changed.

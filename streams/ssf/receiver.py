@@ -29,7 +29,7 @@ from streams.ssf.management import STATUSES
 from streams.stages.admission import Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from streams.intake import Receipt, Speaker
     from streams.key_set import KeySet
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.sources.set_verifier import StreamRules
     from streams.ssf.health import Health, Step
     from streams.stages.ingress import Origin
-    from streams.stages.source_health import Notice
+    from streams.stages.source_notices import Notice
 
 NAME: Final = "ssf"
 # Of SSF, and of the drafts and of RISC before it.
@@ -76,6 +76,32 @@ class Keeper(Protocol):
     async def save(self, name: str, body: bytes) -> None:
         """Keep the record of a stream."""
         ...
+
+    def of_others(self, name: str) -> list[bytes]:
+        """Give the records that other processes have of a stream."""
+        ...
+
+    async def asked(self, name: str, state: str) -> None:
+        """Let other processes know that a verification is asked for.
+
+        Raises:
+            NotWrittenError: they cannot be told now.
+        """
+        ...
+
+    async def asked_elsewhere(self, name: str, state: str) -> bool:
+        """Tell whether another process asked for a verification with this state.
+
+        Raises:
+            NotWrittenError: nobody can tell now.
+        """
+        ...
+
+
+async def nowhere(name: str, state: str) -> bool:
+    """Tell that no other process asks for verifications."""
+    del name, state
+    return False
 
 
 @attrs.frozen
@@ -123,6 +149,7 @@ class Receiver:
         verifier: Verifier,
         ingest: Log,
         origin: Callable[[], Origin],
+        asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
     ) -> None:
         """Set up.
 
@@ -132,6 +159,7 @@ class Receiver:
             verifier: of its SETs.
             ingest: writes what is taken in.
             origin: of what we say about the stream ourselves, now.
+            asked_elsewhere: as `Keeper` has it.
         """
         self.name = name
         self.settings = settings
@@ -140,6 +168,7 @@ class Receiver:
         self.changed = False
         self._ingest = ingest
         self._origin = origin
+        self._asked_elsewhere = asked_elsewhere
         self._telling = asyncio.Lock()
 
     @property
@@ -204,6 +233,8 @@ class Receiver:
         if kind == "verification":
             state, issued = event.get("state"), claims["iat"]
             health = steps.verified(self.health, state, issued, now)
+            if health is None and await self._asked_elsewhere(self.name, str(state)):
+                health = steps.proven(self.health, issued, now)
             if health is None:
                 message = "the state is none that we asked with"
                 raise SetRefusedError("invalid_state", message)

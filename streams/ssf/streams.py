@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from streams.settings import SsfStream
     from streams.ssf.receiver import Keeper, Log
 
+    Loop = Callable[[], Coroutine[Any, Any, None]]
+
 REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
 SILENCE: Final = 3  # verifications that may be missed
 
@@ -69,14 +71,38 @@ class Streams:
         self._around = around
         self.receivers = {
             name: Receiver(
-                name, each, verifiers[name], around.ingest, self._own(name, each)
+                name,
+                each,
+                verifiers[name],
+                around.ingest,
+                self._own(name, each),
+                around.keeper.asked_elsewhere,
             )
             for name, each in settings.items()
         }
 
-    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    def loops(self) -> list[Loop]:
         """Give what runs for the streams, until cancelled."""
-        return [partial(self._run, name) for name in self._settings]
+        return [*self.pushed(), *self.polled().values()]
+
+    def pushed(self) -> list[Loop]:
+        """Give what runs for the streams that are pushed to us."""
+        return [
+            partial(self._run, name)
+            for name, each in self._settings.items()
+            if each.delivery == "push"
+        ]
+
+    def polled(self) -> dict[str, Loop]:
+        """Give what runs for the streams that are polled, by the name of the source.
+
+        One process at a time shall: what it asks to be verified comes to who polls.
+        """
+        return {
+            _key(name): partial(self._run, name)
+            for name, each in self._settings.items()
+            if each.delivery == "poll"
+        }
 
     def _own(self, name: str, each: SsfStream) -> Callable[[], Any]:
         def origin() -> Any:

@@ -14,52 +14,19 @@ from attrs import frozen
 
 from streams.findings import FindingKind
 from streams.records import DeadLetter
+from streams.stages.source_notices import MOST_TEXT, Notice
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from streams.records import Access, Lifecycle, Record
+    from streams.records import Record
 
-EXAMPLES: Final = 5  # ids of events that stand in a finding
-MOST_TEXT: Final = 200
-# What a mapper says of a change whose subject it cannot name.
-UNMAPPED: Final = frozenset({"no_target", "subject_by_attribute", "needs_pepper"})
-
+COUNTS: Final = (
+    "accepted", "dead_letters", "unmapped", "collisions", "refused", "failed",
+)  # fmt: skip
 LATE: Final = "no event came since {}; look at the source, and at the way to us"
 UNANSWERED: Final = "no request was answered since {} ({}); look at its API"
-GAP: Final = (
-    "events from {} to {} are not kept any more and were never read; compare what "
-    "exists there with `rescind inventory`, and revoke by hand what is gone"
-)
-NAMELESS: Final = (
-    "{}: a change of {} names nobody that can be denied; see the event at the source, "
-    "and revoke by hand what it ended"
-)
-COLLIDED: Final = (
-    "{}: an event came again under the same id with other content; both count; look "
-    "for an edited copy, or two logs that share their ids"
-)
-
-
-@frozen
-class Notice:
-    """Something about a source that people should know."""
-
-    kind: FindingKind
-    at: int
-    detail: str
-    event_ids: tuple[str, ...] = ()
-
-    def signal(self, name: str) -> dict[str, Any]:
-        """Give what the sentinel makes a finding of, JSON-ready."""
-        return {
-            "kind": self.kind.value,
-            "presented": ["source", name[:MOST_TEXT]],
-            "at": self.at,
-            "event_ids": list(self.event_ids),
-            "detail": self.detail,
-        }
 
 
 class Batch(NamedTuple):
@@ -204,62 +171,38 @@ def _last_event(health: Health) -> int:
     return max(health.started_at or 0, health.heard_at or 0)
 
 
-def lost(begin: int, end: int, now: int) -> Notice:
-    """Say that events of a time are lost."""
-    detail = GAP.format(rfc3339(begin), rfc3339(end))
-    return Notice(FindingKind.SOURCE_GAP, now, detail)
+def alongside(health: Health, other: Health) -> Health:
+    """Give a record with what another process heard of the same source."""
+    return attrs.evolve(
+        health,
+        heard_at=_later(health.heard_at, other.heard_at),
+        answered_at=_later(health.answered_at, other.answered_at),
+    )
 
 
-def unmapped(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Give the dead letters of changes whose subject nobody can name."""
-    return [letter for letter in letters if code_of(letter) in UNMAPPED]
+def together(health: Health, other: Health) -> Health:
+    """Give what two processes know of a source; each counted its own share."""
+    newer, older = (
+        (other, health)
+        if (other.heard_at or 0) > (health.heard_at or 0)
+        else (health, other)
+    )
+    return attrs.evolve(
+        alongside(health, other),
+        authority=newer.authority or older.authority,
+        lag=older.lag if newer.lag is None else newer.lag,
+        reason=newer.reason or older.reason,
+        gap=max(filter(None, (health.gap, other.gap)), key=_end, default=None),
+        **{name: getattr(health, name) + getattr(other, name) for name in COUNTS},
+    )
 
 
-def code_of(letter: DeadLetter) -> str:
-    """Give the constant code of a dead letter's reason."""
-    return letter.reason.partition(":")[0][:MOST_TEXT]
+def _later(one: int | None, other: int | None) -> int | None:
+    return max(one or 0, other or 0) or None
 
 
-def nameless(
-    letters: Iterable[DeadLetter], known: frozenset[str], now: int
-) -> list[Notice]:
-    """Say what could not be named: by what, and which events; never whom.
-
-    Args:
-        letters: as `unmapped` gives them.
-        known: ids of events that are findings already.
-        now: ns.
-    """
-    groups: dict[tuple[str, str], dict[str, None]] = {}
-    for one in letters:
-        if one.event_id in known:
-            continue
-        key = code_of(one), (one.event_type or one.source)[:MOST_TEXT]
-        ids = groups.setdefault(key, {})
-        if one.event_id and len(ids) < EXAMPLES:
-            ids[one.event_id] = None
-    return [
-        Notice(FindingKind.UNMAPPED_SUBJECT, now, NAMELESS.format(*key), tuple(ids))
-        for key, ids in groups.items()
-    ]
-
-
-def collided(events: Iterable[Lifecycle | Access], now: int) -> list[Notice]:
-    """Say which events came again under the same id with other content."""
-    groups: dict[str, dict[str, None]] = {}
-    for one in events:
-        ids = groups.setdefault(one.event_type[:MOST_TEXT], {})
-        if one.event_id and len(ids) < EXAMPLES:
-            ids[one.event_id] = None
-    return [
-        Notice(FindingKind.ID_COLLISION, now, COLLIDED.format(kind), tuple(ids))
-        for kind, ids in groups.items()
-    ]
-
-
-def last_code(letters: Sequence[DeadLetter]) -> str:
-    """Give the code of the last dead letter, "" without one."""
-    return code_of(letters[-1]) if letters else ""
+def _end(gap: tuple[int, int]) -> int:
+    return gap[1]
 
 
 def newest_of(records: Iterable[Record]) -> int | None:

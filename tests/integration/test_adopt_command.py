@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sqlite3
 from base64 import b64encode
 from pathlib import Path
@@ -54,6 +55,13 @@ def generated(folder: Path) -> str:
     path = folder / "report.json"
     path.write_text(json.dumps(answer))
     return str(path)
+
+
+def aged(*paths: str) -> tuple[str, ...]:
+    """Make files as old as the middle of 2025."""
+    for path in paths:
+        os.utime(path, (1_748_736_000, 1_748_736_000))  # 2025-06-01T00:00:00Z
+    return paths
 
 
 def tokens(folder: Path) -> list[dict[str, Any]]:
@@ -130,14 +138,14 @@ async def test_a_list_is_whole_audited_and_the_same_when_repeated(
 
 async def test_what_the_source_says_later_counts(tmp_path: Path) -> None:
     """An inactive key is suspended until its own event makes it active."""
-    wrapped = generated(tmp_path)
+    files = aged(generated(tmp_path), keys(tmp_path, "Inactive"))
     event = created_key("AKIA0", "u0", "2025-06-01T00:00:10Z", "e") | {
         "eventName": "UpdateAccessKey",
         "requestParameters": {"userName": "u0", "accessKeyId": "AKIA0",
                               "status": "Active"},
     }  # fmt: skip
     async with running(tmp_path, tokens=tokens(tmp_path)) as server:
-        await told(server, wrapped, keys(tmp_path, "Inactive"))
+        await told(server, *files)
         await until(lambda: server.served.stages.idle)
         assert "suspended" == (await why(server, KEY))["reason"]
         body = json.dumps({"Records": [event]}).encode()
@@ -146,7 +154,7 @@ async def test_what_the_source_says_later_counts(tmp_path: Path) -> None:
         assert (await why(server, KEY))["allowed"]
 
         # The list again, which is older than the event: it takes nothing back.
-        await told(server, wrapped, keys(tmp_path, "Inactive"))
+        await told(server, *files)
         await until(lambda: server.served.stages.idle)
         assert (await why(server, KEY))["allowed"]
 

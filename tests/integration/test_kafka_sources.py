@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,17 @@ from attrs import define
 
 from agents_registry.facts import Cause
 from streams.ingress import receive
+from streams.kafka import membership
+from streams.kafka.membership import Membership
 from streams.settings import Settings
 from tests.integration.fake_vendors import okta
 from tests.integration.serving import Server, until, values
 from tests.integration.test_polls import ago, okta_event, polling, rounds
 from tests.integration.test_scim_server import ALICE, call, replace
+from tests.integration.test_ssf_health import polled
+from tests.integration.test_ssf_push import push
 from tests.integration.working import decoded, facts_of, lay_out, task_of
+from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,7 +92,8 @@ async def test_one_ingress_polls_and_another_goes_on_where_it_stopped(
         vendor.events.append(suspended(9))
 
         async def took_over() -> bool:
-            return bool((await other.source("poll:idp/logs"))["accepted"])
+            # Of both together: what the first one took, and what came after it.
+            return bool((await other.source("poll:idp/logs"))["accepted"] == 6)
 
         await until(took_over)
         asked = vendor.asked[before:]
@@ -133,8 +140,9 @@ async def test_a_directory_may_speak_with_any_ingress(
     )  # fmt: skip
     assert f"scim.user:{made['id']}" in suspended_now
     assert not seen["active"]
-    assert health["accepted"]
-    assert health == kept
+    # Of its own before, and of both processes once they had kept their part.
+    assert (2, 3) == (health["accepted"], kept["accepted"])
+    assert kept["last_event"]
 
 
 async def test_a_subject_without_a_name_is_signalled(
@@ -160,3 +168,62 @@ async def test_a_subject_without_a_name_is_signalled(
     assert ("unmapped_subject", "source:poll:idp/logs", ["u1"]) == (
         signal["kind"], signal["presented"], signal["event_ids"]
     )  # fmt: skip
+
+
+async def test_a_verification_may_come_to_another_ingress(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a load balancer the one that asked is not the one that is pushed to."""
+    monkeypatch.setenv("SSF_TEST_TOKEN", BEARER)
+    await lay_out(kafka_settings)
+    async with transmitting() as transmitter:
+        once = polled(transmitter, delivery="push", verify_seconds=3600)
+        never = polled(transmitter, delivery="push", verify_seconds=0)
+        async with (
+            ingress(tmp_path, kafka_settings, "i0", **once),
+            ingress(tmp_path, kafka_settings, "i1", **never) as second,
+        ):
+            await until(lambda: transmitter.queue)
+            (token,) = transmitter.queue.values()
+            guessed = transmitter.about("s1", "verification", {"state": "guessed"})
+            refused, _ = await push(second, guessed.encode())
+            taken, why = await push(second, token.encode())
+            row = await second.source("ssf:idp")
+
+    assert (400, 202) == (refused, taken), why
+    assert row["last_verification"]
+
+
+async def test_who_had_nothing_to_do_takes_over_after_any_time(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member without partitions is idle, and must not be taken for one that hangs."""
+    monkeypatch.setattr(membership, "HANGING_MS", 1000)
+    settings = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    members = [Membership(settings, topic, group=group) for _ in range(2)]
+
+    async def shared_out() -> bool:
+        await asyncio.gather(*(each.poll(0.1) for each in members))
+        for each in members:
+            for number in list(each.fresh):
+                each.begin(number, 0)
+        return sorted(len(each.assigned) for each in members) == [0, 1]
+
+    async def long_after() -> bool:
+        return await shared_out() and asyncio.get_running_loop().time() > end
+
+    async def taken() -> bool:
+        await idle.poll(0.1)
+        return bool(idle.assigned)
+
+    async with AsyncExitStack() as stack:
+        for each in members:
+            await stack.enter_async_context(each)
+        await until(shared_out)
+        end = asyncio.get_running_loop().time() + 4.0
+        await until(long_after)
+        idle, holder = sorted(members, key=lambda each: len(each.assigned))
+        await holder.__aexit__(None, None, None)
+        await until(taken)

@@ -254,3 +254,31 @@ async def test_silence_counts_once_its_finding_is_durable() -> None:
 
     assert (False, True) == (tried.silent, book.sources["hook:okta"].silent)
     assert 1 == len(log.taken)
+
+
+async def test_a_source_that_speaks_with_another_process_is_not_silent() -> None:
+    """Behind a load balancer each process hears a part; together they know all."""
+    now = [NOW]
+    book, log = HealthBook(lambda: now[0], {"hook:okta": ONCE}), Deaf()
+    heard = Health(heard_at=at(50), accepted=2, refused=1, gap=(1, 2), lag=7)
+    plain = {"hook:okta": steps.to_plain(heard), "scim:d": steps.to_plain(heard)}
+    peer = HealthBook(
+        lambda: now[0], {"hook:okta": ONCE}, lambda: [orjson.dumps(plain)]
+    )
+    log.open = True
+    for each in (book, peer):
+        each.sources["hook:okta"] = Health(started_at=NOW, heard_at=at(1), accepted=3)
+        now[0] = at(90)
+        await each.look(log, origin)
+
+    whole = peer.whole()
+
+    assert (True, False) == (
+        book.sources["hook:okta"].silent, peer.sources["hook:okta"].silent
+    )  # fmt: skip
+    assert 1 == len(log.taken)
+    assert (5, 1, at(50), (1, 2), 7) == (
+        whole["hook:okta"].accepted, whole["hook:okta"].refused,
+        whole["hook:okta"].heard_at, whole["hook:okta"].gap, whole["hook:okta"].lag,
+    )  # fmt: skip
+    assert 2 == whole["scim:d"].accepted
