@@ -11,15 +11,20 @@ import trustme
 from aiohttp import web
 
 from streams.adopt import okta
-from streams.adopt.listing import ListingError
+from streams.adopt.listing import Listing, ListingError
+from streams.adopt.walk import Request
 from streams.adopt_http import TRIES, System, checked_base, run
-from streams.client import UNREACHABLE, ClientError
+from streams.client import REFUSED, UNREACHABLE, ClientError
+from streams.pollers.access_tokens import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from aiohttp.typedefs import Handler
+
+    from streams.adopt.walk import Walk
+
 
 pytestmark = pytest.mark.integration
 
@@ -162,6 +167,47 @@ async def test_only_the_named_authority_is_trusted(tmp_path: Path) -> None:
         assert [] == system.asked
         trusted = System(base, SECRET, tmp_path / "ca.pem")
         assert (await run(okta.walk(base), trusted, pause)).entries()
+
+
+async def test_access_tokens_are_got_as_a_client_and_forms_are_signed() -> None:
+    """A secret that is not taken is told; a signature covers what is posted."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        asked.append((request.path, request.headers.get("Authorization", ""), body))
+        if request.path != "/token":
+            return web.json_response([])
+        if b"client_secret=right" not in body:
+            return web.Response(status=401)
+        return web.json_response({"access_token": "t", "expires_in": 60})
+
+    async def pause(_: float) -> None:
+        raise AssertionError("it waits")
+
+    def tokens(base: str, secret: str) -> ClientCredentials:
+        client = {"client_id": "rescind", "client_secret": secret}
+        return ClientCredentials(f"{base}/token", client, lambda: 0)
+
+    def form() -> Walk:
+        yield [Request("", form="Action=A")]
+        return Listing()
+
+    def sign(url: str, body: bytes) -> dict[str, str]:
+        return {"Authorization": f"{url} {body.decode()}"}
+
+    async with serving(handle) as base:
+        good = System(base, tokens=tokens(base, "right"))
+        await run(okta.walk(base), good, pause)
+        bearers = {given for path, given, _ in asked if path != "/token"}
+        bad = System(base, tokens=tokens(base, "wrong"))
+        with pytest.raises(ClientError, match="no access token: status 401") as got:
+            await run(okta.walk(base), bad, pause)
+        await run(form(), System(base, sign=sign), pause)
+
+    assert {"Bearer t"} == bearers
+    assert REFUSED == got.value.code
+    assert ("/", f"{base}/ Action=A", b"Action=A") == asked[-1]
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_keycloak_reads_clients_users_service_accounts_and_sessions() -> None:
     listing = answered(keycloak.walk("agents", began), realm)
     found = by_name(listing)
 
-    assert 1 + len(CLIENTS) + len(PEOPLE) + 1 + 1 == len(found)
+    assert 1 + 2 * len(CLIENTS) + len(PEOPLE) + 1 + 1 == len(found)
     assert 0 == listing.repeated
     assert 2 == listing.left_out[keycloak.UNOWNED]
     assert ["keycloak.realm:r-1", "keycloak.client:r-1|planner"] == (
@@ -281,7 +281,9 @@ def test_keycloak_reads_clients_users_service_accounts_and_sessions() -> None:
         found["keycloak.user:u-7"]["suspended"],
         found["keycloak.user:u-7"]["suspended_at"],
     )
-    assert "2023-11-14T22:13:20Z" == found["keycloak.client:r-1|old"]["not_before"]
+    old = found["keycloak.client_uuid:r-1|c-2"]
+    assert ("2023-11-14T22:13:20Z", "enabled") == (old["not_before"], old["suspended"])
+    assert "keycloak.client_uuid:r-1|c-2" in found["keycloak.client:r-1|old"]["parents"]
     assert "suspended" not in found["keycloak.realm:r-1"]
     assert (["keycloak.user:u-3"], "2026-09-21T14:13:20Z") == (
         found["session.id:s-1"]["owners"], found["session.id:s-1"]["issued_at"],
