@@ -68,6 +68,7 @@ class Generations:
         self._left: dict[Path, tuple[Status, float]] = {}
         self._heads: dict[Head, list[Generation]] = {}
         self._unread: dict[int, Generation] = {}
+        self._open: dict[int, Generation] = {}
         self._renamed: list[Generation] = []
         self._search_until = clock() + SEARCH
         self.unreadable: dict[Path, OSError] = {}
@@ -101,7 +102,7 @@ class Generations:
                 continue
             if generation is not None:
                 found[generation.number] = generation
-        for generation in self._all:
+        for generation in self._open.values():
             file = generation.file
             if file is None or file.packed or generation.number in found:
                 continue
@@ -300,7 +301,11 @@ class Generations:
         return status.modified > min(each.status.modified for each in self._all)
 
     def _limit_open(self, used: Generation) -> None:
-        held = [each for each in self._all if each.file and each.orphaned is None]
-        for each in held[:-MOST_OPEN]:
-            if each is not used:
+        """Let go of those that were not used for longest; an orphan is held."""
+        self._open.pop(used.number, None)
+        self._open[used.number] = used
+        for each in list(self._open.values())[:-MOST_OPEN]:
+            if each.orphaned is None:
                 each.release()
+            if each.file is None:
+                del self._open[each.number]
