@@ -171,12 +171,14 @@ async def test_nothing_that_keycloak_ended_is_allowed() -> None:
             ]
             tokens = {label: realm.claims(label) for label in walk.holders}
             verdicts = judging.verdicts(judging.read(events), tokens, time.time_ns())
+            walk.living = {label for label in tokens if await realm.active(label)}
             for label, verdict in verdicts.items():
                 story = f"{label}, after {walk.done}"
-                if not await realm.active(label):
+                if label not in walk.living:
                     assert not verdict.allowed, f"allowed, though it ended: {story}"
                 elif not verdict.allowed:
                     assert ON_PURPOSE & {name.kind for name in verdict.path}, story
+        print("; ".join(walk.done))  # noqa: T201 - as above
 
 
 def well(server: Running, accepted: int) -> dict[str, Any] | None:

@@ -33,12 +33,16 @@ class Walk:
 
     Attributes:
         holders: of all tokens so far, by label.
+        living: those that were active last; they are the ones that are worked with.
+        disabled: users and clients.
         done: what was done, for people.
     """
 
     realm: Realm
     random: Random
     holders: dict[str, Holder] = field(factory=dict)
+    living: set[str] = field(factory=set)
+    disabled: set[str] = field(factory=set)
     done: list[str] = field(factory=list)
 
     async def step(self) -> bool:
@@ -56,9 +60,10 @@ class Walk:
         return f"t{len(self.holders)}"
 
     def _any(self, *, refreshed: bool = False) -> str | None:
-        """Choose a token, or one that came with a refresh token."""
-        among = [one for one in self.holders
-                 if not refreshed or one in self.realm.refresh_tokens]  # fmt: skip
+        """Choose a living token, or one of them that came with a refresh token."""
+        among = sorted(self.living)
+        if refreshed:
+            among = [one for one in among if one in self.realm.refresh_tokens]
         return self.random.choice(among) if among else None
 
     async def _login(self) -> str:
@@ -125,24 +130,31 @@ class Walk:
         return "all are logged out"
 
     async def _switch_user(self) -> str:
-        user, enabled = self.random.choice(_USERS), self.random.random() < 2 / 3
-        path = f"/users/{self.realm.users[user]}"
+        name, enabled = self._switched(_USERS)
+        path = f"/users/{self.realm.users[name]}"
         await self.realm.admin("PUT", path, {"enabled": enabled})
-        return f"{user} is {'enabled' if enabled else 'disabled'}"
+        return f"{name} is {'enabled' if enabled else 'disabled'}"
 
     async def _switch_client(self) -> str:
-        client, enabled = self.random.choice(_DISABLED), self.random.random() < 3 / 4
+        name, enabled = self._switched(_DISABLED)
         body: dict[str, Any] = {"enabled": enabled}
         if self.random.random() < 1 / 2:
-            body["clientId"] = client
-        path = f"/clients/{self.realm.clients[client]}"
+            body["clientId"] = name
+        path = f"/clients/{self.realm.clients[name]}"
         await self.realm.admin("PUT", path, body)
-        return f"{client} is {'enabled' if enabled else 'disabled'}"
+        return f"{name} is {'enabled' if enabled else 'disabled'}"
+
+    def _switched(self, names: tuple[str, ...]) -> tuple[str, bool]:
+        """Choose what is disabled next, or enabled again where something is off."""
+        off = [name for name in names if name in self.disabled]
+        name = self.random.choice(off or names)
+        self.disabled ^= {name}
+        return name, bool(off)
 
 
 _WEIGHTS: Final[dict[Callable[[Walk], Awaitable[str | None]], int]] = {
-    Walk._login: 4, Walk._service: 2, Walk._refresh: 3, Walk._exchange: 8,
-    Walk._revoke: 2, Walk._revoke_refresh: 2, Walk._delete_session: 2,
-    Walk._log_out: 1, Walk._log_out_all: 1, Walk._switch_user: 3,
-    Walk._switch_client: 4,
+    Walk._login: 6, Walk._service: 3, Walk._refresh: 4, Walk._exchange: 12,
+    Walk._revoke: 3, Walk._revoke_refresh: 3, Walk._delete_session: 3,
+    Walk._log_out: 1, Walk._log_out_all: 1, Walk._switch_user: 2,
+    Walk._switch_client: 3,
 }  # fmt: skip
