@@ -69,5 +69,3 @@ def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
         patience = seconds(max(SHORTEST, ROUNDS * poll.interval))
         for feed in feeds_of(name, poll):
             yield f"poll:{feed.name}", Expected(answer=patience)
-    for name in settings.queues:
-        yield f"queue:{name}", Expected(answer=seconds(SHORTEST))
