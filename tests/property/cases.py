@@ -1,7 +1,8 @@
 """Short ways to write a case: facts in seconds, a question, the reasons to deny.
 
 `decides` asks the model, and the registry after every order of arrival of a small
-case (a sample of the orders of a larger one), each with repetitions.
+case (a sample of the orders of a larger one), each with repetitions; and one that was
+written down and taken up again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from agents_registry.facts import (
     Withdraw,
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
-from tests.property.agreement import answer, right_answers, table, wrong
+from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
 
@@ -198,6 +199,8 @@ def decides(
     if not 0 < len(ways) <= orders:
         ways = [tuple(random.sample(facts, len(facts))) for _ in range(orders)]
     for way in ways:
-        again = random.choices(way, k=2) if way else []
-        verdict = answer(table([*way, *again]), question)
+        twice = random.choices(way, k=2) if way else []
+        verdict = answer(table([*way, *twice]), question)
         assert not wrong(verdict, reasons), f"{verdict} after {way}"
+    verdict = answer(again(table(facts)), question)
+    assert not wrong(verdict, reasons), f"{verdict} once written down"
