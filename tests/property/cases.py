@@ -1,7 +1,8 @@
 """Short ways to write a case: facts in seconds, a question, the reasons to deny.
 
 `decides` asks the model, and the registry after every order of arrival of a small
-case (a sample of the orders of a larger one), each with repetitions.
+case (a sample of the orders of a larger one), each with repetitions; and one that was
+written down and taken up again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from tests.property.agreement import answer, right_answers, table, wrong
+from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
 
@@ -213,3 +215,8 @@ def waiting(facts: Iterable[Fact]) -> Registry:
     for fact in facts:
         registry.apply(fact)
     return registry
+        twice = random.choices(way, k=2) if way else []
+        verdict = answer(table([*way, *twice]), question)
+        assert not wrong(verdict, reasons), f"{verdict} after {way}"
+    verdict = answer(again(table(facts)), question)
+    assert not wrong(verdict, reasons), f"{verdict} once written down"
