@@ -32,8 +32,6 @@ from agents_registry.facts import (
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from tests.property.agreement import answer, right_answers, table, wrong
-from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
 
@@ -207,6 +205,8 @@ def decides(
         if reasons and not any(isinstance(f, Withdraw | Distrust) for f in facts):
             verdict = answer(waiting(arrived), question)
             assert not verdict.allowed, f"allowed before the rebuild after {way}"
+    verdict = answer(again(table(facts)), question)
+    assert not wrong(verdict, reasons), f"{verdict} once written down"
 
 
 def waiting(facts: Iterable[Fact]) -> Registry:
@@ -215,8 +215,3 @@ def waiting(facts: Iterable[Fact]) -> Registry:
     for fact in facts:
         registry.apply(fact)
     return registry
-        twice = random.choices(way, k=2) if way else []
-        verdict = answer(table([*way, *twice]), question)
-        assert not wrong(verdict, reasons), f"{verdict} after {way}"
-    verdict = answer(again(table(facts)), question)
-    assert not wrong(verdict, reasons), f"{verdict} once written down"
