@@ -32,6 +32,7 @@ from agents_registry.facts import (
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
 
