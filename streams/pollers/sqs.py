@@ -24,9 +24,9 @@ from streams.engine.ingest import read
 from streams.findings import FindingKind
 from streams.intake import Delivery, NotWrittenError
 from streams.pollers.notices import NotANoticeError, read_notice
-from streams.pollers.sigv4 import Signer
 from streams.pollers.transport import FailedError, fetch
 from streams.records import DeadLetter
+from streams.sigv4 import Signer
 from streams.sources.packed import UnpackError, unpacked
 
 if TYPE_CHECKING:

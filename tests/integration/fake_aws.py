@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 from attrs import define, field
 
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sigv4 import Credentials, Signer
 from streams.times import parse_time
 from tests.integration.fake_vendors import serving
 
