@@ -29,11 +29,11 @@ REST := conformance/*,enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \
-	guard-wheel clean
+	e2e-keycloak guard-wheel clean
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile \
-		| while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile \
+		| while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 install: $(UV) ## Build .venv; the program is then .venv/bin/rescind
 	@$(WHOLE) || rm -rf $(VENV)
@@ -94,6 +94,10 @@ bench: install ## Measure speed and memory, printed as tables
 
 campaign: install ## Run the property and crash tests for hours, seeds printed
 	$(RUN)/pytest -m campaign --timeout=0 -s
+
+# Needs a Keycloak that runs; docs/sources/keycloak.md says how to start one.
+e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard
+	$(RUN)/pytest -m live -s tests/e2e/test_keycloak_live.py
 
 guard-wheel: install ## Build the distribution rescind-guard into dist/
 	@$(RUN)/python wheels/guard/build.py --uv $(UV)

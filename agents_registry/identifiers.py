@@ -72,7 +72,7 @@ _CREDENTIALS = """
     k8s.credential k8s.secret
     github.token github.hashed_token github.programmatic_access github.secret_alert
     github.deploy_key github.public_key
-    saml.assertion x509.serial keycloak.credential
+    saml.assertion x509.serial keycloak.credential keycloak.subject_token
     openai.api_key anthropic.api_key
     auth0.refresh_token auth0.device_credential
 """
@@ -81,7 +81,7 @@ _PRINCIPALS = """
     vault.entity
     okta.user entra.user entra.upn entra.service_principal
     k8s.service_account k8s.user github.user
-    scim.user scim.agent keycloak.user keycloak.client
+    scim.user scim.agent keycloak.user keycloak.client keycloak.client_uuid
     openai.user openai.service_account anthropic.user anthropic.mcp_server
     litellm.user litellm.team auth0.user auth0.client
     jwt.sub agent.id person.id service_account.id team.id
@@ -94,6 +94,7 @@ _CONTAINERS = """
     k8s.namespace k8s.pod k8s.pod_uid
     github.app github.oauth_app github.app_authorization github.installation
     scim.group keycloak.realm keycloak.grant keycloak.exchange
+    keycloak.client_session
     openai.project auth0.grant spire.entry gitguardian.incident
     application.id device.id group.id org_unit.id tenant.id
 """
@@ -112,7 +113,7 @@ REUSABLE_KINDS = frozenset({
     "aws.user", "aws.role", "vault.path", "spiffe.id", "entra.upn",
     "k8s.service_account", "k8s.namespace", "k8s.pod", "k8s.secret",
     "github.app_authorization", "keycloak.client", "keycloak.grant",
-    "keycloak.exchange", "auth0.grant",
+    "keycloak.exchange", "keycloak.client_session", "auth0.grant",
 })  # fmt: skip
 
 

@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 Content = TypeVar("Content")
 _SHARED: Final = 0xFFFF  # authority number of a node with several authorities
+_LONG_AGO: Final = -(1 << 63)  # ns; before every clock
 
 
 class Register(Generic[Content]):
     """The standing statements about nodes, sparse."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, strictest: Content) -> None:
+        """Start empty.
+
+        Args:
+            strictest: the statement that allows nothing.
+        """
+        self._strictest = strictest
         self._entries: dict[int, dict[str, tuple[int, tuple[Content, ...]]]] = {}
 
     def put(self, node: int, authority: str, version: int, content: Content) -> None:
@@ -31,6 +37,11 @@ class Register(Generic[Content]):
             entries[authority] = (version, (content,))
         elif version == standing[0] and content not in standing[1]:
             entries[authority] = (version, (*standing[1], content))
+
+    def doubt(self, node: int, authority: str) -> None:
+        """Let the strictest stand, until something newer or a table built anew."""
+        version, tied = self._entries[node][authority]
+        self._entries[node][authority] = (version, (*tied, self._strictest))
 
     def dump(self) -> list[Any]:
         """Give node, authority, version and statements of every entry."""
@@ -81,7 +92,7 @@ class ExpiryRegister:
         self._authorities: dict[str, int] = {}
         self._authority = array("H")
         self._version = array("q")
-        self._shared: Register[int] = Register()
+        self._shared: Register[int] = Register(strictest=_LONG_AGO)
 
     def dump(self) -> dict[str, Any]:
         """Give the state as plain values; the array of expiries is the lineage's."""
@@ -119,6 +130,12 @@ class ExpiryRegister:
             self._version[node], self.earliest[node] = version, expires
         elif version == self._version[node]:
             self.earliest[node] = min(self.earliest[node], expires)
+
+    def doubt(self, node: int, authority: str) -> None:
+        """Let the node have expired, until something newer or a table built anew."""
+        if self._authority[node] == _SHARED:
+            self._shared.doubt(node, authority)
+        self.earliest[node] = _LONG_AGO
 
     def _share(self, node: int, holder: int) -> None:
         """Move a node that got a second authority to the sparse register."""

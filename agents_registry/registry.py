@@ -67,8 +67,8 @@ class Registry:
         """Start with no facts."""
         self.lineage = Lineage(vocabulary)
         self.causes = CauseBook()
-        self.owners: Register[frozenset[int]] = Register()
-        self.scopes: Register[tuple[str, ...]] = Register()
+        self.owners: Register[frozenset[int]] = Register(strictest=frozenset())
+        self.scopes: Register[tuple[str, ...]] = Register(strictest=())
         self.expiry = ExpiryRegister(self.lineage.expires)
         self.owned: dict[int, list[int]] = {}
         self.emptied: dict[int, dict[str, int]] = {}
@@ -198,6 +198,19 @@ class Registry:
             (identity, fact.NAME, name) in self._withdrawn for name in _named(fact)
         )
 
+    def _state(
+        self, register: Register[Any] | ExpiryRegister, node: int, fact: Fact, said: Any
+    ) -> None:
+        """Merge a statement; one whose time changed puts its node in doubt.
+
+        What it replaced under its old version may be the one that counts.
+        """
+        waits, self.needs_rebuild = self.needs_rebuild, False
+        register.put(node, fact.authority, self._version(fact), said)
+        if self.needs_rebuild:
+            register.doubt(node, fact.authority)
+        self.needs_rebuild |= waits
+
     def _version(self, fact: Fact) -> int:
         """Give the version that counts: the smallest over the fact's copies."""
         if _varies(fact):
@@ -248,13 +261,13 @@ class Registry:
 
     def _owner_set(self, fact: OwnerSet) -> None:
         node = self.lineage.intern(fact.node)
-        version = self._version(fact)
         if not fact.owners:
+            version = self._version(fact)
             emptied = self.emptied.setdefault(node, {})
             emptied[fact.authority] = max(version, emptied.get(fact.authority, version))
             return
         owners = frozenset(self.lineage.intern(owner) for owner in fact.owners)
-        self.owners.put(node, fact.authority, version, owners)
+        self._state(self.owners, node, fact, owners)
         self.lineage.flags[node] |= OWNED
         for owner in owners:
             owned = self.owned.setdefault(owner, [])
@@ -264,12 +277,12 @@ class Registry:
     def _renewal(self, fact: Renewal) -> None:
         node = self.lineage.intern(fact.node)
         expires = UNKNOWN_TIME if fact.expires_at is None else fact.expires_at
-        self.expiry.put(node, fact.authority, self._version(fact), expires)
+        self._state(self.expiry, node, fact, expires)
 
     def _scope_set(self, fact: ScopeSet) -> None:
         node = self.lineage.intern(fact.node)
         scopes = tuple(sorted(set(fact.scopes)))
-        self.scopes.put(node, fact.authority, self._version(fact), scopes)
+        self._state(self.scopes, node, fact, scopes)
         self.lineage.flags[node] |= SCOPED
 
     def _holds(self, fact: Holds) -> None:
@@ -336,7 +349,7 @@ def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def _varies(fact: Fact) -> bool:
     """Tell whether copies of the fact may carry different versions."""
-    return fact.stamped or fact.effective_version != fact.version
+    return fact.stamped or fact.version > fact.received_at + FUTURE_TOLERANCE
 
 
 def _id(fact: Fact) -> str:

@@ -197,7 +197,8 @@ class Feed:
                     each.cancel()
 
     async def _ping(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
-        interval = self._standing.lease.length / SECOND / 4
+        # Under a long lease the pongs still have to keep the line from seeming dead.
+        interval = min(self._standing.lease.length / SECOND, SILENCE) / 4
         while True:
             seq, position = self._standing.ping(), link.replica.position
             ping = {"type": "ping", "seq": seq, "position": position}

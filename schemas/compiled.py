@@ -17,7 +17,7 @@ from agents_registry.facts import FACTS, Effect, Reach, Relation
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.facts import Fact
 
@@ -28,7 +28,7 @@ COMMON: Final = (
     "authority", "event_id", "version", "stamped", "received_at", "ingress_key",
     "settings",
 )  # fmt: skip
-LOCAL: Final = frozenset({"data", "known", "i", "n", "head", "tail", "_"})
+LOCAL: Final = frozenset({"data", "known", "i", "n", "head", "tail", "made", "_"})
 NAMING: Final = frozenset({
     "node", "child", "parent", "first", "second", "target", "attribute",
 })  # fmt: skip
@@ -72,13 +72,16 @@ class Compiler:
         if not {a.name for a in attrs.fields(kind)}.issuperset(fields):
             return None  # the generic reader leaves out what a fact cannot say
         try:
-            lines = list(_lines(fields))
+            unsaid = _unsaid(kind, fields)
+            lines = list(_lines(fields, unsaid))
         except LookupError:
             return None
         space: dict[str, Any] = {
             "Identifier": Identifier,
             "Unusual": Unusual,
             "fact": kind,
+            "open_fact": _opened(kind),
+            **{f"{n}_default": of for n, of in unsaid.items()},
             "last": self._last,
             "long_of": _long_of,
             "longs": self._longs,
@@ -91,7 +94,37 @@ class Compiler:
         return made
 
 
-def _lines(fields: dict[str, Any]) -> Iterator[str]:
+def _opened(kind: type[Fact]) -> type[Fact]:
+    """Give the class of a fact without its locks, laid out alike.
+
+    Setting fields through the locks of a frozen class takes longer than to read them.
+    A fact that is filled by this class becomes one of its own class at once.
+    """
+    # Of setting and deleting both, else the interpreter still asks for each field.
+    free = {n: getattr(object, n) for n in ("__init__", "__setattr__", "__delattr__")}
+    return type(kind.__name__, kind.__bases__, {"__slots__": kind.__slots__, **free})
+
+
+def _unsaid(kind: type[Fact], fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the values of the fields that a schema does not have.
+
+    Raises:
+        LookupError: a field is checked, must be said, or is made anew for each fact.
+    """
+    unsaid = {}
+    for attribute in attrs.fields(kind):
+        if attribute.validator or attribute.converter:
+            raise LookupError(attribute.name)
+        if attribute.name not in fields:
+            if attribute.default is attrs.NOTHING or hasattr(
+                attribute.default, "factory"
+            ):
+                raise LookupError(attribute.name)
+            unsaid[attribute.name] = attribute.default
+    return unsaid
+
+
+def _lines(fields: dict[str, Any], unsaid: Iterable[str]) -> Iterator[str]:
     """Give the source of a reader."""
     common = ", ".join(COMMON)
     yield "def read(data):"
@@ -107,7 +140,11 @@ def _lines(fields: dict[str, Any]) -> Iterator[str]:
         yield from _indented(_field(name, fields[name]), 4)
     yield "    if i != len(data):"
     yield "        raise Unusual"
-    yield f"    return fact({', '.join(f'{name}={name}' for name in fields)})"
+    yield "    made = open_fact()"
+    yield from (f"    made.{name} = {name}" for name in fields)
+    yield from (f"    made.{name} = {name}_default" for name in unsaid)
+    yield "    made.__class__ = fact"
+    yield "    return made"
 
 
 def _field(name: str, kind: Any) -> list[str]:

@@ -13,27 +13,21 @@ import structlog
 from attrs import frozen
 
 from enforcement.clocks import boottime
+from streams.alerting import alerting
 from streams.configured import (
-    ROUTE,
-    check,
     configured_guard_keys,
-    configured_sources,
-    configured_streams,
-    endpoint_of,
     tolerances,
 )
+from streams.described import described
 from streams.engine.closures import Closures
-from streams.engine.ingest import Ingest
 from streams.engine.notifier import Notifier
-from streams.engine.source_health import SourceHealth
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
-from streams.engine.tails import Followed, Tail
-from streams.findings import Severity
-from streams.http.auth import Tokens
+from streams.http.alert_metrics import AlertMetrics
+from streams.http.alerts import Alerts
 from streams.http.closure_metrics import ClosureMetrics
-from streams.http.events import Events, Source, Speakers
+from streams.http.events import Events
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health
@@ -46,26 +40,19 @@ from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
+from streams.inputs import Inputs, inputs
 from streams.running import heeding_signals
-from streams.sources import source
-from streams.sources.stream import open_stream
-from streams.ssf.streams import Streams, Surroundings
-from streams.stages.deliveries import Route
-from streams.vendors import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
-    from streams.records import Record
-    from streams.settings import Settings, Watch, Webhook
-    from streams.sinks.http_delivery import Endpoint
-    from streams.stages.admission import Rights
-    from streams.stages.deliveries import Delivery, Outcome
-    from streams.stages.ingress import Origin
+    from streams.settings import Settings
+
+    Loop = Callable[[], Coroutine[None, None, None]]
 
 log = structlog.get_logger()
 
@@ -84,16 +71,6 @@ class Served:
     stages: Stages
     feed: Feed
     prober: Prober
-
-
-class _Continuing:
-    """Reads one growing OpenBao audit file, whose calls span two reads."""
-
-    def __init__(self) -> None:
-        self._stream = open_stream(source("openbao"), patient=False)
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        return self._stream.feed(data)
 
 
 async def serve(
@@ -115,74 +92,49 @@ async def serve(
 
     Raises:
         ConfigurationError: the settings contradict themselves.
-        EndpointError: no attempt could use the webhook's URL or its secret.
+        EndpointError: no attempt could use what is set for a receiver of alerts.
         ValueError: the key that signs status lists cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    endpoint = endpoint_of(settings.webhook)
+    given = described(settings)
+    receivers = alerting(settings)
     published = publication(settings)
-    verifiers = configured_streams(settings)
     guard_keys = configured_guard_keys(settings)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
         judged = tolerances(settings)
-        stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        stages = Stages(store, settings.realm, given.vocabulary, judged, clock)
         guarding = await _guarding(
-            settings, store, stages, vocabulary, guard_keys, clock
+            settings, store, stages, given.vocabulary, guard_keys, clock
         )
         feed = guarding.feed
-        ingest = Ingest(store, fresh_id, feed.pace.room)
-        speakers = Speakers(settings, clock)
-        tokens = Tokens(settings.tokens)
-        keeper = SourceHealth(store)
-        around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
-        streams = Streams(settings.ssf, verifiers, around)
-        vendors = connect(settings, tokens, speakers, ingest, store, fresh_id)
-        genesis = store.genesis
-        handlers = Handlers(
-            tokens,
-            Events(tokens, sources, speakers, ingest),
-            Operators(tokens, speakers, ingest, vocabulary, fresh_id),
-            Queries(tokens, StageTables(stages, store, settings.realm), clock),
-            Lists(tokens, store),
-            feed,
-            Health(feed, stages, *guarding.metrics, vendors.counts),
-            Push(tokens, streams.receivers, speakers),
-            Guards(
-                tokens,
-                ServedGuards(guarding.closures, feed, settings.realm),
-                boottime,
-            ),
-        )
-        tails = [
-            Tail(_followed(watch, sources, speakers), store, ingest)
-            for watch in settings.watch
-        ]
-        notifier = _notifier(settings.webhook, endpoint, store, clock)
+        taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
+        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
+        handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
-        vendors.add_to(app)
+        Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
+        taking.add_to(app)
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
-            lists = StatusLists(tokens, speakers, vocabulary, entries, published)
-            lists.add_to(app)
+            StatusLists(
+                taking.tokens, taking.speakers, given.vocabulary, entries, published
+            ).add_to(app)
+        await cleanup.enter_async_context(taking.listening())
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
-        log.info("serving", url=url, genesis=genesis, realm=settings.realm)
+        log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
         if settings.ready_file is not None:
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
-            started(Served(url, genesis, stages, feed, guarding.prober))
-        polls = [poller.run for poller in vendors.pollers]
-        followed = [*guarding.loops, *polls, *streams.loops()]
-        await _work(store, stages, followed, notifier, tails, stop)
+            started(Served(url, store.genesis, stages, feed, guarding.prober))
+        loops = [*guarding.loops, *taking.loops()]
+        await _work(store, stages, loops, notifier, stop)
         log.info("stopping")
 
 
@@ -199,7 +151,7 @@ class _Guarding:
     feed: Feed
     prober: Prober
     metrics: tuple[Collector, ...]
-    loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
+    loops: tuple[Loop, ...]
 
 
 async def _guarding(
@@ -230,12 +182,38 @@ async def _guarding(
     return _Guarding(closures, feed, prober, metrics, (closures.run, prober.run))
 
 
+def _handlers(
+    taking: Inputs,
+    stages: Stages,
+    guarding: _Guarding,
+    fresh_id: Callable[[], str],
+    alerts: Collector,
+) -> Handlers:
+    """Make what answers requests."""
+    tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
+    settings, vocabulary = taking.described.settings, taking.described.vocabulary
+    names, collectors = taking.vaults.names, taking.vendors.collectors
+    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, alerts)
+    served = ServedGuards(guarding.closures, feed, settings.realm)
+    tables = StageTables(stages, taking.store, settings.realm)
+    return Handlers(
+        tokens,
+        Events(tokens, taking.described.sources, speakers, ingest),
+        Operators(tokens, speakers, ingest, vocabulary, fresh_id, names),
+        Queries(tokens, tables, speakers.clock),
+        Lists(tokens, taking.store),
+        feed,
+        Health(feed, stages, *metrics),
+        Push(tokens, taking.streams.receivers, speakers),
+        Guards(tokens, served, boottime),
+    )
+
+
 async def _work(
     store: Store,
     stages: Stages,
-    more: list[Callable[[], Coroutine[None, None, None]]],
-    notifier: Notifier | None,
-    tails: list[Tail],
+    more: list[Loop],
+    notifier: Notifier,
     stop: asyncio.Event,
 ) -> None:
     """Run the loops; the first that breaks ends the server."""
@@ -244,9 +222,9 @@ async def _work(
         await stages.load()
         await stages.run()
 
-    async def notifier_loop(each: Notifier) -> None:
-        await each.load()
-        await each.run()
+    async def notifier_loop() -> None:
+        await notifier.load()
+        await notifier.run()
 
     async def broken() -> None:
         await asyncio.shield(store.failure)
@@ -254,45 +232,8 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
         loops += [tasks.create_task(each()) for each in more]
-        loops += [tasks.create_task(tail.run()) for tail in tails]
-        if notifier is not None:
-            loops.append(tasks.create_task(notifier_loop(notifier)))
+        if notifier.routes:
+            loops.append(tasks.create_task(notifier_loop()))
         await stop.wait()
         for task in loops:
             task.cancel()
-
-
-def _followed(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
-    configured = sources[watch.source]
-
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"watch:{watch.path.name}"
-        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
-
-    each = speakers.settings.sources[watch.source]
-    make = _Continuing if each.format == "openbao" else configured.make
-    return Followed(
-        path=watch.path,
-        source=watch.source,
-        make=make,
-        speaker=speaker,
-        point=configured.point,
-        poll_seconds=watch.poll_seconds,
-    )
-
-
-def _notifier(
-    webhook: Webhook | None,
-    endpoint: Endpoint | None,
-    store: Store,
-    clock: Callable[[], int],
-) -> Notifier | None:
-    if webhook is None or endpoint is None:
-        return None
-    from streams.sinks import http_delivery  # noqa: PLC0415 - lazily
-
-    async def post(delivery: Delivery) -> Outcome:
-        return await http_delivery.post(endpoint, delivery, clock())
-
-    route = Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))
-    return Notifier(store, [route], post, clock)

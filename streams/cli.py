@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import attrs
 import typer
 
+from streams.adopt_cli import adopt_app
+from streams.alerts_cli import alerts_app
 from streams.kafka_cli import Config, Listen, kafka_app
 from streams.ssf_cli import ssf_app
 
@@ -268,21 +270,6 @@ def inventory(
 
 
 @app.command()
-def adopt(
-    file: Annotated[
-        Path, typer.Argument(help="CSV with column names, or a JSON list.")
-    ],
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Declare credentials that exist already; can be repeated."""
-    from streams.order_commands import adopt as work  # noqa: PLC0415 - as above
-
-    _ask("adopt", url, token_file, lambda client: work(client, file, output))
-
-
-@app.command()
 def dlq(
     after: After = None,
     output: Plain = "table",
@@ -332,8 +319,20 @@ def guards(
     _ask("guards", url, token_file, order)
 
 
+@app.command()
+def sources(
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None
+) -> None:
+    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
+    from streams.sources_command import sources as work  # noqa: PLC0415 - as above
+
+    _ask("sources", url, token_file, lambda client: work(client, output))
+
+
+app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
 app.add_typer(ssf_app, name="ssf")
+app.add_typer(alerts_app, name="alerts")
 
 conformance_app = typer.Typer(
     name="conformance",

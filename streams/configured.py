@@ -1,4 +1,4 @@
-"""What settings describe, made: sources, keys, tolerances, the receiver of alerts."""
+"""What settings describe, made: sources, keys, tolerances."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
 from streams.http.events import Source
-from streams.sources import SOURCES, source
+from streams.platform_polls import keyed_source
+from streams.receivers import peppers_of
+from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streams.engine.ingest import Reader
-    from streams.settings import Settings, SourceSettings, Webhook
-    from streams.sinks.http_delivery import Endpoint
+    from streams.settings import Settings, Socket, SourceSettings, Watch
     from streams.ssf.receiver import Verifier
 
 GENERIC: Final = "generic"
 SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
-ROUTE: Final = "webhook"
 
 
 class ConfigurationError(ValueError):
@@ -39,16 +39,16 @@ def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source
         ConfigurationError: a source has an unknown format, or no mapping file.
     """
     kinds: dict[str, str] = dict(settings.kinds)
-    sources = {}
+    sources, peppers = {}, peppers_of(settings)
     for name, each in settings.sources.items():
-        make, declared = _reader(name, each)
+        make, declared = _reader(name, each, peppers)
         kinds |= declared
         sources[name] = Source(name, make, each.point)
     return extend(kinds), sources
 
 
 def _reader(
-    name: str, each: SourceSettings
+    name: str, each: SourceSettings, peppers: Sequence[bytes]
 ) -> tuple[Callable[[], Reader], dict[str, str]]:
     """Give the maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
@@ -58,7 +58,7 @@ def _reader(
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
-        return lambda: source(each.format), {}
+        return lambda: keyed_source(each.format, peppers), {}
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.generic import Generic  # noqa: PLC0415 - lazily
@@ -122,12 +122,18 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
         if stream.authority and stream.authority not in settings.authorities:
             message = f"ssf {name}: no authority {stream.authority!r}"
             raise ConfigurationError(message)
-    for watch in settings.watch:
-        if watch.source not in sources:
-            raise ConfigurationError(f"watch {watch.path}: no source {watch.source!r}")
-        if watch.authority not in settings.authorities:
-            message = f"watch {watch.path}: no authority {watch.authority!r}"
-            raise ConfigurationError(message)
+    _check_logs(settings, sources)
+
+
+def _check_logs(settings: Settings, sources: dict[str, Source]) -> None:
+    named: list[tuple[str, Watch | Socket]]
+    named = [(f"watch {each.path}", each) for each in settings.watch]
+    named += [(f"socket {name}", each) for name, each in settings.sockets.items()]
+    for what, each in named:
+        if each.source not in sources:
+            raise ConfigurationError(f"{what}: no source {each.source!r}")
+        if each.authority not in settings.authorities:
+            raise ConfigurationError(f"{what}: no authority {each.authority!r}")
 
 
 def tolerances(settings: Settings) -> Tolerances:
@@ -139,22 +145,4 @@ def tolerances(settings: Settings) -> Tolerances:
         remember=int(sentinel.remember * SECOND),
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
-    )
-
-
-def endpoint_of(webhook: Webhook | None) -> Endpoint | None:
-    """Give the receiver of alerts.
-
-    Raises:
-        EndpointError: no attempt could use its URL or its secret.
-    """
-    if webhook is None:
-        return None
-    from streams.sinks.http_delivery import Endpoint  # noqa: PLC0415 - lazily
-
-    return Endpoint(
-        name=ROUTE,
-        url=webhook.url,
-        secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
-        allow_private=webhook.allow_private,
     )

@@ -39,8 +39,11 @@ class FindingKind(Enum):
     SOURCE_SILENT = "source_silent"
     SOURCE_STOPPED = "source_stopped"
     SOURCE_GAP = "source_gap"
+    UNMAPPED_SUBJECT = "unmapped_subject"
+    ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
+    TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
 SEVERITY: Final = {
@@ -59,8 +62,11 @@ SEVERITY: Final = {
     FindingKind.SOURCE_SILENT: Severity.HIGH,
     FindingKind.SOURCE_STOPPED: Severity.HIGH,
     FindingKind.SOURCE_GAP: Severity.HIGH,
+    FindingKind.UNMAPPED_SUBJECT: Severity.MEDIUM,
+    FindingKind.ID_COLLISION: Severity.MEDIUM,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
+    FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,13 +13,10 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from streams.configured import (
-    ConfigurationError,
-    check,
-    configured_sources,
-    configured_streams,
-)
+from streams.configured import ConfigurationError
+from streams.described import described
 from streams.engine.ingest import read
+from streams.health_book import KEY, HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
@@ -27,21 +25,33 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
+from streams.http.sources import SourceMetrics, Sources
+from streams.intake import NotWrittenError
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
-from streams.kafka.layout import ACCESS, FACTS
+from streams.kafka.kept import Kept
+from streams.kafka.layout import ACCESS, FACTS, SOURCES
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
+from streams.kafka.shared import Shared
+from streams.kafka.source_state import (
+    HEARSAY_SECONDS,
+    KafkaCursors,
+    KafkaKeeper,
+    KafkaResources,
+)
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
-from streams.ssf.receiver import Forgetful
 from streams.ssf.streams import Streams, Surroundings
+from streams.vaults import configured_vaults
+from streams.vendors import pollers, scim_server
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from streams.http.events import Source
     from streams.kafka.framing import Genesis
@@ -116,34 +126,48 @@ async def receive(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
-    vocabulary, sources = configured_sources(settings)
-    check(settings, sources)
-    _check_vendors(settings)
-    verifiers = configured_streams(settings)
-    geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq"])
-    async with Publisher(kafka, ACK_SECONDS) as publisher:
-        writer = KafkaLog(kafka, publisher, geneses, _fresh_id)
+    given = described(settings, HEARSAY_SECONDS)
+    _check_kafka(settings)
+    geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
+    async with (
+        Publisher(kafka, ACK_SECONDS) as publisher,
+        Kept(kafka, settings.realm, publisher, clock) as kept,
+    ):
+        keeper = KafkaKeeper(kept, name)
+        book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
+        await book.load(keeper)
+        vaults = configured_vaults(settings, clock)
+        writer = KafkaLog(
+            kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
+        )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
-        events = Events(tokens, sources, speakers, writer)
-        operators = Operators(tokens, speakers, writer, vocabulary, _fresh_id)
-        app = web.Application(
-            middlewares=[problems], client_max_size=settings.max_body_bytes
+        events = Events(tokens, given.sources, speakers, writer)
+        operators = Operators(
+            tokens, speakers, writer, given.vocabulary, _fresh_id, vaults.names
         )
-        app.router.add_post("/v1/events/{source}", events.post)
-        counts = Counts()
-        receivers(settings, tokens, speakers, writer, counts).add_to(app)
-        app.router.add_get("/metrics", Metrics(counts.collector).get)
-        around = Surroundings(writer, speakers.speaker, Forgetful(), clock, _fresh_id)
-        streams = Streams(settings.ssf, verifiers, around)
+        app = _application(settings, events, operators)
+        counts = Counts(book)
+        receiving = receivers(settings, tokens, speakers, writer, counts)
+        receiving.add_to(app)
+        resources = KafkaResources(kept, writer)
+        scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
+        if scim is not None:
+            scim.add_to(app)
+        told = Metrics(counts.collector, SourceMetrics(book))
+        app.router.add_get("/metrics", told.get)
+        around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
+        streams = Streams(settings.ssf, given.verifiers, around)
+        polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
+        runs = {each.name: each.run for each in polls} | streams.polled()
         Push(tokens, streams.receivers, speakers).add_to(app)
-        app.router.add_post("/v1/revocations", operators.revoke)
-        app.router.add_post("/v1/adopt", operators.adopt)
+        Sources(tokens, book, streams.receivers).add_to(app)
         inputs = {
-            each.topic: RawInput(kafka, _raw(each, sources, speakers), name, writer)
-            for each in settings.raw_topics
+            topic.topic: RawInput(kafka, topic, name, writer)
+            for topic in _raw_topics(given.sources, speakers)
         }
         members = {topic: each.member for topic, each in inputs.items()}
+        queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
         writing = Writing(kafka, heart, members)
         Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await listen(app, settings.listen.host, settings.listen.port)
@@ -159,22 +183,50 @@ async def receive(
                 same_log(kafka, geneses, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
-                *(each() for each in streams.loops()),
+                book.run(keeper, writer, speakers.own),
+                keeper.run(),
+                kept.run(),
+                Shared(kafka, settings.realm, runs).run(),
+                *(each() for each in [*receiving.loops(), *streams.pushed()]),
+                *(each() for each in vaults.asking(writer, speakers)),
+                *(each.run() for each in queues),
             )
         finally:
             await runner.cleanup()
+            with suppress(NotWrittenError):
+                await keeper.flush()
 
 
-def _check_vendors(settings: Settings) -> None:
+def _application(
+    settings: Settings, events: Events, operators: Operators
+) -> web.Application:
+    app = web.Application(
+        middlewares=[problems], client_max_size=settings.max_body_bytes
+    )
+    app.router.add_post("/v1/events/{source}", events.post)
+    app.router.add_post("/v1/revocations", operators.revoke)
+    app.router.add_post("/v1/adopt", operators.adopt)
+    return app
+
+
+def _check_kafka(settings: Settings) -> None:
     """Refuse what only the embedded server does, rather than leave it undone.
 
     Raises:
         ConfigurationError: the settings ask for it.
     """
-    for name in ("polls", "scim"):
-        if getattr(settings, name):
-            text = f"{name}: not on Kafka yet; only `rescind serve` does this"
-            raise ConfigurationError(text)
+    if settings.sockets:
+        text = "sockets: not on Kafka yet; only `rescind serve` does this"
+        raise ConfigurationError(text)
+    for name, each in settings.vaults.items():
+        if each.irrevocable_seconds:
+            text = f"vaults.{name}.irrevocable_seconds: not on Kafka yet"
+            raise ConfigurationError(f"{text}; only `rescind serve` does this")
+
+
+def _raw_topics(sources: dict[str, Source], speakers: Speakers) -> Iterator[RawTopic]:
+    for each in speakers.settings.raw_topics:
+        yield _raw(each, sources, speakers)
 
 
 def _raw(

@@ -6,20 +6,29 @@ a `Receipt` once that is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from agents_registry.facts import HOUR, Cause, Fact, fact_key
 from schemas.codec import encode_fact
 from schemas.errors import Fault, SchemaError
+from streams.collisions import Memory
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter
 from streams.stages.admission import Admission, Rights, admit
+from streams.stages.source_health import Batch, newest_of
+from streams.stages.source_notices import (
+    collided,
+    last_code,
+    lost,
+    nameless,
+    unmapped,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streams.records import Record
     from streams.stages.ingress import Origin
@@ -79,6 +88,10 @@ class Delivery:
 
     Attributes:
         signals: what else the sentinel shall make findings of, JSON-ready.
+        via: the way in, as `rescind sources` names it; by default the ingress key.
+        joined: events whose halves came in two batches were put together.
+        gap: from when to when (ns) the events before these are lost.
+        loss: what happened to them, for people; by default that they are not kept.
     """
 
     records: Sequence[Record]
@@ -86,20 +99,48 @@ class Delivery:
     rights: Rights
     point: str = ""
     signals: Sequence[dict[str, Any]] = ()
+    via: str = ""
+    joined: bool = False
+    gap: tuple[int, int] | None = None
+    loss: str = ""
+
+    @property
+    def name(self) -> str:
+        """Give the name of the way in."""
+        return self.via or self.origin.ingress_key
+
+
+Complete = Callable[[Delivery], Awaitable[Delivery]]
+
+
+async def as_it_is(delivery: Delivery) -> Delivery:
+    """Add nothing to a delivery."""
+    return delivery
 
 
 @frozen
 class Prepared:
-    """A batch that may be written, and the lines to remember once it is."""
+    """A batch that may be written, and what to remember once it is.
+
+    Attributes:
+        lines: uses whose lineage it states.
+        marks: of its events, to know them by.
+        batch: what is counted of it.
+    """
 
     admission: Admission
     encoded: Sequence[Encoded]
-    lines: frozenset[_Line]
+    lines: frozenset[_Line] = frozenset()
+    marks: Mapping[int, int] = field(factory=dict)
+    batch: Batch = field(factory=Batch)
 
     @property
     def accepted(self) -> int:
         """Count the records that were taken in."""
-        return self.admission.lifecycle + len(self.admission.accesses)
+        return self.admission.accepted
+
+
+Noted = Callable[[Delivery, Prepared], None]  # told of what was written
 
 
 class Stated:
@@ -112,6 +153,7 @@ class Stated:
         """Start with none; ``key`` names records as the engine's log needs it."""
         self._key = key
         self._lines: dict[_Line, None] = {}
+        self._events = Memory()
 
     def prepare(self, delivery: Delivery, fresh: str) -> Prepared:
         """Do all that needs no log.
@@ -120,7 +162,7 @@ class Stated:
             delivery: the batch.
             fresh: a unique id of it.
         """
-        origin = delivery.origin
+        origin, now = delivery.origin, delivery.origin.received_at
         lines: set[_Line] = set()
         admission = admit(
             delivery.records,
@@ -130,12 +172,31 @@ class Stated:
             point=delivery.point,
             stated=self._test(origin, lines),
         )
+        differing, marks = self._events.look(
+            delivery.records, origin.authority, joined=delivery.joined
+        )
+        unnamed = unmapped(admission.dead_letters)
+        notices = nameless(unnamed, _signalled(admission), now)
+        notices += collided(differing, now)
+        if delivery.gap is not None:
+            notices.append(lost(*delivery.gap, now, delivery.loss))
+        admission.signals += [each.signal(delivery.name) for each in notices]
         admission.signals += delivery.signals
         encoded = encode(admission.facts, origin, admission, self._key)
-        return Prepared(admission, encoded, frozenset(lines))
+        batch = Batch(
+            accepted=admission.accepted,
+            dead_letters=len(admission.dead_letters),
+            unmapped=len(unnamed),
+            collisions=len(differing),
+            newest=newest_of(delivery.records),
+            reason=last_code(admission.dead_letters),
+            gap=delivery.gap,
+        )
+        return Prepared(admission, encoded, frozenset(lines), marks, batch)
 
     def remember(self, written: Prepared) -> None:
         """Note that a batch is in the log."""
+        self._events.remember(written.marks)
         self._lines.update(dict.fromkeys(written.lines))
         while len(self._lines) > REMEMBERED_LINES:
             del self._lines[next(iter(self._lines))]
@@ -154,6 +215,11 @@ class Stated:
             return False
 
         return stated
+
+
+def _signalled(admission: Admission) -> frozenset[str]:
+    """Give the ids of events that are findings already."""
+    return frozenset(one for each in admission.signals for one in each["event_ids"])
 
 
 def encode(

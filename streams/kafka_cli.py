@@ -79,11 +79,15 @@ def topics_acls(
         list[str] | None,
         typer.Option("--raw", metavar="TOPIC", help="A topic that a source fills."),
     ] = None,
+    realm: Annotated[
+        list[str] | None,
+        typer.Option("--realm", help="Whose vendors ingress polls; else default."),
+    ] = None,
 ) -> None:
     """Print the least rights that each part of Rescind needs on Kafka."""
     from streams.kafka.topics_command import run_acls  # noqa: PLC0415 - an extra
 
-    raise typer.Exit(run_acls(user or [], output, raw or []))
+    raise typer.Exit(run_acls(user or [], output, raw or [], realm or []))
 
 
 @kafka_app.command()

@@ -16,7 +16,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
 from streams.running import configure_logging, first_error
-from streams.settings import Listen, first_of, load
+from streams.settings import address, first_of, load
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -53,7 +53,7 @@ def run_worker(
 
     def start() -> Coroutine[Any, Any, None]:
         worker = WorkerSettings(**_given(name=name, data_dir=data_dir))
-        return host(load(config, **_listen(listen)), KafkaSettings(), worker)
+        return host(load(config, **_listening(listen)), KafkaSettings(), worker)
 
     return _run(start)
 
@@ -85,7 +85,7 @@ def run_notify(
 
     def start() -> Coroutine[Any, Any, None]:
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
-        return tell(load(config, **_listen(listen)), KafkaSettings(), notify)
+        return tell(load(config, **_listening(listen)), KafkaSettings(), notify)
 
     return _run(start)
 
@@ -103,7 +103,7 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
     """
 
     def start() -> Coroutine[Any, Any, None]:
-        return receive(load(config, **_listen(listen)), KafkaSettings(), name)
+        return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
     return _run(start)
 
@@ -131,13 +131,8 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _listen(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigurationError("--listen is HOST:PORT")
-    return {"listen": Listen(host=host, port=int(port))}
+def _listening(text: str | None) -> dict[str, Any]:
+    return {} if text is None else {"listen": address(text)}
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

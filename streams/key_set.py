@@ -9,7 +9,7 @@ read, the last one stays good.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 import structlog
@@ -18,6 +18,7 @@ from streams.sources.set_verifier import read_jwks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from streams.sources.set_verifier import Keys
 
@@ -68,6 +69,29 @@ class KeySet:
         self._refresh_seconds = refresh_seconds
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
+
+    @classmethod
+    def of_file(
+        cls,
+        name: str,
+        path: Path,
+        clock: Callable[[], float],
+        refresh_seconds: float,
+    ) -> Self:
+        """Give the keys of a file, which is read at once and again as `run` does.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is no JWKS.
+        """
+
+        async def fetch() -> bytes:
+            return await asyncio.to_thread(path.read_bytes)
+
+        made = cls(name, fetch, clock, refresh_seconds)
+        made.keys = read_jwks(path.read_bytes())
+        made.loaded = True
+        return made
 
     async def refresh(self) -> bool:
         """Read the keys for a token that names an unknown one; tell whether it did.

@@ -21,7 +21,11 @@ def keyed_identifier(kind: str, token: str, pepper: bytes) -> Identifier:
         token: as it was presented.
         pepper: the realm's key.
     """
-    digest = hashlib.sha256(token.encode()).digest()
+    return keyed_digest(kind, hashlib.sha256(token.encode()).digest(), pepper)
+
+
+def keyed_digest(kind: str, digest: bytes, pepper: bytes) -> Identifier:
+    """Name a secret of which only the SHA-256 is known, as `keyed_identifier` does."""
     named = hmac.new(pepper, kind.encode() + b"\0" + digest, hashlib.sha256).digest()
     return Identifier(kind, named[:_HASH_BYTES].hex())
 

@@ -1,4 +1,4 @@
-"""The commands that give orders to the server: revoke, adopt, guards --remove."""
+"""The commands that give orders to the server: revoke, guards --remove."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import VOCABULARY
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
-from streams.declarations import read
 from streams.plain_text import clean, count
-from streams.typed_names import identifier_of
+from streams.typed_names import identifier_of, is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from streams.client import Client
 
 DONE: Final = 0
-BATCH: Final = 1000  # entries of one request
-BATCH_BYTES: Final = 1 << 19
 SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
 POLL: Final = 0.02
 NOT_CLOSED: Final = 1
@@ -55,12 +48,16 @@ def revoke(  # noqa: PLR0913 - each by name
     Returns:
         1 when guards were waited for and not all of them enforce it.
     """
-    name = str(identifier_of(text))
+    identifier = identifier_of(text)
+    name = str(identifier)
     order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     knowing = worker or client
-    if _is_stranger(knowing, name):
+    # What only the server can name as the logs do is asked of nobody else.
+    if not is_plain(identifier) and _is_stranger(knowing, name):
         _note("revoke", f"nothing is known of {name} so far: is it spelt right?")
     answer = client.post("revocations", order)
+    names = answer.get("identifiers", [name])
+    name = names[0]
     if not _settled(knowing, name, answer["token"]):
         _note("revoke", "accepted; the server's table does not show it yet")
     seen = None if wait is None else _enforced(knowing, answer["id"], wait)
@@ -71,7 +68,8 @@ def revoke(  # noqa: PLR0913 - each by name
         return code
     since = f"since {answer['at']}"
     if answer["effect"] == "revoke":
-        said = f"Revoked {clean(name)}, and what descends from it, {since}."
+        called = ", ".join(map(clean, names))
+        said = f"Revoked {called}, and what descends from it, {since}."
     else:  # a name that can be given again
         said = f"Revoked what was issued under {clean(name)} until {answer['at']}."
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
@@ -131,61 +129,6 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
             if over or seen["state"] in SETTLED_STATES:
                 return seen
         time.sleep(POLL)
-
-
-def adopt(client: Client, path: Path, output: str) -> int:
-    """Declare the credentials of a list; all of it is checked before any is sent."""
-    entries = read(path)
-    for kind in sorted(_kinds(entries) - VOCABULARY.keys()):
-        _note(
-            "adopt", f"no built-in kind is called {kind}: do the settings declare it?"
-        )
-    total: dict[str, Any] = {"accepted": 0, "facts": 0, "token": None}
-    for batch in _batches(entries):
-        try:
-            answer = client.post("adopt", {"credentials": batch})
-        except ClientError as error:
-            start = total["accepted"]
-            done = f"; the first {start} are declared, and adopt can be repeated"
-            raise ClientError(f"{error}{done if start else ''}", error.code) from error
-        total = {
-            "accepted": total["accepted"] + answer["accepted"],
-            "facts": total["facts"] + answer["facts"],
-            "token": answer["token"],
-        }
-    if output == "json":
-        sys.stdout.write(json.dumps(total) + "\n")
-    else:
-        declared = count(total["accepted"], "credential")
-        sys.stdout.write(f"Declared {declared} ({count(total['facts'], 'fact')}).\n")
-    return DONE
-
-
-def _kinds(entries: list[dict[str, Any]]) -> set[str]:
-    names = (name for each in entries for name in (each["identifier"], *_others(each)))
-    return {name.partition(":")[0] for name in names}
-
-
-def _others(entry: dict[str, Any]) -> list[str]:
-    return [
-        name
-        for key in ("aliases", "parents", "owners")
-        for name in entry.get(key) or ()
-    ]
-
-
-def _batches(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Cut a list into requests well below the longest body that servers take."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(json.dumps(entry))
-        if len(batch) == BATCH or size > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _is_stranger(client: Client, name: str) -> bool:

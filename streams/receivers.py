@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
 from prometheus_client import Counter
 
-from streams.http.global_revocation import Caller, GlobalRevocations
+from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
-from streams.http.jwks_file import JwksFile
 from streams.http.token_revocation import TokenRevocation
+from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
+from streams.sources import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from aiohttp import web
 
+    from streams.health_book import HealthBook
     from streams.http.auth import Tokens
     from streams.http.events import Log, Speakers
     from streams.settings import Settings
-    from streams.vendor_settings import Secret
+    from streams.vendor_settings import Hook, Secret
+
+
+REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
 
 
 class VendorError(ValueError):
     """The settings of a vendor cannot be used; the text says which and why."""
+
+
+class Count(Protocol):
+    """Counts the requests of one kind of receiver."""
+
+    def __call__(self, name: str, result: str, why: str = "", /) -> None:
+        """Count one: taken, refused or failed, and why."""
+        ...
 
 
 class Counts:
@@ -35,8 +49,9 @@ class Counts:
         collector: for ``/metrics``.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, book: HealthBook) -> None:
+        """Start with none; the book of the sources is told, too."""
+        self._book = book
         self.collector = Counter(
             "rescind_source_requests",
             "Requests from and to vendors, by how they ended.",
@@ -44,9 +59,15 @@ class Counts:
             registry=None,
         )
 
-    def count(self, source: str, result: str) -> None:
-        """Count one."""
-        self.collector.labels(source, result).inc()
+    def of(self, kind: str) -> Count:
+        """Give what counts for the sources that are called KIND:NAME."""
+
+        def count(name: str, result: str, why: str = "", /) -> None:
+            source = f"{kind}:{name}"
+            self.collector.labels(source, result).inc()
+            self._book.count(source, result, why)
+
+        return count
 
 
 @frozen
@@ -56,6 +77,10 @@ class Receivers:
     hooks: Hooks
     global_revocations: GlobalRevocations
     token_revocation: TokenRevocation
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for them, until cancelled."""
+        return [each.keys.run for each in self.global_revocations.callers.values()]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -76,16 +101,19 @@ def receivers(
     """
     check_authorities(settings, "hook", settings.hooks)
     check_authorities(settings, "global_revocation", settings.global_revocation)
-    hooks = {
-        name: Hooked(name, each, reveal(f"hook {name}", each.secret))
-        for name, each in settings.hooks.items()
-    }
+    hooks = {name: _hooked(name, each) for name, each in settings.hooks.items()}
     callers, clock = _callers(settings), speakers.clock
     return Receivers(
-        Hooks(hooks, speakers, log, counts.count),
-        GlobalRevocations(callers, speakers, log, clock, counts.count),
-        TokenRevocation(tokens, speakers, log, _peppers(settings)),
+        Hooks(hooks, speakers, log, counts.of("hook")),
+        GlobalRevocations(callers, speakers, log, clock, counts.of(SOURCE)),
+        TokenRevocation(tokens, speakers, log, peppers_of(settings)),
     )
+
+
+def _hooked(name: str, each: Hook) -> Hooked:
+    if each.format is not None and each.format not in SOURCES:
+        raise VendorError(f"hook {name}: format is one of {', '.join(SOURCES)}")
+    return Hooked(name, each, reveal(f"hook {name}", each.secret))
 
 
 def check_authorities(
@@ -118,14 +146,20 @@ def _callers(settings: Settings) -> dict[str, Caller]:
     callers = {}
     for name, each in settings.global_revocation.items():
         try:
-            callers[name] = Caller(each, JwksFile(each.jwks))
+            keys = KeySet.of_file(name, each.jwks, time.monotonic, REFRESH)
+            callers[name] = Caller(each, keys)
         except (OSError, ValueError) as error:
             text = f"global_revocation {name}: {each.jwks}: {error}"
             raise VendorError(text) from error
     return callers
 
 
-def _peppers(settings: Settings) -> list[bytes]:
+def peppers_of(settings: Settings) -> list[bytes]:
+    """Give the peppers of the realm.
+
+    Raises:
+        VendorError: one cannot be read, or is none.
+    """
     peppers = []
     for name, each in settings.peppers.items():
         text = reveal(f"pepper {name}", each)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from streams.alerting import alerting
 from streams.app import serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
@@ -28,13 +29,12 @@ from streams.settings import (
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
-from streams.sinks.http_delivery import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.app import Served
-    from streams.settings import Settings, Webhook
+    from streams.settings import Settings
 
 STOPPED: Final = 0
 BROKEN: Final = 1
@@ -137,7 +137,7 @@ def _settings(
     if listen is not None:
         overrides["listen"] = address(listen)
     settings = _with_webhook(config, overrides, webhook)
-    _check(settings.webhook)
+    alerting(settings)  # refused before anything is served
     for text in watch:
         settings = _with_watch(settings, text)
     return _with_operator(settings)
@@ -168,17 +168,6 @@ def _load(config: Path | None, **overrides: Any) -> Settings:
     except TypeError as error:  # the YAML source wants a mapping and does not look
         message = f"{config}: settings are names with values, such as `realm: ours`"
         raise ValueError(message) from error
-
-
-def _check(webhook: Webhook | None) -> None:
-    """Refuse a URL or a secret that alerts cannot use, before anything is served."""
-    if webhook is not None:
-        Endpoint(
-            name="webhook",
-            url=webhook.url,
-            secrets=tuple(secret.get_secret_value() for secret in webhook.secrets),
-            allow_private=webhook.allow_private,
-        )
 
 
 def _is_private(url: str) -> bool:

@@ -7,6 +7,7 @@ logged.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,9 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
-from streams.vendor_settings import AnyPoll, GlobalRevocation, Hook, Scim, Secret
+from streams.alert_settings import Alerts
+from streams.poll_settings import AnyPoll, Queue
+from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -144,6 +147,26 @@ class Watch(_Strict):
     poll_seconds: float = Field(default=0.2, gt=0)
 
 
+class Socket(_Strict):
+    """A socket that a log is sent to, line by line: OpenBao's socket audit device.
+
+    Attributes:
+        listen: ``HOST:PORT``, or ``unix:PATH``.
+        mode: of the file of a Unix socket, octal.
+        allow_from: networks from which TCP connections are taken: whoever connects
+            may say anything that the authority may.
+    """
+
+    listen: str = Field(pattern=r"^(unix:/.+|[^/]+:[0-9]{1,5})$")
+    source: str
+    authority: str
+    mode: str = Field(default="0600", pattern=r"^0?[0-7]{3}$")
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+
+
 class RawTopicSettings(_Strict):
     """A topic on Kafka that a source publishes to, read by ``rescind ingress``."""
 
@@ -246,6 +269,8 @@ class Settings(FileSettings):
             while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
         ready_file: gets the URL once the server accepts requests.
+        silent_seconds: without any event of a source, after which that is a finding, by
+            the name that `rescind sources` shows; without one a source may be silent.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
             its receipts must be signed then.
     """
@@ -273,15 +298,22 @@ class Settings(FileSettings):
     ssf: dict[str, SsfStream] = Field(default_factory=dict)
     hooks: dict[str, Hook] = Field(default_factory=dict)
     polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    queues: dict[str, Queue] = Field(default_factory=dict)
     global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
     scim: Scim | None = None
     peppers: dict[str, Secret] = Field(default_factory=dict)
     watch: tuple[Watch, ...] = ()
+    vaults: dict[str, Vault] = Field(default_factory=dict)
+    sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
     webhook: Webhook | None = None
+    alerts: Alerts = Alerts()
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
     closure: Closure = Closure()
+    silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict
+    )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
 
 

@@ -6,9 +6,33 @@ from typing import Final
 
 from agents_registry.identifiers import Identifier
 from streams.sources.aws_identity import principal_of
-from streams.sources.openbao_call import PATH
+from streams.sources.openbao_call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 
 _NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
+
+
+class PlainSecretError(ValueError):
+    """A secret stands where its HMAC should, and no vault is known to hash it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"{kind} is the HMAC of a secret, and only that may be stored: give it as "
+            "the audit log has it, or set the vault under `vaults`, to be asked for it"
+        )
+
+
+class VaultError(Exception):
+    """A vault did not answer as it should; the text says which one and why."""
+
+
+def is_plain(identifier: Identifier) -> bool:
+    """Tell whether a vault's audit log names this by an HMAC, and that is not given."""
+    return identifier.kind in HASHED_KINDS and not identifier.value.startswith(HASHED)
+
+
+def is_plain_secret(identifier: Identifier) -> bool:
+    """Tell whether it is a secret itself, which nothing may keep."""
+    return is_plain(identifier) and identifier.kind not in OPEN_KINDS
 
 
 def identifier_of(text: str) -> Identifier:

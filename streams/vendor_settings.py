@@ -8,10 +8,14 @@ logged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+# Vendors that carry another system's events, and those whose header is to be chosen.
+CARRIERS: Final = ("eventbridge", "firehose", "pubsub")
+WITH_HEADER: Final = ("auth0", "eventbridge", "okta")
 
 
 class _Strict(BaseModel):
@@ -52,18 +56,38 @@ class Hook(_Strict):
     """A vendor that pushes to ``/v1/hooks/NAME``.
 
     Attributes:
-        vendor: whose handshake and signature: Okta Event Hooks, Microsoft Graph
-            change notifications, GitHub webhooks.
+        vendor: whose handshake and proof.
         authority: on whose behalf it speaks.
-        secret: the header's value at Okta, ``clientState`` at Graph, the webhook's
-            secret at GitHub.
-        header: the authentication field of the Okta hook.
+        secret: the value of ``header`` at Okta, Auth0 and EventBridge; the bearer
+            token of a Kubernetes API server or OpenBao's HTTP audit device; the access
+            key of Firehose; ``token`` of the URL at Pub/Sub; ``clientState`` at Graph;
+            the webhook's secret at GitHub; the signature token at GitGuardian.
+        header: where Okta, Auth0 and EventBridge send the secret.
+        format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
+            unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
+        cluster: stands before the names of a Kubernetes cluster, where one realm has
+            several.
     """
 
-    vendor: Literal["okta", "graph", "github"]
+    vendor: Literal[
+        "auth0", "eventbridge", "firehose", "gitguardian", "github", "graph",
+        "kubernetes", "okta", "openbao", "pubsub",
+    ]  # fmt: skip
     authority: str
     secret: Secret
     header: str = "Authorization"
+    format: str | None = None
+    cluster: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Hook:
+        if self.format is not None and self.vendor not in CARRIERS:
+            text = f"format is for {', '.join(CARRIERS)}; {self.vendor} has its own"
+            raise ValueError(text)
+        if "header" in self.model_fields_set and self.vendor not in WITH_HEADER:
+            text = f"header is for {', '.join(WITH_HEADER)}; {self.vendor} has its own"
+            raise ValueError(text)
+        return self
 
 
 class Poll(_Strict):
@@ -88,11 +112,16 @@ class Poll(_Strict):
 
     @model_validator(mode="after")
     def _usable(self) -> Poll:
-        _check_url(self.url, allow_http=self.allow_http)
+        check_url(self.url, allow_http=self.allow_http)
         return self
 
 
-def _check_url(url: str, *, allow_http: bool) -> None:
+def check_url(url: str, *, allow_http: bool) -> None:
+    """Refuse what must not be asked with credentials.
+
+    Raises:
+        ValueError: the URL is no https, is not ASCII, or holds more than a place.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         text = "url must be https (or set allow_http)"
@@ -146,7 +175,7 @@ class EntraPoll(ClientPoll):
 
     @model_validator(mode="after")
     def _login(self) -> EntraPoll:
-        _check_url(self.login, allow_http=self.allow_http)
+        check_url(self.login, allow_http=self.allow_http)
         return self
 
 
@@ -157,16 +186,55 @@ class KeycloakPoll(ClientPoll):
         realm: whose events; its client reads them with the role ``view-events``.
         issuer: ``iss`` of the realm's tokens: gives users the name that tokens carry
             (``jwt.sub``).
+        exchange_lookback: seconds that access tokens of the realm live at most. What
+            is exchanged this soon after a revocation may come from a token of before
+            it, and is denied.
         retention: days that the realm keeps events, where it is set to expire them.
     """
 
     vendor: Literal["keycloak"]
     realm: str = Field(pattern=r"^[^/?#%]+$")
     issuer: str | None = None
+    exchange_lookback: float = Field(default=300.0, ge=0)
     retention: float | None = Field(default=None, gt=0)
 
 
-AnyPoll = Annotated[OktaPoll | EntraPoll | KeycloakPoll, Field(discriminator="vendor")]
+class Vault(_Strict):
+    """The API of an OpenBao or Vault cluster whose audit log is read.
+
+    Attributes:
+        url: of the API, without a path.
+        authority: on whose behalf its audit log speaks.
+        token: may update ``sys/audit-hash/DEVICE`` and, for irrevocable leases, read
+            ``sys/leases`` with sudo; a file is read anew for each request.
+        device: path of the audit device that is read: each has HMACs of its own.
+        namespace: of the token.
+        ca: file with the certificates that sign the API's own.
+        hmac_accessor: false where the device writes accessors in plain text.
+        join_leases: ask for the HMAC of each new lease, by which its end is told;
+            not needed where ``audit_non_hmac_request_keys`` of ``sys/`` holds lease_id.
+        irrevocable_seconds: between two looks at leases that cannot be revoked; 0:
+            never.
+        timeout: seconds of one request.
+        allow_http: without TLS, for a vault on the same machine.
+    """
+
+    url: str
+    authority: str
+    token: Secret
+    device: str = Field(pattern=r"^[^/?#%]+$")
+    namespace: str = ""
+    ca: Path | None = None
+    hmac_accessor: bool = True
+    join_leases: bool = True
+    irrevocable_seconds: float = Field(default=0.0, ge=0)
+    timeout: float = Field(default=3.0, gt=0)
+    allow_http: bool = False
+
+    @model_validator(mode="after")
+    def _usable(self) -> Vault:
+        check_url(self.url, allow_http=self.allow_http)
+        return self
 
 
 class GlobalRevocation(_Strict):

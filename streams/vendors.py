@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams import platform_polls
+from streams.engine.cursors import Cursors
+from streams.engine.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
+from streams.http.sources import SourceMetrics
+from streams.poll_settings import AnthropicPoll, KeyPoll, M365Poll
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
 from streams.pollers.graph import GraphLog
 from streams.pollers.keycloak import LOGS, KeycloakLog
 from streams.pollers.okta import OktaLog
+from streams.queues import queue_readers
 from streams.receivers import (
     Counts,
     Receivers,
     VendorError,
     check_authorities,
+    peppers_of,
     receivers,
     reveal,
 )
-from streams.sources import source
 from streams.sources.keycloak import Keycloak
 from streams.vendor_settings import EntraPoll, KeycloakPoll, OktaPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from aiohttp import web
-    from prometheus_client import Counter
+    from prometheus_client.registry import Collector
 
     from streams.engine.ingest import Ingest, Reader
     from streams.engine.store import Store
+    from streams.health_book import HealthBook
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.http.scim_directory import Resources
+    from streams.poll_settings import AnyPoll
+    from streams.pollers import driver
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
+    from streams.pollers.sqs import QueueReader
     from streams.settings import Settings
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-    from streams.vendor_settings import AnyPoll
 
 DAY = 86_400
 
@@ -53,14 +64,21 @@ class Vendors:
     """What the server runs for its vendors.
 
     Attributes:
-        pollers: to be run.
-        counts: for ``/metrics``.
+        pollers, queues: to be run.
+        collectors: for ``/metrics``.
     """
 
     receivers: Receivers
     scim: ScimServer | None
     pollers: tuple[Poller, ...]
-    counts: Counter
+    queues: tuple[QueueReader, ...]
+    collectors: tuple[Collector, ...]
+
+    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Give what runs for them, until cancelled."""
+        reading = [each.run for each in self.pollers]
+        reading += [each.run for each in self.queues]
+        return [*reading, *self.receivers.loops()]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -69,34 +87,71 @@ class Vendors:
             self.scim.add_to(app)
 
 
+class Embedded(NamedTuple):
+    """What the embedded engine writes to, and who is told of it."""
+
+    ingest: Ingest
+    store: Store
+    fresh_id: Callable[[], str]
+    book: HealthBook
+
+
 def connect(
-    settings: Settings,
-    tokens: Tokens,
-    speakers: Speakers,
-    ingest: Ingest,
-    store: Store,
-    fresh_id: Callable[[], str],
+    settings: Settings, tokens: Tokens, speakers: Speakers, engine: Embedded
 ) -> Vendors:
     """Make what the settings ask for.
 
     Raises:
         VendorError: they cannot be used.
     """
-    counts, clock = Counts(), speakers.clock
-    check_authorities(settings, "poll", settings.polls)
-    pollers = tuple(
-        Poller(polled, store, ingest, clock, counts.count)
-        for name, each in settings.polls.items()
-        for polled in _polled(name, each, speakers, clock)
-    )
-    scim = None
-    if settings.scim is not None:
-        _check_scim(settings)
-        directory = Directory(settings.scim, speakers, ingest, store)
-        agents = settings.scim.agents
-        scim = ScimServer(tokens, directory, clock, fresh_id, agents=agents)
+    ingest, store, fresh_id, book = engine
+    counts = Counts(book)
+    polls = pollers(settings, speakers, Cursors(store, ingest), counts)
+    resources = StoredResources(store, ingest)
+    scim = scim_server(settings, tokens, speakers, resources, fresh_id)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
-    return Vendors(receiving, scim, pollers, counts.collector)
+    write = partial(ingest.records, patient=True)
+    queues = queue_readers(settings, speakers, write, counts.of("queue"))
+    collectors = counts.collector, SourceMetrics(book)
+    return Vendors(receiving, scim, polls, queues, collectors)
+
+
+def pollers(
+    settings: Settings, speakers: Speakers, cursors: driver.Cursors, counts: Counts
+) -> tuple[Poller, ...]:
+    """Make what reads the logs of vendors.
+
+    Raises:
+        VendorError: the settings cannot be used.
+    """
+    check_authorities(settings, "poll", settings.polls)
+    return tuple(
+        Poller(polled, cursors, speakers.clock, counts.of("poll"))
+        for name, each in settings.polls.items()
+        for polled in _polled(
+            name, each, speakers, speakers.clock, peppers_of(settings)
+        )
+    )
+
+
+def scim_server(
+    settings: Settings,
+    tokens: Tokens,
+    speakers: Speakers,
+    resources: Resources,
+    fresh_id: Callable[[], str],
+) -> ScimServer | None:
+    """Make the SCIM service provider, where the settings ask for it.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    if settings.scim is None:
+        return None
+    _check_scim(settings)
+    directory = Directory(settings.scim, speakers, resources)
+    agents = settings.scim.agents
+    return ScimServer(tokens, directory, speakers.clock, fresh_id, agents=agents)
 
 
 def _check_scim(settings: Settings) -> None:
@@ -111,7 +166,11 @@ def _check_scim(settings: Settings) -> None:
 
 
 def _polled(
-    name: str, each: AnyPoll, speakers: Speakers, clock: Callable[[], int]
+    name: str,
+    each: AnyPoll,
+    speakers: Speakers,
+    clock: Callable[[], int],
+    peppers: Sequence[bytes],
 ) -> Iterator[Polled]:
     """Give the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
@@ -120,23 +179,30 @@ def _polled(
         key = f"poll:{name}"
         return speakers.origin(each.authority, key), speakers.rights(each.authority)
 
-    for feed in _feeds(name, each):
+    own = isinstance(each, AnthropicPoll)
+    for feed in feeds_of(name, each):
         yield Polled(
             feed=feed,
             authorization=authorization,
-            make=_maker(each, feed),
+            make=_maker(each, feed, peppers),
             speaker=speaker,
             interval=each.interval,
+            header=platform_polls.KEY if own else "authorization",
+            more=platform_polls.VERSION if own else {},
         )
 
 
-def _maker(each: AnyPoll, feed: Feed) -> Callable[[], Reader]:
+def _maker(each: AnyPoll, feed: Feed, peppers: Sequence[bytes]) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
-        return lambda: Keycloak(each.issuer)
-    return lambda: source(feed.source)
+        return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
+    return lambda: platform_polls.keyed_source(feed.source, peppers)
 
 
 def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:
+    if isinstance(each, KeyPoll | M365Poll):
+        key = each.key if isinstance(each, KeyPoll) else each.client_secret
+        secret = reveal(f"poll {name}", key)
+        return platform_polls.authorization(each, secret, clock)
     if isinstance(each, OktaPoll):
         return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
     secret = reveal(f"poll {name}", each.client_secret)
@@ -151,7 +217,11 @@ def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Author
     return ClientCredentials(url, client, clock)
 
 
-def _feeds(name: str, each: AnyPoll) -> Iterator[Feed]:
+def feeds_of(name: str, each: AnyPoll) -> Iterator[Feed]:
+    """Give the feeds that one poll reads."""
+    if isinstance(each, KeyPoll | M365Poll):
+        yield from platform_polls.feeds(name, each)
+        return
     base, first = each.url.rstrip("/"), seconds(each.first)
     overlap = seconds(each.overlap)
     kept = None if each.retention is None else seconds(each.retention * DAY)

@@ -13,11 +13,14 @@ from agents_registry.facts import Cause, Node, fact_id
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
+    Complete,
     Delivery,
     Encoded,
+    Noted,
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -68,6 +71,8 @@ class Ingest:
         store: Store,
         fresh_id: Callable[[], str],
         room: Callable[[int], AbstractAsyncContextManager[None]],
+        noted: Noted | None = None,
+        complete: Complete = as_it_is,
     ) -> None:
         """Write to a store.
 
@@ -76,11 +81,15 @@ class Ingest:
             fresh_id: gives unique ids.
             room: waits while guards are too far behind for so many more facts, which
                 are written within it.
+            noted: is told of each batch that is on disk.
+            complete: adds what the source can only be asked for.
         """
         self._store = store
         self._room = room
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated()
+        self._noted = noted
 
     async def records(
         self,
@@ -101,6 +110,7 @@ class Ingest:
             StoreBusyError: too much waits to be written.
             sqlite3.Error: the file could not be written.
         """
+        delivery = await self._complete(delivery)
         prepare, fresh = self._stated.prepare, self._fresh_id()
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
@@ -121,6 +131,8 @@ class Ingest:
         async with self._room_for(rest):
             receipt = await write(job, urgent=True)
         self._stated.remember(prepared)
+        if self._noted is not None:
+            self._noted(delivery, prepared)
         return receipt
 
     async def facts(

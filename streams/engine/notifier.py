@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import orjson
 
 from streams.failpoints import failpoint
 from streams.records import DeadLetter
 from streams.stages import episodes, notify
-from streams.stages.deliveries import Delivery, Outcome, Route, State, changes
+from streams.stages.deliveries import Delivery, Outcome, Route
+from streams.stages.delivery_state import (
+    DEAD,
+    KEPT,
+    Buried,
+    State,
+    buried_of,
+    changes,
+    dead_key,
+    dead_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 200
 LONGEST_WAIT: Final = 5.0
+SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
 
 
 class Notifier:
@@ -45,9 +55,9 @@ class Notifier:
             clock: gives the time (ns).
         """
         self.state = State()
+        self.routes = tuple(routes)
+        self.post = post
         self._store = store
-        self._routes = tuple(routes)
-        self._post = post
         self._clock = clock
         self._position = 0
         self._news = asyncio.Event()
@@ -66,16 +76,17 @@ class Notifier:
         query = "SELECT position FROM positions WHERE stage = 'notify'"
         for (position,) in await self._store.read(query):
             self._position = position
-        rows = await self._store.read("SELECT key, body FROM deliveries")
+        query = "SELECT key, body FROM deliveries WHERE NOT key GLOB ?"
+        rows = await self._store.read(query, DEAD + "*")
         state = State.of_rows({key: orjson.loads(body) for key, body in rows})
-        free = {
-            key: attrs.evolve(delivery, leased_until=0)
-            for key, delivery in state.deliveries.items()
-        }
-        state = attrs.evolve(state, deliveries=free)
-        for route in self._routes:
-            state = notify.enable(state, route.name)
-        self.state = state
+        # The settings say which receivers there are: a start is a new chance for all.
+        self.state = State().joined(state)
+        old = [
+            dead_key(each.delivery)
+            for each in await self.buried()
+            if each.at < self._clock() - KEPT
+        ]
+        await self._store.write_in_time(lambda tx: tx.put_deliveries({}, old))
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -107,7 +118,7 @@ class Notifier:
     ) -> tuple[Delivery, ...]:
         before = self.state
         batch = [change for _, change in found]
-        after, due = notify.step(before, batch, self._clock(), routes=self._routes)
+        after, due = notify.step(before, batch, self._clock(), routes=self.routes)
         position = found[-1][0] if found else self._position
         put, dropped = changes(before, after)
         self.state = after
@@ -123,12 +134,15 @@ class Notifier:
 
     async def _attempt(self, delivery: Delivery) -> None:
         failpoint("notify.before_attempt")
-        outcome = await self._post(delivery)
+        outcome = await self.post(delivery)
         failpoint("notify.after_attempt")
         before = self.state
         now = self._clock()
         self.state, dead = notify.settle(before, delivery, outcome, now)
         put, dropped = changes(before, self.state)
+        put |= dead_rows(dead, now)
+        if outcome.accepted:
+            dropped = (*dropped, dead_key(delivery))
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
@@ -138,6 +152,29 @@ class Notifier:
         await self._store.write_in_time(job)
         failpoint("notify.after_outcome")
         self._news.set()
+
+    async def buried(self) -> list[Buried]:
+        """Give what was given up and has not arrived since, the oldest first."""
+        query = "SELECT body FROM deliveries WHERE key GLOB ? LIMIT ?"
+        rows = await self._store.read(query, DEAD + "*", SHOWN)
+        return buried_of(orjson.loads(body) for (body,) in rows)
+
+    async def replay(self, route: str | None) -> int:
+        """Deliver anew what was given up, of one route or of all; give how many.
+
+        It stays among what was given up until it has arrived.
+        """
+        buried = [
+            each.delivery
+            for each in await self.buried()
+            if route in (None, each.delivery.route)
+        ]
+        before = self.state
+        self.state = notify.revive(before, buried, self._clock())
+        put, dropped = changes(before, self.state)
+        await self._store.write_in_time(lambda tx: tx.put_deliveries(put, dropped))
+        self._news.set()
+        return len(buried)
 
     async def _wait(self) -> None:
         now = self._clock()

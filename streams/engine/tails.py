@@ -1,8 +1,8 @@
 """Follow growing log files: read new complete lines, remember how far.
 
 The place in a file is saved in the same transaction as what was read there, so after
-a crash no line is lost and none is read twice. A file that shrank or was replaced is
-read from its start.
+a crash no line is lost and none is read twice, however the files were rotated
+meanwhile (`streams.engine.generations`). Where that cannot be had, it is a finding.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import orjson
 import structlog
 from attrs import define
 
+from streams.engine.generations import Generations
 from streams.engine.ingest import read
+from streams.engine.logfiles import Place, is_whole
 from streams.failpoints import failpoint
 from streams.intake import Delivery
 from streams.records import DeadLetter
+from streams.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from streams.engine.ingest import Ingest, Reader
+    from streams.engine.logfiles import Generation
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.records import Record
@@ -34,6 +37,11 @@ CHUNK: Final = 1 << 20
 LONGEST_LINE: Final = 16 << 20
 LINE_TOO_LONG: Final = (
     "line_too_long: more than 16 MiB without a line end; look at the file"
+)
+
+MISSING: Final = (
+    "{} was replaced or truncated, and what it held is nowhere beside it: lines after "
+    "{} may be missing; keep rotated files beside the log until they were read"
 )
 
 log = structlog.get_logger()
@@ -57,86 +65,116 @@ class Followed:
     poll_seconds: float = 0.2
 
 
-@define
-class _File:
-    inode: int
-    position: int
-    reader: Reader
-    wanted: int = CHUNK
-    skipping: bool = False
-
-
 class Tail:
     """Follows one path."""
 
-    def __init__(self, followed: Followed, store: Store, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        followed: Followed,
+        store: Store,
+        ingest: Ingest,
+        clock: Callable[[], int],
+    ) -> None:
         """Set up; `run` reads."""
         self._followed = followed
         self._store = store
         self._ingest = ingest
-        self._files: dict[Path, _File] = {}
+        self._clock = clock
+        self._warned: set[Path] = set()
 
     async def run(self) -> None:
         """Read what is there and what comes, until cancelled."""
-        while True:
-            worked = False
-            for path in await asyncio.to_thread(self._listed):
-                worked |= await self._poll(path)
-            if not worked:
-                await asyncio.sleep(self._followed.poll_seconds)
-
-    def _listed(self) -> list[Path]:
+        query = (
+            "SELECT number, path, inode, position, length, digest, modified"
+            " FROM places WHERE root = ? ORDER BY number"
+        )
+        rows = await self._store.read(query, str(self._followed.path))
+        files = Generations(
+            self._followed.path,
+            self._followed.make,
+            asyncio.get_running_loop().time,
+            [Place(*row) for row in rows],
+        )
         try:
-            return self._paths()
+            while True:
+                if not await self._round(files):
+                    await asyncio.sleep(self._followed.poll_seconds)
+        finally:
+            files.close()
+
+    async def _round(self, files: Generations) -> bool:
+        """Take in the next complete lines of each file; tell whether there were any."""
+        try:
+            found = await asyncio.to_thread(files.scan)
         except OSError as error:
             # A folder that may not be entered for now is no reason to stop serving.
-            path = str(self._followed.path)
-            log.warning("not_readable", path=path, error=type(error).__name__)
-            return []
+            files.unreadable[self._followed.path] = error
+            found = []
+        self._warn(files)
+        worked = False
+        for each in found:
+            if await self._poll(files, each):
+                worked = True
+            else:
+                files.done(each)
+        await self._tidy(files)
+        return worked
 
-    def _paths(self) -> list[Path]:
-        path = self._followed.path
-        if path.is_dir():
-            return sorted(p for p in path.rglob("*") if p.is_file())
-        return [path] if path.is_file() else []
-
-    async def _poll(self, path: Path) -> bool:
-        """Take in the next complete lines of a file; tell whether there were any."""
-        try:
-            inode, size = await asyncio.to_thread(_stat, path)
-        except OSError:
-            return False  # rotated away between listing and looking
-        file = await self._file(path, inode, size)
-        if size <= file.position:
-            return False
-        try:
-            data = await asyncio.to_thread(_read_at, path, file.position, file.wanted)
-        except OSError as error:
+    def _warn(self, files: Generations) -> None:
+        for path in files.unreadable.keys() - self._warned:
+            error = files.unreadable[path]
             log.warning("not_readable", path=str(path), error=type(error).__name__)
+        self._warned = set(files.unreadable)
+
+    async def _tidy(self, files: Generations) -> None:
+        lost, forgotten, renamed = files.lost(), files.forgotten(), files.renamed()
+        if not (lost or forgotten or renamed):
+            return
+        root = str(self._followed.path)
+
+        def job(tx: Transaction) -> None:
+            for place in renamed:
+                tx.set_place(root, place)
+            tx.forget_places(root, forgotten)
+
+        delivery = self._delivery([])
+        if lost:
+            since = min(each.status.modified for each in lost)
+            delivery.gap = since, self._clock()
+            delivery.loss = MISSING.format(self._followed.path, rfc3339(since))
+        await self._ingest.records(delivery, job, patient=True)
+
+    def _delivery(self, records: list[Record]) -> Delivery:
+        origin, rights = self._followed.speaker()
+        return Delivery(
+            records,
+            origin,
+            rights,
+            self._followed.point,
+            via=f"watch:{self._followed.path}",
+            joined=True,
+        )
+
+    async def _poll(self, files: Generations, file: Generation) -> bool:
+        file.wanted = file.wanted or CHUNK
+        try:
+            data = await asyncio.to_thread(files.more, file)
+        except OSError as error:
+            log.warning("not_readable", path=str(file.path), error=type(error).__name__)
             return False
         failpoint("tail.read")
-        return await self._take(path, file, data)
+        return bool(data) and await self._take(files, file, data)
 
-    async def _file(self, path: Path, inode: int, size: int) -> _File:
-        file = self._files.get(path)
-        if file is None:
-            query = "SELECT inode, position FROM tails WHERE path = ?"
-            rows = await self._store.read(query, str(path))
-            known, position = rows[0] if rows else (inode, 0)
-            file = _File(known, position, self._followed.make())
-        if file.inode != inode or size < file.position:
-            file = _File(inode, 0, self._followed.make())
-        self._files[path] = file
-        return file
-
-    async def _take(self, path: Path, file: _File, data: bytes) -> bool:
+    async def _take(self, files: Generations, file: Generation, data: bytes) -> bool:
         end = data.rfind(b"\n") + 1
         if end == 0:
-            return await self._without_line_end(path, file, data)
-        await self._take_lines(path, file, data[:end])
+            return await self._without_line_end(files, file, data)
+        await self._take_lines(files, file, data[:end])
         return True
 
-    async def _take_lines(self, path: Path, file: _File, data: bytes) -> None:
+    async def _take_lines(
+        self, files: Generations, file: Generation, data: bytes
+    ) -> None:
         lines = data
         if file.skipping:
             lines = lines[lines.find(b"\n") + 1 :]
@@ -144,20 +182,22 @@ class Tail:
         if lines.strip():  # else the end of a line that was taken without it
             records = await read(file.reader, lines, self._followed.source)
         shift = file.position + len(data) - len(lines)
-        await self._write(path, file, [_moved(r, shift) for r in records], len(data))
+        await self._write(files, file, [_moved(r, shift) for r in records], data)
         file.wanted = CHUNK
         file.skipping = False
 
-    async def _without_line_end(self, path: Path, file: _File, data: bytes) -> bool:
+    async def _without_line_end(
+        self, files: Generations, file: Generation, data: bytes
+    ) -> bool:
         """Wait for the rest of the line, or skip it where it has no end.
 
         A whole JSON value is a line without its end: CloudTrail's files have none.
         """
         if file.skipping:
-            await self._write(path, file, [], len(data))
+            await self._write(files, file, [], data)
             return True
-        if _is_whole(data):
-            await self._take_lines(path, file, data)
+        if is_whole(data):
+            await self._take_lines(files, file, data)
             return True
         if len(data) < file.wanted:
             return False  # the writer has not finished it
@@ -166,46 +206,21 @@ class Tail:
             return True
         source = self._followed.source
         letter = DeadLetter(source, file.position, len(data), LINE_TOO_LONG)
-        await self._write(path, file, [letter], len(data))
+        await self._write(files, file, [letter], data)
         file.skipping = True
         return True
 
     async def _write(
-        self, path: Path, file: _File, records: list[Record], length: int
+        self, files: Generations, file: Generation, records: list[Record], data: bytes
     ) -> None:
-        position = file.position + length
-        name, inode = str(path), file.inode
+        root, after = str(self._followed.path), file.after(data)
 
         def place(tx: Transaction) -> None:
-            tx.set_tail(name, inode, position)
+            tx.set_place(root, after)
 
-        origin, rights = self._followed.speaker()
-        delivery = Delivery(records, origin, rights, self._followed.point)
-        await self._ingest.records(delivery, place, patient=True)
+        await self._ingest.records(self._delivery(records), place, patient=True)
         failpoint("tail.committed")
-        file.position = position
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size
-
-
-def _read_at(path: Path, position: int, size: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(position)
-        return file.read(size)
-
-
-def _is_whole(data: bytes) -> bool:
-    """Tell whether a line needs nothing more: an object or array that is closed."""
-    if not data.rstrip().endswith((b"}", b"]")):
-        return False
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+        files.take(file, data)
 
 
 def _moved(record: Record, shift: int) -> Record:

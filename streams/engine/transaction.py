@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
+    from streams.engine.logfiles import Place
     from streams.intake import Encoded
     from streams.records import DeadLetter
 
@@ -218,10 +219,15 @@ class Transaction:
             query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             self._db.execute(query, row)
 
-    def set_tail(self, path: str, inode: int, position: int) -> None:
-        """Note how far a watched file was read."""
-        values = (path, inode, position)
-        self._db.execute("INSERT OR REPLACE INTO tails VALUES (?, ?, ?)", values)
+    def set_place(self, root: str, place: Place) -> None:
+        """Note how far a file of a watched path was read."""
+        query = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        self._db.execute(query, (root, *place))
+
+    def forget_places(self, root: str, numbers: Iterable[int]) -> None:
+        """Forget files of a watched path that will not come back."""
+        query = "DELETE FROM places WHERE root = ? AND number = ?"
+        self._db.executemany(query, [(root, number) for number in numbers])
 
     def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
         """Give an entry an index that no other entry ever had, at random.

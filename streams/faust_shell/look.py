@@ -10,7 +10,9 @@ from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams.http.alert_metrics import AlertMetrics
 from streams.http.metrics import Metrics
+from streams.http.problems import problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,11 +59,11 @@ class Look:
     def __init__(self, desk: Desk, progress: Progress) -> None:
         """Look at a desk."""
         self._progress = progress
-        self._metrics = Metrics(_State(desk, progress))
+        self._metrics = Metrics(_State(desk, progress), AlertMetrics(desk))
 
     def application(self) -> web.Application:
         """Give the routes."""
-        app = web.Application()
+        app = web.Application(middlewares=[problems])
         app.router.add_get("/healthz/live", self.live)
         app.router.add_get("/healthz/ready", self.ready)
         app.router.add_get("/healthz/startup", self.ready)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
-from streams.configured import ROUTE, ConfigurationError, endpoint_of
+from streams.alerting import alerting
+from streams.configured import ConfigurationError
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
-from streams.findings import Severity
+from streams.http.alerts import Alerts
+from streams.http.auth import Tokens
 from streams.http.server import listen
 from streams.kafka.checkpoint import Folder
 from streams.kafka.delivery_file import DeliveryFile
@@ -24,8 +26,6 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import die
 from streams.kafka.topics import assert_layout
 from streams.running import heeding_signals
-from streams.sinks import http_delivery
-from streams.stages.deliveries import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from streams.faust_shell.notify_settings import NotifySettings
     from streams.kafka.framing import Outgoing
     from streams.kafka.settings import KafkaSettings
-    from streams.settings import Settings, Webhook
-    from streams.stages.deliveries import Delivery, Outcome
+    from streams.settings import Settings
 
 TOPICS: Final = ("findings", "dlq")
 LOOK_SECONDS: Final = 1.0
@@ -67,7 +66,7 @@ async def tell(
     A part that breaks, a produce that is not acked too, ends the process with 70.
 
     Args:
-        settings: the webhook, and where HTTP listens.
+        settings: the receivers, and where HTTP listens.
         kafka: the cluster and the layout.
         notify: of this process.
         stop: ends it.
@@ -75,21 +74,18 @@ async def tell(
         clock: gives the time (ns).
 
     Raises:
-        ConfigurationError: there is no webhook.
-        EndpointError: no attempt could use its URL or its secret.
+        ConfigurationError: there is no receiver of alerts.
+        EndpointError: no attempt could use what is set for one.
         LayoutError: the topics are not as they must be.
         InUseError: another process has the same data folder.
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
-    webhook, endpoint = settings.webhook, endpoint_of(settings.webhook)
-    if webhook is None or endpoint is None:
-        raise ConfigurationError("there is no webhook to notify: set webhook")
-
-    async def post(delivery: Delivery) -> Outcome:
-        return await http_delivery.post(endpoint, delivery, clock())
-
+    receivers = alerting(settings)
+    if not receivers.routes:
+        message = "nobody gets the alerts: set webhook or alerts.endpoints"
+        raise ConfigurationError(message)
     # Faust would start on topics that are not there, and stay idle for ever.
     await assert_layout(kafka, TOPICS)
     async with AsyncExitStack() as stack:
@@ -116,13 +112,14 @@ async def tell(
                 )
             )
 
-        desk = Desk(kafka, file, [_route(webhook)], post, letter, clock)
+        post = receivers.poster(clock)
+        desk = Desk(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
         _agree(app, kafka, desk, progress, stop)
-        look = Look(desk, progress)
-        runner, url = await listen(
-            look.application(), settings.listen.host, settings.listen.port
-        )
+        pages = Look(desk, progress).application()
+        tokens = Tokens(settings.tokens)
+        Alerts(tokens, desk, settings.realm, clock).add_to(pages)
+        runner, url = await listen(pages, settings.listen.host, settings.listen.port)
         stack.push_async_callback(runner.cleanup)
         stack.enter_context(heeding_signals(stop))
 
@@ -213,6 +210,7 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
             continue
         positions[tp.partition] = state.position
         behind += max(0, state.highwater - state.position)
+    desk.own(frozenset(tp.partition for tp in assigned))
     desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
     there = bool(assigned) and known and not app.rebalancing
     progress.turn(
@@ -225,7 +223,3 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
         # What is taken in is saved; the commit waits for receivers, days if need be.
         committed=positions,
     )
-
-
-def _route(webhook: Webhook) -> Route:
-    return Route(name=ROUTE, minimum=Severity(webhook.minimum_severity))

@@ -55,6 +55,10 @@ class Speakers:
             issuer_log=known is not None and known.issuer_log,
         )
 
+    def own(self) -> Origin:
+        """Give the origin of what this process says of its sources by itself."""
+        return self.origin("rescind", "rescind")
+
     def rights(self, authority: str) -> Rights:
         """Give what an authority may say; nothing where it is not configured."""
         known = self.settings.authorities.get(authority)
@@ -123,6 +127,7 @@ class Events:
             self._speakers.origin(authority, token.name),
             self._speakers.rights(authority),
             source.point,
+            via=f"events:{source.name}",
         )
         receipt = await self._ingest.records(delivery)
         failpoint("ingress.before_reply")

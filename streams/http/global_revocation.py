@@ -10,7 +10,6 @@ Source: draft-parecki-oauth-global-token-revocation.
 
 from __future__ import annotations
 
-import functools
 import http
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +21,12 @@ from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.intake import Delivery
 from streams.records import DeadLetter, Lifecycle
-from streams.sources.set_verifier import SKEW, Keys, SetRefusedError, signed
+from streams.sources.set_verifier import (
+    SKEW,
+    SetRefusedError,
+    UnknownKeyError,
+    signed,
+)
 from streams.sources.ssf_subjects import subject_of
 from streams.times import SECOND
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streams.http.events import Log, Speakers
-    from streams.http.jwks_file import JwksFile
+    from streams.key_set import KeySet
     from streams.records import Record
     from streams.vendor_settings import GlobalRevocation
 
@@ -50,18 +54,22 @@ class Caller:
     """A configured caller with its keys."""
 
     settings: GlobalRevocation
-    keys: JwksFile
+    keys: KeySet
 
-    def verify(self, token: bytes, now: int) -> dict[str, Any]:
+    async def verify(self, token: bytes, now: int) -> dict[str, Any]:
         """Give the claims of the caller's JWT.
 
         Raises:
             SetRefusedError: it is not signed by the issuer, not for us, or not current.
         """
-        return self.keys.verified(functools.partial(self._claims, token, now), now)
+        try:
+            return self._claims(token, now)
+        except UnknownKeyError:
+            await self.keys.refresh()
+        return self._claims(token, now)
 
-    def _claims(self, token: bytes, now: int, keys: Keys) -> dict[str, Any]:
-        claims = signed(token, keys, TYPES)
+    def _claims(self, token: bytes, now: int) -> dict[str, Any]:
+        claims = signed(token, self.keys.keys, TYPES)
         if claims.get("iss") != self.settings.issuer:
             raise SetRefusedError("invalid_issuer", "iss is not that of the settings")
         audience = claims.get("aud")
@@ -84,7 +92,11 @@ def _moment(claims: dict[str, Any], name: str) -> float:
 
 
 class GlobalRevocations:
-    """The handler of ``POST /v1/global-token-revocation/{caller}``."""
+    """The handler of ``POST /v1/global-token-revocation/{caller}``.
+
+    Attributes:
+        callers: by name.
+    """
 
     def __init__(
         self,
@@ -95,7 +107,7 @@ class GlobalRevocations:
         count: Callable[[str, str], None],
     ) -> None:
         """Serve the configured callers."""
-        self._callers = callers
+        self.callers = callers
         self._speakers = speakers
         self._ingest = ingest
         self._clock = clock
@@ -104,14 +116,14 @@ class GlobalRevocations:
     async def post(self, request: web.Request) -> web.Response:
         """End what a user was given so far."""
         name = request.match_info["caller"]
-        caller = self._callers.get(name)
+        caller = self.callers.get(name)
         if caller is None:
             detail = "name a caller of the settings"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown caller", detail)
         try:
-            self._admit(caller, request)
+            await self._admit(caller, request)
         except ProblemError:
-            self._count(f"{SOURCE}/{name}", "refused")
+            self._count(name, "refused")
             raise
         authority = caller.settings.authority
         records, named = _records(await _subject(request), caller.settings.issuer)
@@ -121,7 +133,7 @@ class GlobalRevocations:
             self._speakers.rights(authority),
         )
         receipt = await self._ingest.records(delivery)
-        self._count(f"{SOURCE}/{name}", "taken")
+        self._count(name, "taken")
         if not named:
             status = http.HTTPStatus.UNPROCESSABLE_ENTITY
             raise ProblemError(status, "subject not understood", BY_ATTRIBUTE)
@@ -130,7 +142,7 @@ class GlobalRevocations:
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
         return web.Response(status=http.HTTPStatus.NO_CONTENT)
 
-    def _admit(self, caller: Caller, request: web.Request) -> None:
+    async def _admit(self, caller: Caller, request: web.Request) -> None:
         header = request.headers.get("Authorization", "")
         status = http.HTTPStatus.UNAUTHORIZED
         if not header.startswith(_SCHEME):
@@ -138,7 +150,7 @@ class GlobalRevocations:
             raise ProblemError(status, "no token", detail)
         token = header[len(_SCHEME) :].encode(errors="replace")
         try:
-            caller.verify(token, self._clock())
+            await caller.verify(token, self._clock())
         except SetRefusedError as refused:
             raise ProblemError(
                 status, "invalid token", refused.description

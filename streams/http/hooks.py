@@ -1,37 +1,41 @@
-"""Webhooks of vendors: their handshakes, their signatures, then the events.
+"""Webhooks of vendors: their handshakes, their proofs, then the events.
 
 A vendor's request carries no token of ours: it is authentic by the secret that both
 sides know. What is not is answered 401, counted, and read no further. 2xx comes once
 the facts are on disk; what vendors do not repeat (GitHub) or repeat once (Okta) is
-made up for by polling.
+made up for by polling. A known sender whose events cannot be taken is a finding.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from attrs import field, frozen
 
+from streams.engine.continuing import Continuing
 from streams.engine.ingest import read
-from streams.http.bodies import body_of
+from streams.findings import FindingKind
+from streams.http.hook_vendors import VENDORS, OpenBao
 from streams.http.problems import ProblemError
 from streams.intake import Delivery
-from streams.sources import entra_graph, github_hook, okta_hook, source
-from streams.sources.github import GitHub
+from streams.records import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from streams.http.events import Log, Speakers
+    from streams.http.hook_vendors import Vendor
     from streams.records import Record
     from streams.vendor_settings import Hook
 
-# What is parsed before the secret in it is known; Graph sends less.
-MOST_UNSIGNED: Final = 1 << 20
-_SOURCES: Final = {"okta": "okta", "graph": "entra", "github": "github"}
-_JSON: Final = "application/json"
+TOO_LARGE: Final = (
+    "too_large: a request was longer than max_body_bytes and was not read; raise that, "
+    "or let its sender send less at once"
+)
+NOT_OPENED: Final = "not_opened: {}"
 
 
 @frozen
@@ -43,9 +47,14 @@ class Hooked:
     secret: str = field(repr=False)
 
     @property
+    def vendor(self) -> Vendor:
+        """Give how its vendor's requests are read."""
+        return VENDORS[self.settings.vendor]
+
+    @property
     def source(self) -> str:
         """Give the source that reads its bodies."""
-        return _SOURCES[self.settings.vendor]
+        return self.settings.format or self.vendor.source
 
 
 class Hooks:
@@ -63,39 +72,76 @@ class Hooks:
         self._speakers = speakers
         self._ingest = ingest
         self._count = count
+        self._devices = {
+            name: _Device()
+            for name, hook in hooks.items()
+            if isinstance(hook.vendor, OpenBao)
+        }
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer Okta's one-time verification; it says nothing about the secret."""
-        hook = self._hook(request)
-        body = None
-        if hook.settings.vendor == "okta":
-            body = okta_hook.verification(request.headers)
+        """Answer a one-time verification; it says nothing about the secret."""
+        body = self._hook(request).vendor.verification(request)
         if body is None:
             status = http.HTTPStatus.METHOD_NOT_ALLOWED
             raise ProblemError(status, "no verification", "send events with POST")
-        return web.Response(body=body, content_type=_JSON)
+        return web.Response(body=body, content_type="application/json")
 
     async def post(self, request: web.Request) -> web.Response:
         """Take in one delivery."""
         hook = self._hook(request)
-        if hook.settings.vendor == "graph":
-            token = entra_graph.validation(request.query)
-            if token is not None:
-                # As text and nothing else: the token is the caller's to choose.
-                headers = {"X-Content-Type-Options": "nosniff"}
-                return web.Response(
-                    body=token, content_type="text/plain", headers=headers
-                )
-        body = await self._authentic(hook, request)
-        records = await _records(hook, request, body)
-        delivery = Delivery(
-            records,
-            self._speakers.origin(hook.settings.authority, f"hook:{hook.name}"),
-            self._speakers.rights(hook.settings.authority),
-        )
-        await self._ingest.records(delivery)
+        vendor, now = hook.vendor, self._speakers.clock()
+        answer = vendor.shaken(request)
+        if answer is not None:
+            return answer
+        try:
+            body = await vendor.body(hook.settings, hook.secret, request, now)
+        except web.HTTPRequestEntityTooLarge:
+            if vendor.knows_early:
+                await self._lost(hook, TOO_LARGE, request.content_length or 0)
+            raise
+        if body is None:
+            self._count(hook.name, "refused")
+            raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
+        try:
+            opened = vendor.opened(body)
+        except ValueError as error:
+            await self._lost(hook, NOT_OPENED.format(error), len(body))
+            detail = f"{error}"
+            raise ProblemError(
+                http.HTTPStatus.BAD_REQUEST, "not opened", detail
+            ) from error
+        await self._write(hook, await self._read(hook, request, opened))
         self._count(hook.name, "taken")
-        return web.Response(status=http.HTTPStatus.ACCEPTED)
+        return vendor.answer(request, now)
+
+    async def _read(
+        self, hook: Hooked, request: web.Request, body: bytes
+    ) -> list[Record]:
+        device = self._devices.get(hook.name)
+        if device is not None:
+            return await device.read(body)
+        return await read(hook.vendor.reader(hook.settings, request), body, hook.source)
+
+    async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
+        speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")
+        await self._ingest.records(Delivery(records, *speaker))
+
+    async def _lost(self, hook: Hooked, reason: str, length: int) -> None:
+        """Keep that events of a known sender were lost: revocations may be missing."""
+        origin, rights = self._speakers.speaker(
+            hook.settings.authority, f"hook:{hook.name}"
+        )
+        signal = {
+            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
+            "presented": ["source", hook.name],
+            "point": hook.name,
+            "at": origin.received_at,
+            "detail": reason,
+        }
+        letter = DeadLetter(hook.source, 0, length, reason)
+        delivery = Delivery([letter], origin, rights, signals=[signal])
+        await self._ingest.records(delivery)
+        self._count(hook.name, "lost")
 
     def _hook(self, request: web.Request) -> Hooked:
         hook = self._hooks.get(request.match_info["hook"])
@@ -104,43 +150,14 @@ class Hooks:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown hook", detail)
         return hook
 
-    async def _authentic(self, hook: Hooked, request: web.Request) -> bytes:
-        """Read the body of whom the secret proves; Okta's is in a header."""
-        match hook.settings.vendor:
-            case "okta":
-                given = request.headers.get(hook.settings.header)
-                if okta_hook.authentic(hook.secret, given):
-                    return await body_of(request, hook)
-            case "graph":
-                body = await body_of(request, hook)
-                short = len(body) <= MOST_UNSIGNED
-                if short and entra_graph.authentic(hook.secret, body):
-                    return body
-            case "github":
-                signature = request.headers.get(github_hook.HEADER)
-                if signature is not None:
-                    body = await body_of(request, hook)
-                    if github_hook.authentic(hook.secret, body, signature):
-                        return body
-        self._count(hook.name, "refused")
-        raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
 
+class _Device:
+    """Reads one audit device, whose lines come in requests of their own."""
 
-class _Delivered:
-    """Reads one GitHub delivery, whose event and id are headers."""
+    def __init__(self) -> None:
+        self._reader = Continuing()
+        self._turn = asyncio.Lock()
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        return GitHub().records_of(data, self._headers)
-
-
-async def _records(hook: Hooked, request: web.Request, body: bytes) -> list[Record]:
-    if hook.settings.vendor == "github":
-        if request.content_type != _JSON:
-            status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-            detail = "set the content type of the webhook to application/json"
-            raise ProblemError(status, "not JSON", detail)
-        return await read(_Delivered(request.headers), body, hook.source)
-    return await read(source(hook.source), body, hook.source)
+    async def read(self, body: bytes) -> list[Record]:
+        async with self._turn:
+            return await read(self._reader, body, OpenBao.source)

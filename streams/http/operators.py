@@ -17,15 +17,23 @@ from streams.http.events import Log, Speakers
 from streams.http.problems import ProblemError
 from streams.intake import MANY
 from streams.stages.declared import DeclarationError, facts_of_list
+from streams.stages.entitlement import entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
-from streams.typed_names import identifier_of
+from streams.typed_names import (
+    PlainSecretError,
+    VaultError,
+    identifier_of,
+    is_plain_secret,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
     from streams.http.auth import Tokens
     from streams.settings import Token
+    from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
 
 OPERATORS: Final = "operators"  # the authority of what people decide
@@ -69,13 +77,24 @@ class Operators:
         ingest: Log,
         vocabulary: Vocabulary,
         fresh_id: Callable[[], str],
+        names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
     ) -> None:
-        """Set up; ``fresh_id`` gives unique ids."""
+        """Set up.
+
+        Args:
+            tokens: who may give orders.
+            speakers: give origin and rights.
+            ingest: writes.
+            vocabulary: kind to class.
+            fresh_id: gives unique ids.
+            names: gives the names that the logs have for what an operator names.
+        """
         self._tokens = tokens
         self._speakers = speakers
         self._ingest = ingest
         self._vocabulary = vocabulary
         self._fresh_id = fresh_id
+        self._names = names
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
@@ -85,7 +104,8 @@ class Operators:
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         try:
-            identifier = self._identifier(body.get("identifier"))
+            given = body.get("identifier")
+            identifier = identifier_of_kind(given, self._vocabulary, plain=True)
         except ValueError as error:
             raise unreadable(str(error)) from error
         reason = body.get("reason") or ""
@@ -93,15 +113,20 @@ class Operators:
             raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
         origin = self._speakers.origin(OPERATORS, token.name)
         at = _moment(body.get("at"), origin.received_at)
-        cause = revocation(identifier, at, origin, self._fresh_id())
-        action = f"revoke {identifier} at {rfc3339(at)}: {reason}"
+        # From here on only what the logs call it: the name given may be a secret.
+        names = await self._in_logs(identifier)
+        causes = [revocation(name, at, origin, self._fresh_id()) for name in names]
+        called = ", ".join(map(str, names))
+        action = f"revoke {called} at {rfc3339(at)}: {reason}"
         receipt = await self._ingest.facts(
-            [cause], origin, actor=token.name, action=action
+            causes, origin, actor=token.name, action=action
         )
         if receipt.dead_letters:
             raise unreadable("the revocation does not fit the log's schema")
+        cause = causes[0]
         answer = {
             "id": fact_id(cause).hex(),
+            "identifiers": [str(name) for name in names],
             "effect": cause.effect.value,
             "at": rfc3339(at),
             "token": receipt.token,
@@ -109,22 +134,39 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def adopt(self, request: web.Request) -> web.Response:
-        """Declare existing credentials: ``{"credentials": [...]}``."""
+        """Declare existing credentials: ``{"credentials": [...]}``.
+
+        With ``authority`` it is the word of that authority, within its grants, so
+        that later events of the same one supersede it; else that of the operators.
+        ``listed`` says for the audit record where the list is from.
+        """
         token = self._tokens.holder(request, "restorer")
         body = await json_object(request, token)
+        unknown = set(body) - {"credentials", "authority", "listed"}
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         entries = body.get("credentials")
         if not isinstance(entries, list):
             raise unreadable("credentials is a list of objects")
-        origin = self._speakers.origin(OPERATORS, token.name)
-        declare = functools.partial(facts_of_list, entries, origin, self._identifier)
+        listed = body.get("listed") or ""
+        if not isinstance(listed, str) or len(listed) > MAX_REASON:
+            raise unreadable(f"listed is a text of at most {MAX_REASON} characters")
+        authority = self._authority(body.get("authority"))
+        origin = self._speakers.origin(authority, token.name)
+        rights = self._speakers.rights(authority)
+        declare = functools.partial(
+            _declared, entries, origin, self._identifier, rights
+        )
         try:
             # Guards must get their pongs while a long list is read.
             many = len(entries) > MANY
             facts = await asyncio.to_thread(declare) if many else declare()
         except DeclarationError as error:
             raise unreadable(str(error)) from error
+        action = f"adopt {len(entries)} credentials as {authority}"
+        action += f": {listed}" if listed else ""
         receipt = await self._ingest.facts(
-            facts, origin, actor=token.name, action=f"adopt {len(entries)} credentials"
+            facts, origin, actor=token.name, action=action
         )
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
@@ -135,12 +177,62 @@ class Operators:
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
+    async def _in_logs(self, identifier: Identifier) -> tuple[Identifier, ...]:
+        try:
+            return await self._names(identifier)
+        except PlainSecretError as error:
+            raise unreadable(str(error)) from error
+        except VaultError as error:
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            detail = (
+                f"{error}; nothing is revoked: try again, or name it as its audit log "
+                "does"
+            )
+            raise ProblemError(status, "a vault does not answer", detail) from error
+
+    def _authority(self, name: Any) -> str:
+        if name is None or name == OPERATORS:
+            return OPERATORS
+        known = self._speakers.settings.authorities
+        if not isinstance(name, str) or name not in known:
+            names = ", ".join(sorted({*known, OPERATORS}))
+            raise unreadable(f"no authority is called {name!r}: there are {names}")
+        return name
+
     def _identifier(self, text: Any) -> Identifier:
         return identifier_of_kind(text, self._vocabulary)
 
 
-def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:
+def _declared(
+    entries: list[Any],
+    origin: Origin,
+    read: Callable[[Any], Identifier],
+    rights: Rights,
+) -> tuple[Fact, ...]:
+    """Read a list, and hold it against what its authority may say.
+
+    Raises:
+        DeclarationError: an entry cannot be read, or goes beyond that.
+    """
+    facts = facts_of_list(entries, origin, read)
+    if origin.authority != OPERATORS:
+        for fact in facts:
+            if not entitled(fact, rights.grants):
+                names = ", ".join(map(str, targets(fact) or ()))
+                message = f"the authority {origin.authority} may not speak of {names}"
+                raise DeclarationError(message)
+    return facts
+
+
+def identifier_of_kind(
+    text: Any, vocabulary: Vocabulary, *, plain: bool = False
+) -> Identifier:
     """Read an identifier of a known kind.
+
+    Args:
+        text: what somebody gave.
+        vocabulary: kind to class.
+        plain: it may be a secret that stands for its HMAC, and is not stored.
 
     Raises:
         ValueError: it is none.
@@ -151,6 +243,8 @@ def identifier_of_kind(text: Any, vocabulary: Vocabulary) -> Identifier:
     if identifier.kind not in vocabulary:
         message = f"no kind is called {identifier.kind!r}; a typing error?"
         raise ValueError(message)
+    if not plain and is_plain_secret(identifier):
+        raise PlainSecretError(identifier.kind)
     return identifier
 
 

@@ -1,13 +1,13 @@
 """The SCIM resources of each authority, and the facts that their changes are.
 
-A resource is written in the transaction of its facts. Resources belong to the
+A resource is never written before the facts of its change. Resources belong to the
 authority that made them: directories do not see each other's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agents_registry.identifiers import Identifier
 from streams.http.scim_resources import USERS, Resource, ResourceType, ScimError
@@ -17,9 +17,6 @@ from streams.records import Lifecycle
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streams.engine.ingest import Ingest
-    from streams.engine.store import Store
-    from streams.engine.transaction import Transaction
     from streams.http.events import Speakers
     from streams.records import Record
     from streams.settings import Token
@@ -38,6 +35,26 @@ _PAGE: Final = _SELECT + "ORDER BY id LIMIT ? OFFSET ?"
 _COUNT: Final = "SELECT count(*) FROM scim WHERE authority = ? AND kind = ?"
 
 
+class Resources(Protocol):
+    """The table ``scim``, whatever the engine."""
+
+    async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the table, with all that was written before."""
+        ...
+
+    async def write(
+        self, delivery: Delivery, row: tuple[Any, ...], *, gone: bool
+    ) -> None:
+        """Write the facts of a request, and the resource that it changed.
+
+        Args:
+            delivery: the facts.
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        ...
+
+
 class Directory:
     """All resources.
 
@@ -46,20 +63,19 @@ class Directory:
     """
 
     def __init__(
-        self, settings: Scim, speakers: Speakers, ingest: Ingest, store: Store
+        self, settings: Scim, speakers: Speakers, resources: Resources
     ) -> None:
-        """Keep resources in the store's file."""
+        """Keep resources in a table."""
         self.writing = asyncio.Lock()
         self._settings = settings
         self._speakers = speakers
-        self._ingest = ingest
-        self._store = store
+        self._resources = resources
 
     async def find(
         self, kind: ResourceType, authority: str, column: str, value: str
     ) -> Resource | None:
         """Give the resource with this ``id``, ``name`` or ``external_id``."""
-        rows = await self._store.read(_BY[column], authority, kind.kind, value)
+        rows = await self._resources.read(_BY[column], authority, kind.kind, value)
         return _resource(rows[0]) if rows else None
 
     async def page(
@@ -73,8 +89,8 @@ class Directory:
             start: the first is 1.
             count: how many at most.
         """
-        ((total,),) = await self._store.read(_COUNT, authority, kind.kind)
-        rows = await self._store.read(_PAGE, authority, kind.kind, count, start - 1)
+        ((total,),) = await self._resources.read(_COUNT, authority, kind.kind)
+        rows = await self._resources.read(_PAGE, authority, kind.kind, count, start - 1)
         return [_resource(row) for row in rows], total
 
     async def write(
@@ -107,11 +123,9 @@ class Directory:
             resource.active, resource.created, resource.modified,
         )  # fmt: skip
 
-        def place(tx: Transaction) -> None:
-            tx.set_scim(row, gone=gone)
-
         origin = self._speakers.origin(authority, token.name)
-        await self._ingest.records(Delivery(named, origin, rights), place)
+        delivery = Delivery(named, origin, rights, via=f"scim:{token.name}")
+        await self._resources.write(delivery, row, gone=gone)
 
     def _names(self, kind: ResourceType, resource: Resource) -> tuple[Identifier, ...]:
         """Name a resource: by our id, and by what ``externalId`` stands for."""

@@ -118,6 +118,7 @@ class TokenRevocation:
             [record],
             self._speakers.origin(authority, client.name),
             self._speakers.rights(authority),
+            via=f"{SOURCE}:{client.name}",
         )
         receipt = await self._ingest.records(delivery)
         if receipt.dead_letters:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from streams.kafka.layout import NAMES
+from streams.kafka.shared import polls_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,6 +87,7 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     },
     Role.INGRESS: {
         "facts": (_R, _W), "access": (_W,), "invalidations": (_W,), "dlq": (_W,),
+        "sources": (_R, _W),
     },
     Role.REGISTRY: {
         "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,),
@@ -109,7 +111,10 @@ _GROUPS: Final = (
 
 
 def acls(
-    settings: KafkaSettings, users: Mapping[Role, str], raw: Iterable[str] = ()
+    settings: KafkaSettings,
+    users: Mapping[Role, str],
+    raw: Iterable[str] = (),
+    realms: Iterable[str] = ("default",),
 ) -> Iterator[Acl]:
     """Give all rights, role by role.
 
@@ -118,8 +123,9 @@ def acls(
         users: role to the user that plays it; others are called
             ``<prefix>-<role>``.
         raw: full names of the topics that sources publish to and ingress reads.
+        realms: whose vendors ingress polls.
     """
-    raw = tuple(raw)
+    raw, realms = tuple(raw), tuple(realms)
     for role, rights in _RIGHTS.items():
         principal = f"User:{users.get(role, f'{settings.prefix}-{role}')}"
         for name, operations in rights.items():
@@ -131,4 +137,7 @@ def acls(
             for topic in raw:
                 yield Acl(principal, Operation.READ, "topic", topic)
                 group = settings.group(f"{role}.{topic}")
+                yield Acl(principal, Operation.READ, "group", group)
+            for realm in realms:
+                group = polls_group(settings, realm)
                 yield Acl(principal, Operation.READ, "group", group)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from streams.stages.deliveries import State
+from streams.stages.delivery_state import DEAD, Buried, State, buried_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from streams.stages.deliveries import Announced
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (
@@ -79,6 +81,19 @@ class DeliveryFile:
         rows = self._db.execute(query, (finding,)).fetchall()
         return State.of_rows({key: orjson.loads(body) for key, body in rows})
 
+    def open_ones(self) -> dict[str, Announced]:
+        """Give the findings that are open and to be repeated, by their id."""
+        query = "SELECT key, body FROM rows WHERE key GLOB ?"
+        rows = self._db.execute(query, (_ANNOUNCED + "*",)).fetchall()
+        state = State.of_rows({key: orjson.loads(body) for key, body in rows})
+        return {name: it for name, it in state.announced.items() if it.told is not None}
+
+    def buried(self, limit: int) -> list[Buried]:
+        """Give what was given up and has not arrived since, the oldest first."""
+        query = "SELECT body FROM rows WHERE key GLOB ? LIMIT ?"
+        rows = self._db.execute(query, (DEAD + "*", limit)).fetchall()
+        return buried_of(orjson.loads(body) for (body,) in rows)
+
     def took(self, partition: int, offset: int, identity: str) -> bool:
         """Tell whether a record was taken in before."""
         query = "SELECT identity FROM taken WHERE partition = ? AND offset = ?"
@@ -104,4 +119,5 @@ def _finding_of(key: str, row: Mapping[str, Any]) -> str:
     """
     if key.startswith(_ANNOUNCED):
         return key.removeprefix(_ANNOUNCED)
-    return str(row["finding"]["id"]) if key.startswith(_DELIVERY) else ""
+    has_finding = key.startswith((_DELIVERY, DEAD))
+    return str(row["finding"]["id"]) if has_finding else ""

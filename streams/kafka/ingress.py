@@ -23,6 +23,7 @@ from streams.intake import (
     Prepared,
     Receipt,
     Stated,
+    as_it_is,
     encode,
     token_of,
 )
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from streams.intake import Delivery, Encoded
+    from streams.intake import Complete, Delivery, Encoded, Noted
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
@@ -65,6 +66,8 @@ class KafkaLog:
         publisher: Publisher,
         geneses: Mapping[int, Genesis],
         fresh_id: Callable[[], str],
+        noted: Noted | None = None,
+        complete: Complete = as_it_is,
     ) -> None:
         """Write through a publisher.
 
@@ -73,12 +76,16 @@ class KafkaLog:
             publisher: of this process; heartbeats go through the same one.
             geneses: of the partitions of ``facts``.
             fresh_id: gives unique ids.
+            noted: is told of each batch that is acked.
+            complete: adds what the source can only be asked for.
         """
         self._settings = settings
         self._publisher = publisher
         self._geneses = geneses
         self._fresh_id = fresh_id
+        self._complete = complete
         self._stated = Stated(copy_key)
+        self._noted = noted
         self._ends: dict[int, int] = {}
 
     async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
@@ -92,6 +99,7 @@ class KafkaLog:
         Raises:
             NotWrittenError: not all of it was acked in time.
         """
+        delivery = await self._complete(delivery)
         prepare = self._stated.prepare
         fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:
@@ -100,6 +108,8 @@ class KafkaLog:
             prepared = prepare(delivery, fresh)
         receipt = await self._write(prepared, delivery.origin, fresh, place)
         self._stated.remember(prepared)
+        if self._noted is not None:
+            self._noted(delivery, prepared)
         return receipt
 
     async def facts(

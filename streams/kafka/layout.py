@@ -15,10 +15,12 @@ TEN_MINUTES_MS: Final = 600_000
 FACTS: Final = "facts"
 ACCESS: Final = "access"
 RECEIPTS: Final = "receipts"
-COMPACTED: Final = (FACTS, RECEIPTS)
+SOURCES: Final = "sources"
+COMPACTED: Final = (FACTS, RECEIPTS, SOURCES)
 # In the order in which they are created.
 NAMES: Final = (
     FACTS, RECEIPTS, ACCESS, "invalidations", "findings", "audit", "dlq",
+    SOURCES,
 )  # fmt: skip
 
 

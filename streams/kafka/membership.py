@@ -28,6 +28,7 @@ MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 0.2
+HANGING_MS: Final = 300_000  # without a poll, then the group gives our place away
 
 log = structlog.get_logger()
 
@@ -105,7 +106,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             **self._options,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            max_poll_interval_ms=300_000,
+            max_poll_interval_ms=HANGING_MS,
             # A topic that was made anew is noticed by its metadata alone.
             metadata_max_age_ms=10_000,
             rebalance_timeout_ms=60_000,
@@ -228,7 +229,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         ]
         if not wanted:
             await asyncio.sleep(min(seconds, 0.05))
-            return {}
+            # To have nothing to read is not to hang: else the client would leave the
+            # group, and join it never again.
+            with self._consumer._subscription.fetch_context():  # noqa: SLF001 - as above
+                return {}
         try:
             fetched = await self._consumer.getmany(
                 *wanted, timeout_ms=int(seconds * 1000), max_records=MOST_RECORDS

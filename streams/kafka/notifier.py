@@ -14,21 +14,30 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 from attrs import define, frozen
 
 from schemas.errors import SchemaError
 from streams.failpoints import failpoint
 from streams.kafka.finding_records import FindingRecord, read_finding
+from streams.kafka.framing import partition_of
 from streams.kafka.payloads import dead_letter_record
 from streams.kafka.poison import letters, poison_of
 from streams.records import DeadLetter
 from streams.stages import notify
-from streams.stages.deliveries import Delivery, Outcome, Route, State, changes
+from streams.stages.deliveries import Delivery, Outcome, Route
+from streams.stages.delivery_state import (
+    KEPT,
+    Buried,
+    State,
+    Told,
+    changes,
+    dead_key,
+    dead_rows,
+)
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from streams.kafka.delivery_file import DeliveryFile
     from streams.kafka.framing import Outgoing
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
 BATCH: Final = 200
 INBOX: Final = 500
 LONGEST_WAIT: Final = 5.0
+SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
 
 
 @frozen(eq=False)
@@ -105,15 +115,19 @@ class Desk:
         self.turned_at = 0.0
         self._settings = settings
         self._file = file
-        self._routes = tuple(routes)
-        self._post = post
+        self.routes = tuple(routes)
+        self.post = post
         self._letters = letters
         self._clock = clock
         self._inbox: asyncio.Queue[Record] = asyncio.Queue(INBOX)
         self._owed: dict[str, list[Record]] = {}
         self._known: set[str] = set()
+        self._mine: frozenset[int] = frozenset()
         self._news = asyncio.Event()
         self._settling = asyncio.Lock()
+        limit = clock() - KEPT
+        old = [each.delivery for each in file.buried(SHOWN) if each.at < limit]
+        file.save({}, map(dead_key, old))
 
     @property
     def waiting(self) -> int:
@@ -138,10 +152,31 @@ class Desk:
         """
         while not self._inbox.empty():
             self._inbox.get_nowait()
-        self.state = State(disabled=self.state.disabled)
+        self.state = State(disabled=self.state.disabled, paused=self.state.paused)
         self._owed.clear()
         self._known.clear()
+        self._mine = frozenset()
         self.restarted += 1
+
+    def own(self, assigned: frozenset[int]) -> None:
+        """Take note of the partitions that this process has.
+
+        What is open in those that are new, and was committed long ago, is repeated
+        from the file to the receivers that forget.
+        """
+        fresh, self._mine = assigned - self._mine, assigned
+        if not fresh or not any(route.repeat for route in self.routes):
+            return
+        count, told = self._settings.partitions, self.state.announced
+        found = {
+            name: known
+            for name, known in self._file.open_ones().items()
+            if name not in told
+            and known.told is not None
+            and partition_of(known.told.realm, count) in fresh
+        }
+        self.state = self.state.joined(State(told=Told(found)))
+        self._news.set()
 
     def forget(self, committed: Mapping[int, int]) -> None:
         """Forget records below what is committed, by partition."""
@@ -177,11 +212,12 @@ class Desk:
             if not self._file.took(*place):
                 batch[place] = found.change
         old = self.state
-        step = notify.step(old, batch.values(), self._clock(), routes=self._routes)
+        step = notify.step(old, batch.values(), self._clock(), routes=self.routes)
         self.state = step.state
         self._file.save(*changes(old, step.state), batch)
         failpoint("notify.taken")
-        self._release()
+        if records or step.state.told is not old.told:
+            self._release(tuple(self._owed))
         return step.due
 
     async def _read(self, record: Record) -> FindingRecord | None:
@@ -203,39 +239,31 @@ class Desk:
         if finding in self._known:
             return
         self._known.add(finding)
-        found = self._file.of_finding(finding)
-        freed = {
-            key: attrs.evolve(delivery, leased_until=0)
-            for key, delivery in found.deliveries.items()
-        }
-        self.state = attrs.evolve(
-            self.state,
-            deliveries={**self.state.deliveries, **freed},
-            announced={**self.state.announced, **found.announced},
-        )
+        self.state = self.state.joined(self._file.of_finding(finding))
 
-    def _release(self) -> None:
-        """Ack what is settled."""
-        state = self.state
-        busy = {delivery.finding.id for delivery in state.deliveries.values()}
-        busy |= {name for name, it in state.announced.items() if it.waiting is not None}
-        for finding in self._owed.keys() - busy:
-            for record in self._owed.pop(finding):
+    def _release(self, findings: Iterable[str]) -> None:
+        """Ack what is settled of these findings."""
+        for finding in findings:
+            if self.state.owes(finding):
+                continue
+            if finding not in self.state.announced:
+                self._known.discard(finding)
+            for record in self._owed.pop(finding, ()):
                 record.ack()
-            failpoint("notify.released")
-        self._known &= busy | self._owed.keys() | state.announced.keys()
+                failpoint("notify.released")
 
     async def _attempt(self, delivery: Delivery) -> None:
         failpoint("notify.before_attempt")
-        outcome = await self._post(delivery)
+        outcome = await self.post(delivery)
         failpoint("notify.after_attempt")
         async with self._settling:
-            await self._settle(delivery, outcome)
+            settled = await self._settle(delivery, outcome)
         failpoint("notify.after_outcome")
-        self._release()
+        self._release(settled)
         self._news.set()
 
-    async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+    async def _settle(self, delivery: Delivery, outcome: Outcome) -> set[str]:
+        """Take in how an attempt ended; give the findings that this settles."""
         now = self._clock()
         lettered: set[str] = set()
         while True:
@@ -248,15 +276,41 @@ class Desk:
                 await self._letters(self._letter(dead, now))
                 lettered.add(dead.delivery.key)
         put, dropped = changes(self.state, settled.state)
-        delivered = outcome.status is not None and outcome.status // 100 == 2  # noqa: PLR2004 - RFC 9110 2xx
+        put |= dead_rows(settled.dead, now)
+        delivered = outcome.accepted
         if delivered:
             # Even where a restart has forgotten it meanwhile.
-            dropped = (*dropped, delivery.key)
+            dropped = (*dropped, delivery.key, dead_key(delivery))
         self.state = settled.state
         self._file.save(put, dropped)
         self.counts.buried += len(lettered)
         self.counts.delivered += delivered
         self.counts.failed += not delivered
+        gone = {each.delivery.finding.id for each in settled.dead}
+        return {delivery.finding.id, *gone}
+
+    async def buried(self) -> list[Buried]:
+        """Give what was given up and has not arrived since, the oldest first."""
+        return self._file.buried(SHOWN)
+
+    async def replay(self, route: str | None) -> int:
+        """Deliver anew what was given up, of one route or of all; give how many.
+
+        It stays among what was given up until it has arrived: a process that dies
+        before does not know of it any more, and it can be replayed again.
+        """
+        buried = [
+            each.delivery
+            for each in await self.buried()
+            if route in (None, each.delivery.route)
+        ]
+        for each in buried:
+            self._bring(each.finding.id)
+        old = self.state
+        self.state = notify.revive(old, buried, self._clock())
+        self._file.save(*changes(old, self.state))
+        self._news.set()
+        return len(buried)
 
     def _letter(self, dead: Dead, now: int) -> Outgoing:
         finding = dead.delivery.finding

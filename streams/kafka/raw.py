@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
+    from aiokafka.structs import OffsetAndMetadata
+
     from streams.kafka.ingress import KafkaLog
     from streams.kafka.settings import KafkaSettings
     from streams.records import Record
@@ -74,6 +76,7 @@ class RawInput:
         self._raw = raw
         self._log = log_
         self._digest_key = settings.digest()
+        self._unread: dict[int, int] = {}  # partitions with a gap, from when on
         self._member = Membership(
             settings,
             raw.topic,
@@ -113,6 +116,7 @@ class RawInput:
         if not begin <= position <= end:
             log.warning("raw_gap", topic=self._raw.topic, partition=number)
             position = begin
+            self._unread[number] = _time_of(committed)
         return position
 
     async def _take(self, number: int, records: list[Any]) -> None:
@@ -120,7 +124,8 @@ class RawInput:
             place = self._place(number, record)
             read = await self._read(record.value, place)
             origin, rights = self._raw.speaker()
-            delivery = Delivery(read, origin, rights, self._raw.point)
+            gap = self._gap(number, place.at)
+            delivery = Delivery(read, origin, rights, self._raw.point, gap=gap)
             while True:
                 try:
                     await self._log.records(delivery, place)
@@ -130,7 +135,13 @@ class RawInput:
                     log.warning("raw_not_written", error=str(error))
                     await asyncio.sleep(AGAIN_SECONDS)
         if records:
-            await self._member.commit({number: (records[-1].offset + 1, "")})
+            last = records[-1]
+            await self._member.commit({number: (last.offset + 1, str(last.timestamp))})
+
+    def _gap(self, number: int, now: int) -> tuple[int, int] | None:
+        """Give the time before a record from which none were read, once."""
+        begin = self._unread.pop(number, None)
+        return None if begin is None else (min(begin, now), now)
 
     def _place(self, number: int, record: Any) -> Place:
         value: bytes = record.value or b""
@@ -156,6 +167,12 @@ class RawInput:
             else each
             for each in await self._raw.read(value)
         ]
+
+
+def _time_of(committed: OffsetAndMetadata | None) -> int:
+    """Give the time (ns) of the last record that was read, 0 where it is not noted."""
+    note = "" if committed is None else str(committed.metadata)
+    return int(note) * MILLISECOND if note.isascii() and note.isdigit() else 0
 
 
 def _part(value: bytes, letter: DeadLetter) -> bytes:

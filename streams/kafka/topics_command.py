@@ -43,19 +43,25 @@ def run_apply() -> int:
     return _run(_apply())
 
 
-def run_acls(users: Sequence[str], output: str, raw: Sequence[str] = ()) -> int:
+def run_acls(
+    users: Sequence[str],
+    output: str,
+    raw: Sequence[str] = (),
+    realms: Sequence[str] = (),
+) -> int:
     """Print the least rights of each role.
 
     Args:
         users: ``role=name`` for roles whose user has another name.
         output: ``table``, ``json`` or ``commands``.
         raw: topics that sources publish to.
+        realms: whose vendors are polled; ``default`` where none is given.
     """
     try:
         named = {
             Role(role): name for role, _, name in (u.partition("=") for u in users)
         }
-        rights = list(acls(_settings(), named, raw))
+        rights = list(acls(_settings(), named, raw, realms or ("default",)))
     except ValueError as error:
         return _fail(str(error))
     for acl in rights:

@@ -111,17 +111,18 @@ def _named(
 ) -> Iterator[Identifier]:
     for rule in rules:
         stated = claims.get(rule.claim)
-        if stated is None:
+        other = [claims.get(rule.with_claim)] if rule.with_claim else []
+        if stated is None or None in other:
             continue
         values = stated if isinstance(stated, list) else [stated]
         if len(values) > MOST_VALUES:
             raise UnreadableClaimError(rule.claim)
         for value in values:
-            yield _identifier(rule, value, issuer)
+            yield _identifier(rule, [value, *other], issuer)
 
 
-def _identifier(rule: ClaimRule, value: Any, issuer: Any) -> Identifier:
-    parts: list[Any] = [issuer, value] if rule.by_issuer else [value]
+def _identifier(rule: ClaimRule, values: list[Any], issuer: Any) -> Identifier:
+    parts: list[Any] = [issuer, *values] if rule.by_issuer else values
     if rule.qualifier:
         parts.insert(0, rule.qualifier)
     if not all(isinstance(part, str) and part for part in parts):

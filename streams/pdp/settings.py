@@ -66,12 +66,15 @@ class ClaimRule(_Strict):
         by_issuer: the name is unique for the issuer only: ``iss|value``. Inside an
             ``act`` claim that has an ``iss`` of its own, it is that one.
         qualifier: a fixed text that stands before it: ``qualifier|value``.
+        with_claim: another claim whose value stands behind it: ``value|other``. A token
+            that lacks one of them has no such name.
     """
 
     claim: str
     kind: Kind
     by_issuer: bool = False
     qualifier: str = ""
+    with_claim: str = ""
 
 
 JTI: Final = ClaimRule(claim="jti", kind="jwt.jti")

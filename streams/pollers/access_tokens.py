@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import aiohttp
-import orjson
 from attrs import field, frozen
 
+from streams.held_token import GRANT, HeldToken, NoTokenError
 from streams.pollers.transport import FailedError, fetch
 from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EARLY: Final = 30  # seconds before its end in which a token is not used any more
-_SHORTEST: Final = 1
+    import aiohttp
 
 
 class Authorization(Protocol):
@@ -59,10 +57,9 @@ class ClientCredentials:
     ) -> None:
         """Ask at a token endpoint; ``client`` holds the fields of the request."""
         self._url = url
-        self._form = {"grant_type": "client_credentials"} | client
+        self._form = GRANT | client
         self._clock = clock
-        self._token = ""
-        self._until = 0
+        self._held = HeldToken(lambda: clock() / SECOND)
 
     async def header(self, session: aiohttp.ClientSession) -> str:
         """Give the token at hand, or a new one.
@@ -70,25 +67,16 @@ class ClientCredentials:
         Raises:
             FailedError: the endpoint gives none.
         """
-        now = self._clock()
-        if not self._token or now >= self._until:
-            answer = await fetch(session, "POST", self._url, now, data=self._form)
-            self._token, lifetime = _token_of(answer.body)
-            self._until = now + max(lifetime - EARLY, _SHORTEST) * SECOND
-        return f"Bearer {self._token}"
+
+        async def ask() -> bytes:
+            now = self._clock()
+            return (await fetch(session, "POST", self._url, now, data=self._form)).body
+
+        try:
+            return f"Bearer {await self._held.token(ask)}"
+        except NoTokenError as error:
+            raise FailedError("no_token") from error
 
     def refused(self) -> None:
         """Ask for a new one next time."""
-        self._token = ""
-
-
-def _token_of(body: bytes) -> tuple[str, int]:
-    """Read the answer of a token endpoint (RFC 6749 section 5.1)."""
-    try:
-        answer: Any = orjson.loads(body)
-        token, lifetime = answer["access_token"], int(answer.get("expires_in", 60))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FailedError("no_token") from error
-    if not isinstance(token, str) or not token or not token.isprintable():
-        raise FailedError("no_token")
-    return token, lifetime
+        self._held.refused()

@@ -1,34 +1,29 @@
 """Poll one feed: ask, write what came with the place after it, wait.
 
-At least once: the cursor lies in the transaction that writes the records, so a crash
-repeats a request and loses nothing. What a vendor does not keep any more is reported.
+At least once: the cursor is never kept before the records that it stands behind, so a
+crash repeats a request and loses nothing. What a vendor does not keep any more is
+reported.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 import orjson
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 
 from streams.engine.ingest import THREAD_FROM, read
-from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.pollers.feeds import UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
-from streams.records import DeadLetter
-from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Mapping
 
-    from streams.engine.ingest import Ingest, Reader
-    from streams.engine.store import Store
-    from streams.engine.transaction import Transaction
+    from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Answer, Cursor, Feed, Page, Start
     from streams.records import Record
@@ -36,10 +31,6 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
 
 LONGEST: Final = 300.0  # seconds between two attempts, where the vendor says nothing
-LOST: Final = (
-    "events_lost: {} keeps no events from {} to {} any more; compare what exists there "
-    "with `rescind inventory`, and revoke by hand what is gone"
-)
 _GONE: Final = frozenset({400, 404, 410})
 _UNAUTHORISED: Final = 401
 
@@ -54,6 +45,8 @@ class Polled:
         make: makes a reader of the source.
         speaker: gives origin and rights, of now.
         interval: seconds between two rounds, and the first wait after a failure.
+        header: that carries the authorization.
+        more: further headers, such as the version of an API.
     """
 
     feed: Feed
@@ -61,6 +54,24 @@ class Polled:
     make: Callable[[], Reader]
     speaker: Callable[[], tuple[Origin, Rights]]
     interval: float
+    header: str = "authorization"
+    more: Mapping[str, str] = field(factory=dict)
+
+
+class Cursors(Protocol):
+    """Keeps the places in vendors' logs, whatever the engine."""
+
+    async def load(self, name: str) -> bytes | None:
+        """Give the cursor of a feed; None: there is none."""
+        ...
+
+    async def save(self, name: str, body: bytes) -> None:
+        """Keep a first cursor."""
+        ...
+
+    async def write(self, delivery: Delivery, name: str, body: bytes) -> None:
+        """Write what was read, and keep the cursor after it; waits until it can."""
+        ...
 
 
 class Poller:
@@ -69,20 +80,26 @@ class Poller:
     def __init__(
         self,
         polled: Polled,
-        store: Store,
-        ingest: Ingest,
+        cursors: Cursors,
         clock: Callable[[], int],
-        count: Callable[[str, str], None],
+        count: Callable[[str, str, str], None],
     ) -> None:
-        """Set up; ``count`` is told the feed's name and how each request ended."""
+        """Set up.
+
+        ``count`` is told the feed's name, and how each request ended and why.
+        """
         self._polled = polled
         self._feed = polled.feed
-        self._store = store
-        self._ingest = ingest
+        self._cursors = cursors
         self._clock = clock
         self._count = count
         self._cursor: Cursor | None = None
         self._failures = 0
+
+    @property
+    def name(self) -> str:
+        """Give the name of the feed."""
+        return self._feed.name
 
     async def run(self) -> None:
         """Poll."""
@@ -99,16 +116,12 @@ class Poller:
 
         Else what happens while a vendor is not reached at first would be left out.
         """
-        query = "SELECT body FROM cursors WHERE name = ?"
-        rows = await self._store.read(query, self._feed.name)
-        if rows:
-            saved: Cursor = orjson.loads(rows[0][0])
+        body = await self._cursors.load(self._feed.name)
+        if body is not None:
+            saved: Cursor = orjson.loads(body)
             return saved
         cursor = self._feed.start(None, self._clock()).cursor
-        body = orjson.dumps(cursor)
-        await self._store.write_in_time(
-            lambda tx: tx.set_cursor(self._feed.name, body), urgent=True
-        )
+        await self._cursors.save(self._feed.name, orjson.dumps(cursor))
         return cursor
 
     async def _once(self, session: aiohttp.ClientSession) -> float:
@@ -124,7 +137,7 @@ class Poller:
             return self._failed(start, FailedError(f"unreadable: {error}"))
         await self._write(start, page.data, page.cursor)
         self._cursor, self._failures = page.cursor, 0
-        self._count(self._feed.name, "taken")
+        self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
         return rest if page.more else max(rest, self._polled.interval)
 
@@ -139,10 +152,11 @@ class Poller:
     ) -> Answer:
         value = await self._polled.authorization.header(session)
         headers = {
-            "authorization": value, "accept": "application/json",
-            "user-agent": "Rescind",
+            self._polled.header: value, "accept": "application/json",
+            "user-agent": "Rescind", **self._polled.more,
         }  # fmt: skip
-        return await fetch(session, "GET", self._feed.url(cursor), now, headers=headers)
+        method, url = cursor.get("method", "GET"), self._feed.url(cursor)
+        return await fetch(session, method, url, now, headers=headers)
 
     def _failed(self, start: Start, failed: FailedError) -> float:
         if failed.status == _UNAUTHORISED:
@@ -153,7 +167,7 @@ class Poller:
         self._failures = min(self._failures + 1, 20)
         if failed.wait is not None:
             wait = max(wait, failed.wait)
-        self._count(self._feed.name, "failed")
+        self._count(self._feed.name, "failed", failed.reason)
         log.warning(
             "poll_failed", feed=self._feed.name, reason=failed.reason, wait=wait
         )
@@ -165,27 +179,6 @@ class Poller:
         if data:
             records = await read(self._polled.make(), data, source)
         origin, rights = self._polled.speaker()
-        signals: list[dict[str, Any]] = []
-        if start.lost is not None:
-            reason = LOST.format(self._feed.name, *map(rfc3339, start.lost))
-            records.append(DeadLetter(source, 0, 0, reason))
-            signals.append(lost_signal(self._feed.name, origin.received_at, reason))
-        body = orjson.dumps(cursor)
-
-        def place(tx: Transaction) -> None:
-            tx.set_cursor(self._feed.name, body)
-            tx.add_signals(signals)
-
-        delivery = Delivery(records, origin, rights)
-        await self._ingest.records(delivery, place, patient=True)
-
-
-def lost_signal(name: str, at: int, reason: str) -> dict[str, Any]:
-    """Give what the sentinel makes a finding of: revocations may be missing."""
-    return {
-        "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-        "presented": ["source", name],
-        "point": name,
-        "at": at,
-        "detail": reason,
-    }
+        via = f"poll:{self._feed.name}"
+        delivery = Delivery(records, origin, rights, via=via, gap=start.lost)
+        await self._cursors.write(delivery, self._feed.name, orjson.dumps(cursor))

@@ -1,4 +1,4 @@
-"""A finding as an OCSF 1.8.0 Detection Finding (class 2004).
+"""A finding as an OCSF Detection Finding (class 2004), of 1.8.0 or 1.9.0-dev.
 
 ``finding_info.uid`` stays the same over create, update and close, so a SIEM keeps one
 finding up to date. Times are milliseconds, as OCSF counts them. Names come from the
@@ -9,20 +9,22 @@ alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
+from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.findings import Severity
 from streams.sinks import wording
+from streams.sinks.links import NOWHERE, Links
 from streams.stages.deliveries import Activity
 
 if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.stages.deliveries import Delivery
 
-VERSION: Final = "1.8.0"
+Version = Literal["1.8.0", "1.9.0-dev"]
 CLASS: Final = 2004
 MILLISECOND: Final = 1_000_000
 # Standard Webhooks asks for less than 20 kB; identifiers have up to 256 bytes.
@@ -37,19 +39,48 @@ _USER_CREDENTIAL: Final = 19
 _RESOURCE_UID: Final = 10
 
 
-def body(delivery: Delivery) -> bytes:
+@frozen
+class Layout:
+    """What an installation chooses of its events.
+
+    Attributes:
+        version: of the schema; 1.9.0-dev has ``ai_agent``, and may still change.
+        links: to what explains a finding.
+        product: version of Rescind; empty where it is not said.
+    """
+
+    version: Version = "1.8.0"
+    links: Links = NOWHERE
+    product: str = ""
+
+
+DEFAULT: Final = Layout()
+
+
+def body(delivery: Delivery, layout: Layout = DEFAULT) -> bytes:
     """Give the JSON of a delivery, the same bytes in every attempt."""
-    return orjson.dumps(
-        event(
-            delivery.finding,
-            delivery.activity,
-            at=delivery.created_at,
-            uid=delivery.id,
-        )
+    return orjson.dumps(of_delivery(delivery, layout))
+
+
+def of_delivery(delivery: Delivery, layout: Layout = DEFAULT) -> dict[str, Any]:
+    """Give the event of a delivery."""
+    return event(
+        delivery.finding,
+        delivery.activity,
+        at=delivery.created_at,
+        uid=delivery.id,
+        layout=layout,
     )
 
 
-def event(finding: Finding, activity: Activity, *, at: int, uid: str) -> dict[str, Any]:
+def event(
+    finding: Finding,
+    activity: Activity,
+    *,
+    at: int,
+    uid: str,
+    layout: Layout = DEFAULT,
+) -> dict[str, Any]:
     """Give a finding as an OCSF event.
 
     Args:
@@ -57,6 +88,7 @@ def event(finding: Finding, activity: Activity, *, at: int, uid: str) -> dict[st
         activity: whether it is new, changed or over.
         at: when the event came to be, ns.
         uid: of the event (``metadata.uid``), another one for each update.
+        layout: version and links.
     """
     name = activity.name.title()
     closed = activity is Activity.CLOSE
@@ -82,22 +114,28 @@ def event(finding: Finding, activity: Activity, *, at: int, uid: str) -> dict[st
         "is_alert": not closed and finding.severity > Severity.INFORMATIONAL,
         "message": wording.message(finding),
         "metadata": {
-            "version": VERSION,
+            "version": layout.version,
             "uid": uid,
-            "product": {"name": "Rescind", "vendor_name": "Rescind"},
+            "product": {
+                "name": "Rescind",
+                "vendor_name": "Rescind",
+                **({"version": layout.product} if layout.product else {}),
+            },
         },
-        "finding_info": _info(finding),
-        "evidences": [_evidence(finding)],
+        "finding_info": _info(finding, layout.links),
+        "evidences": [_evidence(finding, layout.version)],
         "resources": _resources(finding),
         "observables": _observables(finding),
         "unmapped": _unmapped(finding),
-        **_remediation(finding),
+        **_remediation(finding, layout.links),
     }
 
 
-def _info(finding: Finding) -> dict[str, Any]:
+def _info(finding: Finding, links: Links) -> dict[str, Any]:
     kind = finding.kind.value
+    source = {"src_url": links.why(finding)} if links.base else {}
     return {
+        **source,
         "uid": finding.id,
         "title": wording.title(finding),
         "desc": wording.shown(finding.message, 1024),
@@ -113,7 +151,7 @@ def _info(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _evidence(finding: Finding) -> dict[str, Any]:
+def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
     presented = finding.presented
     named = wording.principal(finding) or presented
     user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
@@ -125,6 +163,9 @@ def _evidence(finding: Finding) -> dict[str, Any]:
             "operation": "present_credential",
             "service": {"name": point, "uid": point},
         }
+    agent = wording.agent(finding)
+    if agent is not None and version != "1.8.0":
+        evidence["ai_agent"] = {"uid": agent.value, "name": agent.value}
     return evidence
 
 
@@ -161,9 +202,12 @@ def _observables(finding: Finding) -> list[dict[str, Any]]:
     return observables
 
 
-def _remediation(finding: Finding) -> dict[str, Any]:
+def _remediation(finding: Finding, links: Links) -> dict[str, Any]:
     advice = wording.remedy(finding)
-    return {"remediation": {"desc": advice}} if advice else {}
+    if not advice:
+        return {}
+    shown = {"references": list(links.of(finding).values())} if links.base else {}
+    return {"remediation": {"desc": advice, **shown}}
 
 
 def _unmapped(finding: Finding) -> dict[str, Any]:

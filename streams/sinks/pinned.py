@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,12 +36,15 @@ def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
-async def addresses(url: URL, *, allow_private: bool) -> list[ResolveResult]:
+async def addresses(
+    url: URL, *, allow_private: bool, resolving: ThreadPoolExecutor = _RESOLVING
+) -> list[ResolveResult]:
     """Give the checked addresses of a URL's host.
 
     Args:
         url: whose host and port.
         allow_private: addresses outside the public internet are good too.
+        resolving: the threads to ask in.
 
     Raises:
         UnresolvedError: the name leads nowhere.
@@ -49,7 +53,7 @@ async def addresses(url: URL, *, allow_private: bool) -> list[ResolveResult]:
     host, port = url.raw_host or "", url.port or 0
     try:
         found = await asyncio.get_running_loop().run_in_executor(
-            _RESOLVING, _resolve, host, port
+            resolving, _resolve, host, port
         )
     except (OSError, UnicodeError) as error:
         raise UnresolvedError from error
@@ -69,10 +73,15 @@ async def addresses(url: URL, *, allow_private: bool) -> list[ResolveResult]:
     return results
 
 
-def session(checked: list[ResolveResult]) -> aiohttp.ClientSession:
+def session(
+    checked: list[ResolveResult], tls: ssl.SSLContext | None = None
+) -> aiohttp.ClientSession:
     """Give a session that connects to checked addresses; without cookies and proxy."""
     connector = aiohttp.TCPConnector(
-        resolver=_Pinned(checked), use_dns_cache=False, force_close=True
+        resolver=_Pinned(checked),
+        use_dns_cache=False,
+        force_close=True,
+        ssl=True if tls is None else tls,
     )
     return aiohttp.ClientSession(
         connector=connector,

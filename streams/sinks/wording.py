@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.findings import FindingKind, source_still_honours
-from streams.times import SECOND
+from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
     from streams.findings import Finding
@@ -55,8 +55,11 @@ _TITLES: Final = {
     FindingKind.SOURCE_SILENT: "Silent source",
     FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
     FindingKind.SOURCE_GAP: "Events of a source may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "Change of a subject that cannot be named",
+    FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
@@ -80,6 +83,12 @@ _REMEDIES: Final = {
     FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",
     FindingKind.SOURCE_STOPPED: "Ask the owner of {it} to let its stream flow again.",
     FindingKind.SOURCE_GAP: "Compare what {it} has ended since with what is denied.",
+    FindingKind.UNMAPPED_SUBJECT: (
+        "Look the named events up at {it}, and revoke by hand what they ended."
+    ),
+    FindingKind.ID_COLLISION: (
+        "Find which of the two logs of {it} was copied, edited or set up twice."
+    ),
     FindingKind.CLOSURE_PARTIAL: (
         "Bring the named guards back or stop what they guard; `rescind guards` shows "
         "them, and removes one that is gone for good."
@@ -87,6 +96,7 @@ _REMEDIES: Final = {
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
     ),
+    FindingKind.TEST: "Nothing is to be done.",
 }
 
 
@@ -98,6 +108,37 @@ def shown(text: str, size: int = SHOWN) -> str:
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     cut = clean.encode(errors="replace")[:size].decode(errors="ignore")
     return cut if len(cut) == len(clean) else cut + "…"
+
+
+def kind_title(kind: FindingKind) -> str:
+    """Give a kind as people say it."""
+    return _TITLES[kind]
+
+
+def details(finding: Finding) -> dict[str, str]:
+    """Give what a finding says as short texts by their names; empty ones are left out.
+
+    For tools that show names with values. Times are RFC 3339; ``path`` is shown from
+    what was presented up to what was ended.
+    """
+    path = finding.path if len(finding.path) > 1 else ()
+    found = {
+        "severity": finding.severity.name.lower(),
+        "kind": finding.kind.value,
+        "realm": finding.realm,
+        "identifier": shown(str(finding.presented)),
+        "point": shown(finding.point),
+        "outcome": finding.outcome,
+        "owner": shown(finding.owner or ""),
+        "via": finding.via,
+        "path": shown(" < ".join(str(name) for name in path), 4 * SHOWN),
+        "cause": finding.cause,
+        "ended": rfc3339(finding.cause_at),
+        "first_seen": rfc3339(finding.first_seen),
+        "last_seen": rfc3339(finding.last_seen),
+        "count": str(finding.count),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def title(finding: Finding) -> str:
@@ -155,20 +196,24 @@ def _known(finding: Finding) -> tuple[Identifier, ...]:
     return (finding.presented, *finding.path)
 
 
-def _who(finding: Finding) -> str:
+def _who(finding: Finding, *, capital: bool = True) -> str:
     named = principal(finding)
     if named is None:
-        return "Somebody"
+        return "Somebody" if capital else "somebody"
     if named.kind in _AGENTS:
-        return f"Agent {shown(named.value)}"
+        return f"{'Agent' if capital else 'agent'} {shown(named.value)}"
     return shown(named.value)
+
+
+def _what(finding: Finding) -> str:
+    presented = finding.presented
+    noun = presented.kind.rpartition(".")[2].replace("_", " ")
+    return _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
 
 
 def _with(finding: Finding) -> str:
     """Say what was presented and how it ended: a token revoked 42 s ago."""
-    presented = finding.presented
-    noun = presented.kind.rpartition(".")[2].replace("_", " ")
-    what = _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
+    what = _what(finding)
     verb = _ENDED.get(finding.cause_effect or "", "ended")
     when = ""
     if finding.cause_at is not None and finding.last_seen >= finding.cause_at:
@@ -183,10 +228,29 @@ def _times(finding: Finding) -> str:
     return f" {finding.count} times so far," if finding.count > 1 else ""
 
 
-def _used(finding: Finding) -> str:
+def _called(finding: Finding) -> str:
     point = f"called {shown(finding.point)}" if finding.point else "got through"
-    count = _times(finding)
-    return f"{_who(finding)} still {point}{count} with {_with(finding)}."
+    return f"{point}{_times(finding)}"
+
+
+def _used(finding: Finding) -> str:
+    return f"{_who(finding)} still {_called(finding)} with {_with(finding)}."
+
+
+def _before_it_was_told(finding: Finding) -> str:
+    how = f"{_who(finding)} {_called(finding)} with {_with(finding)}"
+    return f"{how}, before its source reported that."
+
+
+def _undeclared(finding: Finding) -> str:
+    how = f"{_who(finding)} {_called(finding)} with {_what(finding)}"
+    return f"{how} that no system has declared."
+
+
+def _let_in(finding: Finding) -> str:
+    point = shown(finding.point) or "A guard"
+    who = _who(finding, capital=False)
+    return f"{point} let {who} in with {_with(finding)}, and had applied its end."
 
 
 def _blocked(finding: Finding) -> str:
@@ -203,4 +267,7 @@ def _as_found(finding: Finding) -> str:
 _SENTENCES: Final = {
     FindingKind.USE_AFTER_REVOCATION: _used,
     FindingKind.BLOCKED_ATTEMPT: _blocked,
+    FindingKind.SOURCE_DELAY: _before_it_was_told,
+    FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
+    FindingKind.ENFORCEMENT_FAILURE: _let_in,
 }

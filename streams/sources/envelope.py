@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from streams.records import DeadLetter
+from streams.sources.wrapping import LISTS, inside, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,10 +36,7 @@ MALFORMED: Final = "malformed: not JSON; look at these bytes at the source"
 TRUNCATED: Final = "truncated: the input ends inside an event; read the file again"
 NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the source"
 
-_LISTS: Final = {
-    name: re.compile(rb'"%b"\s*:\s*\[' % name.encode())
-    for name in ("Records", "records", "Events", "items", "value", "events")
-}
+_LISTS: Final = {name: re.compile(rb'"%b"\s*:\s*\[' % name.encode()) for name in LISTS}
 _LIST: Final = re.compile(
     rb"""\s*(?:\{(?:
         [^\[{]{0,1024}?"(?:R|r)ecords"\s*:\s*
@@ -55,8 +53,6 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _GAP: Final = re.compile(rb"[\s,]*")
 _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
 _BETWEEN: Final = b" \t\r\n,"
-_RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
-_GRAPH: Final = {"value", "validationTokens"}
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
 # Scans that ran to the end of the input without a result; more would be quadratic.
@@ -112,9 +108,11 @@ class _Reader:
         document = _loads(data[start:] if start else data)
         if document is not None:
             yield from self._expand(document, start, len(data))
+        elif has_lines(data, start):
+            yield from self._lines(start)
         elif (array := _array_start(data, start)) is not None:
             yield from self._salvage(array, len(data))
-        elif data[start] in b"{[" and not has_lines(data, start):
+        elif data[start] in b"{[":
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
@@ -140,6 +138,7 @@ class _Reader:
                         or "items" in value
                         or "value" in value
                         or "data" in value
+                        or "logEvents" in value
                     )
                 ):
                     yield self._unwrap(value, start, end - start)
@@ -172,7 +171,7 @@ class _Reader:
             array = self.data.find(b"[", start) + 1
             yield from self._elements(value, array, end)
             return
-        name, inner = _list_of(value) if type(value) is dict else ("", None)
+        name, inner = list_of(value) if type(value) is dict else ("", None)
         if inner is not None:
             found = _LISTS[name].search(self.data, start, end)
             array = found.end() if found else start + 1
@@ -227,16 +226,8 @@ class _Reader:
             yield from self._expand(value, start, start + len(piece))
 
     def _unwrap(self, value: dict[str, Any], start: int, length: int) -> Item:
-        body: Any = value
-        if "detail-type" in value:  # EventBridge
-            body = value.get("detail")
-        elif "log" in value and value.keys() == _RULE_TEST:
-            body = value["log"]
-        elif "CloudTrailEvent" in value:  # aws cloudtrail lookup-events
-            body = value["CloudTrailEvent"]
-        elif "properties" in value and type(value["properties"]) is dict:  # AKS
-            body = value["properties"].get("log", value)
-        else:
+        body = inside(value)
+        if body is value:
             return Event(start, length, value)
         if type(body) is str:
             body = _loads(body.encode(errors="replace"))
@@ -278,10 +269,12 @@ def has_lines(data: bytes, start: int = 0) -> bool:
     """
     if _first_line_is_json(data, start):
         return True
-    if _array_start(data, start) is not None:
-        return False
+    if data[start : start + _TAIL].lstrip(_BOM + _BETWEEN)[:1] not in b"{[":
+        return True  # text, or a torn first line
+    # In an array commas end the lines, except the last one.
+    probes = _MAX_PROBES if _array_start(data, start) is None else 1
     line_end = start
-    for _ in range(_MAX_PROBES):
+    for _ in range(probes):
         line = data.find(b"\n{", line_end) + 1
         if line == 0:
             return False
@@ -309,28 +302,6 @@ def _array_start(data: bytes, start: int) -> int | None:
     """Give the offset behind the ``[`` of an array or of a document's list."""
     match = _LIST.match(data, start)
     return match.end() if match else None
-
-
-def _list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
-    """Give name and content of the list of events that a document carries.
-
-    The last three names are common words: they count only where the rest of the
-    document says whose they are.
-    """
-    for name in ("Records", "records", "Events"):
-        if type(value.get(name)) is list:
-            return name, value[name]
-    name, inner = "", None
-    if value.get("kind") == "EventList":  # the Kubernetes audit webhook backend
-        name, inner = "items", value.get("items")
-    elif "value" in value and all(  # Microsoft Graph: answers and notifications
-        key in _GRAPH or key.startswith("@odata.") for key in value
-    ):
-        name, inner = "value", value["value"]
-    elif "data" in value and str(value.get("eventType")).startswith("com.okta."):
-        data = value["data"]
-        name, inner = "events", data.get("events") if type(data) is dict else None
-    return name, inner if type(inner) is list else None
 
 
 def _cheap_spans(

@@ -63,9 +63,12 @@ def identifier(kind: str, value: Any) -> Identifier | None:
 
 def named(*identifiers: Identifier | None) -> tuple[Identifier, ...]:
     """Give the identifiers that are there, each once."""
-    return tuple(dict.fromkeys(one for one in identifiers if one is not None))
+    if len(identifiers) == 1:  # most often; it cannot come twice
+        first = identifiers[0]
+        return () if first is None else (first,)
+    return tuple(dict.fromkeys(filter(None, identifiers)))
 
 
 def requires(*parents: Identifier | None) -> tuple[Parent, ...]:
     """Give the parents that are named, each once, as ``requires`` edges."""
-    return tuple(Parent(*parent, Relation.REQUIRES) for parent in named(*parents))
+    return tuple([Parent(*parent, Relation.REQUIRES) for parent in named(*parents)])

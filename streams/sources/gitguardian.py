@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from streams.records import Lifecycle
 
 TOLERANCE: Final = 60 * SECOND
+TIMESTAMP: Final = "timestamp"
+SIGNATURE: Final = "gitguardian-signature"
 NOT_OURS: Final = (
     "not_gitguardian: no action and incident; name the source with --source"
 )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
 _SAMPLE_EVENTS: Final = 1_000
-_TOKEN: Final = re.compile(rb"\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*(?:\n|\Z)", re.ASCII)
+_TOKEN: Final = re.compile(
+    rb"^\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*$", re.ASCII | re.MULTILINE
+)
 _KEYCLOAK_LINE: Final = re.compile(
     rb"^\d{4}-[^\n{]{10,200}\[org\.keycloak\.events\]", re.MULTILINE
 )
@@ -90,7 +92,7 @@ def guess_bytes(data: bytes) -> str | None:
 
     Where its beginning tells nothing (a torn or a giant line), all of it is searched.
     """
-    if _TOKEN.match(data):
+    if _TOKEN.search(data, 0, _SAMPLE_BYTES):
         return "ssf"
     if _KEYCLOAK_LINE.search(data, 0, _SAMPLE_BYTES):
         return "keycloak"

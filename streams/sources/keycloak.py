@@ -10,10 +10,14 @@ Rules:
 - No event names the token that was exchanged for another one: only its client and its
   user. So an exchanged token requires ``keycloak.exchange`` of that pair, and the end
   of one token of the pair is a not_before on it: everything exchanged from tokens of
-  that client for that user up to then is denied, though Keycloak honours it.
+  that client for that user up to then is denied, though Keycloak honours it. What is
+  exchanged later may come from a token of before, for as long as that one lives: the
+  exchanged token stands as one of its own, as old as it can be (the lookback).
 - An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
+- A line of the log that breaks off inside a value ends what it names so far, and gives
+  nothing: a dead letter says so.
 
 Source: Keycloak 26 server developer and admin guides ("Auditing", "Events"); shapes
 seen on a running 26.7.
@@ -24,11 +28,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle
 from streams.sources.envelope import Event
-from streams.sources.eventlog import EventLog, Head, Heard, inside
+from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
 from streams.sources.keycloak_users import user_changes
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,9 +42,21 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
+_JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
+LOOKBACK: Final = 300 * SECOND  # how long Keycloak's access tokens live by default
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _START: Final = re.compile(r'(?:^|[\s)])(?=(?:type|operationType)="?[A-Z_]+"?, )')
-_PAIR: Final = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^,]*))(?:, |\s*$)')
+# Every value is quoted, unless Keycloak is told not to. At level TRACE cookies stand
+# behind them, which are not, and hold whatever the browser sent.
+_PAIR: Final = r'[^\s=",]++="[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_QUOTED: Final = re.compile(rf"{_PAIR}(?:, {_PAIR})*+")
+_END: Final = re.compile(r"\s*\Z|, cookies=\[")
+_VALUES: Final = re.compile(r'([^\s=",]++)="([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+_STAMP: Final = re.compile(
+    r"\s*(\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
+)
+_BARE: Final = re.compile(r"(\w+)=([^,]*)(?:, |\s*$)")
+TORN: Final = "truncated: the line breaks off inside a value; read the file again"
 _TOP: Final = frozenset({
     "type", "realmId", "clientId", "userId", "sessionId", "ipAddress", "error",
     "operationType", "resourceType", "resourcePath", "representation", "id", "time",
@@ -52,28 +70,49 @@ class Keycloak(EventLog):
     name: ClassVar[str] = "keycloak"
     foreign: ClassVar[str] = NOT_OURS
 
-    def __init__(self, issuer: str | None = None) -> None:
-        """Read; with the realm's issuer its users get the name that tokens carry."""
+    def __init__(self, issuer: str | None = None, lookback: int = LOOKBACK) -> None:
+        """Read; with the realm's issuer its users get the name that tokens carry.
+
+        Args:
+            issuer: ``iss`` of the realm's tokens.
+            lookback: ns; how old a token may be when it is exchanged.
+        """
         super().__init__()
         self._issuer = issuer
+        self._lookback = lookback
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
-        if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b"", b"\x00"):
+        if _JSON.match(data):
             yield from super().records(data)
             return
-        for line in _LINE.finditer(data):
-            written = line.group().decode(errors="replace")
-            body = _of_line(written)
-            if body is not None:  # else the server log's other lines
-                self.read += 1
-                piece = Event(line.start(), len(line.group()), body)
-                yield from self.read_event(piece)
+        for found in _LINE.finditer(data):
+            if found.group().startswith(b"{"):  # JSON behind a torn first line
+                for record in super().records(found.group()):
+                    yield record._replace(offset=record.offset + found.start())
+            else:
+                yield from self._line(found.group(), found.start())
+
+    def _line(self, line: bytes, offset: int) -> Iterator[Record]:
+        read = _of_line(line.decode(errors="replace"))
+        if read is None:
+            return  # one of the server log's other lines
+        self.read += 1
+        body, whole = read
+        records = self.read_event(Event(offset, len(line), body))
+        if whole:
+            yield from records
+            return
+        for record in records:
+            if isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS:
+                yield record
+        yield DeadLetter(self.name, offset, len(line), TORN)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find id, type and time of a user event or an admin event."""
         if "message" in body and text(body.get("loggerName")):
-            body |= _of_line(f"{body.get('timestamp')} {body['message']}") or {}
+            said = _of_line(f"{body.get('timestamp')} {body['message']}")
+            body |= said[0] if said else {}
         if not text(body.get("realmId")):
             return None
         kind = text(body.get("type"))
@@ -90,27 +129,45 @@ class Keycloak(EventLog):
             return ()
         if "operationType" in body:
             return admin_changes(heard, self._issuer)
-        return user_changes(heard, self._issuer)
+        return user_changes(heard, self._issuer, self._lookback)
 
 
-def _of_line(line: str) -> dict[str, Any] | None:
-    """Read a line of the server's log (``type="LOGIN", realmId=...``)."""
+def _of_line(line: str) -> tuple[dict[str, Any], bool] | None:
+    """Read a line of the server's log (``type="LOGIN", realmId=...``).
+
+    Returns:
+        The event, and whether all of it is there; None for a line of another kind.
+    """
     start = _START.search(line)
     if start is None:
         return None
-    body: dict[str, Any] = {"details": {}}
-    for name, quoted, bare in _PAIR.findall(line[start.end() :]):
-        value = quoted or bare
+    pairs, whole = _pairs(line[start.end() :])
+    details: dict[str, Any] = {}
+    body: dict[str, Any] = {"details": details}
+    for name, value in pairs:
         if value and value != "null":
-            (body if name in _TOP else body["details"])[name] = value
+            (body if name in _TOP else details)[name] = value.replace('\\"', '"')
     body.setdefault("time", _stamp(line))
     if "operationType" in body:
         body["authDetails"] = {name: body.pop(name, None) for name in _BY}
-    return body if inside(body, "details") or len(body) > 1 else None
+    return body, whole
+
+
+def _pairs(said: str) -> tuple[list[tuple[str, str]], bool]:
+    """Give the names and values of an event, and whether these are all.
+
+    Without quotes a value with a comma in it looks like two, so nothing tells a
+    broken line there.
+    """
+    if not said.partition("=")[2].startswith('"'):
+        return _BARE.findall(said), True
+    quoted = _QUOTED.match(said)
+    if quoted is None:
+        return [], False
+    return _VALUES.findall(quoted[0]), _END.match(said, quoted.end()) is not None
 
 
 def _stamp(line: str) -> str:
     """Give the time before a log line: date and time without a blank after it."""
-    found = re.match(r"\s*(\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)",
-                     line)  # fmt: skip
+    found = _STAMP.match(line)
     return found[1] if found else ""

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.sources.eventlog import Heard, inside
-from streams.sources.fields import identifier, mapping, named, nested, text
-from streams.sources.keycloak_names import client, pair, realm, users
+from streams.sources.fields import identifier, mapping, named, nested, requires, text
+from streams.sources.keycloak_names import client, client_uuid, pair, realm, users
 from streams.times import AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agents_registry.identifiers import Identifier
-    from streams.records import Lifecycle
+    from streams.records import Lifecycle, Record
+
+NO_DETAILS: Final = (
+    "no_details: an update without its representation may be a disable that nobody "
+    'sees; turn on "Include representation" in the event settings of the realm'
+)
 
 
 @frozen
@@ -41,7 +46,7 @@ class _Event:
         return self.heard.change(effect, *targets, actor=actor, owner=name, **values)
 
 
-def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Record]:
     """Give what an admin event changes; effect None for one that changes nothing."""
     body = heard.body
     path = tuple((text(body.get("resourcePath")) or "").strip("/").split("/"))
@@ -50,7 +55,7 @@ def admin_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
     yield from (event.change(None),) if read is None else read(event)
 
 
-def _user(event: _Event) -> Iterator[Lifecycle]:
+def _user(event: _Event) -> Iterator[Record]:
     user_id, action = event.part(1), event.part(2)
     target = users(user_id, event.issuer)
     match event.operation, action:
@@ -73,7 +78,7 @@ def _user(event: _Event) -> Iterator[Lifecycle]:
             yield event.change(None, *target)
 
 
-def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Lifecycle]:
+def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Record]:
     """Read an update: of ``enabled`` and of ``notBefore``, where they are in it."""
     changed = False
     enabled = event.after.get("enabled")
@@ -87,6 +92,8 @@ def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Lifecycl
         yield event.change("not_before", *target, not_before=_moment(not_before))
     if not changed:
         yield event.change(None, *target)
+    if event.heard.body.get("representation") is None:
+        yield event.heard.letter(NO_DETAILS)
 
 
 def _moment(seconds: int) -> int | None:
@@ -96,27 +103,45 @@ def _moment(seconds: int) -> int | None:
         return None  # then the time of the event counts
 
 
-def _session(event: _Event) -> Iterator[Lifecycle]:
+def _session(event: _Event) -> Iterator[Record]:
     ended = event.operation == "DELETE"
     session = identifier("session.id", event.part(1))
     yield event.change("revoke" if ended else None, session)
 
 
-def _client(event: _Event) -> Iterator[Lifecycle]:
-    # The path holds an internal id; the name, which tokens carry, is in the details.
-    target = named(client(event.heard.body, event.after.get("clientId")))
+def _client(event: _Event) -> Iterator[Record]:
+    """Read a client: the path has its internal id, the details its name, or not.
+
+    Tokens carry the name, and the name requires the internal id, which is never given
+    again. So an update that leaves the name out reaches the tokens too.
+    """
+    body = event.heard.body
+    name = client(body, event.after.get("clientId"))
+    uuid = client_uuid(body, event.part(1))
+    target = named(uuid or name)
     match event.operation, event.part(2):
-        case "CREATE", None:
-            yield event.change("issue", *target)
-        case "UPDATE", None:
+        case (("CREATE" | "UPDATE"), None):
+            if name is not None:
+                yield event.change("issue", uuid)
+                yield event.change("issue", name, parents=requires(uuid))
             yield from _enabled(event, target)
+            if event.after.get("enabled") in (True, "true"):
+                yield from _freed(event, name)
         case "DELETE", None:
-            yield event.change("delete_subject", *target)
+            yield event.change("delete_subject", name)
+            # The name may be given to a client that is not disabled.
+            yield from _freed(event, uuid, name)
         case _:
             yield event.change(None, *target)
 
 
-def _realm(event: _Event) -> Iterator[Lifecycle]:
+def _freed(event: _Event, *targets: Identifier | None) -> Iterator[Record]:
+    """Lift a disabling; a list of clients may have told of it by the name alone."""
+    for target in named(*targets):
+        yield event.change("restore", target, aspect="enabled")
+
+
+def _realm(event: _Event) -> Iterator[Record]:
     target = named(realm(event.heard.body))
     match event.operation, event.path[0]:
         case "UPDATE", "":
@@ -129,7 +154,7 @@ def _realm(event: _Event) -> Iterator[Lifecycle]:
             yield event.change(None, *target)
 
 
-EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle]]]] = {
+EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Record]]]] = {
     "USER": _user,
     "USER_SESSION": _session,
     "CLIENT": _client,

@@ -29,6 +29,16 @@ def client(body: dict[str, Any], client_id: Any) -> Identifier | None:
     return qualified("keycloak.client", body.get("realmId"), client_id)
 
 
+def client_uuid(body: dict[str, Any], uuid: Any) -> Identifier | None:
+    """Name a client by its internal id, which admin events have and tokens have not."""
+    return qualified("keycloak.client_uuid", body.get("realmId"), uuid)
+
+
+def client_session(session_id: Any, client_id: Any) -> Identifier | None:
+    """Name a client's part of a session; it may get another one in the same session."""
+    return qualified("keycloak.client_session", session_id, client_id)
+
+
 def pair(
     kind: str, body: dict[str, Any], client_id: Any, user_id: Any
 ) -> Identifier | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,9 +10,9 @@ from attrs import frozen
 
 from agents_registry.facts import Relation
 from streams.records import Lifecycle, Tie
-from streams.sources.eventlog import Heard, inside
+from streams.sources.eventlog import Heard, inside, qualified
 from streams.sources.fields import identifier, named, requires, text
-from streams.sources.keycloak_names import client, pair, realm, users
+from streams.sources.keycloak_names import client, client_session, pair, realm, users
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
 
 _DAY: Final = 86_400
+_NAMES: Final = re.compile(r"[^\s,]+")
 
 
 @frozen
@@ -27,21 +29,20 @@ class _Event:
     """One user event with the names in it."""
 
     heard: Heard
-    issuer: str | None
+    lookback: int
+    details: dict[str, Any]
+    users: tuple[Identifier, ...]
+    session: Identifier | None
 
     def detail(self, name: str) -> Any:
-        return inside(self.heard.body, "details").get(name)
+        return self.details.get(name)
 
     def token(self, name: str) -> Identifier | None:
         return identifier("jwt.jti", self.detail(name))
 
-    @property
-    def users(self) -> tuple[Identifier, ...]:
-        return users(self.heard.body.get("userId"), self.issuer)
-
-    @property
-    def session(self) -> Identifier | None:
-        return identifier("session.id", self.heard.body.get("sessionId"))
+    def client_session(self, client_id: Any = None) -> Identifier | None:
+        body = self.heard.body
+        return client_session(body.get("sessionId"), client_id or body.get("clientId"))
 
     def pair(self, kind: str, client_id: Any = None) -> Identifier | None:
         body = self.heard.body
@@ -63,7 +64,8 @@ class _Event:
             "issue",
             target,
             parents=requires(
-                self.session, *owner, client(body, body.get("clientId")), realm(body),
+                self.session, self.client_session(), *owner,
+                client(body, body.get("clientId")), realm(body),
                 self.pair("keycloak.grant"), *parents,
             ),
             owners=owner,
@@ -79,9 +81,15 @@ class _Event:
         )
 
 
-def user_changes(heard: Heard, issuer: str | None) -> Iterator[Lifecycle]:
+def user_changes(
+    heard: Heard, issuer: str | None, lookback: int
+) -> Iterator[Lifecycle]:
     """Give what a user event changes; effect None for one that changes nothing."""
-    event = _Event(heard, issuer)
+    body = heard.body
+    event = _Event(
+        heard, lookback, inside(body, "details"), users(body.get("userId"), issuer),
+        identifier("session.id", body.get("sessionId")),
+    )  # fmt: skip
     read = EFFECTS.get(heard.event_type)
     if read is None:
         yield event.change(None, *event.users)
@@ -121,14 +129,34 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
     source = event.pair("keycloak.exchange", source_client)
     own = event.pair("keycloak.exchange")
     chain = _ties(source, client(event.heard.body, source_client))
+    chain += _ties(source, event.pair("keycloak.grant", source_client))
     if own != source:
         chain += _ties(own, source)
+    subject = _subject_token(event, source)
+    if subject is not None:
+        yield subject
+    above = (source, *(subject.identifiers if subject else ()))
     refresh = event.token("refresh_token_id")
     for issue in (
-        *event.issue(refresh, source),
-        *_lasting(event, event.issue(event.token("token_id"), source, refresh)),
+        *event.issue(refresh, *above),
+        *_lasting(event, event.issue(event.token("token_id"), *above, refresh)),
     ):
         yield issue._replace(ties=issue.ties + chain)
+
+
+def _subject_token(event: _Event, source: Identifier | None) -> Lifecycle | None:
+    """Give the token that was exchanged, which the event does not name.
+
+    It is named by what it gave, and is as old as a token can be: when one of its
+    client and user was revoked before this exchange, it may come from that one.
+    """
+    given = event.detail("token_id") or event.detail("refresh_token_id")
+    name = qualified("keycloak.subject_token", event.heard.body.get("realmId"), given)
+    time = event.heard.time
+    if name is None or time is None or not event.lookback:
+        return None
+    since = max(0, time - event.lookback)
+    return event.change("issue", name, parents=requires(source), issued_at=since)
 
 
 def _ties(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:
@@ -158,14 +186,17 @@ def _logout(event: _Event) -> Iterator[Lifecycle]:
 def _revoke(event: _Event) -> Iterator[Lifecycle]:
     """Read RFC 7009 on a token, and the end of a consent.
 
-    The session ends with its refresh token; an access token ends alone.
+    With a refresh token ends what its client, and those that exchanged its tokens,
+    have of the session; an access token ends alone.
     """
     tokens = named(event.token("token_id"), event.token("refresh_token_id"))
     if tokens:
         for token in tokens:
             yield event.change("revoke", token)
-        if event.session is not None:
-            yield event.change("revoke", event.session)
+        others = text(event.detail("token_exchange_revoked_clients")) or ""
+        for name in (None, *_NAMES.findall(others)):
+            if event.session is not None:
+                yield event.change("not_before", event.client_session(name))
         exchanged = event.pair("keycloak.exchange")
         if exchanged is not None:
             yield event.change("not_before", exchanged, reason="source_still_honours")

@@ -105,11 +105,14 @@ class Kubernetes(Dialect):
             self.name, body, offset, length, text(body.get("auditID")), kind, time,
             broken,
         )  # fmt: skip
-        if verb is None or not user:
+        if verb is None:
             return [seen.letter(NOT_OURS)]
         if body.get("stage", _COMPLETE) != _COMPLETE:
+            # Also a failed authentication, which has no user.
             self._count(f"stage:{text(body['stage']) or 'other'}"[:64])
             return []
+        if not user:
+            return [seen.letter(NOT_OURS)]
         presenter = self._presenter(user)
         actor = named(presenter.principal, *presenter.credentials)
         seen = seen._replace(actor=actor)
@@ -159,13 +162,15 @@ class Kubernetes(Dialect):
         self, seen: Seen, presenter: Presenter, verb: str, reference: dict[str, Any]
     ) -> tuple[Lifecycle, ...] | None:
         """Give the changes of a successful request; None: its type changes nothing."""
-        resource = reference.get("resource")
+        resource = text(reference.get("resource"))
         subresource = text(reference.get("subresource"))
         if (verb, resource, subresource) == ("create", "serviceaccounts", "token"):
             return (self._issue(seen, presenter, reference),)
         if verb not in ("delete", "deletecollection") or subresource is not None:
             return None
-        if resource not in _ENDED or text(reference.get("apiGroup")):
+        if resource is None or resource not in _ENDED:
+            return None
+        if text(reference.get("apiGroup")):
             return None
         if verb == "deletecollection":
             # Secrets of any type go this way: nothing tells that a token is one.

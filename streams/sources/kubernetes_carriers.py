@@ -39,7 +39,8 @@ def _gke(body: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
     reference = _reference(text(payload.get("resourceName")) or "")
     status = mapping(payload.get("status")).get("code", 0)
     ok = 201 if method == "create" else 200
-    code = ok if status == 0 else _DENIED.get(status, _FAILED)
+    failed = _DENIED.get(status, _FAILED) if type(status) is int else _FAILED
+    code = ok if status == 0 else failed
     return {
         "auditID": body.get("insertId"),
         "stageTimestamp": body.get("timestamp"),

@@ -1,8 +1,8 @@
 """LiteLLM's audit log (``store_audit_logs``): virtual keys, users and teams.
 
 A virtual key is named there by the plain SHA-256 of itself, which is never kept: it is
-keyed first, by a function of the caller. Without one an ending event gives its record
-without identifiers and the dead letter ``needs_pepper``.
+keyed first, by functions of the caller, one a pepper. Without one an ending event
+gives its record without identifiers and the dead letter ``needs_pepper``.
 
 Source: LiteLLM docs, "Audit Logs"; the table names are those of its database schema.
 """
@@ -50,8 +50,8 @@ class LiteLlm(EventLog):
     name: ClassVar[str] = "litellm"
     foreign: ClassVar[str] = NOT_OURS
 
-    def __init__(self, keyed: Keyed | None = None) -> None:
-        """Read; ``keyed`` makes the value of a ``secret`` of a raw SHA-256 digest."""
+    def __init__(self, *keyed: Keyed) -> None:
+        """Read; each ``keyed`` makes a ``secret`` of a raw SHA-256 digest."""
         super().__init__()
         self._keyed = keyed
 
@@ -81,31 +81,33 @@ class LiteLlm(EventLog):
     ) -> Lifecycle:
         body = heard.body
         if body["table_name"] == KEYS:
-            target = self._secret(body["object_id"])
+            targets = self._secret(body["object_id"])
         else:
             kind = _TABLES.get(body["table_name"])
-            target = None if kind is None else identifier(kind, body["object_id"])
+            targets = named(identifier(kind, body["object_id"]) if kind else None)
             effect = None if kind is None else effect
         user = identifier("litellm.user", after.get("user_id"))
         issued = effect == "issue" and body["table_name"] == KEYS
         team = identifier("litellm.team", after.get("team_id"))
         return heard.change(
             effect,
-            target,
+            *targets,
             parents=requires(user, team) if issued else (),
             owners=named(user) if issued else (),
             owner=text(inside(after, "metadata").get("owner")),
             expires_at=_time(after.get("expires")) if issued else None,
             aspect="blocked" if effect in ("suspend", "restore") else "",
-            actor=named(self._secret(body.get("changed_by_api_key")),
+            actor=named(*self._secret(body.get("changed_by_api_key")),
                         identifier("litellm.user", body.get("changed_by"))),
         )  # fmt: skip
 
-    def _secret(self, value: Any) -> Identifier | None:
+    def _secret(self, value: Any) -> tuple[Identifier, ...]:
+        """Name a key; by two names while two peppers are in use."""
         digest = text(value)
-        if self._keyed is None or digest is None or not _SHA256.fullmatch(digest):
-            return None
-        return identifier("secret", self._keyed(bytes.fromhex(digest)))
+        if digest is None or not _SHA256.fullmatch(digest):
+            return ()
+        raw = bytes.fromhex(digest)
+        return named(*(identifier("secret", keyed(raw)) for keyed in self._keyed))
 
 
 def _time(value: Any) -> int | None:

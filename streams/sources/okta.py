@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from streams.sources.envelope import Event
 
 NOT_OURS: Final = "not_okta: no eventType; name the source with --source"
-_DONE: Final = {"SUCCESS", "ALLOW"}
-_NO_SESSION: Final = {"unknown", ""}  # Okta writes "unknown" where there is none
+_DONE: Final = ("SUCCESS", "ALLOW")
+_NO_SESSION: Final = ("unknown", "")  # Okta writes "unknown" where there is none
 _LOGINS: Final = ("user.authentication.", "user.session.start", "app.oauth2.")
 _TOKENS: Final = {
     "access_token": "okta.access_token",
@@ -189,7 +189,9 @@ def _api_tokens(seen: Seen) -> Iterator[Lifecycle]:
 
 def _oauth_tokens(seen: Seen) -> Iterator[Lifecycle]:
     """Issue or revoke OAuth tokens; a failed revoke names no token at all."""
-    tokens = [target for target in _targets(seen) if target.get("type") in _TOKENS]
+    tokens = [
+        target for target in _targets(seen) if text(target.get("type")) in _TOKENS
+    ]
     issued = ".token.grant" in seen.event_type
     if not tokens and issued:
         return

@@ -10,6 +10,8 @@ Rules:
 - An allowed access is one whose token the server looked up. A token sent along to
   an endpoint that asks for none (a login) was not judged, so it is no access.
 - The lifecycle record stands before the access of the same call.
+- Of a log without an end, a request whose response is overdue is given up. Had it been
+  to end something, nobody knows whether it did: that is told, and nothing is ended.
 - A login with a token sent along and a wrapping show a token's accessor alone. The
   first call that shows its other name gives the ``issue`` again with both: a name of
   unknown issue time would count as older than every ``not_before``.
@@ -30,7 +32,7 @@ from streams.sources.envelope import Event, events
 from streams.sources.openbao_call import ACCESSOR, identifier, raw_token, read, text
 from streams.sources.openbao_rules import SECRET_ID, changes, secret_id
 from streams.sources.openbao_tokens import ENTITY, NAME, owner_of
-from streams.times import AbsurdTimeError, parse_time
+from streams.times import SECOND, AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,11 +50,16 @@ NO_TARGET: Final = (
     "no_target: {} names nothing that can be read; "
     "add its key to audit_non_hmac_request_keys, or revoke by hand"
 )
+NO_ANSWER: Final = (
+    "no_answer: {} was asked for and its response never came, so it may be carried "
+    "out; look at the vault, and revoke by hand"
+)
 RAW: Final = "raw_tokens: the device writes plain tokens; turn log_raw off, rotate them"
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 MAX_PENDING: Final = 100_000  # calls remembered; a live device has far fewer open
+OVERDUE: Final = 120 * SECOND  # a server gives a request 90 s
 MAX_HELD: Final = 10_000  # responses that wait; some 10 KB each
 
 
@@ -151,6 +158,8 @@ class Parser:
             yield from self._release(call_id)
         elif call_id and call_id not in self._early and call_id not in self._asked:
             yield from self._wait(call_id, line)
+            if not self._may_hold:
+                yield from self._overdue(event)
 
     def close(self) -> Iterator[Record]:
         """Give the calls whose other line never came."""
@@ -168,6 +177,30 @@ class Parser:
             oldest = next(iter(self._pending))
             _remember(self._given_up, oldest, None, self._limit)
             yield from self._unanswered(self._pending.pop(oldest))
+
+    def _overdue(self, event: dict[str, Any]) -> Iterator[Record]:
+        """Give up requests that came long before a line, by the server's own clock."""
+        now = _time(event)[0]
+        while now is not None and self._pending:
+            oldest, line = next(iter(self._pending.items()))
+            asked = _time(line[2])[0]
+            if asked is not None and now - asked < OVERDUE:
+                return
+            del self._pending[oldest]
+            _remember(self._given_up, oldest, None, self._limit)
+            yield from self._unanswered(line)
+            yield from self._doubtful(line)
+
+    def _doubtful(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
+        """Tell of what a call was to end, naming nothing to be ended."""
+        offset, length, event = line
+        call = read(event, offset, _time(event)[0])
+        if call.error:
+            return  # refused before it was tried
+        for changed in changes(call, self._orphan_roles):
+            if changed.effect in ENDING_EFFECTS:
+                yield changed._replace(identifiers=(), parents=(), ties=())
+                yield _dead(call, length, NO_ANSWER.format(changed.event_type))
 
     def _may_wait(self, call_id: str) -> bool:
         """Tell whether the request of a response is still to come."""

@@ -18,7 +18,12 @@ ACCESSOR: Final = "vault.accessor"
 TOKEN: Final = "vault.token_hmac"  # noqa: S105 - the name of a kind
 PATH: Final = "vault.path"
 
-_HASHED: Final = "hmac-sha256:"
+HASHED: Final = "hmac-sha256:"
+# What stands in the log as an HMAC; accessors in plain text where the device says so.
+OPEN_KINDS: Final = frozenset({ACCESSOR, "vault.secret_id_accessor"})
+HASHED_KINDS: Final = OPEN_KINDS | {
+    TOKEN, "vault.secret_id_hmac", "vault.lease_hmac",
+}  # fmt: skip
 # A token that somebody put into a URL stands there in plain text: s., b., r. with or
 # without hv in front (Vault 1.10), or anything behind these endpoints of old clients.
 _TOKEN_SHAPE: Final = re.compile(r"(?:hv)?[sbr]\.[\w.-]{20,}", re.ASCII)
@@ -145,7 +150,7 @@ def hashed(value: dict[str, Any], name: str) -> str:
     With ``log_raw`` or ``audit_non_hmac_request_keys`` a secret may stand there.
     """
     member = text(value, name)
-    return member if member.startswith(_HASHED) and _fits(member) else ""
+    return member if member.startswith(HASHED) and _fits(member) else ""
 
 
 def token(value: dict[str, Any], accessor: str, secret: str) -> tuple[Identifier, ...]:
@@ -180,7 +185,7 @@ def raw_token(event: dict[str, Any]) -> bool:
     return any(
         type(holder) is dict
         and bool(value := text(holder, "client_token"))
-        and not value.startswith(_HASHED)
+        and not value.startswith(HASHED)
         for holder in (auth, request)
     )
 

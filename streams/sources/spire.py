@@ -3,7 +3,8 @@
 Rules:
 
 - Only ``type=audit`` lines with ``status=success`` count; a batch gives one line for
-  each of its operations, all with one request_id.
+  each of its operations, all with one request_id. The server writes its other lines
+  into the same log: they are counted, and are no dead letters.
 - A SPIFFE ID may be given again, so its end is a not_before: SVIDs up to then are
   denied, though SPIRE lets them run to their (short) expiry.
 - An SVID is its SPIFFE ID and serial number; it requires its ID, its entry and the
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.records import Record
+    from streams.sources.envelope import Event
 
 NOT_OURS: Final = "not_spire: type is not audit; name the source with --source"
 
@@ -38,6 +40,14 @@ class Spire(EventLog):
 
     name: ClassVar[str] = "spire"
     foreign: ClassVar[str] = NOT_OURS
+
+    def read_event(self, item: Event) -> Iterator[Record]:
+        """Give the records of an audit line; pass over the server's own lines."""
+        body = item.body
+        if "type" not in body and "level" in body and "msg" in body:
+            self._count("log")
+            return
+        yield from super().read_event(item)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find the request's id, the method and the time of an audit line."""

@@ -53,6 +53,8 @@ BY_ATTRIBUTE: Final = (
 NOT_OURS: Final = "not_ssf: no iss, jti and events; name the source with --source"
 NOT_A_SET: Final = "malformed: not a compact JWS of JSON claims; look at the sender"
 _COMPACT: Final = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
+# The first line is of a token, of which the beginning may be torn off.
+_TOKENS: Final = re.compile(rb"\s*[\w.-]+[ \t\r]*(?:\n|\Z)", re.ASCII)
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _TYPE: Final = re.compile(r"/secevent/(\w+)/event-type/([\w-]+)/?$")
 
@@ -98,8 +100,7 @@ class Ssf(EventLog):
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
-        first = _LINE.search(data)
-        if first and _COMPACT.fullmatch(first.group().strip()):
+        if _TOKENS.match(data):
             for line in _LINE.finditer(data):
                 yield from self._token(line.group(), line.start())
             return

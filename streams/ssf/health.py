@@ -18,6 +18,7 @@ import orjson
 from attrs import frozen
 
 from streams.findings import FindingKind
+from streams.stages.source_notices import Notice
 from streams.times import rfc3339
 
 ENABLED: Final = "enabled"
@@ -29,15 +30,6 @@ GAP: Final = (
     "the stream stood still from {} to {}, and the transmitter may have dropped "
     "events: compare its users and sessions with ours"
 )
-
-
-@frozen
-class Notice:
-    """Something about a stream that people should know."""
-
-    kind: FindingKind
-    at: int
-    detail: str
 
 
 @frozen
@@ -127,6 +119,22 @@ def verified(
         return None
     left = health.asked[health.asked.index(state) + 1 :]  # older ones are lost
     return attrs.evolve(_proven(after, now), asked=left)
+
+
+def proven(health: Health, issued: float, now: int) -> Health:
+    """Note a verification event that another process asked for."""
+    return _proven(heard(health, issued, now), now)
+
+
+def alongside(health: Health, other: Health) -> Health:
+    """Give a record with what another process heard of the same stream."""
+    heard_at = max(health.heard_at or 0, other.heard_at or 0) or None
+    verified_at = max(health.verified_at or 0, other.verified_at or 0) or None
+    if (heard_at, verified_at) == (health.heard_at, health.verified_at):
+        return health
+    return attrs.evolve(
+        health, heard_at=heard_at, verified_at=verified_at, silent=False
+    )
 
 
 def _proven(health: Health, now: int) -> Health:

@@ -88,6 +88,10 @@ class Heartbeat:
     async def _look(self) -> None:
         receiver = self._receiver
         patience, now = self._rhythm.patience, self._clock()
+        for body in self._keeper.of_others(receiver.name):
+            health = steps.alongside(receiver.health, steps.load(body))
+            if health is not receiver.health:
+                receiver.note(health)
         await receiver.tell(lambda health: steps.waited(health, patience, now))
         if receiver.changed:
             receiver.changed = False
@@ -112,6 +116,7 @@ class Heartbeat:
             state = self._fresh_id()
             # Noted first: the event may come before the answer does.
             receiver.note(steps.asked(receiver.health, state, now))
+            await self._keeper.asked(receiver.name, state)
             await management.verify(receiver.settings.stream_id, state)
         except TransmitterError as error:
             # Asked too often, by another process or before a restart: the next time.

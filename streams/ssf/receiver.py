@@ -29,14 +29,15 @@ from streams.ssf.management import STATUSES
 from streams.stages.admission import Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from streams.intake import Receipt, Speaker
     from streams.key_set import KeySet
     from streams.settings import SsfStream
     from streams.sources.set_verifier import StreamRules
-    from streams.ssf.health import Health, Notice, Step
+    from streams.ssf.health import Health, Step
     from streams.stages.ingress import Origin
+    from streams.stages.source_notices import Notice
 
 NAME: Final = "ssf"
 # Of SSF, and of the drafts and of RISC before it.
@@ -76,17 +77,31 @@ class Keeper(Protocol):
         """Keep the record of a stream."""
         ...
 
+    def of_others(self, name: str) -> list[bytes]:
+        """Give the records that other processes have of a stream."""
+        ...
 
-class Forgetful:
-    """Keeps nothing: for an ingress whose processes have no state of their own."""
+    async def asked(self, name: str, state: str) -> None:
+        """Let other processes know that a verification is asked for.
 
-    async def load(self, name: str) -> bytes | None:
-        """Give nothing."""
-        del name
-        return None
+        Raises:
+            NotWrittenError: they cannot be told now.
+        """
+        ...
 
-    async def save(self, name: str, body: bytes) -> None:
-        """Forget it."""
+    async def asked_elsewhere(self, name: str, state: str) -> bool:
+        """Tell whether another process asked for a verification with this state.
+
+        Raises:
+            NotWrittenError: nobody can tell now.
+        """
+        ...
+
+
+async def nowhere(name: str, state: str) -> bool:
+    """Tell that no other process asks for verifications."""
+    del name, state
+    return False
 
 
 @attrs.frozen
@@ -134,6 +149,7 @@ class Receiver:
         verifier: Verifier,
         ingest: Log,
         origin: Callable[[], Origin],
+        asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
     ) -> None:
         """Set up.
 
@@ -143,6 +159,7 @@ class Receiver:
             verifier: of its SETs.
             ingest: writes what is taken in.
             origin: of what we say about the stream ourselves, now.
+            asked_elsewhere: as `Keeper` has it.
         """
         self.name = name
         self.settings = settings
@@ -151,7 +168,13 @@ class Receiver:
         self.changed = False
         self._ingest = ingest
         self._origin = origin
+        self._asked_elsewhere = asked_elsewhere
         self._telling = asyncio.Lock()
+
+    @property
+    def source(self) -> str:
+        """Give the name of the stream among all sources."""
+        return f"{NAME}:{self.name}"
 
     async def take(self, token: bytes, speaker: Speaker) -> None:
         """Take in a SET; returns once what it says is durable.
@@ -165,7 +188,7 @@ class Receiver:
         if await self._about_the_stream(claims, now):
             return
         records = await read(Ssf(), token, NAME)
-        await self._ingest.records(Delivery(records, *speaker))
+        await self._ingest.records(Delivery(records, *speaker, via=self.source))
         self.note(steps.heard(self.health, claims["iat"], now))
 
     def count(self, refused: SetRefusedError, now: int) -> None:
@@ -194,17 +217,9 @@ class Receiver:
                 self.note(health)
 
     async def _write(self, notices: Iterable[Notice]) -> None:
-        signals = [
-            {
-                "kind": one.kind.value,
-                "presented": ["source", f"{NAME}:{self.name}"],
-                "at": one.at,
-                "detail": one.detail,
-            }
-            for one in notices
-        ]
-        for one in signals:
-            log.warning("stream", name=self.name, kind=one["kind"])
+        for one in notices:
+            log.warning("stream", name=self.name, kind=one.kind.value)
+        signals = [one.signal(self.source) for one in notices]
         delivery = Delivery([], self._origin(), Rights(()), signals=signals)
         await self._ingest.records(delivery)
 
@@ -218,6 +233,8 @@ class Receiver:
         if kind == "verification":
             state, issued = event.get("state"), claims["iat"]
             health = steps.verified(self.health, state, issued, now)
+            if health is None and await self._asked_elsewhere(self.name, str(state)):
+                health = steps.proven(self.health, issued, now)
             if health is None:
                 message = "the state is none that we asked with"
                 raise SetRefusedError("invalid_state", message)

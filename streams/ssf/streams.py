@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.key_set import KeySet, KeysNotReadError
-from streams.sources.set_verifier import StreamRules, read_jwks
+from streams.sources.set_verifier import StreamRules
 from streams.ssf.heartbeat import Heartbeat, Rhythm
 from streams.ssf.management import Management
 from streams.ssf.metadata import discover
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from streams.intake import Speaker
     from streams.settings import SsfStream
     from streams.ssf.receiver import Keeper, Log
+
+    Loop = Callable[[], Coroutine[Any, Any, None]]
 
 REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
 SILENCE: Final = 3  # verifications that may be missed
@@ -69,14 +71,38 @@ class Streams:
         self._around = around
         self.receivers = {
             name: Receiver(
-                name, each, verifiers[name], around.ingest, self._own(name, each)
+                name,
+                each,
+                verifiers[name],
+                around.ingest,
+                self._own(name, each),
+                around.keeper.asked_elsewhere,
             )
             for name, each in settings.items()
         }
 
-    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    def loops(self) -> list[Loop]:
         """Give what runs for the streams, until cancelled."""
-        return [partial(self._run, name) for name in self._settings]
+        return [*self.pushed(), *self.polled().values()]
+
+    def pushed(self) -> list[Loop]:
+        """Give what runs for the streams that are pushed to us."""
+        return [
+            partial(self._run, name)
+            for name, each in self._settings.items()
+            if each.delivery == "push"
+        ]
+
+    def polled(self) -> dict[str, Loop]:
+        """Give what runs for the streams that are polled, by the name of the source.
+
+        One process at a time shall: what it asks to be verified comes to who polls.
+        """
+        return {
+            _key(name): partial(self._run, name)
+            for name, each in self._settings.items()
+            if each.delivery == "poll"
+        }
 
     def _own(self, name: str, each: SsfStream) -> Callable[[], Any]:
         def origin() -> Any:
@@ -153,19 +179,16 @@ def verifier_of(name: str, each: SsfStream) -> Verifier:
     if each.without_bearer and not each.authority:
         message = "without_bearer needs the authority that speaks"
         raise ValueError(message)
-    keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
     if each.jwks and "://" not in each.jwks:
-        keys.keys = read_jwks(Path(each.jwks).read_bytes())
-        keys.loaded = True
+        keys = KeySet.of_file(name, Path(each.jwks), time.monotonic, REFRESH)
+    else:
+        keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
     return Verifier(StreamRules(each.issuer, each.audience), keys)
 
 
 def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
-    """Give what reads the keys: from where the settings say, never a token."""
+    """Give what reads the keys: from where the settings say, without a token."""
     transport = Transport(allow_private=each.allow_private)
-
-    async def from_file() -> bytes:
-        return await asyncio.to_thread(Path(each.jwks).read_bytes)
 
     async def from_url() -> bytes:
         try:
@@ -178,4 +201,4 @@ def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
         except TransmitterError as error:
             raise KeysNotReadError(str(error)) from error
 
-    return from_url if not each.jwks or "://" in each.jwks else from_file
+    return from_url

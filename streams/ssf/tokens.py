@@ -13,8 +13,9 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
+from streams.held_token import GRANT, HeldToken, NoTokenError
 from streams.ssf.transport import TransmitterError, Transport
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from streams.ssf.transport import TokenSource
 
 SCOPE: Final = "ssf.manage ssf.read"
-EARLY: Final = 30.0  # seconds before its end in which a token is not used any more
-SHORT: Final = 60.0  # seconds of life where the server does not say
 
 
 @frozen
@@ -74,7 +73,7 @@ class Kept:
         return False
 
 
-@define
+@frozen
 class ClientCredentials:
     """Tokens of an authorization server, for our own client (RFC 6749 section 4.4).
 
@@ -88,8 +87,9 @@ class ClientCredentials:
     url: str
     client_id: str
     secret: Secret
-    _token: str = field(default="", init=False, repr=False)
-    _until: float = field(default=0.0, init=False)
+    _held: HeldToken = field(
+        factory=lambda: HeldToken(time.monotonic), init=False, repr=False
+    )
 
     async def token(self) -> str:
         """Give a token that still lives for a while.
@@ -97,30 +97,26 @@ class ClientCredentials:
         Raises:
             TransmitterError: the server gives none.
         """
-        if self._token and time.monotonic() < self._until:
-            return self._token
+        try:
+            return await self._held.token(self._ask)
+        except NoTokenError as error:
+            raise TransmitterError(str(error)) from error
+
+    async def _ask(self) -> bytes:
         pair = f"{quote_plus(self.client_id)}:{quote_plus(self.secret.read())}"
         answer = await self.transport.form(
             self.url,
-            {"grant_type": "client_credentials", "scope": SCOPE},
+            GRANT | {"scope": SCOPE},
             f"Basic {base64.b64encode(pair.encode()).decode()}",
         )
         if answer.status != http.HTTPStatus.OK:
             text = f"the token endpoint answers {answer.status}: check client and scope"
             raise TransmitterError(text, answer.status)
-        document = answer.document()
-        given = document.get("access_token") if isinstance(document, dict) else None
-        if not isinstance(given, str) or not given:
-            raise TransmitterError("the token endpoint gives no access_token")
-        life = document.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) else SHORT
-        self._token = given
-        self._until = time.monotonic() + max(seconds - EARLY, seconds / 2)
-        return given
+        return answer.body
 
     def refused(self) -> bool:
-        """Forget the token: it may have been ended before its time."""
-        self._token = ""
+        """Forget the token: there may be another one."""
+        self._held.refused()
         return True
 
 

@@ -73,6 +73,11 @@ class Admission:
     signals: list[dict[str, Any]] = Factory(list)
     lifecycle: int = 0
 
+    @property
+    def accepted(self) -> int:
+        """Count the records that were taken in."""
+        return self.lifecycle + len(self.accesses)
+
 
 def admit(
     records: Iterable[Record],

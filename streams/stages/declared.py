@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import (
     Alias,
+    Cause,
     Edge,
+    Effect,
     Fact,
     Node,
     OwnerSet,
@@ -28,18 +30,20 @@ if TYPE_CHECKING:
 
     from streams.stages.ingress import Origin
 
-FIELDS: Final = frozenset({
-    "identifier", "issued_at", "expires_at", "aliases", "parents", "owners", "scope",
-    "root",
-})  # fmt: skip
-
+# The lists that hang an entry on others, by how it hangs on them.
+PARENTS: Final = {
+    "parents": Relation.REQUIRES,
+    **{each.value: each for each in Relation if each is not Relation.REQUIRES},
+}
 # The lists of an entry; the longest allowed, as for what sources state.
 LISTS: Final = {
     "aliases": MAX_ALIASES - 1,
-    "parents": MAX_PARENTS,
+    **dict.fromkeys(PARENTS, MAX_PARENTS),
     "owners": None,
     "scope": None,
 }
+TIMES: Final = ("issued_at", "changed_at", "expires_at", "not_before", "suspended_at")
+FIELDS: Final = frozenset({"identifier", "root", "suspended", *LISTS, *TIMES})
 
 
 class DeclarationError(ValueError):
@@ -53,14 +57,28 @@ def facts_of_list(
 ) -> tuple[Fact, ...]:
     """Give the facts of a list of declared credentials.
 
-    An entry has ``identifier`` (``kind:value``) and optionally ``issued_at`` and
-    ``expires_at`` (RFC 3339), ``aliases``, ``owners`` and ``parents`` (lists of
-    identifiers), ``scope`` (list of texts) and ``root``.
+    An entry has ``identifier`` (``kind:value``) and optionally
+
+    - ``issued_at`` and ``expires_at`` (RFC 3339),
+    - ``aliases``, ``owners`` and ``parents`` (lists of identifiers), and
+      ``ends_with_parent``, ``ends_with_parent_always`` and ``created_by``, which are
+      parents of the relation of that name,
+    - ``scope`` (list of texts) and ``root``,
+    - ``suspended``, the aspect that a restore must name, and ``suspended_at``,
+    - ``not_before``: what was issued under it until then is dead,
+    - ``changed_at``: since when its owners, expiry and scope are as they are.
+
+    An entry that has ``issued_at`` or ``changed_at`` gives the same facts whenever it
+    is declared; owners, expiry and scope without ``changed_at`` are said now, and win
+    over what was said before.
 
     Args:
         entries: of the list, as JSON gives them.
         origin: who declares them.
         read: reads an identifier, or raises ValueError.
+
+    What ends or suspends comes first and what makes a name known comes last: no reader
+    ever sees a credential without what limits it, wherever the list is cut.
 
     Raises:
         DeclarationError: an entry has an unknown field or an unreadable value.
@@ -71,7 +89,11 @@ def facts_of_list(
             facts += _entry(_typed(entry), origin, read)
         except (ValueError, TypeError) as error:
             raise DeclarationError(f"entry {number}: {error}") from error
-    return tuple(facts)
+    return tuple(sorted(facts, key=_grants))
+
+
+def _grants(fact: Fact) -> int:
+    return int(isinstance(fact, Node)) - isinstance(fact, Cause)
 
 
 def _typed(entry: Any) -> Mapping[str, Any]:
@@ -88,6 +110,8 @@ def _typed(entry: Any) -> Mapping[str, Any]:
         raise TypeError("identifier is missing: write it as kind:value")
     if not isinstance(entry.get("root", False), bool):
         raise TypeError("root is true or false")
+    if not isinstance(entry.get("suspended") or "", str):
+        raise TypeError("suspended is a text: what a restore must name")
     for name, most in LISTS.items():
         values = entry.get(name)
         if values is None:
@@ -102,29 +126,68 @@ def _typed(entry: Any) -> Mapping[str, Any]:
 def _entry(
     entry: Mapping[str, Any], origin: Origin, read: Callable[[str], Identifier]
 ) -> Iterator[Fact]:
-    common: Any = {
+    times = {name: _time(entry.get(name)) for name in TIMES}
+    node, issued_at = read(entry["identifier"]), times["issued_at"]
+    changed = times["changed_at"]
+    stated = changed if issued_at is None else issued_at
+    # What has no order among its copies; a stamped version is not part of its name.
+    lasting = _common(origin, stated, stamped=stated is None)
+    standing = _common(origin, changed)
+    yield Node(node=node, issued_at=issued_at, root=entry.get("root", False), **lasting)
+    for other in map(read, entry.get("aliases") or ()):
+        yield Node(node=other, issued_at=issued_at, **lasting)
+        yield Alias(first=node, second=other, **lasting)
+    for name, relation in PARENTS.items():
+        for parent in map(read, entry.get(name) or ()):
+            yield Edge(child=node, parent=parent, relation=relation, **lasting)
+    owners = tuple(map(read, entry.get("owners") or ()))
+    if owners:
+        yield OwnerSet(node=node, owners=owners, **standing)
+    if times["expires_at"] is not None:
+        yield Renewal(node=node, expires_at=times["expires_at"], **standing)
+    if entry.get("scope") is not None:
+        yield ScopeSet(node=node, scopes=tuple(entry["scope"]), **standing)
+    yield from _causes(node, entry.get("suspended"), times, origin)
+
+
+def _causes(
+    node: Identifier,
+    suspended: str | None,
+    times: Mapping[str, int | None],
+    origin: Origin,
+) -> Iterator[Cause]:
+    """Give what limits an entry already; an event that restores it comes later."""
+    if suspended:
+        since = _common(origin, times["suspended_at"])
+        yield Cause(
+            target=node,
+            effect=Effect.SUSPEND,
+            at=since["version"],
+            aspect=suspended,
+            **since,
+        )
+    if times["not_before"] is not None:
+        since = _common(origin, times["not_before"])
+        yield Cause(
+            target=node,
+            effect=Effect.NOT_BEFORE,
+            at=since["version"],
+            not_before=times["not_before"],
+            **since,
+        )
+
+
+def _common(
+    origin: Origin, version: int | None, *, stamped: bool = False
+) -> dict[str, Any]:
+    return {
         "authority": origin.authority,
-        "version": origin.received_at,
+        "version": origin.received_at if version is None else version,
+        "stamped": stamped,
         "received_at": origin.received_at,
         "ingress_key": origin.ingress_key,
         "settings": origin.settings,
     }
-    node = read(entry["identifier"])
-    issued_at = _time(entry.get("issued_at"))
-    yield Node(node=node, issued_at=issued_at, root=entry.get("root", False), **common)
-    for other in map(read, entry.get("aliases") or ()):
-        yield Node(node=other, issued_at=issued_at, **common)
-        yield Alias(first=node, second=other, **common)
-    for parent in map(read, entry.get("parents") or ()):
-        yield Edge(child=node, parent=parent, relation=Relation.REQUIRES, **common)
-    owners = tuple(map(read, entry.get("owners") or ()))
-    if owners:
-        yield OwnerSet(node=node, owners=owners, **common)
-    expires_at = _time(entry.get("expires_at"))
-    if expires_at is not None:
-        yield Renewal(node=node, expires_at=expires_at, **common)
-    if entry.get("scope") is not None:
-        yield ScopeSet(node=node, scopes=tuple(entry["scope"]), **common)
 
 
 def _time(value: Any) -> int | None:

@@ -1,24 +1,21 @@
-"""What notify remembers: deliveries on their way and findings that were announced.
+"""What notify deals with: routes, deliveries on their way, and what became of them.
 
-Plain frozen values; `State.rows` gives them as JSON-ready rows with stable keys, so
-an engine stores what changed and nothing else.
+Plain frozen values; `streams.stages.delivery_state` holds them together.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-import attrs
-from attrs import field, frozen
+from attrs import frozen
 
-from streams.findings import Finding, Severity
-from streams.stages import episodes
+from streams.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from streams.findings import Finding, FindingKind
 
-Value = TypeVar("Value")
+IN_FLIGHT: Final = 16
 
 
 class Activity(IntEnum):
@@ -36,10 +33,33 @@ class Route:
     Attributes:
         name: stable; a delivery finds its endpoint by it.
         minimum: findings below are not sent.
+        kinds: only these; empty: all. So are realms and owners.
+        updates: tell what changed between the first message and the last.
+        in_flight: how many attempts may be under way.
+        spacing: from one attempt to the next, at least (ns).
+        repeat: an open finding is told again after so long (ns); 0: never. For
+            receivers that forget.
     """
 
     name: str
     minimum: Severity = Severity.LOW
+    kinds: frozenset[FindingKind] = frozenset()
+    realms: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+    updates: bool = True
+    in_flight: int = IN_FLIGHT
+    spacing: int = 0
+    repeat: int = 0
+
+    def wants(self, finding: Finding, activity: Activity = Activity.CREATE) -> bool:
+        """Tell whether a message about a finding goes here."""
+        return (
+            finding.severity >= self.minimum
+            and (not self.kinds or finding.kind in self.kinds)
+            and (not self.realms or finding.realm in self.realms)
+            and (not self.owners or finding.owner in self.owners)
+            and (self.updates or activity is not Activity.UPDATE)
+        )
 
 
 @frozen(kw_only=True)
@@ -51,8 +71,12 @@ class Delivery:
         number: of the message among those of its finding, from 1.
         created_at: when the message came to be (ns); its body is of that time.
         attempts: how many have failed.
-        next_at: not to be tried before (ns).
+        next_at: not to be tried before (ns), unless it was called.
         leased_until: an attempt is under way; after this one it counts as lost (ns).
+        called: its receiver is back, so it is tried before its time.
+        called_at: when it was called last (ns).
+        refused: the receiver refused what the message says, so that it is back is no
+            reason to call.
     """
 
     id: str
@@ -64,11 +88,19 @@ class Delivery:
     attempts: int = 0
     next_at: int
     leased_until: int = 0
+    called: bool = False
+    called_at: int = 0
+    refused: bool = False
 
     @property
     def key(self) -> str:
         """Give the key of the delivery's row."""
         return f"delivery/{self.route}/{self.id}"
+
+    @property
+    def ready_at(self) -> int:
+        """Give when it may be tried (ns), where it is not under way: 0 is at once."""
+        return self.next_at if self.attempts and not self.called else 0
 
 
 @frozen(kw_only=True)
@@ -80,12 +112,16 @@ class Announced:
         at: when the last one was made (ns).
         waiting: the finding as it is now, if that was not told yet.
         order: of what waits, see `streams.stages.notify.Change`.
+        told: the finding as it was told, where a route wants it repeated.
+        repeat_at: when it is (ns).
     """
 
     messages: int
     at: int
     waiting: Finding | None = None
     order: int = 0
+    told: Finding | None = None
+    repeat_at: int = 0
 
 
 @frozen(kw_only=True)
@@ -102,6 +138,11 @@ class Outcome:
     error: str = ""
     retry_after: int | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Tell whether the receiver has it: RFC 9110 section 15.3, any 2xx."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
+
 
 @frozen(kw_only=True)
 class Dead:
@@ -113,95 +154,3 @@ class Dead:
 
     delivery: Delivery
     reason: str
-
-
-@frozen(kw_only=True)
-class State:
-    """All that notify knows.
-
-    Attributes:
-        deliveries: by their key.
-        announced: by the id of the finding.
-        disabled: routes that answered 410, and when (ns).
-    """
-
-    deliveries: Mapping[str, Delivery] = field(factory=dict)
-    announced: Mapping[str, Announced] = field(factory=dict)
-    disabled: Mapping[str, int] = field(factory=dict)
-
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """Give the state as JSON-ready rows; times stay integer ns."""
-        rows = {key: _delivery(value) for key, value in self.deliveries.items()}
-        rows |= {_FINDING + key: _announced(v) for key, v in self.announced.items()}
-        return rows | {_ROUTE + key: _disabled(v) for key, v in self.disabled.items()}
-
-    @classmethod
-    def of_rows(cls, rows: Mapping[str, Mapping[str, Any]]) -> State:
-        """Read what `rows` gave."""
-        deliveries, announced, disabled = {}, {}, {}
-        for key, row in rows.items():
-            if key.startswith(_FINDING):
-                announced[key.removeprefix(_FINDING)] = Announced(
-                    **{**row, "waiting": _finding(row["waiting"])}
-                )
-            elif key.startswith(_ROUTE):
-                disabled[key.removeprefix(_ROUTE)] = row["at"]
-            else:
-                finding = episodes.from_plain(row["finding"])
-                activity = Activity(row["activity"])
-                deliveries[key] = Delivery(
-                    **{**row, "finding": finding, "activity": activity}
-                )
-        return cls(deliveries=deliveries, announced=announced, disabled=disabled)
-
-
-def changes(before: State, after: State) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Give the rows to write and the keys to drop that lead from one to the other."""
-    put: dict[str, Any] = {}
-    dropped: list[str] = []
-    _differ("", before.deliveries, after.deliveries, _delivery, put, dropped)
-    _differ(_FINDING, before.announced, after.announced, _announced, put, dropped)
-    _differ(_ROUTE, before.disabled, after.disabled, _disabled, put, dropped)
-    return put, tuple(dropped)
-
-
-def _differ(
-    prefix: str,
-    before: Mapping[str, Value],
-    after: Mapping[str, Value],
-    plain: Callable[[Value], dict[str, Any]],
-    put: dict[str, Any],
-    dropped: list[str],
-) -> None:
-    # Values are immutable and carried over, so an unchanged one is the same object.
-    put |= {prefix + k: plain(v) for k, v in after.items() if before.get(k) is not v}
-    dropped += [prefix + key for key in before if key not in after]
-
-
-_FINDING: Final = "announced/"
-_ROUTE: Final = "disabled/"
-
-
-def _delivery(value: Delivery) -> dict[str, Any]:
-    return attrs.asdict(value, recurse=False) | {
-        "activity": int(value.activity),
-        "finding": episodes.to_plain(value.finding),
-    }
-
-
-def _announced(value: Announced) -> dict[str, Any]:
-    waiting = None if value.waiting is None else episodes.to_plain(value.waiting)
-    return {
-        "messages": value.messages,
-        "at": value.at,
-        "waiting": waiting,
-        "order": value.order,
-    }
-
-
-def _disabled(at: int) -> dict[str, Any]:
-    return {"at": at}
-
-
-def _finding(plain: dict[str, Any] | None) -> Finding | None:
-    return None if plain is None else episodes.from_plain(plain)

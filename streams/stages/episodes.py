@@ -107,6 +107,15 @@ class Episodes:
         self._last[key] = episode = Episode(finding, reopened, now)
         return episode
 
+    def end(self, key: Key) -> Episode | None:
+        """Close and give the open episode of a key; what it told of is over."""
+        episode = self._last.get(key)
+        if episode is None or not episode.open:
+            return None
+        episode.open = False
+        episode.revision += 1
+        return episode
+
     def close_silent(self, now: int) -> list[Episode]:
         """Close and give the episodes without news for too long."""
         closed = []
@@ -155,6 +164,8 @@ _SENTENCES: Final = {
     FindingKind.SOURCE_SILENT: "{it} is silent",
     FindingKind.SOURCE_STOPPED: "{it} stands still",
     FindingKind.SOURCE_GAP: "events of {it} may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "{it} told of somebody whom nobody can name",
+    FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
 }

@@ -16,7 +16,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
-from streams.stages.episodes import Episode, Episodes, Sighting
+from streams.stages.episodes import Episode, Episodes, Key, Sighting
 from streams.stages.uses import Bucket, Seen, Single, Uses
 
 if TYPE_CHECKING:
@@ -100,12 +100,21 @@ class Sentinel:
         return outputs
 
     def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
-        """Take in what ingress saw by itself (refusals, leaks, lost revocations)."""
+        """Take in what ingress saw by itself (refusals, leaks, lost revocations).
+
+        A signal that is ``over`` ends the finding that such signals opened.
+        """
         outputs = Outputs()
         for signal in signals:
             values = dict(signal)
             at = values.pop("at")
             presented = Identifier(*values.pop("presented"))
+            if values.pop("over", False):
+                kind = FindingKind(values["kind"])
+                ended = self.episodes.end(Key(presented, kind, values.get("point", "")))
+                if ended is not None:
+                    outputs.episodes[ended.finding.id] = ended
+                continue
             sighting = Sighting(
                 kind=FindingKind(values.pop("kind")),
                 presented=presented,

@@ -47,6 +47,7 @@ class ScriptedFeed:
         snapshots: cleared, no snapshot leaves.
         connections: the ones that stand.
         hellos: what all guards asked for so far.
+        pings: how many came so far.
         url: where it listens.
     """
 
@@ -59,6 +60,7 @@ class ScriptedFeed:
     snapshots: asyncio.Event = field(factory=asyncio.Event)
     connections: list[Connection] = field(factory=list)
     hellos: list[dict[str, Any]] = field(factory=list)
+    pings: int = 0
     url: str = ""
 
     @asynccontextmanager
@@ -123,6 +125,7 @@ class ScriptedFeed:
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, ping: Any) -> None:
+        self.pings += ping["type"] == "ping"
         if self.answers and ping["type"] == "ping":
             await socket.send_json(
                 {

@@ -44,14 +44,16 @@ EDGE = Edge(**SAID, child=CHILD, parent=PARENT)
 FAMILY: list[Fact] = [node(PARENT), node(CHILD), EDGE]
 
 
-def connect(server: ScriptedFeed, credential: str = CREDENTIAL) -> Guard:
+def connect(
+    server: ScriptedFeed, credential: str = CREDENTIAL, lease: float = LEASE
+) -> Guard:
     """Give a guard of a server, not yet entered."""
     return Guard(
         server.url,
         credential,
         name="g",
         routes={mode.value: mode for mode in Mode},
-        lease=LEASE,
+        lease=lease,
         live_sessions=True,
         jitter=lambda: 0.2,
     )

@@ -146,6 +146,18 @@ async def test_a_silent_line_is_given_up(
     assert await guard.ready(5)
 
 
+async def test_a_long_lease_lets_no_line_fall_silent(
+    server: ScriptedFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but pongs may come for hours; they have to come often enough."""
+    monkeypatch.setattr(feed, "SILENCE", 0.4)
+    async with connect(server, lease=60) as guard:
+        assert await guard.ready(5)
+        await until(lambda: server.pings >= 10)
+
+        assert len(server.hellos) < server.pings / 2
+
+
 async def test_a_refused_credential_never_allows(server: ScriptedFeed) -> None:
     """And the reason can be read, without the credential."""
     async with connect(server, credential="wrong-one") as guard:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
-    "revoker": ["revoker"], "viewer": ["viewer"],
+    "keycloak": ["ingest"], "revoker": ["revoker"], "viewer": ["viewer"],
 }  # fmt: skip
 
 
@@ -103,11 +103,18 @@ class Case:
             "authorities": {
                 "gateway": {"grants": [{"kind": "gateway.*"}]},
                 "vault": {"grants": [{"kind": "vault.*"}], "issuer_log": True},
+                "keycloak": {
+                    "grants": [
+                        {"kind": "keycloak.*"}, {"kind": "jwt.jti"},
+                        {"kind": "session.id"},
+                    ]
+                },
                 "stranger": {"grants": [{"kind": "jwt.jti"}]},
             },
             "sources": {
                 "gateway": {"format": "generic", "mapping": mapping},
                 "vault": {"format": "openbao", "point": "vault"},
+                "keycloak": {"format": "keycloak"},
             },
         })  # fmt: skip
 

@@ -242,7 +242,9 @@ class Run:
 
     def write_log(self, lines: int) -> None:
         """Let the followed file have this many lines."""
-        self.log.write_bytes(b"".join(self.watched[:lines]))
+        written = self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+        with self.log.open("ab") as file:  # a log is never written anew
+            file.write(b"".join(self.watched[written:lines]))
 
     async def worked_off(
         self, url: str, process: Any, seconds: float
@@ -332,7 +334,7 @@ class Run:
 
     def file_read(self) -> bool:
         """Tell whether the followed file was taken in whole."""
-        rows = self.query("SELECT position FROM tails")
+        rows = self.query("SELECT position FROM places")
         return [(self.log.stat().st_size,)] == rows
 
     def query(self, text: str) -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -59,8 +60,14 @@ class OpenBaoServer:
         audit_log: where the audit device writes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare a server whose files lie in an existing folder."""
+    def __init__(self, folder: Path, devices: str = "") -> None:
+        """Prepare a server whose files lie in an existing folder.
+
+        Args:
+            folder: an existing one.
+            devices: more audit devices, as the configuration has them.
+        """
+        self._devices = devices
         self.audit_log = folder / "audit.log"
         self.root_token = ""
         self._output = folder / "server.out"
@@ -71,7 +78,8 @@ class OpenBaoServer:
     def __enter__(self) -> Self:
         """Start, initialise and unseal the server."""
         self._configuration.write_text(
-            _CONFIGURATION.format(audit_log=self.audit_log), encoding="utf-8"
+            _CONFIGURATION.format(audit_log=self.audit_log) + self._devices,
+            encoding="utf-8",
         )
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -131,10 +139,20 @@ class OpenBaoServer:
             connection.close()
         return Answer(response.status, json.loads(text) if text.strip() else {})
 
-    def hash(self, value: str) -> str:
-        """Give the HMAC that stands for a value in the audit log."""
+    @property
+    def url(self) -> str:
+        """Give where its API is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def reopen(self) -> None:
+        """Let the audit devices open their files and sockets anew."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def hash(self, value: str, device: str = "main") -> str:
+        """Give the HMAC that stands for a value in a device's audit log."""
         answer = self.call(
-            "POST", "sys/audit-hash/main", self.root_token, {"input": value}
+            "POST", f"sys/audit-hash/{device}", self.root_token, {"input": value}
         )
         hashed: str = answer.body["data"]["hash"]
         return hashed

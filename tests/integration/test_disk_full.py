@@ -11,8 +11,8 @@ from attrs import define
 
 from enforcement import Guard
 from streams.engine import store
+from streams.engine.generations import Generations
 from streams.engine.store import Store
-from streams.engine.tails import Tail
 from streams.engine.transaction import Mark, Transaction
 from tests.integration.serving import (
     created_key,
@@ -26,6 +26,8 @@ from tests.integration.serving import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from streams.engine.logfiles import Generation
 
 pytestmark = pytest.mark.integration
 
@@ -130,15 +132,15 @@ async def test_a_folder_that_cannot_be_entered_is_tried_again(
     """Its rights may be mended while the server runs."""
     folder = tmp_path / "logs"
     folder.mkdir()
-    paths, tried = Tail._paths, []
+    scan, tried = Generations.scan, []
 
-    def refused(tail: Tail) -> list[Path]:
-        tried.append(tail)
+    def refused(files: Generations) -> list[Generation]:
+        tried.append(files)
         if len(tried) == 1:
             raise PermissionError(folder)
-        return paths(tail)
+        return scan(files)
 
-    monkeypatch.setattr(Tail, "_paths", refused)
+    monkeypatch.setattr(Generations, "scan", refused)
     watch = {"path": str(folder), "source": "cloudtrail", "authority": "aws",
              "poll_seconds": 0.01}  # fmt: skip
     async with running(tmp_path, watch=[watch]) as server:

@@ -17,7 +17,9 @@ from agents_registry.identifiers import Identifier
 from streams.findings import Finding, FindingKind, Severity
 from streams.sinks import http_delivery, pinned
 from streams.sinks.http_delivery import Endpoint, EndpointError, post
-from streams.stages.deliveries import Delivery, Outcome, Route, State
+from streams.sinks.webhook import Webhook as WebhookSink
+from streams.stages.deliveries import Delivery, Outcome, Route
+from streams.stages.delivery_state import State
 from streams.stages.notify import Change, settle, step
 from streams.times import SECOND
 
@@ -106,8 +108,9 @@ def now() -> int:
 
 def endpoint(url: str, **values: Any) -> Endpoint:
     """Give an endpoint on this machine."""
-    fields: dict[str, Any] = {"allow_private": True, "secrets": (SECRET,)}
-    return Endpoint(name="soc", url=url, **fields | values)
+    secrets = values.pop("secrets", (SECRET,))
+    sink = WebhookSink(url=url, secrets=secrets)
+    return Endpoint(name="soc", sink=sink, **{"allow_private": True, **values})
 
 
 def a_finding(number: int = 1) -> Finding:

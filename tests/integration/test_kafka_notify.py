@@ -22,6 +22,7 @@ from streams.kafka.topics import LayoutError
 from streams.settings import Settings
 from streams.stages.episodes import Episode
 from streams.times import SECOND
+from tests.integration.fake_receivers import endpoints, receivers
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.notifying import (
     NOW,
@@ -114,6 +115,42 @@ async def test_findings_are_delivered_then_committed(
     letters = await decoded(kafka, "dlq")
     assert {kafka.topic("findings")} == {each["source"] for each in letters}
     assert 2 == len(letters)
+
+
+async def test_every_receiver_is_told_and_tried_out_over_http(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """One commit for all of them; a test answers for this process."""
+    kafka, clock = kafka_settings, Clock()
+    await lay_out(kafka)
+    await report(kafka, finding(0))
+    async with receivers() as each:
+        wanted = {n: endpoints(each)[n] for n in ("chat", "pager", "log")}
+        settings = Settings(**values(tmp_path, alerts={"endpoints": wanted}))
+        notify = NotifySettings(name="n0", data_dir=tmp_path / "notify")
+        async with (
+            task_of(
+                lambda stop, told: tell(
+                    settings, kafka, notify, stop=stop, started=told, clock=clock
+                )
+            ) as running,
+            aiohttp.ClientSession() as session,
+        ):
+            await until_committed(kafka)
+            url = f"{running.url}/v1/alerts"
+            async with session.post(url + "/test", json={}) as got:
+                assert got.status == 401
+            session.headers["Authorization"] = "Bearer restorer"
+            async with session.post(url + "/test", json={}) as got:
+                tried = await got.json()
+            async with session.post(url + "/replay", json={}) as got:
+                assert await got.json() == {"replayed": 0}
+            async with session.get(f"{running.url}/metrics") as got:
+                assert 'rescind_alerts_waiting{endpoint="pager"} 0' in await got.text()
+
+    assert all(each["accepted"] for each in tried["endpoints"])
+    assert each.incidents[f"{0:032x}"]
+    assert [len(each.slack), len(each.syslog)] == [3, 3]
 
 
 async def spoil(kafka: KafkaSettings) -> None:

@@ -34,10 +34,8 @@ FORM = "application/x-www-form-urlencoded"
 
 def settings(folder: Path, *, pepper: bool = True) -> dict[str, Any]:
     """Give settings with one caller, and one client that may end tokens."""
-    algorithm: Any = jwt.get_algorithm_by_name("ES256")
-    key = dict(algorithm.to_jwk(KEY.public_key(), as_dict=True)) | {"kid": "k"}
     file = folder / "jwks.json"
-    file.write_bytes(orjson.dumps({"keys": [key]}))
+    file.write_bytes(jwks("k"))
     caller = {
         "issuer": ISSUER, "audience": [AUDIENCE], "jwks": str(file),
         "authority": "idp",
@@ -55,13 +53,20 @@ def settings(folder: Path, *, pepper: bool = True) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def assertion(key: Any = KEY, typ: str = TYP, **claims: Any) -> str:
+def jwks(kid: str) -> bytes:
+    """Give the keys of the caller's issuer."""
+    algorithm: Any = jwt.get_algorithm_by_name("ES256")
+    key = dict(algorithm.to_jwk(KEY.public_key(), as_dict=True)) | {"kid": kid}
+    return orjson.dumps({"keys": [key]})
+
+
+def assertion(key: Any = KEY, typ: str = TYP, kid: str = "k", **claims: Any) -> str:
     """Sign a caller's JWT."""
     now = int(time.time())
     body = {"iss": ISSUER, "aud": AUDIENCE, "sub": ISSUER, "jti": "j",
             "iat": now, "exp": now + 300} | claims  # fmt: skip
     body = {name: value for name, value in body.items() if value is not None}
-    return jwt.encode(body, key, "ES256", {"typ": typ, "kid": "k"})
+    return jwt.encode(body, key, "ES256", {"typ": typ, "kid": kid})
 
 
 async def log_out(
@@ -105,6 +110,10 @@ async def test_a_user_is_logged_out_and_again_later(tmp_path: Path) -> None:
         declared = {"credentials": [held("t3")]}
         assert 201 == (await server.post("/v1/adopt", "restorer", declared))[0]
         assert "not_before" not in await why(server, "jwt.jti:t3")
+        # The issuer rotated its key: the file is read again for the new one.
+        (tmp_path / "jwks.json").write_bytes(jwks("k2"))
+        assert 204 == await log_out(server, {"sub_id": USER}, assertion(kid="k2"))
+        assert 401 == await log_out(server, {"sub_id": USER}, assertion(kid="k3"))
 
 
 async def test_a_wrong_caller_changes_nothing(tmp_path: Path) -> None:
@@ -132,7 +141,7 @@ async def test_a_wrong_caller_changes_nothing(tmp_path: Path) -> None:
         assert (0,) == (await _facts(server))
         async with server.session.get(f"{server.url}/metrics") as got:
             metrics = await got.text()
-    source = "global_revocation/okta"
+    source = "global_revocation:okta"
     line = f'rescind_source_requests_total{{result="refused",source="{source}"}}'
     assert f"{line} {len(wrong) + 1}.0" in metrics
 

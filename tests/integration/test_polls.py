@@ -162,7 +162,7 @@ async def test_limits_and_faults_cost_time_and_no_event(tmp_path: Path) -> None:
             assert [] == elsewhere.asked
             async with server.session.get(f"{server.url}/metrics") as got:
                 metrics = await got.text()
-        name = 'rescind_source_requests_total{result="failed",source="idp/logs"}'
+        name = 'rescind_source_requests_total{result="failed",source="poll:idp/logs"}'
         assert f"{name} 5.0" in metrics
         assert "s3cret" not in (tmp_path / "data" / "rescind.db").read_bytes().decode(
             "latin-1"
@@ -209,9 +209,10 @@ async def test_what_okta_keeps_no_more_is_a_finding(tmp_path: Path) -> None:
         soon = polling(vendor, "okta", retention=1e-9)
         async with running(tmp_path, **soon) as server:
             found = await until(server.findings)
-            _, letters = await server.get("/v1/dlq")
-    assert "revocation_not_applied" == found[0]["kind"]
-    assert "events_lost" in orjson.dumps(letters).decode()
+            _, told = await server.get("/v1/sources")
+    assert "source_gap" == found[0]["kind"]
+    assert "source:poll:idp/logs" == found[0]["presented"]
+    assert told["sources"][0]["gap"]
 
 
 async def test_entra_is_read_in_windows_that_overlap(tmp_path: Path) -> None:

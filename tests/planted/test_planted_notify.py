@@ -11,7 +11,7 @@ from streams.kafka import notifier
 from streams.kafka.delivery_file import DeliveryFile
 from streams.kafka.finding_records import FindingRecord, read_finding
 from streams.kafka.notifier import Desk
-from streams.stages.deliveries import State
+from streams.stages.delivery_state import State
 from tests.integration import test_kafka_notify as suite
 from tests.integration.kafka_cluster import kafka, kafka_launcher, kafka_settings
 from tests.property import test_kafka_notifier as worlds
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
     """Let the commit pass a finding while its receiver fails."""
 
-    def release(desk: Desk) -> None:
+    def release(desk: Desk, _: Any) -> None:
         for records in desk._owed.values():
             for record in records:
                 record.ack()
@@ -70,7 +70,7 @@ def taken_twice(patch: pytest.MonkeyPatch) -> None:
 def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
     """Let a finding go though something about it still waits to be told."""
 
-    def release(desk: Desk) -> None:
+    def release(desk: Desk, _: Any) -> None:
         busy = {delivery.finding.id for delivery in desk.state.deliveries.values()}
         for name in desk._owed.keys() - busy:
             for record in desk._owed.pop(name):

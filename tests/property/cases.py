@@ -31,6 +31,7 @@ from agents_registry.facts import (
     Withdraw,
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
 from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
@@ -199,8 +200,19 @@ def decides(
     if not 0 < len(ways) <= orders:
         ways = [tuple(random.sample(facts, len(facts))) for _ in range(orders)]
     for way in ways:
-        twice = random.choices(way, k=2) if way else []
-        verdict = answer(table([*way, *twice]), question)
+        arrived = [*way, *random.choices(way, k=2)] if way else []
+        verdict = answer(table(arrived), question)
         assert not wrong(verdict, reasons), f"{verdict} after {way}"
+        if reasons and not any(isinstance(f, Withdraw | Distrust) for f in facts):
+            verdict = answer(waiting(arrived), question)
+            assert not verdict.allowed, f"allowed before the rebuild after {way}"
     verdict = answer(again(table(facts)), question)
     assert not wrong(verdict, reasons), f"{verdict} once written down"
+
+
+def waiting(facts: Iterable[Fact]) -> Registry:
+    """Give a table as it is before it is built anew, if it asks for that."""
+    registry = Registry()
+    for fact in facts:
+        registry.apply(fact)
+    return registry

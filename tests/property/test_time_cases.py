@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents_registry.facts import SECOND
 from agents_registry.identifiers import Identifier
+from tests.property.agreement import answer
 from tests.property.cases import (
     CREATED_BY,
     LIVES,
@@ -31,8 +33,15 @@ from tests.property.cases import (
     t1,
     t2,
     t3,
+    waiting,
     withdraw,
 )  # fmt: skip
+from tests.property.worlds import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.facts import Fact
 
 pytestmark = pytest.mark.property
 
@@ -336,3 +345,29 @@ def test_the_class_follows_from_the_kind_alone() -> None:
     secret = Identifier("secret", "s")
     facts = [node(bob), not_before(bob, 5)]
     decides(facts, secret, {"not_before"}, chain=(bob,))
+
+
+@pytest.mark.parametrize(
+    ("wide", "tight", "reasons"),
+    [
+        (partial(expires, t1, None), partial(expires, t1, 100), {"expired"}),
+        (partial(declares, t1, "r|x", "r|y"), partial(declares, t1, "r|x"), {"scope"}),
+        (partial(owned, t1, bob), partial(owned, t1, alice), {"ownerless"}),
+    ],
+)
+def test_a_statement_older_than_it_seemed_allows_nothing(
+    wide: Callable[..., Fact], tight: Callable[..., Fact], reasons: set[str]
+) -> None:
+    """What it replaced counts; until the table is built anew, nothing is allowed."""
+    ask: dict[str, Any] = {"scope": "r|y"} if "scope" in reasons else {}
+    stamped, tightened = wide(v=15, stamped=True), tight(v=5)
+    facts = [node(t1, 1), revoke(alice), stamped, tightened]
+    decides(facts, t1, (), **ask)
+
+    facts.append(wide(v=2, stamped=True))
+    decides(facts, t1, reasons, **ask)
+
+    decides([*facts, wide(v=20)], t1, (), **ask)
+    doubted = waiting([*facts, wide(v=20)])
+    assert doubted.needs_rebuild, "the case is about a table that waits"
+    assert answer(doubted, Question((t1,), now=500 * SECOND, **ask)).allowed

@@ -154,12 +154,20 @@ def test_an_anthropic_activity_by_a_key_is_a_use() -> None:
 )  # fmt: skip
 def test_litellm_keys_are_named_by_a_keyed_hash(made: Any, effect: str | None) -> None:
     """The plain one is in no record."""
-    source = LiteLlm(keyed=lambda digest: digest[::-1].hex()[:32])
+    source = LiteLlm(lambda digest: digest[::-1].hex()[:32])
     records = list(source.records(orjson.dumps(made)))
     keyed = bytes.fromhex(DIGEST)[::-1].hex()[:32]
 
     assert [(effect, [f"secret:{keyed}"])] == changes(records)
     assert DIGEST not in repr(records)
+
+
+def test_two_peppers_give_a_litellm_key_two_names() -> None:
+    """While a pepper is replaced, guards may present either."""
+    source = LiteLlm(lambda digest: digest.hex()[:32], lambda digest: digest.hex()[32:])
+    assert [("revoke", [f"secret:{DIGEST[:32]}", f"secret:{DIGEST[32:]}"])] == changes(
+        list(source.records(orjson.dumps(litellm("deleted"))))
+    )
 
 
 def test_without_a_pepper_a_litellm_key_cannot_be_named() -> None:
@@ -178,7 +186,7 @@ def test_litellm_keys_require_their_user_and_team() -> None:
     """And end by themselves."""
     after = {"user_id": "u", "team_id": "t", "expires": "2026-03-03T09:00:00Z"}
     made = litellm("created", updated_values=orjson.dumps(after).decode())
-    (issue,) = LiteLlm(keyed=bytes.hex).records(orjson.dumps(made))
+    (issue,) = LiteLlm(bytes.hex).records(orjson.dumps(made))
     assert isinstance(issue, Lifecycle)
     assert ["litellm.user:u", "litellm.team:t"] == [
         str(one.identifier) for one in issue.parents

@@ -215,6 +215,19 @@ def test_another_logs_event_is_a_dead_letter(source: Any, made: Any) -> None:
     ]
 
 
+def test_the_servers_own_lines_are_passed_over() -> None:
+    """SPIRE writes them into the same log; a line of another kind is told."""
+    own = {"level": "info", "msg": "Starting Server APIs", "time": TIME}
+    source = Spire()
+    audit = spire("BanAgent", spiffe_id=AGENT)
+    lines = b"\n".join(map(orjson.dumps, (own, audit, own)))
+    (record,) = source.records(lines)
+    assert isinstance(record, Lifecycle)
+    assert 2 == source.unknown["log"]
+    (letter,) = source.records(orjson.dumps(own | {"type": "other"}))
+    assert isinstance(letter, DeadLetter)
+
+
 def test_the_logs_are_recognised() -> None:
     """By their own fields."""
     for name, made in (

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from streams import order_commands, serve_command
+from streams.adopt_command import Order, adopt_file
 from streams.ask_commands import findings, inventory, run, why
 from streams.cli import app
 from streams.client import Client, ClientError
-from streams.order_commands import adopt, revoke
+from streams.order_commands import revoke
 from streams.plain_text import columns
 
 if TYPE_CHECKING:
@@ -128,6 +129,25 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     assert "accepted; the server's table does not show it yet" in err
 
 
+def test_a_secret_is_named_by_its_hmac_once_the_server_knows_that(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It goes to the one request that needs it, and is not shown again."""
+    name = "vault.token_hmac:hmac-sha256:12"
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:7", "identifiers": [name]}  # fmt: skip
+    client = fake(accepted)
+    client.get.side_effect = lambda *_, **__: STRANGER
+    secret = "vault.token_hmac:hvs.secret"
+
+    code = revoke(client, secret, reason="", at=None, wait=None, output="table")
+
+    assert 0 == code
+    assert secret == client.post.call_args.args[1]["identifier"]
+    assert {name} == {call.args[1] for call in client.get.call_args_list}
+    assert "hvs.secret" not in "".join(capsys.readouterr())
+
+
 def test_a_long_list_is_sent_in_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,14 +158,14 @@ def test_a_long_list_is_sent_in_parts(
     took = [{"accepted": 1000, "facts": 2000, "token": f"g:0:{n}"} for n in range(2)]
     client = fake(*took, took[0] | {"accepted": 500, "facts": 1000})
 
-    assert 0 == adopt(client, path, "table")
+    assert 0 == adopt_file(lambda: client, path, Order())
     assert "Declared 2500 credentials (5000 facts).\n" == capsys.readouterr().out
     assert [1000, 1000, 500] == [len(part) for part in sent(client)]
     assert "jwt.jti:2499" == sent(client)[2][-1]["identifier"]
     with pytest.raises(ClientError, match=r"503; the first 1000 are declared"):
-        adopt(fake(took[0], ClientError("503", 3)), path, "table")
+        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path, Order())
     with pytest.raises(ClientError, match=r"^503$"):
-        adopt(fake(ClientError("503", 3)), path, "table")
+        adopt_file(lambda: fake(ClientError("503", 3)), path, Order())
 
 
 def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
@@ -156,7 +176,7 @@ def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
     path.write_text(json.dumps([entry] * 7))
     answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
     client = fake(answer, answer, answer)
-    adopt(client, path, "table")
+    adopt_file(lambda: client, path, Order())
 
     assert [3, 3, 1] == [len(part) for part in sent(client)]
 
@@ -167,7 +187,9 @@ def test_adopt_doubts_a_kind_that_it_does_not_know(
     """It may be one of a mapping file, or a typing error."""
     path = tmp_path / "list.csv"
     path.write_text("identifier,owners\naws.acces_key:A,team.id:t\n")
-    adopt(fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, "table")
+    adopt_file(
+        lambda: fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, Order()
+    )
 
     err = capsys.readouterr().err
     assert "no built-in kind is called aws.acces_key" in err

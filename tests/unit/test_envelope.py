@@ -145,6 +145,13 @@ def test_a_truncated_last_line_is_called_truncated() -> None:
     assert ([{"a": 1}], [(8, 5, "truncated")]) == read(A + b'\n{"a":')
 
 
+def test_a_torn_first_line_that_looks_like_an_array_costs_only_itself() -> None:
+    """A rotated or tailed file may begin within a list of an event."""
+    found, letters = read(b'[{"ip":"x"}]},"a":["b"]}\n{"a":1}\n{"a":2}\n')
+    assert [{"a": 1}, {"a": 2}] == found[-2:]
+    assert letters
+
+
 def test_a_broken_element_costs_only_itself() -> None:
     """A quote that never closes does not swallow the elements behind it."""
     data = b"[" + A + b',{"a":"x},' + C + b"]"

@@ -71,6 +71,7 @@ def told(*made: dict[str, Any]) -> list[tuple[str | None, str]]:
 
 STAMP = "2026-03-02 09:00:00,123 DEBUG [org.keycloak.events] (executor-1) "
 CLIENT = f"keycloak.client:{REALM}|app"
+UUID = f"keycloak.client_uuid:{REALM}|x"
 REALM_NAME = f"keycloak.realm:{REALM}"
 
 
@@ -83,7 +84,6 @@ REALM_NAME = f"keycloak.realm:{REALM}"
          ("restore", "keycloak.user:u-1")),
         (admin_event("UPDATE", "USER", "users/u-1", {"email": "x"}),
          (None, "keycloak.user:u-1")),
-        (admin_event("UPDATE", "USER", "users/u-1"), (None, "keycloak.user:u-1")),
         (admin_event("CREATE", "USER", "users/u-1", {"enabled": True}),
          ("issue", "keycloak.user:u-1")),
         (admin_event("DELETE", "USER", "users/u-1"),
@@ -100,15 +100,13 @@ REALM_NAME = f"keycloak.realm:{REALM}"
          ("not_before", "keycloak.grant:r-1|app|u-1")),
         (admin_event("DELETE", "USER_SESSION", "sessions/s-1", {"offline": True}),
          ("revoke", "session.id:s-1")),
-        (admin_event("UPDATE", "CLIENT", "clients/x", {"clientId": "app",
-                                                       "enabled": False}),
-         ("suspend", CLIENT)),
-        (admin_event("UPDATE", "CLIENT", "clients/x", {"clientId": "app",
-                                                       "enabled": True}),
-         ("restore", CLIENT)),
-        (admin_event("DELETE", "CLIENT", "clients/x", {"clientId": "app"}),
-         ("delete_subject", CLIENT)),
-        (admin_event("ACTION", "CLIENT", "clients/x/client-secret"), (None, "")),
+        (admin_event("UPDATE", "CLIENT", "clients/x", {"enabled": False}),
+         ("suspend", UUID)),
+        (admin_event("UPDATE", "CLIENT", "clients/x", {"enabled": True}),
+         ("restore", UUID)),
+        (admin_event("UPDATE", "CLIENT", "clients/x", {"name": "An app"}),
+         (None, UUID)),
+        (admin_event("ACTION", "CLIENT", "clients/x/client-secret"), (None, UUID)),
         (admin_event("ACTION", "REALM", "logout-all", {}), ("not_before", REALM_NAME)),
         (admin_event("ACTION", "REALM", "push-revocation", {}), (None, REALM_NAME)),
         (admin_event("UPDATE", "REALM", None, {"notBefore": 0}), (None, REALM_NAME)),
@@ -127,13 +125,30 @@ REALM_NAME = f"keycloak.realm:{REALM}"
         (user_event("CLIENT_DELETE"), ("delete_subject", CLIENT)),
         (user_event("OF_TOMORROW"), (None, "keycloak.user:u-1")),
     ],
-    ids=range(29),
+    ids=range(28),
 )  # fmt: skip
 def test_each_event_has_its_effect(
     made: dict[str, Any], answer: tuple[str | None, str]
 ) -> None:
     """A disable hides in an update, the end of a session in a path."""
     assert [answer] == told(made)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        admin_event("UPDATE", "USER", "users/u-1"),
+        admin_event("UPDATE", "CLIENT", "clients/x"),
+        admin_event("UPDATE", "REALM", None),
+    ],
+    ids=range(3),
+)
+def test_an_update_without_its_details_is_told(made: dict[str, Any]) -> None:
+    """It may be a disable that nobody will see: the realm leaves details out."""
+    *_, letter = read(made)
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("no_details")
+    assert "Include representation" in letter.reason
 
 
 @pytest.mark.parametrize(
@@ -153,18 +168,64 @@ def test_a_watermark_has_its_own_time() -> None:
     """Seconds, in the details; an absurd one leaves the time of the event."""
     for written, time in ((1_799_999_000, "2027-01-15T07:43:20Z"), (10**13, None)):
         body = {"clientId": "app", "notBefore": written}
-        (found,) = read(admin_event("UPDATE", "CLIENT", "clients/x", body))
+        *_, found = read(admin_event("UPDATE", "CLIENT", "clients/x", body))
         assert isinstance(found, Lifecycle)
         assert ("not_before", time) == (found.effect, rfc3339(found.not_before))
 
 
-def test_a_client_without_its_name_is_told() -> None:
+def test_a_client_that_ends_without_its_name_is_told() -> None:
     """The path has an internal id that no token carries."""
-    record, letter = read(admin_event("DELETE", "CLIENT", "clients/x"))
+    record, letter, lifted = read(admin_event("DELETE", "CLIENT", "clients/x"))
     assert isinstance(record, Lifecycle)
     assert isinstance(letter, DeadLetter)
+    assert isinstance(lifted, Lifecycle)
     assert ("delete_subject", ()) == (record.effect, record.identifiers)
     assert letter.reason.startswith("no_target")
+    assert ("restore", UUID) == (lifted.effect, str(lifted.identifiers[0]))
+
+
+NAMED = admin_event("CREATE", "CLIENT", "clients/x", {"clientId": "app"}, time=AT - 9)
+
+
+@pytest.mark.parametrize(
+    ("told_of", "after", "answer"),
+    [
+        ([NAMED], [{"enabled": False}], True),
+        ([], [{"enabled": False, "clientId": "app"}], True),
+        ([NAMED], [{"enabled": False, "clientId": "app"}, {"enabled": True}], False),
+        ([NAMED], [{"enabled": False}, {"enabled": True, "clientId": "app"}], False),
+    ],
+    ids=["by its id", "in full", "lifted by its id", "lifted in full"],
+)
+def test_a_disabled_client_takes_its_tokens_along(
+    told_of: list[dict[str, Any]], after: list[dict[str, Any]], answer: bool
+) -> None:
+    """Keycloak takes an update without the name, and says nothing but what changed."""
+    updates = [
+        admin_event("UPDATE", "CLIENT", "clients/x", one, time=AT + 50 + number)
+        for number, one in enumerate(after)
+    ]
+    assert answer == ("t0" in dead(CHAIN[0], *told_of, *updates))
+
+
+def test_what_a_list_of_clients_disabled_by_name_is_lifted() -> None:
+    """The list and the events are of one authority."""
+    again = {"enabled": True, "clientId": "app"}
+    made = read(admin_event("UPDATE", "CLIENT", "clients/x", again))
+    lifted = [str(r.identifiers[0]) for r in made
+              if isinstance(r, Lifecycle) and r.effect == "restore"]  # fmt: skip
+    assert [UUID, CLIENT] == lifted
+
+
+def test_a_name_that_is_given_again_is_not_disabled() -> None:
+    """Its tokens of before stay dead, those of the new client live."""
+    gone = [
+        admin_event("UPDATE", "CLIENT", "clients/x", {"enabled": False}, time=AT + 5),
+        admin_event("DELETE", "CLIENT", "clients/x", {"clientId": "app"}, time=AT + 6),
+        admin_event("CREATE", "CLIENT", "clients/y", {"clientId": "app"}, time=AT + 7),
+    ]
+    late = user_event("CLIENT_LOGIN", after=9, sessionId=None, token_id="t1")
+    assert {"t0"} == dead(CHAIN[0], NAMED, *gone, late) & {"t0", "t1"}
 
 
 def test_a_login_issues_the_session_and_its_tokens() -> None:
@@ -179,8 +240,8 @@ def test_a_login_issues_the_session_and_its_tokens() -> None:
         str(one.identifiers[0]) for one in (session, refresh, access)
     )
     assert {
-        "session.id:s-1", "keycloak.user:u-1", CLIENT, REALM_NAME,
-        "keycloak.grant:r-1|app|u-1", "jwt.jti:f",
+        "session.id:s-1", "keycloak.client_session:s-1|app", "keycloak.user:u-1",
+        CLIENT, REALM_NAME, "keycloak.grant:r-1|app|u-1", "jwt.jti:f",
     } == {str(one.identifier) for one in access.parents}  # fmt: skip
     assert ("ann", (("keycloak.user", USER),)) == (access.owner, access.owners)
 
@@ -249,6 +310,34 @@ def dead(*made: dict[str, Any], issuer: str | None = None) -> set[str]:
     return answers[0] - {"t3"}
 
 
+SHARED = (
+    user_event("LOGIN", token_id="t0", refresh_token_id="r0"),
+    user_event("CODE_TO_TOKEN", clientId="other-app", token_id="t1",
+               refresh_token_id="r1"),
+)  # fmt: skip
+
+
+def test_a_refresh_token_ends_its_clients_part_of_the_session() -> None:
+    """Other clients of the session go on; so do later tokens of the client itself."""
+    ended = user_event("REVOKE_GRANT", after=5, refresh_token_id="r0")
+    among = {"t0", "t1", "t2"}
+    later = user_event("CODE_TO_TOKEN", after=9, token_id="t2")
+    assert {"t0"} == dead(*SHARED, ended, later) & among
+    assert {"t0", "t1"} == dead(*SHARED, ended, user_event("LOGOUT"), later) & {
+        "t0", "t1",
+    }  # fmt: skip
+    # Keycloak names those that hold what was exchanged from it.
+    more = user_event("REVOKE_GRANT", after=5, refresh_token_id="r0",
+                      token_exchange_revoked_clients="b other-app")  # fmt: skip
+    assert {"t0", "t1"} == dead(*SHARED, more, later) & among
+
+
+def test_the_end_of_a_consent_reaches_what_was_exchanged() -> None:
+    """It came from a token that the consent was for."""
+    gone = admin_event("ACTION", "USER", "users/u-1/consents/app", time=AT + 90)
+    assert {"t0", "t1", "t2", "sibling"} == dead(*CHAIN, gone)
+
+
 def test_nothing_is_denied_in_a_sound_chain() -> None:
     """T0 to T1 to T2, and two bystanders."""
     assert set() == dead(*CHAIN)
@@ -285,16 +374,37 @@ def test_the_end_of_a_token_reaches_what_was_exchanged_from_it(
     assert answer == dead(*CHAIN, ended)
 
 
-def test_a_new_exchange_is_allowed_again() -> None:
-    """The watermark spares what is issued after it."""
+@pytest.mark.parametrize(
+    ("by", "source", "seconds", "denied"),
+    [
+        ("svc-b", "app", 1, True),
+        ("svc-c", "svc-b", 1, True),
+        ("svc-c", "svc-b", 299, True),
+        ("svc-b", "app", 301, False),
+        ("svc-c", "svc-b", 301, False),
+    ],
+)
+def test_an_exchange_soon_after_a_revocation_is_not_trusted(
+    by: str, source: str, seconds: int, denied: bool
+) -> None:
+    """It may be of T1, which Keycloak honours still; later on T1 has expired."""
     revoked = user_event("REVOKE_GRANT", after=90, sessionId=None, token_id="t0")
-    later = exchange("t3", "svc-b", "app", 100)
+    later = exchange("t3", by, source, 90 + seconds * 1000)
     records = [
         one for one in read(*CHAIN, revoked, later) if isinstance(one, Lifecycle)
     ]
-    registry = Registry.build(f for one in records for f in facts_of(one, ORIGIN))
+    origin = Origin(authority="kc", realm="r", received_at=(AT // 1000 + 999) * SECOND)
+    registry = Registry.build(f for one in records for f in facts_of(one, origin))
     presented = Presented(identifiers=(Identifier("jwt.jti", "t3"),))
-    assert judge(registry, presented, now=ORIGIN.received_at).allowed
+    assert denied != judge(registry, presented, now=origin.received_at).allowed
+
+
+def test_an_exchange_after_a_logout_is_trusted_at_once() -> None:
+    """Only the end of a single token leaves exchanged ones in doubt."""
+    out = admin_event("ACTION", "USER", "users/u-1/logout", time=AT + 90)
+    assert {"t1", "t2"} <= dead(*CHAIN, out)
+    later = exchange("t1", "svc-b", "app", 100)
+    assert "t1" not in dead(CHAIN[0], later, out)
 
 
 def test_with_an_issuer_users_have_the_name_that_tokens_carry() -> None:
@@ -347,6 +457,38 @@ def test_admin_events_in_the_log_and_its_other_lines() -> None:
         found.effect, found.identifiers,
     )  # fmt: skip
     assert (2, (("keycloak.user", "a"),)) == (source.read, found.actor)
+
+
+QUOTED = (
+    f'{STAMP}operationType="UPDATE", realmId="r-1", realmName="x", clientId="c", '
+    'userId="a", ipAddress="10.0.0.1", resourceType="USER", resourcePath="users/u-1"'
+)
+
+
+def test_a_disable_is_read_out_of_the_servers_log() -> None:
+    """The representation's quotes are escaped there; at level TRACE cookies follow."""
+    said = r'representation="{\"enabled\":false}", cookies=[a=b, error=x]'
+    (found,) = Keycloak().records(f"{QUOTED}, {said}".encode())
+    assert isinstance(found, Lifecycle)
+    assert ("suspend", (("keycloak.user", USER),)) == (found.effect, found.identifiers)
+
+
+@pytest.mark.parametrize(
+    "end", [", ", ", error", ', error="', ', error="x', ', x="a\\", error="no"']
+)
+def test_a_quoted_line_that_breaks_off_ends_and_gives_nothing(end: str) -> None:
+    """What stands behind the break is not known: in doubt it is denied."""
+    gone = QUOTED.replace("UPDATE", "DELETE")
+    ended, letter = Keycloak().records(f"{gone}{end}".encode())
+    assert isinstance(ended, Lifecycle)
+    assert isinstance(letter, DeadLetter)
+    assert ("delete_subject", (("keycloak.user", USER),)) == (
+        ended.effect, ended.identifiers,
+    )  # fmt: skip
+    assert letter.reason.startswith("truncated")
+    made = QUOTED.replace("UPDATE", "CREATE")
+    (letter,) = Keycloak().records(f"{made}{end}".encode())
+    assert isinstance(letter, DeadLetter)
 
 
 def test_a_broken_clock_costs_a_restore_but_no_revocation() -> None:

@@ -333,3 +333,10 @@ def test_another_systems_event_is_named_so() -> None:
     (letter,) = read({"kind": "Event"})
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("not_kubernetes:")
+
+
+def test_a_failed_authentication_has_no_user_and_is_no_dead_letter() -> None:
+    """It is logged at another stage; a complete event without a user is told."""
+    assert [] == read(event(user={}, stage="ResponseStarted", code=401))
+    (letter,) = read(event(user={}, code=401))
+    assert isinstance(letter, DeadLetter)

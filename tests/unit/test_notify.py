@@ -12,17 +12,14 @@ from agents_registry.identifiers import Identifier
 from streams.findings import Finding, FindingKind, Severity
 from streams.stages import retry
 from streams.stages.deliveries import (
+    IN_FLIGHT,
     Activity,
     Delivery,
     Outcome,
     Route,
-    State,
-    changes,
 )
+from streams.stages.delivery_state import UPDATE_EVERY, State, changes
 from streams.stages.notify import (
-    IN_FLIGHT,
-    LEASE,
-    UPDATE_EVERY,
     Change,
     Step,
     enable,
@@ -30,6 +27,7 @@ from streams.stages.notify import (
     settle,
     step,
 )
+from streams.stages.notify_draft import LEASE
 from streams.times import SECOND
 
 pytestmark = pytest.mark.unit
@@ -144,7 +142,11 @@ def test_tries_again_with_the_same_id_and_body(outcome: Outcome) -> None:
     assert step(state, [], due - 1, routes=[SOC]).due == ()
     (again,) = step(state, [], due, routes=[SOC]).due
     assert again == attrs.evolve(
-        delivery, attempts=1, next_at=due, leased_until=due + LEASE
+        delivery,
+        attempts=1,
+        next_at=due,
+        leased_until=due + LEASE,
+        refused=outcome.status == 400,
     )
 
 

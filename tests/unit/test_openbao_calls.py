@@ -368,3 +368,41 @@ def test_use_is_dated_by_its_request() -> None:
     records = [*parser.feed(0, asked), *parser.feed(1, answered)]
 
     assert [1_767_225_600_000_000_000] == [record.occurred_at for record in records]
+
+
+def live(*lines: dict[str, Any]) -> list[Any]:
+    """Read lines of a log that goes on."""
+    parser = OpenBao().parser()
+    return [found for one in lines for found in parser.feed(0, one)]
+
+
+@pytest.mark.parametrize("error", ["", "1 error occurred: permission denied"])
+def test_an_end_without_an_answer_is_told(error: str) -> None:
+    """Nobody knows whether it was carried out, so nothing is ended; but it is told."""
+    data = {"accessor": mac("a-accessor")}
+    asked = line("auth/token/revoke-accessor", ROOT, kind="request", data=data)
+    asked |= {"error": error} if error else {}
+    slow = line(LOOKUP, ROOT, kind="request", request={"id": "call-2"})
+    later = slow | {"time": "2026-11-25T02:13:43Z", "request": slow["request"]}
+    soon = later | {"time": "2026-11-25T02:13:42Z"}
+    given_up = live(asked, later)
+    ends = [each for each in given_up if isinstance(each, Lifecycle)]
+    reasons = [each.reason for each in given_up if isinstance(each, DeadLetter)]
+
+    assert [] == live(asked, soon)
+    assert [()] * (not error) == [each.identifiers for each in ends]
+    assert len(ends) == len(reasons)
+    assert all(each.startswith("no_answer: update auth/token") for each in reasons)
+
+
+def test_a_late_answer_still_counts() -> None:
+    """What was given up is carried out once the server says so."""
+    data = {"accessor": mac("a-accessor")}
+    path = "auth/token/revoke-accessor"
+    asked = line(path, ROOT, kind="request", data=data)
+    between = line(LOOKUP, ROOT, kind="request", request={"id": "call-2"})
+    answer = line(path, ROOT, data=data) | {"time": "2026-11-25T02:20:00Z"}
+    found = live(asked, between | {"time": "2026-11-25T02:19:00Z"}, answer)
+    (ended,) = [e for e in found if isinstance(e, Lifecycle) and e.identifiers]
+
+    assert "revoke" == ended.effect

@@ -28,6 +28,7 @@ from tests.generators.cloudtrail import (
     as_lines,
     generate,
 )
+from tests.generators.samples import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +165,20 @@ def test_lines_behind_a_torn_first_one_are_read_in_blocks(
 
     assert letter == DeadLetter("cloudtrail", 0, 10, MALFORMED)
     assert plain(list(parse_paths([tmp_path / "whole"]))) == plain(records)
+
+
+@pytest.mark.parametrize("name", ["keycloak, log", "ssf, signed"])
+def test_lines_that_are_no_json_are_read_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A text log and a file of tokens are no documents, whatever their size."""
+    dialect = DIALECTS[name]
+    data = b"".join(dialect.write(dialect.make(n)) for n in range(4))
+    (tmp_path / "log").write_bytes(data)
+    whole = list(dialect.source().records(data))
+    monkeypatch.setattr(streams.parse, "DOCUMENT", len(data) // 2)
+    monkeypatch.setattr(streams.parse, "BLOCK", len(data) // 5)
+    assert whole == list(parse_paths([tmp_path / "log"]))
 
 
 def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:

@@ -412,23 +412,33 @@ def resigned(text: str) -> str:
 
 
 async def test_claims_name_what_the_settings_say() -> None:
-    """A client id of a realm, and a list of groups."""
+    """A client id of a realm, a list of groups, a name of two claims."""
     issuer = {
         "issuer": ISSUER, "audience": ["api"], "jwks": "f",
         "claims": [
             {"claim": "jti", "kind": "jwt.jti"},
             {"claim": "azp", "kind": "keycloak.client", "qualifier": "realm"},
             {"claim": "groups", "kind": "group.id", "by_issuer": True},
+            {"claim": "sid", "kind": "keycloak.client_session", "with_claim": "azp"},
         ],
     }  # fmt: skip
     client = Identifier("keycloak.client", "realm|app")
     group = Identifier("group.id", f"{ISSUER}|two")
-    text = token("agent", azp="app", groups=["one", "two"])
+    session = Identifier("keycloak.client_session", "s-1|app")
+    text = token("agent", azp="app", groups=["one", "two"], sid="s-1")
 
     assert await point(node(client), issuers=[issuer]).allows(text)
-    for dead in (client, group):
+    for dead in (client, group, session):
         known = point(node(client), revoke(dead), issuers=[issuer])
         assert await known.reason(text) == "revoked"
+    # Neither a token without a session nor another client's has this name.
+    other = Identifier("keycloak.client", "realm|other")
+    known = point(node(client), node(other), revoke(session), issuers=[issuer])
+    assert await known.allows(token("agent", azp="app"))
+    assert await known.allows(token("agent", azp="other", sid="s-1"))
+    assert await known.reason(token("agent", azp=["app"], sid="s-1")) == (
+        "unreadable_claim"
+    )
 
 
 async def test_newer_keys_are_read_once_a_minute() -> None:

@@ -53,13 +53,13 @@ def an_event(activity: Activity = Activity.CREATE, **values: Any) -> dict[str, A
     return ocsf.event(a_finding(**values), activity, at=USED + 5, uid="m.1")
 
 
-def a_delivery(**values: Any) -> Delivery:
+def a_delivery(activity: Activity = Activity.CREATE, **values: Any) -> Delivery:
     """Give a delivery of a finding."""
     return Delivery(
         id="m.1",
         number=1,
         route="soc",
-        activity=Activity.CREATE,
+        activity=activity,
         finding=a_finding(**values),
         created_at=USED,
         next_at=USED,
@@ -185,6 +185,27 @@ def test_says_what_happened_in_plain_words() -> None:
                 "Somebody still called payments-api with a token whose ancestor "
                 "vault.path:auth/people/login/ann was ended 42 s ago. Its source still "
                 "honours it; it is denied on purpose. Its owner is ann@acme.example."
+            ),
+        ),
+        (
+            {"kind": FindingKind.SOURCE_DELAY, "via": "direct"},
+            (
+                "Agent billing-bot called payments-api with a token revoked 42 s ago, "
+                "before its source reported that."
+            ),
+        ),
+        (
+            {"kind": FindingKind.UNKNOWN_CREDENTIAL, "path": (), "owner": None},
+            (
+                "Somebody called payments-api with a token that no system has "
+                "declared. Find the owner"
+            ),
+        ),
+        (
+            {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
+            (
+                "gw let agent billing-bot in with a token revoked 42 s ago, and had "
+                "applied its end."
             ),
         ),
         (

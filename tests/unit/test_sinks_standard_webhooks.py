@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from streams.sinks.standard_webhooks import checked_secret, headers
+from streams.sinks.standard_webhooks import checked_secret, headers, public_key
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 SIGNED = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+# The first test of RFC 8032 section 7.1.
+SEED = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+KEY = "whsk_" + base64.b64encode(SEED).decode()
 BODY = b'{"test": 2432232314}'
 THEN = 1_614_265_330 * SECOND + 999_999_999
 
@@ -81,6 +87,8 @@ def test_is_refused_after_five_minutes() -> None:
         "whsec_" + base64.b64encode(bytes(23)).decode(),
         "whsec_" + base64.b64encode(bytes(65)).decode(),
         "whsec_\N{HORSE}",
+        "whsk_",
+        "whsk_" + base64.b64encode(bytes(31)).decode(),
     ],
 )
 def test_refuses_what_is_no_secret(secret: str) -> None:
@@ -88,7 +96,42 @@ def test_refuses_what_is_no_secret(secret: str) -> None:
     with pytest.raises(ValueError, match="24 to 64 random bytes") as raised:
         checked_secret(secret)
 
-    assert not secret.removeprefix("whsec_") or secret[6:] not in str(raised.value)
+    shown = str(raised.value)
+    assert len(secret) < 7 or secret[6:] not in shown
+
+
+def test_signs_with_ed25519_what_the_public_key_verifies() -> None:
+    """``v1a`` over id, stamp and body; the key is told as ``whpk_``."""
+    signed = headers([KEY], ID, THEN, BODY)
+
+    version, _, text = signed["webhook-signature"].partition(",")
+    public = base64.b64decode(public_key(KEY).removeprefix("whpk_"))
+    signature = base64.b64decode(text)
+    key = Ed25519PublicKey.from_public_bytes(public)
+    key.verify(signature, f"{ID}.1614265330.".encode() + BODY)
+    assert version == "v1a"
+    assert public.hex() == PUBLIC
+    with pytest.raises(InvalidSignature):
+        key.verify(signature, f"{ID}.1614265331.".encode() + BODY)
+
+
+def test_goes_from_hmac_to_ed25519_without_a_gap() -> None:
+    """Both sign while a receiver changes over; its library skips what it lacks."""
+    now = int(datetime.now(UTC).timestamp()) * SECOND
+
+    signed = headers([KEY, SECRET], ID, now, BODY)
+
+    assert [part[:3] for part in signed["webhook-signature"].split()] == ["v1a", "v1,"]
+    assert Webhook(SECRET).verify(BODY, signed) == {"test": 2432232314}
+
+
+def test_takes_a_private_key_with_its_public_half() -> None:
+    """Some tools write 64 bytes; the first 32 are the key."""
+    long = "whsk_" + base64.b64encode(SEED + bytes.fromhex(PUBLIC)).decode()
+
+    assert public_key(long) == public_key(KEY)
+    with pytest.raises(ValueError, match="only whsk_"):
+        public_key(SECRET)
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])

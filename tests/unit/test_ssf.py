@@ -368,6 +368,8 @@ def test_tokens_come_as_lines_or_in_a_poll_response() -> None:
     assert [Lifecycle, DeadLetter, Lifecycle] == [type(one) for one in lines]
     assert [0, len(good) + 2] == [one.offset for one in lines[:2]]
     assert 3 == source.read
+    torn = good[20:] + b"\n" + good
+    assert [DeadLetter, Lifecycle] == [type(one) for one in Ssf().records(torn)]
 
     polled = Ssf()
     answer = {"sets": {"j1": good.decode(), "j2": 7}, "moreAvailable": False}
@@ -397,3 +399,4 @@ def test_a_set_is_recognised() -> None:
     assert "ssf" == guess_bytes(orjson.dumps(claims))
     token = compact(claims)
     assert "ssf" == guess_bytes(token) == guess_bytes(token + b"\r\n" + token)
+    assert "ssf" == guess_bytes(token[20:] + b"\n" + token)

@@ -140,3 +140,16 @@ def test_an_announcement_that_was_overtaken_changes_nothing() -> None:
     assert ("enabled", (), 2) == (late.status, notices, late.accepted)
     same, notices = steps.announced(health, "paused", "", 200, NOW + MINUTE)
     assert ("paused", 1) == (same.status, len(notices))
+
+
+def test_what_another_process_heard_ends_a_silence() -> None:
+    """A stream may be pushed to any of several; a copy of the old changes nothing."""
+    silent = Health(heard_at=NOW, silent=True)
+    other = Health(heard_at=NOW + MINUTE, verified_at=NOW)
+
+    found = steps.alongside(silent, other)
+
+    assert (NOW + MINUTE, NOW, False) == (
+        found.heard_at, found.verified_at, found.silent
+    )  # fmt: skip
+    assert silent is steps.alongside(silent, Health(heard_at=NOW - MINUTE))

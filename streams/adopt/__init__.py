@@ -1,0 +1,1 @@
+"""Read what systems list of themselves, as declarations for `rescind adopt`."""

@@ -1,0 +1,166 @@
+"""Adopt the users, clients, service accounts and sessions of a Keycloak realm.
+
+Rules:
+
+- Names are those of the event mapper: a user by its UUID, and by ``jwt.sub`` where the
+  issuer is known; a client by realm id and client id, which requires its own id.
+- Users and clients require their realm. A service account's user requires its client
+  too. A session requires its user and realm, and belongs to the user.
+- What is disabled is suspended, as the event that disables it does, at the time of the
+  list: Keycloak does not say since when. A ``notBefore`` is one here too.
+- An export of a realm holds secrets; nothing but names, times and flags is read of it.
+
+Source: Keycloak Admin REST API (RealmRepresentation, ClientRepresentation,
+UserRepresentation, UserSessionRepresentation); answers of Keycloak 26.7.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from streams.adopt.listing import Listing, ListingError
+from streams.adopt.walk import Request, Steps, Walk, ask, objects, portions
+from streams.sources.fields import identifier, text
+from streams.sources.keycloak_names import client, client_uuid, realm, users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agents_registry.identifiers import Identifier
+
+MAX: Final = 100
+UNOWNED: Final = "sessions of users that are not listed"
+_ASPECT: Final = "enabled"
+
+Item = dict[str, Any]
+
+
+def walk(name: str, began: str) -> Walk:
+    """List a realm's clients, service accounts, users and sessions.
+
+    Args:
+        name: of the realm.
+        began: the time (RFC 3339).
+
+    Raises:
+        ListingError: an answer is not as documented.
+    """
+    path = f"admin/realms/{quote(name, safe='')}"
+    known = f"realms/{quote(name, safe='')}/.well-known/openid-configuration"
+    about = yield from ask(Request(path))
+    found = yield from ask(Request(known, may_fail=(404,)))
+    clients = yield from _pages(f"{path}/clients")
+    people = yield from _pages(f"{path}/users")
+    people += yield from _service_accounts(path, clients)
+    sessions: list[Item] = []
+    for each in clients:
+        below = f"{path}/clients/{quote(str(each.get('id')), safe='')}"
+        for kind in ("user-sessions", "offline-sessions"):
+            sessions += yield from _pages(f"{below}/{kind}")
+    export = about.object() | {"clients": clients, "users": people}
+    issuer = text(found.object().get("issuer"))
+    return of_realm(export, issuer, began=began, sessions=sessions)
+
+
+def of_realm(
+    export: Mapping[str, Any],
+    issuer: str | None,
+    *,
+    began: str | None = None,
+    sessions: Iterable[Mapping[str, Any]] = (),
+) -> Listing:
+    """Give the listing of a realm, as its export has it.
+
+    Args:
+        export: with ``id``, ``clients`` and ``users``.
+        issuer: of its tokens; None where it is not known.
+        began: since when what is disabled counts as such; None: since now.
+        sessions: of all clients; one session may come with several.
+
+    Raises:
+        ListingError: it is no realm.
+    """
+    body = {"realmId": export.get("id")}
+    top = realm(body)
+    if top is None or text(export.get("realm")) is None:
+        raise ListingError("no realm: it has no id and realm")
+    listing = Listing()
+    ids: dict[str, Identifier] = {}
+    listing.add(top, **_limits(export, began))
+    for one in objects(export.get("clients") or []):
+        # Its id is what events disable and enable; tokens have its name alone.
+        uuid = client_uuid(body, one.get("id"))
+        listing.add(uuid, **_limits(one, began))
+        listing.add(client(body, one.get("clientId")), parents=[top, uuid])
+    for one in objects(export.get("users") or []):
+        names = users(one.get("id"), issuer)
+        own = one.get("serviceAccountClientId")
+        holder = client(body, own) if text(own) else None
+        listing.add(
+            names[0] if names else None,
+            aliases=names[1:],
+            issued_at=one.get("createdTimestamp"),
+            parents=[top, holder],
+            **_limits(one, began),
+        )
+        ids.update((name.value, name) for name in names[:1])
+    seen: set[Identifier | None] = {None}
+    for found in sessions:
+        user = ids.get(str(found.get("userId")))
+        if user is None:
+            listing.left_out[UNOWNED] += 1
+            continue
+        session = identifier("session.id", found.get("id"))
+        if session in seen:
+            continue  # a session of several clients comes with each
+        seen.add(session)
+        listing.add(
+            session,
+            issued_at=found.get("start"),
+            changed_at=found.get("start"),
+            parents=[user, top],
+            owners=[user],
+        )
+    return listing
+
+
+def _limits(item: Mapping[str, Any], began: str | None) -> dict[str, Any]:
+    """Give what limits a realm, a client or a user."""
+    since = item.get("notBefore")
+    disabled = item.get("enabled") is False
+    return {
+        "suspended": _ASPECT if disabled else "",
+        "suspended_at": began if disabled else None,
+        "not_before": since if type(since) is int and since > 0 else None,
+    }
+
+
+def _service_accounts(path: str, clients: list[Item]) -> Steps:
+    """Ask for the user of each client that has one; the list of users has none."""
+    own = [one for one in clients if one.get("serviceAccountsEnabled") is True]
+    found: list[Item] = []
+    for some in portions(own):
+        replies = yield [
+            Request(
+                f"{path}/clients/{quote(str(one.get('id')), safe='')}"
+                "/service-account-user"
+            )
+            for one in some
+        ]
+        for one, reply in zip(some, replies, strict=True):
+            found.append(
+                reply.object() | {"serviceAccountClientId": one.get("clientId")}
+            )
+    return found
+
+
+def _pages(path: str) -> Steps:
+    """Read a list by offset; a page that is not full is the last one."""
+    found: list[Item] = []
+    while True:
+        reply = yield from ask(Request(f"{path}?first={len(found)}&max={MAX}"))
+        page = objects(reply.json())
+        found += page
+        if len(page) < MAX:
+            return found

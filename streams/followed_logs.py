@@ -1,0 +1,65 @@
+"""Logs that go on: the files and sockets of the settings, and how they are read."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streams.engine.continuing import Continuing
+from streams.engine.line_server import Listening
+from streams.engine.tails import Followed
+from streams.settings import Listen, address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streams.engine.ingest import Reader
+    from streams.http.events import Source, Speakers
+    from streams.settings import Settings, Watch
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+
+
+def following(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
+    """Give what a watched path is followed with."""
+    configured = sources[watch.source]
+
+    def speaker() -> tuple[Origin, Rights]:
+        key = f"watch:{watch.path.name}"
+        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
+
+    return Followed(
+        path=watch.path,
+        source=watch.source,
+        make=_maker(configured, speakers.settings),
+        speaker=speaker,
+        point=configured.point,
+        poll_seconds=watch.poll_seconds,
+    )
+
+
+def listening(sources: dict[str, Source], speakers: Speakers) -> Iterator[Listening]:
+    """Give what is listened to for the sockets of the settings."""
+    for name, given in speakers.settings.sockets.items():
+        configured = sources[given.source]
+        path = given.listen.removeprefix("unix:")
+        at = address(path) if path == given.listen else Listen(host="")
+        yield Listening(
+            name=name,
+            source=given.source,
+            make=_maker(configured, speakers.settings),
+            speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
+            point=configured.point,
+            path=None if at.host else Path(path),
+            mode=int(given.mode, 8),
+            host=at.host,
+            port=at.port,
+            allowed=given.allow_from,
+        )
+
+
+def _maker(configured: Source, settings: Settings) -> Callable[[], Reader]:
+    """Give the maker of readers that go on from piece to piece."""
+    paired = settings.sources[configured.name].format == "openbao"
+    return Continuing if paired else configured.make

@@ -1,0 +1,149 @@
+"""Receivers of alerts: how they are, tests of them, and what was given up, again."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from streams.http.operators import json_object, unreadable
+from streams.http.problems import ProblemError
+from streams.stages.deliveries import Activity, Delivery, Outcome, Route
+from streams.stages.trial import trial
+from streams.times import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from streams.http.auth import Tokens
+    from streams.stages.delivery_state import Buried, State
+
+
+class Desk(Protocol):
+    """What delivers: the engine's own, embedded or on Kafka."""
+
+    state: State
+    routes: tuple[Route, ...]
+    post: Callable[[Delivery], Awaitable[Outcome]]
+
+    async def buried(self) -> list[Buried]:
+        """Give what was given up and has not arrived since."""
+        ...
+
+    async def replay(self, route: str | None) -> int:
+        """Deliver it anew, of one route or of all; give how many."""
+        ...
+
+
+class Alerts:
+    """Handlers of ``/v1/alerts``."""
+
+    def __init__(
+        self, tokens: Tokens, desk: Desk, realm: str, clock: Callable[[], int]
+    ) -> None:
+        """Set up."""
+        self._tokens = tokens
+        self._desk = desk
+        self._realm = realm
+        self._clock = clock
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers behind their routes."""
+        app.router.add_get("/v1/alerts", self.list)
+        app.router.add_post("/v1/alerts/test", self.test)
+        app.router.add_post("/v1/alerts/replay", self.replay)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Say how each receiver is, and list what was given up."""
+        self._tokens.holder(request, "viewer", "revoker")
+        buried = await self._desk.buried()
+        state, now = self._desk.state, self._clock()
+        return _json({
+            "endpoints": [
+                {
+                    "name": route.name,
+                    "minimum_severity": int(route.minimum),
+                    "waiting": len(state.queue(route.name).deliveries),
+                    "failing": sum(
+                        each.attempts > 0
+                        for each in state.queue(route.name).deliveries.values()
+                    ),
+                    "dead": sum(e.delivery.route == route.name for e in buried),
+                    "disabled": rfc3339(state.disabled.get(route.name)),
+                    "paused": rfc3339(_later(state.paused.get(route.name, 0), now)),
+                }
+                for route in self._desk.routes
+            ],
+            "dead_letters": [_told(each) for each in buried],
+        })  # fmt: skip
+
+    async def test(self, request: web.Request) -> web.Response:
+        """Send a test, and its end, to one receiver or to all; say how that went."""
+        names = await self._wanted(request)
+        outcomes = await asyncio.gather(*(self._try(name) for name in names))
+        return _json({"endpoints": list(outcomes)})
+
+    async def replay(self, request: web.Request) -> web.Response:
+        """Deliver anew what was given up, to one receiver or to all."""
+        names = await self._wanted(request)
+        count = 0
+        for name in names:
+            count += await self._desk.replay(name)
+        return _json({"replayed": count})
+
+    async def _wanted(self, request: web.Request) -> Sequence[str]:
+        """Give the names of the receivers that a restorer means."""
+        token = self._tokens.holder(request, "restorer")
+        body = await json_object(request, token)
+        name = body.get("endpoint")
+        if set(body) - {"endpoint"} or not (name is None or isinstance(name, str)):
+            raise unreadable('write {"endpoint": NAME}, or {} for all of them')
+        known = [route.name for route in self._desk.routes]
+        if name is not None and name not in known:
+            detail = f"the receivers are: {', '.join(known) or 'none'}"
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown endpoint", detail)
+        return known if name is None else [name]
+
+    async def _try(self, name: str) -> dict[str, Any]:
+        now = self._clock()
+
+        async def send(activity: Activity) -> Outcome:
+            return await self._desk.post(trial(name, self._realm, activity, now))
+
+        outcome = await send(Activity.CREATE)
+        if outcome.accepted:
+            # Its end too, so that a test leaves no incident behind.
+            outcome = await send(Activity.CLOSE)
+        return {
+            "name": name,
+            "accepted": outcome.accepted,
+            "status": outcome.status,
+            "error": outcome.error,
+        }
+
+
+def _told(buried: Buried) -> dict[str, Any]:
+    delivery = buried.delivery
+    return {
+        "id": delivery.id,
+        "endpoint": delivery.route,
+        "at": rfc3339(buried.at),
+        "reason": buried.reason,
+        "finding": delivery.finding.id,
+        "kind": delivery.finding.kind.value,
+        "severity": int(delivery.finding.severity),
+        "identifier": str(delivery.finding.presented),
+    }
+
+
+def _later(time: int, now: int) -> int | None:
+    return time if time > now else None
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.json_response(
+        body=orjson.dumps(document), content_type="application/json"
+    )

@@ -1,0 +1,127 @@
+"""How every source is: ``GET /v1/sources``, and the same for Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from streams.ssf.health import ENABLED, UNKNOWN
+from streams.times import SECOND, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+    from streams.health_book import HealthBook
+    from streams.http.auth import Tokens
+    from streams.ssf.health import Health as StreamHealth
+    from streams.ssf.receiver import Receiver
+    from streams.stages.source_health import Health
+
+
+class Sources:
+    """The handler of ``GET /v1/sources``."""
+
+    def __init__(
+        self, tokens: Tokens, book: HealthBook, streams: Mapping[str, Receiver]
+    ) -> None:
+        """Tell what the book has, and what SSF streams say of themselves."""
+        self._tokens = tokens
+        self._book = book
+        self._streams = streams
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the route."""
+        app.router.add_get("/v1/sources", self.get)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """List all sources by name."""
+        self._tokens.holder(request, "viewer", "revoker", "restorer")
+        told = {each.source: each.health for each in self._streams.values()}
+        rows = [
+            row(name, health, told.get(name))
+            for name, health in sorted(self._book.whole().items())
+        ]
+        return web.json_response({"sources": rows})
+
+
+def row(name: str, health: Health, stream: StreamHealth | None) -> dict[str, Any]:
+    """Give what is said of a source; times as RFC 3339, null: never."""
+    heard, verified, gap = health.heard_at, None, health.gap
+    refused, trouble, silent = health.refused, health.trouble, health.silent
+    if stream is not None:
+        heard = max(heard or 0, stream.heard_at or 0) or None
+        verified, gap = stream.verified_at, stream.gap or gap
+        refused, silent = refused + stream.refused, silent or stream.silent
+        trouble = stream.poll_trouble or stream.trouble or trouble
+    stopped = stream is not None and stream.status not in (ENABLED, UNKNOWN)
+    states = (
+        (stopped, "stopped"), (silent, "silent"), (bool(trouble), "failing"),
+        (heard is None, "waiting"),
+    )  # fmt: skip
+    state = next((word for holds, word in states if holds), "good")
+    return {
+        "name": name,
+        "authority": health.authority,
+        "state": state,
+        "good": state in ("good", "waiting"),
+        "last_event": rfc3339(heard),
+        "last_verification": rfc3339(verified),
+        "last_answer": rfc3339(health.answered_at),
+        "lag_seconds": None if health.lag is None else health.lag / SECOND,
+        "accepted": health.accepted,
+        "rejected": health.dead_letters,
+        "reason": health.reason,
+        "refused": refused,
+        "failed": health.failed,
+        "trouble": trouble,
+        "unmapped": health.unmapped,
+        "collisions": health.collisions,
+        "gap": None if gap is None else [rfc3339(one) for one in gap],
+    }
+
+
+class SourceMetrics(Collector):
+    """Reads the book at every scrape; its names come from the settings."""
+
+    def __init__(self, book: HealthBook) -> None:
+        """Read this book."""
+        self._book = book
+
+    def collect(self) -> Iterator[Metric]:
+        """Give counts and times of each source."""
+        labels = ["source"]
+        records = CounterMetricFamily(
+            "rescind_source_records",
+            "What came from a source, by what became of it.",
+            labels=["source", "result"],
+        )
+        heard = GaugeMetricFamily(
+            "rescind_source_last_event_timestamp_seconds",
+            "When the last event was taken in; absent before the first one.",
+            labels=labels,
+        )
+        lag = GaugeMetricFamily(
+            "rescind_source_lag_seconds",
+            "From the newest event of the last batch to its acceptance.",
+            labels=labels,
+        )
+        silent = GaugeMetricFamily(
+            "rescind_source_silent", "1: no event for too long.", labels=labels
+        )
+        for name, health in self._book.sources.items():
+            for result, value in (
+                ("accepted", health.accepted), ("rejected", health.dead_letters),
+                ("unmapped", health.unmapped), ("collided", health.collisions),
+            ):  # fmt: skip
+                records.add_metric([name, result], value)
+            silent.add_metric([name], health.silent)
+            if health.heard_at is not None:
+                heard.add_metric([name], health.heard_at / SECOND)
+            if health.lag is not None:
+                lag.add_metric([name], health.lag / SECOND)
+        yield from (records, heard, lag, silent)

@@ -1,0 +1,127 @@
+"""All by which the embedded server takes in what sources say."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from streams.engine.ingest import Ingest
+from streams.engine.line_server import LineServer
+from streams.engine.source_health import SourceHealth
+from streams.engine.tails import Tail
+from streams.followed_logs import following, listening
+from streams.health_book import HealthBook
+from streams.http.auth import Tokens
+from streams.http.events import Speakers
+from streams.http.sources import Sources
+from streams.ssf.streams import Streams, Surroundings
+from streams.vaults import Vaults, configured_vaults
+from streams.vendors import Embedded, Vendors, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from aiohttp import web
+
+    from streams.described import Described
+    from streams.engine.store import Store
+
+    Loop = Callable[[], Coroutine[None, None, None]]
+
+
+@frozen
+class Inputs:
+    """What listens, asks and follows, and what it all writes through."""
+
+    described: Described
+    store: Store
+    ingest: Ingest
+    tokens: Tokens
+    speakers: Speakers
+    book: HealthBook
+    keeper: SourceHealth
+    streams: Streams
+    vaults: Vaults
+    vendors: Vendors
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes that have a module of their own."""
+        self.vendors.add_to(app)
+        Sources(self.tokens, self.book, self.streams.receivers).add_to(app)
+
+    def loops(self) -> list[Loop]:
+        """Give what runs for sources, until cancelled."""
+        return [
+            *self.vendors.loops(),
+            *self.streams.loops(),
+            *self.vaults.asking(self.ingest, self.speakers),
+            *self.vaults.looking(self.ingest, self.store, self.speakers),
+            partial(self.book.run, self.keeper, self.ingest, self.speakers.own),
+            *(tail.run for tail in self._tails()),
+        ]
+
+    def _tails(self) -> Iterator[Tail]:
+        for watch in self.described.settings.watch:
+            followed = following(watch, self.described.sources, self.speakers)
+            yield Tail(followed, self.store, self.ingest, self.speakers.clock)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen for lines on the sockets of the settings.
+
+        Raises:
+            OSError: an address cannot be bound.
+        """
+        async with AsyncExitStack() as servers:
+            for lines in listening(self.described.sources, self.speakers):
+                clock = self.speakers.clock
+                server = LineServer(lines, self.store, self.ingest, clock)
+                await servers.enter_async_context(server.serving())
+            yield
+
+
+async def inputs(
+    given: Described,
+    store: Store,
+    room: Callable[[int], AbstractAsyncContextManager[None]],
+    clock: Callable[[], int],
+    fresh_id: Callable[[], str],
+) -> Inputs:
+    """Make what takes in events.
+
+    Args:
+        given: what the settings say of sources.
+        store: holds the log.
+        room: waits while guards are too far behind.
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
+
+    Raises:
+        VendorError: the settings of a vendor cannot be used.
+    """
+    settings = given.settings
+    tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
+    book, keeper = HealthBook(clock, given.expected), SourceHealth(store)
+    await book.load(keeper)
+    vaults = configured_vaults(settings, clock, store)
+    ingest = Ingest(store, fresh_id, room, book.took, vaults.complete)
+    around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
+    vendors = connect(
+        settings, tokens, speakers, Embedded(ingest, store, fresh_id, book)
+    )
+    return Inputs(
+        described=given,
+        store=store,
+        ingest=ingest,
+        tokens=tokens,
+        speakers=speakers,
+        book=book,
+        keeper=keeper,
+        streams=Streams(settings.ssf, given.verifiers, around),
+        vaults=vaults,
+        vendors=vendors,
+    )

@@ -1,0 +1,76 @@
+"""Put together the polls of agent platforms and of M365, from their settings."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from streams.keyed_names import keyed_digest
+from streams.poll_settings import (
+    AnthropicPoll,
+    KeyPoll,
+    LiteLlmPoll,
+    M365Poll,
+    OpenAiPoll,
+)
+from streams.pollers.access_tokens import ClientCredentials, Fixed
+from streams.pollers.feeds import seconds
+from streams.pollers.m365 import M365Log
+from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
+from streams.sources import source
+from streams.sources.litellm import LiteLlm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from streams.engine.ingest import Reader
+    from streams.pollers.access_tokens import Authorization
+    from streams.pollers.feeds import Feed
+
+PlatformPoll = KeyPoll | M365Poll
+KEY: Final = "x-api-key"
+VERSION: Final = {"anthropic-version": "2023-06-01"}
+_DAY: Final = 86_400
+_LOGS: Final = {OpenAiPoll: OpenAiLog, AnthropicPoll: AnthropicLog,
+                LiteLlmPoll: LiteLlmLog}  # fmt: skip
+
+
+def feeds(name: str, each: PlatformPoll) -> Iterator[Feed]:
+    """Give the feeds of one poll."""
+    base, first = each.url.rstrip("/"), seconds(each.first)
+    overlap = seconds(each.overlap)
+    if isinstance(each, M365Poll):
+        for content in each.content:
+            yield M365Log(
+                name=f"{name}/{content}", base=base, tenant=each.tenant,
+                content=content, first=first, overlap=overlap,
+                retention=seconds(each.retention * _DAY),
+            )  # fmt: skip
+        return
+    kept = None if each.retention is None else seconds(each.retention * _DAY)
+    make = _LOGS[type(each)]
+    yield make(name=f"{name}/audit", base=base, first=first, overlap=overlap,
+               retention=kept)  # fmt: skip
+
+
+def authorization(
+    each: PlatformPoll, secret: str, clock: Callable[[], int]
+) -> Authorization:
+    """Give what a poll authorises itself with."""
+    if isinstance(each, M365Poll):
+        scope = f"{each.url.rstrip('/')}/.default"
+        client = {"client_id": each.client_id, "client_secret": secret, "scope": scope}
+        url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
+        return ClientCredentials(url, client, clock)
+    return Fixed(secret if isinstance(each, AnthropicPoll) else f"Bearer {secret}")
+
+
+def keyed_source(name: str, peppers: Sequence[bytes]) -> Reader:
+    """Make a reader; one of LiteLLM names keys with the realm's peppers."""
+    if name != LiteLlm.name:
+        return source(name)
+    return LiteLlm(*(partial(_keyed, pepper) for pepper in peppers))
+
+
+def _keyed(pepper: bytes, digest: bytes) -> str:
+    return keyed_digest("secret", digest, pepper).value

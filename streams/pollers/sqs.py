@@ -1,0 +1,240 @@
+"""Read a queue of Amazon SQS: take a message, fetch what it names, write, delete.
+
+At least once: a message is deleted after its events are on disk, so a crash brings it
+again, and the same facts are the same records. What cannot be had now (a refused or
+slow request) leaves the message in the queue, whose redrive policy ends that. What can
+never be had is a dead letter, and a finding where events are lost.
+
+Source: Amazon SQS API reference, "ReceiveMessage", "DeleteMessage", and "Making query
+API requests" (the JSON protocol).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import orjson
+import structlog
+from attrs import define, field, frozen
+
+from streams.engine.ingest import read
+from streams.findings import FindingKind
+from streams.intake import Delivery, NotWrittenError
+from streams.pollers.notices import NotANoticeError, read_notice
+from streams.pollers.sigv4 import Signer
+from streams.pollers.transport import FailedError, fetch
+from streams.records import DeadLetter
+from streams.sources.packed import UnpackError, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streams.engine.ingest import Reader
+    from streams.intake import Receipt
+    from streams.poll_settings import Queue
+    from streams.pollers.aws_credentials import Keys
+    from streams.pollers.notices import Named
+    from streams.records import Record
+    from streams.stages.admission import Rights
+    from streams.stages.ingress import Origin
+
+AT_ONCE: Final = 10  # messages of one answer, the most that SQS gives
+SHORTEST: Final = 0.2  # seconds between two requests where there is nothing
+FIRST_WAIT: Final = 1.0
+LONGEST: Final = 300.0  # seconds between two attempts
+MOST: Final = 256 << 20  # bytes of an object, unpacked
+JSON: Final = "application/x-amz-json-1.0"
+_GONE: Final = 404
+NO_NOTICE: Final = "not_a_notice: {}; look at who may send to the queue"
+REFUSED: Final = (
+    "bucket_refused: a message names the bucket {}, which is not among `buckets`; look "
+    "at who may send to the queue"
+)
+LOST: Final = (
+    "events_lost: {}/{}: {}; compare what exists there with `rescind inventory`, and "
+    "revoke by hand what is gone"
+)
+
+log = structlog.get_logger()
+
+
+@frozen(kw_only=True)
+class Queued:
+    """A queue, and what it takes to read it.
+
+    Attributes:
+        make: makes a reader of the source.
+        speaker: gives origin and rights, of now.
+        write: writes what was read, and waits until it can.
+    """
+
+    name: str
+    settings: Queue
+    keys: Keys
+    make: Callable[[], Reader]
+    speaker: Callable[[], tuple[Origin, Rights]]
+    write: Callable[[Delivery], Awaitable[Receipt]]
+
+
+@define
+class _Found:
+    """What one message brought."""
+
+    records: list[Record] = field(factory=list)
+    lost: list[str] = field(factory=list)
+
+
+class QueueReader:
+    """Reads one queue until it is cancelled."""
+
+    def __init__(
+        self,
+        queued: Queued,
+        clock: Callable[[], int],
+        count: Callable[[str, str, str], None],
+    ) -> None:
+        """Set up.
+
+        ``count`` is told the queue's name, and how each request ended and why.
+        """
+        self._queued = queued
+        self._settings = queued.settings
+        self._clock = clock
+        self._count = count
+        self._failures = 0
+        region = queued.settings.place
+        self._sqs, self._s3 = Signer("sqs", region), Signer("s3", region)
+        parts = urlsplit(queued.settings.url)
+        self._endpoint = f"{parts.scheme}://{parts.netloc}/"
+        objects = queued.settings.objects_url or f"https://s3.{region}.amazonaws.com"
+        self._objects = objects.rstrip("/")
+
+    async def run(self) -> None:
+        """Read."""
+        async with aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        ) as session:
+            while True:
+                try:
+                    wait = await self._round(session)
+                    self._failures = 0
+                except FailedError as failed:
+                    wait = self._failed(failed)
+                except NotWrittenError:
+                    wait = self._failed(FailedError("not_written"))
+                await asyncio.sleep(wait)
+
+    async def _round(self, session: aiohttp.ClientSession) -> float:
+        """Take the next messages; give the seconds until the next request."""
+        answer = await self._ask(session, "ReceiveMessage", {
+            "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
+        })  # fmt: skip
+        messages = answer.get("Messages") or []
+        if not all(isinstance(one, dict) for one in messages):
+            raise FailedError("unreadable")
+        if not messages:
+            self._count(self._queued.name, "empty", "")
+        for message in messages:
+            await self._take(session, message)
+        return 0.0 if messages else SHORTEST
+
+    async def _take(
+        self, session: aiohttp.ClientSession, message: dict[str, Any]
+    ) -> None:
+        found = await self._read(session, str(message.get("Body")))
+        origin, rights = self._queued.speaker()
+        signals = [self._signal(origin.received_at, reason) for reason in found.lost]
+        delivery = Delivery(found.records, origin, rights, signals=signals)
+        await self._queued.write(delivery)
+        handle = {"ReceiptHandle": message.get("ReceiptHandle")}
+        await self._ask(session, "DeleteMessage", handle)
+        self._count(self._queued.name, "taken", "")
+
+    async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
+        """Give what a message brings.
+
+        Raises:
+            FailedError: not now; the message must stay.
+        """
+        found, source = _Found(), self._settings.format
+        try:
+            notice = read_notice(body)
+        except NotANoticeError as error:
+            reason = NO_NOTICE.format(error)
+            found.records.append(DeadLetter(source, 0, len(body), reason))
+            return found
+        if notice.events:
+            found.records += await read(self._queued.make(), notice.events, source)
+        for named in notice.objects:
+            if named.bucket not in self._settings.buckets:
+                self._lose(found, REFUSED.format(named.bucket))
+                continue
+            try:
+                data = await self._object(session, named)
+            except UnpackError as error:
+                self._lose(found, LOST.format(named.bucket, named.key, error))
+                continue
+            found.records += await read(self._queued.make(), data, source)
+        return found
+
+    def _lose(self, found: _Found, reason: str) -> None:
+        found.records.append(DeadLetter(self._settings.format, 0, 0, reason))
+        found.lost.append(reason)
+
+    async def _object(self, session: aiohttp.ClientSession, named: Named) -> bytes:
+        """Fetch an object and unpack it.
+
+        Raises:
+            FailedError: not now.
+            UnpackError: never: it is gone, too large, or no whole gzip.
+        """
+        key = quote(named.key, safe="/-_.~")
+        url = f"{self._objects}/{quote(named.bucket, safe='-_.~')}/{key}"
+        by, now = await self._queued.keys.current(session), self._clock()
+        headers = self._s3.signed("GET", url, {}, b"", by, now)
+        try:
+            answer = await fetch(session, "GET", url, now, headers=headers)
+        except FailedError as failed:
+            if failed.status == _GONE or failed.reason == "too_large":
+                raise UnpackError(failed.reason) from failed
+            raise
+        return await asyncio.to_thread(unpacked, answer.body, MOST)
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, action: str, values: dict[str, Any]
+    ) -> dict[str, Any]:
+        body = orjson.dumps({"QueueUrl": self._settings.url} | values)
+        by, now = await self._queued.keys.current(session), self._clock()
+        headers = {"content-type": JSON, "x-amz-target": f"AmazonSQS.{action}"}
+        signed = self._sqs.signed("POST", self._endpoint, headers, body, by, now)
+        answer = await fetch(
+            session, "POST", self._endpoint, now, headers=signed, data=body
+        )
+        try:
+            decoded = orjson.loads(answer.body or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise FailedError("unreadable") from error
+        if not isinstance(decoded, dict):
+            raise FailedError("unreadable")
+        return decoded
+
+    def _failed(self, failed: FailedError) -> float:
+        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST)
+        self._failures = min(self._failures + 1, 20)
+        name = self._queued.name
+        self._count(name, "failed", failed.reason)
+        log.warning("queue_failed", queue=name, reason=failed.reason, wait=wait)
+        return max(wait, failed.wait or 0.0)
+
+    def _signal(self, at: int, reason: str) -> dict[str, Any]:
+        """Give what the sentinel makes a finding of: revocations may be missing."""
+        return {
+            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
+            "presented": ["source", f"queue:{self._queued.name}"],
+            "point": self._queued.name,
+            "at": at,
+            "detail": reason,
+        }

@@ -1,0 +1,47 @@
+"""Where a person looks further: the questions to the server that explain a finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Identifier
+    from streams.findings import Finding
+
+
+@frozen
+class Links:
+    """Links of findings; empty ones where the server has no address to name.
+
+    Attributes:
+        base: URL under which people reach the server, without a slash at its end.
+    """
+
+    base: str = ""
+
+    def why(self, finding: Finding) -> str:
+        """Link to the verdict: dead or alive, by which cause, over which path."""
+        return self._to("why", finding.presented, finding.realm)
+
+    def lineage(self, finding: Finding) -> str:
+        """Link to all that ended with it: what hangs below the name that was ended."""
+        ended = finding.path[-1] if finding.path else finding.presented
+        return self._to("blast-radius", ended, finding.realm)
+
+    def of(self, finding: Finding) -> dict[str, str]:
+        """Give the links by what they show; none without a base."""
+        if not self.base:
+            return {}
+        return {"Why": self.why(finding), "Lineage": self.lineage(finding)}
+
+    def _to(self, question: str, identifier: Identifier, realm: str) -> str:
+        if not self.base:
+            return ""
+        name, of = quote(str(identifier), safe=""), quote(realm, safe="")
+        return f"{self.base}/v1/{question}/{name}?realm={of}"
+
+
+NOWHERE: Final = Links()

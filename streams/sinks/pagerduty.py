@@ -1,0 +1,79 @@
+"""Incidents at PagerDuty, by the Events API v2 of a service.
+
+The id of the finding is the ``dedup_key``: its updates join the alert that it
+triggered, and its end resolves that. Rescind never acknowledges: that a person looks
+into it is said in PagerDuty, and nobody says it here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from attrs import field, frozen
+
+from streams.findings import Severity
+from streams.sinks import wording
+from streams.sinks.links import NOWHERE, Links
+from streams.sinks.sink import JSON, Request, Sink
+from streams.stages.deliveries import Activity, Delivery
+from streams.times import rfc3339
+
+URLS: Final = {
+    "us": "https://events.pagerduty.com/v2/enqueue",
+    "eu": "https://events.eu.pagerduty.com/v2/enqueue",
+}
+_SUMMARY: Final = 1000  # the API takes 1,024 characters
+_SEVERITY: Final = {
+    Severity.INFORMATIONAL: "info",
+    Severity.LOW: "info",
+    Severity.MEDIUM: "warning",
+    Severity.HIGH: "error",
+    Severity.CRITICAL: "critical",
+}
+
+
+@frozen(kw_only=True)
+class PagerDuty(Sink):
+    """A service of PagerDuty, by its routing key."""
+
+    routing_key: str = field(repr=False)
+    url: str = URLS["us"]
+    links: Links = NOWHERE
+
+    def request(self, delivery: Delivery, now: int) -> Request:
+        """Give a trigger, or the resolve of what was triggered."""
+        del now
+        finding = delivery.finding
+        event: dict[str, Any] = {
+            "routing_key": self.routing_key,
+            "dedup_key": finding.id,
+            "event_action": "resolve",
+        }
+        if delivery.activity is not Activity.CLOSE:
+            event |= {"event_action": "trigger", "client": "Rescind"}
+            event |= {"payload": _payload(delivery)}
+            if links := self.links.of(finding):
+                event["client_url"] = links["Why"]
+                event["links"] = [
+                    {"href": link, "text": name} for name, link in links.items()
+                ]
+        body = orjson.dumps(event)
+        return Request(url=self.url, headers={"content-type": JSON}, body=body)
+
+
+def _payload(delivery: Delivery) -> dict[str, Any]:
+    finding = delivery.finding
+    return {
+        "summary": wording.shown(wording.title(finding), _SUMMARY),
+        "source": wording.shown(finding.point) or f"rescind/{finding.realm}",
+        "severity": _SEVERITY[finding.severity],
+        "timestamp": rfc3339(finding.first_seen),
+        "component": wording.shown(finding.point) or "rescind",
+        "group": finding.realm,
+        "class": finding.kind.value,
+        "custom_details": {
+            "message": wording.message(finding),
+            **wording.details(finding),
+        },
+    }

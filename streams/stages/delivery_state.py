@@ -1,0 +1,283 @@
+"""All that notify remembers, and the rows in which an engine keeps it.
+
+A queue for each receiver: what is asked of one costs nothing for what waits at another,
+so a receiver that hangs with a long backlog slows nobody else down. `changes` gives the
+rows that differ between two states; what was carried over is not looked at.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from streams.stages import episodes
+from streams.stages.deliveries import Activity, Announced, Dead, Delivery
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from streams.findings import Finding
+
+Value = TypeVar("Value")
+
+UPDATE_EVERY: Final = 60 * SECOND
+_ANNOUNCED: Final = "announced/"
+_DELIVERY: Final = "delivery/"
+_DISABLED: Final = "disabled/"
+DEAD: Final = "dead/"
+KEPT: Final = 30 * 24 * 3600 * SECOND  # how long a dead delivery can be replayed
+
+
+@frozen(slots=False)
+class Queue:
+    """What waits for one receiver, by the keys of the deliveries."""
+
+    deliveries: Mapping[str, Delivery] = field(factory=dict)
+
+    @cached_property
+    def heads(self) -> tuple[Delivery, ...]:
+        """Give the oldest message of each finding: the later ones wait for it."""
+        first: dict[str, int] = {}
+        for each in self.deliveries.values():
+            known = first.get(each.finding.id)
+            if known is None or each.number < known:
+                first[each.finding.id] = each.number
+        return tuple(
+            each
+            for each in self.deliveries.values()
+            if each.number == first[each.finding.id]
+        )
+
+    @cached_property
+    def leases(self) -> tuple[int, ...]:
+        """Give until when each attempt under way holds, in order (ns)."""
+        deliveries = self.deliveries.values()
+        return tuple(sorted(d.leased_until for d in deliveries if d.leased_until))
+
+    @cached_property
+    def ready(self) -> tuple[int, ...]:
+        """Give when those become due that are not under way, in order (ns)."""
+        return tuple(sorted({h.ready_at for h in self.heads if not h.leased_until}))
+
+    @cached_property
+    def findings(self) -> frozenset[str]:
+        """Give the findings that something waits of."""
+        return frozenset(each.finding.id for each in self.deliveries.values())
+
+
+@frozen(slots=False)
+class Told:
+    """What receivers know of, by the id of the finding."""
+
+    findings: Mapping[str, Announced] = field(factory=dict)
+
+    @cached_property
+    def times(self) -> tuple[int, ...]:
+        """Give the times at which something is to be told, in order (ns)."""
+        updates = {
+            known.at + UPDATE_EVERY
+            for known in self.findings.values()
+            if known.waiting is not None
+        }
+        repeats = {k.repeat_at for k in self.findings.values() if k.told is not None}
+        return tuple(sorted(updates | repeats))
+
+
+@frozen(kw_only=True)
+class State:
+    """All that notify knows.
+
+    Attributes:
+        queues: by the name of the route; none is empty.
+        told: what was announced.
+        disabled: routes that answered 410, and when (ns).
+        paused: routes that nothing is sent to before a time (ns). Not kept over a
+            restart: each delivery has its own time besides.
+    """
+
+    queues: Mapping[str, Queue] = field(factory=dict)
+    told: Told = Told()
+    disabled: Mapping[str, int] = field(factory=dict)
+    paused: Mapping[str, int] = field(factory=dict)
+
+    @property
+    def deliveries(self) -> Mapping[str, Delivery]:
+        """Give all deliveries by their key."""
+        queues = self.queues.values()
+        return {key: each for queue in queues for key, each in queue.deliveries.items()}
+
+    @property
+    def announced(self) -> Mapping[str, Announced]:
+        """Give what was announced, by the id of the finding."""
+        return self.told.findings
+
+    def queue(self, route: str) -> Queue:
+        """Give the queue of a route; an empty one where nothing waits."""
+        return self.queues.get(route, _EMPTY)
+
+    def with_queue(self, route: str, deliveries: Mapping[str, Delivery]) -> State:
+        """Put a queue into the place of a route's."""
+        queues = {name: q for name, q in self.queues.items() if name != route}
+        if deliveries:
+            queues[route] = Queue(deliveries)
+        return attrs.evolve(self, queues=queues)
+
+    def with_deliveries(self, deliveries: Iterable[Delivery]) -> State:
+        """Add deliveries, in the place of those with the same keys."""
+        by_route: dict[str, dict[str, Delivery]] = {}
+        for each in deliveries:
+            by_route.setdefault(each.route, {})[each.key] = each
+        state = self
+        for route, added in by_route.items():
+            state = state.with_queue(route, {**state.queue(route).deliveries, **added})
+        return state
+
+    def joined(self, other: State) -> State:
+        """Add what another state knows of other findings; its attempts were lost."""
+        freed = (
+            attrs.evolve(delivery, leased_until=0)
+            for delivery in other.deliveries.values()
+        )
+        told = Told({**self.announced, **other.announced})
+        return attrs.evolve(self.with_deliveries(freed), told=told)
+
+    def owes(self, finding: str) -> bool:
+        """Tell whether a message of a finding waits or is under way."""
+        known = self.announced.get(finding)
+        return (known is not None and known.waiting is not None) or any(
+            finding in queue.findings for queue in self.queues.values()
+        )
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Give the state as JSON-ready rows; times stay integer ns."""
+        return changes(State(), self)[0]
+
+    @classmethod
+    def of_rows(cls, rows: Mapping[str, Mapping[str, Any]]) -> State:
+        """Read what `rows` gave; dead deliveries are not part of it."""
+        deliveries, announced, disabled = [], {}, {}
+        for key, row in rows.items():
+            if key.startswith(_ANNOUNCED):
+                announced[key.removeprefix(_ANNOUNCED)] = Announced(
+                    **{
+                        **row,
+                        "waiting": _finding(row["waiting"]),
+                        "told": _finding(row.get("told")),
+                    }
+                )
+            elif key.startswith(_DISABLED):
+                disabled[key.removeprefix(_DISABLED)] = row["at"]
+            elif key.startswith(_DELIVERY):
+                deliveries.append(delivery_of(row))
+        state = cls(told=Told(announced), disabled=disabled)
+        return state.with_deliveries(deliveries)
+
+
+_EMPTY: Final = Queue()
+
+
+def changes(before: State, after: State) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give the rows to write and the keys to drop that lead from one to the other."""
+    put: dict[str, Any] = {}
+    dropped: list[str] = []
+    for route in before.queues.keys() | after.queues.keys():
+        old, new = before.queue(route), after.queue(route)
+        if old is not new:
+            _differ("", old.deliveries, new.deliveries, _delivery, put, dropped)
+    if before.told is not after.told:
+        old_told, new_told = before.announced, after.announced
+        _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)
+    _differ(_DISABLED, before.disabled, after.disabled, _disabled, put, dropped)
+    return put, tuple(dropped)
+
+
+@frozen(kw_only=True)
+class Buried:
+    """A delivery that was given up, when (ns) and why."""
+
+    delivery: Delivery
+    at: int
+    reason: str
+
+
+def buried_of(rows: Iterable[Mapping[str, Any]]) -> list[Buried]:
+    """Read rows of `dead_rows`; give the oldest first."""
+    found = [
+        Buried(delivery=delivery_of(row), at=row["at"], reason=row["reason"])
+        for row in rows
+    ]
+    return sorted(found, key=lambda each: (each.at, each.delivery.key))
+
+
+def dead_rows(dead: Iterable[Dead], at: int) -> dict[str, dict[str, Any]]:
+    """Give the rows of deliveries that were given up at a time (ns).
+
+    They are kept beside the state, until someone replays them and they arrive.
+    """
+    return {
+        dead_key(each.delivery): {
+            "at": at,
+            "reason": each.reason,
+            **_delivery(each.delivery),
+        }
+        for each in dead
+    }
+
+
+def dead_key(delivery: Delivery) -> str:
+    """Give the key of the row that a delivery has once it was given up."""
+    return DEAD + delivery.key.removeprefix(_DELIVERY)
+
+
+def delivery_of(row: Mapping[str, Any]) -> Delivery:
+    """Read the row of a delivery, dead or alive."""
+    values = {name: row[name] for name in _FIELDS if name in row}
+    finding = episodes.from_plain(row["finding"])
+    activity = Activity(row["activity"])
+    return Delivery(**{**values, "finding": finding, "activity": activity})
+
+
+_FIELDS: Final = tuple(each.name for each in attrs.fields(Delivery))
+
+
+def _differ(
+    prefix: str,
+    before: Mapping[str, Value],
+    after: Mapping[str, Value],
+    plain: Callable[[Value], dict[str, Any]],
+    put: dict[str, Any],
+    dropped: list[str],
+) -> None:
+    # Values are immutable and carried over, so an unchanged one is the same object.
+    put |= {prefix + k: plain(v) for k, v in after.items() if before.get(k) is not v}
+    dropped += [prefix + key for key in before if key not in after]
+
+
+def _delivery(value: Delivery) -> dict[str, Any]:
+    return attrs.asdict(value, recurse=False) | {
+        "activity": int(value.activity),
+        "finding": episodes.to_plain(value.finding),
+    }
+
+
+def _announced(value: Announced) -> dict[str, Any]:
+    return attrs.asdict(value, recurse=False) | {
+        "waiting": _plain(value.waiting),
+        "told": _plain(value.told),
+    }
+
+
+def _disabled(at: int) -> dict[str, Any]:
+    return {"at": at}
+
+
+def _plain(finding: Finding | None) -> dict[str, Any] | None:
+    return None if finding is None else episodes.to_plain(finding)
+
+
+def _finding(plain: dict[str, Any] | None) -> Finding | None:
+    return None if plain is None else episodes.from_plain(plain)

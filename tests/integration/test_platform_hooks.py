@@ -1,0 +1,420 @@
+"""Clouds and platforms push to a running server: proofs, carriers, refusals.
+
+All events here are hand-made, after the documentation of their products.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hmac
+import itertools
+import time
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from streams.times import rfc3339
+from tests.integration.serving import running, until, values
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.integration.serving import Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+SECRET = "a long random secret"
+KINDS = ("k8s.*", "aws.*", "auth0.*", "gitguardian.*", "session.id", "jwt.jti")
+MOST = 256 << 10
+EXTRA = "authentication.kubernetes.io/"
+HOOKS: dict[str, dict[str, Any]] = {
+    "kubernetes": {"vendor": "kubernetes", "cluster": "eu"},
+    "eks": {"vendor": "firehose"},
+    "trail": {"vendor": "firehose", "format": "cloudtrail"},
+    "gke": {"vendor": "pubsub"},
+    "eventbridge": {"vendor": "eventbridge", "header": "X-Api-Key"},
+    "auth0": {"vendor": "auth0"},
+    "partner": {"vendor": "eventbridge", "header": "X-Api-Key", "format": "auth0"},
+    "gitguardian": {"vendor": "gitguardian"},
+}
+HEADERS = {
+    "kubernetes": {"Authorization": f"Bearer {SECRET}"},
+    "eks": {"X-Amz-Firehose-Access-Key": SECRET, "X-Amz-Firehose-Request-Id": "r1"},
+    "trail": {"X-Amz-Firehose-Access-Key": SECRET},
+    "gke": {},
+    "eventbridge": {"X-Api-Key": SECRET},
+    "auth0": {"Authorization": SECRET},
+    "partner": {"X-Api-Key": SECRET},
+}
+_NUMBERS = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """Run one server with a hook for each vendor."""
+    folder = tmp_path_factory.mktemp("hooks")
+    hooks = {
+        name: each | {"authority": "clouds", "secret": {"value": SECRET}}
+        for name, each in HOOKS.items()
+    }
+    grants = [{"kind": kind} for kind in KINDS]
+    authorities = values(folder)["authorities"] | {"clouds": {"grants": grants}}
+    more = {"hooks": hooks, "authorities": authorities, "max_body_bytes": MOST}
+    async with running(folder, **more) as run:
+        yield run
+
+
+async def push(
+    server: Server, hook: str, body: Any, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """Push a body; give status and decoded answer."""
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    sent = HEADERS.get(hook, {}) if headers is None else headers
+    query = f"?token={SECRET.replace(' ', '+')}" if hook == "gke" else ""
+    url = f"{server.url}/v1/hooks/{hook}{query}"
+    content = {"Content-Type": "application/json"}
+    async with server.session.post(url, data=data, headers=content | sent) as got:
+        text = await got.read()
+        return got.status, orjson.loads(text) if text else None
+
+
+async def verdict(server: Server, identifier: str) -> tuple[bool, str]:
+    """Give whether an identifier is allowed, and all that is said of it."""
+    _, why = await server.get(f"/v1/why/{identifier}")
+    return why["allowed"], orjson.dumps(why).decode()
+
+
+async def lives(server: Server, identifier: str) -> None:
+    """Wait until an identifier is allowed."""
+
+    async def allowed() -> bool:
+        return (await verdict(server, identifier))[0]
+
+    await until(allowed)
+
+
+async def dies(server: Server, identifier: str) -> str:
+    """Wait until an identifier is denied for a cause; give all that is said."""
+
+    async def denied() -> str:
+        allowed, why = await verdict(server, identifier)
+        return "" if allowed or 'cause":{' not in why else why
+
+    return str(await until(denied))
+
+
+async def facts(server: Server) -> int:
+    """Count the facts."""
+    rows = await server.served.stages._store.read("SELECT count(*) FROM facts")
+    return int(rows[0][0])
+
+
+async def letters(server: Server) -> str:
+    """Give all dead letters, as text."""
+    _, found = await server.get("/v1/dlq")
+    return orjson.dumps(found).decode()
+
+
+def now(seconds: float = 0) -> str:
+    """Give a time of now and more."""
+    return rfc3339(time.time_ns() + int(seconds * 10**9)) or ""
+
+
+def audit(verb: str, resource: str, name: str, code: int = 200, **more: Any) -> Any:
+    """Make an event of an API server."""
+    return {
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+        "auditID": f"a{next(_NUMBERS)}", "stage": "ResponseComplete", "verb": verb,
+        "user": {"username": "admin", "extra": {
+            EXTRA + "credential-id": ["X509SHA256=" + "cd" * 32]}},
+        "objectRef": {"resource": resource, "namespace": "prod", "name": name}
+                     | more.pop("ref", {}),
+        "responseStatus": {"code": code}, "stageTimestamp": now(), **more,
+    }  # fmt: skip
+
+
+def token(jti: str, account: str) -> Any:
+    """Make the event that issues a token of a service account."""
+    return audit(
+        "create", "serviceaccounts", account, 201, ref={"subresource": "token"},
+        annotations={EXTRA + "issued-credential-id": f"JTI={jti}"},
+    )  # fmt: skip
+
+
+def listed(*events: Any) -> Any:
+    """Make a batch of the audit webhook backend."""
+    head = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}}
+    return head | {"items": list(events)}
+
+
+def call(name: str, asked: dict[str, Any], **more: Any) -> Any:
+    """Make a CloudTrail event of IAM."""
+    return {
+        "eventVersion": "1.10", "eventSource": "iam.amazonaws.com", "eventName": name,
+        "eventTime": now(), "eventID": f"e{next(_NUMBERS)}",
+        "recipientAccountId": "111122223333", "requestParameters": asked,
+        "userIdentity": {"type": "AWSService", "invokedBy": "iam.amazonaws.com"},
+        **more,
+    }  # fmt: skip
+
+
+def bridged(detail: Any, kind: str = "AWS API Call via CloudTrail") -> Any:
+    """Make an event of EventBridge."""
+    return {
+        "version": "0", "id": f"b{next(_NUMBERS)}", "detail-type": kind,
+        "source": "aws.iam", "account": "111122223333", "time": now(),
+        "region": "us-east-1", "resources": [], "detail": detail,
+    }  # fmt: skip
+
+
+def subscribed(*messages: Any, kind: str = "DATA_MESSAGE") -> bytes:
+    """Make what a subscription of CloudWatch Logs puts on a stream."""
+    events = [
+        {"id": f"{number}", "timestamp": 1760000000000,
+         "message": one if isinstance(one, str) else orjson.dumps(one).decode()}
+        for number, one in enumerate(messages)
+    ]  # fmt: skip
+    return gzip.compress(orjson.dumps({
+        "messageType": kind, "owner": "111122223333",
+        "logGroup": "/aws/eks/c1/cluster", "logStream": "kube-apiserver-audit-1",
+        "subscriptionFilters": ["audit"], "logEvents": events,
+    }))  # fmt: skip
+
+
+def delivered(*records: bytes) -> Any:
+    """Make a request of Firehose."""
+    data = [{"data": b64encode(one).decode()} for one in records]
+    return {"requestId": "r1", "timestamp": 1760000000000, "records": data}
+
+
+def signed(
+    body: bytes, at: float | None = None, secret: str = SECRET
+) -> dict[str, str]:
+    """Sign a body as GitGuardian does."""
+    sent = f"{time.time() if at is None else at:.0f}"
+    mac = hmac.new(f"{sent}{secret}".encode(), body, "sha256").hexdigest()
+    return {"Timestamp": sent, "Gitguardian-Signature": f"sha256={mac}"}
+
+
+async def test_a_deleted_service_account_ends_its_tokens(server: Server) -> None:
+    """Batches of the webhook backend, one of them sent twice, names by cluster."""
+    issued = listed(token("t-1", "app"), token("t-2", "other"))
+    assert 202 == (await push(server, "kubernetes", issued))[0]
+    await lives(server, "jwt.jti:t-1")
+    ended = listed(audit("delete", "serviceaccounts", "app"))
+    for _ in range(2):
+        assert 202 == (await push(server, "kubernetes", ended))[0]
+    assert "eu/prod/app" in await dies(server, "jwt.jti:t-1")
+    await lives(server, "jwt.jti:t-2")
+
+
+async def test_eks_comes_through_cloudwatch_logs_and_firehose(server: Server) -> None:
+    """Answered as Firehose wants it; a check of the destination is no event."""
+    before = await letters(server)
+    check = subscribed("CWL CONTROL MESSAGE: Checking", kind="CONTROL_MESSAGE")
+    first = delivered(check, subscribed(token("e-1", "app"), token("e-2", "other")))
+    status, answer = await push(server, "eks", first)
+    assert (200, "r1") == (status, answer["requestId"])
+    assert isinstance(answer["timestamp"], int)
+    await lives(server, "jwt.jti:e-1")
+    second = delivered(subscribed(audit("delete", "serviceaccounts", "app")))
+    assert 200 == (await push(server, "eks", second))[0]
+    await dies(server, "jwt.jti:e-1")
+    await lives(server, "jwt.jti:e-2")
+    assert before == await letters(server)
+
+
+async def test_gke_comes_through_pub_sub(server: Server) -> None:
+    """The log entry lies in base64 inside the message."""
+    issued = listed(token("g-1", "robot"))
+    # Another hook, without a cluster's name: the token hangs on the same account.
+    assert 200 == (await push(server, "eks", delivered(orjson.dumps(issued))))[0]
+    await lives(server, "jwt.jti:g-1")
+    entry = {
+        "insertId": "g1", "timestamp": now(),
+        "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+            "methodName": "io.k8s.core.v1.serviceaccounts.delete",
+            "resourceName": "core/v1/namespaces/prod/serviceaccounts/robot",
+            "authenticationInfo": {"principalEmail": "admin@example.com"},
+        },
+    }  # fmt: skip
+    data = b64encode(orjson.dumps(entry)).decode()
+    pushed = {
+        "message": {"data": data, "messageId": "1", "attributes": {}},
+        "subscription": "projects/p/subscriptions/s",
+    }
+    assert 202 == (await push(server, "gke", pushed))[0]
+    await dies(server, "jwt.jti:g-1")
+
+
+async def test_aws_keys_and_roles_end_and_come_back(server: Server) -> None:
+    """UpdateAccessKey, AWSRevokeOlderSessions and DeleteRole, each to a verdict."""
+    role = "arn:aws:iam::111122223333:role/agent"
+    key, session = "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"
+
+    def assumed(name: str, second: float) -> Any:
+        issued = {"accessKeyId": name, "expiration": now(3600)}
+        return call(
+            "AssumeRole", {"roleArn": role}, eventSource="sts.amazonaws.com",
+            eventTime=now(second), responseElements={"credentials": issued},
+        )  # fmt: skip
+
+    async def told(*events: Any) -> None:
+        for event in events:
+            assert 202 == (await push(server, "eventbridge", bridged(event)))[0]
+
+    made = {"accessKey": {"accessKeyId": key, "userName": "robot", "status": "Active"}}
+    await told(
+        call("CreateAccessKey", {"userName": "robot"}, responseElements=made,
+             eventTime=now(-9)),
+        assumed(session, -8),
+    )  # fmt: skip
+    await lives(server, f"aws.access_key:{key}")
+    update = {"userName": "robot", "accessKeyId": key}
+    await told(
+        call("UpdateAccessKey", update | {"status": "Inactive"}, eventTime=now(-7))
+    )
+    await dies(server, f"aws.access_key:{key}")
+    await told(
+        call("UpdateAccessKey", update | {"status": "Active"}, eventTime=now(-6))
+    )
+    await lives(server, f"aws.access_key:{key}")
+
+    await lives(server, f"aws.access_key:{session}")
+    limit = {"DateLessThan": {"aws:TokenIssueTime": now(-5)}}
+    deny = {"Effect": "Deny", "Action": ["*"], "Resource": ["*"], "Condition": limit}
+    policy = {
+        "roleName": "agent", "policyName": "AWSRevokeOlderSessions",
+        "policyDocument": orjson.dumps({"Statement": [deny]}).decode(),
+    }  # fmt: skip
+    await told(call("PutRolePolicy", policy), assumed("ASIALATER", -3))
+    await dies(server, f"aws.access_key:{session}")
+    await lives(server, "aws.access_key:ASIALATER")
+    await told(call("DeleteRole", {"roleName": "agent"}))
+    await dies(server, "aws.access_key:ASIALATER")
+
+
+async def test_cloudtrail_through_firehose_is_read_as_such(server: Server) -> None:
+    """A source of the settings' choice; lines need no compression."""
+    made = {"accessKey": {"accessKeyId": "AKIAFIRE", "userName": "fire"}}
+    created = call("CreateAccessKey", {"userName": "fire"}, responseElements=made)
+    ended = call("DeleteAccessKey", {"userName": "fire", "accessKeyId": "AKIAFIRE"})
+    body = delivered(b"\n".join(map(orjson.dumps, (created, ended))) + b"\n")
+    assert 200 == (await push(server, "trail", body))[0]
+    await dies(server, "aws.access_key:AKIAFIRE")
+
+
+async def test_auth0_sends_arrays_or_through_eventbridge(server: Server) -> None:
+    """The same entry in both carriers."""
+
+    def entry(number: str, user: str) -> Any:
+        data = {"type": "sdu", "date": now(), "user_id": user, "log_id": number}
+        return {"log_id": number, "data": data}
+
+    both = [entry("1", "auth0|u1"), entry("2", "auth0|u2")]
+    assert 202 == (await push(server, "auth0", both))[0]
+    partner = bridged(entry("3", "auth0|u3"), "Auth0 log")
+    assert 202 == (await push(server, "partner", partner))[0]
+    for user in ("u1", "u2", "u3"):
+        await dies(server, f"auth0.user:auth0|{user}")
+
+
+async def test_gitguardian_is_heard_now_and_not_later(server: Server) -> None:
+    """A leak is a finding; an old request, however well signed, is a replay."""
+    body = orjson.dumps({
+        "action": "incident_triggered", "timestamp": now(),
+        "incident": {"id": 4711, "detector": {"name": "aws_iam"}},
+    })  # fmt: skip
+    late, early = time.time() - 120, time.time() + 120
+    wrong = [
+        {}, signed(body, secret="another"), signed(body, late), signed(body, early),
+        signed(body + b" "), signed(body) | {"Timestamp": f"{time.time() + 9:.0f}"},
+        {"Timestamp": "now", "Gitguardian-Signature": "sha256=00"},
+    ]  # fmt: skip
+    for headers in wrong:
+        assert 401 == (await push(server, "gitguardian", body, headers))[0]
+
+    async def found() -> bool:
+        return "4711" in orjson.dumps(await server.findings()).decode()
+
+    assert not await found()
+    assert 202 == (await push(server, "gitguardian", body, signed(body)))[0]
+    await until(found)
+
+
+@pytest.mark.parametrize("hook", [name for name in HOOKS if name != "gitguardian"])
+async def test_a_wrong_secret_changes_nothing(server: Server, hook: str) -> None:
+    """401, before the body is read; nothing is quoted."""
+    before = await facts(server)
+    body = listed(audit("delete", "serviceaccounts", "untouched"))
+    url = f"{server.url}/v1/hooks/{hook}"
+    for headers in (
+        {}, {"Authorization": "Bearer wrong", "X-Api-Key": "wrong"},
+        {"X-Amz-Firehose-Access-Key": "", "X-Api-Key": "", "Authorization": ""},
+    ):  # fmt: skip
+        async with server.session.post(url, json=body, headers=headers) as got:
+            assert 401 == got.status
+            assert SECRET not in await got.text()
+    assert before == await facts(server)
+
+
+async def test_what_a_known_sender_cannot_be_heard_of_is_a_finding(
+    server: Server,
+) -> None:
+    """Too large, no delivery of Firehose, a bomb: kept with reason, revealed."""
+    large = listed(audit("get", "configmaps", "x" * (MOST + 1)))
+    assert 413 == (await push(server, "kubernetes", large))[0]
+    for body in ({}, {"records": [{"data": "%"}]}, b"[]", b"{",
+                 delivered(gzip.compress(b"x" * (65 << 20))),
+                 delivered(gzip.compress(b"{}")[:-9])):  # fmt: skip
+        assert 400 == (await push(server, "eks", body))[0]
+    kept = await letters(server)
+    for reason in ("too_large: a request", "not_opened: the body has no records",
+                   "not_opened: too_large", "not_opened: truncated_gzip"):  # fmt: skip
+        assert reason in kept
+
+    async def told() -> bool:
+        found = orjson.dumps(await server.findings()).decode()
+        return all(f'"source:{one}"' in found for one in ("kubernetes", "eks"))
+
+    await until(told)
+
+
+async def test_a_stranger_cannot_make_a_finding_of_a_large_body(server: Server) -> None:
+    """Nobody that is not known leaves anything."""
+    before = await letters(server)
+    body = b" " * (MOST + 1)
+    url = f"{server.url}/v1/hooks/kubernetes"
+    async with server.session.post(url, data=body) as got:
+        assert 401 == got.status
+    assert before == await letters(server)
+
+
+async def test_what_is_no_event_is_a_dead_letter_beside_the_others(
+    server: Server,
+) -> None:
+    """2xx: sending it again would not help."""
+    first = listed(token("m-1", "mixed"))
+    assert 202 == (await push(server, "kubernetes", first))[0]
+    await lives(server, "jwt.jti:m-1")
+    mixed = listed({"kind": "Event"}, audit("delete", "serviceaccounts", "mixed"), 7)
+    assert 202 == (await push(server, "kubernetes", mixed))[0]
+    assert 202 == (await push(server, "auth0", b"<html>"))[0]
+    kept = await letters(server)
+    for reason in ("not_kubernetes", "not_an_object", '"auth0","authority'):
+        assert reason in kept
+    await dies(server, "jwt.jti:m-1")
+
+
+async def test_a_hook_that_compares_nothing_would_be_caught(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: whatever stands in the header is taken."""
+    with monkeypatch.context() as planted:
+        planted.setattr(hmac, "compare_digest", lambda *_: True)
+        with pytest.raises(AssertionError):
+            await test_a_wrong_secret_changes_nothing(server, "kubernetes")

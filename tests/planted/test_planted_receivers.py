@@ -1,0 +1,97 @@
+"""Bugs planted into what receivers are spared are caught in virtual time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from streams.stages import notify, notify_draft
+from streams.stages.delivery_state import State
+from streams.stages.notify_draft import Draft
+from tests.unit import test_notify_receivers as suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+
+def one_bound_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Count what is under way at all receivers against each of them."""
+    whole = Draft._lease
+
+    def lease(draft: Any, route: Any) -> Any:
+        queues = draft.state.queues.values()
+        busy = sum(len(queue.leases) for queue in queues)
+        return whole(draft, route) if busy < route.in_flight else []
+
+    patch.setattr(Draft, "_lease", lease)
+
+
+def never_called(patch: pytest.MonkeyPatch) -> None:
+    """Let each message wait for its own time, though the receiver is back."""
+    patch.setattr(notify, "_called", lambda *_: {})
+
+
+def calls_cost_attempts(patch: pytest.MonkeyPatch) -> None:
+    """Count a call like any attempt, and call as often as something arrives."""
+    whole = notify._failed
+
+    def failed(current: Any, outcome: Any, now: int) -> Any:
+        return whole(attrs.evolve(current, called=False, called_at=0), outcome, now)
+
+    patch.setattr(notify, "_failed", failed)
+
+
+def the_oldest_first(patch: pytest.MonkeyPatch) -> None:
+    """Work a backlog off as it came."""
+    patch.setattr(notify_draft, "_urgency", lambda each: (each.created_at, each.id))
+
+
+def lost_in_the_pause(patch: pytest.MonkeyPatch) -> None:
+    """Take no notice of what a busy receiver asked for."""
+    whole = notify.settle
+
+    def settle(*args: Any) -> Any:
+        settled = whole(*args)
+        return settled._replace(state=attrs.evolve(settled.state, paused={}))
+
+    patch.setattr(suite, "settle", settle)
+
+
+def copied_queues(patch: pytest.MonkeyPatch) -> None:
+    """Touch every queue at every step."""
+    whole = State.with_queue
+
+    def with_queue(state: State, route: str, deliveries: Any) -> State:
+        for name, queue in state.queues.items():
+            state = whole(state, name, dict(queue.deliveries))
+        return whole(state, route, deliveries)
+
+    patch.setattr(State, "with_queue", with_queue)
+
+
+BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
+    one_bound_for_all: suite.test_a_receiver_that_hangs_does_not_move_another,
+    never_called: (
+        suite.test_an_hour_of_outage_loses_nothing_and_ends_with_the_worst_first
+    ),
+    the_oldest_first: (
+        suite.test_an_hour_of_outage_loses_nothing_and_ends_with_the_worst_first
+    ),
+    calls_cost_attempts: suite.test_a_receiver_that_flickers_uses_up_no_attempts,
+    lost_in_the_pause: suite.test_a_busy_receiver_is_left_alone_by_all,
+    copied_queues: (suite.test_what_waits_at_one_receiver_is_not_looked_at_for_another),
+}
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda bug: bug.__name__)
+def test_a_wrong_line_is_caught(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """An assertion of the test fails, and nothing else."""
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        BUGS[plant]()

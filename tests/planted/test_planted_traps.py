@@ -1,0 +1,186 @@
+"""Tests of the trap tests: with a trap's bug in a mapper its test must fail.
+
+A module of the sources gets one wrong line, in place; the modules behind it in the
+list are run again on top of it, so that they take its functions. Afterwards all are as
+they were.
+"""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from streams.sources import SOURCES, source
+from tests.unit import test_format_traps, test_meaning_traps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.property
+
+TRAPS = {
+    name.removeprefix("test_"): trap
+    for module in (test_format_traps, test_meaning_traps)
+    for name, trap in vars(module).items()
+    if name.startswith("test_")
+}
+
+
+class Bug(NamedTuple):
+    """A wrong line: the trap that it falls into, its module, what stands there."""
+
+    trap: str
+    module: str
+    right: str
+    wrong: str
+    then: str = ""  # modules that took functions of it, in order
+
+
+ONCE = (  # each id counts once
+    "return settle(seen, changes, _access(seen))",
+    (
+        "return settle(seen, () if self.unknown[seen.event_id] else changes, "
+        "self._count(seen.event_id))"
+    ),
+)
+BUGS = (
+    Bug("no_source_promises_order", "openbao",
+        "held=MAX_HELD if patient else 0", "held=0"),
+    Bug("no_source_promises_order", "aws_effects",
+        "requires(", "requires() if True else requires(", "cloudtrail"),
+    Bug("event_ids_are_not_always_present", "github",
+        "return settle(seen, read(seen, app))",
+        "return settle(seen, read(seen, app) if seen.event_id else ())"),
+    Bug("event_ids_are_not_always_present", "openbao",
+        'call_id = text(request, "id")', 'call_id = request["id"].strip()'),
+    Bug("dedup_on_the_id_alone_loses_events", "okta", *ONCE),
+    Bug("one_uuid_two_event_types", "okta", *ONCE),
+    *(
+        Bug("a_failed_revoke_request_does_not_revoke", *bug)
+        for bug in (
+            ("okta", '.get("result") in _DONE', '.get("result")'),
+            ("entra", "if audit.succeeded else ()", "if True else ()"),
+            ("kubernetes", "200 <= code < 300", "200 <= code"),
+            ("kubernetes", "!= _COMPLETE:", "== 7:"),
+            ("cloudtrail", 'elif not get("errorCode"):', "else:"),
+            ("openbao", "        if not call.error:", "        if True:"),
+            ("keycloak", 'if text(body.get("error")) or', "if"),
+            ("auth0", 'if status.startswith("2"):', "if True:"),
+            ("spire", 'if heard.body.get("status") != "success":', "if False:"),
+        )
+    ),
+    *(
+        Bug("a_revoke_can_hide_in_a_modify_event", *bug)
+        for bug in (
+            ("entra", "yield from _enabled(seen, target)", "()"),
+            ("entra", "sorted(old - new)", "()"),
+            ("keycloak_admin", "enabled is not None", "False", "keycloak"),
+            ("aws_effects", '"UpdateAccessKey": ', '"Other": ', "cloudtrail"),
+            ("scim", 'return ["restore" if', "return [None if True or"),
+        )
+    ),
+    Bug("some_revocations_are_watermarks_not_ids", "entra",
+        "not_before=latest(found[1])", "not_before=None"),
+    Bug("vault_writes_one_line_for_a_cascade", "openbao_tokens",
+        "parents = [] if orphan else", "parents = [] if True else",
+        "openbao_rules openbao"),
+    Bug("a_revoked_vault_token_comes_back_without_its_accessor", "openbao_call",
+        "if found := hashed(value, secret):", "if found := '':",
+        "openbao_tokens openbao_rules openbao"),
+    Bug("same_secret_different_spelling", "github_audit",
+        "return raw.hex() if len(raw) == _SHA256 else written", "return written",
+        "github"),
+    Bug("same_secret_different_spelling", "kubernetes",
+        'identifier("jwt.jti", rest) if kind', "None if kind"),
+    Bug("timestamps_are_written_in_many_ways", "streams.times",
+        "((10**11, SECOND), (10**14, 10**6)", "((10**14, SECOND)"),
+    Bug("timestamps_are_written_in_many_ways", "streams.times",
+        r"(\d{4}),? ", r"(\d{4}), "),
+    Bug("timestamps_are_written_in_many_ways", "streams.times", "[Tt ]", "[Tt]"),
+    Bug("timestamps_are_written_in_many_ways", "streams.times", "[:9]", "[:6]"),
+    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "fields",
+        ".translate(_DASHES)", "", "entra"),
+    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "fields",
+        'name.strip().removesuffix(".").rstrip()', 'name.removesuffix(".")', "entra"),
+    Bug("operation_names_carry_a_final_dot", "fields",
+        '.removesuffix(".")', "", "entra"),
+    Bug("operation_names_carry_a_final_dot", "fields",
+        ".translate(_DASHES).casefold()", ".translate(_DASHES)", "entra"),
+    Bug("booleans_come_as_false_strings", "entra_values",
+        "str(inner[0]).casefold()", "inner[0]", "entra"),
+    Bug("booleans_come_as_false_strings", "scim",
+        'value.strip().casefold() == "true"', "True"),
+    Bug("key_order_in_a_secret_diff_says_nothing", "entra_values",
+        "return frozenset(found)",
+        "return frozenset(f'{n}{key}' for n, key in enumerate(found))", "entra"),
+    *(
+        Bug("envelopes_are_unwrapped_before_mapping", *bug)
+        for bug in (
+            ("wrapping", '("Records", "records", "Events")', '("Events",)', "envelope"),
+            ("wrapping", '== "EventList"', '== "x"', "envelope"),
+            ("wrapping", '.startswith("com.okta.")', '.startswith("x")', "envelope"),
+            ("wrapping", 'if "detail-type" in value:', "if False:", "envelope"),
+            ("wrapping", 'if "CloudTrailEvent" in value:', "if False:", "envelope"),
+            ("wrapping", 'elif "logEvents" in value and', "elif", "envelope"),
+            ("wrapping", 'if "message" in value and "sub', 'if "sub', "envelope"),
+        )
+    ),
+    Bug("a_complex_subject_matches_all_of_its_members", "ssf_subjects",
+        '_plain(value.get("device")),', "None,", "ssf"),
+    Bug("a_complex_subject_matches_all_of_its_members", "ssf_subjects",
+        '    session = value.get("session")\n', "    session = None\n", "ssf"),
+    Bug("user_session_end_has_a_null_target", "okta",
+        '"revoke", _session(seen.body), owner=',
+        '"revoke", *(_user(t) for t in _targets(seen)), owner='),
+    Bug("membership_removed_is_a_signal", "github",
+        "yield seen.change(None, person", 'yield seen.change("revoke", person'),
+    Bug("membership_removed_is_a_signal", "github_audit",
+        "yield seen.change(None, person", 'yield seen.change("revoke", person',
+        "github"),
+    Bug("unsuspend_restores", "okta",
+        '("restore", "suspended")', '("restore", "deactivated")'),
+    Bug("unsuspend_restores", "okta",
+        '("suspend", "deactivated")', '("suspend", "suspended")'),
+)  # fmt: skip
+
+
+@contextmanager
+def run_again(name: str, right: str = "", wrong: str = "") -> Iterator[None]:
+    """Run a module's text anew in its own namespace, and put that back at the end."""
+    module = importlib.import_module(name)
+    space, before = vars(module), dict(vars(module))
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    assert not right or 1 <= text.count(right), f"the text to change is gone: {right!r}"
+    try:
+        exec(compile(text.replace(right, wrong), str(module.__file__), "exec"), space)  # noqa: S102
+        yield
+    finally:
+        space.clear()
+        space.update(before)
+
+
+def test_every_trap_has_a_planted_bug() -> None:
+    """And every bug a trap."""
+    assert TRAPS.keys() == {bug.trap for bug in BUGS}
+
+
+@pytest.mark.parametrize(
+    "bug", BUGS, ids=[f"{bug.module}-{number}" for number, bug in enumerate(BUGS)]
+)
+def test_the_trap_catches_its_bug(bug: Bug) -> None:
+    """Its test fails with the bug, and passes when the bug is gone."""
+    trap = TRAPS[bug.trap]
+    with ExitStack() as planted:
+        for name in SOURCES:  # none may be imported on top of a bug
+            source(name)
+        module = bug.module if "." in bug.module else f"streams.sources.{bug.module}"
+        planted.enter_context(run_again(module, bug.right, bug.wrong))
+        for behind in bug.then.split():
+            planted.enter_context(run_again(f"streams.sources.{behind}"))
+        with pytest.raises((AssertionError, AttributeError, ValueError)):
+            trap()
+    trap()

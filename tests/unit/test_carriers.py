@@ -1,0 +1,137 @@
+"""What clouds put around events: CloudWatch Logs, Pub/Sub, Firehose, gzip."""
+
+from __future__ import annotations
+
+import gzip
+from base64 import b64encode
+from typing import Any
+
+import orjson
+import pytest
+
+from streams.records import DeadLetter
+from streams.sources import firehose
+from streams.sources.envelope import Event, events
+from streams.sources.firehose import NotFirehoseError
+from streams.sources.packed import UnpackError, unpacked
+
+pytestmark = pytest.mark.unit
+
+
+def bodies(made: Any) -> list[dict[str, Any]]:
+    """Give the events of an input."""
+    data = made if isinstance(made, bytes) else orjson.dumps(made)
+    return [one.body for one in events(data, "s") if isinstance(one, Event)]
+
+
+def letters(made: Any) -> list[str]:
+    """Give the reasons of the dead letters of an input."""
+    return [
+        one.reason.split(":")[0]
+        for one in events(orjson.dumps(made), "s")
+        if isinstance(one, DeadLetter)
+    ]
+
+
+def subscribed(*messages: Any, kind: str = "DATA_MESSAGE") -> dict[str, Any]:
+    """Make an envelope of CloudWatch Logs."""
+    return {
+        "messageType": kind, "owner": "1", "logGroup": "g", "logStream": "s",
+        "logEvents": [{"id": "1", "timestamp": 1, "message": m} for m in messages],
+    }  # fmt: skip
+
+
+def test_cloudwatch_logs_carry_events_as_text() -> None:
+    """Alone, by lines, as a document over lines; a check has none."""
+    one = subscribed('{"a":1}', '{"b":2}')
+    both = [{"a": 1}, {"b": 2}]
+    assert both == bodies(one)
+    assert both * 2 == bodies(b"\n".join([orjson.dumps(one)] * 2))
+    assert both == bodies(orjson.dumps(one, option=orjson.OPT_INDENT_2))
+    check = subscribed("CWL CONTROL MESSAGE", kind="CONTROL_MESSAGE")
+    assert [] == bodies(check)
+    assert [] == letters(check)
+
+
+def test_a_line_of_another_log_is_a_dead_letter_beside_the_events() -> None:
+    """The control plane's other streams are text."""
+    made = subscribed('{"a":1}', "I0101 apiserver started", "7")
+    assert [{"a": 1}] == bodies(made)
+    assert ["not_an_object"] * 2 == letters(made)
+    assert ["not_an_object"] == letters(
+        {"messageType": "DATA_MESSAGE", "logEvents": [7]}
+    )
+
+
+def test_a_log_with_a_message_is_not_unwrapped() -> None:
+    """Those names are common: only the whole envelope says whose they are."""
+    for made in (
+        {"id": "1", "timestamp": 1, "message": '{"a":1}'},
+        {"logEvents": [{"message": '{"a":1}'}]},
+        {"message": {"data": "x"}},
+    ):
+        assert [made] == bodies(made)
+
+
+def pushed(data: Any) -> dict[str, Any]:
+    """Make what Pub/Sub pushes."""
+    return {"message": {"data": data, "messageId": "1"}, "subscription": "s"}
+
+
+def test_pub_sub_carries_one_event_in_base64() -> None:
+    """What is no event is a dead letter; a message without data is left as it is."""
+    assert [{"a": 1}] == bodies(pushed(b64encode(b'{"a":1}').decode()))
+    for data in (b64encode(b"text").decode(), "%%", b64encode(b"\xff").decode()):
+        assert ["not_an_object"] == letters(pushed(data))
+    assert [pushed(None)] == bodies(pushed(None))
+
+
+def delivered(*records: bytes) -> bytes:
+    """Make a delivery of Firehose."""
+    data = [{"data": b64encode(one).decode()} for one in records]
+    return orjson.dumps({"requestId": "r", "records": data})
+
+
+def test_firehose_carries_lines_and_compressed_records() -> None:
+    """Each kind of record gives its events, in order."""
+    packed = gzip.compress(orjson.dumps(subscribed('{"a":1}')))
+    found = firehose.lines(delivered(packed, b'{"b":2}\n{"c":3}\n', b"", b'{"d":4}'))
+    assert [{"a": 1}, {"b": 2}, {"c": 3}, {"d": 4}] == bodies(found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"7", b"{}", b'{"records":[7]}', b'{"records":[{}]}',
+     b'{"records":{"data":"e30="}}', b'{"records":[{"data":"%"}]}',
+     b'{"records":[{"data":null}]}'],
+)  # fmt: skip
+def test_anything_else_is_no_delivery(body: bytes) -> None:
+    """And nothing else is raised."""
+    with pytest.raises(NotFirehoseError):
+        firehose.lines(body)
+
+
+def test_what_is_packed_is_unpacked_up_to_a_bound() -> None:
+    """All members; plain bytes as they are; neither more than was allowed."""
+    two = gzip.compress(b"one") + gzip.compress(b"two")
+    assert b"onetwo" == unpacked(two, 6)
+    assert b"plain" == unpacked(b"plain", 5)
+    bomb = gzip.compress(b"x" * 10_000_000)
+    for data, why in (
+        (two, "too_large"), (bomb, "too_large"), (b"plain", "too_large"),
+        (gzip.compress(b"one")[:-4], "truncated_gzip"),
+        (gzip.compress(b"one") + b"tail", "damaged_gzip"),
+        (b"\x1f\x8bnonsense", "damaged_gzip"), (b"\x1f\x8b", "truncated_gzip"),
+    ):  # fmt: skip
+        with pytest.raises(UnpackError, match=why):
+            unpacked(data, 4)
+
+
+def test_the_records_of_a_delivery_share_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many small records cannot grow without end."""
+    monkeypatch.setattr(firehose, "MOST", 10)
+    assert b"12345\n67890" == firehose.lines(delivered(b"12345", b"67890"))
+    with pytest.raises(UnpackError):
+        firehose.lines(delivered(b"12345", b"67890", b"1"))

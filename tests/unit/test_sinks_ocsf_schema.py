@@ -1,0 +1,158 @@
+"""Alerts against the released schema of OCSF, class 2004."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from typing import Any
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
+from agents_registry.identifiers import Identifier
+from streams.findings import FindingKind
+from streams.sinks import ocsf
+from streams.sinks.links import NOWHERE, Links
+from streams.stages.deliveries import Activity
+from streams.stages.trial import trial
+from tests.unit.test_sinks_ocsf import AGENT, TOKEN, USED, a_finding
+
+pytestmark = pytest.mark.unit
+
+LINKS = Links("https://rescind.example")
+# objects/ai_agent.json of ocsf/ocsf-schema at 02e3df0 (1.9.0-dev, Apache-2.0): names,
+# requirements and the values of type_id. No package carries an unreleased version.
+AI_AGENT: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["uid"],
+    "properties": {
+        "uid": {"type": "string"},
+        "instance_uid": {"type": "string"},
+        "name": {"type": "string"},
+        "type": {"type": "string"},
+        "type_id": {"enum": [0, 1, 2, 3, 4, 99]},
+        "version": {"type": "string"},
+    },
+}
+
+
+@functools.cache
+def released() -> Draft202012Validator:
+    """Give what validates a Detection Finding of 1.8.0."""
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.8.0"))
+    return Draft202012Validator(schema.get_class_schema("detection_finding"))
+
+
+@functools.cache
+def coming() -> Draft202012Validator:
+    """Give what validates one of 1.9.0-dev: 1.8.0 and the agent of an evidence."""
+    schema = copy.deepcopy(released().schema)
+    schema["$defs"]["evidences"]["properties"]["ai_agent"] = AI_AGENT
+    return Draft202012Validator(schema)
+
+
+def sent(event: dict[str, Any]) -> Any:
+    """Give an event as a receiver reads it."""
+    return json.loads(orjson.dumps(event))
+
+
+def an_event(
+    activity: Activity = Activity.CREATE,
+    layout: ocsf.Layout = ocsf.DEFAULT,
+    **values: Any,
+) -> Any:
+    """Give the event of a finding."""
+    finding = a_finding(**values)
+    return sent(ocsf.event(finding, activity, at=USED, uid="m.1", layout=layout))
+
+
+@pytest.mark.parametrize(
+    ("activity", "links"),
+    [(Activity.CREATE, LINKS), (Activity.UPDATE, NOWHERE), (Activity.CLOSE, LINKS)],
+)
+@pytest.mark.parametrize("kind", FindingKind)
+def test_every_kind_is_valid(
+    kind: FindingKind, activity: Activity, links: Links
+) -> None:
+    """Required fields, their types, their values, and no field that is not there."""
+    released().validate(an_event(activity, ocsf.Layout(links=links), kind=kind))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"path": (), "cause": None, "cause_at": None, "cause_effect": None},
+        {"point": "", "owner": None, "event_ids": ()},
+        {"presented": AGENT, "path": (), "point": ""},
+        {"path": tuple(Identifier("vault.accessor", str(n)) for n in range(40))},
+        {"presented": Identifier("aws.user", "é" * 128), "point": "\x00\n" * 300},
+    ],
+    ids=["no cause", "bare", "principal", "long path", "odd texts"],
+)
+def test_every_shape_is_valid(values: dict[str, Any]) -> None:
+    """What a finding may lack, and what may be long or strange in it."""
+    released().validate(an_event(**values))
+
+
+def test_the_test_is_valid() -> None:
+    """It goes to the same receivers."""
+    for activity in Activity:
+        delivery = trial("soc", "acme", activity, USED)
+        released().validate(sent(ocsf.of_delivery(delivery)))
+
+
+def test_the_coming_version_names_the_agent() -> None:
+    """Behind the switch: 1.8.0 has no place for it."""
+    layout = ocsf.Layout(version="1.9.0-dev")
+    event = an_event(layout=layout)
+
+    coming().validate(event)
+    assert event["metadata"]["version"] == "1.9.0-dev"
+    assert event["evidences"][0]["ai_agent"]["uid"] == AGENT.value
+    with pytest.raises(ValidationError, match="ai_agent"):
+        released().validate(event)
+    assert "ai_agent" not in an_event()["evidences"][0]
+    nobody = an_event(layout=layout, presented=TOKEN, path=(TOKEN,))
+    assert "ai_agent" not in nobody["evidences"][0]
+
+
+def test_links_lead_to_what_explains_it() -> None:
+    """Why it is dead, and what else ended with the ancestor that was named."""
+    event = an_event(layout=ocsf.Layout(links=LINKS))
+
+    assert event["finding_info"]["src_url"] == (
+        "https://rescind.example/v1/why/vault.accessor%3Ahmac-token-1?realm=acme"
+    )
+    assert event["remediation"]["references"][1] == (
+        "https://rescind.example/v1/blast-radius/agent.id%3Abilling-bot?realm=acme"
+    )
+
+
+@pytest.mark.parametrize("field", ["severity_id", "finding_info", "metadata", "time"])
+def test_a_missing_field_is_caught(field: str) -> None:
+    """The schema is one that can fail."""
+    event = an_event()
+    del event[field]
+
+    with pytest.raises(ValidationError, match=field):
+        released().validate(event)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status_id": 77},
+        {"time": "today"},
+        {"realm": "acme"},
+        {"evidences": [{"verdict": "x"}]},
+    ],
+    ids=["no such value", "no number", "no such field", "evidence of nothing"],
+)
+def test_a_wrong_field_is_caught(change: dict[str, Any]) -> None:
+    """As above."""
+    with pytest.raises(ValidationError):
+        released().validate(an_event() | change)

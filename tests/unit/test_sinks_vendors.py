@@ -1,0 +1,199 @@
+"""What each vendor gets: its required fields, its limits, its life cycle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.findings import Severity
+from streams.sinks import cef, ocsf, syslog
+from streams.sinks.alertmanager import Alertmanager
+from streams.sinks.links import NOWHERE, Links
+from streams.sinks.pagerduty import PagerDuty
+from streams.sinks.slack import Slack
+from streams.sinks.splunk import Splunk
+from streams.stages.deliveries import Activity
+from streams.times import SECOND
+from tests.unit.test_sinks_ocsf import USED, a_delivery, a_finding
+
+pytestmark = pytest.mark.unit
+
+LINKS = Links("https://rescind.example")
+NOW = USED + 3 * SECOND
+SLACK = Slack(url="https://hooks.slack.com/services/T0/B0/hunter2", links=LINKS)
+PAGER = PagerDuty(routing_key="hunter2" * 4, links=LINKS)
+SPLUNK = Splunk(base="https://splunk.example:8088", token="hunter2", ack=True)
+MANAGER = Alertmanager(base="http://am:9093", lifetime=7200 * SECOND, links=LINKS)
+EVIL = "<!channel> <http://evil|click> *b* | = \\ \n\x1b[2J"
+
+
+def body(sink: Any, activity: Activity = Activity.CREATE, **values: Any) -> Any:
+    """Give what a sink sends of a finding."""
+    return json.loads(sink.request(a_delivery(activity, **values), NOW).body)
+
+
+def test_slack_gets_blocks_and_a_text_for_notifications() -> None:
+    """``text`` is required beside ``blocks``."""
+    message = body(SLACK)
+
+    header, said, fields, context = message["blocks"]
+    assert message["text"].startswith("[HIGH] Dead credential still accepted at pay")
+    assert header["text"]["text"].startswith("Dead credential still accepted")
+    assert "Agent billing-bot still called payments-api" in said["text"]["text"]
+    assert "owner: ann@acme.example" in [f["text"] for f in fields["fields"]]
+    assert "|Why>" in context["elements"][0]["text"]
+    assert len(body(Slack(url=SLACK.url))["blocks"]) == 3
+
+
+def test_slack_shows_markup_of_others_as_it_is() -> None:
+    """Nobody rings the channel, or plants a link, by the name of an agent."""
+    message = body(SLACK, point=EVIL, owner=EVIL, message=EVIL)
+
+    assert "<" not in message["text"]
+    for block in message["blocks"][:3]:
+        texts = [block["text"]] if "text" in block else block["fields"]
+        assert {text["type"] for text in texts} == {"plain_text"}
+
+
+def test_slack_keeps_to_the_lengths_of_block_kit() -> None:
+    """150 of a header, 3,000 of a section, 2,000 of a field, ten fields, 50 blocks."""
+    message = body(SLACK, point="p" * 9000, owner="o" * 9000, message="m" * 9000)
+
+    assert len(message["blocks"][0]["text"]["text"]) <= 150
+    assert len(message["blocks"][1]["text"]["text"]) <= 3000
+    assert all(len(f["text"]) <= 2000 for f in message["blocks"][2]["fields"])
+    assert len(message["blocks"][2]["fields"]) <= 10
+
+
+def test_pagerduty_is_triggered_and_resolved_by_one_key() -> None:
+    """An update joins the alert; its end needs no payload."""
+    events = [body(PAGER, activity) for activity in Activity]
+
+    assert {event["dedup_key"] for event in events} == {a_finding().id}
+    actions = [event["event_action"] for event in events]
+    assert actions == ["trigger", "trigger", "resolve"]
+    assert set(events[2]) == {"routing_key", "dedup_key", "event_action"}
+    assert events[0]["links"][0]["text"] == "Why"
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_pagerduty_gets_a_summary_a_source_and_a_severity(severity: Severity) -> None:
+    """Required of a trigger, with their limits."""
+    for point in ("", "payments-api", "p" * 3000):
+        event = body(PAGER, severity=severity, point=point, owner="o" * 3000)
+
+        payload = event["payload"]
+        assert 0 < len(payload["summary"]) <= 1024
+        assert payload["source"]
+        assert payload["severity"] in {"critical", "error", "warning", "info"}
+        assert len(event["dedup_key"]) <= 255
+
+
+def test_splunk_gets_the_event_with_its_time() -> None:
+    """Seconds with milliseconds; fields are flat."""
+    request = SPLUNK.request(a_delivery(), NOW)
+    wrapped = json.loads(request.body)
+
+    assert request.url == "https://splunk.example:8088/services/collector/event"
+    assert request.headers["authorization"] == "Splunk hunter2"
+    assert wrapped["time"] == USED / 1e9
+    assert wrapped["event"]["class_uid"] == 2004
+    assert all(isinstance(value, str) for value in wrapped["fields"].values())
+    assert "index" not in wrapped
+    named = Splunk(base="https://s:8088", token="t", index="soc")
+    assert body(named)["index"] == "soc"
+
+
+def test_splunk_is_asked_until_the_event_is_indexed() -> None:
+    """In the channel in which it numbered it."""
+    question = SPLUNK.question(b'{"text": "Success", "code": 0, "ackId": 7}')
+
+    assert question is not None
+    assert question.url.endswith(f"/services/collector/ack?channel={SPLUNK.channel}")
+    assert json.loads(question.body) == {"acks": [7]}
+    assert question.headers["x-splunk-request-channel"] == SPLUNK.channel
+    assert SPLUNK.settled(b'{"acks": {"7": true}}')
+    for answer in (b'{"acks": {"7": false}}', b'{"acks": {}}', b"no", b"[]"):
+        assert not SPLUNK.settled(answer)
+    assert Splunk(base="https://s:8088", token="t").question(b"{}") is None
+
+
+def test_alertmanager_gets_one_identity_from_first_to_last() -> None:
+    """Labels never change; the count and the end are told beside them."""
+    alerts = [
+        body(MANAGER, activity, count=count)[0]
+        for activity, count in zip(Activity, (1, 7, 9), strict=True)
+    ]
+
+    assert alerts[0]["labels"] == alerts[1]["labels"] == alerts[2]["labels"]
+    assert alerts[0]["labels"]["alertname"]
+    assert [alert["annotations"]["count"] for alert in alerts] == ["1", "7", "9"]
+    assert all(value for value in alerts[0]["annotations"].values())
+    assert alerts[0]["generatorURL"].startswith("https://rescind.example/v1/why/")
+
+
+def test_alertmanager_fires_for_its_lifetime_and_ends_now() -> None:
+    """Counted from the attempt, however old the message is."""
+    fires, over = body(MANAGER)[0], body(MANAGER, Activity.CLOSE)[0]
+
+    assert fires["startsAt"] == "2025-11-24T16:00:42Z"
+    assert fires["endsAt"] == "2025-11-24T18:00:45Z"
+    assert over["endsAt"] == "2025-11-24T16:00:45Z"
+    bare = Alertmanager(base="http://am:9093", lifetime=1, token="hunter2")
+    request = bare.request(a_delivery(), NOW)
+    assert request.headers["authorization"] == "Bearer hunter2"
+    assert "generatorURL" not in json.loads(request.body)[0]
+
+
+def test_cef_escapes_what_would_end_a_field() -> None:
+    """Bar and backslash in the header, equals sign and backslash in the extension."""
+    line = cef.line(a_delivery(point=EVIL, owner="a=b\\c|d"), NOWHERE, "1|0")
+
+    whole = line.replace("1\\|0", "1.0")
+    header, extension = whole.split("|")[:7], whole.split("|", 7)[7]
+    assert header[:4] == ["CEF:0", "Rescind", "Rescind", "1.0"]
+    assert header[4:] == ["use_after_revocation", "Dead credential still accepted", "8"]
+    assert "cs2Label=owner cs2=a\\=b\\\\c|d" in extension
+    assert "\n" not in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("form", ["cef", "json"])
+def test_syslog_has_the_header_of_rfc_5424(form: Any) -> None:
+    """Facility 10; at most six digits of a second; no structured data."""
+    delivery = a_delivery(severity=Severity.CRITICAL)
+    layout = syslog.Layout(form=form, hostname="soc 1\n")
+
+    text = syslog.message(delivery, layout).decode()
+
+    head, _, said = text.partition(" - use_after_revocation - ")
+    assert head == "<82>1 2025-11-24T16:00:42Z soc1 rescind"
+    assert said.startswith("CEF:0|" if form == "cef" else "{")
+
+
+def test_syslog_counts_the_bytes_of_a_frame() -> None:
+    """RFC 6587 section 3.4.1: octets, not characters."""
+    assert syslog.frame("é".encode()) == b"2 \xc3\xa9"
+
+
+@pytest.mark.parametrize("sink", [SLACK, PAGER, SPLUNK, MANAGER])
+def test_no_sink_shows_its_secret(sink: Any) -> None:
+    """Neither its repr nor that of a request."""
+    assert "hunter2" not in repr(sink)
+    assert "hunter2" not in repr(sink.request(a_delivery(), NOW))
+
+
+def test_links_hold_nothing_of_others_as_it_is() -> None:
+    """A name cannot leave its place in the path."""
+    odd = Identifier("agent.id", "../x?y=<z>|\n#")
+    links = LINKS.of(a_finding(presented=odd, path=(), realm="a&b"))
+
+    assert links["Why"] == (
+        "https://rescind.example/v1/why/agent.id%3A..%2Fx%3Fy%3D%3Cz%3E%7C%0A%23"
+        "?realm=a%26b"
+    )
+    assert NOWHERE.of(a_finding()) == {}
+    assert ocsf.DEFAULT.links is NOWHERE

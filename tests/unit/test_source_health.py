@@ -1,0 +1,284 @@
+"""What becomes of the record of a source, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.collisions import Memory
+from streams.findings import FindingKind
+from streams.health_book import MOST, OTHERS, HealthBook
+from streams.intake import Delivery, NotWrittenError, Receipt, Stated
+from streams.records import DeadLetter, Lifecycle
+from streams.stages import source_health as steps
+from streams.stages.admission import Rights
+from streams.stages.entitlement import Grant
+from streams.stages.ingress import Origin
+from streams.stages.source_health import Batch, Expected, Health
+from streams.times import SECOND
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_700_000_000 * SECOND
+EXPECTED = Expected(event=60 * SECOND, answer=10 * SECOND)
+ONCE = Expected(event=60 * SECOND)
+RIGHTS = Rights((Grant("okta.user"),))
+
+
+def at(seconds: float) -> int:
+    """Give a time some seconds from now."""
+    return NOW + int(seconds * SECOND)
+
+
+def origin(now: int = NOW, authority: str = "okta") -> Origin:
+    """Give where a batch came from."""
+    return Origin(authority, "default", now, ingress_key="hook:okta")
+
+
+def ending(user: str, event_id: str | None = "e1", **more: Any) -> Lifecycle:
+    """Give the record of a user's end."""
+    names = (Identifier("okta.user", user),)
+    return Lifecycle(
+        "okta", event_id, "user.lifecycle.suspend", "suspend", at(-3), names, 0, **more
+    )
+
+
+def nameless(event_id: str) -> DeadLetter:
+    """Give the dead letter of a change whose subject has no name."""
+    reason = "no_target: the event names nothing to act on; see it at the source"
+    return DeadLetter("okta", 0, 9, reason, event_id, "user.lifecycle.suspend")
+
+
+def delivered(*records: Any, **more: Any) -> Delivery:
+    """Give a batch as a receiver hands it over."""
+    return Delivery(list(records), origin(), RIGHTS, **more)
+
+
+def signals(*deliveries: Delivery) -> list[dict[str, Any]]:
+    """Take batches in, each written, and give what is found at the last one."""
+    stated, found = Stated(), list[dict[str, Any]]()
+    for each in deliveries:
+        prepared = stated.prepare(each, "fresh")
+        stated.remember(prepared)
+        found = prepared.admission.signals
+    return found
+
+
+def test_a_batch_counts_and_its_newest_event_gives_the_lag() -> None:
+    """What came is told apart from what could be used."""
+    batch = Stated().prepare(delivered(ending("u1"), nameless("e9")), "f").batch
+
+    health = steps.took(Health(), batch, "okta", NOW)
+
+    assert (1, 1, 1, 0) == (
+        health.accepted, health.dead_letters, health.unmapped, health.collisions
+    )  # fmt: skip
+    assert (NOW, 3 * SECOND, "no_target") == (
+        health.heard_at, health.lag, health.reason
+    )  # fmt: skip
+
+
+def test_what_nobody_can_read_ends_no_silence() -> None:
+    """A source whose format changed is silent, however much it sends."""
+    silent = Health(started_at=NOW, silent=True)
+
+    assert steps.took(silent, Batch(dead_letters=9), "okta", at(90)).silent
+
+
+def test_silence_is_found_once_and_ends_as_a_gap() -> None:
+    """The time between the events may have lost some."""
+    heard = steps.took(Health(started_at=NOW), Batch(1), "okta", at(1))
+
+    early, none = steps.waited(heard, ONCE, at(61))
+    silent, (notice,) = steps.waited(heard, ONCE, at(62))
+    still, again = steps.waited(silent, ONCE, at(99))
+    speaks = steps.took(still, Batch(1), "okta", at(100))
+
+    assert ((), (), False) == (none, again, early.silent)
+    assert FindingKind.SOURCE_SILENT is notice.kind
+    assert (False, (at(1), at(100))) == (speaks.silent, speaks.gap)
+
+
+def test_a_source_that_never_spoke_is_silent_since_the_start() -> None:
+    """A hook that was never set up at the vendor is noticed too."""
+    health, _ = steps.waited(Health(), ONCE, NOW)
+
+    assert not steps.waited(health, ONCE, at(60))[0].silent
+    assert steps.waited(health, ONCE, at(61))[0].silent
+
+
+def test_a_poll_without_answers_is_silent_and_one_without_news_is_not() -> None:
+    """An empty page proves that the way is open; a refused request does not."""
+    expected = Expected(answer=10 * SECOND)
+    begun = Health(started_at=NOW)
+    asked = steps.failed(steps.answered(begun, at(5)), "status 401")
+
+    silent, (notice,) = steps.waited(asked, expected, at(16))
+    back, _ = steps.waited(steps.answered(silent, at(17)), expected, at(18))
+
+    assert "status 401" in notice.detail
+    assert (True, False, "") == (silent.silent, back.silent, back.trouble)
+
+
+def test_a_subject_without_a_name_is_a_finding_with_examples() -> None:
+    """Event ids are told, five at most; of the subject nothing is."""
+    letters = [nameless(f"e{number}") for number in range(7)]
+
+    (signal,) = signals(delivered(*letters))
+
+    assert "unmapped_subject" == signal["kind"]
+    assert ["source", "hook:okta"] == signal["presented"]
+    assert [f"e{number}" for number in range(5)] == signal["event_ids"]
+    assert "no_target" in signal["detail"]
+
+
+def test_a_lost_revocation_is_not_told_twice() -> None:
+    """It is critical already; the count alone grows."""
+    lost = Lifecycle("okta", "e1", "user.lifecycle.suspend", "suspend", NOW, (), 0)
+
+    found = signals(delivered(lost, nameless("e1")))
+
+    assert ["revocation_not_applied"] == [each["kind"] for each in found]
+
+
+def test_one_id_with_two_contents_is_found_in_another_batch_too() -> None:
+    """Each further content once; repeats, other types and other systems never."""
+    first, other = delivered(ending("u1")), delivered(ending("u2"))
+    elsewhere = Delivery([ending("u2")], origin(authority="other"), RIGHTS)
+
+    assert ["id_collision"] == [each["kind"] for each in signals(first, other)]
+    assert ["e1"] == signals(first, other)[0]["event_ids"]
+    assert [] == signals(first, other, first)
+    assert [] == signals(first, other, other)
+    assert [] == signals(first, delivered(ending("u2", None)))
+    assert [] == signals(first, elsewhere)
+
+
+def test_a_batch_that_was_not_written_is_looked_at_again() -> None:
+    """The source repeats it, and the finding must not get lost between."""
+    stated = Stated()
+    stated.remember(stated.prepare(delivered(ending("u1")), "f"))
+    other = delivered(ending("u2"))
+
+    tries = [stated.prepare(other, "f").batch.collisions for _ in range(2)]
+
+    assert [1, 1] == tries
+
+
+def test_halves_of_a_call_are_no_collision_unless_they_were_joined() -> None:
+    """A vault's request and response come in one batch or in two."""
+    request = ending("u1")._replace(source="openbao")
+    response = ending("u2")._replace(source="openbao")
+
+    assert [] == signals(delivered(request), delivered(response))
+    joined = [delivered(each, joined=True) for each in (request, response)]
+    assert 1 == len(signals(*joined))
+
+
+def test_the_memory_of_events_has_an_end() -> None:
+    """The oldest are forgotten, and then there is nothing to compare with."""
+    memory = Memory(most=2)
+    for number in range(3):
+        records = [ending("u", f"e{number}")]
+        memory.remember(memory.look(records, "okta", joined=False)[1])
+
+    def differs(event_id: str) -> bool:
+        return bool(memory.look([ending("x", event_id)], "okta", joined=False)[0])
+
+    assert [False, True, True] == [differs(f"e{number}") for number in range(3)]
+
+
+def test_lost_events_are_a_gap() -> None:
+    """Of the source that lost them, from when to when."""
+    delivery = delivered(via="poll:idp/logs", gap=(at(-90), at(-30)))
+
+    (signal,) = signals(delivery)
+
+    assert ("source_gap", ["source", "poll:idp/logs"]) == (
+        signal["kind"], signal["presented"]
+    )  # fmt: skip
+    batch = Stated().prepare(delivery, "f").batch
+    assert (at(-90), at(-30)) == steps.took(Health(), batch, "okta", NOW).gap
+
+
+def test_a_record_survives_being_saved() -> None:
+    """Members that a later version adds or drops do not matter."""
+    health = Health(authority="a", started_at=1, gap=(1, 2), silent=True, accepted=3)
+    plain = orjson.loads(orjson.dumps(steps.to_plain(health) | {"later": 1}))
+
+    assert health == steps.from_plain(plain)
+
+
+def test_names_are_bounded() -> None:
+    """A label of a metric must not be a caller's to choose."""
+    book = HealthBook(lambda: NOW)
+    for number in range(MOST + 5):
+        book.count(f"hook:{number}", "refused")
+
+    assert MOST + 1 == len(book.sources)
+    assert 5 == book.sources[OTHERS].refused
+
+
+class Deaf:
+    """A log that takes nothing for a while, and keeps what it takes."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.taken: list[Delivery] = []
+
+    async def records(self, delivery: Delivery) -> Receipt:
+        """Take a batch, or not."""
+        if not self.open:
+            raise NotWrittenError
+        self.taken.append(delivery)
+        return Receipt(0, 0, 0, "")
+
+
+async def test_silence_counts_once_its_finding_is_durable() -> None:
+    """While the log takes nothing it is tried again."""
+    now = [NOW]
+    book, log = HealthBook(lambda: now[0], {"hook:okta": ONCE}), Deaf()
+    book.sources["hook:okta"] = attrs.evolve(Health(), started_at=NOW)
+    now[0] = at(61)
+
+    with pytest.raises(NotWrittenError):
+        await book.look(log, origin)
+    tried = book.sources["hook:okta"]
+    log.open = True
+    await book.look(log, origin)
+    await book.look(log, origin)
+
+    assert (False, True) == (tried.silent, book.sources["hook:okta"].silent)
+    assert 1 == len(log.taken)
+
+
+async def test_a_source_that_speaks_with_another_process_is_not_silent() -> None:
+    """Behind a load balancer each process hears a part; together they know all."""
+    now = [NOW]
+    book, log = HealthBook(lambda: now[0], {"hook:okta": ONCE}), Deaf()
+    heard = Health(heard_at=at(50), accepted=2, refused=1, gap=(1, 2), lag=7)
+    plain = {"hook:okta": steps.to_plain(heard), "scim:d": steps.to_plain(heard)}
+    peer = HealthBook(
+        lambda: now[0], {"hook:okta": ONCE}, lambda: [orjson.dumps(plain)]
+    )
+    log.open = True
+    for each in (book, peer):
+        each.sources["hook:okta"] = Health(started_at=NOW, heard_at=at(1), accepted=3)
+        now[0] = at(90)
+        await each.look(log, origin)
+
+    whole = peer.whole()
+
+    assert (True, False) == (
+        book.sources["hook:okta"].silent, peer.sources["hook:okta"].silent
+    )  # fmt: skip
+    assert 1 == len(log.taken)
+    assert (5, 1, at(50), (1, 2), 7) == (
+        whole["hook:okta"].accepted, whole["hook:okta"].refused,
+        whole["hook:okta"].heard_at, whole["hook:okta"].gap, whole["hook:okta"].lag,
+    )  # fmt: skip
+    assert 2 == whole["scim:d"].accepted
