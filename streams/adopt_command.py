@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import frozen
 
-from agents_registry.identifiers import VOCABULARY
+from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY
 from streams.adopt.listing import ListingError
 from streams.adopt.roster import Roster, Told, compare, from_text, to_text, updated
 from streams.client import ClientError
@@ -128,7 +128,9 @@ def adopt(client: Callable[[], Client], listing: Listing, order: Order) -> int:
     ]
     if order.roster is not None:
         stamp = rfc3339(now) or ""
-        told = Told(gone, enabled, stamp)
+        # Of a name that can be given again nobody can see later that it was ended.
+        again = [n for n in gone if n.partition(":")[0] not in REUSABLE_KINDS]
+        told = Told(again, enabled, stamp)
         _write(order.roster, to_text(updated(roster, listing, told)))
     report = {
         **total,

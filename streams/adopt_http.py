@@ -57,12 +57,14 @@ class System:
         headers: with the credential.
         ca: file of the certificates to trust; None: those of this machine.
         tokens: gives access tokens, where the credential is not in the headers.
+        sign: gives the headers that sign a form posted to a URL.
     """
 
     base: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     ca: Path | None = None
     tokens: Authorization | None = None
+    sign: Callable[[str, bytes], Mapping[str, str]] | None = None
 
 
 def checked_base(url: str) -> str:
@@ -79,9 +81,10 @@ def checked_base(url: str) -> str:
         host, parts = None, urlsplit("")
     odd = parts.username or parts.query or parts.fragment
     if parts.scheme not in ("http", "https") or not host or odd:
-        raise ListingError(f"{url!r} is no URL of a system: write https://HOST[:PORT]")
+        # It is not repeated: a password may stand in it.
+        raise ListingError("--from is no URL of a system: write https://HOST[:PORT]")
     if parts.scheme == "http" and not _here(host):
-        raise ListingError(f"{url!r}: without TLS only this machine is asked")
+        raise ListingError(f"{host}: without TLS only this machine is asked")
     return url.rstrip("/")
 
 
@@ -130,6 +133,16 @@ async def _all(caller: _Caller, requests: list[Request]) -> list[Reply]:
 
 
 @frozen
+class _Failure:
+    """Why a request has no answer, and whether to try again, after how many seconds."""
+
+    why: str
+    code: int = UNREACHABLE
+    wait: float | None = None
+    final: bool = False
+
+
+@frozen
 class _Caller:
     session: aiohttp.ClientSession
     system: System
@@ -142,33 +155,44 @@ class _Caller:
         Raises:
             ClientError: then.
         """
-        wait, why = FIRST_WAIT, ""
-        for last in (*[False] * (TRIES - 1), True):
-            try:
-                async with self.slots:
-                    reply = await self._once(request)
-            except FailedError as error:  # of the token endpoint
-                code = UNREACHABLE if error.status is None else REFUSED
-                raise ClientError(f"no access token: {error}", code) from error
-            except aiohttp.ClientSSLError as error:
-                raise ClientError(
-                    f"{self.system.base}: {UNTRUSTED}", REFUSED
-                ) from error
-            except (TimeoutError, aiohttp.ClientError, OSError) as error:
-                asked, why = None, f"no answer ({type(error).__name__})"
-            else:
-                if reply.status == OK or reply.status in request.may_fail:
-                    return reply
-                asked, why = _wait(reply), f"status {reply.status}"
-                if reply.status not in AGAIN and asked is None:
-                    break
-            if last or (asked or 0) > LONGEST_WAIT:
+        await self._rest(request.wait)
+        wait, tries = FIRST_WAIT, 1
+        while isinstance(found := await self._attempt(request), _Failure):
+            asked = wait if found.wait is None else found.wait
+            if found.final or tries == TRIES or asked > LONGEST_WAIT:
                 break
-            await self.pause(wait if asked is None else asked)
-            wait *= 2
-        where = request.target.partition("?")[0]
-        code = REFUSED if why in _HELP else UNREACHABLE
-        raise ClientError(f"{where}: {why}{_HELP.get(why, '')}", code)
+            await self._rest(asked)
+            wait, tries = wait * 2, tries + 1
+        else:
+            return found
+        where = request.target.partition("?")[0] or self.system.base
+        raise ClientError(f"{where}: {found.why}", found.code)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds:
+            await self.pause(seconds)
+
+    async def _attempt(self, request: Request) -> Reply | _Failure:
+        try:
+            async with self.slots:
+                reply = await self._once(request)
+        except FailedError as error:  # of the token endpoint
+            code = UNREACHABLE if error.status is None else REFUSED
+            return _Failure(f"no access token: {error}", code, final=True)
+        except aiohttp.ClientSSLError:
+            return _Failure(UNTRUSTED, REFUSED, final=True)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return _Failure(f"no answer ({type(error).__name__})")
+        if reply.status == OK or reply.status in request.may_fail:
+            return reply
+        wait, why = _wait(reply), f"status {reply.status}"
+        if wait is not None and wait > LONGEST_WAIT:
+            why += f", and asks to wait {wait:.0f} s: run it again then"
+        elif wait is None and reply.status in _HELP:
+            return _Failure(f"{why}: {_HELP[reply.status]}", REFUSED, final=True)
+        return _Failure(
+            why, wait=wait, final=wait is None and reply.status not in AGAIN
+        )
 
     async def _once(self, request: Request) -> Reply:
         target = request.target
@@ -182,6 +206,10 @@ class _Caller:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             data = orjson.dumps(dict(request.body))
+        elif request.form is not None:
+            data = request.form.encode()
+            if self.system.sign is not None:
+                headers |= self.system.sign(url, data)
         async with (
             asyncio.timeout(TIMEOUT),
             self.session.request(
@@ -198,9 +226,9 @@ class _Caller:
 
 
 _HELP: Final = {
-    "status 401": ": the credential is not taken",
-    "status 403": ": the credential may not read this",
-    "status 404": ": is the URL right, and may the credential see it?",
+    401: "the credential is not taken",
+    403: "the credential may not read this",
+    404: "is the URL right, and may the credential see it?",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, extend
 from streams.adopt.listing import ListingError
+from streams.adopt.sigv4 import Keys, keys_of, signed
 from streams.adopt.used import Log
 from streams.adopt.walk import documents
 from streams.adopt_http import System, checked_base, run
@@ -72,8 +74,6 @@ class Source:
 
     def contents(self) -> Iterator[bytes]:
         """Give the saved answers as they are."""
-        if not self.files:
-            raise ListingError("name saved answers: this system is not asked")
         yield from (path.read_bytes() for path in self.files)
 
     def log(self, name: str | None, mapping: Path | None) -> Listing:
@@ -93,9 +93,35 @@ class Source:
         return log.listing()
 
     @property
-    def began(self) -> str:
-        """Give the time now, RFC 3339."""
+    def saved(self) -> str | None:
+        """Give when the newest of the files was written, RFC 3339."""
+        return rfc3339(max(path.stat().st_mtime_ns for path in self.files))
+
+    @staticmethod
+    def now() -> str:
+        """Give the time, RFC 3339."""
         return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
+
+    def keys(self, region: str) -> Keys:
+        """Give the keys of AWS: lines ``NAME=VALUE`` of the file, or the environment.
+
+        Args:
+            region: where they are used.
+
+        Raises:
+            ListingError: there are none.
+            OSError: the file cannot be read.
+        """
+        given: Mapping[str, str] = os.environ
+        if self.secret_file is not None:
+            lines = self.secret_file.read_text("utf-8").splitlines()
+            pairs = (line.partition("=") for line in lines)
+            given = {name.strip(): value.strip() for name, _, value in pairs}
+        found = keys_of(given)
+        if found is None:
+            names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            raise ListingError(f"no credential to ask with: set {names}")
+        return attrs.evolve(found, region=region)
 
     def secret(self, *variables: str) -> str:
         """Give the credential, from the file or the environment.
@@ -125,6 +151,7 @@ class Source:
         headers: Mapping[str, str],
         below: str = "",
         tokens: tuple[str, dict[str, str]] | None = None,
+        keys: Keys | None = None,
     ) -> Listing:
         """Ask the system.
 
@@ -134,11 +161,17 @@ class Source:
             below: path of the API under the base.
             tokens: where access tokens are got by client credentials, and the fields of
                 that request; then headers have none.
+            keys: sign the requests instead.
 
         Raises:
             ClientError, ListingError: it does not come to its end.
         """
         clock = time.time_ns  # noqa: TID251 - a command
         granted = None if tokens is None else ClientCredentials(*tokens, clock)
-        system = System(self.base + below, headers, self.ca, granted)
+        sign = None if keys is None else functools.partial(_signed, keys)
+        system = System(self.base + below, headers, self.ca, granted, sign)
         return asyncio.run(run(walk, system))
+
+
+def _signed(keys: Keys, url: str, body: bytes) -> dict[str, str]:
+    return signed(keys, url, body, time.time_ns())  # noqa: TID251 - a command

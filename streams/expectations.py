@@ -53,7 +53,7 @@ def expected_sources(settings: Settings, slack: float = 0.0) -> dict[str, Expect
 def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
     for kind, named in (
         ("hook", settings.hooks),
-        ("queue", settings.queues),
+        ("socket", settings.sockets),
         ("ssf", settings.ssf),
         ("global_revocation", settings.global_revocation),
     ):
@@ -63,6 +63,8 @@ def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
         yield f"watch:{watch.path}", Expected()
     for raw in settings.raw_topics:
         yield f"topic:{raw.topic}", Expected()
+    for name in settings.queues:
+        yield f"queue:{name}", Expected(answer=seconds(SHORTEST))
     for name, poll in settings.polls.items():
         patience = seconds(max(SHORTEST, ROUNDS * poll.interval))
         for feed in feeds_of(name, poll):

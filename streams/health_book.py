@@ -103,9 +103,9 @@ class HealthBook:
         )
 
     def count(self, name: str, result: str, why: str = "") -> None:
-        """Note how a request ended: taken, refused or failed."""
+        """Note how a request ended: taken, empty, refused or failed."""
         match result:
-            case "taken":
+            case "taken" | "empty":
                 now = self._clock()
                 self._step(name, lambda health: steps.answered(health, now))
             case "refused":

@@ -91,6 +91,7 @@ class Delivery:
         via: the way in, as `rescind sources` names it; by default the ingress key.
         joined: events whose halves came in two batches were put together.
         gap: from when to when (ns) the events before these are lost.
+        loss: what happened to them, for people; by default that they are not kept.
     """
 
     records: Sequence[Record]
@@ -101,6 +102,7 @@ class Delivery:
     via: str = ""
     joined: bool = False
     gap: tuple[int, int] | None = None
+    loss: str = ""
 
     @property
     def name(self) -> str:
@@ -177,7 +179,7 @@ class Stated:
         notices = nameless(unnamed, _signalled(admission), now)
         notices += collided(differing, now)
         if delivery.gap is not None:
-            notices.append(lost(*delivery.gap, now))
+            notices.append(lost(*delivery.gap, now, delivery.loss))
         admission.signals += [each.signal(delivery.name) for each in notices]
         admission.signals += delivery.signals
         encoded = encode(admission.facts, origin, admission, self._key)

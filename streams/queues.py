@@ -26,7 +26,7 @@ def queue_readers(
     settings: Settings,
     speakers: Speakers,
     write: Callable[[Delivery], Awaitable[Receipt]],
-    count: Callable[[str, str], None],
+    count: Callable[[str, str, str], None],
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[QueueReader, ...]:
     """Make what the settings ask for.
@@ -67,7 +67,7 @@ def _keys(
         raise VendorError(f"queue {name}: format is one of {', '.join(SOURCES)}")
     key_id, key, session = each.key_id, each.key, each.session
     if key_id is None or key is None:
-        return OfRole(environment, clock)
+        return OfRole(environment, clock, f"https://sts.{each.place}.amazonaws.com/")
 
     def read() -> Credentials:
         return Credentials(key_id, key.reveal(), session.reveal() if session else "")

@@ -7,7 +7,8 @@ Rules:
 - The report tells that a user has access keys and not which: their ids come from
   ``list-access-keys``. Keys that no list names are counted.
 - ``N/A``, ``no_information`` and ``not_supported`` say nothing.
-- An inactive key is suspended, as UpdateAccessKey does it, at the time of the report.
+- An inactive key is suspended, as UpdateAccessKey does it, at the time of the list:
+  AWS does not say since when, and the report may be four hours old.
 
 Source: IAM user guide, "Get credential reports"; IAM API reference,
 GetCredentialReport and ListAccessKeys.
@@ -40,25 +41,26 @@ NO_USER: Final = "access keys of users that are not in the report"
 CERTIFICATES: Final = "signing certificates"
 
 
-def of_files(files: Iterable[bytes]) -> Listing:
+def of_files(files: Iterable[bytes], saved: str | None = None) -> Listing:
     """Give the listing of a report and of lists of access keys, in any order.
 
     Args:
         files: the report as CSV, or as GetCredentialReport answers (JSON); answers of
             ListAccessKeys (JSON, several in one file).
+        saved: when the newest of them was written; None: now.
 
     Raises:
         ListingError: a file is neither, or there is not exactly one report.
     """
-    reports: list[tuple[str, Any]] = []
+    reports: list[str] = []
     keys: list[Mapping[str, Any]] = []
     for data in files:
         if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
-            reports.append((_decoded(data), None))
+            reports.append(_decoded(data))
             continue
         for document in documents(data):
             if "Content" in document:
-                reports.append((_content(document), document.get("GeneratedTime")))
+                reports.append(_content(document["Content"]))
             elif "AccessKeyMetadata" in document:
                 if document.get("IsTruncated") is True:
                     raise ListingError("a list of access keys is cut: get all of it")
@@ -67,21 +69,21 @@ def of_files(files: Iterable[bytes]) -> Listing:
                 raise ListingError("neither a report nor a list of access keys")
     if len(reports) != 1:
         raise ListingError(f"one credential report is needed, not {len(reports)}")
-    (report, generated), *_ = reports
-    return of_report(list(_rows(report)), keys, generated)
+    return of_report(list(_rows(reports[0])), keys, saved)
 
 
 def of_report(
     rows: Iterable[Mapping[str, str]],
     keys: Iterable[Mapping[str, Any]],
-    generated: Any = None,
+    asked: str | None,
 ) -> Listing:
     """Give the listing of a report's rows and of key metadata.
 
     Args:
         rows: of the report, by column.
         keys: items of ListAccessKeys.
-        generated: when the report was made.
+        asked: a time that is not before the one at which the keys were listed; None:
+            now. An earlier one could stand before a restore that came in between.
     """
     listing = Listing()
     users: dict[str, Identifier] = {}
@@ -118,7 +120,7 @@ def of_report(
             parents=[owner],
             owners=[owner],
             suspended="status" if inactive else "",
-            suspended_at=generated if inactive else None,
+            suspended_at=asked if inactive else None,
         )
     listing.left_out[NO_ID] += max(told - named, 0)
     return listing
@@ -149,9 +151,18 @@ def _has_key(row: Mapping[str, str], name: str) -> bool:
     return _yes(row, f"{name}_active") or rotated[:1].isdigit()
 
 
-def _content(document: Mapping[str, Any]) -> str:
+def report_of(content: Any) -> list[dict[str, str]]:
+    """Read the rows of a report that is wrapped in base64.
+
+    Raises:
+        ListingError: it is none.
+    """
+    return list(_rows(_content(content)))
+
+
+def _content(content: Any) -> str:
     try:
-        return _decoded(b64decode(document["Content"], validate=True))
+        return _decoded(b64decode(content, validate=True))
     except (Base64Error, TypeError, ValueError) as error:
         raise ListingError("the report's Content is not base64") from error
 

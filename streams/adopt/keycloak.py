@@ -3,7 +3,7 @@
 Rules:
 
 - Names are those of the event mapper: a user by its UUID, and by ``jwt.sub`` where the
-  issuer is known; a client by realm id and client id.
+  issuer is known; a client by realm id and client id, which requires its own id.
 - Users and clients require their realm. A service account's user requires its client
   too. A session requires its user and realm, and belongs to the user.
 - What is disabled is suspended, as the event that disables it does, at the time of the
@@ -22,7 +22,7 @@ from urllib.parse import quote
 from streams.adopt.listing import Listing, ListingError
 from streams.adopt.walk import Request, Steps, Walk, ask, objects, portions
 from streams.sources.fields import identifier, text
-from streams.sources.keycloak_names import client, realm, users
+from streams.sources.keycloak_names import client, client_uuid, realm, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,8 +89,10 @@ def of_realm(
     ids: dict[str, Identifier] = {}
     listing.add(top, **_limits(export, began))
     for one in objects(export.get("clients") or []):
-        name = client(body, one.get("clientId"))
-        listing.add(name, parents=[top], **_limits(one, began))
+        # Its id is what events disable and enable; tokens have its name alone.
+        uuid = client_uuid(body, one.get("id"))
+        listing.add(uuid, **_limits(one, began))
+        listing.add(client(body, one.get("clientId")), parents=[top, uuid])
     for one in objects(export.get("users") or []):
         names = users(one.get("id"), issuer)
         own = one.get("serviceAccountClientId")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Entry = dict[str, Any]
 UNNAMED: Final = "without a name that can be used"
+TOO_MANY: Final = "with more names or parents than Rescind keeps"
 
 
 class ListingError(ValueError):
@@ -67,6 +68,9 @@ class Listing:
             told = _READ[name](value) if name in _READ else value
             if told or (name == "scope" and told is not None):
                 entry[name] = told
+        if any(most and len(entry.get(key, ())) > most for key, most in LISTS.items()):
+            self.left_out[TOO_MANY] += 1
+            return
         name = entry["identifier"]
         if name in self.implied:
             self.implied.remove(name)

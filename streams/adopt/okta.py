@@ -9,8 +9,8 @@ Rules:
   that were granted to a service app are its scope, in the namespace ``okta``. One that
   is not active is left out: no event would lift its suspension, and unknown is
   denied.
-- An API token belongs to its user; it expires 30 days after its last use, so it is
-  renewed by use and its expiry moves.
+- An API token belongs to its user. It expires 30 days after its last use; no event
+  tells when a use moves this, so it is declared without an expiry: Okta ends it.
 - Users who were deactivated are not in Okta's list of users unless it is searched.
 
 Source: Okta developer documentation, Users, Applications, "Application grants" and
@@ -122,7 +122,6 @@ def _token(listing: Listing, item: Mapping[str, Any]) -> None:
         identifier("okta.api_token", item.get("id")),
         issued_at=item.get("created"),
         changed_at=item.get("lastUpdated"),
-        expires_at=item.get("expiresAt"),
         parents=[user],
         owners=[user],
     )

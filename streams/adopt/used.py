@@ -66,6 +66,7 @@ class Log:
         self._refused: dict[Identifier, None] = {}
         self._unreadable = 0
         self._stated: set[Any] = set()
+        self._dead: dict[Identifier, bool] = {}
 
     def add(self, record: Record) -> None:
         """Take in a record."""
@@ -84,6 +85,7 @@ class Log:
 
     def listing(self) -> Listing:
         """Give what the log shows, once all of it was taken in."""
+        self._dead.clear()
         listing = Listing()
         listing.left_out[UNREADABLE] += self._unreadable
         refused = self._refused.keys() - self._shown.keys()
@@ -98,15 +100,19 @@ class Log:
         return listing
 
     def _is_dead(self, name: Identifier) -> bool:
-        return bool(flaws_of(self._registry, name, self._now))
+        if name not in self._dead:
+            self._dead[name] = bool(flaws_of(self._registry, name, self._now))
+        return self._dead[name]
 
     def _is_shown(self, use: Access) -> bool:
         """Note a use; tell whether it is allowed, and says what no other did."""
-        allowed = use.outcome == "allowed"
         names = dict.fromkeys(use.identifiers)
-        (self._shown if allowed else self._refused).update(names)
+        if use.outcome != "allowed":
+            self._refused.update(names)
+            return False
+        self._shown.update(names)
         said = (use.identifiers, use.parents, use.ties, use.issued_at)
-        new = allowed and said not in self._stated
+        new = said not in self._stated
         self._stated.add(said)
         return new
 

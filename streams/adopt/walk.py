@@ -35,12 +35,16 @@ class Request:
         body: JSON to post; None gets.
         accept: media type to ask for.
         may_fail: statuses that are answers too.
+        form: to post instead, encoded.
+        wait: seconds to let pass before.
     """
 
     target: str
     body: Mapping[str, Any] | None = None
     accept: str = "application/json"
     may_fail: tuple[int, ...] = ()
+    form: str | None = None
+    wait: float = 0.0
 
 
 @frozen

@@ -67,6 +67,8 @@ class Generations:
         self._done: dict[Path, Status] = {}
         self._left: dict[Path, tuple[Status, float]] = {}
         self._heads: dict[Head, list[Generation]] = {}
+        self._unread: dict[int, Generation] = {}
+        self._open: dict[int, Generation] = {}
         self._renamed: list[Generation] = []
         self._search_until = clock() + SEARCH
         self.unreadable: dict[Path, OSError] = {}
@@ -77,6 +79,7 @@ class Generations:
                 self._at[path].orphaned = clock()
             generation = self._add(place.number, path, status)
             generation.position = place.position
+            del self._unread[place.inode]
             generation.head = Head(place.length, place.digest)
             self._file_under(generation)
 
@@ -99,7 +102,7 @@ class Generations:
                 continue
             if generation is not None:
                 found[generation.number] = generation
-        for generation in self._all:
+        for generation in self._open.values():
             file = generation.file
             if file is None or file.packed or generation.number in found:
                 continue
@@ -126,6 +129,7 @@ class Generations:
         """Note that the next bytes of a file were taken in."""
         before = generation.head
         generation.take(data)
+        self._unread.pop(generation.status.inode, None)
         if generation.head != before:
             self._unfile(generation, before)
             self._file_under(generation)
@@ -166,6 +170,7 @@ class Generations:
             each.release()
             self._all.remove(each)
             self._unfile(each, each.head)
+            self._unread.pop(each.status.inode, None)
             if self._at.get(each.path) is each:
                 del self._at[each.path]
         return [each.number for each in gone]
@@ -184,7 +189,7 @@ class Generations:
         generation = Generation(number, path, reader, status)
         self._next = max(self._next, number + 1)
         self._all.append(generation)
-        self._at[path] = generation
+        self._at[path] = self._unread[status.inode] = generation
         return generation
 
     def _file_under(self, generation: Generation) -> None:
@@ -243,8 +248,8 @@ class Generations:
     def _identify(self, path: Path, file: LogFile, status: Status) -> Generation | None:
         """Say which file this is that was not known at this path."""
         same = self._alike(file)
-        fresh = [each for each in self._all if not each.position]
-        for each in (*same, *fresh):
+        unread = self._unread.get(status.inode)
+        for each in (*same, *([unread] if unread else [])):
             gone = each.orphaned is not None or not each.path.exists()
             moved = gone or each.status.inode == status.inode
             if moved and each.is_in(file, status):
@@ -296,7 +301,11 @@ class Generations:
         return status.modified > min(each.status.modified for each in self._all)
 
     def _limit_open(self, used: Generation) -> None:
-        held = [each for each in self._all if each.file and each.orphaned is None]
-        for each in held[:-MOST_OPEN]:
-            if each is not used:
+        """Let go of those that were not used for longest; an orphan is held."""
+        self._open.pop(used.number, None)
+        self._open[used.number] = used
+        for each in list(self._open.values())[:-MOST_OPEN]:
+            if each.orphaned is None:
                 each.release()
+            if each.file is None:
+                del self._open[each.number]

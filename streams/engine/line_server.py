@@ -16,14 +16,14 @@ import ipaddress
 import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
 from attrs import define
 
 from streams.engine.ingest import read
-from streams.findings import FindingKind
+from streams.engine.logfiles import is_whole
 from streams.intake import Delivery
 from streams.records import DeadLetter
 from streams.times import rfc3339
@@ -218,7 +218,9 @@ class LineServer:
                     await self._dead(TOO_LONG, place, len(rest))
                 place, skipping = place + len(rest), True
                 rest.clear()
-        if rest and not skipping:
+        if rest and not skipping and is_whole(bytes(rest)):
+            await self._take(bytes(rest), place)
+        elif rest and not skipping:
             self._broken()
             await self._dead(CUT, place, len(rest))
 
@@ -236,7 +238,6 @@ class LineServer:
     async def _write(self, records: list[Record]) -> None:
         speaker, now = self._listening.speaker(), self._clock()
         since = self._missing_since
-        signals = [] if since is None else [self._signal(since, now)]
         body = orjson.dumps({"heard_at": now})
 
         def heard(tx: Transaction) -> None:
@@ -244,17 +245,10 @@ class LineServer:
 
         origin, rights = speaker
         point = self._listening.point
-        delivery = Delivery(records, origin, rights, point, signals)
+        delivery = Delivery(records, origin, rights, point, joined=True)
+        if since is not None:
+            delivery.gap = since, now
+            delivery.loss = MISSING.format(rfc3339(since), rfc3339(now))
         await self._ingest.records(delivery, heard, patient=True)
         if self._missing_since == since:
             self._missing_since = None
-
-    def _signal(self, since: int, now: int) -> dict[str, Any]:
-        name = self._listening.name
-        return {
-            "kind": FindingKind.SOURCE_GAP.value,
-            "presented": ["source", name],
-            "point": name,
-            "at": now,
-            "detail": MISSING.format(rfc3339(since), rfc3339(now)),
-        }

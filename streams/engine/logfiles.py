@@ -13,6 +13,7 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import orjson
 from attrs import define
 
 if TYPE_CHECKING:
@@ -172,6 +173,17 @@ def head_of(beginning: bytes) -> Head:
     """Give what tells a file by its beginning."""
     digest = hashlib.blake2b(beginning, digest_size=16).digest()
     return Head(len(beginning), digest)
+
+
+def is_whole(data: bytes) -> bool:
+    """Tell whether a line needs nothing more: an object or array that is closed."""
+    if not data.rstrip().endswith((b"}", b"]")):
+        return False
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def look(path: Path) -> Status:

@@ -8,17 +8,15 @@ meanwhile (`streams.engine.generations`). Where that cannot be had, it is a find
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
 import structlog
 from attrs import define
 
 from streams.engine.generations import Generations
 from streams.engine.ingest import read
-from streams.engine.logfiles import Place
+from streams.engine.logfiles import Place, is_whole
 from streams.failpoints import failpoint
-from streams.findings import FindingKind
 from streams.intake import Delivery
 from streams.records import DeadLetter
 from streams.times import rfc3339
@@ -133,27 +131,29 @@ class Tail:
         if not (lost or forgotten or renamed):
             return
         root = str(self._followed.path)
-        signals = [self._signal(each) for each in lost]
 
         def job(tx: Transaction) -> None:
             for place in renamed:
                 tx.set_place(root, place)
             tx.forget_places(root, forgotten)
 
-        origin, rights = self._followed.speaker()
-        delivery = Delivery([], origin, rights, signals=signals)
+        delivery = self._delivery([])
+        if lost:
+            since = min(each.status.modified for each in lost)
+            delivery.gap = since, self._clock()
+            delivery.loss = MISSING.format(self._followed.path, rfc3339(since))
         await self._ingest.records(delivery, job, patient=True)
 
-    def _signal(self, lost: Generation) -> dict[str, Any]:
-        path = self._followed.path
-        since = rfc3339(lost.status.modified)
-        return {
-            "kind": FindingKind.SOURCE_GAP.value,
-            "presented": ["source", f"watch:{path.name}"],
-            "point": self._followed.source,
-            "at": self._clock(),
-            "detail": MISSING.format(path, since),
-        }
+    def _delivery(self, records: list[Record]) -> Delivery:
+        origin, rights = self._followed.speaker()
+        return Delivery(
+            records,
+            origin,
+            rights,
+            self._followed.point,
+            via=f"watch:{self._followed.path}",
+            joined=True,
+        )
 
     async def _poll(self, files: Generations, file: Generation) -> bool:
         file.wanted = file.wanted or CHUNK
@@ -196,7 +196,7 @@ class Tail:
         if file.skipping:
             await self._write(files, file, [], data)
             return True
-        if _is_whole(data):
+        if is_whole(data):
             await self._take_lines(files, file, data)
             return True
         if len(data) < file.wanted:
@@ -218,29 +218,9 @@ class Tail:
         def place(tx: Transaction) -> None:
             tx.set_place(root, after)
 
-        origin, rights = self._followed.speaker()
-        delivery = Delivery(
-            records,
-            origin,
-            rights,
-            self._followed.point,
-            via=f"watch:{self._followed.path}",
-            joined=True,
-        )
-        await self._ingest.records(delivery, place, patient=True)
+        await self._ingest.records(self._delivery(records), place, patient=True)
         failpoint("tail.committed")
         files.take(file, data)
-
-
-def _is_whole(data: bytes) -> bool:
-    """Tell whether a line needs nothing more: an object or array that is closed."""
-    if not data.rstrip().endswith((b"}", b"]")):
-        return False
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _moved(record: Record, shift: int) -> Record:

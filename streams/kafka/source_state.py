@@ -183,10 +183,14 @@ class KafkaResources:
         if kind != SCIM:
             return
         self._db.execute("DELETE FROM scim WHERE key = ?", (name,))
-        if body is not None:
-            values = (name, *orjson.loads(body))
-            query = "INSERT INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            self._db.execute(query, values)
+        if body is None:
+            return
+        query = "INSERT INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        try:
+            self._db.execute(query, (name, *orjson.loads(body)))
+        except (ValueError, TypeError, sqlite3.Error) as error:
+            # One bad record must not keep every ingress from starting.
+            log.warning("resource_not_read", error=type(error).__name__)
 
 
 SCHEMA: Final = """

@@ -1,7 +1,9 @@
 """The access key that a poll signs with: configured, or of the role it runs under.
 
 Sources: Amazon ECS developer guide and EKS user guide, "container credentials" (also
-EKS Pod Identity); Amazon EC2 user guide, "Instance metadata service version 2".
+EKS Pod Identity) and "IAM roles for service accounts"; AWS STS API reference,
+"AssumeRoleWithWebIdentity"; Amazon EC2 user guide, "Instance metadata service
+version 2".
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 FULL: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - a name
+ROLE: Final = "AWS_ROLE_ARN"
+WEB_TOKEN_FILE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"  # noqa: S105 - a name
 ECS: Final = "http://169.254.170.2"
 IMDS: Final = "http://169.254.169.254"
 _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
@@ -63,14 +67,26 @@ class Configured:
 
 
 class OfRole:
-    """The temporary key of the container's or the machine's role."""
+    """The temporary key of the pod's, the container's or the machine's role."""
 
     def __init__(
-        self, environment: Mapping[str, str], clock: Callable[[], int], imds: str = IMDS
+        self,
+        environment: Mapping[str, str],
+        clock: Callable[[], int],
+        sts: str,
+        imds: str = IMDS,
     ) -> None:
-        """Look where the environment says; else ask the machine."""
+        """Look where the environment says; else ask the machine.
+
+        Args:
+            environment: of the process.
+            clock: gives the time (ns).
+            sts: where a pod's token is exchanged.
+            imds: the machine's own service.
+        """
         self._environment = environment
         self._clock = clock
+        self._sts = sts
         self._imds = imds
         self._held: Credentials | None = None
         self._until = 0
@@ -89,14 +105,36 @@ class OfRole:
 
     async def _asked(self, session: aiohttp.ClientSession, now: int) -> bytes:
         known = self._environment
+        if ROLE in known and WEB_TOKEN_FILE in known:
+            return await self._of_pod(session, now)
         if RELATIVE in known or FULL in known:
-            url = known.get(FULL) or ECS + known[RELATIVE]
-            headers = {}
-            if TOKEN_FILE in known:
-                headers["authorization"] = _token_in(known[TOKEN_FILE])
-            elif TOKEN in known:
-                headers["authorization"] = known[TOKEN]
-            return (await fetch(session, "GET", url, now, headers=headers)).body
+            return await self._of_container(session, now)
+        return await self._of_machine(session, now)
+
+    async def _of_pod(self, session: aiohttp.ClientSession, now: int) -> bytes:
+        known = self._environment
+        form = {
+            "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15",
+            "RoleArn": known[ROLE], "RoleSessionName": "rescind",
+            "WebIdentityToken": _token_in(known[WEB_TOKEN_FILE]),
+        }  # fmt: skip
+        headers = {"accept": "application/json"}
+        answer = await fetch(
+            session, "POST", self._sts, now, headers=headers, data=form
+        )
+        return answer.body
+
+    async def _of_container(self, session: aiohttp.ClientSession, now: int) -> bytes:
+        known = self._environment
+        url = known.get(FULL) or ECS + known[RELATIVE]
+        headers = {}
+        if TOKEN_FILE in known:
+            headers["authorization"] = _token_in(known[TOKEN_FILE])
+        elif TOKEN in known:
+            headers["authorization"] = known[TOKEN]
+        return (await fetch(session, "GET", url, now, headers=headers)).body
+
+    async def _of_machine(self, session: aiohttp.ClientSession, now: int) -> bytes:
         life = {"x-aws-ec2-metadata-token-ttl-seconds": "300"}
         url = f"{self._imds}/latest/api/token"
         token = (await fetch(session, "PUT", url, now, headers=life)).body.decode()
@@ -115,10 +153,17 @@ def _token_in(path: str) -> str:
 
 
 def _read(body: bytes) -> tuple[Credentials, int]:
+    """Read a key and its end, as containers and machines or as STS write it."""
     try:
         answer: Any = orjson.loads(body)
+        if "AssumeRoleWithWebIdentityResponse" in answer:
+            answer = answer["AssumeRoleWithWebIdentityResponse"]
+            answer = answer["AssumeRoleWithWebIdentityResult"]["Credentials"]
         until = parse_time(answer["Expiration"]) or 0
         key_id, key = answer["AccessKeyId"], answer["SecretAccessKey"]
-        return Credentials(key_id, key, answer.get("Token") or ""), until
+        session = answer.get("Token") or answer.get("SessionToken") or ""
     except (ValueError, KeyError, TypeError, AttributeError, AbsurdTimeError) as error:
         raise FailedError("no_key") from error
+    if not all(isinstance(one, str) for one in (key_id, key, session)):
+        raise FailedError("no_key")
+    return Credentials(key_id, key, session), until

@@ -94,9 +94,12 @@ class QueueReader:
         self,
         queued: Queued,
         clock: Callable[[], int],
-        count: Callable[[str, str], None],
+        count: Callable[[str, str, str], None],
     ) -> None:
-        """Set up; ``count`` is told the queue's name and how each request ended."""
+        """Set up.
+
+        ``count`` is told the queue's name, and how each request ended and why.
+        """
         self._queued = queued
         self._settings = queued.settings
         self._clock = clock
@@ -132,6 +135,8 @@ class QueueReader:
         messages = answer.get("Messages") or []
         if not isinstance(messages, list) or not all(map(_is_message, messages)):
             raise FailedError("unreadable")
+        if not messages:
+            self._count(self._queued.name, "empty", "")
         for message in messages:
             await self._take(session, message)
         return 0.0 if messages else SHORTEST
@@ -146,7 +151,7 @@ class QueueReader:
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message["ReceiptHandle"]}
         await self._ask(session, "DeleteMessage", handle)
-        self._count(self._queued.name, "taken")
+        self._count(self._queued.name, "taken", "")
 
     async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
         """Give what a message brings.
@@ -222,8 +227,8 @@ class QueueReader:
     def _failed(self, failed: FailedError) -> float:
         wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST)
         self._failures = min(self._failures + 1, 20)
-        self._count(self._queued.name, "failed")
         name = self._queued.name
+        self._count(name, "failed", failed.reason)
         log.warning("queue_failed", queue=name, reason=failed.reason, wait=wait)
         return max(wait, failed.wait or 0.0)
 
@@ -231,7 +236,7 @@ class QueueReader:
         """Give what the sentinel makes a finding of: revocations may be missing."""
         return {
             "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": ["source", self._queued.name],
+            "presented": ["source", f"queue:{self._queued.name}"],
             "point": self._queued.name,
             "at": at,
             "detail": reason,

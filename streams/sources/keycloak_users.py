@@ -29,22 +29,16 @@ class _Event:
     """One user event with the names in it."""
 
     heard: Heard
-    issuer: str | None
     lookback: int
+    details: dict[str, Any]
+    users: tuple[Identifier, ...]
+    session: Identifier | None
 
     def detail(self, name: str) -> Any:
-        return inside(self.heard.body, "details").get(name)
+        return self.details.get(name)
 
     def token(self, name: str) -> Identifier | None:
         return identifier("jwt.jti", self.detail(name))
-
-    @property
-    def users(self) -> tuple[Identifier, ...]:
-        return users(self.heard.body.get("userId"), self.issuer)
-
-    @property
-    def session(self) -> Identifier | None:
-        return identifier("session.id", self.heard.body.get("sessionId"))
 
     def client_session(self, client_id: Any = None) -> Identifier | None:
         body = self.heard.body
@@ -91,7 +85,11 @@ def user_changes(
     heard: Heard, issuer: str | None, lookback: int
 ) -> Iterator[Lifecycle]:
     """Give what a user event changes; effect None for one that changes nothing."""
-    event = _Event(heard, issuer, lookback)
+    body = heard.body
+    event = _Event(
+        heard, lookback, inside(body, "details"), users(body.get("userId"), issuer),
+        identifier("session.id", body.get("sessionId")),
+    )  # fmt: skip
     read = EFFECTS.get(heard.event_type)
     if read is None:
         yield event.change(None, *event.users)

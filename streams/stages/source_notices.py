@@ -58,9 +58,9 @@ class Notice:
         }
 
 
-def lost(begin: int, end: int, now: int) -> Notice:
-    """Say that events of a time are lost."""
-    detail = GAP.format(rfc3339(begin), rfc3339(end))
+def lost(begin: int, end: int, now: int, loss: str = "") -> Notice:
+    """Say that events of a time are lost, and how where that is known."""
+    detail = loss or GAP.format(rfc3339(begin), rfc3339(end))
     return Notice(FindingKind.SOURCE_GAP, now, detail)
 
 

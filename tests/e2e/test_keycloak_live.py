@@ -9,8 +9,12 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import os
+import secrets
 import subprocess
+import time
 from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -21,8 +25,11 @@ from tests.integration.cli_server import RESCIND, environment, run, serving
 from tests.integration.serving import until
 from tests.pdp import hashed
 from tests.recordings.keycloak.connected import AUTHORITY, claims, polling
-from tests.recordings.keycloak.realm import OURS, Realm, Server, throwaway
-from tests.recordings.keycloak.scenario import Expected, Step, play
+from tests.recordings.keycloak.judging import Judging
+from tests.recordings.keycloak.realm import OURS, Realm, Server, next_second, throwaway
+from tests.recordings.keycloak.record import LOGS
+from tests.recordings.keycloak.scenario import Expected, Step, play, set_up
+from tests.recordings.keycloak.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.live, pytest.mark.timeout(900)]
 
+ON_PURPOSE = {"keycloak.exchange", "keycloak.client_session"}
+STEPS = 60  # of the random walk, a second each
 SOON = 150.0  # seconds; keys are read again once a minute at most
 
 
@@ -135,6 +144,41 @@ async def test_revocations_at_a_live_keycloak_end_at_the_guard(tmp_path: Path) -
             # a pause and its end.
             stream = await until(lambda: well(server, 6), SOON)
         assert 0 == stream["refused"], stream
+
+
+async def test_nothing_that_keycloak_ended_is_allowed() -> None:
+    """A random walk; after each step Keycloak's introspection is the oracle.
+
+    What is denied and active there is so on purpose: it was exchanged from something
+    that ended, or it ended with what its client had of a session, and Keycloak revived
+    it with the next exchange. The mappers and the core judge alone here.
+    """
+    seed = int(os.environ.get("RESCIND_SEED") or secrets.randbits(32))
+    print(f"RESCIND_SEED={seed}")  # noqa: T201 - to walk it again
+    async with throwaway(Server.from_environment()) as realm:
+        await set_up(realm)
+        walk = Walk(realm, Random(seed))
+        found = await realm.admin("GET", "/")
+        judging = Judging(realm.issuer, found["id"], 0)
+        while len(walk.done) < STEPS:
+            await next_second()
+            if not await walk.step():
+                continue
+            events = [
+                one
+                for log in LOGS
+                for one in await realm.admin("GET", f"/{log}?max=2000")
+            ]
+            tokens = {label: realm.claims(label) for label in walk.holders}
+            verdicts = judging.verdicts(judging.read(events), tokens, time.time_ns())
+            walk.living = {label for label in tokens if await realm.active(label)}
+            for label, verdict in verdicts.items():
+                story = f"{label}, after {walk.done}"
+                if label not in walk.living:
+                    assert not verdict.allowed, f"allowed, though it ended: {story}"
+                elif not verdict.allowed:
+                    assert ON_PURPOSE & {name.kind for name in verdict.path}, story
+        print("; ".join(walk.done))  # noqa: T201 - as above
 
 
 def well(server: Running, accepted: int) -> dict[str, Any] | None:

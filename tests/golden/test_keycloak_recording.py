@@ -10,24 +10,18 @@ import random
 import re
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
 
-from agents_registry.identifiers import VOCABULARY
-from agents_registry.registry import Registry
-from agents_registry.verdict import DEFAULT_POLICY, Policy, UnknownPolicy, judge
-from streams.pdp.claims import presented
-from streams.pdp.settings import Issuer
+from agents_registry.verdict import DEFAULT_POLICY, Policy, UnknownPolicy
 from streams.records import DeadLetter, Lifecycle, Record
 from streams.sources import keycloak_users
-from streams.sources.keycloak import Keycloak
 from streams.sources.ssf import Ssf, claims_of
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND, rfc3339
+from streams.times import rfc3339
 from tests.golden.engines import Case, on_embedded, on_kafka
 from tests.integration.recorded_keycloak import recording
 from tests.integration.working import lay_out
-from tests.recordings.keycloak.connected import AUTHORITY, claims
+from tests.recordings.keycloak.connected import AUTHORITY
+from tests.recordings.keycloak.judging import Judging
 from tests.recordings.keycloak.record import LOGS
 from tests.recordings.keycloak.scenario import LOOKBACK, expectations
 
@@ -63,10 +57,14 @@ def events_of(said: dict[str, Any], steps: int | None = None) -> list[dict[str, 
     return [one for step in said["steps"][:steps] for log in LOGS for one in step[log]]
 
 
+def judging(said: dict[str, Any]) -> Judging:
+    """Give what reads and judges, with the settings of the recording."""
+    return Judging(said["issuer"], said["realm_id"], LOOKBACK)
+
+
 def read_events(said: dict[str, Any], events: list[dict[str, Any]]) -> list[Record]:
     """Read events as a poll does."""
-    source = Keycloak(said["issuer"], LOOKBACK * SECOND)
-    return list(source.records(orjson.dumps(events)))
+    return judging(said).read(events)
 
 
 def read_sets(said: dict[str, Any]) -> list[Record]:
@@ -83,23 +81,14 @@ def allowed(
     said: dict[str, Any], records: list[Record], policy: Policy = DEFAULT_POLICY
 ) -> dict[str, bool]:
     """Give the verdict on each recorded token under these records alone."""
-    end = said["steps"][-1]["at"]
-    origin = Origin(authority=AUTHORITY, realm="r", received_at=end)
-    facts = [
-        fact
-        for record in records
-        if isinstance(record, Lifecycle)
-        for fact in facts_of(record, origin)
-    ]
-    registry = Registry.build(facts)
-    issuer = Issuer.model_validate(claims(said["issuer"], "jwks", said["realm_id"]))
-    return {
-        label: judge(
-            registry, presented(token, issuer, VOCABULARY), now=end, policy=policy
-        ).allowed
+    tokens = {
+        label: token
         for step in said["steps"]
         for label, token in step["tokens"].items()
     }
+    end = said["steps"][-1]["at"]
+    verdicts = judging(said).verdicts(records, tokens, end, policy)
+    return {label: verdict.allowed for label, verdict in verdicts.items()}
 
 
 def test_all_of_it_is_read(said: dict[str, Any]) -> None:

@@ -11,15 +11,20 @@ import trustme
 from aiohttp import web
 
 from streams.adopt import okta
-from streams.adopt.listing import ListingError
+from streams.adopt.listing import Listing, ListingError
+from streams.adopt.walk import Request
 from streams.adopt_http import TRIES, System, checked_base, run
-from streams.client import UNREACHABLE, ClientError
+from streams.client import REFUSED, UNREACHABLE, ClientError
+from streams.pollers.access_tokens import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from aiohttp.typedefs import Handler
+
+    from streams.adopt.walk import Walk
+
 
 pytestmark = pytest.mark.integration
 
@@ -125,7 +130,7 @@ async def test_a_page_that_fails_half_way_ends_it_all() -> None:
         (web.Response(status=401), "credential is not taken"),
         (web.Response(status=403), "may not read this"),
         (web.Response(status=302, headers={"Location": "https://evil"}), "status 302"),
-        (web.Response(status=429, headers={"Retry-After": "3600"}), "status 429"),
+        (web.Response(status=429, headers={"Retry-After": "3600"}), "to wait 3600 s"),
     ],
     ids=["401", "403", "302", "429"],
 )
@@ -164,6 +169,47 @@ async def test_only_the_named_authority_is_trusted(tmp_path: Path) -> None:
         assert (await run(okta.walk(base), trusted, pause)).entries()
 
 
+async def test_access_tokens_are_got_as_a_client_and_forms_are_signed() -> None:
+    """A secret that is not taken is told; a signature covers what is posted."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        asked.append((request.path, request.headers.get("Authorization", ""), body))
+        if request.path != "/token":
+            return web.json_response([])
+        if b"client_secret=right" not in body:
+            return web.Response(status=401)
+        return web.json_response({"access_token": "t", "expires_in": 60})
+
+    async def pause(_: float) -> None:
+        raise AssertionError("it waits")
+
+    def tokens(base: str, secret: str) -> ClientCredentials:
+        client = {"client_id": "rescind", "client_secret": secret}
+        return ClientCredentials(f"{base}/token", client, lambda: 0)
+
+    def form() -> Walk:
+        yield [Request("", form="Action=A")]
+        return Listing()
+
+    def sign(url: str, body: bytes) -> dict[str, str]:
+        return {"Authorization": f"{url} {body.decode()}"}
+
+    async with serving(handle) as base:
+        good = System(base, tokens=tokens(base, "right"))
+        await run(okta.walk(base), good, pause)
+        bearers = {given for path, given, _ in asked if path != "/token"}
+        bad = System(base, tokens=tokens(base, "wrong"))
+        with pytest.raises(ClientError, match="no access token: status 401") as got:
+            await run(okta.walk(base), bad, pause)
+        await run(form(), System(base, sign=sign), pause)
+
+    assert {"Bearer t"} == bearers
+    assert REFUSED == got.value.code
+    assert ("/", f"{base}/ Action=A", b"Action=A") == asked[-1]
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://vault.example:8200", "vault:8200", "https://", "https://u:p@host",
@@ -171,8 +217,9 @@ async def test_only_the_named_authority_is_trusted(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_the_credential_leaves_this_machine_by_tls_alone(url: str) -> None:
     """And only to a URL that says one place."""
-    with pytest.raises(ListingError):
+    with pytest.raises(ListingError) as got:
         checked_base(url)
+    assert "u:p" not in str(got.value)
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ async def test_a_line_that_was_cut_is_told_and_its_call_is_one(tmp_path: Path) -
         first.close()
         await until(lambda: _letters(server))
         _, second = await asyncio.open_unix_connection(path)
-        second.write(lines(response))
+        second.write(lines(response)[:-1])  # whole but for its end
+        second.close()
         await until(lambda: knows(server, "a"))
         await until(lambda: gaps(server))
-        second.close()
         (letter,) = await _letters(server)
 
         assert 0o660 == mode
@@ -93,7 +93,7 @@ async def test_a_line_that_was_cut_is_told_and_its_call_is_one(tmp_path: Path) -
         assert letter["length"] == len(lines(response)) - 60
         assert await knows(server, "before")
         assert 2 == uses(tmp_path)  # by root: one for each call
-        assert ["source:bao"] == await gaps(server)
+        assert ["source:socket:bao"] == await gaps(server)
     assert not path.exists()
 
 
@@ -152,7 +152,7 @@ async def test_a_silent_stop_is_a_gap_after_the_next_start(tmp_path: Path) -> No
             found.append(await gaps(server))
             writer.close()
 
-    assert [[], ["source:bao"]] == found
+    assert [[], ["source:socket:bao"]] == found
 
 
 async def test_the_http_device_is_heard_by_its_token_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from bench.enforced import measured
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(300),
+    pytest.mark.no_cover,
     pytest.mark.usefixtures("unmeasured"),
 ]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(300),
+    pytest.mark.no_cover,
     pytest.mark.usefixtures("unmeasured"),
 ]
 

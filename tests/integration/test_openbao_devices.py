@@ -258,8 +258,8 @@ async def test_every_device_tells_in_time_and_nothing_is_lost(tmp_path: Path) ->
         await scene.end(between)
         await until(lambda: scene.all_are(known, allowed=False))
         found = (await rescind.get("/v1/findings"))["findings"]
-        gaps = {each["point"] for each in found if each["kind"] == "source_gap"}
-        assert {"unix", "tcp"} == gaps
+        gaps = {each["presented"] for each in found if each["kind"] == "source_gap"}
+        assert {"source:socket:unix", "source:socket:tcp"} == gaps
 
         await check_names_in_plain_text(scene)
         await check_a_lease(scene)

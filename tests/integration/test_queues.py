@@ -95,7 +95,9 @@ async def test_objects_and_events_are_read_and_messages_deleted(tmp_path: Path) 
             await dies(server, "AKIABRIDGE")
             await until(lambda: not fake.waiting)
             _, letters = await server.get("/v1/dlq")
+            _, table = await server.get("/v1/sources")
         assert [] == letters["dead_letters"]
+        assert "queue:trail" in orjson.dumps(table).decode()
         assert 0 == fake.refused
         kept = (tmp_path / "data" / "rescind.db").read_bytes()
         assert KEY.key.encode() not in kept
@@ -147,7 +149,7 @@ async def test_what_can_never_be_had_is_a_finding_and_goes(tmp_path: Path) -> No
 
             async def told() -> bool:
                 lost = orjson.dumps(await server.findings()).decode()
-                return "source:trail" in lost and "revocation_not_applied" in lost
+                return "source:queue:trail" in lost and "revocation_not_applied" in lost
 
             await until(told)
         assert {"gone.json.gz", "torn", "good.json.gz"} == {
@@ -260,11 +262,11 @@ async def test_a_wrong_key_is_refused_and_counted(tmp_path: Path) -> None:
         assert fake.waiting
 
 
-@pytest.mark.parametrize("place", ["container", "machine"])
+@pytest.mark.parametrize("place", ["container", "machine", "pod"])
 async def test_the_key_of_a_role_is_asked_for_until_it_ends(
     tmp_path: Path, place: str
 ) -> None:
-    """From the container's address with its token, or from the machine's service."""
+    """From the container's address, the machine's service, or STS for a pod's token."""
     from aiohttp import web  # noqa: PLC0415 - and a server
 
     now, asked = 10**18, list[str]()
@@ -276,6 +278,16 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
     async def answer(request: web.Request) -> web.Response:
         asked.append(f"{request.method} {request.path}")
         sent = request.headers
+        if request.path == "/sts":
+            form = await request.post()
+            assert ("arn:role", "pod") == (form["RoleArn"], form["WebIdentityToken"])
+            assert "application/json" == sent["accept"]
+            given = {
+                "AccessKeyId": "ASIA1", "SecretAccessKey": "s", "SessionToken": "t",
+                "Expiration": now // SECOND + 3600.0,
+            }  # fmt: skip
+            result = {"AssumeRoleWithWebIdentityResult": {"Credentials": given}}
+            return web.json_response({"AssumeRoleWithWebIdentityResponse": result})
         if request.path == "/latest/api/token":
             return web.Response(text="imds")
         good = "imds" if place == "machine" else "pod"
@@ -293,12 +305,19 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
         serving(("*", "/{path:.*}", answer)) as url,
         aiohttp.ClientSession() as session,
     ):
-        known = {} if place == "machine" else {
-            aws_credentials.FULL: f"{url}/v1/credentials",
-            aws_credentials.TOKEN_FILE: str(token),
-        }  # fmt: skip
+        known = {
+            "machine": {},
+            "container": {
+                aws_credentials.FULL: f"{url}/v1/credentials",
+                aws_credentials.TOKEN_FILE: str(token),
+            },
+            "pod": {
+                aws_credentials.ROLE: "arn:role",
+                aws_credentials.WEB_TOKEN_FILE: str(token),
+            },
+        }[place]
         clock = [now]
-        role = OfRole(known, lambda: clock[0], url)
+        role = OfRole(known, lambda: clock[0], f"{url}/sts", url)
         for _ in range(3):
             given = await role.current(session)
             assert ("ASIA1", "s", "t") == (given.key_id, given.key, given.session)
@@ -307,9 +326,9 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
         await role.current(session)
         assert (once, 2 * once) == (3 if place == "machine" else 1, len(asked))
         token.unlink()
-        if place == "container":
+        if place != "machine":
             with pytest.raises(FailedError, match="no_key"):
-                await OfRole(known, lambda: now).current(session)
+                await OfRole(known, lambda: now, f"{url}/sts").current(session)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.engine import tails
+from streams.engine import generations, tails
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
@@ -96,3 +99,55 @@ async def test_reads_a_document_without_a_line_end(tmp_path: Path) -> None:
 
         assert await knows(server, 1)
         assert [] == letters["dead_letters"]
+
+
+async def test_reads_packed_files_of_a_folder_once(tmp_path: Path) -> None:
+    """Also one that was read before it was packed, by a server that is gone."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    plain = folder / "plain.log"
+    plain.write_bytes(line(1) * 3)
+    async with running(tmp_path, **watching(folder)) as server:
+        await until(lambda: knows(server, 1))
+        seen = await until(lambda: places(tmp_path))
+    (folder / "other.json.gz").write_bytes(gzip.compress(line(2)[:-1]))
+    (folder / "plain.log.1.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    async with running(tmp_path, **watching(folder)) as server:
+        await until(lambda: knows(server, 2))
+        await until(lambda: dict(places(tmp_path)).get("plain.log.1.gz"))
+        _, letters = await server.get("/v1/dlq")
+
+        assert [("plain.log", 3 * len(line(1)))] == seen
+        assert dict(places(tmp_path)) == {
+            "other.json.gz": len(line(2)) - 1,
+            "plain.log.1.gz": 3 * len(line(1)),
+        }
+        assert [] == letters["dead_letters"]
+
+
+async def test_what_may_be_missing_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that was emptied without a copy may have held more than was read."""
+    monkeypatch.setattr(generations, "SEARCH", 0.2)
+    log = tmp_path / "trail.log"
+    log.write_bytes(line(1))
+    async with running(tmp_path, **watching(log)) as server:
+        await until(lambda: knows(server, 1))
+        log.write_bytes(b"")
+        with log.open("ab") as file:
+            file.write(line(2))
+        await until(lambda: knows(server, 2))
+        (found,) = await until(server.findings)
+
+        assert ("source_gap", "source:watch:trail.log") == (
+            found["kind"], found["presented"],
+        )  # fmt: skip
+
+
+def places(folder: Path) -> list[tuple[str, int]]:
+    """Give how far the server read which file."""
+    with closing(sqlite3.connect(folder / "data" / "rescind.db")) as database:
+        rows = database.execute("SELECT path, position FROM places").fetchall()
+    return [(path.rpartition("/")[2], position) for path, position in rows]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -193,8 +192,8 @@ async def test_an_irrevocable_lease_is_a_finding_as_long_as_there_is_one(
         assert "hunter2" not in orjson.dumps(found).decode()
         async with running(tmp_path, **given) as server:
             api.stuck = []
-            closed = await until(lambda: _closed(tmp_path))
-            assert [found["id"]] == closed
+            (closed,) = await until(lambda: _closed(server))
+            assert found["id"] == closed["id"]
 
 
 async def test_a_vault_that_refuses_costs_nothing_else(
@@ -231,7 +230,5 @@ async def _count(server: Server, wanted: int) -> bool:
     return bool(found["count"] >= wanted)
 
 
-def _closed(folder: Path) -> list[str]:
-    with closing(sqlite3.connect(folder / "data" / "rescind.db")) as database:
-        rows = database.execute("SELECT id FROM findings WHERE open = 0").fetchall()
-    return [identity for (identity,) in rows]
+async def _closed(server: Server) -> list[dict[str, Any]]:
+    return [each for each in await server.findings() if not each["open"]]

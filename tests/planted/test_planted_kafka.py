@@ -27,12 +27,17 @@ TAKE_OVERS: Final = ["7118", "7119", "7120", "7121"]
 
 @frozen
 class Bug:
-    """A wrong line, and the failpoint where it matters; none for a take-over."""
+    """A wrong line, and the failpoint where it matters; none for a take-over.
+
+    Attributes:
+        first: of the runs that end there, where the script is one that shows it.
+    """
 
     module: str
     right: str
     wrong: str
     point: str
+    first: int = 0
 
 
 BUGS: Final = {
@@ -47,6 +52,7 @@ BUGS: Final = {
         "            await self._publish(listed, poison)\n"
         "            listed = []\n",
         "registry.published",
+        first=1,
     ),
     "skip when recovered state says revoked": Bug(
         "loading",
@@ -72,16 +78,17 @@ BUGS: Final = {
         "                for key, bucket in each.uses.items()\n",
         "                for key, bucket in list(each.uses.items())[:0]\n",
         "sentinel.committed",
+        first=3,
     ),
 }
 
 
-def seeds(point: str) -> list[str]:
-    """Give the runs that end at a point, or with a take-over."""
-    if not point:
+def seeds(bug: Bug) -> list[str]:
+    """Give the runs that end at the point of a bug, or with a take-over."""
+    if not bug.point:
         return TAKE_OVERS
-    first, step = WORKER_POINTS.index(point), len(WORKER_POINTS)
-    return [str(first + step * number) for number in range(RUNS)]
+    point, points = WORKER_POINTS.index(bug.point), len(WORKER_POINTS)
+    return [str(point + points * number) for number in range(bug.first, RUNS)]
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -93,7 +100,7 @@ def test_a_wrong_line_is_caught(
     copied(repository, tmp_path, *PRODUCT, "tests/integration")
     plant(tmp_path / f"streams/kafka/{bug.module}.py", bug.right, bug.wrong)
     module = "tests.integration.kafka_crash_suspect"
-    done = run(tmp_path, "-m", module, kafka.bootstrap, *seeds(bug.point))
+    done = run(tmp_path, "-m", module, kafka.bootstrap, *seeds(bug))
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("seed "), done.stderr

@@ -120,11 +120,13 @@ BUGS = (
     *(
         Bug("envelopes_are_unwrapped_before_mapping", *bug)
         for bug in (
-            ("envelope", '("Records", "records", "Events")', '("Events",)', "dialect"),
-            ("envelope", '== "EventList"', '== "x"', "dialect"),
-            ("envelope", '.startswith("com.okta.")', '.startswith("x")', "dialect"),
-            ("envelope", 'if "detail-type" in value:', "if False:", "dialect"),
-            ("envelope", 'elif "CloudTrailEvent" in value:', "elif False:", ""),
+            ("wrapping", '("Records", "records", "Events")', '("Events",)', "envelope"),
+            ("wrapping", '== "EventList"', '== "x"', "envelope"),
+            ("wrapping", '.startswith("com.okta.")', '.startswith("x")', "envelope"),
+            ("wrapping", 'if "detail-type" in value:', "if False:", "envelope"),
+            ("wrapping", 'if "CloudTrailEvent" in value:', "if False:", "envelope"),
+            ("wrapping", 'elif "logEvents" in value and', "elif", "envelope"),
+            ("wrapping", 'if "message" in value and "sub', 'if "sub', "envelope"),
         )
     ),
     Bug("a_complex_subject_matches_all_of_its_members", "ssf_subjects",

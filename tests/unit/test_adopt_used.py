@@ -55,7 +55,8 @@ def test_every_allowed_credential_is_an_entry_with_what_it_hangs_on() -> None:
     """Once, however often it was used; what was only refused stays unknown."""
     parents = (Parent(*USER, Relation.REQUIRES),)
     uses = [use(KEY, parents=parents)] * 3
-    listing = read([*uses, use(OTHER, "denied"), use(OTHER, None)]).listing()
+    refused = use(KEY, "denied", parents=parents)
+    listing = read([refused, *uses, use(OTHER, "denied"), use(OTHER, None)]).listing()
 
     assert {
         "aws.access_key:A": {"identifier": "aws.access_key:A",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.unit,
     pytest.mark.timeout(180),
+    pytest.mark.no_cover,
     pytest.mark.usefixtures("unmeasured"),
 ]
 

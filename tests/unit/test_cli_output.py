@@ -129,6 +129,25 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     assert "accepted; the server's table does not show it yet" in err
 
 
+def test_a_secret_is_named_by_its_hmac_once_the_server_knows_that(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It goes to the one request that needs it, and is not shown again."""
+    name = "vault.token_hmac:hmac-sha256:12"
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:7", "identifiers": [name]}  # fmt: skip
+    client = fake(accepted)
+    client.get.side_effect = lambda *_, **__: STRANGER
+    secret = "vault.token_hmac:hvs.secret"
+
+    code = revoke(client, secret, reason="", at=None, wait=None, output="table")
+
+    assert 0 == code
+    assert secret == client.post.call_args.args[1]["identifier"]
+    assert {name} == {call.args[1] for call in client.get.call_args_list}
+    assert "hvs.secret" not in "".join(capsys.readouterr())
+
+
 def test_a_long_list_is_sent_in_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

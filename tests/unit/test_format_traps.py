@@ -208,10 +208,14 @@ def test_envelopes_are_unwrapped_before_mapping() -> None:
         ("kubernetes", {"properties": {"log": json.dumps(KUBERNETES)}}),
         ("kubernetes", {"properties": {"log": KUBERNETES}}),
         ("kubernetes", {"kind": "EventList", "items": [KUBERNETES]}),
+        ("kubernetes", {"messageType": "DATA_MESSAGE", "logEvents": [
+            {"id": "1", "message": json.dumps(KUBERNETES)}]}),
+        ("kubernetes", {"subscription": "s", "message": {
+            "data": b64encode(orjson.dumps(KUBERNETES)).decode()}}),
         ("cloudtrail", {"Records": [CLOUDTRAIL]}),
         ("cloudtrail", {"CloudTrailEvent": json.dumps(CLOUDTRAIL)}),
         ("auth0", AUTH0["data"] | {"log_id": "a"}),
-    )
+    )  # fmt: skip
     for name, made in wrapped:
         bare = [one._replace(offset=0) for one in read(name, ENDINGS[name])]
         found = source(name).records(orjson.dumps(made))

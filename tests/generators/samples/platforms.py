@@ -151,6 +151,7 @@ def spire(n: int) -> Events:
         event("MintX509SVID", spiffe_id=worker, serial_num=f"{n}2"),
         event("BanAgent", spiffe_id=agent, status="error", status_code="NotFound"),
         event("ListAgents"),
+        {"level": "info", "msg": "Starting Server APIs", "time": clock.text()},
         event("BatchDeleteEntry", registration_id=f"entry-{n}", spiffe_id=worker),
         event("BanAgent", spiffe_id=agent),
         event("DeleteAgent", spiffe_id=agent),

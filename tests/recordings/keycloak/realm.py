@@ -134,9 +134,9 @@ class Realm:
         await self.token(label, "app", grant_type="password", username=user,
                          password=self.secrets[user])  # fmt: skip
 
-    async def refresh(self, label: str, old: str) -> None:
+    async def refresh(self, label: str, old: str, client: str = "app") -> None:
         """Get another access token in the session of an earlier one."""
-        await self.token(label, "app", grant_type="refresh_token",
+        await self.token(label, client, grant_type="refresh_token",
                          refresh_token=self.refresh_tokens[old])  # fmt: skip
 
     async def service(self, label: str, client: str) -> None:

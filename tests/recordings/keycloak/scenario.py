@@ -92,7 +92,8 @@ def expectations() -> list[tuple[Step, dict[str, Expected]]]:
     return steps
 
 
-async def _set_up(realm: Realm) -> None:
+async def set_up(realm: Realm) -> None:
+    """Make the clients and the users."""
     for client in AUDIENCES:
         await make_client(realm, client)
     for user in USERS:
@@ -200,7 +201,7 @@ async def _revoke_users_root(realm: Realm) -> None:
 
 
 STEPS: Final = (
-    Step(name="set-up", act=_set_up),
+    Step(name="set-up", act=set_up),
     Step(
         name="tokens are given", act=_tokens,
         alive=("alice", "bob 1", "bob 2", "carol 1", "carol 2", "dave 1", "dave 2",
