@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from streams.running import configure_logging
@@ -150,6 +151,7 @@ async def test_no_secret_of_an_event_is_kept_or_shown(
             shown = await everything_said(server)
             files = list(kept(tmp_path))
     said = capsys.readouterr()
+    structlog.reset_defaults()
     files += list(kept(tmp_path))
     assert any(b"00u" in data for _, data in files), "nothing was written"
     places = [("answers", shown.encode()), ("log", (said.out + said.err).encode())]
