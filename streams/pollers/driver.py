@@ -133,6 +133,9 @@ class Poller:
             asked = self._feed.url(start.cursor)
             answer = await self._ask(session, asked, start.cursor, now)
             page = await self._read(start.cursor, answer, now)
+            # A link that leads to itself must not be followed without a pause.
+            after = self._feed.start(page.cursor, now).cursor
+            moves = page.more and self._feed.url(after) != asked
         except FailedError as failed:
             return self._failed(start, failed)
         except UnreadablePageError as error:
@@ -144,8 +147,6 @@ class Poller:
         self._cursor, self._failures = page.cursor, 0
         self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
-        # A vendor's link that leads to itself must not be followed without a pause.
-        moves = page.more and self._feed.url(page.cursor) != asked
         return rest if moves else max(rest, self._polled.interval)
 
     async def _read(self, cursor: Cursor, answer: Answer, now: int) -> Page:
