@@ -14,12 +14,7 @@ from bench.rounds import Rounds
 if TYPE_CHECKING:
     from bench.report import Row
 
-pytestmark = [
-    pytest.mark.unit,
-    pytest.mark.timeout(180),
-    pytest.mark.no_cover,
-    pytest.mark.usefixtures("unmeasured"),
-]
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
