@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 DEADLINE: Final = 120.0
 KEY: Final = re.compile(rb"\r\nr:(\d+)\r\n")
-DELTA: Final = re.compile(rb'"type":"delta","from":(\d+),')
+# A delta holds more than one where several were accepted before it was sent.
+DELTA: Final = re.compile(rb'"type":"delta","from":(\d+),"to":(\d+),')
 # RFC 6455: the key is any 16 bytes, and a client's frame is masked, here with zeros.
 UPGRADE: Final = (
     "GET /v1/feed HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer guard\r\n"
@@ -106,7 +107,7 @@ class Subscriber(asyncio.Protocol):
 
         Args:
             seen: gets each number.
-            number: finds one.
+            number: finds one, or the first of several and the one after the last.
             asked: what makes the other side send them.
         """
         self._seen = seen
@@ -125,7 +126,9 @@ class Subscriber(asyncio.Protocol):
         data = self._rest + data
         end = 0
         for match in self._number.finditer(data):
-            self._seen.note(int(match[1]))
+            first, *last = map(int, match.groups())
+            for each in range(first, *last) if last else (first,):
+                self._seen.note(each)
             end = match.end()
         self._rest = data[end:]
         # The answer to the question: Redis says so, the feed ends its snapshot.

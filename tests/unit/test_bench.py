@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.__main__ import EMBEDDED
+from bench.fanout_parts import DELTA, Seen, Subscriber
 from bench.report import show
 from bench.rounds import Rounds
 
@@ -36,3 +37,14 @@ def test_ratios_are_taken_within_a_round() -> None:
     measured = Rounds([2.0, 9.0, 4.0], [1.0] * 3)
 
     assert (4.0, 2.0, 9.0) == measured.ratio
+
+
+def test_a_subscriber_counts_each_revocation_of_a_delta() -> None:
+    """A busy server sends several at once; a torn message counts once it is whole."""
+    seen = Seen(1)
+    subscriber = Subscriber(seen, DELTA, b"")
+
+    for piece in (b'x{"type":"delta","from":3,', b'"to":5,"facts":[]}'):
+        subscriber.data_received(piece)
+
+    assert {3: 1, 4: 1} == dict(seen.count)
