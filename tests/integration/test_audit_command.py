@@ -43,7 +43,6 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
             lines[1]["entry"]["actor"],
         ]
         assert lines[1]["entry"]["action"].endswith("Z: left a laptop")
-        assert 0 == server.ask("audit", "verify")[0]
 
         with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
             file.execute("UPDATE facts SET key = key || 'x'")
@@ -52,14 +51,9 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
 
     # What was exported before holds without the server.
     key = str(tmp_path / "data/audit.pub")
-    verify = ("audit", "verify", "audit.ndjson", "--key", key)
-    done = run(tmp_path, *verify)
+    done = run(tmp_path, "audit", "verify", "audit.ndjson", "--key", key)
     assert 0 == done.returncode
     assert "The audit chain of default holds up to entry 2, signed at" in done.stdout
-    (tmp_path / "audit.ndjson").write_text(json.dumps(lines[0]))
-    done = run(tmp_path, *verify)
-    assert 1 == done.returncode
-    assert done.stdout.startswith("BROKEN: truncated: no signed head follows entry 1")
 
 
 def _fact(name: str) -> Encoded:
