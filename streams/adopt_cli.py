@@ -86,12 +86,12 @@ def aws_credential_report(
 ) -> "Listing":
     """IAM users, passwords, access keys, by AWS_ACCESS_KEY_ID and its like."""
     from streams.adopt import aws, aws_api  # noqa: PLC0415 - --help stays quick
+    from streams.sigv4 import Signer  # noqa: PLC0415 - as above
 
     if source.files:
         return aws.of_files(source.contents(), source.saved)
-    return source.walk(
-        aws_api.walk(source.now), {}, keys=source.keys(region or "us-east-1")
-    )
+    sign = source.signing(Signer("iam", region or "us-east-1"))
+    return source.walk(aws_api.walk(source.now), {}, sign=sign)
 
 
 @system(adopt_app, "okta", "okta")

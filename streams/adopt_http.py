@@ -23,7 +23,13 @@ from yarl import URL
 from streams.adopt.listing import ListingError
 from streams.adopt.walk import OK, Reply
 from streams.client import REFUSED, UNREACHABLE, ClientError
-from streams.pollers.transport import MOST_BYTES, TIMEOUT, FailedError, waiting
+from streams.pollers.transport import (
+    MOST_BYTES,
+    TIMEOUT,
+    FailedError,
+    joined,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -211,16 +217,12 @@ class _Caller:
                 headers=headers, data=data, allow_redirects=False,
             ) as got,
         ):  # fmt: skip
-            given: dict[str, str] = {}
-            for name, value in got.headers.items():  # Okta has a Link header a link
-                key = name.casefold()
-                given[key] = f"{given[key]}, {value}" if key in given else value
             body = bytearray()
             async for chunk in got.content.iter_any():
                 body += chunk
                 if len(body) > MOST_BYTES:
                     raise ListingError("an answer has more than 64 MiB")
-            return Reply(got.status, given, bytes(body))
+            return Reply(got.status, joined(got.headers.items()), bytes(body))
 
 
 _HELP: Final = {

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, extend
 from streams.adopt.listing import ListingError
-from streams.adopt.sigv4 import Keys, keys_of, signed
 from streams.adopt.used import Log
 from streams.adopt.walk import documents
 from streams.adopt_http import System, checked_base, run
 from streams.parse import parse_paths
 from streams.parse_command import chosen
 from streams.pollers.access_tokens import ClientCredentials
+from streams.sigv4 import Credentials
 from streams.sources.mapping import load_mapping
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agents_registry.identifiers import NodeClass
     from streams.adopt.listing import Listing
     from streams.adopt.walk import Walk
+    from streams.sigv4 import Signer
+
+    Sign = Callable[[str, bytes], Mapping[str, str]]
+
+FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
+AWS_KEY_ID: Final = "AWS_ACCESS_KEY_ID"
+AWS_KEY: Final = "AWS_SECRET_ACCESS_KEY"
+AWS_SESSION: Final = "AWS_SESSION_TOKEN"
 
 
 @frozen
@@ -102,11 +109,8 @@ class Source:
         """Give the time, RFC 3339."""
         return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
 
-    def keys(self, region: str) -> Keys:
-        """Give the keys of AWS: lines ``NAME=VALUE`` of the file, or the environment.
-
-        Args:
-            region: where they are used.
+    def access_key(self) -> Credentials:
+        """Give the key of AWS: lines ``NAME=VALUE`` of the file, or the environment.
 
         Raises:
             ListingError: there are none.
@@ -117,11 +121,25 @@ class Source:
             lines = self.secret_file.read_text("utf-8").splitlines()
             pairs = (line.partition("=") for line in lines)
             given = {name.strip(): value.strip() for name, _, value in pairs}
-        found = keys_of(given)
-        if found is None:
-            names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        key_id, key = given.get(AWS_KEY_ID, ""), given.get(AWS_KEY, "")
+        if not key_id or not key:
+            names = f"{AWS_KEY_ID} and {AWS_KEY}"
             raise ListingError(f"no credential to ask with: set {names}")
-        return attrs.evolve(found, region=region)
+        return Credentials(key_id, key, given.get(AWS_SESSION, ""))
+
+    def signing(self, service: Signer) -> Sign:
+        """Give what signs the forms that are posted to a service of AWS.
+
+        Raises:
+            ListingError, OSError: as `access_key`.
+        """
+        key = self.access_key()
+
+        def sign(url: str, body: bytes) -> Mapping[str, str]:
+            now = time.time_ns()  # noqa: TID251 - a command
+            return service.signed("POST", url, {"content-type": FORM}, body, key, now)
+
+        return sign
 
     def secret(self, *variables: str) -> str:
         """Give the credential, from the file or the environment.
@@ -151,7 +169,7 @@ class Source:
         headers: Mapping[str, str],
         below: str = "",
         tokens: tuple[str, dict[str, str]] | None = None,
-        keys: Keys | None = None,
+        sign: Sign | None = None,
     ) -> Listing:
         """Ask the system.
 
@@ -161,17 +179,12 @@ class Source:
             below: path of the API under the base.
             tokens: where access tokens are got by client credentials, and the fields of
                 that request; then headers have none.
-            keys: sign the requests instead.
+            sign: gives the headers of a request instead.
 
         Raises:
             ClientError, ListingError: it does not come to its end.
         """
         clock = time.time_ns  # noqa: TID251 - a command
         granted = None if tokens is None else ClientCredentials(*tokens, clock)
-        sign = None if keys is None else functools.partial(_signed, keys)
         system = System(self.base + below, headers, self.ca, granted, sign)
         return asyncio.run(run(walk, system))
-
-
-def _signed(keys: Keys, url: str, body: bytes) -> dict[str, str]:
-    return signed(keys, url, body, time.time_ns())  # noqa: TID251 - a command

@@ -18,6 +18,8 @@ from streams.pollers.feeds import seconds
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
 from streams.sources import source
+from streams.sources.github import GitHub
+from streams.sources.github_audit import HASHED
 from streams.sources.litellm import LiteLlm
 
 if TYPE_CHECKING:
@@ -66,11 +68,13 @@ def authorization(
 
 
 def keyed_source(name: str, peppers: Sequence[bytes]) -> Reader:
-    """Make a reader; one of LiteLLM names keys with the realm's peppers."""
-    if name != LiteLlm.name:
-        return source(name)
-    return LiteLlm(*(partial(_keyed, pepper) for pepper in peppers))
+    """Make a reader; one of LiteLLM or GitHub names keys with the realm's peppers."""
+    if name == LiteLlm.name:
+        return LiteLlm(*(partial(_keyed, "secret", pepper) for pepper in peppers))
+    if name == GitHub.name:
+        return GitHub(keyed=[partial(_keyed, HASHED, pepper) for pepper in peppers])
+    return source(name)
 
 
-def _keyed(pepper: bytes, digest: bytes) -> str:
-    return keyed_digest("secret", digest, pepper).value
+def _keyed(kind: str, pepper: bytes, digest: bytes) -> str:
+    return keyed_digest(kind, digest, pepper).value

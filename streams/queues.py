@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from streams.platform_polls import keyed_source
 from streams.pollers.aws_credentials import Configured, OfRole
-from streams.pollers.sigv4 import Credentials
 from streams.pollers.sqs import Queued, QueueReader
 from streams.receivers import VendorError, check_authorities, peppers_of
+from streams.sigv4 import Credentials
 from streams.sources import SOURCES
 
 if TYPE_CHECKING:

@@ -20,6 +20,23 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 )
 
 
+class _NotQuoted(logging.Filter):
+    """Says that a request could not be read, for aiohttp, which quotes its lines.
+
+    A token may stand in the one that is broken or too long.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Log the kind of the error in our way, and the record itself not at all."""
+        kind = record.exc_info[0] if record.exc_info else None
+        error = "" if kind is None else kind.__name__
+        structlog.get_logger().warning("request_not_read", error=error)
+        return False
+
+
+_NOT_QUOTED: Final = _NotQuoted()
+
+
 def configure_logging(level: int = logging.INFO) -> None:
     """Write one JSON object a line to standard error."""
     structlog.configure(
@@ -33,6 +50,8 @@ def configure_logging(level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    aiohttp = logging.getLogger("aiohttp.server")  # noqa: TID251 - its own logger
+    aiohttp.addFilter(_NOT_QUOTED)
 
 
 def first_error(error: BaseException) -> BaseException:

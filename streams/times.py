@@ -34,6 +34,7 @@ _MONTHS: Final = {
     )
 }  # fmt: skip
 _HALF_DAY: Final = 12
+_LONGEST: Final = 128  # characters; longer texts would fill the memory of times
 _PLAIN: Final = len("2026-01-01T00:00:00Z")
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?", re.ASCII)
 # A number's unit follows from its size: seconds stay below 1e11 until the year 5138.
@@ -70,7 +71,8 @@ def parse_time(value: Any) -> int | None:
         if len(value) == _PLAIN and value[-1] == "Z" and value[17:19].isdigit():
             minute = _parse_text(value[:17] + "00Z")
             return None if minute is None else minute + int(value[17:19]) * SECOND
-        return _parse_text(value)
+        text = value.strip()
+        return _parse_text(text) if len(text) <= _LONGEST else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _parse_number(str(value))
     return None
@@ -78,7 +80,6 @@ def parse_time(value: Any) -> int | None:
 
 @lru_cache(maxsize=65_536)  # a log repeats its seconds; a hit costs 0.1 us
 def _parse_text(text: str) -> int | None:
-    text = text.strip()
     if match := _RFC3339.fullmatch(text):
         return _parse_rfc3339(match)
     if match := _ENGLISH.fullmatch(text):

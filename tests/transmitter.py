@@ -47,6 +47,7 @@ class Transmitter:
         calls: method and path of every request; bodies: those that were JSON.
         fetched: how often the keys were asked for.
         planned: statuses to answer the next calls of a path with.
+        instead: what polls are answered with in place of SETs; None: SETs.
         one_only: a second stream is refused.
         mute: verifications are accepted and never sent.
         client: id and secret that the token endpoint knows.
@@ -63,6 +64,7 @@ class Transmitter:
     bodies: list[dict[str, Any]] = field(factory=list)
     fetched: int = 0
     planned: dict[str, list[int]] = field(factory=dict)
+    instead: dict[str, Any] | None = None
     one_only: bool = False
     mute: bool = False
     client: tuple[str, str] = ("nobody", "")
@@ -231,6 +233,8 @@ class Transmitter:
             if self.answers == 0:
                 return web.Response(status=503)
             self.answers -= 1
+        if self.instead is not None:
+            return web.json_response(self.instead)
         body = await request.json()
         for jti in body.get("ack", []):
             self.acked.append(jti)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from streams.pollers.sigv4 import Credentials
 from streams.pollers.transport import FailedError, fetch
+from streams.sigv4 import Credentials
 from streams.times import SECOND, AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:

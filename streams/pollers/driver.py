@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from streams.engine.ingest import THREAD_FROM, read
 from streams.intake import Delivery
-from streams.pollers.feeds import UnreadablePageError
+from streams.pollers.feeds import Start, UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
-    from streams.pollers.feeds import Answer, Cursor, Feed, Page, Start
+    from streams.pollers.feeds import Answer, Cursor, Feed, Page
     from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
@@ -127,19 +127,27 @@ class Poller:
     async def _once(self, session: aiohttp.ClientSession) -> float:
         """Make one request; give the seconds until the next one."""
         now = self._clock()
-        start = self._feed.start(self._cursor, now)
+        start = Start(self._cursor or {})
         try:
-            answer = await self._ask(session, start.cursor, now)
+            start = self._feed.start(self._cursor, now)
+            asked = self._feed.url(start.cursor)
+            answer = await self._ask(session, asked, start.cursor, now)
             page = await self._read(start.cursor, answer, now)
+            # A link that leads to itself must not be followed without a pause.
+            after = self._feed.start(page.cursor, now).cursor
+            moves = page.more and self._feed.url(after) != asked
         except FailedError as failed:
             return self._failed(start, failed)
         except UnreadablePageError as error:
             return self._failed(start, FailedError(f"unreadable: {error}"))
+        except Exception as error:  # boundary: one odd answer must not end the server
+            log.exception("page_not_read", feed=self._feed.name)
+            return self._failed(start, FailedError(f"fault: {type(error).__name__}"))
         await self._write(start, page.data, page.cursor)
         self._cursor, self._failures = page.cursor, 0
         self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
-        return rest if page.more else max(rest, self._polled.interval)
+        return rest if moves else max(rest, self._polled.interval)
 
     async def _read(self, cursor: Cursor, answer: Answer, now: int) -> Page:
         """Read a page; guards must get their pongs while a large one is read."""
@@ -148,14 +156,14 @@ class Poller:
         return await asyncio.to_thread(self._feed.take, cursor, answer, now)
 
     async def _ask(
-        self, session: aiohttp.ClientSession, cursor: Cursor, now: int
+        self, session: aiohttp.ClientSession, url: str, cursor: Cursor, now: int
     ) -> Answer:
         value = await self._polled.authorization.header(session)
         headers = {
             self._polled.header: value, "accept": "application/json",
             "user-agent": "Rescind", **self._polled.more,
         }  # fmt: skip
-        method, url = cursor.get("method", "GET"), self._feed.url(cursor)
+        method = cursor.get("method", "GET")
         return await fetch(session, method, url, now, headers=headers)
 
     def _failed(self, start: Start, failed: FailedError) -> float:

@@ -24,9 +24,9 @@ from streams.engine.ingest import read
 from streams.findings import FindingKind
 from streams.intake import Delivery, NotWrittenError
 from streams.pollers.notices import NotANoticeError, read_notice
-from streams.pollers.sigv4 import Signer
 from streams.pollers.transport import FailedError, fetch
 from streams.records import DeadLetter
+from streams.sigv4 import Signer
 from streams.sources.packed import UnpackError, unpacked
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class QueueReader:
             "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
         })  # fmt: skip
         messages = answer.get("Messages") or []
-        if not all(isinstance(one, dict) for one in messages):
+        if not isinstance(messages, list) or not all(map(_is_message, messages)):
             raise FailedError("unreadable")
         if not messages:
             self._count(self._queued.name, "empty", "")
@@ -144,12 +144,12 @@ class QueueReader:
     async def _take(
         self, session: aiohttp.ClientSession, message: dict[str, Any]
     ) -> None:
-        found = await self._read(session, str(message.get("Body")))
+        found = await self._read(session, message["Body"])
         origin, rights = self._queued.speaker()
         signals = [self._signal(origin.received_at, reason) for reason in found.lost]
         delivery = Delivery(found.records, origin, rights, signals=signals)
         await self._queued.write(delivery)
-        handle = {"ReceiptHandle": message.get("ReceiptHandle")}
+        handle = {"ReceiptHandle": message["ReceiptHandle"]}
         await self._ask(session, "DeleteMessage", handle)
         self._count(self._queued.name, "taken", "")
 
@@ -189,8 +189,11 @@ class QueueReader:
 
         Raises:
             FailedError: not now.
-            UnpackError: never: it is gone, too large, or no whole gzip.
+            UnpackError: never: it is gone, too large, no whole gzip, or badly named.
         """
+        # What stands between us and S3 may take such parts for another bucket's path.
+        if not {".", ".."}.isdisjoint(named.key.split("/")):
+            raise UnpackError("not_a_plain_key")
         key = quote(named.key, safe="/-_.~")
         url = f"{self._objects}/{quote(named.bucket, safe='-_.~')}/{key}"
         by, now = await self._queued.keys.current(session), self._clock()
@@ -238,3 +241,8 @@ class QueueReader:
             "at": at,
             "detail": reason,
         }
+
+
+def _is_message(value: Any) -> bool:
+    names = ("Body", "ReceiptHandle")
+    return isinstance(value, dict) and all(type(value.get(n)) is str for n in names)

@@ -19,7 +19,7 @@ from streams.pollers.feeds import Answer
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 TIMEOUT: Final = 60.0
 MOST_BYTES: Final = 64 << 20
@@ -71,7 +71,7 @@ async def fetch(
                 allow_redirects=False,
             ) as got,
         ):
-            given = {name.casefold(): value for name, value in got.headers.items()}
+            given = joined(got.headers.items())
             if got.status != _OK:
                 reason = f"status {got.status}"
                 raise FailedError(reason, got.status, waiting(given, now))
@@ -80,6 +80,18 @@ async def fetch(
         raise FailedError("timeout") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise FailedError("unreachable") from error
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Give headers by their names in lower case, those of one name as one.
+
+    RFC 9110 section 5.3. Okta has a Link header for each link.
+    """
+    given: dict[str, str] = {}
+    for name, value in headers:
+        key = name.casefold()
+        given[key] = f"{given[key]}, {value}" if key in given else value
+    return given
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

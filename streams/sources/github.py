@@ -10,7 +10,8 @@ Rules:
 - "github_app_authorization" ends the tokens that one person gave one app. The app's
   id is a header; the person can authorize the app again.
 - A token is named by ``token_id`` and by the SHA-256 of the token, written in base64
-  in the audit log and in hex elsewhere: both are read into hex.
+  in the audit log and in hex elsewhere. The plain hash is never kept: it is keyed by
+  functions of the caller, one a pepper, and without one it is left out.
 - The audit log gives an access for any action with a token, except those that end a
   token: there the token is the one that ended.
 - A removed member, team or collaborator is a signal: tokens lose their access to an
@@ -27,13 +28,20 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.sources.dialect import Dialect, Seen, moment, read_time, settle
 from streams.sources.envelope import Event, events
 from streams.sources.fields import identifier, mapping, named, number, requires, text
-from streams.sources.github_audit import CHANGES, access_of, actor_of, changes_of
+from streams.sources.github_audit import (
+    CHANGES,
+    access_of,
+    actor_of,
+    changes_of,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agents_registry.identifiers import Identifier
     from streams.records import Lifecycle, Record
+    from streams.sources.github_audit import Keyed
 
     Read = Callable[[Seen, str], Iterator[Lifecycle]]
 
@@ -56,13 +64,15 @@ class GitHub(Dialect):
 
     Args:
         app: id of the GitHub App whose webhooks come without headers.
+        keyed: each makes a name of a token's raw SHA-256.
     """
 
     name = "github"
 
-    def __init__(self, app: str = "") -> None:
+    def __init__(self, app: str = "", keyed: Sequence[Keyed] = ()) -> None:
         super().__init__()
         self._app = app
+        self._keyed = keyed
 
     def records_of(
         self, data: bytes, headers: Mapping[str, str] | None = None
@@ -116,15 +126,17 @@ class GitHub(Dialect):
             self.name, body, offset, length, text(body.get("_document_id")), action,
             time, broken, actor_of(body),
         )  # fmt: skip
+        tokens = tokens_of(seen, self._keyed)
+        used = access_of(seen, tokens)
         if action in CHANGES:
-            return settle(seen, changes_of(seen), access_of(seen))
+            return settle(seen, changes_of(seen, tokens), used)
         if action.startswith("secret_scanning_alert."):
             alert = _alert(text(body.get("repo")), body.get("number"))
             leak = action.rpartition(".")[2] in ("create", "reopen")
             changes = [seen.change("leak", alert)] if leak else []
-            return settle(seen, changes, access_of(seen))
+            return settle(seen, changes, used)
         self._count(action)
-        return settle(seen, (), access_of(seen))
+        return settle(seen, (), used)
 
 
 def _shape(body: dict[str, Any]) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.records import Access
 from streams.sources.fields import identifier, named, number, requires, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
     from streams.records import Lifecycle, Outcome
     from streams.sources.dialect import Seen
 
+HASHED: Final = "github.hashed_token"
+Keyed = Callable[[bytes], str]
 _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _SHA256: Final = 32
 _REFUSED: Final = ("401", "403")
@@ -46,29 +49,32 @@ _ABOUT_TOKENS: Final = (
 )  # fmt: skip
 
 
-def token_hash(value: Any) -> str | None:
-    """Give the SHA-256 of a token in hex, from base64 or hex; else as it stands."""
+def token_digest(value: Any) -> bytes | None:
+    """Give the SHA-256 of a token, from base64 or hex; else the text's own bytes."""
     written = text(value)
     if written is None:
         return None
     if _HEX.fullmatch(written):
-        return written.casefold()
+        return bytes.fromhex(written)
     try:
         padded = written.rstrip("=") + "=" * (-len(written.rstrip("=")) % 4)
         raw = b64decode(padded.translate({45: "+", 95: "/"}), validate=True)
     except (Base64Error, ValueError):
-        return written
-    return raw.hex() if len(raw) == _SHA256 else written
+        raw = b""
+    return raw if len(raw) == _SHA256 else written.encode(errors="replace")
 
 
 def _field(seen: Seen, *names: str) -> str | None:
     return next((one for one in (number(seen.body.get(n)) for n in names) if one), None)
 
 
-def _tokens(seen: Seen) -> tuple[Identifier, ...]:
+def tokens_of(seen: Seen, keyed: Sequence[Keyed]) -> tuple[Identifier, ...]:
+    """Name the token of an event: by its id, and by its hash once that is keyed."""
+    digest = token_digest(seen.body.get("hashed_token"))
+    hashes = [] if digest is None else [key(digest) for key in keyed]
     return named(
         identifier("github.token", _field(seen, "token_id")),
-        identifier("github.hashed_token", token_hash(seen.body.get("hashed_token"))),
+        *(identifier(HASHED, each) for each in hashes),
     )
 
 
@@ -82,7 +88,7 @@ def actor_of(body: dict[str, Any]) -> tuple[Identifier, ...]:
     return named(identifier("github.user", number(body.get("actor_id"))))
 
 
-def changes_of(seen: Seen) -> Iterator[Lifecycle]:
+def changes_of(seen: Seen, tokens: tuple[Identifier, ...]) -> Iterator[Lifecycle]:
     """Give what an event of CHANGES ends, limits or gives back."""
     action = seen.event_type
     owner = text(seen.body.get("user")) or text(seen.body.get("actor"))
@@ -95,11 +101,13 @@ def changes_of(seen: Seen) -> Iterator[Lifecycle]:
         effect = "not_before"  # the application itself goes on
     elif action == "oauth_application.destroy":
         effect = "delete_subject"
-    for names in _targets(seen) or ((),):
+    for names in _targets(seen, tokens) or ((),):
         yield seen.change(effect, *names, aspect=aspect, owner=owner)
 
 
-def _targets(seen: Seen) -> list[tuple[Identifier, ...]]:
+def _targets(
+    seen: Seen, tokens: tuple[Identifier, ...]
+) -> list[tuple[Identifier, ...]]:
     """Give the names of each node that an event is about."""
     action = seen.event_type
     if action.startswith("integration_installation."):
@@ -112,9 +120,9 @@ def _targets(seen: Seen) -> list[tuple[Identifier, ...]]:
         value = _field(seen, "oauth_application_id")
         found = [named(identifier("github.oauth_app", value))]
     elif action == "oauth_authorization.destroy":
-        found = [named(_authorization(seen, "user_id", "actor_id")), _tokens(seen)]
+        found = [named(_authorization(seen, "user_id", "actor_id")), tokens]
     else:
-        found = [named(_programmatic(seen)), _tokens(seen)]
+        found = [named(_programmatic(seen)), tokens]
     return [names for names in found if names]
 
 
@@ -125,9 +133,8 @@ def _authorization(seen: Seen, *people: str) -> Identifier | None:
     return identifier("github.app_authorization", f"{app}/{person}")
 
 
-def access_of(seen: Seen) -> Access | None:
+def access_of(seen: Seen, tokens: tuple[Identifier, ...]) -> Access | None:
     """Give the access of an action that was done with a token."""
-    tokens = _tokens(seen)
     action = seen.event_type
     if not tokens or (action in CHANGES and action.startswith(_ABOUT_TOKENS)):
         return None

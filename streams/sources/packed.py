@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
+from io import BytesIO
 from typing import Final
 
 MAGIC: Final = b"\x1f\x8b"
-_BITS: Final = zlib.MAX_WBITS | 16
 
 
 class UnpackError(ValueError):
@@ -23,20 +24,15 @@ def unpacked(data: bytes, most: int) -> bytes:
     Raises:
         UnpackError: it breaks off, is damaged, or is too large.
     """
-    if not data.startswith(MAGIC):
-        if len(data) > most:
-            raise UnpackError("too_large")
-        return data
-    out = bytearray()
-    while data:
-        member = zlib.decompressobj(_BITS)
+    out = data
+    if data.startswith(MAGIC):
         try:
-            out += member.decompress(data, most + 1 - len(out))
-        except zlib.error as error:
+            with gzip.GzipFile(fileobj=BytesIO(data)) as members:
+                out = members.read(most + 1)
+        except EOFError as error:
+            raise UnpackError("truncated_gzip") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
             raise UnpackError("damaged_gzip") from error
-        if len(out) > most:
-            raise UnpackError("too_large")
-        if not member.eof:
-            raise UnpackError("truncated_gzip")
-        data = member.unused_data
-    return bytes(out)
+    if len(out) > most:
+        raise UnpackError("too_large")
+    return out

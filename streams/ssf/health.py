@@ -45,6 +45,7 @@ class Health:
         newest: ``iat`` of that one (s); said: that of the last stream-updated.
         verified_at: when the last verification event came.
         asked: states of verifications asked for and not yet answered, newest last.
+        answered: those whose time has passed: they came, or a later one did.
         asked_at: when one was last asked for.
         accepted: good SETs; refused: those that were not.
         refusal: error code of the last refused one; refused_at: when.
@@ -63,6 +64,7 @@ class Health:
     said: float = 0.0
     verified_at: int | None = None
     asked: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
     asked_at: int | None = None
     accepted: int = 0
     refused: int = 0
@@ -110,15 +112,20 @@ def verified(
 ) -> Health | None:
     """Note a verification event; None: its state is none that we asked with.
 
-    Without a state the transmitter sent it by itself, and it may be a copy.
+    Without a state the transmitter sent it by itself, and it may be a copy. One that
+    comes again, or after a later one, is good and proves nothing: transmitters repeat
+    what they got no answer for.
     """
     after = heard(health, issued, now)
     if state is None:
         return after if after.newest == health.newest else _proven(after, now)
+    if state in health.answered:
+        return after
     if state not in health.asked:
         return None
-    left = health.asked[health.asked.index(state) + 1 :]  # older ones are lost
-    return attrs.evolve(_proven(after, now), asked=left)
+    end = health.asked.index(state) + 1
+    gone = (*health.answered, *health.asked[:end])[-STATES:]
+    return attrs.evolve(_proven(after, now), asked=health.asked[end:], answered=gone)
 
 
 def proven(health: Health, issued: float, now: int) -> Health:
@@ -197,7 +204,8 @@ def load(data: bytes) -> Health:
     plain: dict[str, Any] = orjson.loads(data)
     known = {one.name for one in attrs.fields(Health)}
     values = {name: value for name, value in plain.items() if name in known}
-    values["asked"] = tuple(values.get("asked", ()))
+    for name in ("asked", "answered"):
+        values[name] = tuple(values.get(name, ()))
     values["gap"] = tuple(values["gap"]) if values.get("gap") else None
     return Health(**values)
 

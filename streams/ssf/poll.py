@@ -100,7 +100,7 @@ class Poll:
             self._note("")
             failures = 0
             self._immediately = self._pause > 0
-            told = await self.take(document.get("sets"))
+            told = await self.take(document.get("sets", {}))
             took = asyncio.get_running_loop().time() - started
             if told.held:
                 await asyncio.sleep(max(self._pause, PAUSE))
@@ -130,14 +130,18 @@ class Poll:
         read = answer.document()
         if not isinstance(read, dict):
             raise TransmitterError("the poll endpoint's answer is no object")
+        # RFC 8936 section 2.3 wants `sets` always; an empty answer may lack it, an
+        # error that comes with 200 is none.
+        known = "sets" in read or read.keys() <= {"moreAvailable"}
+        if not known or not isinstance(read.get("sets", {}), dict):
+            raise TransmitterError("the poll endpoint's answer has no sets")
         return read
 
-    async def take(self, sets: Any) -> Outcome:
+    async def take(self, sets: Mapping[str, Any]) -> Outcome:
         """Take in the SETs of one answer, together."""
         outcome = Outcome()
-        given: Mapping[str, Any] = sets if isinstance(sets, dict) else {}
         async with asyncio.TaskGroup() as tasks:
-            for jti, token in given.items():
+            for jti, token in sets.items():
                 tasks.create_task(self._one(jti, token, outcome))
         failpoint("ssf.taken")
         return outcome

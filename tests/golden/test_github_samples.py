@@ -26,7 +26,7 @@ def read(folder: Path, name: str, event: str = "") -> list[Record]:
     """Read one sample as its own source, with headers where an event is given."""
     data = (folder / "github" / name).read_bytes()
     headers = HEADERS | {"X-GitHub-Event": event} if event else None
-    return list(GitHub().records_of(data, headers))
+    return list(GitHub(keyed=[bytes.decode]).records_of(data, headers))
 
 
 def only(records: list[Record]) -> Lifecycle:

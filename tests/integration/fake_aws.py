@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 from attrs import define, field
 
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sigv4 import Credentials, Signer
 from streams.times import parse_time
 from tests.integration.fake_vendors import serving
 
@@ -35,6 +35,7 @@ class Aws:
         received: how often messages were asked for.
         refused: requests whose signature was wrong.
         undeleted: how many deletions shall fail first.
+        instead: what is answered first where messages are asked for.
     """
 
     url: str = ""
@@ -47,6 +48,7 @@ class Aws:
     refused: int = 0
     sent: int = 0
     undeleted: int = 0
+    instead: list[Any] = field(factory=list)
 
     def send(self, body: Any) -> None:
         """Put a message on the queue."""
@@ -63,10 +65,13 @@ class Aws:
             if self.undeleted:
                 self.undeleted -= 1
                 return web.Response(status=500)
-            del self.waiting[asked["ReceiptHandle"]]
+            if self.waiting.pop(asked["ReceiptHandle"], None) is None:
+                return web.Response(status=400)
             return web.json_response({})
         assert asked["QueueUrl"] == f"{self.url}/111122223333/trail"
         self.received += 1
+        if self.instead:
+            return web.json_response(self.instead.pop(0))
         messages = [
             {"MessageId": handle, "ReceiptHandle": handle, "Body": text}
             for handle, text in list(self.waiting.items())[:10]

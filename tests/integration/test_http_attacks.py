@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from streams.running import configure_logging
-from tests.integration.serving import Server, running
+from tests.integration.serving import Server, running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,6 +49,37 @@ async def test_a_token_of_any_bytes_is_an_unknown_one(server: Server) -> None:
     )
 
     assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "GET /v1/findings HTTP/1.1\r\nAuthorization: Bearer PLANTED\0",
+        "GET /v1/findings HTTP/1.1\r\nAuthorization PLANTED",
+        "POST /v1/hooks/x?token=PLANTED\x01 HTTP/1.1",
+        "GET /v1/findings HTTP/1.1\r\nAuthorization: Bearer " + "PLANTED" * 2000,
+        "POST /v1/oauth/revoke HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nPLANTED",
+    ],
+    ids=["value", "name", "query", "long", "chunk"],
+)
+async def test_a_request_that_cannot_be_read_is_not_quoted_in_the_log(
+    server: Server, lines: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A token may stand in the very line that is broken, or is too long."""
+    configure_logging()
+    try:
+        await raw(server, f"{lines}\r\nHost: x\r\n\r\n".encode())
+        log = ""
+
+        def told() -> bool:
+            nonlocal log
+            log += capsys.readouterr().err
+            return "request_not_read" in log
+
+        await until(told)
+        assert "PLANTED" not in log
+    finally:
+        structlog.reset_defaults()
 
 
 async def test_an_error_is_logged_without_what_the_request_held(

@@ -128,6 +128,8 @@ async def test_what_can_never_be_had_is_a_finding_and_goes(tmp_path: Path) -> No
         fake.objects["another/secret.json.gz"] = b"{}"
         fake.objects[f"{BUCKET}/torn"] = gzip.compress(b"{}" * 100)[:-5]
         fake.send({"s3Bucket": BUCKET, "s3ObjectKey": ["torn"]})
+        for key in ("../another/secret.json.gz", "a/../../another/x", "./x", "a/.."):
+            fake.send({"s3Bucket": BUCKET, "s3ObjectKey": [key]})
         fake.send("no notice")
         fake.send({"neither": "event"})
         put(fake, "good.json.gz", *pair("AKIAGOOD"))
@@ -141,6 +143,7 @@ async def test_what_can_never_be_had_is_a_finding_and_goes(tmp_path: Path) -> No
                 "bucket_refused: a message names the bucket another",
                 "events_lost: trail-logs/torn: truncated_gzip",
                 "not_a_notice: the message is not JSON", "not_cloudtrail",
+                "events_lost: trail-logs/../another/secret.json.gz: not_a_plain_key",
             ):  # fmt: skip
                 assert reason in letters
 
@@ -149,7 +152,25 @@ async def test_what_can_never_be_had_is_a_finding_and_goes(tmp_path: Path) -> No
                 return "source:queue:trail" in lost and "revocation_not_applied" in lost
 
             await until(told)
-        assert "another/secret.json.gz" not in fake.asked
+        assert {"gone.json.gz", "torn", "good.json.gz"} == {
+            name.removeprefix(f"{BUCKET}/") for name in fake.asked
+        }
+
+
+async def test_an_answer_that_no_queue_gives_ends_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something between may answer in its place."""
+    monkeypatch.setattr("streams.pollers.sqs.FIRST_WAIT", 0.01)
+    async with aws() as fake:
+        fake.instead = [
+            {"Messages": ["x"]}, {"Messages": {"a": 1}}, {"Messages": 1},
+            {"Messages": [{"Body": "{}"}]}, {"error": "no"},
+        ]  # fmt: skip
+        put(fake, "good.json.gz", *pair("AKIAAFTER"))
+        async with running(tmp_path, **settings(fake)) as server:
+            await dies(server, "AKIAAFTER")
+            await until(lambda: not fake.waiting)
 
 
 async def test_a_message_that_was_not_deleted_comes_again_and_changes_nothing(

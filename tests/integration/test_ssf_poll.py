@@ -200,6 +200,25 @@ async def test_a_transmitter_that_fails_is_asked_again(
             assert "" == (await health(server))["trouble"]
 
 
+@pytest.mark.parametrize("body", [{"error": "slow down"}, {"sets": ["x"]}])
+async def test_an_answer_without_sets_is_trouble(
+    tmp_path: Path, body: dict[str, Any]
+) -> None:
+    """Status 200 over an error is no proof that the queue is empty."""
+    async with transmitting() as transmitter:
+        settings = polled(transmitter, poll_seconds=0.02)
+        async with running(tmp_path, **settings) as server:
+            transmitter.instead = body
+
+            async def trouble() -> bool:
+                return "sets" in (await health(server))["trouble"]
+
+            await until(trouble)
+            transmitter.put("a1")
+            transmitter.instead = None
+            await until(lambda: "a1" in transmitter.acked)
+
+
 async def test_a_transmitter_that_never_waits_is_not_asked_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

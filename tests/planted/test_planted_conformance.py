@@ -106,6 +106,7 @@ OURS = {
         "self.corrections[fact] = None\n            if self",
         "if self",
         "copies",
+        Gravity.FULL,
     ),
     "a token one too early": Bug(
         "enforcement/standing.py", "token.offset <=", "token.offset <= 1 +", "token"

@@ -1,7 +1,8 @@
 """Short ways to write a case: facts in seconds, a question, the reasons to deny.
 
 `decides` asks the model, and the registry after every order of arrival of a small
-case (a sample of the orders of a larger one), each with repetitions.
+case (a sample of the orders of a larger one), each with repetitions; and one that was
+written down and taken up again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from agents_registry.facts import (
 )  # fmt: skip
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from tests.property.agreement import answer, right_answers, table, wrong
+from tests.property.agreement import again, answer, right_answers, table, wrong
 from tests.property.worlds import Question, withdrawal
 from tests.standing import standing
 
@@ -205,6 +206,8 @@ def decides(
         if reasons and not any(isinstance(f, Withdraw | Distrust) for f in facts):
             verdict = answer(waiting(arrived), question)
             assert not verdict.allowed, f"allowed before the rebuild after {way}"
+    verdict = answer(again(table(facts)), question)
+    assert not wrong(verdict, reasons), f"{verdict} once written down"
 
 
 def waiting(facts: Iterable[Fact]) -> Registry:

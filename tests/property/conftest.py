@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pytest
 
 UNMEASURED: Final = {
-    "test_agreement", "test_arrivals", "test_closure", "test_envelope_cuts",
-    "test_event_log_replays", "test_hunt_truth", "test_platform_replays",
+    "test_agreement", "test_arrivals", "test_closure", "test_dialect_replays",
+    "test_dialect_values", "test_envelope_cuts", "test_hunt_truth",
 }  # fmt: skip
 
 

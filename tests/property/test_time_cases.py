@@ -347,6 +347,7 @@ def test_the_class_follows_from_the_kind_alone() -> None:
     decides(facts, secret, {"not_before"}, chain=(bob,))
 
 
+@pytest.mark.parametrize("beside", [(), (expires(t1, 900, by="okta"),)])
 @pytest.mark.parametrize(
     ("wide", "tight", "reasons"),
     [
@@ -356,12 +357,18 @@ def test_the_class_follows_from_the_kind_alone() -> None:
     ],
 )
 def test_a_statement_older_than_it_seemed_allows_nothing(
-    wide: Callable[..., Fact], tight: Callable[..., Fact], reasons: set[str]
+    wide: Callable[..., Fact],
+    tight: Callable[..., Fact],
+    reasons: set[str],
+    beside: tuple[Fact, ...],
 ) -> None:
-    """What it replaced counts; until the table is built anew, nothing is allowed."""
+    """What it replaced counts; until the table is built anew, nothing is allowed.
+
+    Another authority may have said something too.
+    """
     ask: dict[str, Any] = {"scope": "r|y"} if "scope" in reasons else {}
     stamped, tightened = wide(v=15, stamped=True), tight(v=5)
-    facts = [node(t1, 1), revoke(alice), stamped, tightened]
+    facts = [node(t1, 1), revoke(alice), *beside, stamped, tightened]
     decides(facts, t1, (), **ask)
 
     facts.append(wide(v=2, stamped=True))

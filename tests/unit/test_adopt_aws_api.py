@@ -10,13 +10,16 @@ import pytest
 
 from streams.adopt.aws_api import WAIT, walk
 from streams.adopt.listing import ListingError
-from streams.adopt.sigv4 import Keys, keys_of, signed
 from streams.adopt.walk import Reply
+from streams.adopt_source import FORM, Source
+from streams.sigv4 import Credentials, Signer
 from streams.times import parse_time
 from tests.unit.adopting import answered, by_name
 from tests.unit.test_adopt_systems import REPORT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streams.adopt.walk import Request
 
 pytestmark = pytest.mark.unit
@@ -43,20 +46,28 @@ def test_a_signature_is_that_of_awss_own_library(
     token: str, url: str, signature: str
 ) -> None:
     """Values computed by botocore 1.44."""
-    headers = signed(Keys("AKIDEXAMPLE", SECRET, token), url, BODY, NOW)
+    key = Credentials("AKIDEXAMPLE", SECRET, token)
+    given = {"content-type": FORM}
+    headers = Signer("iam", "us-east-1").signed("POST", url, given, BODY, key, NOW)
 
     assert headers["authorization"].endswith(f", Signature={signature}")
     assert "20260131T090000Z" == headers["x-amz-date"]
     assert token == headers.get("x-amz-security-token", "")
-    assert SECRET not in repr(Keys("AKIDEXAMPLE", SECRET, token))
+    assert SECRET not in repr(key)
 
 
-def test_keys_are_read_as_awss_programs_read_them() -> None:
-    """Half of them are none."""
-    given = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+def test_keys_are_read_as_awss_programs_read_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file or the environment; half of them are none."""
+    file = tmp_path / "keys"
+    file.write_text("AWS_ACCESS_KEY_ID = a\nAWS_SECRET_ACCESS_KEY=b\n", "utf-8")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "c")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
 
-    assert Keys("a", "b") == keys_of(given)
-    assert None is keys_of({"AWS_ACCESS_KEY_ID": "a"})
+    assert Credentials("a", "b") == Source(secret_file=file).access_key()
+    with pytest.raises(ListingError, match="AWS_SECRET_ACCESS_KEY"):
+        Source().access_key()
 
 
 class Iam:

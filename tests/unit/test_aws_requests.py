@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from streams.pollers.notices import NotANoticeError, Notice, read_notice
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sigv4 import Credentials, Signer
 from streams.times import parse_time
 
 pytestmark = pytest.mark.unit

@@ -16,7 +16,7 @@ import pytest
 
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.github import GitHub
-from streams.sources.github_audit import token_hash
+from streams.sources.github_audit import token_digest
 from streams.sources.github_hook import authentic, authentic_push
 from streams.times import rfc3339
 
@@ -43,7 +43,8 @@ def hook(event: str, body: dict[str, Any]) -> list[Record]:
 
 def read(*made: dict[str, Any]) -> list[Record]:
     """Read events, one a line, without headers."""
-    return list(GitHub().records(b"\n".join(map(orjson.dumps, made))))
+    lines = b"\n".join(map(orjson.dumps, made))
+    return list(GitHub(keyed=[bytes.hex]).records(lines))
 
 
 def changes(records: list[Record]) -> list[tuple[str | None, list[str]]]:
@@ -101,6 +102,16 @@ def test_the_token_of_an_ending_is_its_target_not_its_presenter(action: str) -> 
     assert (action == "org.remove_member") == bool(uses)
 
 
+def test_a_plain_hash_of_a_token_is_kept_keyed_or_not_at_all() -> None:
+    """Whoever sees the facts cannot try guesses; two peppers give two names."""
+    line = orjson.dumps(audit("api.request"))
+    for keyed, names in (((), TOKEN[:1]), ((bytes.hex, lambda _: "k"), [
+        *TOKEN, "github.hashed_token:k"])):  # fmt: skip
+        (use,) = GitHub(keyed=keyed).records(line)
+        assert isinstance(use, Access)
+        assert names == [str(one) for one in use.identifiers]
+
+
 def test_any_action_with_a_token_is_an_access() -> None:
     """At the organisation, by the person, with the time in milliseconds."""
     (found,) = read(audit("api.request", status_code=200))
@@ -121,19 +132,19 @@ def test_same_secret_different_spelling() -> None:
         b64encode(DIGEST).decode(), b64encode(DIGEST).decode().rstrip("="),
         urlsafe_b64encode(DIGEST).decode(), hexed, hexed.upper(),
     ):  # fmt: skip
-        assert hexed == token_hash(written)
+        assert DIGEST == token_digest(written)
 
 
 @pytest.mark.parametrize("value", ["", None, 5])
 def test_no_hash_is_none(value: object) -> None:
     """It names no token."""
-    assert token_hash(value) is None
+    assert token_digest(value) is None
 
 
 @pytest.mark.parametrize("written", ["abc", "a" * 63, "é" * 44, "!!!!"])
 def test_an_odd_hash_stays_as_it_stands(written: str) -> None:
     """It names a token all the same, and never raises."""
-    assert written == token_hash(written)
+    assert written.encode() == token_digest(written)
 
 
 def test_membership_removed_is_a_signal() -> None:

@@ -24,10 +24,30 @@ def test_a_verification_must_have_a_state_that_was_asked_with() -> None:
     first = steps.verified(asking, "one", 1, NOW + 1)
     assert first is not None
     assert (("two",), NOW + 1) == (first.asked, first.verified_at)
-    assert steps.verified(first, "one", 1, NOW + 2) is None
     both = steps.verified(asking, "two", 1, NOW + 2)
     assert both is not None
     assert () == both.asked
+
+
+def test_a_verification_that_comes_again_is_taken_and_proves_nothing() -> None:
+    """Transmitters repeat what they got no answer for, and send in no order."""
+    asking = steps.asked(steps.asked(Health(), "one", NOW), "two", NOW)
+    both = steps.verified(asking, "two", 5, NOW + 1)
+    assert both is not None
+    for state in ("two", "one"):
+        again = steps.verified(both, state, 5, NOW + MINUTE)
+        assert again is not None
+        assert (NOW + 1, NOW + 1) == (again.verified_at, again.heard_at)
+    kept = steps.verified(steps.load(steps.save(both)), "two", 5, NOW)
+    assert kept is not None
+    health = both
+    for number in range(100):
+        found = steps.verified(
+            steps.asked(health, str(number), NOW), str(number), 6, NOW
+        )
+        assert found is not None
+        health = found
+    assert steps.STATES == len(health.answered)
 
 
 def test_a_transmitter_may_verify_by_itself() -> None:
@@ -99,8 +119,8 @@ def test_the_record_is_the_same_after_it_was_kept() -> None:
     """Also where another version wrote a member that this one has not."""
     health = Health(
         status="paused", reason="why", since=1, started_at=2, heard_at=3,
-        verified_at=4, asked=("a", "b"), asked_at=5, accepted=6, refused=7,
-        refusal="invalid_key", refused_at=8, newest=1.5, said=2.5,
+        verified_at=4, asked=("a", "b"), answered=("c",), asked_at=5, accepted=6,
+        refused=7, refusal="invalid_key", refused_at=8, newest=1.5, said=2.5,
         gap=(9, 10), silent=True, trouble="t", poll_trouble="p",
     )  # fmt: skip
     assert all(attrs.astuple(health))

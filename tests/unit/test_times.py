@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import times
 from streams.times import ABSURD, SECOND, AbsurdTimeError, parse_time, rfc3339
 
 pytestmark = pytest.mark.unit
@@ -86,3 +87,11 @@ def test_the_quick_path_equals_the_slow_one(seconds: int) -> None:
     text = rfc3339(seconds * SECOND)
     assert text is not None
     assert parse_time(text) == parse_time(text.replace("Z", ".0Z"))
+
+
+def test_a_text_too_long_for_a_time_is_none_and_is_not_kept() -> None:
+    """The texts of times are remembered, and a sender may put anything there."""
+    before = times._parse_text.cache_info().currsize
+    assert parse_time("2026-01-02T03:04:05." + "0" * 1000 + "Z") is None
+    assert parse_time("x" * 1_000_000) is None
+    assert before == times._parse_text.cache_info().currsize

@@ -52,7 +52,8 @@ class Signer:
 
         Args:
             method: of the request.
-            url: as it is sent: its path encoded once, as S3 wants it.
+            url: as it is sent. Its path is signed as it is for S3, and encoded once
+                more for every other service.
             headers: further ones, names in lower case.
             body: all of it.
             by: the access key.
@@ -67,8 +68,11 @@ class Signer:
         if by.session:
             sent["x-amz-security-token"] = by.session
         names = ";".join(sorted(sent))
+        path = parts.path or "/"
+        if self.service != "s3":
+            path = quote(path, safe="/-_.~")
         canonical = "\n".join([
-            method, parts.path or "/", _query(parts.query),
+            method, path, _query(parts.query),
             *(f"{name}:{sent[name].strip()}" for name in sorted(sent)), "",
             names, digest,
         ])  # fmt: skip

@@ -1,0 +1,103 @@
+"""Every route of the server says who may use it, and nobody else may."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streams import app as composition
+from streams.http import server as server_of
+from tests.integration.serving import ROLES, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp import web
+
+    from tests.integration.serving import Server
+
+pytestmark = pytest.mark.integration
+
+OPEN = "open"  # to everybody, and says nothing of anybody
+OWN = "own"  # proves its callers in a way of its own; a token of ours proves nothing
+INGEST = {"aws", "stranger"}
+WATCHERS = {"viewer", "revoker"}
+ROUTES: dict[str, Any] = {
+    "GET /healthz/live": OPEN,
+    "GET /healthz/ready": OPEN,
+    "GET /healthz/startup": OPEN,
+    "GET /metrics": OPEN,
+    "GET /v1/hooks/{hook}": OWN,
+    "POST /v1/hooks/{hook}": OWN,
+    "POST /v1/global-token-revocation/{caller}": OWN,
+    "POST /v1/oauth/revoke": INGEST,
+    "POST /v1/events/{source}": INGEST,
+    "POST /v1/ssf/push/{stream}": INGEST,
+    "GET /v1/ssf": WATCHERS | {"restorer"},
+    "GET /v1/sources": WATCHERS | {"restorer"},
+    "GET /v1/guards": WATCHERS,
+    "DELETE /v1/guards/{name}": {"restorer"},
+    "GET /v1/revocations/{id}": WATCHERS,
+    "GET /v1/why/{identifier}": WATCHERS,
+    "GET /v1/blast-radius/{identifier}": WATCHERS,
+    "GET /v1/inventory": WATCHERS,
+    "GET /v1/table": WATCHERS,
+    "GET /v1/findings": {"viewer"},
+    "GET /v1/dlq": {"viewer"},
+    "GET /v1/alerts": WATCHERS,
+    "POST /v1/alerts/test": {"restorer"},
+    "POST /v1/alerts/replay": {"restorer"},
+    "POST /v1/revocations": {"revoker"},
+    "POST /v1/adopt": {"restorer"},
+    "GET /v1/feed": {"guard"},
+}
+SCIM = "/scim/v2/"
+REFUSED = (400, 401, 403)  # RFC 7009 says 400 where the client may not
+
+
+async def answered(server: Server, method: str, path: str, token: str) -> int:
+    """Ask a route with a token, or with none; give the status."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    url = server.url + re.sub(r"{[^}]*}", "x:y", path)
+    async with server.session.request(method, url, headers=headers) as got:
+        return got.status
+
+
+async def test_a_route_lets_nobody_in_but_who_may_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A route that is added must be added here."""
+    apps: list[web.Application] = []
+
+    async def listen(app: web.Application, *more: Any) -> Any:
+        apps.append(app)
+        return await server_of.listen(app, *more)
+
+    monkeypatch.setattr(composition, "listen", listen)
+
+    async with running(tmp_path, scim={"agents": True}) as run:
+        routes = [
+            (route.method, route.resource.canonical)
+            for route in apps[0].router.routes()
+            if route.resource is not None and route.method != "HEAD"
+        ]
+        scim = [one for one in routes if one[1].startswith(SCIM)]
+        others = {f"{m} {path}" for m, path in routes if (m, path) not in scim}
+        assert set(ROUTES) == others
+        assert len(scim) > 10
+        allowed = [(*name.split(), who) for name, who in ROUTES.items()]
+        allowed += [(m if m != "*" else "POST", path, INGEST) for m, path in scim]
+        for method, path, who in allowed:
+            if who == OPEN:
+                continue
+            for token in ("", "nobody", *ROLES):
+                status = await answered(run, method, path, token)
+                may = who != OWN and token in who
+                if who == OWN:  # none of them is set up here
+                    assert 404 == status, (method, path, token)
+                elif may:
+                    assert status not in (401, 403), (method, path, token)
+                else:
+                    assert status in REFUSED, (method, path, token)

@@ -1,0 +1,102 @@
+"""The driver of polls: what a vendor or a reader does wrong costs time alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from streams.pollers import driver
+from streams.pollers.access_tokens import Fixed
+from streams.pollers.feeds import Answer
+from streams.pollers.graph import GraphLog
+from streams.sources import source
+from streams.stages.admission import Rights
+from streams.stages.ingress import Origin
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from streams.intake import Delivery
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_800_000_000 * SECOND
+
+
+class Kept:
+    """Cursors in memory, and the records that were written before each."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.bodies: list[bytes] = []
+
+    async def load(self, name: str) -> bytes | None:
+        """Give the last one."""
+        del name
+        return self.bodies[-1] if self.bodies else None
+
+    async def save(self, name: str, body: bytes) -> None:
+        """Keep one."""
+        del name
+        self.bodies.append(body)
+
+    async def write(self, delivery: Delivery, name: str, body: bytes) -> None:
+        """Keep one."""
+        del delivery
+        await self.save(name, body)
+
+
+async def waits_of(
+    monkeypatch: pytest.MonkeyPatch,
+    body: Any,
+    kept: Kept | None = None,
+) -> list[float]:
+    """Let a vendor answer the same to each request; give the waits in between."""
+    waits: list[float] = []
+
+    async def fetch(*_: Any, **__: Any) -> Answer:
+        return Answer({}, orjson.dumps(body))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 4:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(driver, "fetch", fetch)
+    monkeypatch.setattr("streams.pollers.driver.asyncio.sleep", sleep)
+    feed = GraphLog(
+        "directoryAudits", name="f", base="https://g.example", first=0, overlap=0,
+        retention=None,
+    )  # fmt: skip
+    origin = Origin("idp", "r", NOW, "k", 1)
+    polled = driver.Polled(
+        feed=feed, authorization=Fixed("x"), make=lambda: source("entra"), interval=7.0,
+        speaker=lambda: (origin, Rights(())),
+    )  # fmt: skip
+    poller = driver.Poller(polled, kept or Kept(), lambda: NOW, lambda *_: None)
+    with pytest.raises(asyncio.CancelledError):
+        await poller.run()
+    return waits
+
+
+async def test_a_page_that_leads_to_itself_is_not_asked_for_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a fault of the vendor is a storm of requests of ours."""
+    body = {"value": [], "@odata.nextLink": "https://g.example/again"}
+
+    assert [0, 7, 7, 7] == await waits_of(monkeypatch, body)
+
+
+async def test_a_place_that_cannot_be_read_ends_no_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every other loop would end with it: a name of the settings had another log."""
+    kept = Kept()
+    body = {"from": 0, "asked": 0, "place": 3}
+    await kept.save("f", orjson.dumps(body))
+
+    assert [7, 14, 28, 56] == await waits_of(monkeypatch, {"value": []}, kept)
+    assert [body] == [orjson.loads(one) for one in kept.bodies]
