@@ -77,7 +77,7 @@ def webhook_secret(folder: Path) -> tuple[Path, str]:
 def audit_key(folder: Path, given: Path | None) -> HeadKey:
     """Give the key that signs the audit chain, made where the settings name none.
 
-    The public one is written beside the log each time, for who verifies.
+    The public one is written beside the log, for who verifies.
 
     Args:
         folder: the data folder.
@@ -98,7 +98,9 @@ def audit_key(folder: Path, given: Path | None) -> HeadKey:
             key = HeadKey.read(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ValueError(f"audit_key: {path}: {error}") from error
-        _write(folder / AUDIT_PUBLIC, key.public_pem().strip())
+        public, text = folder / AUDIT_PUBLIC, key.public_pem()
+        if not public.exists() or public.read_text("utf-8") != text:
+            _write(public, text.strip())
     return key
 
 

@@ -12,6 +12,7 @@ import pytest
 from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
+from streams.audit_command import verify
 from streams.audit_heads import head_reader, public_key
 from streams.engine.audit import Audit
 from streams.engine.store import Store
@@ -23,6 +24,7 @@ from tests.integration.cli_server import run, serving
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streams.client import Client
     from streams.engine.transaction import Transaction
 
 pytestmark = pytest.mark.integration
@@ -54,6 +56,47 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
     done = run(tmp_path, "audit", "verify", "audit.ndjson", "--key", key)
     assert 0 == done.returncode
     assert "The audit chain of default holds up to entry 2, signed at" in done.stdout
+
+
+def test_a_key_of_the_settings_signs_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    """Its public key replaces the one that the folder had; the error names the file."""
+    own = audit_key(tmp_path / "a", None)
+    other = audit_key(tmp_path / "b", tmp_path / "a" / "audit.key")
+    assert own.public_pem() == (tmp_path / "b" / "audit.pub").read_text()
+    assert own.public_pem() == other.public_pem()
+    assert 0o600 == (tmp_path / "a" / "audit.key").stat().st_mode & 0o777
+    assert not (tmp_path / "b" / "audit.key").exists()
+
+    wrong = tmp_path / "a" / "audit.pub"
+    with pytest.raises(ValueError, match=r"audit.pub: write a private key in PEM"):
+        audit_key(tmp_path / "b", wrong)
+    with pytest.raises(ValueError, match="not a public key in PEM"):
+        public_key(b"nonsense")
+
+
+def test_a_head_that_was_kept_must_be_in_the_chain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty export was true once, and lacks what a later head names."""
+    key = audit_key(tmp_path, None)
+    file = tmp_path / "audit.ndjson"
+    file.write_text(json.dumps({"head": key.sign(Head("r", "g", 0, "", 1))}))
+    kept = key.sign(Head("r", "g", 3, "ab", 2))
+    keys = [tmp_path / "audit.pub"]
+
+    assert 0 == verify(file, no_server, keys, [])
+    assert 1 == verify(file, no_server, keys, [kept])
+    assert "names entry 3" in capsys.readouterr().out
+    assert 1 == verify(file, no_server, keys, ["e30.e30.e30"])
+    assert "no key given has signed" in capsys.readouterr().out
+    file.write_text("{")
+    assert 1 == verify(file, no_server, keys, [])
+    assert "line 1 is not JSON" in capsys.readouterr().out
+
+
+def no_server() -> Client:
+    """Refuse to be asked."""
+    raise AssertionError("a file needs no server")
 
 
 def _fact(name: str) -> Encoded:
