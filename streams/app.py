@@ -19,13 +19,16 @@ from streams.configured import (
     tolerances,
 )
 from streams.described import described
+from streams.engine.audit import Audit
 from streams.engine.closures import Closures
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
+from streams.first_start import audit_key
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.alerts import Alerts
+from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events
 from streams.http.feed import Feed
@@ -93,7 +96,7 @@ async def serve(
     Raises:
         ConfigurationError: the settings contradict themselves.
         EndpointError: no attempt could use what is set for a receiver of alerts.
-        ValueError: the key that signs status lists cannot be used.
+        ValueError: the key that signs status lists or the audit chain cannot be used.
         InUseError: another process serves from the data folder.
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
@@ -103,6 +106,7 @@ async def serve(
     receivers = alerting(settings)
     published = publication(settings)
     guard_keys = configured_guard_keys(settings)
+    signing = audit_key(settings.data_dir, settings.audit_key)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
@@ -118,6 +122,8 @@ async def serve(
         handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
         Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
+        audit = Audit(store, settings.realm, signing, clock)
+        AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)
         if published is not None:
             entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
@@ -133,7 +139,7 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        loops = [*guarding.loops, *taking.loops()]
+        loops = [*guarding.loops, *taking.loops(), audit.run]
         await _work(store, stages, loops, notifier, stop)
         log.info("stopping")
 

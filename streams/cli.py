@@ -10,6 +10,7 @@ import typer
 
 from streams.adopt_cli import adopt_app
 from streams.alerts_cli import alerts_app
+from streams.audit_cli import audit_app
 from streams.kafka_cli import Config, Listen, kafka_app
 from streams.ssf_cli import ssf_app
 
@@ -333,6 +334,7 @@ app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
 app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(audit_app, name="audit")
 
 conformance_app = typer.Typer(
     name="conformance",

@@ -23,6 +23,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8750"
 DEFAULT_DATA_DIR: Final = "rescind-data"
 URL_FILE: Final = "server.url"
 TOKEN_FILE: Final = "operator.token"  # noqa: S105 - a file's name
+AUDIT_PUBLIC: Final = "audit.pub"
 TIMEOUT: Final = 60.0  # seconds; an inventory of a million names takes some
 
 REFUSED: Final = 2

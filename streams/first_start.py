@@ -1,4 +1,4 @@
-"""What a server makes for itself on its first start: a token and a signing secret."""
+"""What a server makes for itself on its first start: a token and keys to sign with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from streams.client import TOKEN_FILE
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from streams.audit_heads import HeadKey
+from streams.client import AUDIT_PUBLIC, TOKEN_FILE
 from streams.engine.store import InUseError
 from streams.settings import Token
 from streams.sinks.standard_webhooks import PREFIX
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS: Final = "operator.json"
+AUDIT_KEY: Final = "audit.key"
 WEBHOOK: Final = "webhook.secret"
 OWNER_ONLY: Final = 0o600
 
@@ -63,6 +72,36 @@ def webhook_secret(folder: Path) -> tuple[Path, str]:
             key = base64.b64encode(secrets.token_bytes(32)).decode()
             _write(path, PREFIX + key)
         return path, path.read_text("utf-8").strip()
+
+
+def audit_key(folder: Path, given: Path | None) -> HeadKey:
+    """Give the key that signs the audit chain, made where the settings name none.
+
+    The public one is written beside the log, for who verifies.
+
+    Args:
+        folder: the data folder.
+        given: file of the settings' own key, which belongs on another machine's disk.
+
+    Raises:
+        InUseError: another process serves from the folder.
+        ValueError: the key cannot be used; the text says why.
+    """
+    path = given or folder / AUDIT_KEY
+    with _mine(folder):
+        if given is None and not path.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(
+                Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+            )
+            _write(path, pem.decode().strip())
+        try:
+            key = HeadKey.read(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"audit_key: {path}: {error}") from error
+        public, text = folder / AUDIT_PUBLIC, key.public_pem()
+        if not public.exists() or public.read_text("utf-8") != text:
+            _write(public, text.strip())
+    return key
 
 
 @contextmanager

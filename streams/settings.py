@@ -273,6 +273,8 @@ class Settings(FileSettings):
             the name that `rescind sources` shows; without one a source may be silent.
         guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
             its receipts must be signed then.
+        audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
+            else one is made in the data folder.
     """
 
     model_config = SettingsConfigDict(
@@ -315,6 +317,7 @@ class Settings(FileSettings):
         default_factory=dict
     )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
+    audit_key: Path | None = None
 
 
 def address(text: str) -> Listen:

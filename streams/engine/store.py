@@ -22,6 +22,7 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
+from streams.engine.audit import Chain
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
@@ -105,6 +106,7 @@ class Store:
         # Done only when the writer broke; the server must end then.
         self.failure: asyncio.Future[None] = self._loop.create_future()
         self.genesis = ""
+        self._realm = ""
         self.end = 0
         self.access_end = 0
         self.signals_end = 0
@@ -173,6 +175,10 @@ class Store:
             raise ValueError(message)
         self._recognise(meta["genesis"])
         self.genesis = meta["genesis"]
+        self._realm = realm
+        db.execute("BEGIN IMMEDIATE")
+        with db:
+            Chain(db, realm, self.genesis).catch_up()
         self.end = _next_offset(db, "facts")
         self.access_end = _next_offset(db, "access")
         self.signals_end = _next_offset(db, "signals")
@@ -287,9 +293,10 @@ class Store:
     def _write_forever(self) -> None:
         db = _connect(self.path)
         db.execute("PRAGMA wal_autocheckpoint = 0")
+        chain = Chain(db, self._realm, self.genesis)
         try:
             while batch := self._next_batch():
-                self._write_batch(db, batch)
+                self._write_batch(db, chain, batch)
         except BaseException as error:  # boundary: without a writer nothing is true
             self._loop.call_soon_threadsafe(self.failure.set_exception, error)
             raise
@@ -306,9 +313,12 @@ class Store:
                 return [self._urgent.popleft() for _ in range(size)]
             return [self._patient.popleft()] if self._patient else []
 
-    def _write_batch(self, db: sqlite3.Connection, batch: list[_Waiting]) -> None:
+    def _write_batch(
+        self, db: sqlite3.Connection, chain: Chain, batch: list[_Waiting]
+    ) -> None:
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
-        tx = Transaction(db, self.end, self.access_end, self.signals_end)
+        ends = self.end, self.access_end, self.signals_end
+        tx = Transaction(db, chain, ends)
         failpoint("store.before_begin")
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -320,7 +330,7 @@ class Store:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             answers = [(waiting.future, None, error) for waiting in batch]
-            tx = Transaction(db, self.end, self.access_end, self.signals_end)
+            tx = Transaction(db, chain, ends)
         failpoint("store.after_commit")
         # Before anybody is told: who is answered may ask for the end at once. The
         # next transaction continues from here.

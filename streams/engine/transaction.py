@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
+    from streams.engine.audit import Chain
     from streams.engine.logfiles import Place
     from streams.intake import Encoded
     from streams.records import DeadLetter
@@ -59,10 +60,15 @@ class Transaction:
     """One open transaction; offsets have no gaps, also when a job fails."""
 
     def __init__(
-        self, db: sqlite3.Connection, end: int, access_end: int, signals_end: int
+        self,
+        db: sqlite3.Connection,
+        chain: Chain,
+        ends: tuple[int, int, int],
     ) -> None:
-        """Continue the logs at their next offsets."""
+        """Continue the logs at their next offsets, see `ends`, and the audit chain."""
         self._db = db
+        self._chain = chain
+        end, access_end, signals_end = ends
         self.start = end
         self.end = end
         self.access_end = access_end
@@ -96,7 +102,7 @@ class Transaction:
         Returns:
             How many were new.
         """
-        before = self.end
+        before, chained = self.end, []
         for key, value, fact in facts:
             cursor = self._db.execute(
                 "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -104,8 +110,11 @@ class Transaction:
             )
             if cursor.rowcount:
                 self.written.append(Written(self.end, fact))
+                chained.append((self.end, key, value, fact))
                 self.end += 1
                 failpoint("store.fact_written")
+        if chained:
+            self._chain.add_facts(chained)
         return self.end - before
 
     def add_access(self, block: bytes, received_at: int) -> None:
@@ -140,11 +149,20 @@ class Transaction:
         )
 
     def add_audit(self, *, at: int, actor: str, action: str, detail: Any) -> None:
-        """Append a line on what an operator did."""
-        self._db.execute(
-            "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)",
-            (at, actor, action, orjson.dumps(detail)),
+        """Append a line on what an operator did, and chain it."""
+        body = orjson.dumps(detail)
+        query = (
+            "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)"
+            " RETURNING offset"
         )
+        values = (at, actor, action, body)
+        (offset,) = self._db.execute(query, values).fetchone()
+        self._chain.add_act(offset, at=at, actor=actor, action=action, detail=body)
+
+    def put_audit_head(self, sequence: int, head: str) -> None:
+        """Keep the signed head of an entry of the audit chain."""
+        query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
+        self._db.execute(query, (sequence, head))
 
     def put_uses(self, rows: Iterable[tuple[str, int, bytes | None]]) -> None:
         """Save remembered uses: key, seen at, body; None forgets one."""

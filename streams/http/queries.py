@@ -126,7 +126,7 @@ class Queries:
         """Count what ending an identifier would reach, and list the nearest."""
         registry, _ = self._table(request)
         identifier = _identifier(request)
-        limit = _limit(request)
+        limit = limit_of(request)
 
         def count() -> dict[str, Any]:
             reached = inventory.blast_radius(registry, identifier)
@@ -144,7 +144,7 @@ class Queries:
     async def inventory(self, request: web.Request) -> web.Response:
         """List what stands out."""
         registry, _ = self._table(request)
-        limit = _limit(request)
+        limit = limit_of(request)
 
         def look() -> dict[str, Any]:
             first = itertools.islice
@@ -178,7 +178,7 @@ class Queries:
     async def table(self, request: web.Request) -> web.Response:
         """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
         registry, as_of = self._table(request)
-        now = _number(request, "now", self._clock())
+        now = number_of(request, "now", self._clock())
 
         def rows() -> list[list[Any]]:
             return [table_row(row) for row in inventory.table(registry, now)]
@@ -201,12 +201,12 @@ class Lists:
     async def findings(self, request: web.Request) -> web.Response:
         """List findings by their last change; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
-        after = _number(request, "after", 0)
+        after = number_of(request, "after", 0)
         query = (
             "SELECT changed, body FROM findings WHERE changed > ?"
             " ORDER BY changed LIMIT ?"
         )
-        rows = await self._store.read(query, after, _limit(request))
+        rows = await self._store.read(query, after, limit_of(request))
         found = []
         for changed, body in rows:
             episode = orjson.loads(body)
@@ -219,14 +219,14 @@ class Lists:
     async def dlq(self, request: web.Request) -> web.Response:
         """List dead letters; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
-        after = _number(request, "after", -1)
+        after = number_of(request, "after", -1)
         names = ("offset", "at", "source", "authority", "reason", "position", "length",
                  "digest", "event_id")  # fmt: skip
         query = (
             f"SELECT {', '.join(names)} FROM dlq"  # noqa: S608 - constant names
             " WHERE offset > ? ORDER BY offset LIMIT ?"
         )
-        rows = await self._store.read(query, after, _limit(request))
+        rows = await self._store.read(query, after, limit_of(request))
         letters = [dict(zip(names, row, strict=True)) for row in rows]
         for letter in letters:
             letter["at"] = rfc3339(letter["at"])
@@ -273,7 +273,12 @@ def _identifier(request: web.Request) -> Identifier:
         raise unreadable(str(error)) from error
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
+def number_of(request: web.Request, name: str, default: int) -> int:
+    """Read a natural number of the query.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
     text = request.query.get(name)
     if text is None:
         return default
@@ -284,8 +289,13 @@ def _number(request: web.Request, name: str, default: int) -> int:
     return int(text)
 
 
-def _limit(request: web.Request) -> int:
-    limit = _number(request, "limit", LIMIT)
+def limit_of(request: web.Request) -> int:
+    """Read how much an answer may list.
+
+    Raises:
+        ProblemError: 422, it is not from 1 to MOST.
+    """
+    limit = number_of(request, "limit", LIMIT)
     if not 0 < limit <= MOST:
         raise unreadable(f"limit is a number from 1 to {MOST}")
     return limit

@@ -21,10 +21,12 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from schemas.codec import decode_fact
+from streams.audit_heads import head_reader, public_key
 from streams.failpoints import POINTS
 from streams.http.queries import table_row
 from streams.sources.cloudtrail import CloudTrail
 from streams.stages.admission import Admission, Rights, admit
+from streams.stages.audit_chain import Verifier
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from streams.times import SECOND
@@ -294,11 +296,11 @@ class Run:
         """Check the living server: table and findings against a naive model."""
         findings = await self.worked_off(url, process, HUNG)
         headers = {"Authorization": "Bearer viewer"}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.get(f"{url}/v1/table?now={NOW}") as response,
-        ):
-            answer = await response.json()
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.get(f"{url}/v1/table?now={NOW}") as response:
+                answer = await response.json()
+            async with session.get(f"{url}/v1/audit") as response:
+                self.check_audit((await response.json())["lines"])
         facts = self.facts()
         model = Registry.build(facts)
         assert [table_row(row) for row in table(model, NOW)] == answer["rows"]
@@ -331,6 +333,17 @@ class Run:
         told = self.query("SELECT identifier, cause FROM invalidations")
         assert dead == {identifier for identifier, _ in told}
         assert len(told) == len(set(told))
+
+    def check_audit(self, lines: list[dict[str, Any]]) -> None:
+        """Hold the audit chain: it has every fact, once and in order (I7)."""
+        public = self.folder / "data" / "audit.pub"
+        read_head = head_reader([public_key(public.read_bytes())])
+        verifier = Verifier(read_head, decode_fact)
+        for line in lines:
+            verifier.take(line)
+        verifier.end()
+        chained = [line["entry"]["offset"] for line in lines if "fact" in line]
+        assert chained == list(range(len(self.facts())))
 
     def file_read(self) -> bool:
         """Tell whether the followed file was taken in whole."""

@@ -46,6 +46,7 @@ ROUTES: dict[str, Any] = {
     "GET /v1/table": WATCHERS,
     "GET /v1/findings": {"viewer"},
     "GET /v1/dlq": {"viewer"},
+    "GET /v1/audit": {"viewer"},
     "GET /v1/alerts": WATCHERS,
     "POST /v1/alerts/test": {"restorer"},
     "POST /v1/alerts/replay": {"restorer"},

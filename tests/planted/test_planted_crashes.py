@@ -52,10 +52,10 @@ BUGS: Final = {
     ),
     "a file's place saved before its lines": Bug(
         "tails",
-        "await self._ingest.records(delivery, place, patient=True)",
+        "await self._ingest.records(self._delivery(records), place, patient=True)",
         "await self._store.write(place)\n"
         '        failpoint("tail.committed")\n'
-        "        await self._ingest.records(delivery)",
+        "        await self._ingest.records(self._delivery(records))",
         "tail.committed",
         first=2,
     ),
@@ -89,8 +89,8 @@ BUGS: Final = {
     ),
     "a new webhook id at every attempt": Bug(
         "notifier",
-        "await self._post(delivery)",
-        "await self._post(attrs.evolve(delivery, id=f'{delivery.id}-{self._clock()}'))",
+        "await self.post(delivery)",
+        "await self.post(attrs.evolve(delivery, id=f'{delivery.id}-{self._clock()}'))",
         "notify.after_attempt",
     ),
     "a fact written without its transaction": Bug(

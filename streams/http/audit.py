@@ -1,0 +1,39 @@
+"""The audit chain for those who keep or verify it."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from streams.http.problems import ProblemError
+from streams.http.queries import limit_of, number_of
+
+if TYPE_CHECKING:
+    from streams.engine.audit import Audit
+    from streams.http.auth import Tokens
+
+
+class AuditPages:
+    """Handler of ``/v1/audit``; needs the role viewer."""
+
+    def __init__(self, tokens: Tokens, audit: Audit) -> None:
+        """Answer from a chain."""
+        self._tokens = tokens
+        self._audit = audit
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handler behind its route."""
+        app.router.add_get("/v1/audit", self.page)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Give lines of an export; ``?after=`` continues it, until that is null."""
+        self._tokens.holder(request, "viewer")
+        if request.query.get("realm") not in (None, self._audit.realm):
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
+        after = number_of(request, "after", 0)
+        lines, more = await self._audit.page(after, limit_of(request))
+        body = orjson.dumps({"lines": lines, "after": more})
+        return web.Response(body=body, content_type="application/json")

@@ -1,0 +1,172 @@
+"""``rescind audit`` on a running server, and the chain in its file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Node, fact_key
+from agents_registry.identifiers import Identifier
+from schemas.codec import decode_fact, encode_fact
+from streams.audit_command import verify
+from streams.audit_heads import head_reader, public_key
+from streams.engine.audit import Audit
+from streams.engine.store import Store
+from streams.first_start import audit_key
+from streams.intake import Encoded
+from streams.stages.audit_chain import BrokenChainError, Head, Verifier
+from tests.integration.cli_server import run, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.client import Client
+    from streams.engine.transaction import Transaction
+
+pytestmark = pytest.mark.integration
+
+ACCESS_KEY = "aws.access_key:AKIALIVES"
+
+
+def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None:
+    """Who revoked what and why; then its fact is changed in the file."""
+    with serving(tmp_path) as server:
+        assert 0 == server.ask("revoke", ACCESS_KEY, "--reason", "left a laptop")[0]
+        code, out, err = server.ask("audit", "export")
+        (tmp_path / "audit.ndjson").write_text(out)
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert (0, "") == (code, err)
+        assert ["cause", "operator"] == [
+            lines[0]["fact"]["fact"],
+            lines[1]["entry"]["actor"],
+        ]
+        assert lines[1]["entry"]["action"].endswith("Z: left a laptop")
+
+        with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
+            file.execute("UPDATE facts SET key = key || 'x'")
+        code, out, _ = server.ask("audit", "verify")
+        assert (1, "BROKEN: entry 1 was changed: it has another hash\n") == (code, out)
+
+    # What was exported before holds without the server.
+    key = str(tmp_path / "data/audit.pub")
+    done = run(tmp_path, "audit", "verify", "audit.ndjson", "--key", key)
+    assert 0 == done.returncode
+    assert "The audit chain of default holds up to entry 2, signed at" in done.stdout
+
+
+def test_a_key_of_the_settings_signs_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    """Its public key replaces the one that the folder had; the error names the file."""
+    own = audit_key(tmp_path / "a", None)
+    other = audit_key(tmp_path / "b", tmp_path / "a" / "audit.key")
+    assert own.public_pem() == (tmp_path / "b" / "audit.pub").read_text()
+    assert own.public_pem() == other.public_pem()
+    assert 0o600 == (tmp_path / "a" / "audit.key").stat().st_mode & 0o777
+    assert not (tmp_path / "b" / "audit.key").exists()
+
+    wrong = tmp_path / "a" / "audit.pub"
+    with pytest.raises(ValueError, match=r"audit.pub: write a private key in PEM"):
+        audit_key(tmp_path / "b", wrong)
+    with pytest.raises(ValueError, match="not a public key in PEM"):
+        public_key(b"nonsense")
+
+
+def test_a_head_that_was_kept_must_be_in_the_chain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty export was true once, and lacks what a later head names."""
+    key = audit_key(tmp_path, None)
+    file = tmp_path / "audit.ndjson"
+    file.write_text(json.dumps({"head": key.sign(Head("r", "g", 0, "", 1))}))
+    kept = key.sign(Head("r", "g", 3, "ab", 2))
+    keys = [tmp_path / "audit.pub"]
+
+    assert 0 == verify(file, no_server, keys, [])
+    assert 1 == verify(file, no_server, keys, [kept])
+    assert "names entry 3" in capsys.readouterr().out
+    assert 1 == verify(file, no_server, keys, ["e30.e30.e30"])
+    assert "no key given has signed" in capsys.readouterr().out
+    file.write_text("{")
+    assert 1 == verify(file, no_server, keys, [])
+    assert "line 1 is not JSON" in capsys.readouterr().out
+
+
+def no_server() -> Client:
+    """Refuse to be asked."""
+    raise AssertionError("a file needs no server")
+
+
+def _fact(name: str) -> Encoded:
+    node = Identifier("vault.accessor", name)
+    fact = Node(authority="a", version=1, received_at=1, node=node)
+    return Encoded(fact_key("r", fact), encode_fact(fact), fact)
+
+
+def _write(*names: str, fail: bool = False) -> Any:
+    def job(tx: Transaction) -> None:
+        tx.add_facts([_fact(name) for name in names])
+        tx.add_audit(at=1, actor="ann", action="adopt", detail=[])
+        if fail:
+            raise LookupError
+
+    return job
+
+
+async def _verified(store: Store, key: Any, limit: int = 2) -> Head:
+    """Page through the chain as the command does."""
+    audit = Audit(store, "r", key, lambda: 10**18)
+    public = public_key(key.public_pem().encode())
+    verifier = Verifier(head_reader([public]), decode_fact)
+    after: int | None = 0
+    while after is not None:
+        lines, after = await audit.page(after, limit)
+        for line in lines:
+            verifier.take(line)
+    return verifier.end()
+
+
+async def test_the_chain_is_written_with_what_it_speaks_of(tmp_path: Path) -> None:
+    """A job that fails leaves no entry, a copy gets none, a restart goes on."""
+    key = audit_key(tmp_path, None)
+    store = Store.open(tmp_path, realm="r", genesis="g1")
+    await store.write(_write("a", "b"))
+    with pytest.raises(LookupError):
+        await store.write(_write("c", fail=True))
+    await Audit(store, "r", key, lambda: 1).sign()
+    await store.write(_write("b", "d"))
+    assert 5 == (await _verified(store, key)).sequence
+    await store.close()
+
+    store = Store.open(tmp_path, realm="r", genesis="g2")
+    await store.write(_write("e"))
+    assert (7, "g1") == (
+        (await _verified(store, key)).sequence,
+        (await _verified(store, key)).genesis,
+    )
+    offsets = await store.read("SELECT fact FROM audit_chain WHERE fact NOT NULL")
+    assert [(n,) for n in range(store.end)] == offsets
+    await store.close()
+
+
+async def test_a_log_without_a_chain_gets_one(tmp_path: Path) -> None:
+    """Facts, then acts; what a signed head holds cannot be chained anew in silence."""
+    key = audit_key(tmp_path, None)
+    unchain = "DELETE FROM audit_chain"
+    forget = "DELETE FROM audit"
+    for change, broken in ((unchain, False), (f"{forget}; {unchain}", True)):
+        store = Store.open(tmp_path, realm="r", genesis="g1")
+        await store.write(_write(f"a{broken}", "b"))
+        await Audit(store, "r", key, lambda: 1).sign()
+        await store.close()
+        with closing(sqlite3.connect(tmp_path / "rescind.db")) as file:
+            file.executescript(change)
+        store = Store.open(tmp_path, realm="r", genesis="g1")
+        if broken:
+            with pytest.raises(BrokenChainError):
+                await _verified(store, key)
+        else:
+            assert 3 == (await _verified(store, key)).sequence
+        await store.close()
