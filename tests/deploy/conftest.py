@@ -54,7 +54,9 @@ class Rendered:
     def environment(self, component: str) -> dict[str, Any]:
         """Give its variables; of one from elsewhere, where from."""
         given = self.container(component)["env"]
-        return {each["name"]: each.get("value", each.get("valueFrom")) for each in given}
+        return {
+            each["name"]: each.get("value", each.get("valueFrom")) for each in given
+        }
 
 
 @pytest.fixture(scope="session")

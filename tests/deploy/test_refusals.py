@@ -87,7 +87,7 @@ def kafka(**more: Any) -> dict[str, Any]:
             "settings.hooks.git.secret.value is a secret .*: name its Secret",
         ),
         (
-            {"settings": {"alerts": {"endpoints": {"a": {"secrets": [{"value": "x"}]}}}}},
+            {"settings": {"alerts": {"endpoints": {"a": {"token": {"value": "x"}}}}}},
             "is a secret in plain text",
         ),
         (

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.contract
 
-ROLE_OF = {"ingress", "registry", "sentinel", "notify"}
+NAMED = {"ingress", "registry", "sentinel", "notify"}
+SCALED = {"ingress", "sentinel", "pdp"}
+STAGES = {"registry": {"registry", "closure"}, "sentinel": {"sentinel"}}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_the_program_knows_its_arguments(
             command = command.commands[args.pop(0)]
         given = command.make_context(component, args).params
         assert component == "topics" or address(given["listen"]).port == 8750
-        if component in ROLE_OF:
+        if component in NAMED:
             assert given["name"] == f"rel-rescind-{component}-0"
 
 
@@ -84,8 +86,7 @@ def test_kafka_is_reached_as_the_values_say(
             kafka = KafkaSettings()
             if component in {"registry", "sentinel"}:
                 stages = set(WorkerSettings().stages)
-                own = {"registry", "closure"} if component == "registry" else {component}
-                assert stages == own
+                assert stages == STAGES[component]
                 assert WorkerSettings().standby is (component == "registry")
             NotifySettings()
         assert kafka.bootstrap_servers.count(",") == 2
@@ -140,7 +141,7 @@ def test_nothing_leaves_but_what_is_named(
 
 
 def test_one_scaler_a_component(render: Render, files: dict[str, Any]) -> None:
-    """A scaled StatefulSet has no number of its own, which an upgrade would set back."""
+    """What is scaled has no number of its own: an upgrade would set it back."""
     made = render(files["keda"])
     scaled = {
         each["spec"]["scaleTargetRef"]["name"]
@@ -152,7 +153,7 @@ def test_one_scaler_a_component(render: Render, files: dict[str, Any]) -> None:
         for each in made.of("StatefulSet")
         if "replicas" not in each["spec"]
     }
-    assert scaled == free == {f"rel-rescind-{c}" for c in ("ingress", "sentinel", "pdp")}
+    assert scaled == free == {f"rel-rescind-{name}" for name in SCALED}
     (scaler,) = made.of("ScaledObject")
     about = scaler["spec"]["triggers"][0]["metadata"]
     kafka = KafkaSettings()
