@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Render = Callable[[Mapping[str, Any]], "Rendered"]
 
+MAKERS = ("StatefulSet", "Job", "Pod")
+
 
 @frozen
 class Rendered:
@@ -32,7 +34,7 @@ class Rendered:
 
     @pods.default
     def _pods(self) -> dict[str, dict[str, Any]]:
-        makers = [*self.of("StatefulSet"), *self.of("Job")]
+        makers = [each for kind in MAKERS for each in self.of(kind)]
         label = "app.kubernetes.io/component"
         return {each["metadata"]["labels"][label]: each for each in makers}
 
@@ -42,7 +44,9 @@ class Rendered:
 
     def pod(self, component: str) -> dict[str, Any]:
         """Give what a pod of a component is made of."""
-        spec: dict[str, Any] = self.pods[component]["spec"]["template"]["spec"]
+        maker = self.pods[component]
+        template = maker if maker["kind"] == "Pod" else maker["spec"]["template"]
+        spec: dict[str, Any] = template["spec"]
         return spec
 
     def container(self, component: str) -> dict[str, Any]:
@@ -53,7 +57,7 @@ class Rendered:
 
     def environment(self, component: str) -> dict[str, Any]:
         """Give its variables; of one from elsewhere, where from."""
-        given = self.container(component)["env"]
+        given = self.container(component).get("env", ())
         return {
             each["name"]: each.get("value", each.get("valueFrom")) for each in given
         }

@@ -23,7 +23,16 @@ pytestmark = pytest.mark.contract
 CHART = Path(__file__).resolve().parents[2] / "deploy/helm/rescind"
 FILES = sorted(path.name for path in (CHART / "ci").glob("*-values.yaml"))
 SNAPSHOT = Path(__file__).parent / "snapshots/objects.json"
-ROLES = {"embedded", "ingress", "registry", "sentinel", "notify", "pdp", "topics"}
+ROLES = {
+    "embedded",
+    "ingress",
+    "registry",
+    "sentinel",
+    "notify",
+    "pdp",
+    "topics",
+    "canary",
+}
 
 
 def values_of(name: str) -> dict[str, Any]:
@@ -104,14 +113,14 @@ def test_each_broken_rule_is_seen(
 def test_nothing_asks_for_rights_or_brings_a_secret(rendered: Rendered) -> None:
     """No RBAC, and no Secret: those are made by whoever keeps secrets."""
     kinds = {each["kind"] for each in rendered.objects}
-    assert not kinds & {"Secret", "Role", "ClusterRole", "RoleBinding", "Pod"}
+    assert not kinds & {"Secret", "Role", "ClusterRole", "RoleBinding"}
     for account in rendered.of("ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
 
 
 def test_probes_ask_three_paths(rendered: Rendered) -> None:
     """Startup, live and ready are three questions."""
-    for component in rendered.pods.keys() - {"topics"}:
+    for component in rendered.pods.keys() - {"topics", "canary"}:
         container = rendered.container(component)
         for probe, path in (
             ("startupProbe", "/healthz/startup"),
@@ -136,7 +145,7 @@ def test_who_takes_requests_drains(rendered: Rendered) -> None:
 def test_what_selects_finds_its_pods(rendered: Rendered) -> None:
     """Services, budgets and StatefulSets select one component, by its labels."""
     labels = {
-        name: maker["spec"]["template"]["metadata"]["labels"]
+        name: maker["spec"].get("template", maker)["metadata"]["labels"]
         for name, maker in rendered.pods.items()
     }
     for each in rendered.objects:
