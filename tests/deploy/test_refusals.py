@@ -22,7 +22,8 @@ TOKEN = {"name": "ops", "sha256": "0" * 64, "roles": ["revoker"]}
 def kafka(**more: Any) -> dict[str, Any]:
     """Give values for Kafka that work, but for what is to be wrong."""
     own = {"bootstrapServers": "kafka:9092", **more.pop("kafka", {})}
-    return {"kafka": own, "settings": {"tokens": [TOKEN]}, **more}
+    settings = {"tokens": [TOKEN]}
+    return {"kafka": own, "settings": settings, "notify": {"enabled": False}, **more}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,10 @@ def kafka(**more: Any) -> dict[str, Any]:
         (
             kafka(ingress={"preStopSeconds": 25}),
             "ingress.terminationGracePeriodSeconds .*: set it to more",
+        ),
+        (
+            kafka(notify={"enabled": True}),
+            "nobody to tell: set settings.alerts.endpoints, or notify.enabled to false",
         ),
         (
             kafka(existingSettingsSecret={"name": "mine"}),

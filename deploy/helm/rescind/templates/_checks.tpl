@@ -10,6 +10,9 @@
 {{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
 {{- fail "on Kafka nobody could call ingress: set settings.tokens (name, sha256, roles), or existingSettingsSecret.name" }}
 {{- end }}
+{{- if and .Values.notify.enabled (not (or .Values.existingSettingsSecret.name .Values.settings.webhook (dig "alerts" "endpoints" nil .Values.settings))) }}
+{{- fail "notify has nobody to tell: set settings.alerts.endpoints, or notify.enabled to false" }}
+{{- end }}
 {{- if gt (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor) }}
 {{- fail (printf "kafka.minInsyncReplicas (%d) is above kafka.replicationFactor (%d): no write would ever be acked; lower it" (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor)) }}
 {{- end }}
