@@ -1,0 +1,97 @@
+{{/* Values that cannot work are refused here, with what to do. */}}
+{{- define "rescind.checks" -}}
+{{- $kafka := .Values.kafka -}}
+{{- if and .Values.settings .Values.existingSettingsSecret.name }}
+{{- fail "settings and existingSettingsSecret.name are both set: put everything into one of them" }}
+{{- end }}
+{{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
+{{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
+{{- if $kafka.bootstrapServers }}
+{{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
+{{- fail "on Kafka nobody could call ingress: set settings.tokens (name, sha256, roles), or existingSettingsSecret.name" }}
+{{- end }}
+{{- if and .Values.notify.enabled (not (or .Values.existingSettingsSecret.name .Values.settings.webhook (dig "alerts" "endpoints" nil .Values.settings))) }}
+{{- fail "notify has nobody to tell: set settings.alerts.endpoints, or notify.enabled to false" }}
+{{- end }}
+{{- if gt (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor) }}
+{{- fail (printf "kafka.minInsyncReplicas (%d) is above kafka.replicationFactor (%d): no write would ever be acked; lower it" (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor)) }}
+{{- end }}
+{{- if and (gt (int $kafka.brokers) 0) (gt (int $kafka.replicationFactor) (int $kafka.brokers)) }}
+{{- fail (printf "kafka.replicationFactor is %d and there are %d brokers (kafka.brokers): set kafka.replicationFactor and kafka.minInsyncReplicas to at most that" (int $kafka.replicationFactor) (int $kafka.brokers)) }}
+{{- end }}
+{{- if and $kafka.sasl.enabled (eq $kafka.sasl.mechanism "PLAIN") (not $kafka.tls.enabled) }}
+{{- fail "kafka.sasl.mechanism PLAIN would send the password in clear: set kafka.tls.enabled, or use SCRAM-SHA-512" }}
+{{- end }}
+{{- if and (or $kafka.tls.certKey $kafka.tls.keyKey) (not $kafka.tls.existingSecret) }}
+{{- fail "kafka.tls.certKey and kafka.tls.keyKey are keys of a Secret: name it in kafka.tls.existingSecret" }}
+{{- end }}
+{{- else }}
+{{- range $name := list "ingress" "registry" "sentinel" }}
+{{- range $by := list "hpa" "keda" }}
+{{- if (dig $by "enabled" false (index $.Values $name)) }}
+{{- fail (printf "%s.%s.enabled needs Kafka: set kafka.bootstrapServers; the embedded server has one pod" $name $by) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.pdp.enabled (not .Values.pdp.existingTokenSecret.name) }}
+{{- fail "the decision point needs a guard's token: make a Secret, and name it in pdp.existingTokenSecret.name; its SHA-256 stands in settings.tokens with the role guard" }}
+{{- end }}
+{{- end }}
+{{- range $name := include "rescind.components" . | fromJsonArray }}
+{{- $values := index $.Values $name }}
+{{- if and (dig "hpa" "enabled" false $values) (dig "keda" "enabled" false $values) }}
+{{- fail (printf "%s.hpa and %s.keda are both enabled and would fight over the replicas: turn one off" $name $name) }}
+{{- end }}
+{{- range $by := list "hpa" "keda" }}
+{{- with index $values $by }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "%s.%s.minReplicas is above maxReplicas: raise maxReplicas" $name $by) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $partitions := ternary $kafka.accessPartitions $kafka.partitions (eq $name "sentinel") | int }}
+{{- if and (has $name (list "registry" "sentinel")) (dig "keda" "enabled" false $values) (gt (dig "keda" "maxReplicas" 0 $values | int) $partitions) }}
+{{- fail (printf "%s.keda.maxReplicas is above the %d partitions: more pods would have nothing to read; lower it" $name $partitions) }}
+{{- end }}
+{{- if le (int $values.terminationGracePeriodSeconds) (add (int $values.preStopSeconds) 10 | int) }}
+{{- fail (printf "%s.terminationGracePeriodSeconds leaves no time to stop: set it to more than preStopSeconds + 10" $name) }}
+{{- end }}
+{{- if and $kafka.bootstrapServers $kafka.sasl.enabled (not (or $values.kafkaSecret $kafka.sasl.existingSecret)) }}
+{{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled (eq .Values.metrics.serviceMonitor.whenMissing "fail") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
+{{- fail "the cluster has no ServiceMonitor (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.serviceMonitor.whenMissing to skip" }}
+{{- end }}
+{{- end }}
+
+{{/* Secrets do not belong into a ConfigMap: {value: ...} and secrets: ["..."]. */}}
+{{- define "rescind.checks.secrets" -}}
+{{- $at := .at -}}
+{{- if kindIs "map" .value }}
+{{- range $key, $value := .value }}
+{{- if and (kindIs "string" $value) (has $key (list "value" "secret" "password" "credential" "routing_key" "token")) }}
+{{- fail (printf "%s.%s is a secret in plain text, and values and ConfigMaps are no place for it: name its Secret in secretMounts and write {file: /etc/rescind/secrets/NAME/KEY}, or use existingSettingsSecret" $at $key) }}
+{{- end }}
+{{- if and (has $key (list "secrets" "peppers")) (kindIs "slice" $value) }}
+{{- range $value }}
+{{- if kindIs "string" . }}
+{{- fail (printf "%s.%s holds a secret in plain text: use alerts.endpoints with {file: /etc/rescind/secrets/NAME/KEY}, or existingSettingsSecret" $at $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and (eq $key "peppers") (kindIs "map" $value) }}
+{{- range $value }}
+{{- if kindIs "string" . }}
+{{- fail (printf "%s.peppers holds a key in plain text: write {file: ...}, or use existingSettingsSecret" $at) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- include "rescind.checks.secrets" (dict "at" (printf "%s.%s" $at $key) "value" $value) }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- range .value }}
+{{- include "rescind.checks.secrets" (dict "at" $at "value" .) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,68 @@
+{{- define "rescind.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* The release's name; room is left for the longest suffix and a pod's number. */}}
+{{- define "rescind.fullname" -}}
+{{- $name := default (include "rescind.name" .) .Values.fullnameOverride -}}
+{{- if or .Values.fullnameOverride (contains $name .Release.Name) -}}
+{{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{/* What selects: never changed by an upgrade. */}}
+{{- define "rescind.selector" -}}
+app.kubernetes.io/name: {{ include "rescind.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "rescind.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "rescind.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "rescind.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "rescind.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end }}
+
+{{/* The components that this release runs: a list in JSON. */}}
+{{- define "rescind.components" -}}
+{{- $names := list "embedded" -}}
+{{- if .Values.kafka.bootstrapServers -}}
+{{- $names = list "ingress" "registry" "sentinel" -}}
+{{- if .Values.notify.enabled }}{{ $names = append $names "notify" }}{{ end -}}
+{{- end -}}
+{{- if .Values.pdp.enabled }}{{ $names = append $names "pdp" }}{{ end -}}
+{{- toJson $names -}}
+{{- end }}
+
+{{/* host:port, several with commas, to the ports: a list in JSON. */}}
+{{- define "rescind.kafkaPorts" -}}
+{{- $ports := list -}}
+{{- if .Values.networkPolicy.kafkaPorts -}}
+{{- range .Values.networkPolicy.kafkaPorts }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- else -}}
+{{- range splitList "," .Values.kafka.bootstrapServers -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" (trim .) | int) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end }}

@@ -1,0 +1,218 @@
+{{- define "rescind.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* How to reach Kafka; of a component, with its own user where it has one. */}}
+{{- define "rescind.kafkaEnv" -}}
+{{- $kafka := .root.Values.kafka -}}
+- {name: RESCIND_KAFKA_BOOTSTRAP_SERVERS, value: {{ $kafka.bootstrapServers | quote }}}
+- {name: RESCIND_KAFKA_PREFIX, value: {{ $kafka.prefix | quote }}}
+- {name: RESCIND_KAFKA_PARTITIONS, value: {{ $kafka.partitions | int | quote }}}
+- {name: RESCIND_KAFKA_ACCESS_PARTITIONS, value: {{ $kafka.accessPartitions | int | quote }}}
+- {name: RESCIND_KAFKA_REPLICATION_FACTOR, value: {{ $kafka.replicationFactor | int | quote }}}
+- {name: RESCIND_KAFKA_MIN_INSYNC_REPLICAS, value: {{ $kafka.minInsyncReplicas | int | quote }}}
+{{- if $kafka.tls.enabled }}
+- {name: RESCIND_KAFKA_TLS, value: "{}"}
+{{- range $name, $key := dict "CA_FILE" $kafka.tls.caKey "CERT_FILE" $kafka.tls.certKey "KEY_FILE" $kafka.tls.keyKey }}
+{{- if and $kafka.tls.existingSecret $key }}
+- {name: RESCIND_KAFKA_TLS__{{ $name }}, value: {{ printf "/etc/rescind/kafka-tls/%s" $key | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $kafka.sasl.enabled }}
+{{- $secret := default $kafka.sasl.existingSecret .kafkaSecret }}
+- {name: RESCIND_KAFKA_SASL__MECHANISM, value: {{ $kafka.sasl.mechanism }}}
+- name: RESCIND_KAFKA_SASL__USERNAME
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.usernameKey }}}
+- name: RESCIND_KAFKA_SASL__PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.passwordKey }}}
+{{- end }}
+{{- with $kafka.digestKey.existingSecret }}
+- name: RESCIND_KAFKA_DIGEST_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: {{ $kafka.digestKey.key }}}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.args" -}}
+{{- $listen := printf "%s:8750" .root.Values.listenAddress -}}
+{{- $settings := or .root.Values.settings .root.Values.existingSettingsSecret.name -}}
+{{- $command := get (dict "embedded" "serve" "registry" "worker" "sentinel" "worker") .component | default .component -}}
+- {{ $command }}
+- --listen
+- {{ $listen | quote }}
+{{- if eq .component "pdp" }}
+- --config
+- /etc/rescind/pdp.yaml
+{{- else if $settings }}
+- --config
+- /etc/rescind/settings/rescind.yaml
+{{- end }}
+{{- if has .component (list "embedded" "registry" "sentinel" "notify") }}
+- --data-dir
+- /var/lib/rescind
+{{- end }}
+{{- if has .component (list "ingress" "registry" "sentinel" "notify") }}
+- --name
+- $(POD_NAME)
+{{- end }}
+{{- end }}
+
+{{- define "rescind.env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+{{- if .root.Values.kafka.bootstrapServers }}
+{{ include "rescind.kafkaEnv" (dict "root" .root "kafkaSecret" .values.kafkaSecret) }}
+{{- end }}
+{{- if eq .component "embedded" }}
+- {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
+{{- else if eq .component "registry" }}
+- {name: RESCIND_WORKER_STAGES, value: '["registry","closure"]'}
+- {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
+{{- else if eq .component "sentinel" }}
+- {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
+- {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
+{{- else if eq .component "pdp" }}
+- {name: RESCIND_PDP_NAME, value: $(POD_NAME)}
+{{- if .root.Values.kafka.bootstrapServers }}
+- {name: RESCIND_PDP_FEED, value: kafka}
+{{- else }}
+- {name: RESCIND_PDP_URL, value: {{ printf "http://%s:%d" (include "rescind.fullname" .root) (int .root.Values.service.port) }}}
+- {name: RESCIND_PDP_CREDENTIAL_FILE, value: {{ printf "/etc/rescind/guard/%s" .root.Values.pdp.existingTokenSecret.key }}}
+{{- end }}
+{{- end }}
+{{- with .values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.volumes" -}}
+- name: tmp
+  emptyDir: {sizeLimit: 256Mi}
+{{- if eq .component "pdp" }}
+- name: pdp-settings
+  configMap: {name: {{ include "rescind.fullname" .root }}-pdp}
+{{- if not .root.Values.kafka.bootstrapServers }}
+- name: guard
+  secret: {secretName: {{ .root.Values.pdp.existingTokenSecret.name }}, defaultMode: 0440}
+{{- end }}
+{{- else if .root.Values.existingSettingsSecret.name }}
+- name: settings
+  secret:
+    secretName: {{ .root.Values.existingSettingsSecret.name }}
+    defaultMode: 0440
+    items: [{key: {{ .root.Values.existingSettingsSecret.key }}, path: rescind.yaml}]
+{{- else if .root.Values.settings }}
+- name: settings
+  configMap: {name: {{ include "rescind.fullname" .root }}}
+{{- end }}
+{{- range .root.Values.secretMounts }}
+- name: secret-{{ . }}
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- include "rescind.tlsVolume" .root }}
+{{- end }}
+
+{{- define "rescind.tlsVolume" -}}
+{{- if and .Values.kafka.bootstrapServers .Values.kafka.tls.enabled .Values.kafka.tls.existingSecret }}
+- name: kafka-tls
+  secret: {secretName: {{ .Values.kafka.tls.existingSecret }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if hasKey .values "persistence" }}
+- {name: data, mountPath: /var/lib/rescind}
+{{- end }}
+{{- if eq .component "pdp" }}
+- {name: pdp-settings, mountPath: /etc/rescind/pdp.yaml, subPath: pdp.yaml, readOnly: true}
+{{- if not .root.Values.kafka.bootstrapServers }}
+- {name: guard, mountPath: /etc/rescind/guard, readOnly: true}
+{{- end }}
+{{- else if or .root.Values.settings .root.Values.existingSettingsSecret.name }}
+- {name: settings, mountPath: /etc/rescind/settings, readOnly: true}
+{{- end }}
+{{- range .root.Values.secretMounts }}
+- {name: secret-{{ . }}, mountPath: /etc/rescind/secrets/{{ . }}, readOnly: true}
+{{- end }}
+{{- include "rescind.tlsMount" .root }}
+{{- end }}
+
+{{- define "rescind.tlsMount" -}}
+{{- if and .Values.kafka.bootstrapServers .Values.kafka.tls.enabled .Values.kafka.tls.existingSecret }}
+- {name: kafka-tls, mountPath: /etc/rescind/kafka-tls, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.podSpec" -}}
+serviceAccountName: {{ include "rescind.serviceAccount" .root }}
+automountServiceAccountToken: false
+# A Service called rescind-pdp would else set RESCIND_PDP_PORT, which is a setting.
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ int .values.terminationGracePeriodSeconds }}
+securityContext:
+  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $.values $field }}
+{{ $field }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+topologySpreadConstraints:
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "rescind.selector" $ | nindent 8 }}
+{{- end }}
+containers:
+  - name: rescind
+    image: {{ include "rescind.image" .root | quote }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    args:
+      {{- include "rescind.args" . | nindent 6 }}
+    env:
+      {{- include "rescind.env" . | nindent 6 }}
+    ports:
+      - {name: http, containerPort: 8750, protocol: TCP}
+    securityContext:
+      {{- include "rescind.containerSecurity" . | nindent 6 }}
+    resources:
+      {{- toYaml .values.resources | nindent 6 }}
+{{- if gt (int .values.preStopSeconds) 0 }}
+    lifecycle:
+      preStop:
+        sleep: {seconds: {{ int .values.preStopSeconds }}}
+{{- end }}
+{{- range $probe, $path := dict "startupProbe" "startup" "livenessProbe" "live" "readinessProbe" "ready" }}
+    {{ $probe }}:
+      httpGet: {path: /healthz/{{ $path }}, port: http}
+      {{- toYaml (index $.root.Values $probe) | nindent 6 }}
+{{- end }}
+    volumeMounts:
+      {{- include "rescind.mounts" . | nindent 6 }}
+volumes:
+  {{- include "rescind.volumes" . | nindent 2 }}
+{{- with .values.persistence }}
+{{- if .existingClaim }}
+  - name: data
+    persistentVolumeClaim: {claimName: {{ .existingClaim }}}
+{{- else if not .enabled }}
+  - name: data
+    emptyDir: {sizeLimit: {{ .size }}}
+{{- end }}
+{{- end }}
+{{- end }}

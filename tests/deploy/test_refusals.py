@@ -1,0 +1,153 @@
+"""Wrong values end at render, with a sentence that says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helm_python.errors import HelmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.deploy.conftest import Rendered
+
+    Render = Callable[[Mapping[str, Any]], Rendered]
+
+pytestmark = pytest.mark.contract
+
+TOKEN = {"name": "ops", "sha256": "0" * 64, "roles": ["revoker"]}
+
+
+def kafka(**more: Any) -> dict[str, Any]:
+    """Give values for Kafka that work, but for what is to be wrong."""
+    own = {"bootstrapServers": "kafka:9092", **more.pop("kafka", {})}
+    settings = {"tokens": [TOKEN]}
+    return {"kafka": own, "settings": settings, "notify": {"enabled": False}, **more}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (
+            kafka(sentinel={"hpa": {"enabled": True}, "keda": {"enabled": True}}),
+            "sentinel.hpa and sentinel.keda are both enabled .* turn one off",
+        ),
+        (
+            kafka(kafka={"brokers": 1}),
+            "replicationFactor is 3 and there are 1 brokers .*: set kafka.replication",
+        ),
+        (
+            kafka(kafka={"replicationFactor": 1}),
+            "minInsyncReplicas .2. is above .*; lower it",
+        ),
+        (
+            kafka(kafka={"sasl": {"enabled": True}}),
+            "needs a Secret .*: set kafka.sasl.existingSecret or ingress.kafkaSecret",
+        ),
+        (
+            kafka(kafka={"sasl": {"enabled": True, "mechanism": "PLAIN"}}),
+            "PLAIN would send the password in clear: set kafka.tls.enabled",
+        ),
+        (
+            kafka(kafka={"tls": {"enabled": True, "certKey": "tls.crt"}}),
+            "name it in kafka.tls.existingSecret",
+        ),
+        (
+            {"kafka": {"bootstrapServers": "kafka:9092"}},
+            "nobody could call ingress: set settings.tokens .* existingSettingsSecret",
+        ),
+        (
+            kafka(sentinel={"keda": {"enabled": True, "maxReplicas": 25}}),
+            "sentinel.keda.maxReplicas is above the 24 partitions: .* lower it",
+        ),
+        (
+            kafka(ingress={"hpa": {"enabled": True, "minReplicas": 9}}),
+            "ingress.hpa.minReplicas is above maxReplicas: raise maxReplicas",
+        ),
+        (
+            kafka(ingress={"preStopSeconds": 25}),
+            "ingress.terminationGracePeriodSeconds .*: set it to more",
+        ),
+        (
+            kafka(notify={"enabled": True}),
+            "nobody to tell: set settings.alerts.endpoints, or notify.enabled to false",
+        ),
+        (
+            kafka(existingSettingsSecret={"name": "mine"}),
+            "both set: put everything into one",
+        ),
+        ({"pdp": {"enabled": True}}, "needs a guard's token: make a Secret"),
+        ({"ingress": {"hpa": {"enabled": True}}}, "set kafka.bootstrapServers"),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}}},
+            "no ServiceMonitor .*: install the Prometheus operator, or set",
+        ),
+        (
+            {"settings": {"webhook": {"url": "https://a.example", "secrets": ["x"]}}},
+            "settings.webhook.secrets holds a secret in plain text: use",
+        ),
+        (
+            {"settings": {"hooks": {"git": {"secret": {"value": "hunter2"}}}}},
+            "settings.hooks.git.secret.value is a secret .*: name its Secret",
+        ),
+        (
+            {"settings": {"alerts": {"endpoints": {"a": {"token": {"value": "x"}}}}}},
+            "is a secret in plain text",
+        ),
+        (
+            {"pdp": {"settings": {"peppers": {"one": "c2VjcmV0"}}}},
+            "pdp.settings.peppers holds a key in plain text",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    render: Render, values: dict[str, Any], says: str
+) -> None:
+    """The sentence names the value and what to do about it."""
+    with pytest.raises(HelmError, match=says) as refused:
+        render(values)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"replicaz": 2}, "replicaz"),
+        ({"embedded": {"replicas": 2}}, "replicas"),
+        ({"ingress": {"resourcez": {}}}, "resourcez"),
+        ({"kafka": {"bootstrapServers": "kafka"}}, "bootstrapServers"),
+        ({"kafka": {"sasl": {"password": "hunter2"}}}, "password"),
+        ({"image": {"digest": "sha256:short"}}, "digest"),
+        ({"service": {"port": 80000}}, "port"),
+        ({"podSecurityContext": {"runAsNonRoot": False}}, "runAsNonRoot"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "runAsUser"),
+        ({"podSecurityContext": {"privileged": True}}, "privileged"),
+        ({"secretMounts": ["Not_A_Name"]}, "secretMounts"),
+    ],
+)
+def test_the_schema_is_closed(
+    render: Render, values: dict[str, Any], names: str
+) -> None:
+    """A value that nobody reads, or that is out of range, is an error."""
+    with pytest.raises(HelmError, match=names):
+        render(values)
+
+
+def test_the_schema_knows_every_default(chart: Any) -> None:
+    """Each object of the schema is closed, but for those that Kubernetes defines."""
+
+    def open_ones(schema: Any, at: str) -> list[str]:
+        if isinstance(schema, list):
+            return [o for each in schema for o in open_ones(each, at)]
+        if not isinstance(schema, dict):
+            return []
+        found = [
+            o for key, each in schema.items() for o in open_ones(each, f"{at}.{key}")
+        ]
+        if schema.get("type") == "object" and "additionalProperties" not in schema:
+            found.append(at.rpartition(".")[2])
+        return found
+
+    free = {"affinity", "settings", "global", "items", "valueFrom"}
+    assert set(open_ones(chart.schema, "")) == free
