@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from streams.keyed_names import keyed_digest
 from streams.poll_settings import (
     AnthropicPoll,
     KeyPoll,
@@ -17,15 +15,10 @@ from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.feeds import seconds
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
-from streams.sources import source
-from streams.sources.github import GitHub
-from streams.sources.github_audit import HASHED
-from streams.sources.litellm import LiteLlm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
 
@@ -65,16 +58,3 @@ def authorization(
         url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
         return ClientCredentials(url, client, clock)
     return Fixed(secret if isinstance(each, AnthropicPoll) else f"Bearer {secret}")
-
-
-def keyed_source(name: str, peppers: Sequence[bytes]) -> Reader:
-    """Make a reader; one of LiteLLM or GitHub names keys with the realm's peppers."""
-    if name == LiteLlm.name:
-        return LiteLlm(*(partial(_keyed, "secret", pepper) for pepper in peppers))
-    if name == GitHub.name:
-        return GitHub(keyed=[partial(_keyed, HASHED, pepper) for pepper in peppers])
-    return source(name)
-
-
-def _keyed(kind: str, pepper: bytes, digest: bytes) -> str:
-    return keyed_digest(kind, digest, pepper).value

@@ -6,6 +6,7 @@ body is read, or signs the body, which is then read first.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import http
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from streams.http.bodies import body_of, short_body_of
 from streams.http.problems import ProblemError
+from streams.keyed_sources import keyed_github, keyed_source
 from streams.sources import (
     entra_graph,
     firehose,
@@ -21,16 +23,15 @@ from streams.sources import (
     github_hook,
     okta_hook,
     openbao_hook,
-    source,
 )
-from streams.sources.github import GitHub
 from streams.sources.kubernetes import Kubernetes as Audit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from streams.engine.ingest import Reader
     from streams.records import Record
+    from streams.sources.github import GitHub
     from streams.vendor_settings import Hook
 
 # What is read before the secret in it is known; Graph and GitGuardian send less.
@@ -65,7 +66,7 @@ class Vendor:
         del request
         return None
 
-    def opened(self, body: bytes) -> bytes:
+    async def opened(self, body: bytes) -> bytes:
         """Give what the source reads.
 
         Raises:
@@ -73,13 +74,15 @@ class Vendor:
         """
         return body
 
-    def reader(self, settings: Hook, request: web.Request) -> Reader:
-        """Give what reads a request."""
+    def reader(
+        self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
+    ) -> Reader:
+        """Give what reads a request; it names secrets with the realm's peppers."""
         del request
         name = settings.format or self.source
         if name == Kubernetes.source:
             return Audit(settings.cluster)
-        return source(name)
+        return keyed_source(name, peppers)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
         """Give the answer, once all is on disk."""
@@ -165,9 +168,9 @@ class Firehose(InHeader):
     source = "kubernetes"
     header = firehose.KEY
 
-    def opened(self, body: bytes) -> bytes:
-        """Take the records out."""
-        return firehose.lines(body)
+    async def opened(self, body: bytes) -> bytes:
+        """Take the records out, in a thread: a small body may unpack to a large one."""
+        return await asyncio.to_thread(firehose.lines, body)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
         """Give 200 and the request's id: anything else is a failed delivery."""
@@ -235,22 +238,25 @@ class Github(Vendor):
         body = await body_of(request, settings)
         return body if github_hook.authentic(secret, body, signature) else None
 
-    def reader(self, settings: Hook, request: web.Request) -> Reader:
+    def reader(
+        self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
+    ) -> Reader:
         """Give a reader that knows the headers."""
         del settings
         if request.content_type != _JSON:
             status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             detail = "set the content type of the webhook to application/json"
             raise ProblemError(status, "not JSON", detail)
-        return _Delivered(request.headers)
+        return _Delivered(keyed_github(peppers), request.headers)
 
 
 class _Delivered:
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, reader: GitHub, headers: Mapping[str, str]) -> None:
+        self._reader = reader
         self._headers = headers
 
     def records(self, data: bytes) -> Iterator[Record]:
-        return GitHub().records_of(data, self._headers)
+        return self._reader.records_of(data, self._headers)
 
 
 class GitGuardian(Vendor):

@@ -40,11 +40,12 @@ NOT_OPENED: Final = "not_opened: {}"
 
 @frozen
 class Hooked:
-    """A configured hook with its secret."""
+    """A configured hook with its secret, and the realm's peppers."""
 
     name: str
     settings: Hook
     secret: str = field(repr=False)
+    peppers: Sequence[bytes] = field(repr=False)
 
     @property
     def vendor(self) -> Vendor:
@@ -103,7 +104,7 @@ class Hooks:
             self._count(hook.name, "refused")
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
         try:
-            opened = vendor.opened(body)
+            opened = await vendor.opened(body)
         except ValueError as error:
             await self._lost(hook, NOT_OPENED.format(error), len(body))
             detail = f"{error}"
@@ -120,7 +121,8 @@ class Hooks:
         device = self._devices.get(hook.name)
         if device is not None:
             return await device.read(body)
-        return await read(hook.vendor.reader(hook.settings, request), body, hook.source)
+        reader = hook.vendor.reader(hook.settings, request, hook.peppers)
+        return await read(reader, body, hook.source)
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
         speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")

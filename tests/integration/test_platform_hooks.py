@@ -6,8 +6,10 @@ All events here are hand-made, after the documentation of their products.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import hmac
 import itertools
+import threading
 import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from streams.keyed_names import keyed_identifier
+from streams.sources import firehose
 from streams.times import rfc3339
 from tests.integration.serving import running, until, values
 
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 SECRET = "a long random secret"
-KINDS = ("k8s.*", "aws.*", "auth0.*", "gitguardian.*", "session.id", "jwt.jti")
+KINDS = (
+    "k8s.*", "aws.*", "auth0.*", "gitguardian.*", "session.id", "jwt.jti", "github.*",
+    "litellm.*", "secret",
+)  # fmt: skip
+PEPPER = b"0123456789abcdef"
 MOST = 256 << 10
 EXTRA = "authentication.kubernetes.io/"
 HOOKS: dict[str, dict[str, Any]] = {
@@ -39,7 +47,14 @@ HOOKS: dict[str, dict[str, Any]] = {
     "auth0": {"vendor": "auth0"},
     "partner": {"vendor": "eventbridge", "header": "X-Api-Key", "format": "auth0"},
     "gitguardian": {"vendor": "gitguardian"},
-}
+    "lite-bridge": {
+        "vendor": "eventbridge", "header": "X-Api-Key", "format": "litellm",
+    },
+    "lite-fire": {"vendor": "firehose", "format": "litellm"},
+    "lite-gke": {"vendor": "pubsub", "format": "litellm"},
+    "hub-fire": {"vendor": "firehose", "format": "github"},
+    "hub": {"vendor": "github"},
+}  # fmt: skip
 HEADERS = {
     "kubernetes": {"Authorization": f"Bearer {SECRET}"},
     "eks": {"X-Amz-Firehose-Access-Key": SECRET, "X-Amz-Firehose-Request-Id": "r1"},
@@ -48,6 +63,9 @@ HEADERS = {
     "eventbridge": {"X-Api-Key": SECRET},
     "auth0": {"Authorization": SECRET},
     "partner": {"X-Api-Key": SECRET},
+    "lite-bridge": {"X-Api-Key": SECRET},
+    "lite-fire": {"X-Amz-Firehose-Access-Key": SECRET},
+    "hub-fire": {"X-Amz-Firehose-Access-Key": SECRET},
 }
 _NUMBERS = itertools.count(1)
 
@@ -62,7 +80,11 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     }
     grants = [{"kind": kind} for kind in KINDS]
     authorities = values(folder)["authorities"] | {"clouds": {"grants": grants}}
-    more = {"hooks": hooks, "authorities": authorities, "max_body_bytes": MOST}
+    peppers = {"p1": {"value": b64encode(PEPPER).decode()}}
+    more = {
+        "hooks": hooks, "authorities": authorities, "max_body_bytes": MOST,
+        "peppers": peppers,
+    }  # fmt: skip
     async with running(folder, **more) as run:
         yield run
 
@@ -73,7 +95,7 @@ async def push(
     """Push a body; give status and decoded answer."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     sent = HEADERS.get(hook, {}) if headers is None else headers
-    query = f"?token={SECRET.replace(' ', '+')}" if hook == "gke" else ""
+    query = f"?token={SECRET.replace(' ', '+')}" if hook.endswith("gke") else ""
     url = f"{server.url}/v1/hooks/{hook}{query}"
     content = {"Content-Type": "application/json"}
     async with server.session.post(url, data=data, headers=content | sent) as got:
@@ -308,6 +330,24 @@ async def test_cloudtrail_through_firehose_is_read_as_such(server: Server) -> No
     await dies(server, "aws.access_key:AKIAFIRE")
 
 
+async def test_firehose_is_unpacked_beside_the_event_loop(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes may unpack to many: guards get their pongs meanwhile."""
+    threads = []
+    lines = firehose.lines
+
+    def noted(body: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return lines(body)
+
+    monkeypatch.setattr(firehose, "lines", noted)
+    body = delivered(orjson.dumps(call("ListUsers", {})))
+    assert 200 == (await push(server, "trail", body))[0]
+    assert threads
+    assert threading.main_thread() not in threads
+
+
 async def test_auth0_sends_arrays_or_through_eventbridge(server: Server) -> None:
     """The same entry in both carriers."""
 
@@ -344,6 +384,55 @@ async def test_gitguardian_is_heard_now_and_not_later(server: Server) -> None:
     assert not await found()
     assert 202 == (await push(server, "gitguardian", body, signed(body)))[0]
     await until(found)
+
+
+def posted(event: Any) -> bytes:
+    """Put an event into a message of Pub/Sub."""
+    data = b64encode(orjson.dumps(event)).decode()
+    message = {"data": data, "messageId": "1"}
+    return orjson.dumps({"message": message, "subscription": "projects/p/s"})
+
+
+@pytest.mark.parametrize("hook", ["lite-bridge", "lite-fire", "lite-gke"])
+async def test_keys_of_litellm_are_named_with_the_peppers(
+    server: Server, hook: str
+) -> None:
+    """Whatever carries its records; without a pepper the end of a key is lost."""
+    key = f"sk-{hook}"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    ended = {
+        "id": key, "updated_at": now(), "changed_by": "admin", "action": "deleted",
+        "changed_by_api_key": "", "object_id": digest, "before_value": None,
+        "table_name": "LiteLLM_VerificationToken", "updated_values": "{}",
+    }  # fmt: skip
+    carriers = {"lite-fire": delivered(orjson.dumps(ended)), "lite-gke": posted(ended)}
+    status, _ = await push(server, hook, carriers.get(hook, ended))
+    assert status in (200, 202)
+    await dies(server, str(keyed_identifier("secret", key, PEPPER)))
+
+
+@pytest.mark.parametrize("hook", ["hub-fire", "hub"])
+async def test_tokens_of_github_are_named_with_the_peppers(
+    server: Server, hook: str
+) -> None:
+    """By the hash that the audit log tells, which is kept keyed alone."""
+    token_hash = hashlib.sha256(hook.encode()).digest()
+    ended = {
+        "action": "personal_access_token.destroy",
+        "@timestamp": time.time_ns() // 10**6,
+        "_document_id": hook, "hashed_token": b64encode(token_hash).decode(),
+        "user_id": 7, "actor": "someone",
+    }  # fmt: skip
+    body = delivered(orjson.dumps(ended)) if hook == "hub-fire" else orjson.dumps(ended)
+    own = {"X-Hub-Signature-256": hub_signature(body)} if hook == "hub" else None
+    status, _ = await push(server, hook, body, own)
+    assert status in (200, 202)
+    await dies(server, str(keyed_identifier("github.hashed_token", hook, PEPPER)))
+
+
+def hub_signature(body: bytes) -> str:
+    """Sign as GitHub does."""
+    return "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("hook", [name for name in HOOKS if name != "gitguardian"])
