@@ -44,7 +44,7 @@ def feeds(name: str, each: PlatformPoll) -> Iterator[Feed]:
         return
     kept = None if each.retention is None else seconds(each.retention * _DAY)
     make = _LOGS[type(each)]
-    yield make(name=f"{name}/audit", base=base, first=first, overlap=overlap,
+    yield make(name=f"{name}/{make.source}", base=base, first=first, overlap=overlap,
                retention=kept)  # fmt: skip
 
 

@@ -223,6 +223,27 @@ async def test_keys_of_litellm_are_named_as_guards_name_them(tmp_path: Path) -> 
             await until(told)
 
 
+async def test_another_vendor_under_the_name_begins_anew(tmp_path: Path) -> None:
+    """Also where the first one was left in the middle of a round."""
+
+    def broken(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    pepper = {"p1": {"value": base64.b64encode(PEPPER).decode()}}
+    async with openai() as first, litellm() as second:
+        first.events = [
+            key_event("deleted", f"key_{number}", ago(50 - number))
+            for number in range(5)
+        ]
+        first.planned = [None, *[broken] * 1000]
+        async with running(tmp_path, **polling(first, "openai")):
+            await rounds(first)
+        second.events.append(audit("sk-1", "deleted", ago(100)))
+        settings = polling(second, "litellm") | {"peppers": pepper}
+        async with running(tmp_path, **settings) as server:
+            await dies(server, named("sk-1"))
+
+
 def disabled(user: str, at: int) -> dict[str, Any]:
     """Give a record of the unified log that disables a user."""
     return {
