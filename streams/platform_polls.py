@@ -1,11 +1,12 @@
-"""Put together the polls of agent platforms and of M365, from their settings."""
+"""Put together the polls of agent platforms, GitHub and M365, from their settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.poll_settings import (
     AnthropicPoll,
+    GitHubPoll,
     KeyPoll,
     LiteLlmPoll,
     M365Poll,
@@ -13,6 +14,7 @@ from streams.poll_settings import (
 )
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.feeds import seconds
+from streams.pollers.github import GitHubLog
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
 
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 PlatformPoll = KeyPoll | M365Poll
 KEY: Final = "x-api-key"
-VERSION: Final = {"anthropic-version": "2023-06-01"}
+MORE: Final[dict[type, dict[str, str]]] = {
+    AnthropicPoll: {"anthropic-version": "2023-06-01"},
+    GitHubPoll: {
+        "accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28",
+    },
+}  # fmt: skip
 _DAY: Final = 86_400
 _LOGS: Final = {OpenAiPoll: OpenAiLog, AnthropicPoll: AnthropicLog,
                 LiteLlmPoll: LiteLlmLog}  # fmt: skip
@@ -43,9 +50,15 @@ def feeds(name: str, each: PlatformPoll) -> Iterator[Feed]:
             )  # fmt: skip
         return
     kept = None if each.retention is None else seconds(each.retention * _DAY)
+    values: dict[str, Any] = {
+        "base": base, "first": first, "overlap": overlap, "retention": kept,
+    }  # fmt: skip
+    if isinstance(each, GitHubPoll):
+        login = each.organization
+        yield GitHubLog(login, name=f"{name}/{GitHubLog.source}", **values)
+        return
     make = _LOGS[type(each)]
-    yield make(name=f"{name}/{make.source}", base=base, first=first, overlap=overlap,
-               retention=kept)  # fmt: skip
+    yield make(name=f"{name}/{make.source}", **values)
 
 
 def authorization(

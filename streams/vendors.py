@@ -189,7 +189,7 @@ def _polled(
             speaker=speaker,
             interval=each.interval,
             header=platform_polls.KEY if own else "authorization",
-            more=platform_polls.VERSION if own else {},
+            more=platform_polls.MORE.get(type(each), {}),
         )
 
 
