@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import http
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from aiohttp import web
 
 from streams.http.bodies import body_of, short_body_of
 from streams.http.problems import ProblemError
-from streams.keyed_sources import keyed_github, keyed_source
+from streams.keyed_sources import keyed_github, keyed_github_secrets, keyed_source
 from streams.sources import (
     entra_graph,
     firehose,
@@ -259,6 +260,40 @@ class _Delivered:
         return self._reader.records_of(data, self._headers)
 
 
+class GithubSecrets(Vendor):
+    """Secret scanning partner pushes of GitHub, signed with a key of its list.
+
+    The secret is that list, which is public; its file is read anew for each request,
+    so a new key needs no restart.
+    """
+
+    source = "github"
+
+    async def body(
+        self, settings: Hook, secret: str, request: web.Request, now: int
+    ) -> bytes | None:
+        """Read, then verify."""
+        del now
+        signature = request.headers.get(github_hook.PUSH_SIGNATURE)
+        with suppress(OSError, ValueError):  # the list is just being replaced
+            secret = settings.secret.reveal()
+        key_id = request.headers.get(github_hook.PUSH_KEY_ID, "")
+        key = github_hook.public_key(secret, key_id)
+        if signature is None or key is None:
+            return None
+        body = await short_body_of(request, secret, MOST_UNSIGNED)
+        if body is None or not github_hook.authentic_push(key, body, signature):
+            return None
+        return body
+
+    def reader(
+        self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
+    ) -> Reader:
+        """Give what names the tokens and keeps none."""
+        del settings, request
+        return keyed_github_secrets(peppers)
+
+
 class GitGuardian(Vendor):
     """GitGuardian's custom webhooks, signed over time and body."""
 
@@ -286,6 +321,7 @@ VENDORS: Final[dict[str, Vendor]] = {
     "firehose": Firehose(),
     "gitguardian": GitGuardian(),
     "github": Github(),
+    "github_secrets": GithubSecrets(),
     "graph": Graph(),
     "kubernetes": Kubernetes(),
     "okta": Okta(),

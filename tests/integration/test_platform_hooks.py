@@ -5,6 +5,7 @@ All events here are hand-made, after the documentation of their products.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -17,14 +18,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from streams.keyed_names import keyed_identifier
-from streams.sources import firehose
+from streams.sources import firehose, github_hook
 from streams.times import rfc3339
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.serving import Server
 
@@ -38,6 +47,13 @@ KINDS = (
 PEPPER = b"0123456789abcdef"
 MOST = 256 << 10
 EXTRA = "authentication.kubernetes.io/"
+SCANNING = generate_private_key(SECP256R1())
+PEM = SCANNING.public_key().public_bytes(
+    Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+)
+KEYS = orjson.dumps({
+    "public_keys": [{"key_identifier": "k1", "key": PEM.decode(), "is_current": True}]
+}).decode()  # fmt: skip
 HOOKS: dict[str, dict[str, Any]] = {
     "kubernetes": {"vendor": "kubernetes", "cluster": "eu"},
     "eks": {"vendor": "firehose"},
@@ -54,6 +70,7 @@ HOOKS: dict[str, dict[str, Any]] = {
     "lite-gke": {"vendor": "pubsub", "format": "litellm"},
     "hub-fire": {"vendor": "firehose", "format": "github"},
     "hub": {"vendor": "github"},
+    "scanning": {"vendor": "github_secrets", "secret": {"value": KEYS}},
 }  # fmt: skip
 HEADERS = {
     "kubernetes": {"Authorization": f"Bearer {SECRET}"},
@@ -70,12 +87,17 @@ HEADERS = {
 _NUMBERS = itertools.count(1)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the server's folder."""
+    return tmp_path_factory.mktemp("hooks")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def server(folder: Path) -> AsyncIterator[Server]:
     """Run one server with a hook for each vendor."""
-    folder = tmp_path_factory.mktemp("hooks")
     hooks = {
-        name: each | {"authority": "clouds", "secret": {"value": SECRET}}
+        name: {"authority": "clouds", "secret": {"value": SECRET}} | each
         for name, each in HOOKS.items()
     }
     grants = [{"kind": kind} for kind in KINDS]
@@ -428,6 +450,75 @@ async def test_tokens_of_github_are_named_with_the_peppers(
     status, _ = await push(server, hook, body, own)
     assert status in (200, 202)
     await dies(server, str(keyed_identifier("github.hashed_token", hook, PEPPER)))
+
+
+def pushed_by_github(body: bytes, key_id: str = "k1") -> dict[str, str]:
+    """Sign as GitHub's secret scanning does."""
+    signature = SCANNING.sign(body, ECDSA(SHA256()))
+    return {
+        "Github-Public-Key-Identifier": key_id,
+        "Github-Public-Key-Signature": b64encode(signature).decode(),
+    }
+
+
+def match(token: str) -> dict[str, str]:
+    """Make a match of a token."""
+    url = "https://github.com/a/b/c"
+    return {"token": token, "type": "acme_token", "url": url, "source": "content"}
+
+
+async def leaks(server: Server) -> str:
+    """Give all leaks, as text."""
+    found = [one for one in await server.findings() if one["kind"] == "leak"]
+    return orjson.dumps(found).decode()
+
+
+async def test_a_token_that_github_found_is_a_leak_and_is_not_kept(
+    server: Server, folder: Path
+) -> None:
+    """By its keyed name; what is no match is a dead letter beside it."""
+    token = "acme_0123456789"
+    body = orjson.dumps([match(token), {"type": "acme_token"}])
+    status, _ = await push(server, "scanning", body, pushed_by_github(body))
+    assert 202 == status
+    name = str(keyed_identifier("secret", token, PEPPER))
+
+    async def found() -> bool:
+        return name in await leaks(server)
+
+    await until(found)
+    assert "not_github: a match" in await letters(server)
+    digest = hashlib.sha256(token.encode())
+    kept = await asyncio.to_thread(files_of, folder)
+    assert name.partition(":")[2].encode() in kept
+    for secret in (token.encode(), digest.digest(), digest.hexdigest().encode()):
+        assert secret not in kept
+
+
+def files_of(folder: Path) -> bytes:
+    """Give all that the server's files hold."""
+    return b"".join(one.read_bytes() for one in folder.rglob("*") if one.is_file())
+
+
+async def test_a_push_that_github_did_not_sign_is_refused(server: Server) -> None:
+    """No signature, another key, another body, no key named."""
+    body = orjson.dumps([match("acme_never_found")])
+    proof = pushed_by_github(body)
+    signature = {"Github-Public-Key-Signature": proof["Github-Public-Key-Signature"]}
+    for headers in (
+        {}, pushed_by_github(body, "k2"), pushed_by_github(body + b" "), signature,
+        proof | {"Github-Public-Key-Signature": "!"},
+    ):  # fmt: skip
+        assert 401 == (await push(server, "scanning", body, headers))[0]
+
+
+async def test_a_push_that_is_not_verified_would_be_caught(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: whatever is signed is taken."""
+    monkeypatch.setattr(github_hook, "authentic_push", lambda *_: True)
+    with pytest.raises(AssertionError):
+        await test_a_push_that_github_did_not_sign_is_refused(server)
 
 
 def hub_signature(body: bytes) -> str:
