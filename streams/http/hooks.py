@@ -18,8 +18,9 @@ from attrs import field, frozen
 from streams.engine.continuing import Continuing
 from streams.engine.ingest import read
 from streams.findings import FindingKind
-from streams.http.hook_vendors import VENDORS, OpenBao
+from streams.http.hook_vendors import VENDORS
 from streams.http.problems import ProblemError
+from streams.http.secret_hooks import OpenBao
 from streams.intake import Delivery
 from streams.records import DeadLetter
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.http.events import Log, Speakers
-    from streams.http.hook_vendors import Vendor
+    from streams.http.hook_vendor import Vendor
     from streams.records import Record
     from streams.vendor_settings import Hook
 
