@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
 from streams.http.events import Source
-from streams.platform_polls import keyed_source
+from streams.keyed_sources import keyed_source
 from streams.receivers import peppers_of
 from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of

@@ -1,13 +1,12 @@
-"""Put together the polls of agent platforms and of M365, from their settings."""
+"""Put together the polls of agent platforms, GitHub and M365, from their settings."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from streams.keyed_names import keyed_digest
 from streams.poll_settings import (
     AnthropicPoll,
+    GitHubPoll,
     KeyPoll,
     LiteLlmPoll,
     M365Poll,
@@ -15,23 +14,24 @@ from streams.poll_settings import (
 )
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.feeds import seconds
+from streams.pollers.github import GitHubLog
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
-from streams.sources import source
-from streams.sources.github import GitHub
-from streams.sources.github_audit import HASHED
-from streams.sources.litellm import LiteLlm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
 
 PlatformPoll = KeyPoll | M365Poll
 KEY: Final = "x-api-key"
-VERSION: Final = {"anthropic-version": "2023-06-01"}
+MORE: Final[dict[type, dict[str, str]]] = {
+    AnthropicPoll: {"anthropic-version": "2023-06-01"},
+    GitHubPoll: {
+        "accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28",
+    },
+}  # fmt: skip
 _DAY: Final = 86_400
 _LOGS: Final = {OpenAiPoll: OpenAiLog, AnthropicPoll: AnthropicLog,
                 LiteLlmPoll: LiteLlmLog}  # fmt: skip
@@ -50,9 +50,15 @@ def feeds(name: str, each: PlatformPoll) -> Iterator[Feed]:
             )  # fmt: skip
         return
     kept = None if each.retention is None else seconds(each.retention * _DAY)
+    values: dict[str, Any] = {
+        "base": base, "first": first, "overlap": overlap, "retention": kept,
+    }  # fmt: skip
+    if isinstance(each, GitHubPoll):
+        login = each.organization
+        yield GitHubLog(login, name=f"{name}/{GitHubLog.source}", **values)
+        return
     make = _LOGS[type(each)]
-    yield make(name=f"{name}/audit", base=base, first=first, overlap=overlap,
-               retention=kept)  # fmt: skip
+    yield make(name=f"{name}/{make.source}", **values)
 
 
 def authorization(
@@ -65,16 +71,3 @@ def authorization(
         url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
         return ClientCredentials(url, client, clock)
     return Fixed(secret if isinstance(each, AnthropicPoll) else f"Bearer {secret}")
-
-
-def keyed_source(name: str, peppers: Sequence[bytes]) -> Reader:
-    """Make a reader; one of LiteLLM or GitHub names keys with the realm's peppers."""
-    if name == LiteLlm.name:
-        return LiteLlm(*(partial(_keyed, "secret", pepper) for pepper in peppers))
-    if name == GitHub.name:
-        return GitHub(keyed=[partial(_keyed, HASHED, pepper) for pepper in peppers])
-    return source(name)
-
-
-def _keyed(kind: str, pepper: bytes, digest: bytes) -> str:
-    return keyed_digest(kind, digest, pepper).value

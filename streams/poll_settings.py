@@ -63,6 +63,26 @@ class LiteLlmPoll(KeyPoll):
     vendor: Literal["litellm"]
 
 
+class GitHubPoll(KeyPoll):
+    """The audit log of a GitHub organisation (Enterprise Cloud).
+
+    Its key is a token that may read it: a classic one with ``read:audit_log``, or one
+    with the permission "Administration" of the organisation, to read.
+
+    Attributes:
+        organization: its login.
+        overlap: as `Poll` says; events can be minutes late.
+        retention: days that the log can be searched.
+    """
+
+    vendor: Literal["github"]
+    organization: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    url: str = "https://api.github.com"
+    interval: float = Field(default=30.0, gt=0)
+    overlap: float = Field(default=600.0, ge=0)
+    retention: float | None = Field(default=180.0, gt=0)
+
+
 class M365Poll(ClientPoll):
     """The unified audit log through the Office 365 Management Activity API.
 
@@ -89,8 +109,8 @@ class M365Poll(ClientPoll):
 
 
 AnyPoll = Annotated[
-    AnthropicPoll | EntraPoll | KeycloakPoll | LiteLlmPoll | M365Poll | OktaPoll
-    | OpenAiPoll,
+    AnthropicPoll | EntraPoll | GitHubPoll | KeycloakPoll | LiteLlmPoll | M365Poll
+    | OktaPoll | OpenAiPoll,
     Field(discriminator="vendor"),
 ]  # fmt: skip
 

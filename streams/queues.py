@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from streams.platform_polls import keyed_source
+from streams.keyed_sources import keyed_source
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sqs import Queued, QueueReader
 from streams.receivers import VendorError, check_authorities, peppers_of

@@ -16,7 +16,7 @@ from streams.keyed_names import pepper_bytes
 from streams.sources import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from aiohttp import web
 
@@ -101,19 +101,22 @@ def receivers(
     """
     check_authorities(settings, "hook", settings.hooks)
     check_authorities(settings, "global_revocation", settings.global_revocation)
-    hooks = {name: _hooked(name, each) for name, each in settings.hooks.items()}
+    peppers = peppers_of(settings)
+    hooks = {
+        name: _hooked(name, each, peppers) for name, each in settings.hooks.items()
+    }
     callers, clock = _callers(settings), speakers.clock
     return Receivers(
         Hooks(hooks, speakers, log, counts.of("hook")),
         GlobalRevocations(callers, speakers, log, clock, counts.of(SOURCE)),
-        TokenRevocation(tokens, speakers, log, peppers_of(settings)),
+        TokenRevocation(tokens, speakers, log, peppers),
     )
 
 
-def _hooked(name: str, each: Hook) -> Hooked:
+def _hooked(name: str, each: Hook, peppers: Sequence[bytes]) -> Hooked:
     if each.format is not None and each.format not in SOURCES:
         raise VendorError(f"hook {name}: format is one of {', '.join(SOURCES)}")
-    return Hooked(name, each, reveal(f"hook {name}", each.secret))
+    return Hooked(name, each, reveal(f"hook {name}", each.secret), peppers)
 
 
 def check_authorities(

@@ -61,7 +61,8 @@ class Hook(_Strict):
         secret: the value of ``header`` at Okta, Auth0 and EventBridge; the bearer
             token of a Kubernetes API server or OpenBao's HTTP audit device; the access
             key of Firehose; ``token`` of the URL at Pub/Sub; ``clientState`` at Graph;
-            the webhook's secret at GitHub; the signature token at GitGuardian.
+            the webhook's secret at GitHub, and for its secret scanning pushes the list
+            of its public keys; the signature token at GitGuardian.
         header: where Okta, Auth0 and EventBridge send the secret.
         format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
             unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
@@ -70,8 +71,8 @@ class Hook(_Strict):
     """
 
     vendor: Literal[
-        "auth0", "eventbridge", "firehose", "gitguardian", "github", "graph",
-        "kubernetes", "okta", "openbao", "pubsub",
+        "auth0", "eventbridge", "firehose", "gitguardian", "github", "github_secrets",
+        "graph", "kubernetes", "okta", "openbao", "pubsub",
     ]  # fmt: skip
     authority: str
     secret: Secret

@@ -15,6 +15,7 @@ from streams.engine.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.http.sources import SourceMetrics
+from streams.keyed_sources import keyed_source
 from streams.poll_settings import AnthropicPoll, KeyPoll, M365Poll
 from streams.pollers.access_tokens import ClientCredentials, Fixed
 from streams.pollers.driver import Polled, Poller
@@ -188,14 +189,14 @@ def _polled(
             speaker=speaker,
             interval=each.interval,
             header=platform_polls.KEY if own else "authorization",
-            more=platform_polls.VERSION if own else {},
+            more=platform_polls.MORE.get(type(each), {}),
         )
 
 
 def _maker(each: AnyPoll, feed: Feed, peppers: Sequence[bytes]) -> Callable[[], Reader]:
     if isinstance(each, KeycloakPoll):
         return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
-    return lambda: platform_polls.keyed_source(feed.source, peppers)
+    return lambda: keyed_source(feed.source, peppers)
 
 
 def _authorization(name: str, each: AnyPoll, clock: Callable[[], int]) -> Authorization:

@@ -18,8 +18,9 @@ from attrs import field, frozen
 from streams.engine.continuing import Continuing
 from streams.engine.ingest import read
 from streams.findings import FindingKind
-from streams.http.hook_vendors import VENDORS, OpenBao
+from streams.http.hook_vendors import VENDORS
 from streams.http.problems import ProblemError
+from streams.http.secret_hooks import OpenBao
 from streams.intake import Delivery
 from streams.records import DeadLetter
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.http.events import Log, Speakers
-    from streams.http.hook_vendors import Vendor
+    from streams.http.hook_vendor import Vendor
     from streams.records import Record
     from streams.vendor_settings import Hook
 
@@ -40,11 +41,12 @@ NOT_OPENED: Final = "not_opened: {}"
 
 @frozen
 class Hooked:
-    """A configured hook with its secret."""
+    """A configured hook with its secret, and the realm's peppers."""
 
     name: str
     settings: Hook
     secret: str = field(repr=False)
+    peppers: Sequence[bytes] = field(repr=False)
 
     @property
     def vendor(self) -> Vendor:
@@ -103,7 +105,7 @@ class Hooks:
             self._count(hook.name, "refused")
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
         try:
-            opened = vendor.opened(body)
+            opened = await vendor.opened(body)
         except ValueError as error:
             await self._lost(hook, NOT_OPENED.format(error), len(body))
             detail = f"{error}"
@@ -120,7 +122,8 @@ class Hooks:
         device = self._devices.get(hook.name)
         if device is not None:
             return await device.read(body)
-        return await read(hook.vendor.reader(hook.settings, request), body, hook.source)
+        reader = hook.vendor.reader(hook.settings, request, hook.peppers)
+        return await read(reader, body, hook.source)
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
         speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
 
 LONGEST: Final = 300.0  # seconds between two attempts, where the vendor says nothing
-_GONE: Final = frozenset({400, 404, 410})
+_GONE: Final = frozenset({400, 404, 410, 422})
 _UNAUTHORISED: Final = 401
 
 log = structlog.get_logger()

@@ -25,6 +25,7 @@ TIMEOUT: Final = 60.0
 MOST_BYTES: Final = 64 << 20
 LONGEST_WAIT: Final = 3600.0  # seconds; a vendor may ask for patience, not for ever
 _OK: Final = 200
+_LIMITS: Final = ("x-rate-limit", "x-ratelimit")
 
 
 class FailedError(Exception):
@@ -106,9 +107,9 @@ async def _body(content: aiohttp.StreamReader) -> bytes:
 def waiting(headers: Mapping[str, str], now: int) -> float | None:
     """Give the seconds that a vendor asks to wait; None where it asks for nothing.
 
-    Retry-After (RFC 9110 section 10.2.3), else Okta's X-Rate-Limit-Reset once nothing
-    remains: a time in epoch seconds of the vendor's clock, so it is compared with the
-    Date of the same answer.
+    Retry-After (RFC 9110 section 10.2.3), else X-Rate-Limit-Reset of Okta or
+    X-RateLimit-Reset of GitHub once nothing remains: a time in epoch seconds of the
+    vendor's clock, so it is compared with the Date of the same answer.
     """
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():
@@ -116,9 +117,10 @@ def waiting(headers: Mapping[str, str], now: int) -> float | None:
     there = _date(headers.get("date", ""))
     there = now / SECOND if there is None else there
     until = _date(asked)
-    if until is None and headers.get("x-rate-limit-remaining", "").strip() == "0":
-        with suppress(ValueError):
-            until = float(headers.get("x-rate-limit-reset", ""))
+    for limit in _LIMITS:
+        if until is None and headers.get(f"{limit}-remaining", "").strip() == "0":
+            with suppress(ValueError):
+                until = float(headers.get(f"{limit}-reset", ""))
     if until is None or not until < float("inf"):
         return None
     return min(max(until - there, 0.0), LONGEST_WAIT)

@@ -12,6 +12,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Final
 
+import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
@@ -22,6 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 HEADER: Final = "X-Hub-Signature-256"
+PUSH_KEY_ID: Final = "Github-Public-Key-Identifier"
+PUSH_SIGNATURE: Final = "Github-Public-Key-Signature"
 _PREFIX: Final = "sha256="
 
 
@@ -35,6 +38,21 @@ def authentic(secret: str, body: bytes, signature: str | None) -> bool:
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     given = signature[len(_PREFIX) :].encode(errors="replace")
     return hmac.compare_digest(expected.encode(), given)
+
+
+def public_key(listed: str, key_id: str) -> str | None:
+    """Find a key (PEM) in GitHub's list of them; None: it is not there.
+
+    Args:
+        listed: what ``GET /meta/public_keys/secret_scanning`` answers.
+        key_id: Github-Public-Key-Identifier of a push.
+    """
+    try:
+        keys = orjson.loads(listed)["public_keys"]
+        found = [one["key"] for one in keys if one["key_identifier"] == key_id]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found[0] if found and isinstance(found[0], str) else None
 
 
 def authentic_push(public_key: str, body: bytes, signature: str) -> bool:

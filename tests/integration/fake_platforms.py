@@ -95,6 +95,39 @@ class LiteLlmApi(Vendor):
         })  # fmt: skip
 
 
+class GitHubApi(Vendor):
+    """``/orgs/acme/audit-log``: newest first, by a cursor in the Link header."""
+
+    async def logs(self, request: web.Request) -> web.Response:
+        """Give a page."""
+        self.authorised(request)
+        assert "2022-11-28" == request.headers["x-github-api-version"]
+        query = request.query
+        assert ("all", "desc", "100") == (
+            query["include"], query["order"], query["per_page"],
+        )  # fmt: skip
+        fault = self.fault(request)
+        if fault is not None:
+            return fault
+        day = query["phrase"].removeprefix("created:>=")
+        start = parse_time(f"{day}T00:00:00Z") or 0
+        found = [
+            one for one in _times(self.events, "@timestamp")
+            if (parse_time(one["@timestamp"]) or 0) >= start
+        ]  # fmt: skip
+        if "after" in query:
+            ids = [one["_document_id"] for one in found]
+            if query["after"] not in ids:
+                return web.json_response({"message": "Invalid cursor"}, status=422)
+            found = found[ids.index(query["after"]) + 1 :]
+        page = found[: self.limit]
+        headers = {}
+        if len(found) > len(page):
+            there = request.rel_url.update_query(after=page[-1]["_document_id"])
+            headers["Link"] = f'<{self.url}{there}>; rel="next"'
+        return web.json_response(page, headers=headers)
+
+
 @define
 class M365Api(Vendor):
     """The Management Activity API: subscriptions, lists of blobs, blobs.
@@ -184,6 +217,15 @@ async def litellm() -> AsyncIterator[LiteLlmApi]:
     """Run it until the context ends."""
     api = LiteLlmApi(good="Bearer s3cret")
     async with serving(("GET", "/audit", api.logs)) as url:
+        api.url = url
+        yield api
+
+
+@asynccontextmanager
+async def github() -> AsyncIterator[GitHubApi]:
+    """Run it until the context ends."""
+    api = GitHubApi(good="Bearer s3cret")
+    async with serving(("GET", "/orgs/acme/audit-log", api.logs)) as url:
         api.url = url
         yield api
 

@@ -5,9 +5,12 @@ All events here are hand-made, after the documentation of their products.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import hashlib
 import hmac
 import itertools
+import threading
 import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
@@ -15,21 +18,42 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from streams.keyed_names import keyed_identifier
+from streams.sources import firehose, github_hook
 from streams.times import rfc3339
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.integration.serving import Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 SECRET = "a long random secret"
-KINDS = ("k8s.*", "aws.*", "auth0.*", "gitguardian.*", "session.id", "jwt.jti")
+KINDS = (
+    "k8s.*", "aws.*", "auth0.*", "gitguardian.*", "session.id", "jwt.jti", "github.*",
+    "litellm.*", "secret",
+)  # fmt: skip
+PEPPER = b"0123456789abcdef"
 MOST = 256 << 10
 EXTRA = "authentication.kubernetes.io/"
+SCANNING = generate_private_key(SECP256R1())
+PEM = SCANNING.public_key().public_bytes(
+    Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+)
+KEYS = orjson.dumps({
+    "public_keys": [{"key_identifier": "k1", "key": PEM.decode(), "is_current": True}]
+}).decode()  # fmt: skip
 HOOKS: dict[str, dict[str, Any]] = {
     "kubernetes": {"vendor": "kubernetes", "cluster": "eu"},
     "eks": {"vendor": "firehose"},
@@ -39,7 +63,15 @@ HOOKS: dict[str, dict[str, Any]] = {
     "auth0": {"vendor": "auth0"},
     "partner": {"vendor": "eventbridge", "header": "X-Api-Key", "format": "auth0"},
     "gitguardian": {"vendor": "gitguardian"},
-}
+    "lite-bridge": {
+        "vendor": "eventbridge", "header": "X-Api-Key", "format": "litellm",
+    },
+    "lite-fire": {"vendor": "firehose", "format": "litellm"},
+    "lite-gke": {"vendor": "pubsub", "format": "litellm"},
+    "hub-fire": {"vendor": "firehose", "format": "github"},
+    "hub": {"vendor": "github"},
+    "scanning": {"vendor": "github_secrets", "secret": {"value": KEYS}},
+}  # fmt: skip
 HEADERS = {
     "kubernetes": {"Authorization": f"Bearer {SECRET}"},
     "eks": {"X-Amz-Firehose-Access-Key": SECRET, "X-Amz-Firehose-Request-Id": "r1"},
@@ -48,21 +80,33 @@ HEADERS = {
     "eventbridge": {"X-Api-Key": SECRET},
     "auth0": {"Authorization": SECRET},
     "partner": {"X-Api-Key": SECRET},
+    "lite-bridge": {"X-Api-Key": SECRET},
+    "lite-fire": {"X-Amz-Firehose-Access-Key": SECRET},
+    "hub-fire": {"X-Amz-Firehose-Access-Key": SECRET},
 }
 _NUMBERS = itertools.count(1)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the server's folder."""
+    return tmp_path_factory.mktemp("hooks")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def server(folder: Path) -> AsyncIterator[Server]:
     """Run one server with a hook for each vendor."""
-    folder = tmp_path_factory.mktemp("hooks")
     hooks = {
-        name: each | {"authority": "clouds", "secret": {"value": SECRET}}
+        name: {"authority": "clouds", "secret": {"value": SECRET}} | each
         for name, each in HOOKS.items()
     }
     grants = [{"kind": kind} for kind in KINDS]
     authorities = values(folder)["authorities"] | {"clouds": {"grants": grants}}
-    more = {"hooks": hooks, "authorities": authorities, "max_body_bytes": MOST}
+    peppers = {"p1": {"value": b64encode(PEPPER).decode()}}
+    more = {
+        "hooks": hooks, "authorities": authorities, "max_body_bytes": MOST,
+        "peppers": peppers,
+    }  # fmt: skip
     async with running(folder, **more) as run:
         yield run
 
@@ -73,7 +117,7 @@ async def push(
     """Push a body; give status and decoded answer."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     sent = HEADERS.get(hook, {}) if headers is None else headers
-    query = f"?token={SECRET.replace(' ', '+')}" if hook == "gke" else ""
+    query = f"?token={SECRET.replace(' ', '+')}" if hook.endswith("gke") else ""
     url = f"{server.url}/v1/hooks/{hook}{query}"
     content = {"Content-Type": "application/json"}
     async with server.session.post(url, data=data, headers=content | sent) as got:
@@ -308,6 +352,24 @@ async def test_cloudtrail_through_firehose_is_read_as_such(server: Server) -> No
     await dies(server, "aws.access_key:AKIAFIRE")
 
 
+async def test_firehose_is_unpacked_beside_the_event_loop(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes may unpack to many: guards get their pongs meanwhile."""
+    threads = []
+    lines = firehose.lines
+
+    def noted(body: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return lines(body)
+
+    monkeypatch.setattr(firehose, "lines", noted)
+    body = delivered(orjson.dumps(call("ListUsers", {})))
+    assert 200 == (await push(server, "trail", body))[0]
+    assert threads
+    assert threading.main_thread() not in threads
+
+
 async def test_auth0_sends_arrays_or_through_eventbridge(server: Server) -> None:
     """The same entry in both carriers."""
 
@@ -344,6 +406,124 @@ async def test_gitguardian_is_heard_now_and_not_later(server: Server) -> None:
     assert not await found()
     assert 202 == (await push(server, "gitguardian", body, signed(body)))[0]
     await until(found)
+
+
+def posted(event: Any) -> bytes:
+    """Put an event into a message of Pub/Sub."""
+    data = b64encode(orjson.dumps(event)).decode()
+    message = {"data": data, "messageId": "1"}
+    return orjson.dumps({"message": message, "subscription": "projects/p/s"})
+
+
+@pytest.mark.parametrize("hook", ["lite-bridge", "lite-fire", "lite-gke"])
+async def test_keys_of_litellm_are_named_with_the_peppers(
+    server: Server, hook: str
+) -> None:
+    """Whatever carries its records; without a pepper the end of a key is lost."""
+    key = f"sk-{hook}"
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    ended = {
+        "id": key, "updated_at": now(), "changed_by": "admin", "action": "deleted",
+        "changed_by_api_key": "", "object_id": digest, "before_value": None,
+        "table_name": "LiteLLM_VerificationToken", "updated_values": "{}",
+    }  # fmt: skip
+    carriers = {"lite-fire": delivered(orjson.dumps(ended)), "lite-gke": posted(ended)}
+    status, _ = await push(server, hook, carriers.get(hook, ended))
+    assert status in (200, 202)
+    await dies(server, str(keyed_identifier("secret", key, PEPPER)))
+
+
+@pytest.mark.parametrize("hook", ["hub-fire", "hub"])
+async def test_tokens_of_github_are_named_with_the_peppers(
+    server: Server, hook: str
+) -> None:
+    """By the hash that the audit log tells, which is kept keyed alone."""
+    token_hash = hashlib.sha256(hook.encode()).digest()
+    ended = {
+        "action": "personal_access_token.destroy",
+        "@timestamp": time.time_ns() // 10**6,
+        "_document_id": hook, "hashed_token": b64encode(token_hash).decode(),
+        "user_id": 7, "actor": "someone",
+    }  # fmt: skip
+    body = delivered(orjson.dumps(ended)) if hook == "hub-fire" else orjson.dumps(ended)
+    own = {"X-Hub-Signature-256": hub_signature(body)} if hook == "hub" else None
+    status, _ = await push(server, hook, body, own)
+    assert status in (200, 202)
+    await dies(server, str(keyed_identifier("github.hashed_token", hook, PEPPER)))
+
+
+def pushed_by_github(body: bytes, key_id: str = "k1") -> dict[str, str]:
+    """Sign as GitHub's secret scanning does."""
+    signature = SCANNING.sign(body, ECDSA(SHA256()))
+    return {
+        "Github-Public-Key-Identifier": key_id,
+        "Github-Public-Key-Signature": b64encode(signature).decode(),
+    }
+
+
+def match(token: str) -> dict[str, str]:
+    """Make a match of a token."""
+    url = "https://github.com/a/b/c"
+    return {"token": token, "type": "acme_token", "url": url, "source": "content"}
+
+
+async def leaks(server: Server) -> str:
+    """Give all leaks, as text."""
+    found = [one for one in await server.findings() if one["kind"] == "leak"]
+    return orjson.dumps(found).decode()
+
+
+async def test_a_token_that_github_found_is_a_leak_and_is_not_kept(
+    server: Server, folder: Path
+) -> None:
+    """By its keyed name; what is no match is a dead letter beside it."""
+    token = "acme_0123456789"
+    body = orjson.dumps([match(token), {"type": "acme_token"}])
+    status, _ = await push(server, "scanning", body, pushed_by_github(body))
+    assert 202 == status
+    name = str(keyed_identifier("secret", token, PEPPER))
+
+    async def found() -> bool:
+        return name in await leaks(server)
+
+    await until(found)
+    assert "not_github: a match" in await letters(server)
+    digest = hashlib.sha256(token.encode())
+    kept = await asyncio.to_thread(files_of, folder)
+    assert name.partition(":")[2].encode() in kept
+    for secret in (token.encode(), digest.digest(), digest.hexdigest().encode()):
+        assert secret not in kept
+
+
+def files_of(folder: Path) -> bytes:
+    """Give all that the server's files hold."""
+    return b"".join(one.read_bytes() for one in folder.rglob("*") if one.is_file())
+
+
+async def test_a_push_that_github_did_not_sign_is_refused(server: Server) -> None:
+    """No signature, another key, another body, no key named."""
+    body = orjson.dumps([match("acme_never_found")])
+    proof = pushed_by_github(body)
+    signature = {"Github-Public-Key-Signature": proof["Github-Public-Key-Signature"]}
+    for headers in (
+        {}, pushed_by_github(body, "k2"), pushed_by_github(body + b" "), signature,
+        proof | {"Github-Public-Key-Signature": "!"},
+    ):  # fmt: skip
+        assert 401 == (await push(server, "scanning", body, headers))[0]
+
+
+async def test_a_push_that_is_not_verified_would_be_caught(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: whatever is signed is taken."""
+    monkeypatch.setattr(github_hook, "authentic_push", lambda *_: True)
+    with pytest.raises(AssertionError):
+        await test_a_push_that_github_did_not_sign_is_refused(server)
+
+
+def hub_signature(body: bytes) -> str:
+    """Sign as GitHub does."""
+    return "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize("hook", [name for name in HOOKS if name != "gitguardian"])

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from streams.keyed_names import keyed_identifier
 from streams.settings import Settings
 from streams.times import SECOND, rfc3339
-from tests.integration.fake_platforms import anthropic, litellm, m365, openai
+from tests.integration.fake_platforms import anthropic, github, litellm, m365, openai
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SECRET = {"value": "s3cret"}
-KINDS = ("openai.*", "anthropic.*", "litellm.*", "secret", "entra.*")
+KINDS = ("openai.*", "anthropic.*", "litellm.*", "secret", "entra.*", "github.*")
 PEPPER = b"0123456789abcdef"
 
 
@@ -223,6 +223,85 @@ async def test_keys_of_litellm_are_named_as_guards_name_them(tmp_path: Path) -> 
             await until(told)
 
 
+async def test_another_vendor_under_the_name_begins_anew(tmp_path: Path) -> None:
+    """Also where the first one was left in the middle of a round."""
+
+    def broken(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    pepper = {"p1": {"value": base64.b64encode(PEPPER).decode()}}
+    async with openai() as first, litellm() as second:
+        first.events = [
+            key_event("deleted", f"key_{number}", ago(50 - number))
+            for number in range(5)
+        ]
+        first.planned = [None, *[broken] * 1000]
+        async with running(tmp_path, **polling(first, "openai")):
+            await rounds(first)
+        second.events.append(audit("sk-1", "deleted", ago(100)))
+        settings = polling(second, "litellm") | {"peppers": pepper}
+        async with running(tmp_path, **settings) as server:
+            await dies(server, named("sk-1"))
+
+
+def token_event(action: str, token: str, at: int) -> dict[str, Any]:
+    """Give an event of GitHub about a token, which is told by its hash alone."""
+    digest = hashlib.sha256(token.encode()).digest()
+    return {
+        "_document_id": f"{token}-{action}", "@timestamp": at // 10**6,
+        "action": f"personal_access_token.{action}", "actor": "admin", "actor_id": 1,
+        "hashed_token": base64.b64encode(digest).decode(), "org": "acme",
+    }  # fmt: skip
+
+
+def hub_token(token: str) -> str:
+    """Name a token as guards do."""
+    return str(keyed_identifier("github.hashed_token", token, PEPPER))
+
+
+async def test_githubs_audit_log_is_read_over_pages_and_limits(tmp_path: Path) -> None:
+    """Late events too; after a limit and for a cursor that is refused it goes on."""
+
+    def limited(_: web.Request) -> web.Response:
+        now = time.time_ns() // SECOND
+        headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(now)}
+        return web.json_response({"message": "limit"}, status=403, headers=headers)
+
+    def later(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "0"})
+
+    def refused_cursor(_: web.Request) -> web.Response:
+        return web.json_response({"message": "Invalid cursor"}, status=422)
+
+    pepper = base64.b64encode(PEPPER).decode()
+    async with github() as vendor:
+        vendor.planned = [limited, later, None, refused_cursor]
+        vendor.events = [
+            token_event("destroy", f"ghp_{number}", ago(50 - number))
+            for number in range(5)
+        ]
+        key = tmp_path / "token"
+        key.write_text("s3cret\n", "utf-8")
+        settings = polling(
+            vendor, "github", organization="acme", key={"file": str(key)}
+        ) | {"peppers": {"p1": {"value": pepper}}}
+        async with running(tmp_path, **settings) as server:
+            for number in range(5):
+                await dies(server, hub_token(f"ghp_{number}"))
+            vendor.events.append(token_event("access_revoked", "ghp_late", ago(60)))
+            await dies(server, hub_token("ghp_late"))
+        vendor.events.append(token_event("destroy", "ghp_while", ago(1)))
+        async with running(tmp_path, **settings) as server:
+            await dies(server, hub_token("ghp_while"))
+            facts = await server.served.stages._store.read("SELECT count(*) FROM facts")
+            await rounds(vendor)
+            again = await server.served.stages._store.read("SELECT count(*) FROM facts")
+        assert facts == again
+        kept = (tmp_path / "data" / "rescind.db").read_bytes()
+        assert hashlib.sha256(b"ghp_0").digest() not in kept
+        assert b"s3cret" not in kept
+
+
 def disabled(user: str, at: int) -> dict[str, Any]:
     """Give a record of the unified log that disables a user."""
     return {
@@ -297,6 +376,9 @@ async def test_a_subscription_of_m365_that_ends_is_made_again(tmp_path: Path) ->
     ("wrong", "said"),
     [
         ({"vendor": "openai"}, "polls.ai.openai.key"),
+        ({"vendor": "github", "key": SECRET}, "polls.ai.github.organization"),
+        ({"vendor": "github", "key": SECRET, "organization": "a/../b"},
+         "should match pattern"),
         ({"vendor": "litellm", "key": SECRET}, "polls.ai.litellm.url"),
         ({"vendor": "openai", "key": SECRET, "url": "http://api"}, "must be https"),
         ({"vendor": "m365", "client_id": "c", "client_secret": SECRET, "tenant": "t",

@@ -14,9 +14,7 @@ import pytest
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.entra import Entra
 from streams.sources.entra_graph import (
-    allowed_origin,
     authentic,
-    event_grid_validation,
     validation,
 )
 from streams.sources.entra_values import flag, key_ids, latest
@@ -391,16 +389,3 @@ def test_every_notification_carries_the_client_state() -> None:
     assert not authentic("secret", b"{")
     assert not authentic("", orjson.dumps(notification(clientState="")))
     assert not authentic("secret", orjson.dumps(notification(clientState=None)))
-
-
-def test_event_grid_is_answered_in_both_schemas() -> None:
-    """Its own with the code, CloudEvents with the origin."""
-    body = orjson.dumps([{"data": {"validationCode": "c1"}}])
-    headers = {"Aeg-Event-Type": "SubscriptionValidation"}
-    assert b'{"validationResponse":"c1"}' == event_grid_validation(headers, body)
-    assert event_grid_validation({}, body) is None
-    assert event_grid_validation(headers, b"[]") is None
-    assert "eventgrid.azure.net" == allowed_origin(
-        {"WebHook-Request-Origin": "eventgrid.azure.net"}
-    )
-    assert allowed_origin({}) is None

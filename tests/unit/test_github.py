@@ -17,7 +17,8 @@ import pytest
 from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.github import GitHub
 from streams.sources.github_audit import token_digest
-from streams.sources.github_hook import authentic, authentic_push
+from streams.sources.github_hook import authentic, authentic_push, public_key
+from streams.sources.github_secrets import GitHubSecrets
 from streams.times import rfc3339
 
 pytestmark = pytest.mark.unit
@@ -280,3 +281,21 @@ def test_a_secret_scanning_push_is_verified() -> None:
     assert not authentic_push(PUSH_KEY, PUSH, "not base64!")
     assert not authentic_push(PUSH_KEY, PUSH, PUSH_SIGNATURE[:-8])
     assert not authentic_push("no key", PUSH, PUSH_SIGNATURE)
+
+
+def test_the_key_of_a_push_is_found_by_its_id() -> None:
+    """In the list as GitHub answers it; in anything else there is none."""
+    one = {"key_identifier": "k1", "key": PUSH_KEY, "is_current": True}
+    listed = orjson.dumps({"public_keys": [one]}).decode()
+    assert PUSH_KEY == public_key(listed, "k1")
+    for wrong in (listed.replace("k1", "k2"), "", "{}", "[]", '{"public_keys": [7]}',
+                  '{"public_keys": [{"key_identifier": "k1", "key": 7}]}'):  # fmt: skip
+        assert public_key(wrong, "k1") is None
+
+
+def test_a_found_token_without_a_pepper_is_a_dead_letter() -> None:
+    """It has no name then; it is not told in the letter."""
+    (letter,) = GitHubSecrets([]).records(PUSH)
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("needs_pepper")
+    assert "some_token" not in repr(letter)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.pollers.feeds import Answer, Cursor, Feed, UnreadablePageError
+from streams.pollers.github import GitHubLog
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
 from streams.times import SECOND, parse_time, rfc3339
@@ -26,7 +27,7 @@ OVERLAP = 60 * SECOND
 START = 1_800_000_000 * SECOND
 LATE = 50
 LIMIT = 2
-NAMES = ["openai", "anthropic", "litellm", "m365"]
+NAMES = ["openai", "anthropic", "litellm", "m365", "github"]
 VALUES: dict[str, Any] = {"name": "f", "base": BASE, "first": 0}
 STEPS = st.lists(
     st.tuples(st.lists(st.integers(0, LATE), max_size=3), st.booleans()), max_size=12
@@ -50,6 +51,8 @@ class Vendor:
         query = {key: one[0] for key, one in parse_qs(urlsplit(url).query).items()}
         if isinstance(self.feed, M365Log):
             return self._m365(urlsplit(url).path, query)
+        if isinstance(self.feed, GitHubLog):
+            return self._github(url, query)
         field = str(getattr(self.feed, "time_field", ""))
         since = next(query[one] for one in query if "gte" in one or "start" in one)
         start = parse_time(int(since) if since.isdigit() else since) or 0
@@ -71,6 +74,29 @@ class Vendor:
         page = {"data": found[:LIMIT], "has_more": len(found) > LIMIT}
         last = found[:LIMIT][-1]["id"] if found else None
         return Answer({}, orjson.dumps(page | {"last_id": last}))
+
+    def _github(self, url: str, query: dict[str, str]) -> Answer:
+        """Search from midnight on; a page goes on after a time and an id."""
+        start = parse_time(query["phrase"].removeprefix("created:>=") + "T00:00:00Z")
+        found = sorted(
+            ((time, place) for place, time in enumerate(self.times)
+             if time >= (start or 0)),
+            reverse=True,
+        )  # fmt: skip
+        if "after" in query:
+            last = tuple(int(one) for one in query["after"].split("-"))
+            found = [one for one in found if one < last]
+        page = [
+            {"_document_id": f"e{place}", "id": f"e{place}",
+             "@timestamp": time // 10**6}
+            for time, place in found[:LIMIT]
+        ]  # fmt: skip
+        headers = {}
+        if len(found) > LIMIT:
+            time, place = found[LIMIT - 1]
+            plain = url.partition("&after=")[0]
+            headers["link"] = f'<{plain}&after={time}-{place}>; rel="next"'
+        return Answer(headers, orjson.dumps(page))
 
     def _m365(self, path: str, query: dict[str, str]) -> Answer:
         if path.endswith("/list"):
@@ -102,6 +128,7 @@ def feeds(overlap: int = OVERLAP) -> list[Feed]:
         LiteLlmLog(**values, retention=None),
         M365Log(**values, tenant="t", content="Audit.General",
                 retention=7 * 86_400 * SECOND),
+        GitHubLog("acme", **values, retention=None),
     ]  # fmt: skip
 
 
@@ -124,9 +151,7 @@ def play(feed: Feed, steps: list[tuple[list[int], bool]]) -> list[str]:
     return read
 
 
-@pytest.mark.parametrize(
-    "place", range(4), ids=["openai", "anthropic", "litellm", "m365"]
-)
+@pytest.mark.parametrize("place", range(len(NAMES)), ids=NAMES)
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
 def test_each_event_is_read_exactly_once(
@@ -136,7 +161,7 @@ def test_each_event_is_read_exactly_once(
     play(feeds()[place], steps)
 
 
-@pytest.mark.parametrize("place", range(4), ids=NAMES)
+@pytest.mark.parametrize("place", range(len(NAMES)), ids=NAMES)
 def test_a_feed_without_an_overlap_would_be_caught(place: int) -> None:
     """The planted fault: the next round starts where the last one ended."""
     steps: list[tuple[list[int], bool]] = [([], False)] * 9
@@ -167,6 +192,24 @@ def test_a_page_that_names_itself_ends_the_round_in_words() -> None:
     page = feed.take(feed.start(None, START).cursor, Answer({}, body), START)
     with pytest.raises(UnreadablePageError, match="last_id"):
         feed.take(page.cursor, Answer({}, body), START)
+
+
+def test_githubs_round_ends_at_its_window() -> None:
+    """What a search by days gives beyond it is neither read nor gone through."""
+    feed = feeds()[4]
+    cursor = feed.start(None, START).cursor
+    assert "created%3A%3E%3D2027-01-14&" in feed.url(cursor)
+    link = {"link": f'<{BASE}/orgs/acme/audit-log?after=x>; rel="next"'}
+    at = START // 10**6
+    mixed = orjson.dumps([{"@timestamp": at, "id": 1}, {"@timestamp": at - 1}])
+    page = feed.take(cursor, Answer(link, mixed), START)
+    assert ([{"@timestamp": at, "id": 1}], True) == (orjson.loads(page.data), page.more)
+    older = orjson.dumps([{"@timestamp": at - 2}])
+    page = feed.take(page.cursor, Answer(link, older), START)
+    assert (b"", False) == (page.data, page.more)
+    elsewhere = {"link": '<https://evil.example/x>; rel="next"'}
+    with pytest.raises(UnreadablePageError, match="another host"):
+        feed.take(cursor, Answer(elsewhere, mixed), START)
 
 
 @pytest.mark.parametrize("link", ["https://evil.example/x", "http://api.example/x"])

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.unit
 DOCS = Path(__file__).parents[2] / "docs" / "sources"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "kubernetes"
 PAGES = (
-    "agent-platforms", "auth0", "aws-cloudtrail", "gitguardian", "kubernetes", "m365",
-    "spire",
+    "agent-platforms", "auth0", "aws-cloudtrail", "gitguardian", "github", "kubernetes",
+    "m365", "spire",
 )  # fmt: skip
 SECRET = {"value": "s"}
 

@@ -288,5 +288,13 @@ def test_vendors_say_how_long_to_wait() -> None:
         (limit | {"x-rate-limit-remaining": "5"}, None),
         ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "inf"}, None),
         ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "1"}, 0.0),
+        (
+            {
+                "date": date,
+                "x-ratelimit-remaining": "0",
+                "x-ratelimit-reset": str(epoch + 9),
+            },
+            9.0,
+        ),
     ):
         assert expected == waiting(headers, START)
