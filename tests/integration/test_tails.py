@@ -141,7 +141,7 @@ async def test_what_may_be_missing_is_a_finding(
         await until(lambda: knows(server, 2))
         (found,) = await until(server.findings)
 
-        assert ("source_gap", "source:watch:trail.log") == (
+        assert ("source_gap", f"source:watch:{log}") == (
             found["kind"], found["presented"],
         )  # fmt: skip
 
