@@ -217,7 +217,9 @@ def test_withdraw_ends_every_copy_of_a_fact() -> None:
 def test_withdraw_of_a_grant_denies_again() -> None:
     """A lift or an owner set may have been the mistake."""
     facts = [suspend(t1, v=10), lift(t1, v=20)]
-    decides([*facts, withdraw(lift(t1, v=20))], t1, {"suspend"})
+    mistaken = withdraw(lift(t1, v=20))
+    decides([*facts, mistaken], t1, {"suspend"})
+    decides([*facts, lift(t1, v=30), mistaken], t1, LIVES)
 
 
 def test_distrust_takes_back_what_a_stolen_key_said() -> None:
