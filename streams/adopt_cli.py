@@ -11,13 +11,12 @@ from streams.adopt_options import (
     AuthorityName,
     DryRun,
     ListByDefault,
-    Plain,
-    TokenFile,
-    Url,
     logs,
     run,
     system,
 )
+from streams.server_cli import Plain, Url
+from streams.server_cli import ServerTokenFile as TokenFile
 
 if TYPE_CHECKING:
     from streams.adopt.listing import Listing

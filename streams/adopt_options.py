@@ -4,10 +4,13 @@
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
+
+from streams.server_cli import Plain, Url
+from streams.server_cli import ServerTokenFile as TokenFile
 
 if TYPE_CHECKING:
     from streams.adopt.listing import Listing
@@ -15,20 +18,6 @@ if TYPE_CHECKING:
 
 OPERATORS: Final = "operators"
 
-Plain = Annotated[
-    Literal["table", "json"], typer.Option("--output", help="How to print.")
-]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        help="Of the server; else RESCIND_TOKEN, RESCIND_TOKEN_FILE, the data folder.",
-    ),
-]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print what would be declared; tell no server."),

@@ -7,32 +7,20 @@ from typing import Annotated
 
 import typer
 
+from streams.server_cli import TokenFile, Url, ask
+
 audit_app = typer.Typer(
     help="The audit chain: what was stated and ordered, by whom; export and proof.",
     no_args_is_help=True,
 )
 
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        help="Else RESCIND_TOKEN, RESCIND_TOKEN_FILE, or the data folder.",
-    ),
-]
-
 
 @audit_app.command("export")
 def export(url: Url = None, token_file: TokenFile = None) -> None:
     """Print the chain (NDJSON): an entry a line, and the signed heads."""
-    from streams.ask_commands import run  # noqa: PLC0415 - --help stays quick
-    from streams.audit_command import export as work  # noqa: PLC0415 - as above
-    from streams.client import client  # noqa: PLC0415 - as above
+    from streams.audit_command import export as work  # noqa: PLC0415 - --help is quick
 
-    raise typer.Exit(run("audit export", lambda: work(client(url, token_file))))
+    ask("audit export", url, token_file, work)
 
 
 @audit_app.command("verify")

@@ -12,11 +12,10 @@ from streams.adopt_cli import adopt_app
 from streams.alerts_cli import alerts_app
 from streams.audit_cli import audit_app
 from streams.kafka_cli import Config, Listen, kafka_app
+from streams.server_cli import Plain, TokenFile, Url, ask
 from streams.ssf_cli import ssf_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from streams.client import Client
 
 app = typer.Typer(
@@ -40,21 +39,7 @@ MappingFile = Annotated[
 ]
 
 Output = Literal["table", "json", "ocsf"]
-Plain = Annotated[
-    Literal["table", "json"], typer.Option("--output", help="How to print.")
-]
 Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        help="Else RESCIND_TOKEN, RESCIND_TOKEN_FILE, or the data folder.",
-    ),
-]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; else now.")
 ]
@@ -221,7 +206,7 @@ def revoke(  # noqa: PLR0913 - each is an option
             worker=knowing,
         )
 
-    _ask("revoke", url, token_file, order)
+    ask("revoke", url, token_file, order)
 
 
 @app.command()
@@ -235,7 +220,7 @@ def why(
     """Say whether it is denied, by what, over which path; exit code 1 when it is."""
     from streams.ask_commands import why as work  # noqa: PLC0415 - as above
 
-    _ask("why", url, token_file, lambda client: work(client, name, at, output))
+    ask("why", url, token_file, lambda client: work(client, name, at, output))
 
 
 @app.command(name="blast-radius")
@@ -249,7 +234,7 @@ def blast_radius(
     """Count and list what a revocation would reach."""
     from streams.ask_commands import blast_radius as work  # noqa: PLC0415 - as above
 
-    _ask(
+    ask(
         "blast-radius",
         url,
         token_file,
@@ -267,7 +252,7 @@ def inventory(
     """List what stands out: no owner, shared accounts, too much scope, no parent."""
     from streams.ask_commands import inventory as work  # noqa: PLC0415 - as above
 
-    _ask("inventory", url, token_file, lambda client: work(client, limit, output))
+    ask("inventory", url, token_file, lambda client: work(client, limit, output))
 
 
 @app.command()
@@ -280,7 +265,7 @@ def dlq(
     """List what could not be read, with reason and place."""
     from streams.ask_commands import dead_letters  # noqa: PLC0415 - as above
 
-    _ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
+    ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
 
 
 @app.command()
@@ -293,7 +278,7 @@ def findings(
     """List what the server found: who still uses what is dead."""
     from streams.ask_commands import findings as work  # noqa: PLC0415 - as above
 
-    _ask("findings", url, token_file, lambda client: work(client, after, output))
+    ask("findings", url, token_file, lambda client: work(client, after, output))
 
 
 @app.command()
@@ -317,7 +302,7 @@ def guards(
             return remove_guard(client, remove, output)
         return work(client, output)
 
-    _ask("guards", url, token_file, order)
+    ask("guards", url, token_file, order)
 
 
 @app.command()
@@ -327,7 +312,7 @@ def sources(
     """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
     from streams.sources_command import sources as work  # noqa: PLC0415 - as above
 
-    _ask("sources", url, token_file, lambda client: work(client, output))
+    ask("sources", url, token_file, lambda client: work(client, output))
 
 
 app.add_typer(adopt_app, name="adopt")
@@ -373,19 +358,6 @@ def conformance_run(
     from streams.conformance_command import run  # noqa: PLC0415 - --help stays quick
 
     raise typer.Exit(run(program or [], http, level, group))
-
-
-def _ask(
-    command: str,
-    url: str | None,
-    token_file: Path | None,
-    work: Callable[[Client], int],
-) -> None:
-    """Do something with the server; end with the exit code."""
-    from streams.ask_commands import run  # noqa: PLC0415 - --help stays quick
-    from streams.client import client  # noqa: PLC0415 - as above
-
-    raise typer.Exit(run(command, lambda: work(client(url, token_file))))
 
 
 def main() -> None:

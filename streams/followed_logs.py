@@ -17,23 +17,17 @@ if TYPE_CHECKING:
     from streams.engine.ingest import Reader
     from streams.http.events import Source, Speakers
     from streams.settings import Settings, Watch
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
 
 
 def following(watch: Watch, sources: dict[str, Source], speakers: Speakers) -> Followed:
     """Give what a watched path is followed with."""
     configured = sources[watch.source]
-
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"watch:{watch.path.name}"
-        return speakers.origin(watch.authority, key), speakers.rights(watch.authority)
-
+    key = f"watch:{watch.path.name}"
     return Followed(
         path=watch.path,
         source=watch.source,
         make=_maker(configured, speakers.settings),
-        speaker=speaker,
+        speaker=partial(speakers.speaker, watch.authority, key),
         point=configured.point,
         poll_seconds=watch.poll_seconds,
     )

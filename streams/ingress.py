@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     from streams.kafka.settings import KafkaSettings
     from streams.records import Record
     from streams.settings import RawTopicSettings, Settings
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
 
 LOOK_SECONDS = 5.0
 LATE_SECONDS = 1.0
@@ -237,10 +236,7 @@ def _raw(
     async def records(data: bytes) -> Sequence[Record]:
         return await read(configured.make(), data, each.source)
 
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"topic:{each.topic}"
-        return speakers.origin(each.authority, key), speakers.rights(each.authority)
-
+    speaker = partial(speakers.speaker, each.authority, f"topic:{each.topic}")
     most = speakers.settings.max_body_bytes
     return RawTopic(each.topic, records, speaker, configured.point, most)
 

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from streams.server_cli import Plain, Url
+from streams.server_cli import ServerTokenFile as TokenFile
 
 ssf_app = typer.Typer(
     help="Shared Signals streams: set one up, and see how all of them are.",
     no_args_is_help=True,
 )
-
-Plain = Annotated[
-    Literal["table", "json"], typer.Option("--output", help="How to print.")
-]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        help="Of the server; else RESCIND_TOKEN, RESCIND_TOKEN_FILE, the data folder.",
-    ),
-]
 
 
 @ssf_app.command("connect")

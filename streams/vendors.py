@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from streams.pollers.feeds import Feed
     from streams.pollers.sqs import QueueReader
     from streams.settings import Settings
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
 
 DAY = 86_400
 
@@ -175,11 +173,7 @@ def _polled(
 ) -> Iterator[Polled]:
     """Give the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
-
-    def speaker() -> tuple[Origin, Rights]:
-        key = f"poll:{name}"
-        return speakers.origin(each.authority, key), speakers.rights(each.authority)
-
+    speaker = partial(speakers.speaker, each.authority, f"poll:{name}")
     own = isinstance(each, AnthropicPoll)
     for feed in feeds_of(name, each):
         yield Polled(
