@@ -16,6 +16,7 @@ Everything here blocks: call it in a thread.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,9 @@ class Generations:
         self._open: dict[int, Generation] = {}
         self._renamed: list[Generation] = []
         self._search_until = clock() + SEARCH
+        # A cancelled call goes on in its thread, and must not open what nobody closes.
+        self._working = threading.Lock()
+        self._closed = False
         self.unreadable: dict[Path, OSError] = {}
         for place in saved:
             status = Status(place.inode, 0, place.modified)
@@ -89,6 +93,10 @@ class Generations:
         Raises:
             OSError: a folder cannot be listed.
         """
+        with self._working:
+            return [] if self._closed else self._scan()
+
+    def _scan(self) -> list[Generation]:
         found = {}
         self.unreadable = {}
         for path in self._paths():
@@ -116,6 +124,10 @@ class Generations:
         Raises:
             OSError: it cannot be read.
         """
+        with self._working:
+            return b"" if self._closed else self._more(generation)
+
+    def _more(self, generation: Generation) -> bytes:
         if generation.file is None:  # let go, since many are followed
             file = LogFile(generation.path)
             if not generation.is_in(file, file.status()):
@@ -176,9 +188,11 @@ class Generations:
         return [each.number for each in gone]
 
     def close(self) -> None:
-        """Let go of all open files."""
-        for each in self._all:
-            each.release()
+        """Let go of all open files, once a thread that uses them has ended."""
+        with self._working:
+            self._closed = True
+            for each in self._all:
+                each.release()
 
     def _add(self, number: int, path: Path, status: Status) -> Generation:
         reader = self._shared

@@ -206,6 +206,20 @@ def test_what_is_gone_for_good_is_told(tmp_path: Path) -> None:
     assert {0, 6} == set(world.got)
 
 
+def test_what_is_closed_opens_nothing_more(tmp_path: Path) -> None:
+    """A cancelled look goes on in its thread."""
+    log = tmp_path / "trail.log"
+    log.write_bytes(b"line\n")
+    files = Generations(log, Reader, lambda: 0.0, [])
+    (found,) = files.scan()
+
+    files.close()
+
+    assert [] == files.scan()
+    assert b"" == files.more(found)
+    assert found.file is None
+
+
 def test_many_files_are_read_with_few_held_open(tmp_path: Path) -> None:
     """A process may open some thousand files at most, and a folder holds more."""
     world = World(tmp_path, whole=True)
