@@ -289,9 +289,12 @@ class UsesFile(_File):
         self._db.execute("COMMIT")
         self.position = position
 
-    def uses(self) -> list[tuple[str, bytes]]:
-        """Give realm and body of every remembered use."""
-        return self._db.execute("SELECT realm, body FROM uses").fetchall()
+    def uses(self) -> dict[str, list[tuple[str, bytes]]]:
+        """Give name and body of all remembered uses, by their realms."""
+        found: dict[str, list[tuple[str, bytes]]] = {}
+        for realm, *row in self._db.execute("SELECT realm, key, body FROM uses"):
+            found.setdefault(realm, []).append((row[0], row[1]))
+        return found
 
     def episodes(self) -> list[tuple[str, bytes]]:
         """Give realm and body of every episode."""
