@@ -31,7 +31,7 @@ U16, U32, U64 = np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8")
 I64, U8 = np.dtype("<i8"), np.dtype("u1")
 LATEST: Final = 2**63 - 1  # ns; nobody acts on a log of another century
 # The columns as they lie in a record, with their types; all little-endian.
-COLUMNS: Final = {
+COLUMNS: Final[dict[str, np.dtype[Any]]] = {
     "point": U16,
     "outcome": U8,
     "at": I64,

@@ -361,7 +361,9 @@ def _is_bucket(body: bytes) -> bool:
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:
     """Make a piece of what versions before pieces saved: a bucket of a minute each."""
-    uses, reported, merged = [], [], {}
+    uses: list[Seen] = []
+    reported: list[bool] = []
+    merged: dict[int, Merged] = {}
     for names, point, outcome, _, _, owner, singles in buckets:
         for at, event_id, first, times, told in singles:
             if times > 1 or first != at:
