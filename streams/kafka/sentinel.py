@@ -148,8 +148,7 @@ class SentinelStage:
             # What is kept is judged again; findings have the same ids as before.
             await asyncio.to_thread(each.file.reset)
             position = begin
-        each.position = position
-        each.target = end
+        each.begin, each.position, each.target = begin, position, end
         self.watched[number] = each
 
     def _open(self, number: int) -> Watched:

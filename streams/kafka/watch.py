@@ -13,6 +13,7 @@ import orjson
 import structlog
 
 from schemas.errors import SchemaError
+from streams.kafka.journal import DamagedError
 from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.stages import episodes
@@ -50,6 +51,7 @@ class Watched:
     Attributes:
         number: of the partition.
         file: its local checkpoint.
+        begin: the first block that the log still has.
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
@@ -75,6 +77,7 @@ class Watched:
         """
         self.number = number
         self.file = file
+        self.begin = 0
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
@@ -100,6 +103,16 @@ class Watched:
 
         Facts that came while nobody watched are made up for by that.
         """
+        try:
+            self._restore(now)
+        except (DamagedError, ValueError) as error:
+            # All of it can be had from the topic again.
+            log.warning("uses_damaged", partition=self.number, error=str(error))
+            self._sentinels, self._outputs = {}, {}
+            self.file.reset()
+            self.position = self.begin
+
+    def _restore(self, now: int) -> None:
         for realm, body in self.file.episodes():
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
         for realm, rows in self.file.uses().items():

@@ -25,7 +25,14 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
-from agents_registry.lineage import CAUSED, CREDENTIAL, KNOWN, NONE, OWNED
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    KNOWN,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+)
 from streams.stages.lines import I64, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ QUIET: Final = 1  # nothing could have ended it, nor anything above it
 LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
 UNDONE_AT_ONCE: Final = 4096  # nodes; of more all bits are undone
+DEEP: Final = 32  # levels of lineage met in bulk
 SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
 # The nodes whose life a fact may have hung on something else, by the kind of fact.
 _TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
@@ -115,10 +123,9 @@ class DeadBits:
         if not found.any():
             return lines.every(~found)
         bits = np.frombuffer(self._bits, U8)[nodes]
-        unmet = np.unique(nodes[found & (bits & (QUIET | LOUD | SHARED) == 0)])
-        for node in unmet.tolist():
-            self._meet(node)
+        unmet = nodes[found & (bits & (QUIET | LOUD) == 0)]
         if len(unmet):
+            self._meet_all(np.unique(unmet))
             bits = np.frombuffer(self._bits, U8)[nodes]
         return lines.every(~found | (bits & (QUIET | SHARED) == QUIET))
 
@@ -173,6 +180,25 @@ class DeadBits:
         self._sorted = prints[order]
         self._nodes = np.concatenate([self._nodes, nodes])[order]
         self._new = {}
+
+    def _meet_all(self, nodes: Numbers, depth: int = 0) -> None:
+        """Find out in bulk of nodes, each given once, whether they are quiet.
+
+        Most have one name and one parent, and what they hang on is met before them.
+        """
+        lineage, bits = self.registry.lineage, np.frombuffer(self._bits, U8)
+        parent = np.frombuffer(lineage.parent, np.intc)[nodes]
+        above = np.unique(parent[parent != NONE])
+        above = above[bits[above] & (QUIET | LOUD) == 0]
+        if len(above) and depth < DEEP:
+            self._meet_all(above, depth + 1)
+        flags = np.frombuffer(lineage.flags, U8)[nodes]
+        plain = flags & (CAUSED | OWNED | MANY_PARENTS) == 0
+        plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
+        plain &= (parent == NONE) | (bits[parent] & QUIET != 0)
+        bits[nodes[plain]] |= QUIET
+        for node in nodes[~plain].tolist():
+            self._meet(node)
 
     def _meet(self, start: int) -> None:
         """Find out whether a node is quiet, and all that it hangs on with it."""
