@@ -103,12 +103,15 @@ class DeadBits:
         quiet = self._quiet(lines, nodes)
         if not self._bits:
             return Look(quiet, np.zeros(len(lines), np.bool_))
-        ours = nodes >= 0
-        ours &= np.frombuffer(self._checks, U64)[nodes] == lines.checks
+        ours = self._ours(nodes, lines.checks)
         flags = np.frombuffer(self.registry.lineage.flags, U8)[nodes]
         known = ours & (flags & (CREDENTIAL | KNOWN) == CREDENTIAL | KNOWN)
         principal = ours & (flags & CREDENTIAL == 0)
         return Look(quiet, lines.any(known) | lines.every(principal))
+
+    def _ours(self, nodes: Numbers, checks: Numbers) -> Numbers:
+        """Tell which prints are those of the nodes that were found by them."""
+        return (nodes >= 0) & (np.frombuffer(self._checks, U64)[nodes] == checks)
 
     def suspects(self, lines: Lines) -> Numbers:
         """Give the rows that present something that may have been dead."""

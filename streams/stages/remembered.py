@@ -244,6 +244,8 @@ class Remembered:
 
     def _drop(self, piece: Piece) -> None:
         self._marked.pop(piece.key, None)
+        if self._unsaved.pop(piece.key, None) is not None:
+            return
         self._unsaved[piece.key] = None
         if piece.reported.any():
             self._unsaved[piece.key + _BITS] = None
