@@ -51,9 +51,10 @@ class PlainJoin:
         """Take uses in."""
         for use in uses:
             minute = use.at // MINUTE
-            key = (use.identifiers, use.point, use.outcome, minute, use.event_id)
-            if use.event_id is None:
-                key = (*key, len(self._uses))
+            # Without an event's id no two are the same.
+            event: str | int | None = use.event_id
+            event = len(self._uses) if event is None else event
+            key = (use.identifiers, use.point, use.outcome, minute, event)
             self._uses.setdefault(key, use)
             self._judge(key, registry)
             if use.outcome != "denied" and unknown(use, registry):

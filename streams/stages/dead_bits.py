@@ -111,7 +111,8 @@ class DeadBits:
 
     def _ours(self, nodes: Numbers, checks: Numbers) -> Numbers:
         """Tell which prints are those of the nodes that were found by them."""
-        return (nodes >= 0) & (np.frombuffer(self._checks, U64)[nodes] == checks)
+        ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
+        return ours & (nodes >= 0)
 
     def suspects(self, lines: Lines) -> Numbers:
         """Give the rows that present something that may have been dead."""

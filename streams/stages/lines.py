@@ -29,6 +29,8 @@ OUTCOMES: Final = (None, "unknown", "allowed", "denied")
 DENIED: Final = OUTCOMES.index("denied")
 U16, U32, U64 = np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8")
 I64, U8 = np.dtype("<i8"), np.dtype("u1")
+# Values behind the identifiers; those at the end that are null are left out.
+_REST: Final = 4
 LATEST: Final = 2**63 - 1  # ns; nobody acts on a log of another century
 # The columns as they lie in a record, with their types; all little-endian.
 COLUMNS: Final[dict[str, np.dtype[Any]]] = {
@@ -174,7 +176,8 @@ class Lines:
         """
         names, _, rest = self.text(row).partition(b"\n")
         try:
-            event_id, owner, applied, scopes = orjson.loads(rest)
+            told = orjson.loads(rest)
+            event_id, owner, applied, scopes = told + [None] * (_REST - len(told))
             return Seen(
                 identifiers=tuple(map(Identifier.parse, orjson.loads(names))),
                 point=self.points[self.point[row]],
@@ -264,8 +267,10 @@ def _text(use: Seen) -> bytes:
     if not use.identifiers:
         raise ValueError("an access presents something")
     names = [f"{kind}:{value}" for kind, value in use.identifiers]
+    rest = [use.event_id, use.owner, use.applied, use.scopes]
+    while rest and rest[-1] is None:
+        rest.pop()
     try:
-        rest = orjson.dumps([use.event_id, use.owner, use.applied, use.scopes])
-        return orjson.dumps(names) + b"\n" + rest
+        return orjson.dumps(names) + b"\n" + orjson.dumps(rest)
     except TypeError as error:
         raise ValueError("a use holds what is no text") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.stages import dead_bits, remembered, sentinel
+from streams.stages import dead_bits, lines, remembered, sentinel
 from tests.property.agreement import SEED
 from tests.property.fast_join import differs
 
@@ -45,7 +45,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
     "a restart forgets what was reported": (remembered.Piece, "bits", nothing),
     "owners are nothing to hang on": (dead_bits, "OWNED", 0),
     "only the first name is looked up": (
-        remembered.Lines,
+        lines.Lines,
         "every",
         lambda self, of_prints: of_prints[self.starts()],
     ),
