@@ -171,7 +171,7 @@ class Remembered:
             ValueError: one cannot be read.
         """
         bodies = dict(sorted(rows))
-        older = [key for key, body in bodies.items() if _is_bucket(body)]
+        older = [key for key in bodies if "\0" in key]  # the key of a bucket
         for key, body in bodies.items():
             if body.startswith(_HEAD):
                 self._pieces.append(Piece.load(key, body, bodies.get(key + _BITS)))
@@ -355,10 +355,6 @@ def _merge(
     first, times = min(each.first for each in of), sum(each.times for each in of)
     merged[last] = Merged(first, times)
     keep[last] = True
-
-
-def _is_bucket(body: bytes) -> bool:
-    return body.startswith(b"[")
 
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:
