@@ -14,7 +14,8 @@ from schemas.codec import decode_fact
 from streams.audit_heads import head_reader, public_key
 from streams.client import AUDIT_PUBLIC, DEFAULT_DATA_DIR
 from streams.plain_text import clean
-from streams.stages.audit_chain import BrokenChainError, Verifier
+from streams.stages.audit_chain import BrokenChainError
+from streams.stages.audit_proof import Verifier
 from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:

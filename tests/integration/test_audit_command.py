@@ -18,7 +18,8 @@ from streams.engine.audit import Audit
 from streams.engine.store import Store
 from streams.first_start import audit_key
 from streams.intake import Encoded
-from streams.stages.audit_chain import BrokenChainError, Head, Verifier
+from streams.stages.audit_chain import BrokenChainError, Head
+from streams.stages.audit_proof import Verifier
 from tests.integration.cli_server import run, serving
 
 if TYPE_CHECKING:
