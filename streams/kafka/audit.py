@@ -279,7 +279,7 @@ class AuditStage:
             ready=bool(ours)
             and not self.member.fresh
             and all(each.position >= each.target for each in ours),
-            waiting=sum(len(each.unsigned) for each in ours),
+            waiting=0,
             positions=positions,
             committed=positions,
         )

@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from agents_registry.facts import Fact
 from schemas.codec import in_force
 from schemas.entries import ACT, Act, Tombstone, read_entry, realm_of
+from schemas.errors import SchemaError
 from streams.stages.audit_chain import (
     START,
     Place,
     act_entry,
+    act_line,
     fact_entry,
+    fact_line,
     hash_of,
     tombstone_entry,
 )
 
 if TYPE_CHECKING:
-    from streams.stages.audit_chain import Entry
+    from schemas.entries import Entry
+    from streams.stages.audit_chain import Line
 
 TOMBSTONE: Final = "tombstone"
 REMEMBERED: Final = 100_000  # links that were passed over
@@ -156,17 +160,21 @@ class Chains:
         self._passed.add(link.hash)
 
 
-def entry_of(link: Link) -> tuple[Entry, Fact | None]:
-    """Make the entry of a link again, and give the fact that it speaks of.
-
-    Raises:
-        SchemaError: its value cannot be read.
-    """
+def line_of(link: Link) -> Line:
+    """Give the line of an export; it says so where the link is not what was written."""
     tombstone = link.kind == TOMBSTONE
-    entry = read_entry(link.key.encode(), None if tombstone else link.value)
+    try:
+        entry = read_entry(link.key.encode(), None if tombstone else link.value)
+    except SchemaError:
+        return act_line(link.sequence, None, link.hash)
     place = Place(link.genesis, link.realm, link.offset, link.partition)
     said = _said(link.previous, place, link.key, link.value, entry)
-    return said, entry if isinstance(entry, Fact) else None
+    hashed = said.get("value_hash") or hashlib.sha256(link.value).hexdigest()
+    if (*_of(entry), hashed) != link[8:13]:
+        return act_line(link.sequence, {**said, "record": "changed"}, link.hash)
+    if isinstance(entry, Fact):
+        return fact_line(link.sequence, said, link.hash, link.value, entry)
+    return act_line(link.sequence, said, link.hash)
 
 
 def _said(
@@ -182,7 +190,7 @@ def _said(
     return tombstone_entry(previous, place, key)
 
 
-def _of(entry: Fact | Act | Tombstone) -> tuple[str, str, str, int]:
+def _of(entry: Entry) -> tuple[str, str, str, int]:
     """Give kind, authority, who brought it, and when it was accepted."""
     if isinstance(entry, Fact):
         return entry.NAME, entry.authority, entry.ingress_key, entry.received_at
