@@ -20,7 +20,13 @@ from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Episode, Episodes, Key, Sighting
 from streams.stages.lines import DENIED, U64, Lines, prints_of
-from streams.stages.remembered import MINUTE, Remembered, repeats
+from streams.stages.remembered import (
+    IN_FLIGHT,
+    MINUTE,
+    REPORTED,
+    Remembered,
+    repeats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -179,20 +185,23 @@ class Sentinel:
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.reported[rows] == 0], outputs)
+            for row, use in _uses(piece, rows[piece.marks[rows] != REPORTED], outputs)
             if (why := self._death(use, registry)) is not None
         ]
         again = self._repeats(dead)
         for piece, row, use, why in dead:
-            self.uses.report(piece, row)
             if (piece.key, row) in again:
+                self.uses.mark(piece, row, REPORTED)
                 continue
             first, times = piece.merged.get(row) or (use.at, 1)
             kind = self._kind(use, why)
-            if kind is FindingKind.IN_FLIGHT:
-                outputs.in_flight += times
-            else:
+            if kind is not FindingKind.IN_FLIGHT:
+                self.uses.mark(piece, row, REPORTED)
                 self._see(_sighting(kind, use, why, first, times), now, outputs)
+            elif piece.marks[row] != IN_FLIGHT:
+                # An earlier cause may come late, and make a re-use of it.
+                self.uses.mark(piece, row, IN_FLIGHT)
+                outputs.in_flight += times
 
     def _repeats(
         self, dead: list[tuple[Piece, int, Seen, Death]]
