@@ -71,7 +71,6 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
         await until(lambda: audit.progress.positions.get(0, 0) >= end)
     lines, last = await exported(settings)
     told = [line for line in lines if "fact" in line]
-    print(json.dumps(lines, indent=1)[-3000:])
     assert not verified(lines, tmp_path / "worker/audit/audit.pub", last)
     assert [fact_id(fact).hex() for fact in facts] == [
         fact_id(decode_fact(__import__("base64").b64decode(line["value"]))).hex()
