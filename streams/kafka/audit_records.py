@@ -122,6 +122,8 @@ def read_audit(value: bytes | None) -> Link | SignedHead:
             position=body["position"],
             resume=body["resume"],
         )
+    if body["position"] or body["resume"]:
+        raise SchemaError(Fault.UNDECODABLE, "a link has no place of a head")
     return Link(
         realm=body["realm"],
         sequence=body["sequence"],
