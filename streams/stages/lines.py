@@ -199,7 +199,8 @@ class Lines:
         """
         # Scopes are the last value of a text, and the only one that is an array.
         before_last = np.frombuffer(self.texts, U8)[self.ends.astype(I64) - 2]
-        return [self.use(row) for row in np.flatnonzero(before_last == ord("]"))]
+        rows = np.flatnonzero(before_last == ord("]"))
+        return [self.use(row) for row in rows.tolist()]
 
     def rows(self) -> Numbers:
         """Give the row of each print."""
