@@ -100,7 +100,11 @@ class Chain:
 
 
 class Audit:
-    """Signs heads, and reads the chain for those who verify it."""
+    """Signs heads, and reads the chain for those who verify it.
+
+    Attributes:
+        signed_at: when the end of the chain had a signed head, as far as is known (ns).
+    """
 
     def __init__(
         self, store: Store, realm: str, key: HeadKey, clock: Callable[[], int]
@@ -110,6 +114,7 @@ class Audit:
         self.realm = realm
         self._key = key
         self._clock = clock
+        self.signed_at = 0
 
     async def run(self) -> None:
         """Sign the head each minute when it moved.
@@ -123,9 +128,11 @@ class Audit:
 
     async def sign(self) -> None:
         """Sign the head, where none is signed yet, and keep it."""
+        now = self._clock()
         sequence, last = await self._last()
         query = "SELECT 1 FROM audit_heads WHERE sequence = ?"
         if not sequence or await self._store.read(query, sequence):
+            self.signed_at = now
             return
         head = self._signed(sequence, last)
 
@@ -133,6 +140,7 @@ class Audit:
             tx.put_audit_head(sequence, head)
 
         await self._store.write_in_time(job)
+        self.signed_at = now
         log.info("audit_head", sequence=sequence, head=head)
 
     async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:

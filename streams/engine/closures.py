@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import Histogram
 
 from agents_registry.facts import Effect
 from streams.engine.roll import Roll
+from streams.metrics import PROPAGATION
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
@@ -36,9 +36,6 @@ SLICE: Final = 500  # facts read in one go
 PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
 PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
-BUCKETS: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -72,12 +69,7 @@ class Closures:
         self.closure = Closure(round(deadline * SECOND))
         self.deadline = deadline
         self.states: Counter[State] = Counter()
-        self.propagation = Histogram(
-            "rescind_propagation_seconds",
-            "From acceptance until the last guard had applied it.",
-            buckets=BUCKETS,
-            registry=None,
-        )
+        self.propagation = PROPAGATION.histogram()
         self.recent: deque[Revocation] = deque(maxlen=RECENT)
         self._store = store
         self._clock = clock

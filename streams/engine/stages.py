@@ -9,6 +9,7 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
+    from streams.findings import FindingKind
 
 FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000
@@ -56,7 +58,12 @@ class Ends:
 
 
 class Stages:
-    """The in-memory state of the embedded stages and the loop that moves it."""
+    """The in-memory state of the embedded stages and the loop that moves it.
+
+    Attributes:
+        in_flight: uses within the grace since the start.
+        opened: findings opened since the start, by kind.
+    """
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class Stages:
         self.applied = 0
         self.loaded = asyncio.Event()
         self.in_flight = 0
+        self.opened: Counter[FindingKind] = Counter()
         self._store = store
         self._vocabulary = vocabulary
         self._clock = clock
@@ -300,6 +308,7 @@ class Stages:
 
         await self._store.write_in_time(job)
         failpoint("stages.after_signals")
+        self._count(outputs)
         self._signals = position
         return True
 
@@ -343,6 +352,7 @@ class Stages:
 
     def _count(self, outputs: Outputs) -> None:
         self.in_flight += outputs.in_flight
+        self.opened += outputs.opened
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:

@@ -23,7 +23,7 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
-from streams.kafka.watch import Watched
+from streams.kafka.watch import Tally, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +54,7 @@ class SentinelStage:
         replica: of all facts.
         watched: the partitions of ``access``.
         progress: for health.
+        tally: for metrics.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SentinelStage:
         self.replica = Replica(settings, loader)
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
+        self.tally = Tally()
         self.member = Membership(
             settings,
             settings.topic(ACCESS),
@@ -160,6 +162,7 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
+            self.tally,
         )
 
     def _ours(self) -> list[Watched]:

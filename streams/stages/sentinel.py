@@ -7,6 +7,7 @@ those of the events. Every use is reported at most once.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define, frozen
@@ -44,11 +45,13 @@ class Outputs:
         uses: changed buckets by key, None where one was forgotten.
         episodes: changed episodes by the finding's id.
         in_flight: uses within the grace, which are counted only.
+        opened: how many episodes began, by kind.
     """
 
     uses: dict[str, Bucket | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
     in_flight: int = 0
+    opened: Counter[FindingKind] = Factory(Counter)
 
 
 def note_acceptance(accepted: dict[str, int], fact: Fact) -> None:
@@ -191,6 +194,7 @@ class Sentinel:
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> None:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        outputs.opened[sighting.kind] += episode.revision == 1
 
 
 def _sighting(
