@@ -34,7 +34,6 @@ NOTIFY: Final = "notify"
 PDP: Final = "pdp"
 
 LABELS: Final[Mapping[str, str]] = {
-    "endpoint": "receivers of alerts in the settings",
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
@@ -42,6 +41,7 @@ LABELS: Final[Mapping[str, str]] = {
     "outcome": "allow, deny, observe",
     "partition": "partitions of a topic, fixed for life",
     "reason": "words of the product: at most 30",
+    "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
     "result": "words of the product: at most 6",
     "role": "serve, ingress, worker, notify, pdp",
@@ -264,31 +264,31 @@ SOURCE_SILENT: Final = Gauge(
 ALERTS_WAITING: Final = Gauge(
     "rescind_alerts_waiting",
     "Messages that a receiver has not taken yet.",
-    ("endpoint",),
+    ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_FAILING: Final = Gauge(
     "rescind_alerts_failing",
     "Of those, how many have failed before.",
-    ("endpoint",),
+    ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_DISABLED: Final = Gauge(
     "rescind_alerts_disabled",
     "1 when the receiver answered 410.",
-    ("endpoint",),
+    ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_OLDEST: Final = Gauge(
     "rescind_alerts_oldest_seconds",
     "Age of the oldest message that waits; 0 when none does.",
-    ("endpoint",),
+    ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_ATTEMPTS: Final = Count(
     "rescind_alerts_attempts",
     "Attempts to deliver.",
-    ("endpoint", "result"),
+    ("receiver", "result"),
     roles=_ALERTS,
 )
 

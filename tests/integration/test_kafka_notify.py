@@ -111,7 +111,7 @@ async def test_findings_are_delivered_then_committed(
                 async with session.get(f"{running.url}/metrics") as got:
                     metrics = await got.text()
         attempts = (
-            'rescind_alerts_attempts_total{endpoint="webhook",result="delivered"}'
+            'rescind_alerts_attempts_total{receiver="webhook",result="delivered"}'
         )
         assert f"{attempts} 7.0" in metrics
         assert "rescind_dead_letters_total 2.0" in metrics
@@ -152,7 +152,7 @@ async def test_every_receiver_is_told_and_tried_out_over_http(
             async with session.post(url + "/replay", json={}) as got:
                 assert await got.json() == {"replayed": 0}
             async with session.get(f"{running.url}/metrics") as got:
-                assert 'rescind_alerts_waiting{endpoint="pager"} 0' in await got.text()
+                assert 'rescind_alerts_waiting{receiver="pager"} 0' in await got.text()
 
     assert all(each["accepted"] for each in tried["endpoints"])
     assert each.incidents[f"{0:032x}"]

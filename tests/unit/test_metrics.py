@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
+# What Prometheus and its operator put on every series themselves.
+TARGET = {"container", "endpoint", "instance", "job", "namespace", "pod", "service"}
 FOREIGN_UNITS = ("_ms", "_millis", "_milliseconds", "_minutes", "_percent", "_kb")
 
 
@@ -34,6 +36,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
 def test_every_label_has_its_bound() -> None:
     """No label without a bound, and no bound without a label."""
     assert LABELS.keys() == {label for each in METRICS for label in each.labels}
+    assert not LABELS.keys() & TARGET
     assert not LABELS.keys() & {"realm", "identifier", "credential", "point", "guard"}
 
 
