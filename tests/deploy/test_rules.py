@@ -33,6 +33,7 @@ ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED = {
     rule["record"]: labels_of(rule["expr"]) for rule in RULES if "record" in rule
 }
+PROGRAM = typer.main.get_command(app)
 DASHBOARDS = sorted((CHART / "dashboards").glob("*.json"))
 
 
@@ -112,7 +113,7 @@ def test_a_runbook_gives_three_commands_that_exist(name: str) -> None:
 def exists(line: str) -> bool:
     """Tell whether a command line names a command and options of it."""
     program, *words = shlex.split(line)
-    command: Any = typer.main.get_command(app)
+    command: Any = PROGRAM
     while words and getattr(command, "commands", None):
         command = command.commands.get(words.pop(0))
         if command is None:
