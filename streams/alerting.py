@@ -11,6 +11,7 @@ import structlog
 from attrs import frozen
 
 from streams import alert_settings as wanted
+from streams import tracing
 from streams.findings import Severity
 from streams.sinks import http_delivery, ocsf, pagerduty, syslog, syslog_delivery
 from streams.sinks.alertmanager import Alertmanager
@@ -66,7 +67,9 @@ class Alerting:
 
         async def post(delivery: Delivery) -> Outcome:
             route = delivery.route
-            outcome = await self.ways[route](delivery, clock())
+            trace = tracing.trace_of(delivery.finding.id)
+            with tracing.span(tracing.DELIVER, trace, receiver=route):
+                outcome = await self.ways[route](delivery, clock())
             if outcome.accepted and route in failing:
                 failing.discard(route)
                 log.info("receiver of alerts is back", endpoint=route)

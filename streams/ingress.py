@@ -28,6 +28,7 @@ from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
+from streams.http.traced import tracers
 from streams.intake import NotWrittenError
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
@@ -206,7 +207,7 @@ def _application(
     settings: Settings, events: Events, operators: Operators
 ) -> web.Application:
     app = web.Application(
-        middlewares=[problems], client_max_size=settings.max_body_bytes
+        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )
     app.router.add_post("/v1/events/{source}", events.post)
     app.router.add_post("/v1/revocations", operators.revoke)

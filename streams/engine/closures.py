@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from agents_registry.facts import Effect
+from streams import tracing
 from streams.engine.roll import Roll
 from streams.metrics import PROPAGATION
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
 from streams.times import SECOND
+from streams.traced_stages import trace_closure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -174,12 +176,14 @@ class Closures:
             result = Result(cause, outcome, now)
             self._results[outcome.offset] = result
             self.states[outcome.state] += 1
+            trace_closure(result)
             if outcome.state is State.PARTIAL:
                 self._late.append(result)
                 continue
             del self._followed[outcome.offset]
             if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
-                self.propagation.observe(seconds_between(cause.accepted_at, now))
+                seconds = seconds_between(cause.accepted_at, now)
+                self.propagation.observe(seconds, tracing.exemplar_of(cause.id))
 
     async def _save_forever(self) -> None:
         while True:

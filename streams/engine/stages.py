@@ -22,6 +22,7 @@ from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
+from streams.traced_stages import trace_applied, trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -237,6 +238,7 @@ class Stages:
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
+        trace_applied(stored.fact)
 
     async def _rebuild(self) -> None:
         """Build the table anew; the old one answers meanwhile."""
@@ -356,6 +358,8 @@ class Stages:
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:
+    for episode in outputs.episodes.values():
+        trace_finding(episode)
     tx.put_uses(
         (key, 0, None) if bucket is None else (key, bucket.seen_at, _dump(bucket))
         for key, bucket in outputs.uses.items()

@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from agents_registry.facts import Cause, Fact
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
+from streams import tracing
 from streams.findings import FindingKind
 from streams.kafka.framing import heartbeat_start, read_entry, realm_of
 from streams.kafka.poison import poison_of
@@ -27,6 +28,7 @@ from streams.stages import closure_results as results
 from streams.stages.closure import State
 from streams.stages.episodes import Episodes, Sighting
 from streams.times import SECOND
+from streams.traced_stages import trace_closure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -287,9 +289,12 @@ class Followed:
             del realm.offsets[cause.id]
             self._remember(name, result)
         closed = outcome.state is State.CLOSED
+        if new:
+            trace_closure(result)
         if new and closed and outcome.applied and not outcome.fenced:
             seconds = results.seconds_between(cause.accepted_at, wall)
-            self._tally.propagation.observe(seconds)
+            exemplar = tracing.exemplar_of(cause.id)
+            self._tally.propagation.observe(seconds, exemplar)
 
     def _remember(self, name: str, result: Result) -> None:
         self._settled.append((name, result))

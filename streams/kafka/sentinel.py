@@ -24,6 +24,7 @@ from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
 from streams.kafka.watch import Tally, Watched
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -228,7 +229,8 @@ class SentinelStage:
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.findings():
-                yield [finding_record(episode, self._settings.partitions)]
+                count, trace = self._settings.partitions, trace_finding(episode)
+                yield [finding_record(episode, count, trace)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions
