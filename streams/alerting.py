@@ -72,11 +72,11 @@ class Alerting:
                 outcome = await self.ways[route](delivery, clock())
             if outcome.accepted and route in failing:
                 failing.discard(route)
-                log.info("receiver of alerts is back", endpoint=route)
+                log.info("receiver_back", receiver=route)
             elif not outcome.accepted and route not in failing:
                 failing.add(route)
                 why = outcome.error or outcome.status
-                log.warning("receiver of alerts fails", endpoint=route, why=why)
+                log.warning("receiver_fails", receiver=route, why=why)
             return outcome
 
         return post

@@ -101,7 +101,8 @@ def traced_process(role: str) -> Iterator[None]:
         yield
         return
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - only where it is wanted
+        from opentelemetry import trace  # noqa: PLC0415 - only where it is wanted
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as above
             OTLPSpanExporter,
         )
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - as above
@@ -115,6 +116,7 @@ def traced_process(role: str) -> Iterator[None]:
     os.environ.setdefault("OTEL_SERVICE_NAME", f"rescind-{role}")
     provider = TracerProvider(resource=Resource.create())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)  # a guard in this process goes by it
     switch_on(provider)
     try:
         yield

@@ -137,7 +137,7 @@ class Feed:
             # Before it gets any pong: a revocation that does not wait for this guard
             # was read before, so the end in its pongs lies beyond.
             await self._register(connection, hello, request)
-            log.info("guard_connected", guard=connection.guard, token=guard)
+            log.info("guard_connected", guard=connection.guard, holder=guard)
             await self._converse(connection, hello)
         except* ReceiptError as refused:
             text = str(refused.exceptions[0])

@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from enforcement import Guard, tracing as guards_tracing
+from enforcement import Guard
+from enforcement import tracing as guards_tracing
 from enforcement.kafka import KafkaGuard
 from streams import tracing
 from streams.faust_shell.notify import tell
@@ -104,22 +105,22 @@ async def test_a_revocation_is_one_trace_on_the_server(
     tmp_path: Path, spans: InMemorySpanExporter
 ) -> None:
     """It continues the trace of the request, and the histogram names it."""
-    async with receiving() as receiver:
-        async with running(tmp_path, webhook=webhook(receiver)) as server:
-            async with Guard(server.url, "guard", name="g1") as guard:
-                assert await guard.ready(50)
-                await post(server, CREATED)
-                await post(server, DELETED, traceparent=PARENT)
-                closed = tracing.CLOSURE
-                await until(lambda: closed in {e.name for e in of_request(spans)})
-                await post(server, USED)
-                await until(lambda: receiver.got)
-                await until(lambda: WAY == {e.name for e in of_request(spans)})
-            wanted = {"Accept": "application/openmetrics-text"}
-            async with server.session.get(
-                f"{server.url}/metrics", headers=wanted
-            ) as got:
-                text = await got.text()
+    async with (
+        receiving() as receiver,
+        running(tmp_path, webhook=webhook(receiver)) as server,
+    ):
+        async with Guard(server.url, "guard", name="g1") as guard:
+            assert await guard.ready(50)
+            await post(server, CREATED)
+            await post(server, DELETED, traceparent=PARENT)
+            closed = tracing.CLOSURE
+            await until(lambda: closed in {e.name for e in of_request(spans)})
+            await post(server, USED)
+            await until(lambda: receiver.got)
+            await until(lambda: WAY == {e.name for e in of_request(spans)})
+        wanted = {"Accept": "application/openmetrics-text"}
+        async with server.session.get(f"{server.url}/metrics", headers=wanted) as got:
+            text = await got.text()
     check_connected(of_request(spans))
     assert f'# {{trace_id="{REQUEST}"}}' in text
 
