@@ -186,6 +186,8 @@ def spanned(name: str) -> Callable[[Async[P, T]], Async[P, T]]:
     def decorated(function: Async[P, T]) -> Async[P, T]:
         @functools.wraps(function)
         async def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            if _tracer is None:
+                return await function(*args, **kwargs)
             with span(name):
                 return await function(*args, **kwargs)
 
