@@ -14,19 +14,21 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
+from streams import metrics
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
 from streams.health_book import KEY, HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
-from streams.http.metrics import Metrics
+from streams.http.metrics import DeadLetters, Metrics
 from streams.http.operators import Operators
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
+from streams.http.traced import tracers
 from streams.intake import NotWrittenError
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
@@ -153,7 +155,12 @@ async def receive(
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        told = Metrics(counts.collector, SourceMetrics(book))
+        told = Metrics(
+            metrics.INGRESS,
+            counts.collector,
+            SourceMetrics(book),
+            DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
+        )
         app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, given.verifiers, around)
@@ -200,7 +207,7 @@ def _application(
     settings: Settings, events: Events, operators: Operators
 ) -> web.Application:
     app = web.Application(
-        middlewares=[problems], client_max_size=settings.max_body_bytes
+        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )
     app.router.add_post("/v1/events/{source}", events.post)
     app.router.add_post("/v1/revocations", operators.revoke)

@@ -104,7 +104,11 @@ class Chain:
 
 
 class Audit:
-    """Signs heads, and reads the chain for those who verify it."""
+    """Signs heads, and reads the chain for those who verify it.
+
+    Attributes:
+        signed_at: when the end of the chain had a signed head, as far as is known (ns).
+    """
 
     def __init__(
         self,
@@ -120,6 +124,7 @@ class Audit:
         self._key = key
         self._clock = clock
         self._sinks = sinks or Sinks()
+        self.signed_at = 0
 
     async def run(self) -> None:
         """Sign the head each minute when it moved.
@@ -135,9 +140,11 @@ class Audit:
 
     async def sign(self) -> None:
         """Sign the head, where none is signed yet, and keep it."""
+        now = self._clock()
         sequence, last = await self._last()
         query = "SELECT 1 FROM audit_heads WHERE sequence = ?"
         if not sequence or await self._store.read(query, sequence):
+            self.signed_at = now
             return
         head = self._signed(sequence, last)
 
@@ -146,6 +153,7 @@ class Audit:
 
         await self._store.write_in_time(job)
         self._sinks.take(self.realm, sequence, head)
+        self.signed_at = now
 
     async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
         """Give lines of an export, and after which entry the next page begins.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import orjson
 
 from agents_registry.facts import Cause, Node, fact_id
+from streams import tracing
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -92,6 +93,7 @@ class Ingest:
         self._stated = Stated()
         self._noted = noted
 
+    @tracing.spanned(tracing.ACCEPT)
     async def records(
         self,
         delivery: Delivery,
@@ -117,6 +119,7 @@ class Ingest:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        tracing.note_written(prepared.encoded)
         blocks = list(_blocks(prepared.admission))
         failpoint("ingress.admitted")
         write = self._store.write_in_time if patient else self._store.write
@@ -136,6 +139,7 @@ class Ingest:
             self._noted(delivery, prepared)
         return receipt
 
+    @tracing.spanned(tracing.ACCEPT)
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
@@ -157,6 +161,7 @@ class Ingest:
             token = token_of(self._store.genesis, self._store.end)
             return Receipt(0, len(admission.dead_letters), 0, token)
 
+        tracing.note_written(encoded)
         *first, rest = slices(encoded)
         written = await self._ahead(first, self._store.write)
 

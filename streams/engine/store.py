@@ -110,6 +110,7 @@ class Store:
         self.end = 0
         self.access_end = 0
         self.signals_end = 0
+        self.dead_letters = 0  # written since the start
         self.listeners: list[Callable[[Commit], None]] = []
         self._threads = [
             threading.Thread(target=self._write_forever, name="writer"),
@@ -343,6 +344,7 @@ class Store:
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
     ) -> None:
         """Tell the listeners (guards first), then answer; runs in the event loop."""
+        self.dead_letters += tx.dead_letters
         commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
         for listener in self.listeners:
             listener(commit)

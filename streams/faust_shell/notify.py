@@ -15,6 +15,7 @@ from streams.configured import ConfigurationError
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
+from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.auth import Tokens
 from streams.http.server import listen
@@ -113,11 +114,12 @@ async def tell(
                 )
             )
 
-        post = receivers.poster(clock)
+        attempts = Attempts()
+        post = attempts.counting(receivers.poster(clock))
         desk = Desk(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
         _agree(app, kafka, desk, progress, stop)
-        pages = Look(desk, progress).application()
+        pages = Look(desk, progress, attempts, clock).application()
         tokens = Tokens(settings.tokens)
         Alerts(tokens, desk, settings.realm, clock, _log_act).add_to(pages)
         runner, url = await listen(pages, settings.listen.host, settings.listen.port)
