@@ -21,6 +21,7 @@ from streams.configured import (
 from streams.described import described
 from streams.engine.audit import Audit
 from streams.engine.closures import Closures
+from streams.engine.current import CurrentTable
 from streams.engine.notifier import Notifier
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
@@ -34,7 +35,6 @@ from streams.http.events import Events
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health
-from streams.http.operators import Operators
 from streams.http.prober import Prober
 from streams.http.publication import publication
 from streams.http.push import Push
@@ -118,8 +118,10 @@ async def serve(
         )
         feed = guarding.feed
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
+        if taking.orders.limited:
+            taking.orders.hold_to(CurrentTable(stages, store))
         notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
-        handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
+        handlers = _handlers(taking, stages, guarding, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
         Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
         audit = Audit(store, settings.realm, signing, clock)
@@ -192,20 +194,17 @@ def _handlers(
     taking: Inputs,
     stages: Stages,
     guarding: _Guarding,
-    fresh_id: Callable[[], str],
     alerts: Collector,
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
-    settings, vocabulary = taking.described.settings, taking.described.vocabulary
-    names, collectors = taking.vaults.names, taking.vendors.collectors
+    settings, collectors = taking.described.settings, taking.vendors.collectors
     feed, metrics = guarding.feed, (*guarding.metrics, *collectors, alerts)
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest),
-        Operators(tokens, speakers, ingest, vocabulary, fresh_id, names),
         Queries(tokens, tables, speakers.clock),
         Lists(tokens, taking.store),
         feed,

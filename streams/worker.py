@@ -167,7 +167,7 @@ async def work(
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
         app.router.add_get("/metrics", Metrics(*collectors).get)
-        tokens = Tokens(settings.tokens)
+        tokens = Tokens(settings.tokens, settings.realm)
         Queries(tokens, tables, clock).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
         Guards(tokens, places, boottime).add_to(app)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import orjson
 
 from agents_registry.facts import Cause, Node, fact_id
+from streams.blast import sifted
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from agents_registry.facts import Fact
+    from streams.blast import BlastLimit
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.records import Record
@@ -64,7 +66,11 @@ class Reader(Protocol):
 
 
 class Ingest:
-    """The way into the log for sources, operators and watched files."""
+    """The way into the log for sources, operators and watched files.
+
+    Attributes:
+        limit: holds back what reaches too much, once there is a table to count in.
+    """
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class Ingest:
         self._complete = complete
         self._stated = Stated()
         self._noted = noted
+        self.limit: BlastLimit | None = None
 
     async def records(
         self,
@@ -116,6 +123,7 @@ class Ingest:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        prepared = await sifted(self.limit, prepared, delivery.origin)
         blocks = list(_blocks(prepared.admission))
         failpoint("ingress.admitted")
         write = self._store.write_in_time if patient else self._store.write
@@ -206,7 +214,7 @@ class Ingest:
     def _receipt(self, tx: Transaction, prepared: Prepared, facts: int) -> Receipt:
         dead = len(prepared.admission.dead_letters)
         token = token_of(self._store.genesis, tx.end)
-        return Receipt(prepared.accepted, dead, facts, token)
+        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
 
 
 def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:

@@ -117,7 +117,7 @@ async def tell(
         progress = Progress()
         _agree(app, kafka, desk, progress, stop)
         pages = Look(desk, progress).application()
-        tokens = Tokens(settings.tokens)
+        tokens = Tokens(settings.tokens, settings.realm)
         Alerts(tokens, desk, settings.realm, clock).add_to(pages)
         runner, url = await listen(pages, settings.listen.host, settings.listen.port)
         stack.push_async_callback(runner.cleanup)

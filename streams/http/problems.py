@@ -53,6 +53,12 @@ class ProblemError(Exception):
         return _problem(self.status, self.title, self.detail, **self.more)
 
 
+def unreadable(detail: str) -> ProblemError:
+    """Give the problem of a body that cannot be used."""
+    status = http.HTTPStatus.UNPROCESSABLE_ENTITY
+    return ProblemError(status, "unreadable request", detail)
+
+
 def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     headers = {}
     if status == http.HTTPStatus.UNAUTHORIZED:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from streams.http.feed import Feed
     from streams.http.guards import Guards
     from streams.http.health import Health
-    from streams.http.operators import Operators
     from streams.http.push import Push
     from streams.http.queries import Lists, Queries
 
@@ -30,7 +29,6 @@ class Handlers:
 
     tokens: Tokens
     events: Events
-    operators: Operators
     queries: Queries
     lists: Lists
     feed: Feed
@@ -55,8 +53,6 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
     handlers.push.add_to(app)
-    app.router.add_post("/v1/revocations", handlers.operators.revoke)
-    app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
     handlers.guards.add_to(app)

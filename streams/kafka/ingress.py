@@ -16,6 +16,7 @@ from urllib.parse import quote
 import structlog
 
 from agents_registry.facts import copy_key, fact_id
+from streams.blast import sifted
 from streams.intake import (
     MANY,
     MOST_FACT_BYTES,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
+    from streams.blast import BlastLimit
     from streams.intake import Complete, Delivery, Encoded, Noted
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
@@ -58,7 +60,11 @@ log = structlog.get_logger()
 
 
 class KafkaLog:
-    """The way into the topics for sources and operators."""
+    """The way into the topics for sources and operators.
+
+    Attributes:
+        limit: holds back what reaches too much, once there is a table to count in.
+    """
 
     def __init__(
         self,
@@ -87,6 +93,7 @@ class KafkaLog:
         self._stated = Stated(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
+        self.limit: BlastLimit | None = None
 
     async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
         """Admit records and write what gets in.
@@ -106,6 +113,7 @@ class KafkaLog:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        prepared = await sifted(self.limit, prepared, delivery.origin)
         receipt = await self._write(prepared, delivery.origin, fresh, place)
         self._stated.remember(prepared)
         if self._noted is not None:
@@ -126,9 +134,7 @@ class KafkaLog:
         admission = Admission()
         encoded = encode(facts, origin, admission, copy_key)
         if admission.dead_letters:
-            partition = partition_of(origin.realm, self._settings.partitions)
-            genesis = self._geneses[partition].genesis
-            token = token_of(genesis, self._ends.get(partition, 0), partition)
+            token = self.written(origin.realm)
             return Receipt(0, len(admission.dead_letters), 0, token)
         prepared = Prepared(admission, encoded, frozenset())
         receipt = await self._write(prepared, origin, self._fresh_id())
@@ -151,7 +157,13 @@ class KafkaLog:
             raise NotWrittenError(str(error)) from error
         dead, facts = len(prepared.admission.dead_letters), len(prepared.encoded)
         token = token_of(self._geneses[partition].genesis, end, partition)
-        return Receipt(prepared.accepted, dead, facts, token)
+        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
+
+    def written(self, realm: str) -> str:
+        """Give the token of what this process wrote last for a realm."""
+        partition = partition_of(realm, self._settings.partitions)
+        genesis = self._geneses[partition].genesis
+        return token_of(genesis, self._ends.get(partition, 0), partition)
 
     async def _facts(
         self, encoded: Sequence[Encoded], origin: Origin, partition: int
