@@ -133,7 +133,8 @@ async def serve(
                 taking.tokens, taking.speakers, given.vocabulary, entries, published
             ).add_to(app)
         await cleanup.enter_async_context(taking.listening())
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        where, tls = settings.listen, taking.access.context
+        runner, url = await listen(app, where.host, where.port, tls=tls)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)

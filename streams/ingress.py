@@ -14,11 +14,11 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
+from streams.access import access
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
 from streams.health_book import KEY, HealthBook
-from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
 from streams.http.metrics import Metrics
 from streams.http.probes import Probes
@@ -56,6 +56,7 @@ from streams.worker import until_stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from streams.access import Access
     from streams.http.events import Source
     from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
@@ -144,7 +145,8 @@ async def receive(
             kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
         )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
-        tokens = Tokens(settings.tokens, settings.realm)
+        entry = access(settings, clock)
+        tokens = entry.tokens
         speakers = Speakers(settings, clock)
         events = Events(tokens, given.sources, speakers, writer)
         ordering = orders(
@@ -167,8 +169,9 @@ async def receive(
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        told = Metrics(counts.collector, SourceMetrics(book))
-        app.router.add_get("/metrics", told.get)
+        app.router.add_get(
+            "/metrics", Metrics(counts.collector, SourceMetrics(book)).get
+        )
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, given.verifiers, around)
         polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
@@ -183,7 +186,7 @@ async def receive(
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
         writing = Writing(kafka, heart, members)
         Probes(writing.still, writing.waiting).add_to(app)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        runner, url = await _listen(app, settings, entry)
         try:
             log.info("receiving", url=url, name=name, realm=settings.realm)
             _tell(settings, url, started)
@@ -199,6 +202,7 @@ async def receive(
                 ordering.desk.run(),
                 Shared(kafka, settings.realm, runs).run(),
                 *(each() for each in [*receiving.loops(), *streams.pushed()]),
+                *(each() for each in entry.loops()),
                 *(each() for each in vaults.asking(writer, speakers)),
                 *(each.run() for each in queues),
             )
@@ -206,6 +210,14 @@ async def receive(
             await runner.cleanup()
             with suppress(NotWrittenError):
                 await keeper.flush()
+
+
+async def _listen(
+    app: web.Application, settings: Settings, entry: Access
+) -> tuple[web.AppRunner, str]:
+    entry.guard(app)
+    where = settings.listen
+    return await listen(app, where.host, where.port, tls=entry.context)
 
 
 def _tell(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from streams.access import Access, access
 from streams.engine.ingest import Ingest
 from streams.engine.line_server import LineServer
 from streams.engine.shelf import StoredShelf
@@ -42,6 +43,7 @@ class Inputs:
     described: Described
     store: Store
     ingest: Ingest
+    access: Access
     tokens: Tokens
     speakers: Speakers
     book: HealthBook
@@ -53,6 +55,7 @@ class Inputs:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes that have a module of their own."""
+        self.access.guard(app)
         self.vendors.add_to(app)
         self.orders.add_to(app)
         Sources(self.tokens, self.book, self.streams.receivers).add_to(app)
@@ -60,6 +63,7 @@ class Inputs:
     def loops(self) -> list[Loop]:
         """Give what runs for sources, until cancelled."""
         return [
+            *self.access.loops(),
             *self.vendors.loops(),
             self.orders.desk.run,
             *self.streams.loops(),
@@ -107,9 +111,11 @@ async def inputs(
 
     Raises:
         VendorError: the settings of a vendor cannot be used.
+        AccessError: those of a credential cannot.
     """
     settings = given.settings
-    tokens = Tokens(settings.tokens, settings.realm)
+    entry = access(settings, clock)
+    tokens = entry.tokens
     speakers = Speakers(settings, clock)
     book, keeper = HealthBook(clock, given.expected), SourceHealth(store)
     await book.load(keeper)
@@ -132,6 +138,7 @@ async def inputs(
         described=given,
         store=store,
         ingest=ingest,
+        access=entry,
         tokens=tokens,
         speakers=speakers,
         book=book,

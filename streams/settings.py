@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
-from streams.access_settings import Approvals, Strict, Token
+from streams.access_settings import Approvals, Oidc, Strict, Tls, Token
 from streams.alert_settings import Alerts
 from streams.poll_settings import AnyPoll, Queue
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
@@ -276,6 +276,10 @@ class Settings(FileSettings):
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     max_body_bytes: int = Field(default=8 << 20, gt=0)
     tokens: tuple[Token, ...] = ()
+    oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
+        default_factory=dict
+    )
+    tls: Tls | None = None
     approvals: Approvals = Approvals()
     authorities: dict[str, Authority] = Field(default_factory=dict)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)

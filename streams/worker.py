@@ -15,12 +15,12 @@ from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
+from streams.access import access
 from streams.configured import (
     configured_guard_keys,
     configured_sources,
     tolerances,
 )
-from streams.http.auth import Tokens
 from streams.http.guards import Guards
 from streams.http.metrics import Metrics
 from streams.http.probes import Probes
@@ -157,6 +157,7 @@ async def work(
         configured_guard_keys(settings),
         boottime,
     )
+    entry = access(settings, clock)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
     ) as process:
@@ -167,18 +168,20 @@ async def work(
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
         app.router.add_get("/metrics", Metrics(*collectors).get)
-        tokens = Tokens(settings.tokens, settings.realm)
+        tokens = entry.tokens
         Queries(tokens, tables, clock).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
         Guards(tokens, places, boottime).add_to(app)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        entry.guard(app)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, tls=entry.context)
         try:
             log.info("working", url=url, name=worker.name)
             if settings.ready_file is not None:
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Working(url, process))
-            await until_stopped(stop, process.run())
+            await until_stopped(stop, process.run(), *(run() for run in entry.loops()))
         finally:
             await runner.cleanup()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import hdrs, web
 from attrs import frozen
@@ -19,7 +19,7 @@ from attrs import frozen
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from streams.access_settings import Role, Token
 
@@ -34,15 +34,13 @@ class Holder:
 
     Attributes:
         name: stands in facts as the ingress key and in audit lines.
-        roles: what the holder may do.
-        realms: where; `ANY_REALM` is everywhere.
+        roles: what the holder may do, by realm; `ANY_REALM` is everywhere.
         person: the same for all credentials of one person.
         authority: on whose behalf it speaks as a source.
     """
 
     name: str
-    roles: frozenset[Role]
-    realms: frozenset[str]
+    roles: Mapping[str, frozenset[Role]]
     person: str
     authority: str | None = None
 
@@ -110,23 +108,56 @@ class Tokens:
         return found
 
 
-def holder_of(token: Token, realm: str) -> Holder:
-    """Give the holder of a static token.
+class Credential(Protocol):
+    """What the settings say of a credential, of whatever sort."""
+
+    @property
+    def name(self) -> str:
+        """Who holds it."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What the holder may do."""
+        ...
+
+    @property
+    def realms(self) -> frozenset[str]:
+        """Where; nothing is the realm of the server."""
+        ...
+
+    @property
+    def person(self) -> str:
+        """Whose it is; nothing is the name."""
+        ...
+
+    @property
+    def authority(self) -> str | None:
+        """On whose behalf it speaks."""
+        ...
+
+
+def holder_of(credential: Credential, realm: str) -> Holder:
+    """Give the holder of a credential of the settings.
 
     Args:
-        token: of the settings.
+        credential: a static token or a client certificate.
         realm: where it holds, unless it says so itself.
     """
-    realms = token.realms or frozenset({realm})
-    person = token.person or token.name
-    return Holder(token.name, token.roles, realms, person, token.authority)
+    return Holder(
+        credential.name,
+        dict.fromkeys(credential.realms or {realm}, credential.roles),
+        credential.person or credential.name,
+        credential.authority,
+    )
 
 
 def _entitled(holder: Holder, roles: tuple[Role, ...], realm: str) -> Holder:
-    if not holder.realms & {realm, ANY_REALM}:
+    held = [holder.roles[one] for one in (realm, ANY_REALM) if one in holder.roles]
+    if not held:
         detail = f"this credential is not for the realm {realm}"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
-    if not holder.roles & {*roles, "admin"}:
+    if not frozenset().union(*held) & {*roles, "admin"}:
         detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
     return holder

@@ -10,6 +10,8 @@ from attrs import frozen
 from streams.http.problems import problems
 
 if TYPE_CHECKING:
+    import ssl
+
     from streams.http.auth import Tokens
     from streams.http.events import Events
     from streams.http.feed import Feed
@@ -66,7 +68,11 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
 
 
 async def listen(
-    app: web.Application, host: str, port: int, longest_header: int = LONGEST_HEADER
+    app: web.Application,
+    host: str,
+    port: int,
+    longest_header: int = LONGEST_HEADER,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[web.AppRunner, str]:
     """Listen; give the runner, to be cleaned up, and the URL that is bound.
 
@@ -75,6 +81,7 @@ async def listen(
         host: address to listen at.
         port: 0 takes a free one.
         longest_header: bytes of the first line and of each header.
+        tls: to serve HTTPS with.
 
     Raises:
         OSError: the address cannot be bound.
@@ -89,7 +96,7 @@ async def listen(
         max_field_size=longest_header,
     )
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     try:
         await site.start()
     except OSError:
@@ -97,4 +104,5 @@ async def listen(
         raise
     bound = runner.addresses[0]
     name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    return runner, f"http://{name}:{bound[1]}"
+    scheme = "http" if tls is None else "https"
+    return runner, f"{scheme}://{name}:{bound[1]}"
