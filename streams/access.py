@@ -186,8 +186,6 @@ def _check(settings: Settings) -> None:
     clients = () if settings.tls is None else settings.tls.clients
     names = [token.name for token in settings.tokens]
     names += [client.name for client in clients]
-    for name in _twice(names):
-        raise AccessError(f"two credentials are called {name}: facts name them")
     for name in names:
         label, colon, _ = name.partition(":")
         if colon and label in settings.oidc:

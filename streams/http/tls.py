@@ -30,14 +30,13 @@ class ServedTls:
         context: give this one to the server; it hands over to the newest.
     """
 
-    def __init__(self, settings: Tls, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, settings: Tls) -> None:
         """Read the files.
 
         Raises:
             ValueError: they cannot be used; the text says which.
         """
         self._settings = settings
-        self._look_seconds = look_seconds
         self._stamps = self._now()
         try:
             self.context = self._newest = _context(settings)
@@ -51,7 +50,7 @@ class ServedTls:
     async def run(self) -> None:
         """Look for changed files until cancelled."""
         while True:
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(LOOK_SECONDS)
             self.look()
 
     def look(self) -> None:
