@@ -105,7 +105,10 @@ class Access:
             else:
                 if proven is not None:
                     request[PROVEN] = proven
-            return await handler(request)
+            try:
+                return await handler(request)
+            finally:
+                self.tokens.left(request)
 
         return proving
 
@@ -172,7 +175,7 @@ def access(
             each.san: holder_of(each, settings.realm) for each in settings.tls.clients
         }
     return Access(
-        Tokens(settings.tokens, settings.realm),
+        Tokens(settings.tokens, settings.realm, settings.max_requests),
         tls,
         tuple(each.keys for each in issuers),
         Issuers(issuers, settings.realm, lambda: clock() / SECOND, monotonic),

@@ -151,3 +151,19 @@ class Tls(Strict):
         if self.clients and self.client_ca is None:
             raise ValueError("clients need client_ca: nobody vouches for them")
         return self
+
+
+class QuotaSettings(Strict):
+    """How much one authority may push over HTTP to one process of its realm.
+
+    Attributes:
+        facts_per_second: other facts than causes; unset: any number.
+        causes_per_second: causes; they have no other quota.
+        nodes_per_day: facts that make a name known.
+        burst_seconds: of its rate, that it may say at once.
+    """
+
+    facts_per_second: float | None = Field(default=None, gt=0)
+    causes_per_second: float | None = Field(default=None, gt=0)
+    nodes_per_day: float | None = Field(default=None, gt=0)
+    burst_seconds: float = Field(default=10.0, gt=0, le=3600)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from streams.blast import BlastLimit
+    from streams.quotas import Quotas
     from streams.records import Record
     from streams.stages.ingress import Origin
 
@@ -172,9 +173,11 @@ class Limited(Log, Protocol):
 
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
     """
 
     limit: BlastLimit | None
+    quotas: Quotas | None
 
 
 Noted = Callable[[Delivery, Prepared], None]  # told of what was written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -10,6 +11,8 @@ from streams.blast import BlastLimit, Limit
 from streams.desk import Desk
 from streams.http.acts import Acts
 from streams.http.operators import Operators
+from streams.quotas import Quotas
+from streams.stages.quota import DAY, Bucket, Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from agents_registry.identifiers import Vocabulary
+    from streams.access_settings import QuotaSettings
     from streams.blast import Tables
     from streams.desk import Shelf
     from streams.http.auth import Tokens
@@ -93,5 +97,21 @@ def orders(  # noqa: PLR0913 - each by name
         clock=speakers.clock,
         fresh_id=fresh_id,
     )
+    log.quotas = Quotas(
+        {name: _quota(each.quota) for name, each in settings.authorities.items()},
+        time.monotonic,
+    )
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     return Orders(tokens, speakers, desk, operators, log)
+
+
+def _quota(given: QuotaSettings) -> Quota:
+    def bucket(rate: float | None) -> Bucket | None:
+        return None if rate is None else Bucket(rate, rate * given.burst_seconds)
+
+    nodes = given.nodes_per_day
+    return Quota(
+        issue=bucket(given.facts_per_second),
+        causes=bucket(given.causes_per_second),
+        nodes=None if nodes is None else Bucket(nodes / DAY, nodes),
+    )

@@ -20,7 +20,14 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
-from streams.access_settings import Approvals, Oidc, Strict, Tls, Token
+from streams.access_settings import (
+    Approvals,
+    Oidc,
+    QuotaSettings,
+    Strict,
+    Tls,
+    Token,
+)
 from streams.alert_settings import Alerts
 from streams.poll_settings import AnyPoll, Queue
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
@@ -50,12 +57,14 @@ class Authority(Strict):
             ``rescind blast-radius`` counts them, is a finding; unset: none is.
         over_limit: such a revocation is enforced all the same (page), or not before
             a second person approves it (hold).
+        quota: of what it pushes.
     """
 
     grants: tuple[GrantSettings, ...]
     issuer_log: bool = False
     blast_limit: int | None = Field(default=None, ge=1, le=100_000)
     over_limit: Literal["page", "hold"] = "page"
+    quota: QuotaSettings = QuotaSettings()
 
 
 class SourceSettings(Strict):
@@ -252,6 +261,7 @@ class Settings(FileSettings):
         peppers: keys (base64) of the hash that names opaque tokens, by their name;
             while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
+        max_requests: that one credential may have under way at once.
         ready_file: gets the URL once the server accepts requests.
         silent_seconds: without any event of a source, after which that is a finding, by
             the name that `rescind sources` shows; without one a source may be silent.
@@ -275,6 +285,7 @@ class Settings(FileSettings):
     ready_file: Path | None = None
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     max_body_bytes: int = Field(default=8 << 20, gt=0)
+    max_requests: int = Field(default=256, gt=0)
     tokens: tuple[Token, ...] = ()
     oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
         default_factory=dict

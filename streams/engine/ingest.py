@@ -25,6 +25,7 @@ from streams.intake import (
     encode,
     token_of,
 )
+from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from streams.blast import BlastLimit
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
+    from streams.quotas import Quotas
     from streams.records import Record
     from streams.stages.ingress import Origin
 
@@ -70,6 +72,7 @@ class Ingest:
 
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Ingest:
         self._stated = Stated()
         self._noted = noted
         self.limit: BlastLimit | None = None
+        self.quotas: Quotas | None = None
 
     async def records(
         self,
@@ -111,10 +115,12 @@ class Ingest:
             delivery: the batch.
             also: writes more in the same transaction (a file's position, an audit
                 line).
-            patient: wait for room on a full disk instead of raising.
+            patient: wait for room on a full disk instead of raising; it was fetched,
+                so no quota is meant.
 
         Raises:
             StoreBusyError: too much waits to be written.
+            OverQuotaError: the authority says too much; its causes are written.
             sqlite3.Error: the file could not be written.
         """
         delivery = await self._complete(delivery)
@@ -123,6 +129,9 @@ class Ingest:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        later = 0.0
+        if self.quotas is not None and not patient:
+            prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
         prepared = await sifted(self.limit, prepared, delivery.origin)
         blocks = list(_blocks(prepared.admission))
         failpoint("ingress.admitted")
@@ -132,12 +141,14 @@ class Ingest:
 
         def job(tx: Transaction) -> Receipt:
             facts = written + self._add(tx, rest, prepared, blocks, delivery.origin)
-            if also is not None:
+            if also is not None and not later:
                 also(tx)
             return self._receipt(tx, prepared, facts)
 
         async with self._room_for(rest):
             receipt = await write(job, urgent=True)
+        if later:
+            raise OverQuotaError(delivery.origin.authority, later, ended=True)
         self._stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)

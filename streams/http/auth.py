@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import hdrs, web
@@ -47,18 +48,26 @@ class Holder:
 
 Proven = Holder | ProblemError
 PROVEN: Final = web.RequestKey("proven", object)
+COUNTED: Final = web.RequestKey("counted", str)
+MOST: Final = 256  # requests of one credential at once
 
 
 class Tokens:
     """The credentials that this server takes."""
 
-    def __init__(self, tokens: Iterable[Token], realm: str = DEFAULT_REALM) -> None:
+    def __init__(
+        self, tokens: Iterable[Token], realm: str = DEFAULT_REALM, most: int = MOST
+    ) -> None:
         """Take the configured tokens.
 
         Args:
             tokens: of the settings.
             realm: that of this server, meant where a request or a token names none.
+            most: requests that one credential may have under way at once, so that no
+                sender's flood takes the place of another's revocation.
         """
+        self._most = most
+        self._under_way: Counter[str] = Counter()
         self._realm = realm
         self._tokens = tuple((each.sha256, holder_of(each, realm)) for each in tokens)
 
@@ -72,20 +81,41 @@ class Tokens:
 
         Raises:
             ProblemError: 401 without a good credential, 403 without the role, or in
-                another realm.
+                another realm; 429 while too many requests of it are under way.
         """
         proven = request.get(PROVEN)
         if isinstance(proven, ProblemError):
             raise proven
         realm = request.query.get("realm") or self._realm
-        if isinstance(proven, Holder):
-            return _entitled(proven, roles, realm)
+        found = proven if isinstance(proven, Holder) else self._bearer(request)
+        return self._counted(request, _entitled(found, roles, realm))
+
+    def left(self, request: web.Request) -> None:
+        """Count a request no longer: it is answered."""
+        name = request.get(COUNTED)
+        if name is not None:
+            self._under_way[name] -= 1
+            if not self._under_way[name]:
+                del self._under_way[name]
+
+    def _counted(self, request: web.Request, holder: Holder) -> Holder:
+        # A guard's feed stays for as long as the guard does.
+        if COUNTED in request or any("guard" in each for each in holder.roles.values()):
+            return holder
+        if self._under_way[holder.name] >= self._most:
+            detail = f"{self._most} requests of this credential are under way"
+            status = http.HTTPStatus.TOO_MANY_REQUESTS
+            raise ProblemError(status, "too many requests", detail)
+        self._under_way[holder.name] += 1
+        request[COUNTED] = holder.name
+        return holder
+
+    def _bearer(self, request: web.Request) -> Holder:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header.startswith(SCHEME):
             detail = "send Authorization: Bearer <token>"
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "no token", detail)
-        found = self._found(header[len(SCHEME) :].strip())
-        return _entitled(found, roles, realm)
+        return self._found(header[len(SCHEME) :].strip())
 
     def known(self, given: str, *roles: Role) -> Holder:
         """Give the holder of a static token that a caller presented, however it came.

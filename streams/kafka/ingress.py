@@ -36,6 +36,7 @@ from streams.kafka.payloads import (
     signal_records,
 )
 from streams.kafka.publisher import NotAckedError
+from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
+    from streams.quotas import Quotas
     from streams.stages.ingress import Origin
 
 TOO_LARGE: Final = (
@@ -64,6 +66,7 @@ class KafkaLog:
 
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
     """
 
     def __init__(
@@ -94,17 +97,26 @@ class KafkaLog:
         self._noted = noted
         self._ends: dict[int, int] = {}
         self.limit: BlastLimit | None = None
+        self.quotas: Quotas | None = None
 
-    async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
+    async def records(
+        self,
+        delivery: Delivery,
+        place: Place | None = None,
+        *,
+        patient: bool = False,
+    ) -> Receipt:
         """Admit records and write what gets in.
 
         Args:
             delivery: the batch.
             place: of the record of a raw topic that it stood in; what is written is
                 named by it, and is the same when it is taken in again.
+            patient: it was fetched, so no quota is meant; of a place it always is.
 
         Raises:
             NotWrittenError: not all of it was acked in time.
+            OverQuotaError: the authority says too much; its causes are written.
         """
         delivery = await self._complete(delivery)
         prepare = self._stated.prepare
@@ -113,8 +125,13 @@ class KafkaLog:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        later = 0.0
+        if self.quotas is not None and not patient and place is None:
+            prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
         prepared = await sifted(self.limit, prepared, delivery.origin)
         receipt = await self._write(prepared, delivery.origin, fresh, place)
+        if later:
+            raise OverQuotaError(delivery.origin.authority, later, ended=True)
         self._stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)
