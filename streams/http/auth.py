@@ -71,13 +71,17 @@ class Tokens:
         self._realm = realm
         self._tokens = tuple((each.sha256, holder_of(each, realm)) for each in tokens)
 
-    def holder(self, request: web.Request, *roles: Role) -> Holder:
+    def holder(
+        self, request: web.Request, *roles: Role, any_realm: bool = False
+    ) -> Holder:
         """Give the holder of the credential that a request carries.
 
         Args:
             request: with an Authorization header (RFC 6750 section 2.1), or over a
                 connection with a client certificate.
             roles: any of these is enough; ``admin`` always is.
+            any_realm: the route serves the realm of ``?realm=``, and the roles must be
+                held there; any other route serves that of this server alone.
 
         Raises:
             ProblemError: 401 without a good credential, 403 without the role, or in
@@ -86,8 +90,11 @@ class Tokens:
         proven = request.get(PROVEN)
         if isinstance(proven, ProblemError):
             raise proven
-        realm = request.query.get("realm") or self._realm
         found = proven if isinstance(proven, Holder) else self._bearer(request)
+        realm = request.query.get("realm", self._realm)
+        if realm != self._realm and not any_realm:
+            detail = f"this is of the realm {self._realm} alone"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
         return self._counted(request, _entitled(found, roles, realm))
 
     def left(self, request: web.Request) -> None:
