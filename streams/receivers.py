@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from streams.health_book import HealthBook
     from streams.http.auth import Tokens
-    from streams.http.events import Log, Speakers
+    from streams.http.events import Speakers
+    from streams.intake import Log
     from streams.settings import Settings
     from streams.vendor_settings import Hook, Secret
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
 from streams import metrics
+from streams.access import access
 from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
@@ -22,7 +23,6 @@ from streams.configured import (
     tolerances,
 )
 from streams.first_start import audit_key
-from streams.http.auth import Tokens
 from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
 from streams.http.metrics import DeadLetters, Metrics
@@ -158,6 +158,7 @@ async def work(
         boottime,
     )
     sinks = Sinks(settings.audit_sinks)
+    entry = access(settings, clock)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
     ) as process:
@@ -174,18 +175,21 @@ async def work(
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
         app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
-        tokens = Tokens(settings.tokens)
+        tokens = entry.tokens
         Queries(tokens, tables, clock).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
         Guards(tokens, places, boottime).add_to(app)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        entry.guard(app)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, tls=entry.context)
         try:
             log.info("working", url=url, name=worker.name)
             if settings.ready_file is not None:
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Working(url, process))
-            await until_stopped(stop, process.run(), sinks.run())
+            loops = [run() for run in entry.loops()]
+            await until_stopped(stop, process.run(), sinks.run(), *loops)
         finally:
             await runner.cleanup()
 

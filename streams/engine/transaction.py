@@ -219,6 +219,15 @@ class Transaction:
         query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
         self._db.execute(query, (name, body))
 
+    def put_pending(self, identity: str, body: bytes) -> None:
+        """Save what waits for a second person."""
+        query = "INSERT OR REPLACE INTO pending VALUES (?, ?)"
+        self._db.execute(query, (identity, body))
+
+    def forget_pending(self, identity: str) -> None:
+        """Forget what was decided."""
+        self._db.execute("DELETE FROM pending WHERE id = ?", (identity,))
+
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)
