@@ -227,7 +227,7 @@ class Fleet:
 
     def entry(self) -> str:
         """Give the URL of the next one that takes events; empty while none does."""
-        for _ in self._turns:
+        for _ in range(len(self._turns)):
             self._turns.rotate()
             if self._turns[0].url:
                 return self._turns[0].url

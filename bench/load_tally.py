@@ -161,12 +161,16 @@ def _restarts(tally: Tally) -> Row:
 def _memory(tally: Tally, slot: Slot) -> Row:
     first = _between(slot.resident, tally.began, tally.thirds[0])
     last = _between(slot.resident, max(tally.thirds[1], tally.rolled), tally.over)
+    took = ", ".join(f"{each:.1f}" for each in slot.ended)
+    restarts = f"restarted in {took} s" if took else ""
+    what = f"  memory of {slot.name}, MB, first and last third"
     if not first or not last:
-        return Row(what=f"  memory of {slot.name}", value="not seen", met=False)
+        return Row(what=what, value="not seen", peer=restarts, met=False)
     one, other = median(first), median(last)
     return Row(
-        what=f"  memory of {slot.name}, MB, first and last third",
+        what=what,
         value=f"{one / 1e6:.0f} -> {other / 1e6:.0f}",
+        peer=restarts,
         target=f"<= {MOST_GROWTH}x",
         met=other <= one * MOST_GROWTH,
     )
