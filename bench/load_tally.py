@@ -176,9 +176,7 @@ def _memory(tally: Tally, slot: Slot) -> Row:
     )
 
 
-def _between(
-    seen: Sequence[tuple[float, int]], start: float, end: float
-) -> list[int]:
+def _between(seen: Sequence[tuple[float, int]], start: float, end: float) -> list[int]:
     return [size for at, size in seen if start <= at < end]
 
 

@@ -137,4 +137,9 @@ def settings(folder: Path, tokens: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _event(what: str, key: str) -> dict[str, str]:
     at = datetime.now(UTC).isoformat()
-    return {"id": f"{what}-{key}-{time.monotonic_ns()}", "what": what, "at": at, "key": key}
+    return {
+        "id": f"{what}-{key}-{time.monotonic_ns()}",
+        "what": what,
+        "at": at,
+        "key": key,
+    }
