@@ -14,9 +14,9 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from bench.load_fleet import DEADLINE, LOOK, GuardSlot, fleet
+from bench.load_fleet import DEADLINE, GuardSlot, fleet
 from bench.load_guard import child
 from bench.load_roles import embedded_slots, kafka_slots
 from bench.load_tally import Tally, lines, receiving
@@ -87,7 +87,7 @@ async def _measure(
         await _load(running, sources, tally, rate, count)
         for guard in guards:
             guard.ask(what="end", range=[0, count], settled=True)
-        await _alerted(tally)
+        await tally.told(DEADLINE)
         for guard in guards:
             await guard.answered()
         tally.repeated = sources.repeated
@@ -144,10 +144,3 @@ async def _load(
             due = start + first / rate
             await asyncio.sleep(due - AHEAD - time.monotonic())
             tasks.create_task(batch(range(first, min(first + BATCH, count)), due))
-
-
-async def _alerted(tally: Tally) -> None:
-    """Wait until every planted use is alerted, or far too long."""
-    end = time.monotonic() + DEADLINE
-    while tally.missing() and time.monotonic() < end:
-        await asyncio.sleep(LOOK)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +58,7 @@ class Tally:
     over: float = 0.0
     rolled: float = 0.0
     repeated: int = 0
+    news: asyncio.Event = Factory(asyncio.Event)
 
     @property
     def thirds(self) -> tuple[float, float]:
@@ -82,6 +84,19 @@ class Tally:
         """Give the planted uses that nobody was told of."""
         return self.planted.keys() - self.alerted.keys()
 
+    def alert(self, name: str) -> None:
+        """Note that somebody was told of a use."""
+        self.alerted.setdefault(name, time.monotonic())
+        self.news.set()
+
+    async def told(self, seconds: float) -> None:
+        """Wait until somebody was told of every planted use, or far too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.missing():
+                    self.news.clear()
+                    await self.news.wait()
+
 
 @asynccontextmanager
 async def receiving(tally: Tally) -> AsyncIterator[str]:
@@ -89,9 +104,8 @@ async def receiving(tally: Tally) -> AsyncIterator[str]:
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
-        now = time.monotonic()
         for name in CHILD.findall(body):
-            tally.alerted.setdefault(name.decode(), now)
+            tally.alert(name.decode())
         return web.Response(status=204)
 
     app = web.Application(client_max_size=1 << 22)
