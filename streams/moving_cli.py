@@ -43,3 +43,21 @@ def restore(
     from streams.backup_command import run_restore  # noqa: PLC0415 - as above
 
     raise typer.Exit(run_restore(file, data_dir, key or [], head or []))
+
+
+@moving_app.command()
+def migrate(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+    ] = None,
+    data_dir: DataDir = None,
+    *,
+    leave_alerts: Annotated[
+        bool,
+        typer.Option("--leave-alerts", help="Those that wait for a receiver stay."),
+    ] = False,
+) -> None:
+    """Move the log of a stopped embedded server to Kafka, and prove it equal."""
+    from streams.migrate_command import run  # noqa: PLC0415 - an extra
+
+    raise typer.Exit(run(config, data_dir, leave_alerts=leave_alerts))

@@ -154,7 +154,7 @@ def restore(
         OSError: it cannot be read or written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(folder):
+    with alone(folder):
         _assert_empty(folder)
         try:
             manifest, members = _unpack(file, folder)
@@ -322,7 +322,12 @@ def _told(manifest: Manifest) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a data folder, which a server holds while it runs.
+
+    Raises:
+        InUseError: another process has it.
+    """
     with (folder / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
