@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.load_fleet import DEADLINE, GuardSlot, fleet
 from bench.load_guard import child
@@ -23,7 +23,8 @@ from bench.load_tally import Tally, lines, receiving
 from bench.load_traffic import Sources
 
 if TYPE_CHECKING:
-    from bench.load_fleet import Fleet
+    from collections.abc import Coroutine
+
     from bench.report import Row
 
 RATE: Final = {"tiny": 50, "small": 200, "full": 500}  # revocations a second
@@ -35,6 +36,8 @@ AGAIN: Final = 3.0  # seconds from the acceptance to the use
 AHEAD: Final = 1.0  # seconds before they are revoked guards are asked for them
 LIVES: Final = 1_000
 ROLLED: Final = (signal.SIGTERM, signal.SIGKILL)
+# Readers before writers; docs/operations.md.
+UPGRADED: Final = ("notify", "sentinel", "registry", "pdp", "guard", "ingress")
 
 
 def rows(
@@ -53,7 +56,14 @@ def rows(
     return [*lines(tally, f"{rate:,}/s for {seconds} s, {engine}")]
 
 
-def measured(rate: int, seconds: int, engine: str, flaw: str = "") -> Tally:
+def measured(
+    rate: int,
+    seconds: int,
+    engine: str,
+    *,
+    flaw: str = "",
+    before: Path | None = None,
+) -> Tally:
     """Run the load.
 
     Args:
@@ -61,21 +71,25 @@ def measured(rate: int, seconds: int, engine: str, flaw: str = "") -> Tally:
         seconds: how long.
         engine: kafka or embedded.
         flaw: of the guards; see `bench.load_guard`.
+        before: tree of another version, which all run until they are restarted; then
+            that is an upgrade, and nothing is killed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder), rate, seconds, engine, flaw))
+        load = _measure(Path(folder), rate, rate * seconds, engine, (flaw, before))
+        return asyncio.run(load)
 
 
 async def _measure(
-    folder: Path, rate: int, seconds: int, engine: str, flaw: str
+    folder: Path, rate: int, count: int, engine: str, how: tuple[str, Path | None]
 ) -> Tally:
-    tally, count = Tally(), rate * seconds
+    tally = Tally()
+    flaw, before = how
     order = {"lives": LIVES, "flaw": flaw}
     roles = kafka_slots if engine == "kafka" else embedded_slots
     async with (
         receiving(tally) as url,
         roles(folder, url, order) as slots,
-        fleet(slots) as running,
+        fleet(slots, before) as running,
     ):
         tally.slots = slots
         guards = [slot for slot in slots if isinstance(slot, GuardSlot)]
@@ -84,7 +98,8 @@ async def _measure(
         sources = Sources(running)
         await sources.births(count, LIVES)
         await _known(guards, count)
-        await _load(running, sources, tally, rate, count)
+        again = running.upgrade(UPGRADED) if before else running.roll(ROLLED)
+        await _load(sources, tally, rate, count, again)
         for guard in guards:
             guard.ask(what="end", range=[0, count], settled=True)
         await tally.told(DEADLINE)
@@ -109,16 +124,20 @@ async def _known(guards: list[GuardSlot], count: int) -> None:
 
 
 async def _load(
-    running: Fleet, sources: Sources, tally: Tally, rate: int, count: int
+    sources: Sources,
+    tally: Tally,
+    rate: int,
+    count: int,
+    again: Coroutine[Any, Any, None],
 ) -> None:
     """Revoke each batch when it is due, and restart all in the middle."""
-    guards = [slot for slot in running.slots if isinstance(slot, GuardSlot)]
+    guards = [slot for slot in tally.slots if isinstance(slot, GuardSlot)]
     start = time.monotonic() + AHEAD
     tally.began, tally.over = start, start + count / rate
 
     async def restart() -> None:
         await asyncio.sleep(tally.thirds[0] - time.monotonic())
-        await running.roll(ROLLED)
+        await again
         tally.rolled = time.monotonic()
 
     async def batch(numbers: range, due: float) -> None:

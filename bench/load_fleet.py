@@ -23,6 +23,7 @@ DEADLINE: Final = 180.0  # seconds for anything that must happen
 LOOK: Final = 0.05
 SAMPLE: Final = 1.0  # seconds between two looks at the memory
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+HERE: Final = Path(__file__).resolve().parents[1]
 PROGRAM: Final = (sys.executable, "-c", "from streams.cli import main; main()")
 
 
@@ -36,6 +37,7 @@ class Slot:
         resident: its memory, by when: (monotonic seconds, bytes).
         ended: times from a signal until it was ready again, in seconds.
         url: where it answers HTTP, while it does.
+        tree: of the version that it runs; None is this one.
     """
 
     role: str
@@ -46,6 +48,7 @@ class Slot:
     resident: list[tuple[float, int]] = field(factory=list)
     ended: list[float] = field(factory=list)
     url: str = ""
+    tree: Path | None = None
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -59,12 +62,15 @@ class Slot:
         self.process = await self._spawn(stdin=asyncio.subprocess.DEVNULL)
 
     async def _spawn(self, **pipes: int) -> asyncio.subprocess.Process:
+        tree = self.tree or HERE
+        variables = {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1", **self.variables}
         with (self.folder / f"{self.name}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *self.command,
                 **({"stdout": log} | pipes),
                 stderr=log,
-                env={**os.environ, **self.variables},
+                env={**os.environ, **variables},
+                cwd=tree,
                 limit=1 << 24,
             )
 
@@ -246,10 +252,19 @@ class Fleet:
             for slot in self.slots:
                 await slot.restart(number, self.session)
 
+    async def upgrade(self, roles: Iterable[str]) -> None:
+        """Restart one after the other as this version, readers before writers."""
+        for role in roles:
+            for slot in self.of(role):
+                slot.tree = None
+                await slot.restart(signal.SIGTERM, self.session)
+
 
 @asynccontextmanager
-async def fleet(slots: list[Slot]) -> AsyncIterator[Fleet]:
-    """Run all until the context ends; each is ended by its own handle."""
+async def fleet(slots: list[Slot], tree: Path | None = None) -> AsyncIterator[Fleet]:
+    """Run all, as a version, until the context ends; each ends by its own handle."""
+    for slot in slots:
+        slot.tree = tree
     timeout = aiohttp.ClientTimeout(total=15)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:

@@ -3,7 +3,7 @@
 The first line says where its facts come from; each one after that is a question: are
 the families of a range allowed (``allow``), or denied at a time (``deny``, ``due``)?
 Between them it checks what lives, and counts where it had no lease. With the flaw
-``forgets`` it loses one cause in a hundred: the load must see that.
+``forgets`` it loses one cause in ten: the load must see that.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ async def in_time(guard: AnyGuard[Any, Any], question: dict[str, Any]) -> None:
 
 
 def forget() -> None:
-    """Lose one cause in a hundred."""
+    """Lose one cause in ten."""
     right = Registry.apply
 
     def wrong(self: Registry, fact: Fact) -> None:
-        if not (isinstance(fact, Cause) and fact.target.value.endswith("00")):
+        if not (isinstance(fact, Cause) and fact.target.value.endswith("0")):
             right(self, fact)
 
     Registry.apply = wrong  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.load_fleet import PROGRAM, GuardSlot, Slot
+from bench.load_fleet import HERE, PROGRAM, GuardSlot, Slot
 from bench.load_guard import KINDS
 from bench.load_traffic import settings
 from bench.realm import token
@@ -119,7 +119,8 @@ def _guards(folder: Path, order: dict[str, Any]) -> list[GuardSlot]:
     found = []
     for number in range(GUARDS):
         name = f"guard-{number}"
-        command = (PROGRAM[0], "-m", "bench.load_guard")
+        # By its path: a tree of another version has no such module.
+        command = (PROGRAM[0], str(HERE / "bench" / "load_guard.py"))
         slot = GuardSlot("guard", name, command, {}, folder)
         slot.order = order | {"name": name}
         found.append(slot)
