@@ -39,6 +39,7 @@ MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 LONG_LOG: Final = 64 << 20  # bytes
 GENESIS_FILE: Final = "genesis"
+MOVED_FILE: Final = "moved"
 PAUSE_SECONDS: Final = 0.5
 # What ends by itself, or by an operator's hand, while the server runs.
 _PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
@@ -155,6 +156,10 @@ class Store:
         return store
 
     def _prepare(self, realm: str, genesis: str) -> None:
+        moved = self.path.with_name(MOVED_FILE)
+        if moved.exists():
+            message = f"{moved.read_text('utf-8').strip()}; see {moved}"
+            raise LostLogError(message)
         db = self._reader
         schema = resources.files("streams.engine").joinpath("schema.sql")
         db.executescript(schema.read_text("utf-8"))
