@@ -331,7 +331,9 @@ def invalidation_record(
     )
 
 
-def finding_record(episode: Episode, partitions: int) -> Outgoing:
+def finding_record(
+    episode: Episode, partitions: int, traceparent: str | None = None
+) -> Outgoing:
     """Give the record of a finding as it is now; the key is that of its episode."""
     finding = episode.finding
     record = attrs.asdict(finding, recurse=False) | {
@@ -346,6 +348,7 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
         source=f"/realms/{finding.realm}",
         kind="finding",
         time=finding.last_seen,
+        traceparent=traceparent,
     )
     return Outgoing(
         partition=partition_of(finding.realm, partitions),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.findings import FindingKind
     from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
@@ -81,6 +83,16 @@ class Process:
             found["standby"] = self.registry.standby.progress
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
+        return found
+
+    @property
+    def opened(self) -> Counter[FindingKind]:
+        """Count the findings that were opened here, by kind."""
+        found: Counter[FindingKind] = Counter()
+        if self.sentinel is not None:
+            found += self.sentinel.tally.opened
+        if self.closure is not None:
+            found += self.closure.tally.findings
         return found
 
     @property

@@ -23,7 +23,8 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
-from streams.kafka.watch import Watched
+from streams.kafka.watch import Tally, Watched
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,6 +55,7 @@ class SentinelStage:
         replica: of all facts.
         watched: the partitions of ``access``.
         progress: for health.
+        tally: for metrics.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class SentinelStage:
         self.replica = Replica(settings, loader)
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
+        self.tally = Tally()
         self.member = Membership(
             settings,
             settings.topic(ACCESS),
@@ -167,6 +170,7 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
+            self.tally,
         )
 
     def _ours(self) -> list[Watched]:
@@ -231,7 +235,8 @@ class SentinelStage:
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.findings():
-                yield [finding_record(episode, self._settings.partitions)]
+                count, trace = self._settings.partitions, trace_finding(episode)
+                yield [finding_record(episode, count, trace)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

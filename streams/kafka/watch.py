@@ -6,11 +6,13 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 import structlog
+from attrs import define, field
 
 from schemas.errors import SchemaError
 from streams.kafka.journal import DamagedError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
+    from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.partition import Realm
     from streams.kafka.poison import Poison
@@ -45,6 +48,19 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
+@define
+class Tally:
+    """What is counted over all partitions of a worker, also those that went.
+
+    Attributes:
+        in_flight: uses within the grace.
+        opened: findings that began, by kind.
+    """
+
+    in_flight: int = 0
+    opened: Counter[FindingKind] = field(factory=Counter)
+
+
 class Watched:
     """One partition of ``access``.
 
@@ -55,7 +71,6 @@ class Watched:
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
-        in_flight: uses within the grace.
     """
 
     def __init__(
@@ -65,6 +80,7 @@ class Watched:
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """Start empty.
 
@@ -74,6 +90,7 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            tally: where it is counted.
         """
         self.number = number
         self.file = file
@@ -81,10 +98,10 @@ class Watched:
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
-        self.in_flight = 0
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._tally = tally or Tally()
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -188,7 +205,8 @@ class Watched:
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:
-        self.in_flight += new.in_flight
+        self._tally.in_flight += new.in_flight
+        self._tally.opened += new.opened
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
         if new.forgotten:

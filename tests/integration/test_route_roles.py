@@ -52,6 +52,13 @@ ROUTES: dict[str, Any] = {
     "POST /v1/alerts/replay": {"restorer"},
     "POST /v1/revocations": {"revoker"},
     "POST /v1/adopt": {"restorer"},
+    "POST /v1/lifts": {"restorer"},
+    "POST /v1/withdrawals": {"restorer"},
+    "POST /v1/distrusts": {"restorer"},
+    "POST /v1/owners": {"restorer"},
+    "GET /v1/approvals": WATCHERS | {"restorer"},
+    "POST /v1/approvals/{id}/approve": {"restorer"},
+    "POST /v1/approvals/{id}/reject": {"restorer"},
     "GET /v1/feed": {"guard"},
 }
 SCIM = "/scim/v2/"
