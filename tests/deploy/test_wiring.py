@@ -28,7 +28,7 @@ pytestmark = pytest.mark.contract
 
 NAMED = {"ingress", "registry", "sentinel", "notify"}
 SCALED = {"ingress", "sentinel", "pdp"}
-STAGES = {"registry": {"registry", "closure"}, "sentinel": {"sentinel"}}
+STAGES = {"registry": {"registry", "closure", "audit"}, "sentinel": {"sentinel"}}
 
 
 @pytest.fixture(scope="module")
