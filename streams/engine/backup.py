@@ -28,7 +28,8 @@ from streams.engine.audit import Chain, lines_of
 from streams.engine.store import GENESIS_FILE, InUseError
 from streams.engine.transaction import Transaction
 from streams.failpoints import failpoint
-from streams.stages.audit_chain import BrokenChainError, Verifier
+from streams.stages.audit_chain import BrokenChainError
+from streams.stages.audit_proof import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -56,6 +56,11 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- end -}}
 {{- end }}
 
+{{/* Strimzi names a user's Secret after the user. */}}
+{{- define "rescind.strimziUser" -}}
+{{ .root.Values.kafka.prefix }}-{{ .component }}
+{{- end }}
+
 {{/* The components that this release runs: a list in JSON. */}}
 {{- define "rescind.components" -}}
 {{- $names := list "embedded" -}}
