@@ -79,8 +79,10 @@ async def test_every_role_is_upgraded_under_a_load(
 def tree_of(commit: str, repository: Path, folder: Path) -> Path:
     """Give the files of a commit; it needs the history of the repository."""
     archive, tree = folder / "previous.tar", folder / "previous"
-    command = ["git", "-C", repository, "archive", "-o", archive, commit]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["git", "archive", "-o", str(archive), commit]
+    done = subprocess.run(
+        command, cwd=repository, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         pytest.fail(
             f"{done.stderr.strip()}: the clone is shallow; git fetch --unshallow"
