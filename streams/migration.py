@@ -199,7 +199,11 @@ class Migration:
         query = "SELECT offset, received_at, block FROM access ORDER BY offset"
         for offset, received_at, block in db.execute(query):
             origin = Origin(BY, self.realm, received_at, BY)
-            uses = map(Seen.from_plain, orjson.loads(block))
+            # An offset of the log that ends here says nothing of the new one.
+            uses = [
+                Seen.from_plain(plain)._replace(applied=None)
+                for plain in orjson.loads(block)
+            ]
             fresh = f"{genesis}/access/{offset}"
             yield from access_records(uses, origin, after, count, fresh)
         query = (

@@ -189,7 +189,12 @@ def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
         place = Place(genesis, realm, act[0])
         detail = orjson.loads(detail)
         entry = act_entry(
-            previous, place, at=at, actor=actor, action=action, detail=detail
+            previous,
+            place,
+            at=at,
+            actor=actor,
+            action=action,
+            detail=orjson.loads(detail),
         )
         yield act_line(sequence, entry, hash_)
     else:

@@ -50,6 +50,10 @@ _MEMBERS: Final = (DATABASE, OPERATOR, PUBLIC_KEY)
 _MOST_MANIFEST: Final = 1 << 20
 _PIECE: Final = 1 << 20
 _OWNER_ONLY: Final = 0o600
+_UNCHAINED: Final = (
+    "SELECT offset FROM facts WHERE offset NOT IN"
+    " (SELECT fact FROM audit_chain WHERE fact IS NOT NULL) LIMIT 1"
+)
 
 
 class BackupError(Exception):
@@ -292,9 +296,12 @@ def _check(
         db.executescript(schema.read_text("utf-8"))
         for line in lines_of(db, manifest.realm):
             verifier.take(line)
-    if (verifier.sequence, verifier.hash) != (manifest.sequence, manifest.hash):
-        raise BrokenChainError("truncated: it does not end where the backup says")
-    verifier.hold_all()
+        if (verifier.sequence, verifier.hash) != (manifest.sequence, manifest.hash):
+            raise BrokenChainError("truncated: it does not end where the backup says")
+        verifier.hold_all()
+        # A version without a chain wrote none of them.
+        for (offset,) in db.execute(_UNCHAINED) if verifier.sequence else ():
+            raise BrokenChainError(f"the fact at {offset} has no entry: it was put in")
 
 
 def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:

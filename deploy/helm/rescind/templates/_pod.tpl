@@ -185,7 +185,7 @@ topologySpreadConstraints:
 {{- end }}
 containers:
   - name: rescind
-    image: {{ include "rescind.image" .root | quote }}
+    image: {{ include "rescind.imageOf" . | quote }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     args:
       {{- include "rescind.args" . | nindent 6 }}
