@@ -30,6 +30,7 @@ from streams.stages.source_notices import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from schemas.entries import Act
     from streams.blast import BlastLimit
     from streams.quotas import Quotas
     from streams.records import Record
@@ -164,6 +165,14 @@ class Log(Protocol):
 
         Raises:
             NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did, without facts, into the audit chain.
+
+        Raises:
+            NotWrittenError: it could not be written; do not do it then.
         """
         ...
 
