@@ -250,7 +250,8 @@ class Desk:
     async def _note(self, actor: str, action: str, pending: Pending) -> None:
         """Write an audit line on what is not done, or not yet."""
         ids = tuple(fact_id(each).hex() for each in pending.facts[:MOST_NAMED])
-        act = entries.Act(self._realm, self._clock(), actor, action, ids)
+        at, realm = self._clock(), self._realm
+        act = entries.Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
         await self._log.record_act(act)
 
     def _origin(self, pending: Pending, actor: str) -> Origin:
