@@ -121,7 +121,7 @@ async def test_a_guard_allows_what_is_held_and_not_what_is_approved(
             "/v1/adopt", "restorer", {"credentials": [{"identifier": "agent.id:z"}]}
         )
         assert await guard.wait_for(adopted["token"], DEADLINE)
-        assert guard.check("agent.id:0").allowed
+        await until(lambda: guard.check("agent.id:0").allowed)
 
         path = f"/v1/approvals/{answer['pending'][0]['id']}/approve"
         _, approved = await run.post(path, "bob", {})
