@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from agents_registry.facts import Cause
+from agents_registry.facts import Cause, fact_id
+from schemas import entries
 from streams.intake import Delivery, NotWrittenError
 from streams.stages.acts import ActError
 from streams.stages.admission import Rights
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SWEEP_SECONDS: Final = 30.0
 MOST_WAITING: Final = 1000  # acts, and as many held revocations of one authority
 MOST_FACTS: Final = 2000  # of one act; its record must fit into the log
+MOST_NAMED: Final = 16  # facts that an audit line on a proposal names
 SYSTEM: Final = "rescind"
 
 log = structlog.get_logger()
@@ -246,9 +248,11 @@ class Desk:
         await self._shelf.forget(pending.id)
 
     async def _note(self, actor: str, action: str, pending: Pending) -> None:
-        """Write an audit line that has no facts."""
-        origin = self._origin(pending, actor)
-        await self._log.facts((), origin, actor=actor, action=action)
+        """Write an audit line on what is not done, or not yet."""
+        ids = tuple(fact_id(each).hex() for each in pending.facts[:MOST_NAMED])
+        at, realm = self._clock(), self._realm
+        act = entries.Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
+        await self._log.record_act(act)
 
     def _origin(self, pending: Pending, actor: str) -> Origin:
         return Origin(

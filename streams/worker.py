@@ -188,8 +188,8 @@ async def work(
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Working(url, process))
-            loops = [run() for run in entry.loops()]
-            await until_stopped(stop, process.run(), sinks.run(), *loops)
+            loops = [sinks.run, *entry.loops()]
+            await until_stopped(stop, process.run(), *(run() for run in loops))
         finally:
             await runner.cleanup()
 

@@ -79,9 +79,9 @@ async def test_a_route_lets_nobody_in_but_who_may_use_it(
     """A route that is added must be added here."""
     apps: list[web.Application] = []
 
-    async def listen(app: web.Application, *more: Any) -> Any:
+    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
         apps.append(app)
-        return await server_of.listen(app, *more)
+        return await server_of.listen(app, *more, **named)
 
     monkeypatch.setattr(composition, "listen", listen)
 
