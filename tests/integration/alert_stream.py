@@ -76,9 +76,9 @@ class Stream:
     world: World
     random: Random
     receiver: Receiver
+    served: asyncio.Future[Served]
     life: int = 0
     reached: list[str] = field(factory=list)
-    served: asyncio.Future[Served] | None = None
     stop: asyncio.Event = field(factory=asyncio.Event)
     crashes: int = 0
 
@@ -114,6 +114,7 @@ class Stream:
         self.life += 1
         shutil.copytree(before, self.data())
         self.receiver.life = str(self.life)
+        self.served = self.loop.create_future()
         self.loop.call_soon_threadsafe(self.stop.set)
 
     def arm(self) -> None:
@@ -127,7 +128,6 @@ class Stream:
         """Run servers, one after the other, until cancelled."""
         while True:
             self.stop = asyncio.Event()
-            self.served = self.loop.create_future()
             self.arm()
             life = self.life
             await serve(
@@ -177,7 +177,6 @@ class Stream:
         self, session: aiohttp.ClientSession, method: str, path: str, lines: Any
     ) -> Any:
         """Ask the server; give the status of a POST, the answer of a GET."""
-        assert self.served is not None
         served = await asyncio.shield(self.served)
         token = {"POST": "aws", "GET": "viewer"}[method]
         headers = {"Authorization": f"Bearer {token}"}
@@ -200,7 +199,6 @@ class Stream:
 
     async def settled(self, session: aiohttp.ClientSession) -> bool:
         """Tell whether nothing waits, at any endpoint."""
-        assert self.served is not None
         served = await asyncio.shield(self.served)
         answer = await self.ask(session, "GET", "/v1/alerts", None)
         if not served.stages.idle or answer is None:
@@ -262,7 +260,8 @@ def play(seed: int, folder: Path, tally: Tally, size: int = 60) -> list[str]:
 
     async def whole(loop: VirtualLoop) -> list[str]:
         receiver = Receiver(random, lambda: START + loop.time())
-        stream = Stream(seed, folder, loop, world, random, receiver)
+        served = loop.create_future()
+        stream = Stream(seed, folder, loop, world, random, receiver, served)
         stream.crashes = random.randint(0, MOST_CRASHES)
 
         def reached(name: str, left: int) -> None:
