@@ -145,13 +145,17 @@ class Sentinel:
             why = self._death(bucket, single, registry)
             if why is None:
                 continue
-            bucket.singles[position] = single._replace(reported=True)
-            changed = True
             kind = self._kind(bucket.outcome, single.at, why)
-            if kind is FindingKind.IN_FLIGHT:
-                outputs.in_flight += single.times
-            else:
+            if kind is not FindingKind.IN_FLIGHT:
+                bucket.singles[position] = single._replace(reported=True)
                 self._see(_sighting(kind, bucket, single, why), now, outputs)
+            elif single.in_flight:
+                continue
+            else:
+                # An earlier cause may come late, and make a re-use of it.
+                bucket.singles[position] = single._replace(in_flight=True)
+                outputs.in_flight += single.times
+            changed = True
         return changed
 
     def _death(

@@ -63,13 +63,19 @@ def seen(access: Access, *, point: str, received_at: int) -> Seen:
 
 
 class Single(NamedTuple):
-    """One use, or several that are no longer told apart."""
+    """One use, or several that are no longer told apart.
+
+    Attributes:
+        reported: a finding tells of it.
+        in_flight: it was counted as within the grace of a cause.
+    """
 
     at: int
     event_id: str | None
     first: int
     times: int = 1
     reported: bool = False
+    in_flight: bool = False
 
 
 @define

@@ -17,7 +17,7 @@ from unittest import mock
 import aiohttp
 from attrs import define, field
 
-from streams import failpoints
+from streams import failpoints, health_book
 from streams.app import Served, serve
 from streams.engine import closures, notifier, stages
 from streams.engine import store as store_module
@@ -248,6 +248,7 @@ def unhurried() -> Iterator[None]:
             (notifier, "LONGEST_WAIT", 3600.0),
             (closures, "SAVE", 3600.0),
             (closures, "IDLE", 3600.0),
+            (health_book, "LOOK_SECONDS", 3600.0),
         ):
             patches.enter_context(mock.patch.object(where, name, value))
         yield

@@ -139,6 +139,20 @@ def test_counts_what_was_in_flight() -> None:
     assert (1, {}) == (desk.in_flight, desk.findings)
 
 
+def test_an_earlier_cause_makes_more_of_what_was_in_flight() -> None:
+    """In flight of the cause that was known; long dead of one that came late."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(101)
+    desk.tell(revoke(AGENT, at=99, received=99))
+    desk.tell(revoke(AGENT, at=50, received=50))
+    desk.tell(Edge(child=TOKEN, parent=AGENT, **COMMON))
+    desk.tell(revoke(at=40, received=40))
+
+    assert [("use_after_revocation", 1)] == desk.found()
+    assert 1 == desk.in_flight
+
+
 def test_tolerates_skew_between_clocks() -> None:
     """With a skew of 10 s an access 5 s after the cause says nothing."""
     desk = Desk(skew=10 * S)
