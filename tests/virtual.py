@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STUCK = 60.0  # seconds of the machine's clock without anything to wait for
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     """Waits for nothing but sockets and threads."""
 
     loop: VirtualLoop
@@ -54,9 +54,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Give the virtual time."""
         return self.now
 
-    def run_in_executor(self, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Let no time pass while a thread works."""
-        future = super().run_in_executor(*args)
+        future = super().run_in_executor(executor, func, *args)
         self.working += 1
         future.add_done_callback(self._worked)
         return future

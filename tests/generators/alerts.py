@@ -88,8 +88,7 @@ class Thing:
     Attributes:
         owners: one of them must live.
         session: a second name of a token.
-        linked: how a late parent became known.
-        known: the line that states when it was issued.
+        depth: how many tokens stand above it at most.
     """
 
     kind: str
@@ -383,8 +382,10 @@ def _close(world: World) -> None:
     late = random.choice((60, HOUR, 3 * HOUR, 6 * HOUR))
     first: dict[str, float] = {}
     for at, body, _ in world.events:
-        first[body["id"]] = at + random.random() + (
-            random.random() * late if random.random() < 0.6 else random.random() * 5
+        first[body["id"]] = (
+            at
+            + random.random()
+            + (random.random() * late if random.random() < 0.6 else random.random() * 5)
         )
     _keep_orders(world, first)
     for at, body, _ in world.events:
@@ -405,7 +406,9 @@ def _keep_orders(world: World, first: dict[str, float]) -> None:
     named: dict[str, float] = {}
     resumed: list[tuple[str, int, float]] = []
     for at, body, _ in world.events:
-        name = next(body[k] for k in ("token", "agent", "person", "session") if k in body)
+        name = next(
+            body[k] for k in ("token", "agent", "person", "session") if k in body
+        )
         arrival = first[body["id"]]
         if body["type"] == "issued" and "session" not in body:
             issued[name] = arrival
@@ -415,11 +418,10 @@ def _keep_orders(world: World, first: dict[str, float]) -> None:
                 named[body["session"]] = arrival
         elif body["type"] == "resumed":
             resumed.append((name, at, arrival))
-    by_name = {one.name: one for one in (*world.agents, *world.tokens)}
     for thing, event_id, _, _, at in world.pending:
         names = {one.name for one in thing.closure()}
         for name, end, arrival in resumed:
-            if name in names and end <= at and by_name[name]:
+            if name in names and end <= at:
                 first[event_id] = max(first[event_id], arrival + 1)
         body = next(b for _, b, _ in world.events if b["id"] == event_id)
         if "token" in body and "session" in body:

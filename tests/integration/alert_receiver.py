@@ -12,7 +12,7 @@ import asyncio
 import base64
 from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 

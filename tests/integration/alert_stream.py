@@ -152,7 +152,9 @@ class Stream:
         waiting: list[bytes] = []
         due = 0.0
         for at, body in self.world.arriving():
-            if waiting and (len(waiting) == LINES or at > due + self.random.random() * 60):
+            if waiting and (
+                len(waiting) == LINES or at > due + self.random.random() * 60
+            ):
                 await self.post(session, due, waiting)
                 waiting = []
             waiting.append(as_line(body, START))
@@ -194,7 +196,9 @@ class Stream:
         self.receiver.dead = False
         for _ in range(2):  # what was told is closed after an hour of silence
             await asyncio.sleep(2 * HOUR)
-            while not await self.settled(session):
+            while True:
+                if await self.settled(session):
+                    break
                 await asyncio.sleep(SETTLING)
 
     async def settled(self, session: aiohttp.ClientSession) -> bool:

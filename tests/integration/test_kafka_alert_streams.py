@@ -1,4 +1,4 @@
-"""I6 on a real Kafka: every planted re-use is alerted, once per id, and nothing else."""
+"""I6 on a real Kafka: each planted re-use is alerted, once per id, and nothing else."""
 
 from __future__ import annotations
 
