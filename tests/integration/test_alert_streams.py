@@ -6,11 +6,14 @@ Seeded streams through the whole embedded server in virtual time; see alert_stre
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.running import configure_logging
 from tests.integration.alert_receiver import FAULTS, METADATA
 from tests.integration.alert_stream import ForeignConnectionError, Loop, play
 from tests.integration.alert_truth import Tally
@@ -48,11 +51,13 @@ def test_hundreds_of_streams(tmp_path: Path) -> None:
     first = int(os.environ.get("RESCIND_ALERT_SEED", "0"))
     runs = int(os.environ.get("RESCIND_ALERT_RUNS", str(MANY)))
     print(f"\nRESCIND_ALERT_SEED={first} RESCIND_ALERT_RUNS={runs}")  # noqa: T201
+    configure_logging(logging.CRITICAL)
     tally, wrong = Tally(), []
     for seed in range(first, first + runs):
         folder = tmp_path / str(seed)
         folder.mkdir()
         wrong += play(seed, folder, tally)
+        shutil.rmtree(folder)
         if seed % 10 == 9:
             print(tally, flush=True)  # noqa: T201
     print(tally, *wrong, sep="\n", flush=True)  # noqa: T201
