@@ -96,7 +96,8 @@ def _missing(
     if not counted:
         yield f"missed: {episode}"
     elif counted != uses:
-        yield f"{episode}: {counted} uses told of {uses}"
+        last = {event["metadata"]["uid"]: event["count"] for event in events}
+        yield f"{episode}: {counted} uses told of {uses} in {last}"
 
 
 def number(event: dict[str, Any]) -> int:
