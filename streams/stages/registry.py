@@ -3,7 +3,7 @@
 A revocation is one fact whatever it reaches; guards walk ancestors themselves.
 Subscribers that know only ids, and the sentinel, need the list. The list of a cause
 starts at its target; that of an edge, alias, owner set or node fact at the node that
-it hung on something already dead.
+it hung on something already dead, or below which something may be dead now.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ def root(registry: Registry, fact: Fact) -> Identifier | None:
     node = registry.lineage.find(touched)
     if node == NONE or quiet(registry, node, -1):
         return None
-    return touched if death(registry, touched) is not None else None
+    if death(registry, touched) is not None:
+        return touched
+    # A watermark ends the credentials below; principals and what is younger live.
+    below = next(affected(registry, touched), None)
+    return None if below is None else touched
 
 
 def condemned(registry: Registry, start: Identifier) -> Iterator[Condemned]:

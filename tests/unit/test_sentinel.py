@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node
@@ -106,6 +107,23 @@ def test_late_lineage_condemns_an_earlier_use(late: str) -> None:
     (episode,) = desk.findings.values()
     assert (HASH, AGENT) == (episode.finding.presented, episode.finding.path[-1])
     assert ("ancestor" if late == "edge" else "direct") == episode.finding.via
+
+
+@pytest.mark.parametrize("late", ["edge", "alias"])
+def test_late_lineage_of_a_principal_condemns_what_hangs_on_it(late: str) -> None:
+    """A watermark kills credentials alone: the agent between lives on."""
+    desk = Desk()
+    owner, agent = Identifier("agent.id", "owner"), Identifier("agent.id", "agent")
+    watermark = attrs.evolve(revoke(owner), effect=Effect.NOT_BEFORE)
+    for fact in (watermark, Edge(child=TOKEN, parent=agent, **COMMON)):
+        desk.tell(fact)
+    desk.use(150)
+    if late == "edge":
+        desk.tell(Edge(child=agent, parent=owner, **COMMON))
+    else:
+        desk.tell(Alias(first=agent, second=owner, **COMMON))
+
+    assert [("use_after_revocation", 1)] == desk.found()
 
 
 @pytest.mark.parametrize(
