@@ -104,6 +104,7 @@ class Stream:
                 "data_dir": str(self.data()),
                 "sources": {"world": {"format": "generic", "mapping": str(mapping)}},
                 "closure": {"probe_seconds": 0},
+                "sentinel": {"report_unknown": False},
             }
         )
 

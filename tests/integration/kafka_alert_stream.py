@@ -76,10 +76,13 @@ class Fleet:
     kills: dict[str, int]
     killed: list[str] = field(factory=list)
 
+    @property
+    def mapping(self) -> Path:
+        """Give the file that says how the lines of a world are read."""
+        return self.folder / "world.yaml"
+
     def settings(self, realm: str) -> dict[str, Any]:
         """Give the settings of a realm."""
-        mapping = self.folder / "world.yaml"
-        mapping.write_text(MAPPING)
         base = f"{self.receiver.base}/0"
         more: dict[str, Any] = {"timeout_seconds": 0.5}
         endpoints = {n: endpoint(f"{base}/{n}", **more) for n in ("soc", "dead")}
@@ -87,8 +90,9 @@ class Fleet:
         given["authorities"]["aws"] = {"grants": [{"kind": "world.*"}]}
         return given | {
             "realm": realm,
+            "sentinel": {"report_unknown": False},
             "ready_file": str(self.folder / f"ready-{realm}"),
-            "sources": {"world": {"format": "generic", "mapping": str(mapping)}},
+            "sources": {"world": {"format": "generic", "mapping": str(self.mapping)}},
         }
 
     def given(self, role: str) -> dict[str, Any]:
@@ -237,6 +241,7 @@ async def play(
     base = time.time_ns()
     receiver = Receiver(random, lambda: fast(base, SPEED) / SECOND, trouble=0.35)
     await lay_out(kafka)
+    (folder / "world.yaml").write_text(MAPPING)
     async with receiving(receiver):
         fleet = Fleet(
             seed, folder, kafka, worlds, random, receiver,
