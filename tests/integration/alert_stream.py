@@ -196,11 +196,22 @@ class Stream:
         await asyncio.sleep(HOUR)
         self.receiver.dead = False
         for _ in range(2):  # what was told is closed after an hour of silence
-            await asyncio.sleep(2 * HOUR)
-            while True:
-                if await self.settled(session):
-                    break
-                await asyncio.sleep(SETTLING)
+            await self.wait_settled(session)
+        served = await asyncio.shield(self.served)
+        headers = {"Authorization": "Bearer restorer"}
+        async with session.post(
+            f"{served.url}/v1/alerts/replay", json={}, headers=headers
+        ) as got:
+            assert got.status == 200
+        await self.wait_settled(session)
+
+    async def wait_settled(self, session: aiohttp.ClientSession) -> None:
+        """Let some time pass, and more until nothing waits."""
+        await asyncio.sleep(2 * HOUR)
+        while True:
+            if await self.settled(session):
+                return
+            await asyncio.sleep(SETTLING)
 
     async def settled(self, session: aiohttp.ClientSession) -> bool:
         """Tell whether nothing waits, at any endpoint."""

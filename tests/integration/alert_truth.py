@@ -10,7 +10,7 @@ from attrs import define, field
 from tests.generators.alerts import Episode, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tests.integration.alert_receiver import Inbox
 
@@ -52,7 +52,7 @@ class Tally:
 
 
 def complaints(
-    world: World, inbox: Inbox, *, whole: bool, bodies: bool = True
+    world: World, inbox: Inbox, *, whole: bool, exact: bool = True
 ) -> Iterator[str]:
     """Say what is wrong with what an endpoint accepted; nothing where all is right.
 
@@ -60,44 +60,68 @@ def complaints(
         world: what was planted.
         inbox: of one endpoint; messages of other worlds are left alone.
         whole: every episode must have come.
-        bodies: what comes under one id is the same each time, byte for byte.
+        exact: what comes under one id is the same each time, byte for byte, and a
+            finding begins and ends once. A sentinel or notify process on Kafka that has
+            lost its disk begins again.
     """
+    mine = {
+        identity: event
+        for identity, event in inbox.accepted.items()
+        if episode_of(event, world.prefix) is not None
+    }
+    for identity, event in mine.items():
+        if identity != event["metadata"]["uid"]:
+            yield f"{identity} is not the id of {event['metadata']['uid']}"
+    yield from _false(world, mine.values())
+    if exact:
+        yield from _inexact(inbox, mine)
+    if whole:
+        yield from _missing(world, mine.values())
+
+
+def _false(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Say which alerts speak of what was not planted."""
     planted = world.planted()
     of_id = {use.event_id: use for use in world.uses}
-    told: dict[Episode, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for identity, event in inbox.accepted.items():
+    for event in events:
         episode = episode_of(event, world.prefix)
-        if episode is None:
-            continue
-        if bodies and len(inbox.bodies[identity]) != 1:
-            yield f"{identity} has several contents"
+        related = [each["uid"] for each in event["finding_info"]["related_events"]]
         if episode not in planted:
-            yield f"false: {episode} {event['finding_info']['related_events']}"
-            continue
-        for each in event["finding_info"]["related_events"]:
-            use = of_id[each["uid"]]
+            yield f"false: {episode} by {related}"
+        for use in (of_id[uid] for uid in related):
             if Episode(use.presented, use.planted, use.point) != episode:
                 yield f"false: {use} in {episode}"
-        # The last message of a finding says all of it.
+
+
+def _inexact(inbox: Inbox, events: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Say which ids had several contents, and what did not begin and end once."""
+    turns: dict[str, Counter[str]] = defaultdict(Counter)
+    for identity, event in events.items():
+        turns[event["finding_info"]["uid"]][event["activity_name"]] += 1
+        if len(inbox.bodies[identity]) != 1:
+            yield f"{identity} has several contents"
+    for finding, count in turns.items():
+        # An endpoint that was gone may have missed the beginning.
+        if max(count["Create"], count["Close"]) > 1:
+            yield f"{finding} was told as {dict(count)}"
+
+
+def _missing(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Say which uses were not told, or told twice: a finding's last message counts."""
+    told: dict[Episode | None, dict[str, dict[str, Any]]] = defaultdict(dict)
+    begun: set[str] = set()
+    for event in sorted(events, key=number):
         finding = event["finding_info"]["uid"]
-        known = told[episode].get(finding)
-        if known is None or number(event) > number(known):
-            told[episode][finding] = event
-    if whole:
-        for episode, uses in planted.items():
-            yield from _missing(episode, len(uses), told[episode].values())
-
-
-def _missing(
-    episode: Episode, uses: int, events: Iterable[dict[str, Any]]
-) -> Iterator[str]:
-    """Say which uses of an episode were not told, or were told twice."""
-    counted = sum(event["count"] for event in events)
-    if not counted:
-        yield f"missed: {episode}"
-    elif counted != uses:
-        last = {event["metadata"]["uid"]: event["count"] for event in events}
-        yield f"{episode}: {counted} uses told of {uses} in {last}"
+        if event["activity_name"] != "Create" and finding not in begun:
+            yield f"{finding} has no beginning"
+        begun.add(finding)
+        told[episode_of(event, world.prefix)][finding] = event
+    for episode, uses in world.planted().items():
+        last = {e["metadata"]["uid"]: e["count"] for e in told[episode].values()}
+        if not last:
+            yield f"missed: {episode}"
+        elif sum(last.values()) != len(uses):
+            yield f"{episode}: {last} uses told of {len(uses)}"
 
 
 def number(event: dict[str, Any]) -> int:

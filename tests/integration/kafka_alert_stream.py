@@ -199,7 +199,7 @@ class Fleet:
             for world in self.worlds
             for name in ("soc", "dead")
             for each in complaints(
-                world, self.receiver.inboxes[name], whole=True, bodies=False
+                world, self.receiver.inboxes[name], whole=True, exact=False
             )
         ]
 
