@@ -19,6 +19,7 @@ from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.registry import dead
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
@@ -250,7 +251,7 @@ class Stages:
         now = self._clock()
         names = [each.identifier for each in found]
         outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
+        rows = [(str(name), why.cause.fact_id) for name, why in dead(found)]
         as_of = self.applied
         position = oldest
         if done:

@@ -126,6 +126,22 @@ def test_late_lineage_of_a_principal_condemns_what_hangs_on_it(late: str) -> Non
     assert [("use_after_revocation", 1)] == desk.found()
 
 
+@pytest.mark.parametrize("last", ["cause", "edge"])
+def test_a_suspension_that_is_over_condemns_what_was_used_meanwhile(last: str) -> None:
+    """All of it comes late: the use, the end of the suspension, and then its begin."""
+    desk = Desk()
+    suspend = attrs.evolve(revoke(AGENT), effect=Effect.SUSPEND)
+    lift = Lift(target=AGENT, authority="vault", version=160 * S, received_at=160 * S)
+    facts = [lift, suspend, Edge(child=TOKEN, parent=AGENT, **COMMON)]
+    desk.use(99)
+    desk.use(150)
+    desk.use(161)
+    for fact in facts if last == "edge" else (facts[2], facts[0], facts[1]):
+        desk.tell(fact)
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
 @pytest.mark.parametrize(
     ("at", "outcome", "received", "kinds"),
     [
