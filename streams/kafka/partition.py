@@ -26,6 +26,7 @@ from streams.kafka.journal import DamagedError
 from streams.kafka.poison import poison_of
 from streams.kafka.snapshot import Kept
 from streams.stages.cascade import Cascade
+from streams.stages.dead_bits import DeadBits
 from streams.stages.sentinel import note_acceptance
 
 if TYPE_CHECKING:
@@ -66,14 +67,24 @@ class Realm:
 
     Attributes:
         accepted: id of a cause to the receive time of its earliest copy (ns).
+        bits: of the table, where somebody asked for them.
     """
 
     cascade: Cascade
     accepted: dict[str, int] = Factory(dict)
+    bits: DeadBits | None = None
+
+    def dead_bits(self) -> DeadBits:
+        """Give the dead bits of the table as it is now."""
+        if self.bits is None or self.bits.registry is not self.cascade.registry:
+            self.bits = DeadBits(self.cascade.registry)
+        return self.bits
 
     def apply(self, fact: Fact) -> None:
         """Merge a fact."""
         self.cascade.registry.apply(fact)
+        if self.bits is not None:
+            self.bits.note(fact)
         if isinstance(fact, Cause):
             note_acceptance(self.accepted, fact)
 
