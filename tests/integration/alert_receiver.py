@@ -65,6 +65,8 @@ class Receiver:
         dead: ``dead`` hangs, whatever comes.
         life: the number of the server that lives; others are ghosts.
         hang: seconds.
+        busy: how long it asks for patience, in seconds of its clock.
+        most: how often one message may fail at ``soc``.
     """
 
     random: Random
@@ -73,6 +75,8 @@ class Receiver:
     dead: bool = True
     life: str = "0"
     hang: float = 30.0
+    busy: tuple[int, ...] = (1, 30, 400)
+    most: int = MOST_FAILURES
     base: str = ""
     inboxes: dict[str, Inbox] = field(factory=lambda: defaultdict(Inbox))
 
@@ -109,7 +113,7 @@ class Receiver:
             return "hang"
         if name == "gone" and not inbox.faults["410"]:
             return "410"
-        if name != "soc" or inbox.failed[identity] >= MOST_FAILURES:
+        if name != "soc" or inbox.failed[identity] >= self.most:
             return ""
         if self.random.random() >= self.trouble:
             return ""
@@ -127,7 +131,7 @@ class Receiver:
                 status = self.random.choice((301, 302, 303, 307, 308))
                 return web.Response(status=status, headers={"Location": METADATA})
             case "503" | "429":
-                wait = {"Retry-After": str(self.random.choice((1, 30, 400)))}
+                wait = {"Retry-After": str(self.random.choice(self.busy))}
                 return web.Response(status=int(fault), headers=wait)
             case "close" | "lost":
                 assert request.transport is not None

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 preload(kafka_alert_child)
 
-SPEED = 60
+SPEED = 40
 LINES = 12
 PATIENCE = 300.0
 SEEN_LIFE = (2.0, 8.0)  # seconds that an armed process lives at most
@@ -84,7 +84,7 @@ class Fleet:
     def settings(self, realm: str) -> dict[str, Any]:
         """Give the settings of a realm."""
         base = f"{self.receiver.base}/0"
-        more: dict[str, Any] = {"timeout_seconds": 0.5}
+        more: dict[str, Any] = {"timeout_seconds": 1.0}
         endpoints = {n: endpoint(f"{base}/{n}", **more) for n in ("soc", "dead")}
         given = values(self.folder, alerts={"endpoints": endpoints})
         given["authorities"]["aws"] = {"grants": [{"kind": "world.*"}]}
@@ -239,7 +239,9 @@ async def play(
     random = Random(seed)
     worlds = [generate(random, f"k{seed}-{n}", size) for n in range(realms)]
     base = time.time_ns()
-    receiver = Receiver(random, lambda: fast(base, SPEED) / SECOND, trouble=0.35)
+    receiver = Receiver(
+        random, lambda: fast(base, SPEED) / SECOND, trouble=0.3, busy=(1, 20), most=2
+    )
     await lay_out(kafka)
     (folder / "world.yaml").write_text(MAPPING)
     async with receiving(receiver):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-REALMS = 20
-RUNS = 10
+REALMS = 10
+RUNS = 20
 
 
 async def test_every_reuse_is_alerted_and_nothing_else(
@@ -40,7 +40,7 @@ async def test_every_reuse_is_alerted_and_nothing_else(
 @pytest.mark.campaign
 @pytest.mark.timeout(0)
 async def test_hundreds_of_streams(tmp_path: Path, kafka: Cluster) -> None:
-    """Twenty realms at a time; prints where it stands."""
+    """Ten realms at a time; prints where it stands."""
     first = int(os.environ.get("RESCIND_ALERT_SEED", "0"))
     runs = int(os.environ.get("RESCIND_ALERT_RUNS", str(RUNS)))
     print(f"\nRESCIND_ALERT_SEED={first} RESCIND_ALERT_RUNS={runs}")  # noqa: T201

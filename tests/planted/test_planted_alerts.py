@@ -55,7 +55,7 @@ def copies_counted(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("plant", "seed"),
-    [(queue_not_saved, 1), (another_id_for_each_attempt, 0), (copies_counted, 0)],
+    [(queue_not_saved, 0), (another_id_for_each_attempt, 1), (copies_counted, 1)],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_stream_catches_it(
