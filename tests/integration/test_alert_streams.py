@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streams.running import configure_logging
+from tests.integration import killed_alert_stream
 from tests.integration.alert_receiver import FAULTS, METADATA
 from tests.integration.alert_stream import ForeignConnectionError, Loop, play
 from tests.integration.alert_truth import Tally
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 FEW = 4
 SMALL = 25
 MANY = 200
+KILLED = 10
 
 
 def test_every_reuse_is_alerted_and_nothing_else(tmp_path: Path) -> None:
@@ -61,6 +63,20 @@ def test_hundreds_of_streams(tmp_path: Path) -> None:
         if seed % 10 == 9:
             print(tally, flush=True)  # noqa: T201
     print(tally, *wrong, sep="\n", flush=True)  # noqa: T201
+    assert [] == wrong
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+async def test_streams_through_servers_that_are_killed(tmp_path: Path) -> None:
+    """A few of them with SIGKILL and the time of the machine."""
+    first = int(os.environ.get("RESCIND_ALERT_SEED", "0"))
+    tally, wrong = Tally(), []
+    for seed in range(first, first + KILLED):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        wrong += await killed_alert_stream.play(seed, folder, None, tally)
+        print(tally, *wrong, sep="\n", flush=True)  # noqa: T201
     assert [] == wrong
 
 

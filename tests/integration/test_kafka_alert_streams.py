@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.alert_truth import Tally
-from tests.integration.kafka_alert_stream import play
 from tests.integration.kafka_cluster import settings_of
+from tests.integration.killed_alert_stream import play
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streams import failpoints
+from streams.app import serve
 from streams.faust_shell.notify import tell
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.ingress import receive
@@ -32,11 +33,11 @@ def main(role: str, folder: str, failpoint: str, given: dict[str, Any]) -> None:
     """Work until killed or terminated.
 
     Args:
-        role: ingress, sentinel or notify.
+        role: ingress, sentinel or notify of Kafka, or the embedded server.
         folder: of the process.
         failpoint: where to die, empty for nowhere.
         given: settings (of ingress one for each realm), those of Kafka, and the base
-            and the speed of the clock of notify.
+            and the speed of the clock of what notifies.
     """
     level = int(os.environ.get("RESCIND_TEST_LOG", str(logging.CRITICAL)))
     configure_logging(level)
@@ -47,8 +48,12 @@ def main(role: str, folder: str, failpoint: str, given: dict[str, Any]) -> None:
 
 
 async def _work(role: str, folder: str, given: dict[str, Any]) -> None:
-    kafka = KafkaSettings(**given["kafka"])
     each = [Settings(**values) for values in given["settings"]]
+    base, speed = given["clock"]
+    if role == "server":
+        await serve(each[0], clock=lambda: fast(base, speed))
+        return
+    kafka = KafkaSettings(**given["kafka"])
     if role == "ingress":
         async with asyncio.TaskGroup() as tasks:
             for settings in each:
@@ -56,7 +61,6 @@ async def _work(role: str, folder: str, given: dict[str, Any]) -> None:
                 tasks.create_task(receive(settings, kafka, name))
     elif role == "notify":
         own = NotifySettings(name="n0", data_dir=Path(folder), session_seconds=6)
-        base, speed = given["clock"]
         await tell(each[0], kafka, own, clock=lambda: fast(base, speed))
     else:
         worker = WorkerSettings(

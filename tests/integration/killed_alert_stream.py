@@ -1,8 +1,9 @@
-"""Seeded streams of many realms through a real Kafka, whose processes are killed.
+"""Seeded streams through processes that are killed: of a real Kafka, or one server.
 
-Each stream is a realm of its own. One ingress, one sentinel and one notify process
-serve all of them; each is killed at named points and at any other, and goes on with its
-folder or without. The clock of notify runs fast, so that its schedule fits in a test.
+On Kafka each stream is a realm of its own. One ingress, one sentinel and one notify
+process serve all of them; each is killed at named points and at any other, and goes on
+with its folder or without. The embedded server is killed likewise and keeps its folder.
+The clock of what notifies runs fast, so that its schedule fits in a test.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from attrs import define, field
 from streams.failpoints import NOTIFY_POINTS, WORKER_POINTS
 from streams.times import SECOND
 from tests.generators.alerts import HOUR, MAPPING, World, as_line, generate
-from tests.integration import kafka_alert_child
+from tests.integration import alert_child, alert_stream
+from tests.integration.alert_child import FOREIGN, fast
 from tests.integration.alert_receiver import Receiver, endpoint, receiving
 from tests.integration.alert_truth import Tally, complaints
 from tests.integration.forked import preload, start
-from tests.integration.kafka_alert_child import FOREIGN, fast
 from tests.integration.notifying import open_records
 from tests.integration.serving import until, values
 from tests.integration.test_kafka_topics import administer
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
 
     from streams.kafka.settings import KafkaSettings
 
-preload(kafka_alert_child)
+preload(alert_child)
 
 SPEED = 40
 LINES = 12
 PATIENCE = 300.0
 SEEN_LIFE = (2.0, 8.0)  # seconds that an armed process lives at most
 POINTS = {
+    "server": alert_stream.POINTS,
     "ingress": ("ingress.received", "ingress.admitted", "ingress.before_reply"),
     "sentinel": tuple(p for p in WORKER_POINTS if p.startswith("sentinel")),
     "notify": (
@@ -61,13 +63,14 @@ class Fleet:
 
     Attributes:
         start: of the worlds (seconds since 1970); all of them lies behind.
+        kafka: None where one server does it all.
         kills: how many each role has left.
         killed: where they died.
     """
 
     seed: int
     folder: Path
-    kafka: KafkaSettings
+    kafka: KafkaSettings | None
     worlds: list[World]
     random: Random
     receiver: Receiver
@@ -90,6 +93,7 @@ class Fleet:
         given["authorities"]["aws"] = {"grants": [{"kind": "world.*"}]}
         return given | {
             "realm": realm,
+            "data_dir": str(self.folder / "data"),
             "sentinel": {"report_unknown": False},
             "ready_file": str(self.folder / f"ready-{realm}"),
             "sources": {"world": {"format": "generic", "mapping": str(self.mapping)}},
@@ -99,11 +103,11 @@ class Fleet:
         """Give what a process of a role is started with."""
         realms = [world.prefix for world in self.worlds]
         each = [self.settings(realm) for realm in realms]
-        if role != "ingress":
+        if role in ("sentinel", "notify"):
             each = [each[0] | {"ready_file": str(self.folder / f"ready-{role}")}]
         return {
             "settings": each,
-            "kafka": self.kafka.model_dump(exclude_none=True),
+            "kafka": self.kafka and self.kafka.model_dump(exclude_none=True),
             "clock": (self.base, SPEED),
         }
 
@@ -117,9 +121,7 @@ class Fleet:
                 times = 1 if armed.endswith("loaded") else self.random.randint(1, 6)
                 armed = f"{armed}:{times}"
                 life = self.random.uniform(*SEEN_LIFE)
-            process = start(
-                kafka_alert_child, role, str(folder), armed, self.given(role)
-            )
+            process = start(alert_child, role, str(folder), armed, self.given(role))
             try:
                 where = await self.wait(process, armed, life)
             finally:
@@ -128,7 +130,7 @@ class Fleet:
             assert process.exitcode == -signal.SIGKILL, (role, process.exitcode)
             self.kills[role] -= 1
             self.killed.append(where)
-            if role != "ingress" and self.random.random() < 0.3:
+            if role in ("sentinel", "notify") and self.random.random() < 0.3:
                 shutil.rmtree(folder, ignore_errors=True)
 
     async def wait(self, process: Any, armed: str, life: float) -> str:
@@ -158,7 +160,7 @@ class Fleet:
     async def play(self) -> None:
         """Send all, and wait until all that was planted has come and is committed."""
         async with asyncio.TaskGroup() as tasks:
-            roles = [tasks.create_task(self.keep(role)) for role in POINTS]
+            roles = [tasks.create_task(self.keep(role)) for role in self.kills]
             timeout = aiohttp.ClientTimeout(total=20)
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -177,6 +179,8 @@ class Fleet:
     async def judged(self) -> bool:
         """Tell whether the sentinel has committed all accesses."""
         await asyncio.sleep(0.2)
+        if self.kafka is None:
+            return True
         group = self.kafka.group("sentinel")
         found = await administer(self.kafka, "list_consumer_group_offsets", group)
         topic, count = self.kafka.topic("access"), self.kafka.access_partitions
@@ -190,7 +194,8 @@ class Fleet:
     async def told(self) -> bool:
         """Tell whether nothing is owed and nothing is missing."""
         await asyncio.sleep(0.2)
-        return not await open_records(self.kafka) and not self.wrong()
+        owed = self.kafka is not None and await open_records(self.kafka)
+        return not owed and not self.wrong()
 
     def wrong(self) -> list[str]:
         """Hold what was accepted against the truth of each world."""
@@ -228,27 +233,39 @@ class Fleet:
 async def play(
     seed: int,
     folder: Path,
-    kafka: KafkaSettings,
+    kafka: KafkaSettings | None,
     tally: Tally,
     *,
-    realms: int,
+    realms: int = 1,
     size: int = 60,
     kills: int = 4,
 ) -> list[str]:
-    """Play some streams of a seed together; give what was wrong."""
+    """Play some streams of a seed together; give what was wrong.
+
+    Args:
+        seed: of all of it.
+        folder: of the processes.
+        kafka: topics are made by it; None plays on one server, and one realm.
+        tally: is added to.
+        realms: how many.
+        size: of their worlds.
+        kills: of each role.
+    """
+    roles = ("server",) if kafka is None else ("ingress", "sentinel", "notify")
     random = Random(seed)
     worlds = [generate(random, f"k{seed}-{n}", size) for n in range(realms)]
     base = time.time_ns()
     receiver = Receiver(
         random, lambda: fast(base, SPEED) / SECOND, trouble=0.3, busy=(1, 20), most=2
     )
-    await lay_out(kafka)
+    if kafka is not None:
+        await lay_out(kafka)
     (folder / "world.yaml").write_text(MAPPING)
     async with receiving(receiver):
         fleet = Fleet(
             seed, folder, kafka, worlds, random, receiver,
             start=base // SECOND - 12 * HOUR, base=base,
-            kills=dict.fromkeys(POINTS, kills),
+            kills=dict.fromkeys(roles, kills),
         )  # fmt: skip
         await fleet.play()
         return fleet.check(tally)
