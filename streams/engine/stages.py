@@ -21,6 +21,7 @@ from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.registry import dead
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
@@ -263,7 +264,7 @@ class Stages:
         now = self._clock()
         names = [each.identifier for each in found]
         outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
+        rows = [(str(name), why.cause.fact_id) for name, why in dead(found)]
         as_of = self.applied
         position = oldest
         if done:
@@ -276,10 +277,11 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("registry", position)
 
-        await self._store.write_in_time(job)
+        if rows or outputs.uses or outputs.episodes:
+            await self._store.write_in_time(job)
+            self._saved = position
         failpoint("stages.after_slice")
         self._count(outputs)
-        self._saved = position
         if done:
             self._cascade.finish()
         return True
