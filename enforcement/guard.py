@@ -371,7 +371,7 @@ class Guard(AnyGuard[Standing, Feed]):
         standing = Standing(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         sign = None if signing_key is None else signer(signing_key)
-        receipts = Receipts(name, secrets.token_hex(8), terms, sign)
+        receipts = Receipts(name, secrets.token_hex(8), terms, sign, wall_clock)
         super().__init__(
             standing,
             Feed(

@@ -15,10 +15,12 @@ import orjson
 from attrs import define
 
 from agents_registry.facts import HOUR
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.known_deaths import MOST
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
@@ -92,6 +94,7 @@ class Stages:
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
+        self.sentinel.points.listeners.append(self._news.set)
 
     @property
     def registry(self) -> Registry:
@@ -122,6 +125,7 @@ class Stages:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
         # what comes after is listed as it is applied.
+        await self._restore_known()
         position = self._saved
         while position < self.applied:
             limit = min(LOADED, self.applied - position)
@@ -130,6 +134,24 @@ class Stages:
                 position = stored.offset + 1
         failpoint("start.loaded")
         self.loaded.set()
+
+    async def _restore_known(self) -> None:
+        """Take back from where on the log tells of the dead, as far as it is kept."""
+        query = (
+            "SELECT offset, identifier, cause, as_of FROM invalidations"
+            " WHERE offset > (SELECT ifnull(max(offset), 0) - ? FROM invalidations)"
+            " AND offset > ? ORDER BY offset LIMIT ?"
+        )
+        last = 0
+        while rows := await self._store.read(query, MOST, last, LOADED):
+            self.sentinel.known.restore(
+                (
+                    (Identifier.parse(name), cause, as_of)
+                    for _, name, cause, as_of in rows
+                ),
+                self.applied,
+            )
+            last = rows[-1][0]
 
     async def _rows(
         self, table: str, key: str, columns: str
@@ -200,6 +222,7 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
+        await self._take_receipts()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
@@ -225,7 +248,7 @@ class Stages:
 
     def _apply(self, stored: Stored) -> None:
         self._cascade.apply(stored.fact)
-        self.sentinel.note(stored.fact)
+        self.sentinel.note(stored.fact, stored.offset)
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
@@ -240,6 +263,7 @@ class Stages:
             return Registry.build(facts, self._vocabulary)
 
         self._cascade.replace(await asyncio.to_thread(build))
+        self.sentinel.known.rebuilt(self._ends.facts)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -249,9 +273,11 @@ class Stages:
         found, done = self._cascade.next_slice()
         now = self._clock()
         names = [each.identifier for each in found]
-        outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
         as_of = self.applied
+        pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+        self.sentinel.known.note(pairs, as_of)
+        outputs = self.sentinel.reconsider(names, self.registry, now)
+        rows = [(str(identifier), cause) for identifier, cause in pairs]
         position = oldest
         if done:
             second = self._cascade.second
@@ -302,6 +328,13 @@ class Stages:
         failpoint("stages.after_signals")
         self._signals = position
         return True
+
+    async def _take_receipts(self) -> None:
+        """See whether what guards reported shows that lags were failures."""
+        points = self.sentinel.points.take_news()
+        outputs = self.sentinel.recheck(points, self._clock())
+        if outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""

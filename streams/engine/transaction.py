@@ -195,6 +195,11 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Keep when guards had applied what."""
+        query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+        self._db.executemany(query, rows)
+
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""
         self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))

@@ -18,7 +18,7 @@ from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from agents_registry.identifiers import Identifier
     from streams.kafka.checkpoint import UsesFile
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.kafka.payloads import Accesses
     from streams.kafka.poison import Poison
     from streams.stages.episodes import Episode
+    from streams.stages.points import Points
 
     RealmOf = Callable[[str], Realm]
 
@@ -57,6 +58,7 @@ class Watched:
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        points_of: Callable[[str], Points] | None = None,
     ) -> None:
         """Start empty.
 
@@ -66,6 +68,7 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            points_of: gives what the guards of a realm report.
         """
         self.number = number
         self.file = file
@@ -76,6 +79,7 @@ class Watched:
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -121,12 +125,17 @@ class Watched:
         registry = self._realm_of(record.realm).cascade.registry
         self._add(record.realm, sentinel.observe(record.uses, registry, now))
 
-    def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
+    def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
+        """See whether receipts that came in turn lags into failures."""
+        if realm in self._sentinels:
+            self._add(realm, self._sentinel(realm).recheck(points, now))
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""
@@ -160,7 +169,10 @@ class Watched:
         sentinel = self._sentinels.get(realm)
         if sentinel is None:
             sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
-        sentinel.accepted = self._realm_of(realm).accepted
+        of = self._realm_of(realm)
+        sentinel.accepted, sentinel.known = of.accepted, of.known
+        if self._points_of is not None:
+            sentinel.points = self._points_of(realm)
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:

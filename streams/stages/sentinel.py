@@ -16,24 +16,33 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
-from streams.stages.episodes import Episode, Episodes, Key, Sighting
+from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.kinds import Evidence, doubtful, kind_of
+from streams.stages.known_deaths import Accepted, KnownDeaths
+from streams.stages.points import Points
 from streams.stages.uses import Bucket, Seen, Single, Uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agents_registry.registry import Registry
+    from streams.findings import Finding
 
 
 @frozen
 class Tolerances:
-    """How accesses are judged; all in ns of event time, ``remember`` of our clock."""
+    """How accesses are judged; all in ns of event time, ``remember`` of our clock.
+
+    Attributes:
+        points: enforcement point to the names of the guards that stand there.
+    """
 
     skew: int
     grace: int
     remember: int
     silence: int
     report_unknown: bool = True
+    points: Mapping[str, Sequence[str]] = Factory(dict)
 
 
 @define
@@ -51,32 +60,37 @@ class Outputs:
     in_flight: int = 0
 
 
-def note_acceptance(accepted: dict[str, int], fact: Fact) -> None:
-    """Remember when a cause was accepted; the earliest copy counts."""
+def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
+    """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()
-        known = accepted.get(identity, fact.received_at)
-        accepted[identity] = min(known, fact.received_at)
+        known = accepted.get(identity)
+        new = Accepted(fact.received_at, offset)
+        accepted[identity] = new if known is None else Accepted(*map(min, known, new))
 
 
 class Sentinel:
     """The state of the stage: remembered uses, episodes, when causes were accepted.
 
     Attributes:
-        accepted: id of a cause to the receive time of its earliest copy (ns).
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        points: what receipts tell.
     """
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
+        self.known = KnownDeaths()
+        self.points = Points(tolerances.points)
         self.uses = Uses()
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
-        self.accepted: dict[str, int] = {}
+        self.accepted: dict[str, Accepted] = {}
 
-    def note(self, fact: Fact) -> None:
-        """Remember when a cause was accepted."""
-        note_acceptance(self.accepted, fact)
+    def note(self, fact: Fact, offset: int) -> None:
+        """Remember when and where a cause was accepted."""
+        note_acceptance(self.accepted, fact, offset)
 
     def observe(self, batch: Iterable[Seen], registry: Registry, now: int) -> Outputs:
         """Judge new accesses, and remember them."""
@@ -90,13 +104,38 @@ class Sentinel:
         return outputs
 
     def reconsider(
-        self, identifiers: Iterable[Identifier], registry: Registry, now: int
+        self, identifiers: Collection[Identifier], registry: Registry, now: int
     ) -> Outputs:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         outputs = Outputs()
         for bucket in self.uses.of(identifiers):
             if self._judge(bucket, registry, now, outputs):
                 outputs.uses[bucket.key] = bucket
+        for identifier in identifiers:
+            if self.episodes.about(identifier):
+                self._relate(self._names(registry, identifier), outputs)
+        return outputs
+
+    def recheck(self, points: Iterable[str], now: int) -> Outputs:
+        """See whether receipts that came in turn lags into failures.
+
+        Args:
+            points: where guards have news.
+            now: ns.
+        """
+        outputs = Outputs()
+        for point in points:
+            for episode in self.episodes.doubted(point):
+                for doubt in list(episode.doubts):
+                    if (
+                        self._name(doubt.evidence, point)
+                        is not FindingKind.ENFORCEMENT_FAILURE
+                    ):
+                        continue
+                    episode.doubts.remove(doubt)
+                    self._see(_failed(episode.finding, doubt), now, outputs)
+                    self._relate((episode.finding.presented,), outputs)
+                    outputs.episodes[episode.finding.id] = episode
         return outputs
 
     def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
@@ -147,11 +186,16 @@ class Sentinel:
                 continue
             bucket.singles[position] = single._replace(reported=True)
             changed = True
-            kind = self._kind(bucket.outcome, single.at, why)
+            evidence = self._evidence(bucket.outcome, single.at, single.applied, why)
+            kind = self._name(evidence, bucket.point)
             if kind is FindingKind.IN_FLIGHT:
                 outputs.in_flight += single.times
-            else:
-                self._see(_sighting(kind, bucket, single, why), now, outputs)
+                continue
+            episode = self._see(_sighting(kind, bucket, single, why), now, outputs)
+            if doubtful(kind, evidence):
+                doubt = Doubt(evidence, single.first, single.times, single.event_id)
+                self.episodes.doubt(episode, doubt)
+            self._relate(self._names(registry, bucket.identifiers[0]), outputs)
         return changed
 
     def _death(
@@ -161,16 +205,37 @@ class Sentinel:
         deaths = (death(registry, name, at=at) for name in bucket.identifiers)
         return next((why for why in deaths if why is not None), None)
 
-    def _kind(self, outcome: str | None, at: int, why: Death) -> FindingKind:
-        if outcome == "denied":
-            return FindingKind.BLOCKED_ATTEMPT
-        grace = self._tolerances.grace
-        if at <= why.cause.at + grace:
-            return FindingKind.IN_FLIGHT
+    def _evidence(
+        self, outcome: str | None, at: int, applied: int | None, why: Death
+    ) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)
-        if accepted is not None and at <= accepted + grace:
-            return FindingKind.SOURCE_DELAY
-        return FindingKind.USE_AFTER_REVOCATION
+        return Evidence(
+            outcome,
+            at,
+            applied,
+            why.cause.at,
+            None if accepted is None else accepted.at,
+            self.known.as_of(why, accepted),
+        )
+
+    def _name(self, evidence: Evidence, point: str) -> FindingKind:
+        standing = self.points.standing(
+            point, evidence.as_of, evidence.at, self._tolerances.skew
+        )
+        return kind_of(evidence, standing, self._tolerances)
+
+    def _names(self, registry: Registry, presented: Identifier) -> list[Identifier]:
+        """Give all names of a credential, this one first."""
+        lineage = registry.lineage
+        node = lineage.find(presented)
+        others = () if node == NONE else lineage.others(node)
+        names = (lineage.identifier(other) for other in others)
+        return list(dict.fromkeys((presented, *names)))
+
+    def _relate(self, names: Iterable[Identifier], outputs: Outputs) -> None:
+        """Tell findings about one credential of each other."""
+        for episode in self.episodes.relate(names):
+            outputs.episodes[episode.finding.id] = episode
 
     def _unknown(self, use: Seen, registry: Registry) -> bool:
         """Tell whether an accepted credential is one that nobody declared."""
@@ -188,9 +253,10 @@ class Sentinel:
             for other in lineage.others(node)
         )
 
-    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> None:
+    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        return episode
 
 
 def _sighting(
@@ -211,6 +277,26 @@ def _sighting(
         first_seen=single.first,
         last_seen=single.at,
         event_ids=() if single.event_id is None else (single.event_id,),
+    )
+
+
+def _failed(lag: Finding, doubt: Doubt) -> Sighting:
+    """Give the failure that a use turned out to be; it was told as something less."""
+    return Sighting(
+        kind=FindingKind.ENFORCEMENT_FAILURE,
+        presented=lag.presented,
+        point=lag.point,
+        outcome=lag.outcome,
+        via=lag.via,
+        path=lag.path,
+        cause=lag.cause,
+        cause_at=lag.cause_at,
+        cause_effect=lag.cause_effect,
+        owner=lag.owner,
+        count=doubt.times,
+        first_seen=doubt.first,
+        last_seen=doubt.evidence.at,
+        event_ids=() if doubt.event_id is None else (doubt.event_id,),
     )
 
 

@@ -80,6 +80,7 @@ class Single(NamedTuple):
     first: int
     times: int = 1
     reported: bool = False
+    applied: int | None = None
 
 
 @define
@@ -107,7 +108,9 @@ class Bucket:
         ):
             return
         if len(self.singles) < SINGLES:
-            self.singles.append(Single(use.at, use.event_id, first=use.at))
+            self.singles.append(
+                Single(use.at, use.event_id, first=use.at, applied=use.applied)
+            )
             return
         last = self.singles[-1]
         # A burst is judged by its last use; what was reported is not counted again.
@@ -116,6 +119,7 @@ class Bucket:
             event_id=use.event_id,
             first=min(last.first, use.at),
             times=1 if last.reported else last.times + 1,
+            applied=use.applied if use.at >= last.at else last.applied,
         )
         self.singles[-1] = merged
 

@@ -33,6 +33,7 @@ class Desk:
         self.registry = Registry()
         self.sentinel = Sentinel("r", tolerances)
         self.now = 1000 * S
+        self.end = 0
         self.findings: dict[str, episodes.Episode] = {}
         self.in_flight = 0
         for node in (AGENT, TOKEN, HASH):
@@ -41,10 +42,14 @@ class Desk:
     def tell(self, fact: Fact) -> None:
         """Apply a fact and what follows from it."""
         self.registry.apply(fact)
-        self.sentinel.note(fact)
+        self.sentinel.note(fact, self.end)
+        self.end += 1
         start = root(self.registry, fact)
         if start is not None:
-            names = [each.identifier for each in condemned(self.registry, start)]
+            found = list(condemned(self.registry, start))
+            pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+            self.sentinel.known.note(pairs, self.end)
+            names = [each.identifier for each in found]
             self.keep(self.sentinel.reconsider(names, self.registry, self.now))
 
     def use(
