@@ -91,6 +91,7 @@ class Stages:
         self._access = 0
         self._signals = 0
         self._tidied = 0
+        self._rechecking = False
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
@@ -192,6 +193,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
+        waiting += self._rechecking or self.sentinel.points.news
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -331,10 +333,12 @@ class Stages:
 
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
+        self._rechecking = self.sentinel.points.news
         points = self.sentinel.points.take_news()
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""

@@ -116,19 +116,22 @@ class Witnesses:
         await learn(fetched)
         for number, records in fetched.items():
             self.hear(number, records)
-        for number, heard in self._heard.items():
-            if number not in self.member.fresh:
-                # The position passes over what compaction took away.
-                heard.position = await self.member.position(number)
         self._expire()
         news = {realm: each.take_news() for realm, each in self.realms.items()}
         if any(news.values()):
             async with lock:
                 await told(news)
+        for number in self._heard.keys() - self.member.fresh:
+            # It passes over what compaction took away.
+            self._heard[number].position = await self.member.position(number)
         if not self.member.fresh and all(
             each.position >= each.target for each in self._heard.values()
         ):
             self.loaded.set()
+
+    def position(self, number: int) -> int:
+        """Give the offset below which every receipt of a partition is worked off."""
+        return self._heard[number].position if number in self._heard else 0
 
     async def _take_up(self, number: int) -> None:
         begin, end = await self.member.bounds(number)
@@ -153,8 +156,6 @@ class Witnesses:
             except SchemaError:
                 continue  # closure puts it into the dead letters
             self._take(heard, receipt, record.offset, at)
-        if records:
-            heard.position = records[-1].offset + 1
 
     def _take(self, heard: Heard, receipt: Receipt, offset: int, at: int) -> None:
         realm, guard = receipt.realm, receipt.terms.guard

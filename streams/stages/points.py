@@ -197,6 +197,11 @@ class Points:
         all_of_them = len(times) == len(knew)
         return Standing(reports=True, knew_at=max(times) if all_of_them else None)
 
+    @property
+    def news(self) -> bool:
+        """Tell whether there is news."""
+        return bool(self._news)
+
     def take_news(self) -> set[str]:
         """Give the points that guards with news stand at, since the last call."""
         news, self._news = self._news, set()

@@ -135,15 +135,12 @@ def test_who_did_not_know_the_lineage_did_not_fail(
     fact: Any = Edge(child=HASH, parent=AGENT, **COMMON)
     if tie == "alias":
         fact = Alias(first=HASH, second=AGENT, **COMMON)
-    steps = {
-        "t": lambda: watch.tell(fact),
-        "u": lambda: (
-            watch.enter(150, identifiers=(HASH,)),
-            watch.enter(151, knew, identifiers=(HASH,)),
-        ),
-    }
     for step in order:
-        steps[step]()
+        if step == "t":
+            watch.tell(fact)
+        else:
+            watch.enter(150, identifiers=(HASH,))
+            watch.enter(151, knew, identifiers=(HASH,))
     assert [("enforcement_lag", 2)] == watch.found()
     watch.receipt(200)
     watch.enter(210, identifiers=(HASH,))
