@@ -140,6 +140,7 @@ class Case:
         async with aiohttp.ClientSession() as session:
             for clock.step, step in enumerate(self.plain["steps"], 1):
                 if "receipt" in step:
+                    await engine.settled()
                     said_at = _time(step.get("at")) or clock()
                     await engine.report(step["receipt"], said_at, "applied" in step)
                     await engine.settled()
@@ -152,7 +153,7 @@ class Case:
                 else:
                     token = step["token"]
                     path = f"/v1/events/{step.get('source', 'gateway')}"
-                    data = _bytes(step, repository, engine.end())
+                    data = _bytes(step, repository, engine)
                 headers = {"Authorization": f"Bearer {token}"}
                 async with session.post(
                     engine.url + path, data=data, headers=headers
@@ -173,27 +174,31 @@ class Case:
             assert wanted == found_
 
 
-def _bytes(step: dict[str, Any], repository: Path, end: int) -> bytes:
+def _bytes(step: dict[str, Any], repository: Path, engine: Engine) -> bytes:
     """Give the events of a step; END in them stands for how long the log is now."""
     if "file" in step:
         sample: Path = repository / step["file"]
         return sample.read_bytes()
     lines: list[bytes] = [orjson.dumps(event) + b"\n" for event in step["events"]]
-    return b"".join(lines).replace(b'"END"', b"%d" % end)
+    data = b"".join(lines)
+    if b'"END"' in data:
+        return data.replace(b'"END"', b"%d" % engine.end())
+    return data
 
 
-def _time(text: Any) -> int | None:
-    return parse_time(text if isinstance(text, str | None) else text.isoformat())
+def _time(value: Any) -> int | None:
+    return parse_time(value if isinstance(value, str | None) else value.isoformat())
 
 
 def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
     names = ("kind", "presented", "point", "cause", "via")
-    more = ("path", "first_seen", "last_seen", "count", "owner", "severity")
     return (
         *(found[name] for name in names),
         tuple(sorted(found["event_ids"])),
-        tuple(found["related"]),
-        *(found[name] for name in more),
+        tuple(sorted(found["related"])),
+        tuple(found["path"]),
+        *(parse_time(found[name]) for name in ("first_seen", "last_seen")),
+        *(found[name] for name in ("count", "owner", "severity")),
     )
 
 
