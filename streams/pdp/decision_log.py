@@ -64,7 +64,10 @@ class DecisionLog(WatchedFileHandler):
             event_id=f"{self._instance}-{self._count}",
             applied=decision.applied,
         )
-        self.emit(logging.makeLogRecord({"msg": orjson.dumps(line).decode()}))
+        try:
+            self.emit(logging.makeLogRecord({"msg": orjson.dumps(line).decode()}))
+        except OSError:  # its folder is gone
+            self.lost += 1
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Count what could not be written."""
