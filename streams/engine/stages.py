@@ -22,7 +22,7 @@ from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
-from streams.stages.uses import Bucket, Seen
+from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -113,8 +113,8 @@ class Stages:
         self._saved = positions.get("registry", 0)
         self._access = positions.get("sentinel", 0)
         self._signals = positions.get("signals", 0)
-        async for (body,) in self._rows("uses", "key", "body"):
-            self.sentinel.uses.restore(Bucket.from_plain(orjson.loads(body)))
+        uses = [row async for row in self._rows("uses", "key", "key, body")]
+        self.sentinel.uses.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
         end = self._ends.facts
@@ -383,15 +383,8 @@ class Stages:
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:
-    tx.put_uses(
-        (key, 0, None) if bucket is None else (key, bucket.seen_at, _dump(bucket))
-        for key, bucket in outputs.uses.items()
-    )
+    tx.put_uses(outputs.uses.items())
     tx.put_findings(
         (identity, episode.open, orjson.dumps(episodes.save(episode)))
         for identity, episode in outputs.episodes.items()
     )
-
-
-def _dump(bucket: Bucket) -> bytes:
-    return orjson.dumps(bucket.to_plain())

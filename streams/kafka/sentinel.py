@@ -27,7 +27,7 @@ from streams.kafka.watch import Watched
 from streams.kafka.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
@@ -174,8 +174,7 @@ class SentinelStage:
             # What is kept is judged again; findings have the same ids as before.
             await asyncio.to_thread(each.file.reset)
             position = begin
-        each.position = position
-        each.target = end
+        each.begin, each.position, each.target = begin, position, end
         self.watched[number] = each
 
     def _open(self, number: int) -> Watched:
@@ -206,16 +205,15 @@ class SentinelStage:
         except TimeoutError:
             log.warning("judged_without_facts", realms=sorted(after))
 
-    def _judge(self, read: Mapping[Watched, Iterable[tuple[int, Read]]]) -> None:
+    def _judge(self, read: Mapping[Watched, Sequence[tuple[int, Read]]]) -> None:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
             if watched not in ours:
                 continue  # it went, or was loaded anew, while we waited
-            for offset, record in records:
-                if record is not None:
-                    watched.judge(record, now)
-                watched.position = offset + 1
+            read_well = [record for _, record in records if record is not None]
+            watched.judge(read_well, now)
+            watched.position = records[-1][0] + 1
             failpoint("sentinel.applied")
 
     async def _told(self, listed: list[Listed]) -> None:
