@@ -165,11 +165,11 @@ class Roll:
             if guard not in self._wanted:
                 tx.forget_guard(guard)
 
-    def take_witnesses(self) -> list[tuple[str, bytes]]:
+    def take_witnesses(self) -> list[tuple[str, bytes | None]]:
         """Give what changed of what guards reported, to be saved."""
-        genesis = {"genesis": self._store.genesis}
+        of = {"genesis": self._store.genesis}
         return [
-            (name, orjson.dumps(plain | genesis))
+            (name, None if plain is None else orjson.dumps(plain | of))
             for name, plain in self.points.take_unsaved()
         ]
 

@@ -22,7 +22,7 @@ from streams.stages.kinds import Standing
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 RESOLUTION: Final = SECOND  # between two entries that are kept
 MOST_ENTRIES: Final = 512  # of a guard; then every other one is dropped
@@ -164,8 +164,8 @@ class Points:
             serving.until = max(at, serving.since)
             self._unsaved.add(guard)
 
-    def forget(self, before: int) -> list[str]:
-        """Drop the guards that left before a time, and name them."""
+    def forget(self, before: int) -> None:
+        """Drop the guards that left before a time."""
         gone = [
             name
             for name, each in self._guards.items()
@@ -173,7 +173,6 @@ class Points:
         ]
         for name in gone:
             self._forget(name)
-        return gone
 
     def standing(self, point: str, as_of: int | None, at: int, skew: int) -> Standing:
         """Say what receipts tell of a point.
@@ -216,22 +215,15 @@ class Points:
         """Tell whether there is something to save."""
         return bool(self._unsaved)
 
-    def take_unsaved(self) -> list[tuple[str, dict[str, Any]]]:
-        """Give the guards that changed since the last call, JSON-ready."""
+    def take_unsaved(self) -> list[tuple[str, dict[str, Any] | None]]:
+        """Give the guards that changed since the last call; None for forgotten ones."""
         unsaved, self._unsaved = self._unsaved, set()
-        return [
-            (name, self._guards[name].to_plain())
-            for name in unsaved
-            if name in self._guards
-        ]
+        found = ((name, self._guards.get(name)) for name in sorted(unsaved))
+        return [(name, each and each.to_plain()) for name, each in found]
 
     def restore(self, name: str, plain: Mapping[str, Any]) -> None:
         """Take back what was saved of a guard."""
         self._guards[name] = Guard.from_plain(plain)
-
-    def names(self) -> Iterable[str]:
-        """Name the guards that serve."""
-        return [name for name, each in self._guards.items() if each.serving]
 
     def _of(self, point: str) -> Iterator[Guard]:
         patterns = self._bound.get(point)
@@ -252,7 +244,7 @@ class Points:
     def _forget(self, guard: str) -> None:
         del self._guards[guard]
         self._news.discard(guard)
-        self._unsaved.discard(guard)
+        self._unsaved.add(guard)
 
 
 def _fits(guard: str, patterns: Sequence[str]) -> bool:

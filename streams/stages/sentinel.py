@@ -190,9 +190,10 @@ class Sentinel:
         return outputs
 
     def expire(self, now: int) -> Outputs:
-        """Forget old uses and close silent episodes."""
+        """Forget old uses and guards, and close silent episodes."""
         outputs = Outputs()
         self.uses.forget(now - self.remember)
+        self.points.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode

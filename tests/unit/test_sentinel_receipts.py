@@ -49,9 +49,9 @@ class Watch(Desk):
         again.sentinel.accepted = self.sentinel.accepted
         points: Any = self.sentinel.points
         again.sentinel.points = Points()
-        for name in points.names():
-            plain = orjson.dumps(points._guards[name].to_plain())
-            again.sentinel.points.restore(name, orjson.loads(plain))
+        for name, guard in points._guards.items():
+            plain = orjson.loads(orjson.dumps(guard.to_plain()))
+            again.sentinel.points.restore(name, plain)
         again.sentinel.known.begin(self.end)
         for identity, episode in self.findings.items():
             saved = orjson.loads(orjson.dumps(episodes.save(episode)))
