@@ -14,6 +14,7 @@ from attrs import frozen
 
 from enforcement.clocks import boottime
 from streams.alerting import alerting
+from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
     tolerances,
@@ -121,8 +122,11 @@ async def serve(
         notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
         handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
-        Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
-        audit = Audit(store, settings.realm, signing, clock)
+        Alerts(
+            taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
+        ).add_to(app)
+        sinks = Sinks(settings.audit_sinks)
+        audit = Audit(store, settings.realm, signing, clock, sinks)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)
         if published is not None:

@@ -21,6 +21,7 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from streams.alert_settings import Alerts
+from streams.audit_settings import AuditSink
 from streams.poll_settings import AnyPoll, Queue
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
@@ -279,6 +280,7 @@ class Settings(FileSettings):
             its receipts must be signed then.
         audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
             else one is made in the data folder.
+        audit_sinks: where its signed heads are kept outside.
     """
 
     model_config = SettingsConfigDict(
@@ -322,6 +324,7 @@ class Settings(FileSettings):
     )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
     audit_key: Path | None = None
+    audit_sinks: tuple[AuditSink, ...] = ()
 
 
 def address(text: str) -> Listen:

@@ -15,11 +15,13 @@ from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
+from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
     configured_sources,
     tolerances,
 )
+from streams.first_start import audit_key
 from streams.http.auth import Tokens
 from streams.http.guards import Guards
 from streams.http.metrics import Metrics
@@ -28,6 +30,8 @@ from streams.http.problems import problems
 from streams.http.queries import Queries, Table
 from streams.http.server import listen
 from streams.intake import token_of
+from streams.kafka.audit import AuditStage
+from streams.kafka.audit_records import AUDIT
 from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
@@ -164,9 +168,15 @@ async def work(
         configured_guard_keys(settings),
         boottime,
     )
+    sinks = Sinks(settings.audit_sinks)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
     ) as process:
+        if "audit" in worker.stages:
+            key = audit_key(worker.data_dir / AUDIT, settings.audit_key)
+            process.audit = AuditStage(
+                kafka, worker, process.publisher, clock, key, sinks
+            )
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
@@ -185,7 +195,7 @@ async def work(
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Working(url, process))
-            await until_stopped(stop, process.run())
+            await until_stopped(stop, process.run(), sinks.run())
         finally:
             await runner.cleanup()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
+import orjson
 
 from schemas.codec import decode_fact
 from schemas.errors import SchemaError
+from streams.audit_sinks import Sinks
 from streams.stages.audit_chain import (
     START,
     Head,
@@ -44,8 +45,6 @@ _PAGE: Final = (
     " WHERE c.sequence > ? ORDER BY c.sequence LIMIT ?"
 )
 
-log = structlog.get_logger()
-
 
 class Chain:
     """Adds entries, in the transaction that is open on a connection."""
@@ -74,7 +73,12 @@ class Chain:
         sequence, previous = self._last()
         place = Place(self._genesis, self._realm, offset)
         entry = act_entry(
-            previous, place, at=at, actor=actor, action=action, detail=detail
+            previous,
+            place,
+            at=at,
+            actor=actor,
+            action=action,
+            detail=orjson.loads(detail),
         )
         row = (sequence + 1, self._genesis, None, offset, hash_of(entry))
         self._db.execute(_INSERT, row)
@@ -103,23 +107,31 @@ class Audit:
     """Signs heads, and reads the chain for those who verify it."""
 
     def __init__(
-        self, store: Store, realm: str, key: HeadKey, clock: Callable[[], int]
+        self,
+        store: Store,
+        realm: str,
+        key: HeadKey,
+        clock: Callable[[], int],
+        sinks: Sinks | None = None,
     ) -> None:
-        """Read a store; ``clock`` gives the time (ns)."""
+        """Read a store; ``clock`` gives the time (ns), sinks keep heads outside."""
         self._store = store
         self.realm = realm
         self._key = key
         self._clock = clock
+        self._sinks = sinks or Sinks()
 
     async def run(self) -> None:
         """Sign the head each minute when it moved.
 
-        It goes to the process's log too: kept elsewhere, it is what the owner of this
-        machine cannot take back.
+        It goes outside too: kept elsewhere, it is what the owner of this machine
+        cannot take back.
         """
-        while True:
-            await self.sign()
-            await asyncio.sleep(HEAD_SECONDS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sinks.run())
+            while True:
+                await self.sign()
+                await asyncio.sleep(HEAD_SECONDS)
 
     async def sign(self) -> None:
         """Sign the head, where none is signed yet, and keep it."""
@@ -133,7 +145,7 @@ class Audit:
             tx.put_audit_head(sequence, head)
 
         await self._store.write_in_time(job)
-        log.info("audit_head", sequence=sequence, head=head)
+        self._sinks.take(self.realm, sequence, head)
 
     async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
         """Give lines of an export, and after which entry the next page begins.
@@ -181,7 +193,12 @@ class Audit:
             at, actor, action, detail = act[1:]
             place = Place(genesis, self.realm, act[0])
             entry = act_entry(
-                previous, place, at=at, actor=actor, action=action, detail=detail
+                previous,
+                place,
+                at=at,
+                actor=actor,
+                action=action,
+                detail=orjson.loads(detail),
             )
             yield act_line(sequence, entry, hash_)
         else:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from streams.kafka.audit_records import AUDIT
 from streams.kafka.checkpoint import Folder
 from streams.kafka.closure import ClosureStage
 from streams.kafka.heartbeats import Heart
-from streams.kafka.layout import ACCESS, FACTS, RECEIPTS
+from streams.kafka.layout import ACCESS, FACTS, HEADS, RECEIPTS
 from streams.kafka.loading import Loader
 from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
     from streams.kafka.progress import Progress
@@ -30,18 +32,21 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
 
+    Stage = RegistryStage | SentinelStage | ClosureStage | AuditStage
+
 # What is read by what is watched.
 _READ: Final = {
     "registry": FACTS, "sentinel": ACCESS, "replica": FACTS, "standby": FACTS,
-    "closure": FACTS,
+    "closure": FACTS, "audit": FACTS,
 }  # fmt: skip
-_GROUPS: Final = ("registry", "sentinel", "closure")
+_GROUPS: Final = ("registry", "sentinel", "closure", "audit")
 
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
     "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
+    AUDIT: (AUDIT, HEADS),
 }
 
 
@@ -58,6 +63,7 @@ class Process:
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
     closure: ClosureStage | None = None
+    audit: AuditStage | None = None
 
     def __attrs_post_init__(self) -> None:
         """Look at the cluster apart from the stages."""
@@ -78,11 +84,12 @@ class Process:
         return found
 
     @property
-    def _stages(self) -> dict[str, RegistryStage | SentinelStage | ClosureStage]:
+    def _stages(self) -> dict[str, Stage]:
         stages = {
             "registry": self.registry,
             "sentinel": self.sentinel,
             "closure": self.closure,
+            "audit": self.audit,
         }
         return {name: stage for name, stage in stages.items() if stage is not None}
 
@@ -162,6 +169,8 @@ class Process:
                 tasks.create_task(self.sentinel.run())
             if self.closure is not None:
                 tasks.create_task(self.closure.run())
+            if self.audit is not None:
+                tasks.create_task(self.audit.run())
 
 
 @asynccontextmanager
@@ -173,7 +182,7 @@ async def worker_process(
     clock: Callable[[], int],
     rules: Rules,
 ) -> AsyncIterator[Process]:
-    """Make a worker's parts for the length of a block.
+    """Make a worker's parts for the length of a block, but for what signs: `audit`.
 
     Args:
         settings: of the cluster and the layout.

@@ -23,7 +23,13 @@ from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
-from streams.stages.remembered import MINUTE, Remembered, repeats
+from streams.stages.remembered import (
+    IN_FLIGHT,
+    MINUTE,
+    REPORTED,
+    Remembered,
+    repeats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -216,20 +222,24 @@ class Sentinel:
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.reported[rows] == 0], outputs)
+            for row, use in _uses(piece, rows[piece.marks[rows] != REPORTED], outputs)
             if (why := self._death(use, registry)) is not None
         ]
         again = self._repeats(dead)
         for piece, row, use, why in dead:
-            self.uses.report(piece, row)
             if (piece.key, row) in again:
+                self.uses.mark(piece, row, REPORTED)
                 continue
             first, times = piece.merged.get(row) or (use.at, 1)
             evidence = self._evidence(use, why)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
-                outputs.in_flight += times
+                if piece.marks[row] != IN_FLIGHT:
+                    # An earlier cause may come late, and make a re-use of it.
+                    self.uses.mark(piece, row, IN_FLIGHT)
+                    outputs.in_flight += times
                 continue
+            self.uses.mark(piece, row, REPORTED)
             episode = self._see(_sighting(kind, use, why, first, times), now, outputs)
             if doubtful(kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)

@@ -42,6 +42,15 @@ def kafka(**more: Any) -> dict[str, Any]:
             "minInsyncReplicas .2. is above .*; lower it",
         ),
         (
+            kafka(strimzi={"enabled": True}, kafka={"sasl": {"enabled": True}}),
+            "name it in strimzi.cluster",
+        ),
+        (
+            kafka(strimzi={"enabled": True, "cluster": "events"}),
+            "users with SCRAM-SHA-512: set kafka.sasl.enabled",
+        ),
+        ({"strimzi": {"enabled": True}}, "needs Kafka: set kafka.bootstrapServers"),
+        (
             kafka(kafka={"sasl": {"enabled": True}}),
             "needs a Secret .*: set kafka.sasl.existingSecret or ingress.kafkaSecret",
         ),

@@ -26,7 +26,7 @@ from streams.failpoints import POINTS
 from streams.http.queries import table_row
 from streams.sources.cloudtrail import CloudTrail
 from streams.stages.admission import Admission, Rights, admit
-from streams.stages.audit_chain import Verifier
+from streams.stages.audit_proof import Verifier
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from streams.times import SECOND

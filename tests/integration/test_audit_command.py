@@ -12,19 +12,19 @@ import pytest
 from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
-from streams.audit_command import verify
+from streams.audit_command import Against, FileChain, verify
 from streams.audit_heads import head_reader, public_key
 from streams.engine.audit import Audit
 from streams.engine.store import Store
 from streams.first_start import audit_key
 from streams.intake import Encoded
-from streams.stages.audit_chain import BrokenChainError, Head, Verifier
+from streams.stages.audit_chain import BrokenChainError, Head
+from streams.stages.audit_proof import Verifier
 from tests.integration.cli_server import run, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.client import Client
     from streams.engine.transaction import Transaction
 
 pytestmark = pytest.mark.integration
@@ -84,19 +84,14 @@ def test_a_head_that_was_kept_must_be_in_the_chain(
     kept = key.sign(Head("r", "g", 3, "ab", 2))
     keys = [tmp_path / "audit.pub"]
 
-    assert 0 == verify(file, no_server, keys, [])
-    assert 1 == verify(file, no_server, keys, [kept])
+    assert 0 == verify(lambda: FileChain(file), Against(keys))
+    assert 1 == verify(lambda: FileChain(file), Against(keys, [kept]))
     assert "names entry 3" in capsys.readouterr().out
-    assert 1 == verify(file, no_server, keys, ["e30.e30.e30"])
+    assert 1 == verify(lambda: FileChain(file), Against(keys, ["e30.e30.e30"]))
     assert "no key given has signed" in capsys.readouterr().out
     file.write_text("{")
-    assert 1 == verify(file, no_server, keys, [])
+    assert 1 == verify(lambda: FileChain(file), Against(keys))
     assert "line 1 is not JSON" in capsys.readouterr().out
-
-
-def no_server() -> Client:
-    """Refuse to be asked."""
-    raise AssertionError("a file needs no server")
 
 
 def _fact(name: str) -> Encoded:

@@ -13,6 +13,14 @@
 {{- if and .Values.notify.enabled (not (or .Values.existingSettingsSecret.name .Values.settings.webhook (dig "alerts" "endpoints" nil .Values.settings))) }}
 {{- fail "notify has nobody to tell: set settings.alerts.endpoints, or notify.enabled to false" }}
 {{- end }}
+{{- if .Values.strimzi.enabled }}
+{{- if not .Values.strimzi.cluster }}
+{{- fail "strimzi.enabled makes topics and users of a cluster: name it in strimzi.cluster" }}
+{{- end }}
+{{- if not (and $kafka.sasl.enabled (eq $kafka.sasl.mechanism "SCRAM-SHA-512")) }}
+{{- fail "strimzi.enabled makes users with SCRAM-SHA-512: set kafka.sasl.enabled and its mechanism" }}
+{{- end }}
+{{- end }}
 {{- if gt (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor) }}
 {{- fail (printf "kafka.minInsyncReplicas (%d) is above kafka.replicationFactor (%d): no write would ever be acked; lower it" (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor)) }}
 {{- end }}
@@ -26,6 +34,9 @@
 {{- fail "kafka.tls.certKey and kafka.tls.keyKey are keys of a Secret: name it in kafka.tls.existingSecret" }}
 {{- end }}
 {{- else }}
+{{- if .Values.strimzi.enabled }}
+{{- fail "strimzi.enabled needs Kafka: set kafka.bootstrapServers" }}
+{{- end }}
 {{- range $name := list "ingress" "registry" "sentinel" }}
 {{- range $by := list "hpa" "keda" }}
 {{- if (dig $by "enabled" false (index $.Values $name)) }}
@@ -56,7 +67,7 @@
 {{- if le (int $values.terminationGracePeriodSeconds) (add (int $values.preStopSeconds) 10 | int) }}
 {{- fail (printf "%s.terminationGracePeriodSeconds leaves no time to stop: set it to more than preStopSeconds + 10" $name) }}
 {{- end }}
-{{- if and $kafka.bootstrapServers $kafka.sasl.enabled (not (or $values.kafkaSecret $kafka.sasl.existingSecret)) }}
+{{- if and $kafka.bootstrapServers $kafka.sasl.enabled (not (or $values.kafkaSecret $kafka.sasl.existingSecret $.Values.strimzi.enabled)) }}
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}

@@ -43,6 +43,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 {{- end }}
 
+{{/* Strimzi names a user's Secret after the user. */}}
+{{- define "rescind.strimziUser" -}}
+{{ .root.Values.kafka.prefix }}-{{ .component }}
+{{- end }}
+
 {{/* The components that this release runs: a list in JSON. */}}
 {{- define "rescind.components" -}}
 {{- $names := list "embedded" -}}

@@ -23,11 +23,16 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- if $kafka.sasl.enabled }}
-{{- $secret := default $kafka.sasl.existingSecret .kafkaSecret }}
+{{- $own := ternary (include "rescind.strimziUser" .) "" .root.Values.strimzi.enabled }}
+{{- $secret := coalesce .kafkaSecret $own $kafka.sasl.existingSecret }}
 - {name: RESCIND_KAFKA_SASL__MECHANISM, value: {{ $kafka.sasl.mechanism }}}
+{{- if and $own (eq $secret $own) }}
+- {name: RESCIND_KAFKA_SASL__USERNAME, value: {{ $own }}}
+{{- else }}
 - name: RESCIND_KAFKA_SASL__USERNAME
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.usernameKey }}}
+{{- end }}
 - name: RESCIND_KAFKA_SASL__PASSWORD
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.passwordKey }}}
@@ -68,7 +73,7 @@ capabilities:
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
 {{- if .root.Values.kafka.bootstrapServers }}
-{{ include "rescind.kafkaEnv" (dict "root" .root "kafkaSecret" .values.kafkaSecret) }}
+{{ include "rescind.kafkaEnv" (dict "root" .root "component" .component "kafkaSecret" .values.kafkaSecret) }}
 {{- end }}
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
