@@ -223,6 +223,8 @@ class Sentinel(_Strict):
         points: name of an enforcement point in an access log to the names of the
             guards that stand there, ``*`` for any part; without, it has the guard of
             its own name.
+        most_uses: that are remembered of a realm, on Kafka of each partition of
+            ``access``; of more the oldest are forgotten, and left to `rescind hunt`.
     """
 
     skew: float = Field(default=0.0, ge=0)
@@ -231,6 +233,7 @@ class Sentinel(_Strict):
     silence: float = Field(default=3600.0, gt=0)
     report_unknown: bool = True
     points: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    most_uses: int = Field(default=10_000_000, ge=1)
 
 
 class Closure(_Strict):
