@@ -254,7 +254,8 @@ def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
 
 def _id(record: ConsumerRecord | Outgoing) -> bytes:
     """Give the id of a record, as CloudEvents has it."""
-    return dict(record.headers)["ce_id"]
+    found: bytes = dict(record.headers)["ce_id"]
+    return found
 
 
 def _pages(facts: Iterable[Fact]) -> Iterator[list[Fact]]:

@@ -24,7 +24,8 @@ import orjson
 from attrs import asdict, frozen
 
 from schemas.codec import decode_fact
-from streams.engine.audit import Chain, lines_of
+from streams.engine.audit import lines_of
+from streams.engine.chain import Chain
 from streams.engine.store import GENESIS_FILE, InUseError
 from streams.engine.transaction import Transaction
 from streams.failpoints import failpoint

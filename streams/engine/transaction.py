@@ -222,6 +222,15 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Keep when guards had applied what; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""
         self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))

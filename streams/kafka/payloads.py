@@ -350,6 +350,7 @@ def finding_record(
         "presented": str(finding.presented),
         "path": [str(name) for name in finding.path],
         "event_ids": list(finding.event_ids),
+        "related": list(finding.related),
     }
     headers = cloud_event(
         f"{finding.id}/{episode.revision}",
