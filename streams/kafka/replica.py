@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from streams import tracing
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
@@ -99,6 +100,7 @@ class Replica:
         for number, records in fetched.items():
             partition = self.partitions[number]
             take(partition, records)
+            tracing.note_read(records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()
             if partition.doubtful(asyncio.get_running_loop().time()):

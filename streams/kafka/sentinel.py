@@ -23,8 +23,10 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
-from streams.kafka.watch import Watched
+from streams.kafka.watch import Tally, Watched
 from streams.kafka.witnesses import Witnesses
+from streams.stages.registry import dead
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +59,7 @@ class SentinelStage:
         witnesses: what guards report.
         watched: the partitions of ``access``.
         progress: for health.
+        tally: for metrics.
     """
 
     def __init__(  # noqa: PLR0913 - each by name
@@ -87,6 +90,7 @@ class SentinelStage:
         )
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
+        self.tally = Tally()
         self.member = Membership(
             settings,
             settings.topic(ACCESS),
@@ -193,7 +197,8 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
-            self.witnesses.points,
+            tally=self.tally,
+            points_of=self.witnesses.points,
         )
 
     def _ours(self) -> list[Watched]:
@@ -228,9 +233,9 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
-            pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
             self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
-            names = [identifier for identifier, _ in pairs]
+            names = [each.identifier for each in found]
             for watched in self._ours():
                 watched.reconsider(realm, names, now)
         await self._write()
@@ -268,7 +273,8 @@ class SentinelStage:
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.findings():
-                yield [finding_record(episode, self._settings.partitions)]
+                count, trace = self._settings.partitions, trace_finding(episode)
+                yield [finding_record(episode, count, trace)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

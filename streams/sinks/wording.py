@@ -59,6 +59,7 @@ _TITLES: Final = {
     FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
     FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
@@ -96,6 +97,10 @@ _REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
+    ),
+    FindingKind.BLAST_LIMIT: (
+        "Ask the authority whether it meant that. If it is held, decide with `rescind "
+        "approvals`; if it is enforced and wrong, `rescind withdraw` it."
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "See with `rescind guards` which guard of {point} is behind, bring it back or "

@@ -257,6 +257,7 @@ _SENTENCES: Final = {
     FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
 }
 

@@ -7,6 +7,7 @@ those of the events. Every use is reported at most once.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Outputs:
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
         forgotten: uses that were dropped before their time, since they are too many.
+        opened: how many episodes began, by kind.
     """
 
     uses: dict[str, bytes | None] = Factory(dict)
@@ -77,6 +79,7 @@ class Outputs:
     in_flight: int = 0
     unreadable: int = 0
     forgotten: int = 0
+    opened: Counter[FindingKind] = Factory(Counter)
 
 
 def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
@@ -312,6 +315,7 @@ class Sentinel:
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        outputs.opened[sighting.kind] += episode.revision == 1
         return episode
 
 
