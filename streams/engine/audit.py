@@ -23,6 +23,7 @@ from streams.stages.audit_chain import (
 from streams.times import SECOND
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Iterator
 
     from streams.audit_heads import HeadKey
@@ -44,7 +45,11 @@ _PAGE: Final = (
 
 
 class Audit:
-    """Signs heads, and reads the chain for those who verify it."""
+    """Signs heads, and reads the chain for those who verify it.
+
+    Attributes:
+        signed_at: when the end of the chain had a signed head, as far as is known (ns).
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Audit:
         self._key = key
         self._clock = clock
         self._sinks = sinks or Sinks()
+        self.signed_at = 0
 
     async def run(self) -> None:
         """Sign the head each minute when it moved.
@@ -75,9 +81,11 @@ class Audit:
 
     async def sign(self) -> None:
         """Sign the head, where none is signed yet, and keep it."""
+        now = self._clock()
         sequence, last = await self._last()
         query = "SELECT 1 FROM audit_heads WHERE sequence = ?"
         if not sequence or await self._store.read(query, sequence):
+            self.signed_at = now
             return
         head = self._signed(sequence, last)
 
@@ -86,6 +94,7 @@ class Audit:
 
         await self._store.write_in_time(job)
         self._sinks.take(self.realm, sequence, head)
+        self.signed_at = now
 
     async def prune(self, offsets: Collection[int], *, actor: str, action: str) -> None:
         """Delete facts; the chain goes on, with an act that says which, and why.
@@ -153,35 +162,44 @@ class Audit:
         ]
 
     def _lines(self, rows: list[tuple[Any, ...]]) -> list[Line]:
-        return [line for row in rows for line in self._told(row)]
+        return [line for row in rows for line in _told(self.realm, row)]
 
-    def _told(self, row: tuple[Any, ...]) -> Iterator[Line]:
-        sequence, genesis, hash_, offset, key, value, *act, bare, head, previous = row
-        previous = previous or START
-        if key is not None:
-            place = Place(genesis, self.realm, offset)
-            try:
-                fact = decode_fact(value)
-            except SchemaError:
-                yield act_line(sequence, None, hash_)
-            else:
-                entry = fact_entry(previous, place, key, value, fact)
-                yield fact_line(sequence, entry, hash_, value, fact)
-        elif act[0] is not None:
-            at, actor, action, detail = act[1:]
-            place = Place(genesis, self.realm, act[0])
-            entry = act_entry(
-                previous,
-                place,
-                at=at,
-                actor=actor,
-                action=action,
-                detail=orjson.loads(detail),
-            )
-            yield act_line(sequence, entry, hash_)
+
+def lines_of(db: sqlite3.Connection, realm: str) -> Iterator[Line]:
+    """Give all lines of the chain of a file that no server has open."""
+    for row in db.execute(_PAGE, (0, -1)):
+        yield from _told(realm, row)
+
+
+def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
+    """Give the line of an entry, and that of the head which signs it."""
+    sequence, genesis, hash_, offset, key, value, *act, bare, head, previous = row
+    previous = previous or START
+    if key is not None:
+        place = Place(genesis, realm, offset)
+        try:
+            fact = decode_fact(value)
+        except SchemaError:
+            yield act_line(sequence, None, hash_)
         else:
-            # Pruned, or gone without a word.
-            kept = None if bare is None else orjson.loads(bare)
-            yield act_line(sequence, kept, hash_)
-        if head is not None:
-            yield {"head": head}
+            entry = fact_entry(previous, place, key, value, fact)
+            yield fact_line(sequence, entry, hash_, value, fact)
+    elif act[0] is not None:
+        at, actor, action, detail = act[1:]
+        place = Place(genesis, realm, act[0])
+        detail = orjson.loads(detail)
+        entry = act_entry(
+            previous,
+            place,
+            at=at,
+            actor=actor,
+            action=action,
+            detail=orjson.loads(detail),
+        )
+        yield act_line(sequence, entry, hash_)
+    else:
+        # Pruned, or gone without a word.
+        kept = None if bare is None else orjson.loads(bare)
+        yield act_line(sequence, kept, hash_)
+    if head is not None:
+        yield {"head": head}

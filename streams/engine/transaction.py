@@ -55,6 +55,7 @@ class Mark(NamedTuple):
     access_end: int
     signals_end: int
     written: int
+    dead_letters: int
 
 
 class Transaction:
@@ -75,6 +76,7 @@ class Transaction:
         self.access_end = access_end
         self.signals_end = signals_end
         self.written: list[Written] = []
+        self.dead_letters = 0
         self.findings = False
 
     def ends(self) -> tuple[int, int, int]:
@@ -84,7 +86,7 @@ class Transaction:
     def mark(self) -> Mark:
         """Set a savepoint."""
         self._db.execute("SAVEPOINT job")
-        return Mark(*self.ends(), len(self.written))
+        return Mark(*self.ends(), len(self.written), self.dead_letters)
 
     def back_to(self, mark: Mark) -> None:
         """Undo everything since the savepoint."""
@@ -92,6 +94,7 @@ class Transaction:
         self.release()
         self.end, self.access_end, self.signals_end = mark[:3]
         del self.written[mark.written :]
+        self.dead_letters = mark.dead_letters
 
     def release(self) -> None:
         """Drop the savepoint; what was written stays in the transaction."""
@@ -135,11 +138,13 @@ class Transaction:
         self, letters: Iterable[DeadLetter], *, authority: str, at: int
     ) -> None:
         """Keep why bytes could not be used: reason, place, length, keyed hash."""
+        rows = [_dead_letter_row(letter, authority, at) for letter in letters]
         self._db.executemany(
             "INSERT INTO dlq (at, source, authority, reason, position, length, digest,"
             " event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [_dead_letter_row(letter, authority, at) for letter in letters],
+            rows,
         )
+        self.dead_letters += len(rows)
 
     def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
         """Append (identifier, cause) pairs; a repeated pair is written once."""
@@ -185,14 +190,15 @@ class Transaction:
         query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
         self._db.execute(query, (sequence, head))
 
-    def put_uses(self, rows: Iterable[tuple[str, int, bytes | None]]) -> None:
-        """Save remembered uses: key, seen at, body; None forgets one."""
-        for key, seen_at, body in rows:
+    def put_uses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save remembered uses: key and body; None forgets one."""
+        for key, body in rows:
             if body is None:
                 self._db.execute("DELETE FROM uses WHERE key = ?", (key,))
             else:
-                values = (key, seen_at, body)
-                self._db.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", values)
+                # The second column was of use to earlier versions.
+                query = "INSERT OR REPLACE INTO uses VALUES (?, 0, ?)"
+                self._db.execute(query, (key, body))
 
     def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
         """Save findings as they are now: id, open, body."""
@@ -216,6 +222,15 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Keep when guards had applied what; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""
         self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))
@@ -233,6 +248,15 @@ class Transaction:
         """Save how a source is."""
         query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
         self._db.execute(query, (name, body))
+
+    def put_pending(self, identity: str, body: bytes) -> None:
+        """Save what waits for a second person."""
+        query = "INSERT OR REPLACE INTO pending VALUES (?, ?)"
+        self._db.execute(query, (identity, body))
+
+    def forget_pending(self, identity: str) -> None:
+        """Forget what was decided."""
+        self._db.execute("DELETE FROM pending WHERE id = ?", (identity,))
 
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""

@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import tracing
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
@@ -26,6 +27,7 @@ from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn, learn_ids
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -162,6 +164,7 @@ class ClosureStage:
             followed = self.followed.get(number)
             if followed is None:
                 continue
+            tracing.note_read(records)
             if followed.read(records):
                 asked.append(followed)
             if followed.strange and now - self._looked_at > LOOK_SECONDS:
@@ -276,7 +279,7 @@ class ClosureStage:
         try:
             waiting = await self._publisher.send(
                 settings.topic("findings"),
-                [[finding_record(each, count)] for each in found],
+                [[finding_record(each, count, trace_finding(each))] for each in found],
             )
             for each in poison:
                 of = letters(settings.topic(RECEIPTS), each.number, count, each.poison)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.findings import FindingKind
     from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
@@ -46,7 +48,7 @@ _GROUPS: Final = ("registry", "sentinel", "closure", "audit")
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
-    "sentinel": (ACCESS, "findings", "dlq"),
+    "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
     AUDIT: (AUDIT, HEADS),
 }
@@ -86,6 +88,16 @@ class Process:
             found["standby"] = self.registry.standby.progress
         if self.sentinel is not None:
             found["replica"] = self.sentinel.replica.progress
+        return found
+
+    @property
+    def opened(self) -> Counter[FindingKind]:
+        """Count the findings that were opened here, by kind."""
+        found: Counter[FindingKind] = Counter()
+        if self.sentinel is not None:
+            found += self.sentinel.tally.opened
+        if self.closure is not None:
+            found += self.closure.tally.findings
         return found
 
     @property
@@ -245,7 +257,13 @@ async def worker_process(
             )
         if "sentinel" in worker.stages:
             process.sentinel = SentinelStage(
-                settings, worker, publisher, loader("sentinel"), clock, tolerances
+                settings,
+                worker,
+                publisher,
+                loader("sentinel"),
+                clock=clock,
+                tolerances=tolerances,
+                keys=rules.keys,
             )
         if "closure" in worker.stages:
             process.closure = ClosureStage(settings, worker, publisher, clock, rules)

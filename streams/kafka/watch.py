@@ -6,28 +6,39 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
+import structlog
+from attrs import define, field
 
 from schemas.errors import SchemaError
-from streams.kafka.payloads import Signal, read_access
+from streams.kafka.journal import DamagedError
+from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.stages import episodes
+from streams.stages.lines import joined
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
-from streams.stages.uses import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
+    from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.partition import Realm
-    from streams.kafka.payloads import Accesses
     from streams.kafka.poison import Poison
     from streams.stages.episodes import Episode
+    from streams.stages.lines import Lines
+    from streams.stages.points import Points
 
     RealmOf = Callable[[str], Realm]
+
+AT_ONCE: Final = 8192  # lines judged in one step
+
+log = structlog.get_logger()
 
 
 class Block(Protocol):
@@ -38,25 +49,41 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
+@define
+class Tally:
+    """What is counted over all partitions of a worker, also those that went.
+
+    Attributes:
+        in_flight: uses within the grace.
+        opened: findings that began, by kind.
+    """
+
+    in_flight: int = 0
+    opened: Counter[FindingKind] = field(factory=Counter)
+
+
 class Watched:
     """One partition of ``access``.
 
     Attributes:
         number: of the partition.
         file: its local checkpoint.
+        begin: the first block that the log still has.
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
-        in_flight: uses within the grace.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         number: int,
         file: UsesFile,
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        *,
+        tally: Tally | None = None,
+        points_of: Callable[[str], Points] | None = None,
     ) -> None:
         """Start empty.
 
@@ -66,16 +93,20 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            tally: where it is counted.
+            points_of: gives what the guards of a realm report.
         """
         self.number = number
         self.file = file
+        self.begin = 0
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
-        self.in_flight = 0
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._tally = tally or Tally()
+        self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -94,15 +125,23 @@ class Watched:
 
         Facts that came while nobody watched are made up for by that.
         """
+        try:
+            self._restore(now)
+        except (DamagedError, ValueError) as error:
+            # All of it can be had from the topic again.
+            log.warning("uses_damaged", partition=self.number, error=str(error))
+            self._sentinels, self._outputs = {}, {}
+            self.file.reset()
+            self.position = self.begin
+
+    def _restore(self, now: int) -> None:
         for realm, body in self.file.episodes():
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
-        names: dict[str, dict[Identifier, None]] = {}
-        for realm, body in self.file.uses():
-            bucket = Bucket.from_plain(orjson.loads(body))
-            self._sentinel(realm).uses.restore(bucket)
-            names.setdefault(realm, {}).update(dict.fromkeys(bucket.identifiers))
-        for realm, of_realm in names.items():
-            self.reconsider(realm, of_realm, now)
+        for realm, rows in self.file.uses().items():
+            sentinel = self._sentinel(realm)
+            sentinel.uses.restore(rows)
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, sentinel.reconsider_all(registry, now))
 
     def read(self, record: Block) -> Accesses | Signal | None:
         """Read a record; None where it is poison."""
@@ -112,21 +151,32 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def judge(self, record: Accesses | Signal, now: int) -> None:
-        """Take a record in."""
-        sentinel = self._sentinel(record.realm)
-        if isinstance(record, Signal):
-            self._add(record.realm, sentinel.report([record.values], now))
-            return
-        registry = self._realm_of(record.realm).cascade.registry
-        self._add(record.realm, sentinel.observe(record.uses, registry, now))
+    def judge(self, records: Iterable[Accesses | Signal], now: int) -> None:
+        """Take records in; blocks of one realm that follow each other as one."""
+        for (realm, is_signal), group in groupby(
+            records, lambda each: (each.realm, isinstance(each, Signal))
+        ):
+            sentinel = self._sentinel(realm)
+            if is_signal:
+                signals = [each.values for each in group if isinstance(each, Signal)]
+                self._add(realm, sentinel.report(signals, now))
+                continue
+            registry = self._realm_of(realm).cascade.registry
+            blocks = [each.lines for each in group if isinstance(each, Accesses)]
+            for lines in _gathered(blocks):
+                self._add(realm, sentinel.observe(lines, registry, now))
 
-    def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
+    def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
+        """See whether receipts that came in turn lags into failures."""
+        if realm in self._sentinels:
+            self._add(realm, self._sentinel(realm).recheck(points, now))
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""
@@ -142,9 +192,9 @@ class Watched:
         outputs = self._outputs
         self.file.save(
             (
-                (realm, key, None if bucket is None else _dump(bucket))
+                (realm, key, body)
                 for realm, each in outputs.items()
-                for key, bucket in each.uses.items()
+                for key, body in each.uses.items()
             ),
             (
                 (realm, identity, orjson.dumps(episodes.save(episode)))
@@ -160,16 +210,35 @@ class Watched:
         sentinel = self._sentinels.get(realm)
         if sentinel is None:
             sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
-        sentinel.accepted = self._realm_of(realm).accepted
+        state = self._realm_of(realm)
+        sentinel.accepted, sentinel.bits = state.accepted, state.dead_bits()
+        sentinel.known = state.known
+        if self._points_of is not None:
+            sentinel.points = self._points_of(realm)
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:
-        self.in_flight += new.in_flight
+        self._tally.in_flight += new.in_flight
+        self._tally.opened += new.opened
+        if new.unreadable:
+            log.warning("uses_not_readable", realm=realm, count=new.unreadable)
+        if new.forgotten:
+            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
         if new.uses or new.episodes:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)
             outputs.episodes.update(new.episodes)
 
 
-def _dump(bucket: Bucket) -> bytes:
-    return orjson.dumps(bucket.to_plain())
+def _gathered(blocks: Iterable[Lines]) -> Iterator[Lines]:
+    """Join blocks while they are small: a step costs the same for few lines as many."""
+    some: list[Lines] = []
+    count = 0
+    for block in blocks:
+        some.append(block)
+        count += len(block)
+        if count >= AT_ONCE:
+            yield joined(some)
+            some, count = [], 0
+    if some:
+        yield joined(some)

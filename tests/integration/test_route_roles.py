@@ -52,6 +52,13 @@ ROUTES: dict[str, Any] = {
     "POST /v1/alerts/replay": {"restorer"},
     "POST /v1/revocations": {"revoker"},
     "POST /v1/adopt": {"restorer"},
+    "POST /v1/lifts": {"restorer"},
+    "POST /v1/withdrawals": {"restorer"},
+    "POST /v1/distrusts": {"restorer"},
+    "POST /v1/owners": {"restorer"},
+    "GET /v1/approvals": WATCHERS | {"restorer"},
+    "POST /v1/approvals/{id}/approve": {"restorer"},
+    "POST /v1/approvals/{id}/reject": {"restorer"},
     "GET /v1/feed": {"guard"},
 }
 SCIM = "/scim/v2/"
@@ -72,9 +79,9 @@ async def test_a_route_lets_nobody_in_but_who_may_use_it(
     """A route that is added must be added here."""
     apps: list[web.Application] = []
 
-    async def listen(app: web.Application, *more: Any) -> Any:
+    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
         apps.append(app)
-        return await server_of.listen(app, *more)
+        return await server_of.listen(app, *more, **named)
 
     monkeypatch.setattr(composition, "listen", listen)
 

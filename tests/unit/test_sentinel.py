@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node
@@ -11,9 +12,10 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
 from streams.stages import episodes
-from streams.stages.registry import condemned, root
+from streams.stages.registry import condemned, dead, root
+from streams.stages.remembered import SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
-from streams.stages.uses import SINGLES, Bucket, Seen
+from streams.stages.uses import Seen
 
 pytestmark = pytest.mark.unit
 
@@ -33,7 +35,9 @@ class Desk:
         self.registry = Registry()
         self.sentinel = Sentinel("r", tolerances)
         self.now = 1000 * S
+        self.end = 0
         self.findings: dict[str, episodes.Episode] = {}
+        self.saved: dict[str, bytes] = {}
         self.in_flight = 0
         for node in (AGENT, TOKEN, HASH):
             self.tell(Node(node=node, issued_at=1, **COMMON))
@@ -41,10 +45,14 @@ class Desk:
     def tell(self, fact: Fact) -> None:
         """Apply a fact and what follows from it."""
         self.registry.apply(fact)
-        self.sentinel.note(fact)
+        self.sentinel.note(fact, self.end)
+        self.end += 1
         start = root(self.registry, fact)
         if start is not None:
-            names = [each.identifier for each in condemned(self.registry, start)]
+            found = list(condemned(self.registry, start))
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+            self.sentinel.known.note(pairs, self.end)
+            names = [each.identifier for each in found]
             self.keep(self.sentinel.reconsider(names, self.registry, self.now))
 
     def use(
@@ -61,6 +69,11 @@ class Desk:
     def keep(self, outputs: Outputs) -> None:
         """Collect findings."""
         self.findings |= outputs.episodes
+        for name, body in outputs.uses.items():
+            if body is None:
+                self.saved.pop(name, None)
+            else:
+                self.saved[name] = body
         self.in_flight += outputs.in_flight
 
     def found(self) -> list[tuple[str, int]]:
@@ -108,6 +121,39 @@ def test_late_lineage_condemns_an_earlier_use(late: str) -> None:
     assert ("ancestor" if late == "edge" else "direct") == episode.finding.via
 
 
+@pytest.mark.parametrize("late", ["edge", "alias"])
+def test_late_lineage_of_a_principal_condemns_what_hangs_on_it(late: str) -> None:
+    """A watermark kills credentials alone: the agent between lives on."""
+    desk = Desk()
+    owner, agent = Identifier("agent.id", "owner"), Identifier("agent.id", "agent")
+    watermark = attrs.evolve(revoke(owner), effect=Effect.NOT_BEFORE)
+    for fact in (watermark, Edge(child=TOKEN, parent=agent, **COMMON)):
+        desk.tell(fact)
+    desk.use(150)
+    if late == "edge":
+        desk.tell(Edge(child=agent, parent=owner, **COMMON))
+    else:
+        desk.tell(Alias(first=agent, second=owner, **COMMON))
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
+@pytest.mark.parametrize("last", ["cause", "edge"])
+def test_a_suspension_that_is_over_condemns_what_was_used_meanwhile(last: str) -> None:
+    """All of it comes late: the use, the end of the suspension, and then its begin."""
+    desk = Desk()
+    suspend = attrs.evolve(revoke(AGENT), effect=Effect.SUSPEND)
+    lift = Lift(target=AGENT, authority="vault", version=160 * S, received_at=160 * S)
+    facts = [lift, suspend, Edge(child=TOKEN, parent=AGENT, **COMMON)]
+    desk.use(99)
+    desk.use(150)
+    desk.use(161)
+    for fact in facts if last == "edge" else (facts[2], facts[0], facts[1]):
+        desk.tell(fact)
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
 @pytest.mark.parametrize(
     ("at", "outcome", "received", "kinds"),
     [
@@ -137,6 +183,20 @@ def test_counts_what_was_in_flight() -> None:
     desk.use(101)
 
     assert (1, {}) == (desk.in_flight, desk.findings)
+
+
+def test_an_earlier_cause_makes_more_of_what_was_in_flight() -> None:
+    """In flight of the cause that was known; long dead of one that came late."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(101)
+    desk.tell(revoke(AGENT, at=99, received=99))
+    desk.tell(revoke(AGENT, at=50, received=50))
+    desk.tell(Edge(child=TOKEN, parent=AGENT, **COMMON))
+    desk.tell(revoke(at=40, received=40))
+
+    assert [("use_after_revocation", 1)] == desk.found()
+    assert 1 == desk.in_flight
 
 
 def test_tolerates_skew_between_clocks() -> None:
@@ -233,14 +293,12 @@ def test_state_survives_saving() -> None:
     desk.use(150)
     desk.tell(revoke())
     (episode,) = desk.findings.values()
-    (bucket,) = desk.sentinel.uses.of([TOKEN])
     again = Desk()
     again.tell(revoke())
-    again.sentinel.uses.restore(Bucket.from_plain(bucket.to_plain()))
+    again.sentinel.uses.restore(desk.saved.items())
     again.sentinel.episodes.restore(episodes.load(episodes.save(episode)))
     again.use(151)
 
-    assert bucket == Bucket.from_plain(bucket.to_plain())
     assert again.found() == [("use_after_revocation", 2)]
 
 
