@@ -48,6 +48,13 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
             lines[1]["entry"]["actor"],
         ]
         assert lines[1]["entry"]["action"].endswith("Z: left a laptop")
+        assert 1 == server.ask("alerts", "test")[0]  # there are none
+        more = server.ask("audit", "export", "--from", lines[-1]["head"])[1]
+        first, act, _ = map(json.loads, more.splitlines())
+        assert (lines[-1], "alerts test: no receivers") == (
+            first,
+            act["entry"]["action"],
+        )
 
         with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
             file.execute("UPDATE facts SET key = key || 'x'")

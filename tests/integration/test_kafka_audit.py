@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
 from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
 from streams.audit_heads import head_reader, public_key
 from streams.audit_kafka import KafkaChain
+from streams.cli import app
 from streams.failpoints import AUDIT_POINTS
 from streams.stages.audit_chain import BrokenChainError
 from streams.stages.audit_proof import Verifier
@@ -100,6 +102,32 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
     assert await chained_once(settings, lines)
     assert lines[-2]["entry"]["action"].endswith("Z: left a laptop")
     assert "truncated" in verified(lines[:-2], public, last=last)
+    env = {
+        "RESCIND_KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "RESCIND_KAFKA_PREFIX": settings.prefix,
+        "RESCIND_KAFKA_PARTITIONS": "1",
+    }
+
+    async def ran(*args: str, **more: str) -> tuple[int, str]:
+        got = await asyncio.to_thread(
+            CliRunner().invoke, app, ["audit", *args], env=env | more
+        )
+        return got.exit_code, got.output
+
+    code, out = await ran("export", "--kafka", "default")
+    assert (0, lines) == (code, [json.loads(line) for line in out.splitlines()])
+    code, out = await ran("verify", "--kafka", "default", "--key", str(public))
+    assert (0, True) == (code, "default holds up to entry 11, signed at" in out)
+    start = str(lines[-1]["head"])
+    code, out = await ran(
+        "verify", "--kafka", "default", "--key", str(public), "--from", start
+    )
+    assert (0, True) == (code, "from behind entry 11 up to entry 11" in out)
+    wrong = await ran("export", "--kafka", "default", RESCIND_KAFKA_PARTITIONS="0")
+    assert (2, True) == (wrong[0], "partitions" in wrong[1])
+    away = {"RESCIND_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    code, out = await ran("export", "--kafka", "default", **away)
+    assert (3, True) == (code, "Kafka: KafkaConnectionError" in out)
 
 
 async def revoked(url: str) -> AsyncGenerator[int]:
