@@ -55,6 +55,7 @@ class AuditStage:
     Attributes:
         audited: the partitions, by their numbers.
         progress: for health.
+        signed_at: when every chain here had a signed head (ns); 0 before the first.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class AuditStage:
         """
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
+        self.signed_at = 0
         self.member = Membership(
             settings,
             settings.topic(FACTS),
@@ -126,6 +128,7 @@ class AuditStage:
                 if loop.time() >= self._sign_at:
                     self._sign_at = loop.time() + self._every
                     await self._sign()
+                    self.signed_at = self._clock()
             except NotAckedError as error:
                 die("audit: not acked", error)
             await self._commit()
