@@ -213,6 +213,8 @@ class Sentinel(Strict):
         grace: an allowed use this soon after a cause was in flight.
         remember: how long a use can still be condemned by a later fact.
         silence: an episode without news for this long is closed.
+        most_uses: that are remembered of a realm, on Kafka of each partition of
+            ``access``; of more the oldest are forgotten, and left to `rescind hunt`.
     """
 
     skew: float = Field(default=0.0, ge=0)
@@ -220,6 +222,7 @@ class Sentinel(Strict):
     remember: float = Field(default=24 * 3600.0, gt=0)
     silence: float = Field(default=3600.0, gt=0)
     report_unknown: bool = True
+    most_uses: int = Field(default=10_000_000, ge=1)
 
 
 class Closure(Strict):

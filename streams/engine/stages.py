@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+import structlog
 from attrs import define
 
 from agents_registry.facts import HOUR
@@ -38,6 +39,8 @@ LOADED: Final = 5000
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
 IDLE_FACTS: Final = 10_000
+
+log = structlog.get_logger()
 
 
 class Invalidation(NamedTuple):
@@ -340,6 +343,8 @@ class Stages:
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
+        if outputs.forgotten:
+            log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
         if not (outputs.uses or outputs.episodes or hourly):

@@ -94,6 +94,7 @@ class SentinelStage:
 
     async def _follow(self) -> None:
         await self.replica.loaded.wait()
+        await self._meet()
         async with self.member:
             try:
                 while True:
@@ -123,6 +124,13 @@ class SentinelStage:
             await self._write()
             await self._commit()
         self._tell()
+
+    async def _meet(self) -> None:
+        """Take the names of all tables in, a part at a time, before any line comes."""
+        for partition in list(self.replica.partitions.values()):
+            for realm in list(partition.realms.values()):
+                while realm.dead_bits().grow():  # noqa: ASYNC110 - others get a turn
+                    await asyncio.sleep(0)
 
     async def _load(self, numbers: list[int]) -> None:
         """Take partitions up, by what was saved of them."""
@@ -186,7 +194,7 @@ class SentinelStage:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
-            if watched not in ours:
+            if watched not in ours or not records:
                 continue  # it went, or was loaded anew, while we waited
             read_well = [record for _, record in records if record is not None]
             watched.judge(read_well, now)

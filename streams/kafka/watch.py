@@ -209,6 +209,8 @@ class Watched:
         self._tally.opened += new.opened
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
+        if new.forgotten:
+            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
         if new.uses or new.episodes:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)

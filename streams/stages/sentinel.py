@@ -24,6 +24,7 @@ from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.remembered import (
     IN_FLIGHT,
     MINUTE,
+    MOST,
     REPORTED,
     Remembered,
     repeats,
@@ -40,13 +41,18 @@ if TYPE_CHECKING:
 
 @frozen
 class Tolerances:
-    """How accesses are judged; all in ns of event time, ``remember`` of our clock."""
+    """How accesses are judged; all in ns of event time, ``remember`` of our clock.
+
+    Attributes:
+        most_uses: that are remembered of a realm; the oldest are forgotten first.
+    """
 
     skew: int
     grace: int
     remember: int
     silence: int
     report_unknown: bool = True
+    most_uses: int = MOST
 
 
 @define
@@ -58,6 +64,7 @@ class Outputs:
         episodes: changed episodes by the finding's id.
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
+        forgotten: uses that were dropped before their time, since they are too many.
         opened: how many episodes began, by kind.
     """
 
@@ -65,6 +72,7 @@ class Outputs:
     episodes: dict[str, Episode] = Factory(dict)
     in_flight: int = 0
     unreadable: int = 0
+    forgotten: int = 0
     opened: Counter[FindingKind] = Factory(Counter)
 
 
@@ -86,7 +94,7 @@ class Sentinel:
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Remembered(tolerances.remember)
+        self.uses = Remembered(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
@@ -165,7 +173,7 @@ class Sentinel:
     def expire(self, now: int) -> Outputs:
         """Forget old uses and close silent episodes."""
         outputs = Outputs()
-        self.uses.forget(now - self.remember)
+        outputs.forgotten = self.uses.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
