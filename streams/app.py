@@ -28,14 +28,14 @@ from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.first_start import audit_key
-from streams.http.alert_metrics import AlertMetrics
+from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.alerts import Alerts
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
-from streams.http.health import Health
+from streams.http.health import Health, StoreMetrics
 from streams.http.prober import Prober
 from streams.http.publication import publication
 from streams.http.push import Push
@@ -121,14 +121,17 @@ async def serve(
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
         if taking.orders.limited:
             taking.orders.hold_to(CurrentTable(stages, store))
-        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
-        handlers = _handlers(taking, stages, guarding, AlertMetrics(notifier))
+        attempts = Attempts()
+        post = attempts.counting(receivers.poster(clock))
+        notifier = Notifier(store, receivers.routes, post, clock)
+        sinks = Sinks(settings.audit_sinks)
+        audit = Audit(store, settings.realm, signing, clock, sinks)
+        told = AlertMetrics(notifier, attempts, clock), StoreMetrics(store, audit)
+        handlers = _handlers(taking, stages, guarding, told)
         app = application(handlers, settings.max_body_bytes)
         Alerts(
             taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
         ).add_to(app)
-        sinks = Sinks(settings.audit_sinks)
-        audit = Audit(store, settings.realm, signing, clock, sinks)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)
         if published is not None:
@@ -176,7 +179,8 @@ async def _guarding(
     clock: Callable[[], int],
 ) -> _Guarding:
     """Make what feeds guards, and proves what they enforce."""
-    closures = Closures(store, settings.closure.deadline, clock, boottime)
+    points = stages.sentinel.points
+    closures = Closures(store, settings.closure.deadline, clock, boottime, points)
     await closures.load()
     receipts = Receipts(closures.roll, guard_keys, boottime)
     tables = Tables(stages, store)
@@ -199,12 +203,12 @@ def _handlers(
     taking: Inputs,
     stages: Stages,
     guarding: _Guarding,
-    alerts: Collector,
+    more: tuple[Collector, ...],
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
     settings, collectors = taking.described.settings, taking.vendors.collectors
-    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, alerts)
+    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, *more)
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
     return Handlers(

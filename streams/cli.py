@@ -13,6 +13,7 @@ from streams.alerts_cli import alerts_app
 from streams.audit_cli import audit_app
 from streams.grants_cli import grants_app
 from streams.kafka_cli import Config, Listen, kafka_app
+from streams.moving_cli import moving_app
 from streams.server_cli import Plain, TokenFile, Url, ask
 from streams.ssf_cli import ssf_app
 
@@ -322,6 +323,7 @@ app.add_typer(grants_app)
 app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(audit_app, name="audit")
+app.add_typer(moving_app)
 
 conformance_app = typer.Typer(
     name="conformance",

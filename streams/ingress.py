@@ -14,18 +14,20 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
+from streams import metrics
 from streams.access import access
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
 from streams.health_book import KEY, HealthBook
 from streams.http.events import Events, Speakers
-from streams.http.metrics import Metrics
+from streams.http.metrics import DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
+from streams.http.traced import tracers
 from streams.intake import NotWrittenError
 from streams.kafka.current import FollowedTable
 from streams.kafka.genesis import read_geneses
@@ -169,9 +171,13 @@ async def receive(
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        app.router.add_get(
-            "/metrics", Metrics(counts.collector, SourceMetrics(book)).get
+        told = Metrics(
+            metrics.INGRESS,
+            counts.collector,
+            SourceMetrics(book),
+            DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
         )
+        app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, given.verifiers, around)
         polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
@@ -234,7 +240,7 @@ def _application(
     settings: Settings, events: Events, ordering: Orders
 ) -> web.Application:
     app = web.Application(
-        middlewares=[problems], client_max_size=settings.max_body_bytes
+        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )
     app.router.add_post("/v1/events/{source}", events.post)
     ordering.add_to(app)

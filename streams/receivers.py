@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
-from prometheus_client import Counter
 
+from streams import metrics
 from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
@@ -53,12 +53,7 @@ class Counts:
     def __init__(self, book: HealthBook) -> None:
         """Start with none; the book of the sources is told, too."""
         self._book = book
-        self.collector = Counter(
-            "rescind_source_requests",
-            "Requests from and to vendors, by how they ended.",
-            ["source", "result"],
-            registry=None,
-        )
+        self.collector = metrics.SOURCE_REQUESTS.counter()
 
     def of(self, kind: str) -> Count:
         """Give what counts for the sources that are called KIND:NAME."""

@@ -17,6 +17,7 @@ from streams.app import serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
+from streams.metrics import SERVER
 from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import (
     Authority,
@@ -29,6 +30,7 @@ from streams.settings import (
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
+from streams.tracing import MissingError, traced_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +76,8 @@ def run(
     configure_logging()
     try:
         settings = _settings(config, data_dir, listen, watch, webhook)
-        _serve(settings)
+        with traced_process(SERVER):
+            _serve(settings)
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
@@ -85,7 +88,7 @@ def run(
         return _complain(not_yaml(config, error), USAGE)
     except sqlite3.Error as error:
         return _complain(_unreadable(error), BROKEN)
-    except (InUseError, LostLogError, ValueError, OSError) as error:
+    except (InUseError, LostLogError, MissingError, ValueError, OSError) as error:
         return _complain(str(error), USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 from attrs import frozen
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
+from streams import metrics
 from streams.access import access
 from streams.audit_sinks import Sinks
 from streams.configured import (
@@ -23,8 +23,9 @@ from streams.configured import (
     tolerances,
 )
 from streams.first_start import audit_key
+from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
-from streams.http.metrics import Metrics
+from streams.http.metrics import DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries, Table
@@ -40,6 +41,8 @@ from streams.running import heeding_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+
+    from prometheus_client.core import Metric
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.settings import KafkaSettings
@@ -66,26 +69,19 @@ class _State(Collector):
         self._process = process
 
     def collect(self) -> Iterator[Metric]:
-        labels = ["stage"]
-        gauges = {
-            name: GaugeMetricFamily(f"rescind_{name}", text, labels=labels)
-            for name, text in (
-                ("assigned", "Partitions that this worker has."),
-                ("lag", "Records at the broker that are not applied."),
-                ("waiting", "Facts whose lists are not complete."),
-            )
-        }
-        position = GaugeMetricFamily(
-            "rescind_position", "Applied below this.", labels=["stage", "partition"]
-        )
-        for stage, progress in self._process.progress.items():
-            gauges["assigned"].add_metric([stage], len(progress.assigned))
-            gauges["lag"].add_metric([stage], progress.lag)
-            gauges["waiting"].add_metric([stage], progress.waiting)
+        process = self._process
+        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        waiting, position = metrics.WAITING.family(), metrics.POSITION.family()
+        for stage, progress in process.progress.items():
+            assigned.add_metric([stage], len(progress.assigned))
+            lag.add_metric([stage], progress.lag)
+            waiting.add_metric([stage], progress.waiting)
             for number, value in progress.positions.items():
                 position.add_metric([stage, str(number)], value)
-        yield from gauges.values()
-        yield position
+        yield from (assigned, lag, waiting, position)
+        yield findings_of(process.opened)
+        if process.sentinel is not None:
+            yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
 
 
 class OwnTables:
@@ -161,8 +157,8 @@ async def work(
         configured_guard_keys(settings),
         boottime,
     )
-    entry = access(settings, clock)
     sinks = Sinks(settings.audit_sinks)
+    entry = access(settings, clock)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
     ) as process:
@@ -174,10 +170,11 @@ async def work(
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
-        collectors: list[Collector] = [_State(process)]
+        written, dlq = process.publisher.written, kafka.topic("dlq")
+        collectors = [_State(process), DeadLetters(lambda: written[dlq])]
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
-        app.router.add_get("/metrics", Metrics(*collectors).get)
+        app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
         tokens = entry.tokens
         Queries(tokens, tables, clock).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)

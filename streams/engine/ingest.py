@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import orjson
 
 from agents_registry.facts import Cause, Node, fact_id
+from streams import tracing
 from streams.blast import sifted
 from streams.failpoints import failpoint
 from streams.intake import (
@@ -103,6 +104,7 @@ class Ingest:
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
 
+    @tracing.spanned(tracing.ACCEPT)
     async def records(
         self,
         delivery: Delivery,
@@ -130,6 +132,7 @@ class Ingest:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        tracing.note_written(prepared.encoded)
         later = 0.0
         if self.quotas is not None and not patient:
             prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
@@ -155,6 +158,7 @@ class Ingest:
             self._noted(delivery, prepared)
         return receipt
 
+    @tracing.spanned(tracing.ACCEPT)
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
@@ -176,6 +180,7 @@ class Ingest:
             token = token_of(self._store.genesis, self._store.end)
             return Receipt(0, len(admission.dead_letters), 0, token)
 
+        tracing.note_written(encoded)
         *first, rest = slices(encoded)
         written = await self._ahead(first, self._store.write)
 

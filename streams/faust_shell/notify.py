@@ -16,6 +16,7 @@ from streams.configured import ConfigurationError
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
+from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.server import listen
 from streams.kafka.checkpoint import Folder
@@ -113,11 +114,12 @@ async def tell(
                 )
             )
 
-        post = receivers.poster(clock)
+        attempts = Attempts()
+        post = attempts.counting(receivers.poster(clock))
         desk = Desk(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
         _agree(app, kafka, desk, progress, stop)
-        pages = Look(desk, progress).application()
+        pages = Look(desk, progress, attempts, clock).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())

@@ -8,6 +8,7 @@ from aiohttp import web
 from attrs import frozen
 
 from streams.http.problems import problems
+from streams.http.traced import tracers
 
 if TYPE_CHECKING:
     import ssl
@@ -51,7 +52,9 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
         handlers: what answers.
         max_body_bytes: longer request bodies are refused with 413.
     """
-    app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
+    app = web.Application(
+        middlewares=[*tracers(), problems], client_max_size=max_body_bytes
+    )
     health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
     handlers.push.add_to(app)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import structlog
 
 from agents_registry.facts import copy_key, fact_id
+from streams import tracing
 from streams.blast import sifted
 from streams.intake import (
     MANY,
@@ -102,6 +103,7 @@ class KafkaLog:
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
 
+    @tracing.spanned(tracing.ACCEPT)
     async def records(
         self,
         delivery: Delivery,
@@ -140,6 +142,7 @@ class KafkaLog:
             self._noted(delivery, prepared)
         return receipt
 
+    @tracing.spanned(tracing.ACCEPT)
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
@@ -263,16 +266,19 @@ def _events(
     encoded: Sequence[Encoded], realm: str, partition: int
 ) -> Iterator[list[Outgoing]]:
     """Give the records of each event together; a fact of a use is its own event."""
+    traceparent = tracing.current()
     by_event = itertools.groupby(encoded, key=lambda each: each.fact.event_id)
     for event_id, facts in by_event:
-        records = [_record(realm, each, partition) for each in facts]
+        records = [_record(realm, each, partition, traceparent) for each in facts]
         if event_id is None:
             yield from ([record] for record in records)
         else:
             yield records
 
 
-def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
+def _record(
+    realm: str, encoded: Encoded, partition: int, traceparent: str | None
+) -> Outgoing:
     fact = encoded.fact
     return Outgoing(
         partition=partition,
@@ -283,6 +289,7 @@ def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
             source=f"/realms/{realm}/authorities/{quote(fact.authority, safe='')}",
             kind=f"fact.{fact.NAME}",
             time=fact.received_at,
+            traceparent=traceparent,
         ),
     )
 

@@ -97,11 +97,7 @@ class Verifier:
         Raises:
             BrokenChainError: the last entries are signed by nothing, or are gone.
         """
-        if self._known:
-            raise BrokenChainError(
-                f"truncated: it ends with {self._last()}, and a signed head names "
-                f"entry {self._known[-1].sequence}"
-            )
+        self.hold_all()
         if self.signed is None or self.signed.sequence != self.sequence:
             raise BrokenChainError(
                 f"truncated: no signed head follows {self._last()}, as at the end of "
@@ -112,6 +108,18 @@ class Verifier:
                 f"entry {min(self._bare)}: its fact is gone, and no pruning says so"
             )
         return self.signed
+
+    def hold_all(self) -> None:
+        """Check that the chain reached every head that was kept elsewhere.
+
+        Raises:
+            BrokenChainError: it ends before one.
+        """
+        if self._known:
+            raise BrokenChainError(
+                f"truncated: it ends with {self._last()}, and a signed head names "
+                f"entry {self._known[-1].sequence}"
+            )
 
     def _take_entry(self, line: Line) -> None:
         due, got = self.sequence + 1, line.get("sequence")

@@ -93,6 +93,10 @@ def kafka(**more: Any) -> dict[str, Any]:
             "no ServiceMonitor .*: install the Prometheus operator, or set",
         ),
         (
+            {"metrics": {"prometheusRule": {"enabled": True}}},
+            "no PrometheusRule .*: install the Prometheus operator, or set",
+        ),
+        (
             {"settings": {"webhook": {"url": "https://a.example", "secrets": ["x"]}}},
             "settings.webhook.secrets holds a secret in plain text: use",
         ),

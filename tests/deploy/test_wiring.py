@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from bench.load import UPGRADED
 from streams.cli import app
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.acls import Role
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.contract
 
 NAMED = {"ingress", "registry", "sentinel", "notify"}
 SCALED = {"ingress", "sentinel", "pdp"}
-STAGES = {"registry": {"registry", "closure"}, "sentinel": {"sentinel"}}
+STAGES = {"registry": {"registry", "closure", "audit"}, "sentinel": {"sentinel"}}
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +224,17 @@ def test_a_change_of_settings_starts_pods_anew(render: Render) -> None:
 
     assert sum_of("one") != sum_of("two")
     assert sum_of("one") == sum_of("one")
+
+
+@pytest.mark.parametrize("count", range(len(UPGRADED) - 1))
+def test_readers_get_a_new_image_before_writers(
+    render: Render, files: dict[str, Any], count: int
+) -> None:
+    """In the order of the bench of upgrades, in which guards are the decision point."""
+    order = [role for role in UPGRADED if role != "guard"][: count + 1]
+    upgrade = {"from": "rescind:old", "through": order[-1]}
+    made = render(files["kafka"] | {"upgrade": upgrade})
+
+    new = {role for role in made.pods if made.container(role)["image"] != "rescind:old"}
+
+    assert new - {"topics", "canary"} == set(order) & set(made.pods)

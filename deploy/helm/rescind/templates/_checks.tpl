@@ -72,8 +72,12 @@
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.metrics.serviceMonitor.enabled (eq .Values.metrics.serviceMonitor.whenMissing "fail") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
-{{- fail "the cluster has no ServiceMonitor (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.serviceMonitor.whenMissing to skip" }}
+{{- range $value, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" }}
+{{- with index $.Values.metrics $value }}
+{{- if and .enabled (eq .whenMissing "fail") (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
+{{- fail (printf "the cluster has no %s (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.%s.whenMissing to skip" $kind $value) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -78,7 +78,7 @@ capabilities:
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
 {{- else if eq .component "registry" }}
-- {name: RESCIND_WORKER_STAGES, value: '["registry","closure"]'}
+- {name: RESCIND_WORKER_STAGES, value: '["registry","closure","audit"]'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
 {{- else if eq .component "sentinel" }}
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
@@ -250,7 +250,7 @@ topologySpreadConstraints:
 {{- end }}
 containers:
   - name: rescind
-    image: {{ include "rescind.image" .root | quote }}
+    image: {{ include "rescind.imageOf" . | quote }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     args:
       {{- include "rescind.args" . | nindent 6 }}
