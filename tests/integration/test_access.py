@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -19,11 +18,11 @@ from streams.access import AccessError, access
 from streams.access_settings import Tls
 from streams.http.auth import PROVEN
 from streams.settings import Settings
+from tests.integration.oidc_provider import provider
 from tests.integration.serving import running, until, values
-from tests.unit.test_oidc import RULES, jwks, signed
+from tests.unit.test_oidc import RULES, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -166,32 +165,6 @@ async def test_a_certificate_has_one_name_and_an_end(
         assert told[0].name == "soc"
     else:
         assert said in told[0].detail
-
-
-@asynccontextmanager
-async def provider() -> AsyncIterator[str]:
-    """Run an OpenID provider that has one key; give its issuer."""
-    app = web.Application()
-    url = ""
-
-    async def discovery(_: web.Request) -> web.Response:
-        return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
-
-    async def keys(_: web.Request) -> web.Response:
-        from tests.unit.test_oidc import KEY  # noqa: PLC0415 - the test's own
-
-        return web.Response(body=jwks(k1=KEY))
-
-    app.router.add_get("/.well-known/openid-configuration", discovery)
-    app.router.add_get("/keys", keys)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield url
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_token_of_a_discovered_issuer_has_the_roles_of_its_groups(
