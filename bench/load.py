@@ -25,6 +25,7 @@ from bench.load_traffic import Sources
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from bench.load_fleet import Fleet
     from bench.report import Row
 
 RATE: Final = {"tiny": 50, "small": 200, "full": 500}  # revocations a second
@@ -63,6 +64,7 @@ def measured(
     *,
     flaw: str = "",
     before: Path | None = None,
+    signals: tuple[signal.Signals, ...] = ROLLED,
 ) -> Tally:
     """Run the load.
 
@@ -73,40 +75,48 @@ def measured(
         flaw: of the guards; see `bench.load_guard`.
         before: tree of another version, which all run until they are restarted; then
             that is an upgrade, and nothing is killed.
+        signals: that each process is ended with, in turn.
     """
+    roles = kafka_slots if engine == "kafka" else embedded_slots
+    order = {"lives": LIVES, "flaw": flaw}
+
+    async def load(folder: Path) -> Tally:
+        tally = Tally()
+        async with (
+            receiving(tally) as url,
+            roles(folder, url, order) as slots,
+            fleet(slots, before) as running,
+        ):
+            tally.slots = slots
+            upgrade = before is not None
+            again = running.upgrade(UPGRADED) if upgrade else running.roll(signals)
+            await _measure(running, tally, rate, rate * seconds, again)
+        return tally
+
     with tempfile.TemporaryDirectory() as folder:
-        load = _measure(Path(folder), rate, rate * seconds, engine, (flaw, before))
-        return asyncio.run(load)
+        return asyncio.run(load(Path(folder)))
 
 
 async def _measure(
-    folder: Path, rate: int, count: int, engine: str, how: tuple[str, Path | None]
-) -> Tally:
-    tally = Tally()
-    flaw, before = how
-    order = {"lives": LIVES, "flaw": flaw}
-    roles = kafka_slots if engine == "kafka" else embedded_slots
-    async with (
-        receiving(tally) as url,
-        roles(folder, url, order) as slots,
-        fleet(slots, before) as running,
-    ):
-        tally.slots = slots
-        guards = [slot for slot in slots if isinstance(slot, GuardSlot)]
-        for guard in guards:
-            guard.hear = tally.hear
-        sources = Sources(running)
-        await sources.births(count, LIVES)
-        await _known(guards, count)
-        again = running.upgrade(UPGRADED) if before else running.roll(ROLLED)
-        await _load(sources, tally, rate, count, again)
-        for guard in guards:
-            guard.ask(what="end", range=[0, count], settled=True)
-        await tally.told(DEADLINE)
-        for guard in guards:
-            await guard.answered()
-        tally.repeated = sources.repeated
-    return tally
+    running: Fleet,
+    tally: Tally,
+    rate: int,
+    count: int,
+    again: Coroutine[Any, Any, None],
+) -> None:
+    guards = [slot for slot in tally.slots if isinstance(slot, GuardSlot)]
+    for guard in guards:
+        guard.hear = tally.hear
+    sources = Sources(running)
+    await sources.births(count, LIVES)
+    await _known(guards, count)
+    await _load(sources, tally, rate, count, again)
+    for guard in guards:
+        guard.ask(what="end", range=[0, count], settled=True)
+    await tally.told(DEADLINE)
+    for guard in guards:
+        await guard.answered()
+    tally.repeated = sources.repeated
 
 
 async def _known(guards: list[GuardSlot], count: int) -> None:

@@ -59,15 +59,16 @@ class Slot:
     async def start(self) -> None:
         """Start it; `ready` waits until it serves."""
         self.ready_file.unlink(missing_ok=True)
-        self.process = await self._spawn(stdin=asyncio.subprocess.DEVNULL)
+        self.process = await self._spawn()
 
-    async def _spawn(self, **pipes: int) -> asyncio.subprocess.Process:
+    async def _spawn(self, *, asked: bool = False) -> asyncio.subprocess.Process:
         tree = self.tree or HERE
         variables = {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1", **self.variables}
         with (self.folder / f"{self.name}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *self.command,
-                **({"stdout": log} | pipes),
+                stdin=asyncio.subprocess.PIPE if asked else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if asked else log,
                 stderr=log,
                 env={**os.environ, **variables},
                 cwd=tree,
@@ -160,9 +161,8 @@ class GuardSlot(Slot):
 
     async def start(self) -> None:
         """Start it, with all questions that nobody answered."""
-        pipe = asyncio.subprocess.PIPE
         self._ready.clear()
-        self.process = await self._spawn(stdin=pipe, stdout=pipe)
+        self.process = await self._spawn(asked=True)
         self._say(self.order)
         for number, question in self.waiting.items():
             self._say({"number": number, **question})

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from agents_registry.facts import Cause
+from agents_registry.facts import Cause, fact_id
+from schemas import entries
 from streams.intake import Delivery, NotWrittenError
 from streams.stages.acts import ActError
 from streams.stages.admission import Rights
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SWEEP_SECONDS: Final = 30.0
 MOST_WAITING: Final = 1000  # acts, and as many held revocations of one authority
 MOST_FACTS: Final = 2000  # of one act; its record must fit into the log
+MOST_NAMED: Final = 16  # facts that an audit line on a proposal names
 SYSTEM: Final = "rescind"
 
 log = structlog.get_logger()
@@ -70,7 +72,11 @@ class Shelf(Protocol):
 
 
 class Desk:
-    """Takes acts, keeps what waits, and takes decisions on it."""
+    """Takes acts, keeps what waits, and takes decisions on it.
+
+    Attributes:
+        seen: what waited when it was looked at last, for metrics.
+    """
 
     def __init__(
         self,
@@ -93,6 +99,7 @@ class Desk:
             fresh_id: gives unique ids.
         """
         self.fresh_id = fresh_id
+        self.seen: tuple[Pending, ...] = ()
         self._shelf = shelf
         self._log = log
         self._rules = rules
@@ -157,6 +164,7 @@ class Desk:
         verb = "held" if held else "proposed"
         await self._note(actor, f"{verb} {pending.id}: {pending.summary}", pending)
         await self._shelf.put(pending.id, pending.dump())
+        self.seen = (*self.seen, pending)
 
     async def waiting(self) -> list[Pending]:
         """Give what waits and is not void, oldest first.
@@ -230,7 +238,9 @@ class Desk:
                 found.append(Pending.load(body))
             except ValueError as error:  # of another version; nobody can approve it
                 log.warning("pending_not_read", error=str(error))
-        return sorted(found, key=lambda each: (each.proposed_at, each.id))
+        found.sort(key=lambda each: (each.proposed_at, each.id))
+        self.seen = tuple(found)
+        return found
 
     async def _one(self, identity: str) -> Pending | None:
         found = [each for each in await self._all() if each.id == identity]
@@ -244,11 +254,14 @@ class Desk:
             signals = [over(each) for each in causes]
             await self._log.records(Delivery((), origin, Rights(()), signals=signals))
         await self._shelf.forget(pending.id)
+        self.seen = tuple(each for each in self.seen if each.id != pending.id)
 
     async def _note(self, actor: str, action: str, pending: Pending) -> None:
-        """Write an audit line that has no facts."""
-        origin = self._origin(pending, actor)
-        await self._log.facts((), origin, actor=actor, action=action)
+        """Write an audit line on what is not done, or not yet."""
+        ids = tuple(fact_id(each).hex() for each in pending.facts[:MOST_NAMED])
+        at, realm = self._clock(), self._realm
+        act = entries.Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
+        await self._log.record_act(act)
 
     def _origin(self, pending: Pending, actor: str) -> Origin:
         return Origin(

@@ -23,7 +23,8 @@ from agents_registry import inventory
 from agents_registry.facts import Fact, copy_key
 from agents_registry.registry import Registry
 from schemas.codec import bundled, decode_fact
-from streams.engine.backup import DATABASE, alone
+from streams.engine.backup_archive import DATABASE
+from streams.engine.restore import alone
 from streams.engine.store import MOVED_FILE
 from streams.failpoints import failpoint
 from streams.http.queries import table_row
@@ -199,7 +200,11 @@ class Migration:
         query = "SELECT offset, received_at, block FROM access ORDER BY offset"
         for offset, received_at, block in db.execute(query):
             origin = Origin(BY, self.realm, received_at, BY)
-            uses = map(Seen.from_plain, orjson.loads(block))
+            # An offset of the log that ends here says nothing of the new one.
+            uses = [
+                Seen.from_plain(plain)._replace(applied=None)
+                for plain in orjson.loads(block)
+            ]
             fresh = f"{genesis}/access/{offset}"
             yield from access_records(uses, origin, after, count, fresh)
         query = (
@@ -250,7 +255,7 @@ def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
 
 def _id(record: ConsumerRecord | Outgoing) -> bytes:
     """Give the id of a record, as CloudEvents has it."""
-    return dict(record.headers)["ce_id"]
+    return bytes(dict(record.headers)["ce_id"])
 
 
 def _pages(facts: Iterable[Fact]) -> Iterator[list[Fact]]:

@@ -33,8 +33,10 @@ from streams.sinks.addresses import is_public
 from streams.tracing import MissingError, traced_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from streams.access_settings import Role
     from streams.app import Served
     from streams.settings import Settings
 
@@ -230,8 +232,8 @@ def _look_at(path: Path) -> None:
 
 
 def _with_operator(settings: Settings) -> Settings:
-    """Let the operator in, where no token of the settings may revoke."""
-    if any(token.roles & {"revoker", "admin"} for token in settings.tokens):
+    """Let the operator in, where no credential of the settings may revoke."""
+    if any(roles & {"revoker", "admin"} for roles in _roles(settings)):
         return settings
     token, fresh = operator_token(settings.data_dir)
     if fresh:
@@ -240,6 +242,14 @@ def _with_operator(settings: Settings) -> Settings:
         if str(settings.data_dir) != DEFAULT_DATA_DIR:
             _note(f"the other commands find it by RESCIND_DATA_DIR={settings.data_dir}")
     return settings.model_copy(update={"tokens": (*settings.tokens, token)})
+
+
+def _roles(settings: Settings) -> Iterator[frozenset[Role]]:
+    """Give the roles of every sort of credential."""
+    yield from (token.roles for token in settings.tokens)
+    yield from (rule.roles for each in settings.oidc.values() for rule in each.roles)
+    if settings.tls is not None:
+        yield from (client.roles for client in settings.tls.clients)
 
 
 def _broken(error: BaseException) -> str:

@@ -213,6 +213,9 @@ class Sentinel(Strict):
         grace: an allowed use this soon after a cause was in flight.
         remember: how long a use can still be condemned by a later fact.
         silence: an episode without news for this long is closed.
+        points: name of an enforcement point in an access log to the names of the
+            guards that stand there, ``*`` for any part; without, it has the guard of
+            its own name.
         most_uses: that are remembered of a realm, on Kafka of each partition of
             ``access``; of more the oldest are forgotten, and left to `rescind hunt`.
     """
@@ -222,6 +225,7 @@ class Sentinel(Strict):
     remember: float = Field(default=24 * 3600.0, gt=0)
     silence: float = Field(default=3600.0, gt=0)
     report_unknown: bool = True
+    points: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     most_uses: int = Field(default=10_000_000, ge=1)
 
 

@@ -17,10 +17,13 @@ import structlog
 from attrs import define
 
 from agents_registry.facts import HOUR
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.known_deaths import MOST
+from streams.stages.registry import dead
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
@@ -101,9 +104,11 @@ class Stages:
         self._access = 0
         self._signals = 0
         self._tidied = 0
+        self._rechecking = False
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
+        self.sentinel.points.listeners.append(self._news.set)
 
     @property
     def registry(self) -> Registry:
@@ -134,6 +139,7 @@ class Stages:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
         # what comes after is listed as it is applied.
+        await self._restore_known()
         position = self._saved
         while position < self.applied:
             limit = min(LOADED, self.applied - position)
@@ -142,6 +148,24 @@ class Stages:
                 position = stored.offset + 1
         failpoint("start.loaded")
         self.loaded.set()
+
+    async def _restore_known(self) -> None:
+        """Take back from where on the log tells of the dead, as far as it is kept."""
+        query = (
+            "SELECT offset, identifier, cause, as_of FROM invalidations"
+            " WHERE offset > (SELECT ifnull(max(offset), 0) - ? FROM invalidations)"
+            " AND offset > ? ORDER BY offset LIMIT ?"
+        )
+        last = 0
+        while rows := await self._store.read(query, MOST, last, LOADED):
+            self.sentinel.known.restore(
+                (
+                    (Identifier.parse(name), cause, as_of)
+                    for _, name, cause, as_of in rows
+                ),
+                self.applied,
+            )
+            last = rows[-1][0]
 
     async def _rows(
         self, table: str, key: str, columns: str
@@ -182,6 +206,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
+        waiting += self._rechecking or self.sentinel.points.news
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -212,6 +237,7 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
+        await self._take_receipts()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
@@ -237,7 +263,7 @@ class Stages:
 
     def _apply(self, stored: Stored) -> None:
         self._cascade.apply(stored.fact)
-        self.sentinel.note(stored.fact)
+        self.sentinel.note(stored.fact, stored.offset)
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
@@ -253,6 +279,7 @@ class Stages:
             return Registry.build(facts, self._vocabulary)
 
         self._cascade.replace(await asyncio.to_thread(build))
+        self.sentinel.known.rebuilt(self._ends.facts)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -262,9 +289,11 @@ class Stages:
         found, done = self._cascade.next_slice()
         now = self._clock()
         names = [each.identifier for each in found]
-        outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
         as_of = self.applied
+        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+        self.sentinel.known.note(pairs, as_of)
+        outputs = self.sentinel.reconsider(names, self.registry, now)
+        rows = [(str(identifier), cause) for identifier, cause in pairs]
         position = oldest
         if done:
             second = self._cascade.second
@@ -276,10 +305,11 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("registry", position)
 
-        await self._store.write_in_time(job)
+        if rows or outputs.uses or outputs.episodes:
+            await self._store.write_in_time(job)
+            self._saved = position
         failpoint("stages.after_slice")
         self._count(outputs)
-        self._saved = position
         if done:
             self._cascade.finish()
         return True
@@ -316,6 +346,17 @@ class Stages:
         self._count(outputs)
         self._signals = position
         return True
+
+    async def _take_receipts(self) -> None:
+        """See whether what guards reported shows that lags were failures."""
+        if not self.sentinel.points.news:
+            return
+        self._rechecking = True
+        points = self.sentinel.points.take_news()
+        outputs = self.sentinel.recheck(points, self._clock())
+        if outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""

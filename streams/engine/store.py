@@ -22,7 +22,7 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engine.audit import Chain
+from streams.engine.chain import Chain
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError

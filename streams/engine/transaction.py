@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from streams.failpoints import failpoint
+from streams.stages.audit_chain import pruning
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
-    from streams.engine.audit import Chain
+    from streams.engine.chain import Chain
     from streams.engine.logfiles import Place
     from streams.intake import Encoded
     from streams.records import DeadLetter
@@ -164,6 +165,26 @@ class Transaction:
         (offset,) = self._db.execute(query, values).fetchone()
         self._chain.add_act(offset, at=at, actor=actor, action=action, detail=body)
 
+    def prune_facts(
+        self,
+        offsets: Iterable[int],
+        sign: Callable[[int, str], str],
+        **act: Any,
+    ) -> None:
+        """Delete facts, and say so in the chain with the head just before.
+
+        Args:
+            offsets: of the facts.
+            sign: gives the signed head of an entry, by its number and hash.
+            act: who wants it, as `add_audit` takes it.
+        """
+        sequence, last = self._chain.last()
+        head = sign(sequence, last)
+        sequences, ids = self._chain.prune(offsets)
+        if sequences:
+            self.put_audit_head(sequence, head)
+            self.add_audit(**act, detail=pruning(sequences, ids, head))
+
     def put_audit_head(self, sequence: int, head: str) -> None:
         """Keep the signed head of an entry of the audit chain."""
         query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
@@ -200,6 +221,15 @@ class Transaction:
             "INSERT OR REPLACE INTO deliveries VALUES (?, ?)",
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
+
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Keep when guards had applied what; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+                self._db.execute(query, (name, body))
 
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""

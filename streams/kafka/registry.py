@@ -21,6 +21,7 @@ from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
 from streams.kafka.standby import Standby
+from streams.stages.registry import dead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -210,13 +211,12 @@ def invalidations(
 ) -> Iterator[list[Outgoing]]:
     """Give the records of slices, one a group."""
     for partition, (realm, (found, _)) in listed:
-        for each in found:
+        for identifier, why in dead(found):
             yield [
                 invalidation_record(
-                    partition.genesis,
-                    partition.number,
+                    (partition.genesis, partition.number, partition.position),
                     realm,
-                    each,
-                    partition.position,
+                    identifier,
+                    why,
                 )
             ]

@@ -24,6 +24,8 @@ from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
 from streams.kafka.watch import Tally, Watched
+from streams.kafka.witnesses import Witnesses
+from streams.stages.registry import dead
 from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from streams.kafka.partition import Listed
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
+    from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
@@ -53,22 +56,38 @@ class SentinelStage:
 
     Attributes:
         replica: of all facts.
+        witnesses: what guards report.
         watched: the partitions of ``access``.
         progress: for health.
         tally: for metrics.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         settings: KafkaSettings,
         worker: WorkerSettings,
         publisher: Publisher,
         loader: Loader,
+        *,
         clock: Callable[[], int],
         tolerances: Tolerances,
+        keys: Keys,
     ) -> None:
-        """Set up; `run` works."""
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            loader: brings the tables back.
+            clock: gives the time (ns).
+            tolerances: how accesses are judged.
+            keys: of the guards that sign, by their names.
+        """
         self.replica = Replica(settings, loader)
+        self.witnesses = Witnesses(
+            settings, keys, tolerances.points, clock, self._genesis_of
+        )
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
         self.tally = Tally()
@@ -90,10 +109,18 @@ class SentinelStage:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.replica.run(self.member.lock, self._told))
+            tasks.create_task(self._witness())
             tasks.create_task(self._follow())
 
+    def _genesis_of(self, number: int) -> str:
+        return self.replica.partitions[number].genesis
+
+    async def _witness(self) -> None:
+        await self.replica.loaded.wait()  # receipts must speak of its logs
+        await self.witnesses.run(self.member.lock, self._reported)
+
     async def _follow(self) -> None:
-        await self.replica.loaded.wait()
+        await self.witnesses.loaded.wait()
         await self._meet()
         async with self.member:
             try:
@@ -170,7 +197,8 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
-            self.tally,
+            tally=self.tally,
+            points_of=self.witnesses.points,
         )
 
     def _ours(self) -> list[Watched]:
@@ -205,9 +233,19 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+            self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
             names = [each.identifier for each in found]
             for watched in self._ours():
                 watched.reconsider(realm, names, now)
+        await self._write()
+
+    async def _reported(self, news: Mapping[str, set[str]]) -> None:
+        """See whether receipts turn lags into failures; the lock is held."""
+        now = self._clock()
+        for realm, points in news.items():
+            for watched in self._ours():
+                watched.recheck(realm, points, now)
         await self._write()
 
     async def _write(self) -> None:

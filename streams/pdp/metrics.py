@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from enforcement.guard import AnyGuard
     from streams.pdp.decider import Decision
+    from streams.pdp.decision_log import DecisionLog
     from streams.pdp.issuers import KeySet
 
 
@@ -39,14 +40,26 @@ class _State(Collector):
 
 
 class Metrics:
-    """Counts decisions, and answers ``/metrics``.
+    """Counts decisions, has them logged, and answers ``/metrics``.
 
     Attributes:
         told: has the handler of ``/metrics``.
     """
 
-    def __init__(self, guard: AnyGuard[Any, Any], keys: Mapping[str, KeySet]) -> None:
-        """Report on these."""
+    def __init__(
+        self,
+        guard: AnyGuard[Any, Any],
+        keys: Mapping[str, KeySet],
+        log: DecisionLog | None = None,
+    ) -> None:
+        """Report on these.
+
+        Args:
+            guard: that decides.
+            keys: by issuer.
+            log: gets every decision that is counted.
+        """
+        self._log = log
         self._decisions = metrics.PDP_DECISIONS.counter()
         self._reports = metrics.PDP_REPORTS.counter()
         self._reported: set[str] = set()
@@ -54,7 +67,7 @@ class Metrics:
         self.told = Told(metrics.PDP, state, self._decisions, self._reports)
 
     def count(self, surface: str, decision: Decision) -> None:
-        """Count a decision.
+        """Count a decision, and have it logged.
 
         Args:
             surface: what asked: ``check``, ``authzen`` or ``introspect``.
@@ -70,3 +83,5 @@ class Metrics:
                 self._reported.add(report)
             known = report if report in self._reported else OTHER
             self._reports.labels(known).inc()
+        if self._log is not None:
+            self._log.write(decision)

@@ -20,7 +20,7 @@ from agents_registry.life import Reason
 from enforcement import Guard
 from streams.audit_heads import HeadKey
 from streams.cli import app
-from streams.engine.backup import DATABASE, MANIFEST
+from streams.engine.backup_archive import DATABASE, MANIFEST
 from streams.stages.audit_chain import Head
 from tests.integration.serving import (
     Server,
@@ -231,6 +231,7 @@ def sign(content: dict[str, bytes]) -> None:
     ("query", "why"),
     [
         ("DELETE FROM facts WHERE offset = 1", "gone from the log"),
+        ("INSERT INTO facts VALUES (99, 'default/x', x'00', 1)", "put in"),
         ("DELETE FROM audit_chain WHERE sequence = 2", "removed"),
         ("DELETE FROM audit_chain WHERE sequence > 2", "does not end"),
         ("UPDATE facts SET value = zeroblob(20) WHERE offset = 0", "unreadable"),

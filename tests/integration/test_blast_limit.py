@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.serving import deleted_key, running, until
+from agents_registry.life import Reason
+from enforcement import Guard
+from tests.integration.serving import DEADLINE, deleted_key, running, until
 from tests.integration.test_operator_acts import lives, persons
 
 if TYPE_CHECKING:
@@ -102,6 +104,31 @@ async def test_a_held_cause_is_enforced_only_once_it_is_approved(
         assert "held" not in answer
         _, answer = await run.get("/v1/approvals")
         assert answer == {"approvals": []}
+
+
+async def test_a_guard_allows_what_is_held_and_not_what_is_approved(
+    tmp_path: Path,
+) -> None:
+    """Within the lease after the approval was answered."""
+    async with (
+        running(tmp_path, **limited("hold")) as run,
+        Guard(run.url, "guard", name="g") as guard,
+    ):
+        await grow(run, "agent.id:parent", range(1 + LIMIT))
+        order = {"identifier": "agent.id:parent", "reason": "leaked"}
+        _, answer = await run.post("/v1/revocations", "alice", order)
+        _, adopted = await run.post(
+            "/v1/adopt", "restorer", {"credentials": [{"identifier": "agent.id:z"}]}
+        )
+        assert await guard.wait_for(adopted["token"], DEADLINE)
+        await until(lambda: guard.check("agent.id:0").allowed)
+
+        path = f"/v1/approvals/{answer['pending'][0]['id']}/approve"
+        _, approved = await run.post(path, "bob", {})
+
+        assert await guard.wait_for(approved["token"], DEADLINE)
+        verdict = guard.check("agent.id:0", at_least=approved["token"])
+        assert verdict.reason is Reason.REVOKED
 
 
 async def test_an_operators_own_revocation_is_not_approved_by_that_operator(

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from agents_registry.facts import Cause
-from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.identifiers import Identifier, extend
 from enforcement.kafka import KafkaGuard
 from streams.engine.store import LostLogError, Store
 from streams.kafka.settings import KafkaSettings
@@ -95,7 +95,7 @@ async def migrated(
     data: Path, kafka: KafkaSettings, realm: str = "default", **more: Any
 ) -> Moved:
     """Move a folder."""
-    migration = Migration(data, realm, kafka, VOCABULARY, time.time_ns)
+    migration = Migration(data, realm, kafka, extend({}), time.time_ns)
     return await migration.run(**more)
 
 

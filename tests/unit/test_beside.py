@@ -12,8 +12,8 @@ from schemas.codec import in_force
 from streams.kafka.beside import LARGE
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.journal import DamagedError
-from streams.kafka.partition import Realm
 from streams.kafka.payloads import Accesses, access_records, read_access
+from streams.kafka.realm import Realm
 from streams.kafka.watch import Watched
 from streams.stages.cascade import Cascade
 from streams.stages.ingress import Origin
@@ -97,14 +97,14 @@ def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     """What it finds has the same ids as before."""
     realm = Realm(Cascade(extend({})))
     said: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
-    realm.apply(Node(**said, node=TOKEN, issued_at=1))
+    realm.apply(Node(**said, node=TOKEN, issued_at=1), 0)
     use = Seen((TOKEN,), "door", "allowed", 5 * S, "e", "o" * LARGE)
     records = list(access_records([use], ORIGIN, 0, 1, "f"))
     blocks = [read_access(each.value, each.headers) for each in records]
     each = watched(file, realm)
     each.judge(blocks, NOW)
     each.save()
-    realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1))
+    realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1), 0)
     whole = watched(file, realm)
     whole.restore(NOW)
     assert [("use_after_revocation", 1)] == found(whole)
