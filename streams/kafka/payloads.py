@@ -339,7 +339,9 @@ def invalidation_record(
     )
 
 
-def finding_record(episode: Episode, partitions: int) -> Outgoing:
+def finding_record(
+    episode: Episode, partitions: int, traceparent: str | None = None
+) -> Outgoing:
     """Give the record of a finding as it is now; the key is that of its episode."""
     finding = episode.finding
     record = attrs.asdict(finding, recurse=False) | {
@@ -348,12 +350,14 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
         "presented": str(finding.presented),
         "path": [str(name) for name in finding.path],
         "event_ids": list(finding.event_ids),
+        "related": list(finding.related),
     }
     headers = cloud_event(
         f"{finding.id}/{episode.revision}",
         source=f"/realms/{finding.realm}",
         kind="finding",
         time=finding.last_seen,
+        traceparent=traceparent,
     )
     return Outgoing(
         partition=partition_of(finding.realm, partitions),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from streams import tracing
 from streams.failpoints import failpoint
 from streams.kafka.journal import DamagedError
 from streams.kafka.layout import FACTS
@@ -141,6 +142,7 @@ class RegistryStage:
         for partition in ours:
             if records := fetched.get(partition.number):
                 take(partition, records)
+                tracing.note_read(records, tracing.REGISTRY, self._clock())
                 failpoint("registry.applied")
             if partition.doubtful(now):
                 self.member.hold(partition.number)

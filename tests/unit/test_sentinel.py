@@ -12,7 +12,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
 from streams.stages import episodes
-from streams.stages.registry import condemned, root
+from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
@@ -35,6 +35,7 @@ class Desk:
         self.registry = Registry()
         self.sentinel = Sentinel("r", tolerances)
         self.now = 1000 * S
+        self.end = 0
         self.findings: dict[str, episodes.Episode] = {}
         self.saved: dict[str, bytes] = {}
         self.in_flight = 0
@@ -44,10 +45,14 @@ class Desk:
     def tell(self, fact: Fact) -> None:
         """Apply a fact and what follows from it."""
         self.registry.apply(fact)
-        self.sentinel.note(fact)
+        self.sentinel.note(fact, self.end)
+        self.end += 1
         start = root(self.registry, fact)
         if start is not None:
-            names = [each.identifier for each in condemned(self.registry, start)]
+            found = list(condemned(self.registry, start))
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+            self.sentinel.known.note(pairs, self.end)
+            names = [each.identifier for each in found]
             self.keep(self.sentinel.reconsider(names, self.registry, self.now))
 
     def use(
