@@ -126,7 +126,11 @@ async def serve(
         notifier = Notifier(store, receivers.routes, post, clock)
         sinks = Sinks(settings.audit_sinks)
         audit = Audit(store, settings.realm, signing, clock, sinks)
-        told = AlertMetrics(notifier, attempts, clock), StoreMetrics(store, audit)
+        told = (
+            AlertMetrics(notifier, attempts, clock),
+            StoreMetrics(store, audit),
+            taking.orders.collector,
+        )
         handlers = _handlers(taking, stages, guarding, told)
         app = application(handlers, settings.max_body_bytes)
         Alerts(

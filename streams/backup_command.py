@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from streams.audit_heads import head_reader, public_key
 from streams.client import DEFAULT_DATA_DIR
-from streams.engine.backup import OLD_PUBLIC_KEY, BackupError, restore, write
+from streams.engine.backup import write
+from streams.engine.backup_archive import BackupError
+from streams.engine.restore import OLD_PUBLIC_KEY, restore
 from streams.engine.store import InUseError
 from streams.stages.audit_chain import BrokenChainError
 from streams.times import rfc3339

@@ -72,7 +72,11 @@ class Shelf(Protocol):
 
 
 class Desk:
-    """Takes acts, keeps what waits, and takes decisions on it."""
+    """Takes acts, keeps what waits, and takes decisions on it.
+
+    Attributes:
+        seen: what waited when it was looked at last, for metrics.
+    """
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class Desk:
             fresh_id: gives unique ids.
         """
         self.fresh_id = fresh_id
+        self.seen: tuple[Pending, ...] = ()
         self._shelf = shelf
         self._log = log
         self._rules = rules
@@ -159,6 +164,7 @@ class Desk:
         verb = "held" if held else "proposed"
         await self._note(actor, f"{verb} {pending.id}: {pending.summary}", pending)
         await self._shelf.put(pending.id, pending.dump())
+        self.seen = (*self.seen, pending)
 
     async def waiting(self) -> list[Pending]:
         """Give what waits and is not void, oldest first.
@@ -232,7 +238,9 @@ class Desk:
                 found.append(Pending.load(body))
             except ValueError as error:  # of another version; nobody can approve it
                 log.warning("pending_not_read", error=str(error))
-        return sorted(found, key=lambda each: (each.proposed_at, each.id))
+        found.sort(key=lambda each: (each.proposed_at, each.id))
+        self.seen = tuple(found)
+        return found
 
     async def _one(self, identity: str) -> Pending | None:
         found = [each for each in await self._all() if each.id == identity]
@@ -246,6 +254,7 @@ class Desk:
             signals = [over(each) for each in causes]
             await self._log.records(Delivery((), origin, Rights(()), signals=signals))
         await self._shelf.forget(pending.id)
+        self.seen = tuple(each for each in self.seen if each.id != pending.id)
 
     async def _note(self, actor: str, action: str, pending: Pending) -> None:
         """Write an audit line on what is not done, or not yet."""

@@ -175,6 +175,7 @@ async def receive(
             metrics.INGRESS,
             counts.collector,
             SourceMetrics(book),
+            ordering.collector,
             DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
         )
         app.router.add_get("/metrics", told.get)

@@ -34,6 +34,8 @@ NOTIFY: Final = "notify"
 PDP: Final = "pdp"
 
 LABELS: Final[Mapping[str, str]] = {
+    "act": "held, proposed",
+    "authority": "authorities in the settings",
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
@@ -46,7 +48,7 @@ LABELS: Final[Mapping[str, str]] = {
     "result": "words of the product: at most 6",
     "role": "serve, ingress, worker, notify, pdp",
     "source": "sources in the settings, and one for all others",
-    "stage": "stages, notify, registry, replica, sentinel, standby, closure",
+    "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
     "state": "closed, partial, unknown",
     "surface": "check, authzen, introspect",
     "version": "the version that runs",
@@ -292,11 +294,31 @@ ALERTS_ATTEMPTS: Final = Count(
     roles=_ALERTS,
 )
 
+# What waits for a second person, and who says too much.
+ACTS_WAITING: Final = Gauge(
+    "rescind_acts_waiting",
+    "Acts that wait for a second person; held: revocations that reach very much.",
+    ("act",),
+    roles=_SOURCES,
+)
+ACTS_OLDEST: Final = Gauge(
+    "rescind_acts_oldest_seconds",
+    "Age of the oldest of them; 0 when none waits.",
+    ("act",),
+    roles=_SOURCES,
+)
+OVER_QUOTA: Final = Count(
+    "rescind_over_quota",
+    "Batches that were not taken in whole, since their authority says too much.",
+    ("authority",),
+    roles=_SOURCES,
+)
+
 # The audit chain.
 AUDIT_HEAD: Final = Gauge(
     "rescind_audit_head_timestamp_seconds",
     "When the end of the audit chain had a signed head, as far as is known.",
-    roles=(SERVER,),
+    roles=_GUARDED,
 )
 
 # The decision point.

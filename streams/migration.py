@@ -23,7 +23,8 @@ from agents_registry import inventory
 from agents_registry.facts import Fact, copy_key
 from agents_registry.registry import Registry
 from schemas.codec import bundled, decode_fact
-from streams.engine.backup import DATABASE, alone
+from streams.engine.backup_archive import DATABASE
+from streams.engine.restore import alone
 from streams.engine.store import MOVED_FILE
 from streams.failpoints import failpoint
 from streams.http.queries import table_row
@@ -254,8 +255,7 @@ def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
 
 def _id(record: ConsumerRecord | Outgoing) -> bytes:
     """Give the id of a record, as CloudEvents has it."""
-    found: bytes = dict(record.headers)["ce_id"]
-    return found
+    return bytes(dict(record.headers)["ce_id"])
 
 
 def _pages(facts: Iterable[Fact]) -> Iterator[list[Fact]]:

@@ -11,6 +11,7 @@ from streams.blast import BlastLimit, Limit
 from streams.desk import Desk
 from streams.http.acts import Acts
 from streams.http.operators import Operators
+from streams.http.order_metrics import OrderMetrics
 from streams.quotas import Quotas
 from streams.stages.quota import DAY, Bucket, Quota
 
@@ -48,6 +49,11 @@ class Orders:
         app.router.add_post("/v1/revocations", self.operators.revoke)
         app.router.add_post("/v1/adopt", self.operators.adopt)
         Acts(self.tokens, self.operators, self.desk).add_to(app)
+
+    @property
+    def collector(self) -> OrderMetrics:
+        """Give what is told at ``/metrics``."""
+        return OrderMetrics(self.desk, self.log, self.speakers.clock)
 
     @property
     def limited(self) -> bool:

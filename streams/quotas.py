@@ -8,6 +8,7 @@ it. Each process counts for itself, and begins anew when it starts.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -38,7 +39,11 @@ class OverQuotaError(NotWrittenError):
 
 
 class Quotas:
-    """The quotas of all authorities."""
+    """The quotas of all authorities.
+
+    Attributes:
+        exceeded: batches that were not taken in whole, by authority.
+    """
 
     def __init__(self, quotas: Mapping[str, Quota], clock: Callable[[], float]) -> None:
         """Set up.
@@ -47,6 +52,7 @@ class Quotas:
             quotas: by authority; who is not there has none.
             clock: seconds, monotonic.
         """
+        self.exceeded: Counter[str] = Counter()
         self._quotas = quotas
         self._clock = clock
 
@@ -69,6 +75,7 @@ class Quotas:
         now = self._clock()
         ending, whole = quota.wait((each.fact for each in prepared.encoded), now)
         if whole > 0:
+            self.exceeded[authority] += 1
             prepared = _causes_of(prepared)
             if ending > 0 or not prepared.encoded:
                 raise OverQuotaError(authority, whole)

@@ -38,6 +38,7 @@ from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
 from streams.running import heeding_signals
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -82,6 +83,8 @@ class _State(Collector):
         yield findings_of(process.opened)
         if process.sentinel is not None:
             yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
+        if process.audit is not None:
+            yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
 
 
 class OwnTables:

@@ -349,7 +349,9 @@ class Stages:
 
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
-        self._rechecking = self.sentinel.points.news
+        if not self.sentinel.points.news:
+            return
+        self._rechecking = True
         points = self.sentinel.points.take_news()
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:

@@ -52,6 +52,7 @@ class AuditStage:
     Attributes:
         audited: the partitions, by their numbers.
         progress: for health.
+        signed_at: when every chain here had a signed head (ns); 0 before the first.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class AuditStage:
         """
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
+        self.signed_at = 0
         self.member = Membership(
             settings,
             settings.topic(FACTS),
@@ -122,6 +124,7 @@ class AuditStage:
                 if loop.time() >= self._sign_at:
                     self._sign_at = loop.time() + self._every
                     await self._sign()
+                    self.signed_at = self._clock()
             except NotAckedError as error:
                 die("audit: not acked", error)
             await self._commit()

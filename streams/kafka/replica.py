@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.kafka.loading import Loader
-    from streams.kafka.partition import Listed, Partition, Realm
+    from streams.kafka.partition import Listed, Partition
+    from streams.kafka.realm import Realm
     from streams.kafka.settings import KafkaSettings
 
     Told = Callable[[list[Listed]], Awaitable[None]]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
-    from streams.kafka.partition import Realm
     from streams.kafka.poison import Poison
+    from streams.kafka.realm import Realm
     from streams.stages.episodes import Episode
     from streams.stages.lines import Lines
     from streams.stages.points import Points

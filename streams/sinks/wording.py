@@ -261,7 +261,8 @@ def _undeclared(finding: Finding) -> str:
 def _let_in(finding: Finding) -> str:
     point = shown(finding.point) or "A guard"
     who = _who(finding, capital=False)
-    return f"{point} let {who} in with {_with(finding)}, and had applied its end."
+    how = f"{point} let {who} in{_times(finding)} with {_with(finding)}"
+    return f"{how}, and had applied its end."
 
 
 def _let_in_late(finding: Finding) -> str:

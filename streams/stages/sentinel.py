@@ -252,7 +252,8 @@ class Sentinel:
             if doubtful(kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
-            self._relate(_names(registry, use.identifiers[0]), outputs)
+            if episode.revision == 1:
+                self._relate(_names(registry, use.identifiers[0]), outputs)
 
     def _repeats(
         self, dead: list[tuple[Piece, int, Seen, Death]]

@@ -23,6 +23,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
 }
 # Labels whose values are words of the product.
 VALUES: Mapping[str, frozenset[str]] = {
+    "act": frozenset({"held", "proposed"}),
     "kind": frozenset(each.value for each in FindingKind),
     "lease": frozenset({"held", "lapsed"}),
     "mode": frozenset(each.value for each in Mode),

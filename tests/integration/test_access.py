@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -13,20 +12,25 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from structlog.testing import capture_logs
 
 from streams.access import AccessError, access
+from streams.access_settings import Tls
 from streams.http.auth import PROVEN
 from streams.settings import Settings
+from tests.integration.oidc_provider import provider
 from tests.integration.serving import running, until, values
-from tests.unit.test_oidc import RULES, jwks, signed
+from tests.unit.test_oidc import RULES, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
 SOC = "soc@example.com"
+CLIENT = {"san": "dns:x", "name": "x", "roles": ["viewer"]}
+SPEAKER = CLIENT | {"authority": "no"}
+TLS = {"certificate": "nowhere", "key": "x", "client_ca": "y"}
 
 
 def write(folder: Path, ca: trustme.CA) -> None:
@@ -163,32 +167,6 @@ async def test_a_certificate_has_one_name_and_an_end(
         assert said in told[0].detail
 
 
-@asynccontextmanager
-async def provider() -> AsyncIterator[str]:
-    """Run an OpenID provider that has one key; give its issuer."""
-    app = web.Application()
-    url = ""
-
-    async def discovery(_: web.Request) -> web.Response:
-        return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
-
-    async def keys(_: web.Request) -> web.Response:
-        from tests.unit.test_oidc import KEY  # noqa: PLC0415 - the test's own
-
-        return web.Response(body=jwks(k1=KEY))
-
-    app.router.add_get("/.well-known/openid-configuration", discovery)
-    app.router.add_get("/keys", keys)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield url
-    finally:
-        await runner.cleanup()
-
-
 async def test_a_token_of_a_discovered_issuer_has_the_roles_of_its_groups(
     tmp_path: Path,
 ) -> None:
@@ -216,6 +194,62 @@ async def test_a_token_of_a_discovered_issuer_has_the_roles_of_its_groups(
 
 
 @pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"issuer": "https://other.example.com", "jwks_uri": "x"}, "another issuer"),
+        ({"issuer": "http://127.0.0.1"}, "no jwks_uri"),
+        (None, "answers 404"),
+    ],
+)
+async def test_a_discovery_document_that_is_wrong_gives_no_keys(
+    tmp_path: Path, document: dict[str, Any] | None, said: str
+) -> None:
+    """Nobody gets in by it, and the log says why."""
+    app = web.Application()
+
+    async def discovery(_: web.Request) -> web.Response:
+        return web.json_response(document)
+
+    if document is not None:
+        app.router.add_get("/.well-known/openid-configuration", discovery)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        roles = RULES["roles"][:1]
+        corp = RULES | {"issuer": issuer, "allow_private": True, "roles": roles}
+        settings = Settings(**values(tmp_path, oidc={"corp": corp}))
+        entry = access(settings, time.time_ns)
+        with capture_logs() as logged:
+            async with entry.running():
+                await until(lambda: entry.sets[0].failed)
+        assert said in logged[0]["error"]
+        assert not entry.sets[0].loaded
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("Authorization", "Basic x")], 401),
+        ([("Authorization", "Bearer viewer"), ("Authorization", "Bearer aws")], 401),
+        ([("Authorization", "Bearer viewer")], 200),
+    ],
+)
+async def test_one_header_one_credential(
+    tmp_path: Path, headers: list[tuple[str, str]], status: int
+) -> None:
+    """Whoever sends two could show one to a proxy and the other to us."""
+    async with (
+        running(tmp_path) as run,
+        run.session.get(f"{run.url}/v1/findings", headers=headers) as got,
+    ):
+        assert got.status == status
+
+
+@pytest.mark.parametrize(
     ("more", "said"),
     [
         ({"oidc": {"aws": RULES}, "tokens": "aws:x"}, "such names are for holders"),
@@ -223,6 +257,11 @@ async def test_a_token_of_a_discovered_issuer_has_the_roles_of_its_groups(
         ({"oidc": {"a": RULES}, "authorities": {}}, "no authority 'okta'"),
         ({"oidc": {"a": RULES | {"jwks": "nowhere"}}}, "oidc a: nowhere"),
         ({"tls": {"certificate": "nowhere", "key": "x"}}, "tls: nowhere"),
+        ({"tls": TLS | {"clients": [CLIENT, CLIENT]}}, "dns:x stands twice"),
+        (
+            {"tls": TLS | {"clients": [CLIENT | {"authority": "no"}]}},
+            "no authority 'no'",
+        ),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(
@@ -238,3 +277,9 @@ def test_wrong_settings_say_what_is_wrong(
         more["tokens"] = [token | {"name": named}]
     with pytest.raises(AccessError, match=said):
         access(Settings(**given | more), time.time_ns)
+
+
+def test_clients_need_somebody_who_vouches_for_them() -> None:
+    """Refused where the settings are read."""
+    with pytest.raises(ValueError, match="clients need client_ca"):
+        Tls(certificate="a", key="b", clients=[CLIENT])

@@ -20,7 +20,7 @@ from agents_registry.life import Reason
 from enforcement import Guard
 from streams.audit_heads import HeadKey
 from streams.cli import app
-from streams.engine.backup import DATABASE, MANIFEST
+from streams.engine.backup_archive import DATABASE, MANIFEST
 from streams.stages.audit_chain import Head
 from tests.integration.serving import (
     Server,

@@ -12,8 +12,8 @@ from streams import app as composition
 from streams import ingress as taking
 from streams import worker as working
 from streams.http import server as server_of
+from tests.integration.oidc_provider import provider
 from tests.integration.serving import Server, running, until, values
-from tests.integration.test_access import provider
 from tests.integration.test_route_roles import OPEN, OWN, ROUTES, answered
 from tests.integration.working import lay_out, pipeline
 from tests.unit.test_oidc import RULES, signed

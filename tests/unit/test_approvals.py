@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import attrs
@@ -13,13 +14,19 @@ from agents_registry.facts import Cause, Edge, Effect, Lift, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from schemas import entries
+from streams import blast as blast_limit
+from streams import desk as desk_of
 from streams.access_settings import Approvals
 from streams.desk import MOST_FACTS, MOST_WAITING, Desk, FullError
+from streams.http.auth import Holder
+from streams.http.decisions import take
+from streams.http.problems import ProblemError
 from streams.intake import Delivery, NotWrittenError, Receipt
-from streams.stages import blast
+from streams.stages import acts, blast
 from streams.stages.acts import Act, ActError
 from streams.stages.approvals import HELD, Pending, UndecidedError
 from streams.stages.ingress import Origin
+from tests.integration.serving import until
 
 NAME = Identifier("agent.id", "x")
 LIFT = Lift(
@@ -235,3 +242,113 @@ async def test_a_held_cause_that_is_decided_ends_its_finding() -> None:
         await getattr(made, decide)(kept.id, "bobs", "bob")
         assert [each["over"] for each in log.signals] == [True]
         assert bool(log.written) is (decide == "approve")
+
+
+class Tables:
+    """Gives a table, or keeps one waiting."""
+
+    def __init__(self, registry: Registry | None, *, late: bool = False) -> None:
+        self.registry = registry
+        self.late = late
+
+    async def current(self) -> Registry | None:
+        """Give it."""
+        if self.late:
+            await asyncio.Event().wait()
+        return self.registry
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_cannot_be_counted_is_enforced_and_paged(
+    monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """In doubt it is denied, also where it would be held."""
+    monkeypatch.setattr(blast_limit, "TABLE_SECONDS", 0.01)
+    made, shelf, _ = desk()
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(None, late=late), made)
+    sifted = await limit.sift([LIFT, CAUSE], ORIGIN)
+    assert (sifted.facts, sifted.held, shelf.bodies) == ([0, 1], [], {})
+    (signal,) = sifted.signals
+    assert "could not be counted" in signal["detail"]
+
+
+async def test_of_a_batch_only_what_is_over_the_limit_is_held() -> None:
+    """Of an order of a person all, since its names are of one thing."""
+    made, shelf, _ = desk()
+    other = attrs.evolve(CAUSE, target=Identifier("agent.id", "other"))
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(table(2)), made)
+    sifted = await limit.sift([other, CAUSE, LIFT], ORIGIN)
+    assert sifted.facts == [0, 2]
+    assert len(shelf.bodies) == 1
+    sifted = await limit.sift([other, CAUSE], ORIGIN, "alice")
+    assert sifted.facts == []
+    assert len(sifted.held) == 2
+    elsewhere = attrs.evolve(ORIGIN, authority="aws")
+    assert (await limit.sift([CAUSE], elsewhere)).facts == [0]
+
+
+async def test_what_cannot_be_kept_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The source repeats it."""
+    monkeypatch.setattr(desk_of, "MOST_WAITING", 0)
+    made, _, _ = desk()
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(table(2)), made)
+    with pytest.raises(NotWrittenError, match="decide on them first"):
+        await limit.sift([CAUSE], ORIGIN)
+
+
+async def test_the_void_is_swept_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is down only delays it."""
+    monkeypatch.setattr(desk_of, "SWEEP_SECONDS", 0.0)
+    made, shelf, _ = desk(now=ENDS)
+    shelf.broken = True
+    await shelf.put("p1", pending().dump())
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(made.run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        shelf.broken = False
+        await until(lambda: not shelf.bodies)
+        sweeping.cancel()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"), [("full", 429), ("many", 422), ("misfit", 422)]
+)
+async def test_why_an_act_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, status: int
+) -> None:
+    """In a sentence, with the status that fits."""
+    made, _, log = desk()
+    act = ACT
+    if wrong == "full":
+        monkeypatch.setattr(desk_of, "MOST_WAITING", 0)
+    if wrong == "many":
+        monkeypatch.setattr(desk_of, "MOST_FACTS", 0)
+    if wrong == "misfit":
+        act, log.misfit = attrs.evolve(ACT, kind="owners"), 1
+    holder = Holder("laptop", {"r": frozenset({"restorer"})}, "alice")
+    with pytest.raises(ProblemError) as refused:
+        await take(made, act, ORIGIN, holder)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"key": "k", "from": "2026-01-01T00:00:00Z"}, "suspect is a text"),
+        ({"suspect": "", "key": "k"}, "suspect is missing"),
+        ({"suspect": "a", "key": "k" * 300}, "key is a text"),
+        ({"suspect": "a", "key": "k"}, "from is a time"),
+        ({"suspect": "a", "key": "k", "from": "9999-99-99"}, "from is a time"),
+        ({"suspect": "a", "key": "k", "from": 5}, "from is a time"),
+    ],
+)
+def test_what_is_not_said_is_asked_for(body: dict[str, Any], says: str) -> None:
+    """Before anything is proposed."""
+    with pytest.raises(ActError, match=says):
+        acts.distrust(body | {"reason": "r"}, ORIGIN, "e")

@@ -12,8 +12,8 @@ from schemas.codec import in_force
 from streams.kafka.beside import LARGE
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.journal import DamagedError
-from streams.kafka.partition import Realm
 from streams.kafka.payloads import Accesses, access_records, read_access
+from streams.kafka.realm import Realm
 from streams.kafka.watch import Watched
 from streams.stages.cascade import Cascade
 from streams.stages.ingress import Origin

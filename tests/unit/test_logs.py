@@ -15,7 +15,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
 from streams import tracing
-from streams.logs import REDACTED, Handler, forget_libraries
+from streams.logs import PROCESSORS, REDACTED, Handler, forget_libraries, redact
 from streams.running import configure_logging
 
 if TYPE_CHECKING:
@@ -102,6 +102,19 @@ def test_no_library_tells_a_secret(
     text = capsys.readouterr().err
     assert "was told" in text
     assert not [each for each in HIDDEN if each in text], text
+
+
+def test_without_redaction_they_would_come_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The test above catches a log that forgets it."""
+    configure_logging()
+    structlog.configure(processors=[each for each in PROCESSORS if each is not redact])
+    for name, value in PLANTED.items():
+        structlog.get_logger().warning("happened", **{name: value})
+    found = capsys.readouterr().err.splitlines()
+    assert len(PLANTED) == len(found)
+    assert all(any(each in line for each in HIDDEN) for line in found)
 
 
 def test_what_is_no_secret_stays(capsys: pytest.CaptureFixture[str]) -> None:
