@@ -149,7 +149,7 @@ def _write(source: IO[bytes], path: Path) -> str:
 def digest_of(path: Path) -> str:
     """Give the SHA-256 of a file, hex."""
     with path.open("rb") as file:
-        return hashlib.filedigest_of(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(folder: Path) -> None:

@@ -174,8 +174,9 @@ async def test_what_a_lost_log_denied_stays_denied(
     server: ScriptedFeed, guard: Guard, genesis: str
 ) -> None:
     """The server was restored from a backup that is older than a revocation."""
-    for _ in range(3):
-        token = await server.append(revoke(PARENT))
+    await server.append(node(PARENT))
+    await server.append(node(PARENT))
+    token = await server.append(revoke(PARENT))
     assert await guard.wait_for(token, 5)
     assert guard.check(CHILD).reason is Reason.REVOKED
 
