@@ -239,6 +239,13 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             return False
         return True
 
+    def applied(self) -> Token | None:
+        """Give the token of all that is applied; ask before `check`, for its log."""
+        applied = self.standing.applied()
+        if applied is None:
+            return None
+        return Token(applied[0], self.standing.partition, applied[1])
+
     async def ready(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the guard holds a lease; tell whether it does.
 
@@ -371,7 +378,7 @@ class Guard(AnyGuard[Standing, Feed]):
         standing = Standing(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         sign = None if signing_key is None else signer(signing_key)
-        receipts = Receipts(name, secrets.token_hex(8), terms, sign)
+        receipts = Receipts(name, secrets.token_hex(8), terms, sign, wall_clock)
         super().__init__(
             standing,
             Feed(

@@ -13,7 +13,7 @@ from streams.server_cli import TokenFile, Url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.audit_command import Chain
+    from streams.audit_sources import Chain
 
 audit_app = typer.Typer(
     help="The audit chain: what was stated and ordered, by whom; export and proof.",
@@ -106,7 +106,7 @@ def _chain(
     file: Path | None, realm: str | None, url: str | None, token_file: Path | None
 ) -> Iterator[Callable[[], Chain]]:
     """Find the chain that is meant; ``realm`` is None without Kafka."""
-    from streams.audit_command import FileChain, ServerChain  # noqa: PLC0415 - as above
+    from streams.audit_sources import FileChain, ServerChain  # noqa: PLC0415 - as above
     from streams.client import client  # noqa: PLC0415 - as above
 
     if file is not None:

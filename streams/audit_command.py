@@ -7,12 +7,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from attrs import frozen
 
-from schemas.codec import decode_fact
 from streams.audit_heads import head_reader, peek, public_key
 from streams.client import AUDIT_PUBLIC, DEFAULT_DATA_DIR
 from streams.plain_text import clean
@@ -26,30 +25,12 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from agents_registry.facts import Fact
-    from streams.client import Client
+    from streams.audit_sources import Chain
     from streams.stages.audit_chain import Head
 
 HOLDS: Final = 0
 BROKEN: Final = 1
-PAGE: Final = 1000
 FIRST: Final = "first"
-
-
-class Chain(Protocol):
-    """Where the lines of an export come from: a file, a server or Kafka."""
-
-    def lines(self, after: int = 0) -> Iterable[Any]:
-        """Give lines; those up to an entry may be left out."""
-        ...
-
-    def last_head(self) -> str | None:
-        """Give a head that is kept beside the chain; None where none is."""
-        ...
-
-    def read_fact(self, value: bytes) -> Fact:
-        """Read the value of a record; raises SchemaError."""
-        ...
 
 
 @frozen
@@ -83,53 +64,6 @@ class Against:
     heads: Sequence[str] = ()
     files: Sequence[Path] = ()
     start: str | None = None
-
-
-@frozen
-class ServerChain:
-    """The chain of a server, page by page."""
-
-    client: Client
-
-    def lines(self, after: int = 0) -> Iterator[Any]:
-        """Give the lines behind an entry."""
-        more: int | None = after
-        while more is not None:
-            page = self.client.get("audit", after=more, limit=PAGE)
-            yield from page["lines"]
-            more = page["after"]
-
-    def last_head(self) -> None:
-        """Give none: the server keeps its heads in the chain."""
-
-    read_fact = staticmethod(decode_fact)
-
-
-@frozen
-class FileChain:
-    """An export in a file."""
-
-    path: Path
-
-    def lines(self, after: int = 0) -> Iterator[Any]:
-        """Give all lines.
-
-        Raises:
-            BrokenChainError: one is not JSON.
-        """
-        del after
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    message = f"line {number} is not JSON: changed, or cut off"
-                    raise BrokenChainError(message) from error
-
-    def last_head(self) -> None:
-        """Give none."""
-
-    read_fact = staticmethod(decode_fact)
 
 
 def export(chain: Chain, wanted: Wanted) -> int:

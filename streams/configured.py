@@ -145,4 +145,6 @@ def tolerances(settings: Settings) -> Tolerances:
         remember=int(sentinel.remember * SECOND),
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
+        points=sentinel.points,
+        most_uses=sentinel.most_uses,
     )

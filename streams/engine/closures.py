@@ -13,14 +13,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import Histogram
 
 from agents_registry.facts import Effect
+from streams import tracing
 from streams.engine.roll import Roll
+from streams.metrics import PROPAGATION
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
+from streams.stages.points import Points
 from streams.times import SECOND
+from streams.traced_stages import trace_closure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,14 +34,12 @@ if TYPE_CHECKING:
 TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
 IDLE: Final = 1.0
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
+WITNESSED: Final = 5  # seconds for which what guards reported is gathered
 LOADED: Final = 5000
 SLICE: Final = 500  # facts read in one go
 PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
 PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
-BUCKETS: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Closures:
         deadline: float,
         clock: Callable[[], int],
         boottime: Callable[[], int],
+        points: Points | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
 
@@ -68,16 +70,12 @@ class Closures:
             deadline: seconds after which a cause that is not closed is a finding.
             clock: gives the time (ns).
             boottime: gives ns of a clock that nobody sets.
+            points: told what guards report.
         """
         self.closure = Closure(round(deadline * SECOND))
         self.deadline = deadline
         self.states: Counter[State] = Counter()
-        self.propagation = Histogram(
-            "rescind_propagation_seconds",
-            "From acceptance until the last guard had applied it.",
-            buckets=BUCKETS,
-            registry=None,
-        )
+        self.propagation = PROPAGATION.histogram()
         self.recent: deque[Revocation] = deque(maxlen=RECENT)
         self._store = store
         self._clock = clock
@@ -91,7 +89,9 @@ class Closures:
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
-        self.roll = Roll(store, self.closure, self._news.set, clock, boottime)
+        points = Points() if points is None else points
+        self.roll = Roll(store, self.closure, self._news.set, clock, boottime, points)
+        self._witnessed = 0
 
     async def load(self) -> None:
         """Bring guards and open causes back; call it before anything is written."""
@@ -182,19 +182,27 @@ class Closures:
             result = Result(cause, outcome, now)
             self._results[outcome.offset] = result
             self.states[outcome.state] += 1
+            trace_closure(result)
             if outcome.state is State.PARTIAL:
                 self._late.append(result)
                 continue
             del self._followed[outcome.offset]
             if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
-                self.propagation.observe(seconds_between(cause.accepted_at, now))
+                seconds = seconds_between(cause.accepted_at, now)
+                self.propagation.observe(seconds, tracing.exemplar_of(cause.id))
 
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(SAVE)
-            changed = self._results or self.roll.unforgotten
+            changed = self._results or self.roll.unforgotten or self._is_due
             if changed or self._read - self._saved > LOADED:
                 await self._save()
+
+    @property
+    def _is_due(self) -> bool:
+        """Tell whether it is time to save what guards reported."""
+        since = self._boottime() - self._witnessed
+        return self.roll.points.unsaved and since >= WITNESSED * SECOND
 
     async def _save(self) -> None:
         """Write what changed, and what is still open of what was read."""
@@ -212,11 +220,16 @@ class Closures:
         gone = self.roll.take_gone()
         late, self._late = self._late, []
         signals = [rows.signal(each, self.deadline) for each in late]
+        witnesses = []
+        if self._is_due:
+            self._witnessed = self._boottime()
+            witnesses = self.roll.take_witnesses()
 
         def job(tx: Transaction) -> None:
             tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
+            tx.put_witnesses(witnesses)
             self.roll.forget(gone, tx)
 
         await self._store.write_in_time(job)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import asdict
 
 from schemas.codec import decode_fact
-from streams.engine.audit import Chain, lines_of
+from streams.engine.audit import lines_of
 from streams.engine.backup_archive import (
     DATABASE,
     PUBLIC_KEY,
@@ -27,6 +27,7 @@ from streams.engine.backup_archive import (
     sync,
     unpack,
 )
+from streams.engine.chain import Chain
 from streams.engine.store import GENESIS_FILE, InUseError
 from streams.engine.transaction import Transaction
 from streams.failpoints import failpoint

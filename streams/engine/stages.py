@@ -9,18 +9,24 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+import structlog
 from attrs import define
 
 from agents_registry.facts import HOUR
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.known_deaths import MOST
+from streams.stages.registry import dead
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
+from streams.traced_stages import trace_applied, trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -29,12 +35,15 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
+    from streams.findings import FindingKind
 
 FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
 IDLE_FACTS: Final = 10_000
+
+log = structlog.get_logger()
 
 
 class Invalidation(NamedTuple):
@@ -56,7 +65,12 @@ class Ends:
 
 
 class Stages:
-    """The in-memory state of the embedded stages and the loop that moves it."""
+    """The in-memory state of the embedded stages and the loop that moves it.
+
+    Attributes:
+        in_flight: uses within the grace since the start.
+        opened: findings opened since the start, by kind.
+    """
 
     def __init__(
         self,
@@ -79,6 +93,7 @@ class Stages:
         self.applied = 0
         self.loaded = asyncio.Event()
         self.in_flight = 0
+        self.opened: Counter[FindingKind] = Counter()
         self._store = store
         self._vocabulary = vocabulary
         self._clock = clock
@@ -89,9 +104,11 @@ class Stages:
         self._access = 0
         self._signals = 0
         self._tidied = 0
+        self._rechecking = False
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
+        self.sentinel.points.listeners.append(self._news.set)
 
     @property
     def registry(self) -> Registry:
@@ -122,6 +139,7 @@ class Stages:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
         # what comes after is listed as it is applied.
+        await self._restore_known()
         position = self._saved
         while position < self.applied:
             limit = min(LOADED, self.applied - position)
@@ -130,6 +148,24 @@ class Stages:
                 position = stored.offset + 1
         failpoint("start.loaded")
         self.loaded.set()
+
+    async def _restore_known(self) -> None:
+        """Take back from where on the log tells of the dead, as far as it is kept."""
+        query = (
+            "SELECT offset, identifier, cause, as_of FROM invalidations"
+            " WHERE offset > (SELECT ifnull(max(offset), 0) - ? FROM invalidations)"
+            " AND offset > ? ORDER BY offset LIMIT ?"
+        )
+        last = 0
+        while rows := await self._store.read(query, MOST, last, LOADED):
+            self.sentinel.known.restore(
+                (
+                    (Identifier.parse(name), cause, as_of)
+                    for _, name, cause, as_of in rows
+                ),
+                self.applied,
+            )
+            last = rows[-1][0]
 
     async def _rows(
         self, table: str, key: str, columns: str
@@ -170,6 +206,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
+        waiting += self._rechecking or self.sentinel.points.news
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -200,6 +237,7 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
+        await self._take_receipts()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
@@ -225,10 +263,11 @@ class Stages:
 
     def _apply(self, stored: Stored) -> None:
         self._cascade.apply(stored.fact)
-        self.sentinel.note(stored.fact)
+        self.sentinel.note(stored.fact, stored.offset)
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
+        trace_applied(stored.fact)
 
     async def _rebuild(self) -> None:
         """Build the table anew; the old one answers meanwhile."""
@@ -240,6 +279,7 @@ class Stages:
             return Registry.build(facts, self._vocabulary)
 
         self._cascade.replace(await asyncio.to_thread(build))
+        self.sentinel.known.rebuilt(self._ends.facts)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -249,9 +289,11 @@ class Stages:
         found, done = self._cascade.next_slice()
         now = self._clock()
         names = [each.identifier for each in found]
-        outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
         as_of = self.applied
+        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+        self.sentinel.known.note(pairs, as_of)
+        outputs = self.sentinel.reconsider(names, self.registry, now)
+        rows = [(str(identifier), cause) for identifier, cause in pairs]
         position = oldest
         if done:
             second = self._cascade.second
@@ -263,10 +305,11 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("registry", position)
 
-        await self._store.write_in_time(job)
+        if rows or outputs.uses or outputs.episodes:
+            await self._store.write_in_time(job)
+            self._saved = position
         failpoint("stages.after_slice")
         self._count(outputs)
-        self._saved = position
         if done:
             self._cascade.finish()
         return True
@@ -300,8 +343,20 @@ class Stages:
 
         await self._store.write_in_time(job)
         failpoint("stages.after_signals")
+        self._count(outputs)
         self._signals = position
         return True
+
+    async def _take_receipts(self) -> None:
+        """See whether what guards reported shows that lags were failures."""
+        if not self.sentinel.points.news:
+            return
+        self._rechecking = True
+        points = self.sentinel.points.take_news()
+        outputs = self.sentinel.recheck(points, self._clock())
+        if outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""
@@ -329,6 +384,8 @@ class Stages:
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
+        if outputs.forgotten:
+            log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
         if not (outputs.uses or outputs.episodes or hourly):
@@ -343,9 +400,12 @@ class Stages:
 
     def _count(self, outputs: Outputs) -> None:
         self.in_flight += outputs.in_flight
+        self.opened += outputs.opened
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:
+    for episode in outputs.episodes.values():
+        trace_finding(episode)
     tx.put_uses(outputs.uses.items())
     tx.put_findings(
         (identity, episode.open, orjson.dumps(episodes.save(episode)))

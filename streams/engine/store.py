@@ -22,7 +22,7 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engine.audit import Chain
+from streams.engine.chain import Chain
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
@@ -111,6 +111,7 @@ class Store:
         self.end = 0
         self.access_end = 0
         self.signals_end = 0
+        self.dead_letters = 0  # written since the start
         self.listeners: list[Callable[[Commit], None]] = []
         self._threads = [
             threading.Thread(target=self._write_forever, name="writer"),
@@ -348,6 +349,7 @@ class Store:
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
     ) -> None:
         """Tell the listeners (guards first), then answer; runs in the event loop."""
+        self.dead_letters += tx.dead_letters
         commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
         for listener in self.listeners:
             listener(commit)

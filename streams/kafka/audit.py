@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from schemas.errors import SchemaError
 from streams.failpoints import failpoint
 from streams.kafka.audit_records import AUDIT, head_record, link_record, signed
-from streams.kafka.audit_state import restored
+from streams.kafka.audit_state import reading, restored
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
 from streams.kafka.membership import Membership, waiting_for_the_broker
-from streams.kafka.partition import NEWER
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
@@ -36,14 +34,13 @@ if TYPE_CHECKING:
     from streams.audit_sinks import Sinks
     from streams.kafka.audit_chains import Link, Tip
     from streams.kafka.audit_records import SignedHead
-    from streams.kafka.audit_state import Audited
+    from streams.kafka.audit_state import Audited, Reader
     from streams.kafka.publisher import Acked, Publisher
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
 
 IDLE_SECONDS: Final = 0.2
 SLICE: Final = 250  # records; others of this process get their turn between
-WAIT_SECONDS: Final = 5.0  # for an upgrade, between two looks
 COMMIT_SECONDS: Final = 2.0
 
 log = structlog.get_logger()
@@ -55,6 +52,7 @@ class AuditStage:
     Attributes:
         audited: the partitions, by their numbers.
         progress: for health.
+        signed_at: when every chain here had a signed head (ns); 0 before the first.
     """
 
     def __init__(
@@ -78,6 +76,7 @@ class AuditStage:
         """
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
+        self.signed_at = 0
         self.member = Membership(
             settings,
             settings.topic(FACTS),
@@ -93,7 +92,6 @@ class AuditStage:
         self._every = worker.head_seconds
         self._writer = f"{worker.name}-{clock()}"
         self._sign_at = 0.0
-        self._look_at = 0.0
 
     async def run(self) -> None:
         """Work until cancelled; then the last heads are signed."""
@@ -126,6 +124,7 @@ class AuditStage:
                 if loop.time() >= self._sign_at:
                     self._sign_at = loop.time() + self._every
                     await self._sign()
+                    self.signed_at = self._clock()
             except NotAckedError as error:
                 die("audit: not acked", error)
             await self._commit()
@@ -133,29 +132,30 @@ class AuditStage:
 
     async def _load(self) -> None:
         """Take up where the topics say that the fresh partitions stand."""
-        if asyncio.get_running_loop().time() < self._look_at:
-            return
         async with waiting_for_the_broker():
             geneses = await read_geneses(self._settings)
-            for number in sorted(self.member.fresh):
-                genesis = geneses.get(number)
-                if genesis is None:
-                    log.warning("no_genesis", partition=number)
-                    continue
-                audited = await restored(self._settings, number, genesis.genesis)
-                begin, audited.target = await self.member.bounds(number)
-                if not begin <= audited.position <= audited.target:
-                    audited.position = begin
-                self.audited[number] = audited
-                self.member.begin(number, audited.position)
-                log.info(
-                    "audit_loaded",
-                    partition=number,
-                    position=audited.position,
-                    realms=len(audited.chains.tips),
-                )
+            async with reading(self._settings) as reader:
+                for number in sorted(self.member.fresh):
+                    if number in geneses:
+                        await self._take_up(reader, number, geneses[number].genesis)
+                    else:
+                        log.warning("no_genesis", partition=number)
             for number in set(self.audited) - self.member.assigned:
                 del self.audited[number]
+
+    async def _take_up(self, reader: Reader, number: int, genesis: str) -> None:
+        audited = await restored(reader, number, genesis)
+        begin, audited.target = await reader.bounds(FACTS, number)
+        if not begin <= audited.position <= audited.target:
+            audited.position = begin
+        self.audited[number] = audited
+        self.member.begin(number, audited.position)
+        log.info(
+            "audit_loaded",
+            partition=number,
+            position=audited.position,
+            realms=len(audited.chains.tips),
+        )
 
     async def _chain(self, audited: Audited, records: Sequence[Any]) -> None:
         topic = self._settings.topic(AUDIT)
@@ -166,8 +166,6 @@ class AuditStage:
             groups = ([link_record(each)] for each in links)
             waiting += await self._publisher.send(topic, groups)
             failpoint("audit.chained")
-            if audited.number in self.member.fresh:
-                break
             await asyncio.sleep(0)
         acked = await self._publisher.acks(waiting)
         failpoint("audit.acked")
@@ -177,30 +175,13 @@ class AuditStage:
     def _links(
         self, audited: Audited, records: Sequence[Any]
     ) -> tuple[list[Link], int]:
-        """Chain records up to one that only a newer version can read."""
-        links: list[Link] = []
-        for record in records:
-            try:
-                link = audited.chains.link(
-                    record.offset, record.key or b"", record.value
-                )
-            except SchemaError as error:
-                if error.code in NEWER:
-                    self._wait(audited, record.offset, error)
-                    return links, record.offset
-                continue  # no reader applies it; the registry puts it into `dlq`
-            if link is not None:
-                links.append(link)
-        return links, records[-1].offset + 1
-
-    def _wait(self, audited: Audited, offset: int, error: SchemaError) -> None:
-        """Stand still before what a newer worker will chain in its place."""
-        log.warning(
-            "audit_waits", partition=audited.number, offset=offset, why=str(error)
+        """Chain records; give what is to be written, and where it goes on."""
+        chained = (
+            audited.chains.link(each.offset, each.key or b"", each.value)
+            for each in records
         )
-        self._look_at = asyncio.get_running_loop().time() + WAIT_SECONDS
-        self.member.hold(audited.number)
-        self.progress.step()
+        links = [each for each in chained if each is not None]
+        return links, records[-1].offset + 1
 
     def _alone(self, audited: Audited, acked: Sequence[Acked]) -> bool:
         """Tell whether what was acked follows what was known; else read it again."""

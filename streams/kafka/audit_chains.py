@@ -8,6 +8,7 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import deque
 from enum import Enum, auto
@@ -25,7 +26,9 @@ from streams.stages.audit_chain import (
     fact_entry,
     fact_line,
     hash_of,
+    told,
     tombstone_entry,
+    unread_entry,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from streams.stages.audit_chain import Line
 
 TOMBSTONE: Final = "tombstone"
+UNREAD: Final = "unread"
+_ACTS: Final = f"{ACT}/".encode()
 REMEMBERED: Final = 100_000  # links that were passed over
 
 
@@ -43,7 +48,7 @@ class Link(NamedTuple):
         genesis: of the log of facts.
         partition: of the record that it speaks of; offset: its place.
         key: of that record; value: its bytes, none for a tombstone.
-        kind: of the fact; ``act`` or ``tombstone``.
+        kind: of the fact; ``act``, ``tombstone`` or ``unread``.
         at: when it was accepted (ns).
         value_hash: SHA-256 of the value, hex.
     """
@@ -99,23 +104,18 @@ class Chains:
     def link(self, offset: int, key: bytes, value: bytes | None) -> Link | None:
         """Chain a record of ``facts``.
 
+        What cannot be read is chained by its key and its bytes: a newer version may
+        read it, and then it counts.
+
         Returns:
             What is to be written; None for what is no fact or act, and for what was
             chained before.
-
-        Raises:
-            SchemaError: it cannot be read, as `read_entry` raises it.
         """
-        fact = in_force().fact(value) if value is not None else None
-        entry = read_entry(key, value) if fact is None else fact
-        name = key.decode("utf-8", "replace")
-        if isinstance(entry, Act):
-            realm = entry.realm
-        elif isinstance(entry, Fact | Tombstone):
-            if isinstance(entry, Tombstone) and name.startswith(f"{ACT}/"):
-                return None
-            realm = realm_of(key)
-        else:
+        realm = realm_named(key)
+        if realm is None:
+            return None
+        name, entry = key.decode("utf-8", "replace"), read(key, value)
+        if isinstance(entry, Tombstone) and key.startswith(_ACTS):
             return None
         tip = self.tips.get(realm, Tip())
         if tip.genesis == self._genesis and offset <= tip.offset:
@@ -160,13 +160,41 @@ class Chains:
         self._passed.add(link.hash)
 
 
+def realm_named(key: bytes) -> str | None:
+    """Give the realm of a fact or an act by its key; None for any other record."""
+    if key.startswith(_ACTS):
+        return key.split(b"/")[1].decode("utf-8", "replace")
+    return _realm_of(key[: key.find(b"/", key.find(b"/") + 1) + 1])
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _realm_of(start: bytes) -> str | None:
+    try:
+        return realm_of(start) if start else None
+    except SchemaError:
+        return None
+
+
+def read(key: bytes, value: bytes | None) -> Entry | None:
+    """Read a record of ``facts``; None where it cannot be read."""
+    fact = in_force().fact(value) if value is not None else None
+    if fact is not None:
+        return fact
+    try:
+        return read_entry(key, value)
+    except SchemaError:
+        return None
+
+
 def line_of(link: Link) -> Line:
     """Give the line of an export; it says so where the link is not what was written."""
-    tombstone = link.kind == TOMBSTONE
-    try:
-        entry = read_entry(link.key.encode(), None if tombstone else link.value)
-    except SchemaError:
-        return act_line(link.sequence, None, link.hash)
+    entry: Entry | None = None
+    if link.kind == TOMBSTONE:
+        entry = Tombstone(link.key)
+    elif link.kind != UNREAD:
+        entry = read(link.key.encode(), link.value)
+        if entry is None:
+            return act_line(link.sequence, None, link.hash)
     place = Place(link.genesis, link.realm, link.offset, link.partition)
     said = _said(link.previous, place, link.key, link.value, entry)
     hashed = said.get("value_hash") or hashlib.sha256(link.value).hexdigest()
@@ -174,7 +202,8 @@ def line_of(link: Link) -> Line:
         return act_line(link.sequence, {**said, "record": "changed"}, link.hash)
     if isinstance(entry, Fact):
         return fact_line(link.sequence, said, link.hash, link.value, entry)
-    return act_line(link.sequence, said, link.hash)
+    line = act_line(link.sequence, said, link.hash)
+    return line | told(link.value) if entry is None else line
 
 
 def _said(
@@ -187,13 +216,15 @@ def _said(
             previous, place, at=entry.at, actor=entry.actor, action=entry.action,
             detail=list(entry.facts),
         )  # fmt: skip
-    return tombstone_entry(previous, place, key)
+    if isinstance(entry, Tombstone):
+        return tombstone_entry(previous, place, key)
+    return unread_entry(previous, place, key, value or b"")
 
 
-def _of(entry: Entry) -> tuple[str, str, str, int]:
+def _of(entry: Entry | None) -> tuple[str, str, str, int]:
     """Give kind, authority, who brought it, and when it was accepted."""
     if isinstance(entry, Fact):
         return entry.NAME, entry.authority, entry.ingress_key, entry.received_at
     if isinstance(entry, Act):
         return ACT, "", entry.actor, entry.at
-    return TOMBSTONE, "", "", 0
+    return (TOMBSTONE if isinstance(entry, Tombstone) else UNREAD), "", "", 0

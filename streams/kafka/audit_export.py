@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from agents_registry.facts import Fact
-from schemas.entries import ACT, Act, read_entry
-from schemas.errors import SchemaError
-from streams.kafka.audit_chains import Chains, Fits, line_of
+from streams.kafka.audit_chains import Chains, Fits, line_of, realm_named
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
 from streams.kafka.audit_state import reading
 from streams.kafka.framing import partition_of
@@ -40,8 +37,9 @@ async def last_head(settings: KafkaSettings, realm: str) -> str | None:
     await take_ids(settings)
     last: SignedHead | None = None
     number = partition_of(realm, settings.partitions)
-    async with reading(settings, HEADS, number) as records:
-        async for record in records:
+    async with reading(settings) as reader:
+        bounds = await reader.bounds(HEADS, number)
+        async for record in reader.records(HEADS, number, *bounds):
             found = None if record.value is None else read_audit(record.value)
             if isinstance(found, SignedHead) and found.realm == realm:
                 later = last is None or found.sequence >= last.sequence
@@ -61,12 +59,12 @@ async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
     geneses = await read_geneses(settings)
     genesis = geneses[number].genesis if number in geneses else ""
     chains = Chains(genesis, number)
-    async with (
-        reading(settings, AUDIT, number) as records,
-        reading(settings, FACTS, number) as facts,
-    ):
-        held = _Held(realm, aiter(facts))
-        async for record in records:
+    async with reading(settings) as reader, reading(settings) as other:
+        # First where the chain ends: all that it speaks of lies before the other end.
+        bounds = await reader.bounds(AUDIT, number)
+        facts = other.records(FACTS, number, *await other.bounds(FACTS, number))
+        held = _Held(realm, facts)
+        async for record in reader.records(AUDIT, number, *bounds):
             await learn_ids([record.value])
             found = read_audit(record.value)
             if found.realm != realm:
@@ -111,16 +109,8 @@ class _Held:
                 yield _unchained(record)
 
     def _is_said(self, record: Any) -> bool:
-        """Tell whether a record is of the realm, and one that is chained."""
-        key = record.key or b""
-        ours = (f"{self.realm}/".encode(), f"{ACT}/{self.realm}/".encode())
-        if not key.startswith(ours):
-            return False
-        try:
-            entry = read_entry(key, record.value)
-        except SchemaError:
-            return False
-        return isinstance(entry, Fact | Act)
+        """Tell whether a record is a fact or an act of the realm."""
+        return record.value is not None and realm_named(record.key or b"") == self.realm
 
 
 def _same(record: Any, link: Link) -> bool:

@@ -98,62 +98,78 @@ class Audited:
             )
 
 
-async def restored(settings: KafkaSettings, number: int, genesis: str) -> Audited:
+async def restored(reader: Reader, number: int, genesis: str) -> Audited:
     """Give the audit of a partition as the topics tell it.
 
     Raises:
         KafkaError: the cluster cannot be asked.
+        SchemaError: a head cannot be read.
     """
     audited = Audited(number, genesis, Chains(genesis, number))
     heads = []
-    async with reading(settings, HEADS, number) as records:
-        async for record in records:
-            if record.value is None:
-                continue
+    async for record in reader.records(
+        HEADS, number, *await reader.bounds(HEADS, number)
+    ):
+        if record.value is not None:
             found = read_audit(record.value)
             if isinstance(found, SignedHead):
                 heads.append((record.key, found))
     audited.take_heads(heads)
     start = audited.round_end
-    async with reading(settings, AUDIT, number, start) as records:
-        async for record in records:
-            audited.follow(record)
-        begin, audited.end = records.bounds
-    if start and not begin <= start <= audited.end:
-        log.error("audit_lost", partition=number, expected=start, begin=begin)
+    begin, end = await reader.bounds(AUDIT, number)
+    if not begin <= start <= end:
+        log.error("audit_lost", partition=number, expected=start, begin=begin, end=end)
+        start = begin
+    async for record in reader.records(AUDIT, number, start, end):
+        audited.follow(record)
+    audited.end = end
     return audited
 
 
-@define
-class Records:
-    """The records of a partition up to where it ends now."""
+class Reader:
+    """Reads partitions up to where they end; one at a time, over one connection."""
 
-    bounds: tuple[int, int]
-    _consumer: Any
-    _at: TopicPartition
+    def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
+        """Read through a consumer that is started and has no group."""
+        self._settings = settings
+        self._consumer = consumer
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        """Give them in their order."""
-        while await self._consumer.position(self._at) < self.bounds[1]:
-            fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
-            for record in fetched.get(self._at, ()):
-                if record.offset < self.bounds[1]:
-                    yield record
+    async def bounds(self, name: str, number: int) -> tuple[int, int]:
+        """Give where a partition of a topic begins and ends now."""
+        at = TopicPartition(self._settings.topic(name), number)
+        begin = await self._consumer.beginning_offsets([at])
+        end = await self._consumer.end_offsets([at])
+        return begin[at], end[at]
+
+    async def records(
+        self, name: str, number: int, start: int, end: int
+    ) -> AsyncIterator[Any]:
+        """Give the records from an offset up to another one that lies within."""
+        if start >= end:
+            return
+        at = TopicPartition(self._settings.topic(name), number)
+        self._consumer.assign([at])
+        self._consumer.seek(at, start)
+        try:
+            while await self._consumer.position(at) < end:
+                fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
+                for record in fetched.get(at, ()):
+                    if record.offset < end:
+                        yield record
+        finally:
+            self._consumer.unsubscribe()
 
 
 @asynccontextmanager
-async def reading(
-    settings: KafkaSettings, name: str, number: int, start: int = 0
-) -> AsyncIterator[Records]:
-    """Read a partition from an offset, or from its begin where that is not in it."""
+async def reading(settings: KafkaSettings) -> AsyncIterator[Reader]:
+    """Give a reader for the length of a block.
+
+    Raises:
+        KafkaError: the cluster cannot be reached.
+    """
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
     try:
         await consumer.start()
-        at = TopicPartition(settings.topic(name), number)
-        begin = (await consumer.beginning_offsets([at]))[at]
-        end = (await consumer.end_offsets([at]))[at]
-        consumer.assign([at])
-        consumer.seek(at, start if begin <= start <= end else begin)
-        yield Records((begin, end), consumer, at)
+        yield Reader(settings, consumer)
     finally:
         await consumer.stop()

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from attrs import Factory, define
-
-from agents_registry.facts import Cause, Fact
+from agents_registry.facts import Fact
 from agents_registry.registry import Registry
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
@@ -24,10 +22,9 @@ from streams.kafka.framing import (
 )
 from streams.kafka.journal import DamagedError
 from streams.kafka.poison import poison_of
+from streams.kafka.realm import Realm
 from streams.kafka.snapshot import Kept
 from streams.stages.cascade import Cascade
-from streams.stages.dead_bits import DeadBits
-from streams.stages.sentinel import note_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -59,34 +56,6 @@ class Listed(NamedTuple):
 
     realm: str
     slice: Slice
-
-
-@define
-class Realm:
-    """The state of one realm.
-
-    Attributes:
-        accepted: id of a cause to the receive time of its earliest copy (ns).
-        bits: of the table, where somebody asked for them.
-    """
-
-    cascade: Cascade
-    accepted: dict[str, int] = Factory(dict)
-    bits: DeadBits | None = None
-
-    def dead_bits(self) -> DeadBits:
-        """Give the dead bits of the table as it is now."""
-        if self.bits is None or self.bits.registry is not self.cascade.registry:
-            self.bits = DeadBits(self.cascade.registry)
-        return self.bits
-
-    def apply(self, fact: Fact) -> None:
-        """Merge a fact."""
-        self.cascade.registry.apply(fact)
-        if self.bits is not None:
-            self.bits.note(fact)
-        if isinstance(fact, Cause):
-            note_acceptance(self.accepted, fact)
 
 
 class Partition:
@@ -201,6 +170,8 @@ class Partition:
             self.file.unkept += 1
         self.position = self.file.position
         self.unread = self.file.unread
+        for realm in self.realms.values():
+            realm.known.begin(self.position)
         self._rebuild(self.file.rows)
 
     def _enlist(self, relist: int, end: int | None = None) -> None:
@@ -264,7 +235,7 @@ class Partition:
                     self._take_other(record)
                 else:
                     self.applied += 1
-                    realm.apply(fact)
+                    realm.apply(fact, offset)
                     if offset >= self.relist and not self.standby:
                         realm.cascade.enlist(offset, fact)
                     rows.append((offset, key, value))
@@ -354,7 +325,7 @@ class Partition:
         self.applied += 1
         if isinstance(entry, Fact):
             realm = self.realm(realm_of(key))
-            realm.apply(entry)
+            realm.apply(entry, offset)
             if offset >= self.relist and not self.standby:
                 realm.cascade.enlist(offset, entry)
         elif isinstance(entry, Genesis | Heartbeat):
@@ -393,3 +364,4 @@ class Partition:
         for name, of_realm in facts.items():
             registry = Registry.build(of_realm, self._vocabulary)
             self.realms[name].cascade.replace(registry)
+            self.realms[name].known.rebuilt(self.position)

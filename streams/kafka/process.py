@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from attrs import define, field
 
 from streams.kafka.audit_records import AUDIT
 from streams.kafka.checkpoint import Folder
 from streams.kafka.closure import ClosureStage
+from streams.kafka.framing import Act, act_record
 from streams.kafka.heartbeats import Heart
 from streams.kafka.layout import ACCESS, FACTS, HEADS, RECEIPTS
 from streams.kafka.loading import Loader
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.findings import FindingKind
     from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
@@ -44,10 +48,13 @@ _GROUPS: Final = ("registry", "sentinel", "closure", "audit")
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
-    "sentinel": (ACCESS, "findings", "dlq"),
+    "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
     AUDIT: (AUDIT, HEADS),
 }
+
+
+log = structlog.get_logger()
 
 
 @define
@@ -84,6 +91,16 @@ class Process:
         return found
 
     @property
+    def opened(self) -> Counter[FindingKind]:
+        """Count the findings that were opened here, by kind."""
+        found: Counter[FindingKind] = Counter()
+        if self.sentinel is not None:
+            found += self.sentinel.tally.opened
+        if self.closure is not None:
+            found += self.closure.tally.findings
+        return found
+
+    @property
     def _stages(self) -> dict[str, Stage]:
         stages = {
             "registry": self.registry,
@@ -97,6 +114,21 @@ class Process:
         """Give who has a partition of ``facts``; None while nobody can tell."""
         group = self.settings.group(stage)
         return self.outlook.holders.get(group, {}).get(number)
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did into the log, where this process may write there.
+
+        Without the stage registry it may not: then it stands in the process's log.
+
+        Raises:
+            NotAckedError: it was not acked in time.
+        """
+        log.info("operator_acted", actor=act.actor, action=act.action, realm=act.realm)
+        if self.registry is not None:
+            identity = f"{self.name}/{act.at}"
+            record = act_record(act, self.settings.partitions, identity)
+            topic = self.settings.topic(FACTS)
+            await self.publisher.publish(topic, [[record]])
 
     def still(self, now: float) -> list[str]:
         """Name the stages that do not turn or do not get on."""
@@ -225,7 +257,13 @@ async def worker_process(
             )
         if "sentinel" in worker.stages:
             process.sentinel = SentinelStage(
-                settings, worker, publisher, loader("sentinel"), clock, tolerances
+                settings,
+                worker,
+                publisher,
+                loader("sentinel"),
+                clock=clock,
+                tolerances=tolerances,
+                keys=rules.keys,
             )
         if "closure" in worker.stages:
             process.closure = ClosureStage(settings, worker, publisher, clock, rules)

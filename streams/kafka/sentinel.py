@@ -23,7 +23,10 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
-from streams.kafka.watch import Watched
+from streams.kafka.watch import Tally, Watched
+from streams.kafka.witnesses import Witnesses
+from streams.stages.registry import dead
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from streams.kafka.partition import Listed
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
+    from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
@@ -52,23 +56,41 @@ class SentinelStage:
 
     Attributes:
         replica: of all facts.
+        witnesses: what guards report.
         watched: the partitions of ``access``.
         progress: for health.
+        tally: for metrics.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         settings: KafkaSettings,
         worker: WorkerSettings,
         publisher: Publisher,
         loader: Loader,
+        *,
         clock: Callable[[], int],
         tolerances: Tolerances,
+        keys: Keys,
     ) -> None:
-        """Set up; `run` works."""
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            loader: brings the tables back.
+            clock: gives the time (ns).
+            tolerances: how accesses are judged.
+            keys: of the guards that sign, by their names.
+        """
         self.replica = Replica(settings, loader)
+        self.witnesses = Witnesses(
+            settings, keys, tolerances.points, clock, self._genesis_of
+        )
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
+        self.tally = Tally()
         self.member = Membership(
             settings,
             settings.topic(ACCESS),
@@ -87,10 +109,19 @@ class SentinelStage:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.replica.run(self.member.lock, self._told))
+            tasks.create_task(self._witness())
             tasks.create_task(self._follow())
 
+    def _genesis_of(self, number: int) -> str:
+        return self.replica.partitions[number].genesis
+
+    async def _witness(self) -> None:
+        await self.replica.loaded.wait()  # receipts must speak of its logs
+        await self.witnesses.run(self.member.lock, self._reported)
+
     async def _follow(self) -> None:
-        await self.replica.loaded.wait()
+        await self.witnesses.loaded.wait()
+        await self._meet()
         async with self.member:
             try:
                 while True:
@@ -120,6 +151,13 @@ class SentinelStage:
             await self._write()
             await self._commit()
         self._tell()
+
+    async def _meet(self) -> None:
+        """Take the names of all tables in, a part at a time, before any line comes."""
+        for partition in list(self.replica.partitions.values()):
+            for realm in list(partition.realms.values()):
+                while realm.dead_bits().grow():  # noqa: ASYNC110 - others get a turn
+                    await asyncio.sleep(0)
 
     async def _load(self, numbers: list[int]) -> None:
         """Take partitions up, by what was saved of them."""
@@ -159,6 +197,8 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
+            tally=self.tally,
+            points_of=self.witnesses.points,
         )
 
     def _ours(self) -> list[Watched]:
@@ -182,7 +222,7 @@ class SentinelStage:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
-            if watched not in ours:
+            if watched not in ours or not records:
                 continue  # it went, or was loaded anew, while we waited
             read_well = [record for _, record in records if record is not None]
             watched.judge(read_well, now)
@@ -193,9 +233,19 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+            self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
             names = [each.identifier for each in found]
             for watched in self._ours():
                 watched.reconsider(realm, names, now)
+        await self._write()
+
+    async def _reported(self, news: Mapping[str, set[str]]) -> None:
+        """See whether receipts turn lags into failures; the lock is held."""
+        now = self._clock()
+        for realm, points in news.items():
+            for watched in self._ours():
+                watched.recheck(realm, points, now)
         await self._write()
 
     async def _write(self) -> None:
@@ -223,7 +273,8 @@ class SentinelStage:
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.findings():
-                yield [finding_record(episode, self._settings.partitions)]
+                count, trace = self._settings.partitions, trace_finding(episode)
+                yield [finding_record(episode, count, trace)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

@@ -6,11 +6,13 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 import structlog
+from attrs import define, field
 
 from schemas.errors import SchemaError
 from streams.kafka.journal import DamagedError
@@ -21,14 +23,16 @@ from streams.stages.lines import joined
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
+    from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
-    from streams.kafka.partition import Realm
     from streams.kafka.poison import Poison
+    from streams.kafka.realm import Realm
     from streams.stages.episodes import Episode
     from streams.stages.lines import Lines
+    from streams.stages.points import Points
 
     RealmOf = Callable[[str], Realm]
 
@@ -45,6 +49,19 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
+@define
+class Tally:
+    """What is counted over all partitions of a worker, also those that went.
+
+    Attributes:
+        in_flight: uses within the grace.
+        opened: findings that began, by kind.
+    """
+
+    in_flight: int = 0
+    opened: Counter[FindingKind] = field(factory=Counter)
+
+
 class Watched:
     """One partition of ``access``.
 
@@ -55,16 +72,18 @@ class Watched:
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
-        in_flight: uses within the grace.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         number: int,
         file: UsesFile,
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        *,
+        tally: Tally | None = None,
+        points_of: Callable[[str], Points] | None = None,
     ) -> None:
         """Start empty.
 
@@ -74,6 +93,8 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            tally: where it is counted.
+            points_of: gives what the guards of a realm report.
         """
         self.number = number
         self.file = file
@@ -81,10 +102,11 @@ class Watched:
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
-        self.in_flight = 0
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._tally = tally or Tally()
+        self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -144,12 +166,17 @@ class Watched:
             for lines in _gathered(blocks):
                 self._add(realm, sentinel.observe(lines, registry, now))
 
-    def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
+    def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
+        """See whether receipts that came in turn lags into failures."""
+        if realm in self._sentinels:
+            self._add(realm, self._sentinel(realm).recheck(points, now))
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""
@@ -185,12 +212,18 @@ class Watched:
             sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
         state = self._realm_of(realm)
         sentinel.accepted, sentinel.bits = state.accepted, state.dead_bits()
+        sentinel.known = state.known
+        if self._points_of is not None:
+            sentinel.points = self._points_of(realm)
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:
-        self.in_flight += new.in_flight
+        self._tally.in_flight += new.in_flight
+        self._tally.opened += new.opened
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
+        if new.forgotten:
+            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
         if new.uses or new.episodes:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)

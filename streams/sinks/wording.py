@@ -59,6 +59,8 @@ _TITLES: Final = {
     FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
+    FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
@@ -95,6 +97,14 @@ _REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
+    ),
+    FindingKind.BLAST_LIMIT: (
+        "Ask the authority whether it meant that. If it is held, decide with `rescind "
+        "approvals`; if it is enforced and wrong, `rescind withdraw` it."
+    ),
+    FindingKind.ENFORCEMENT_LAG: (
+        "See with `rescind guards` which guard of {point} is behind, bring it back or "
+        "stop what it guards, and treat what {it} did since as unauthorised."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
@@ -137,6 +147,7 @@ def details(finding: Finding) -> dict[str, str]:
         "first_seen": rfc3339(finding.first_seen),
         "last_seen": rfc3339(finding.last_seen),
         "count": str(finding.count),
+        "related": ", ".join(finding.related),
     }
     return {name: text for name, text in found.items() if text}
 
@@ -250,7 +261,13 @@ def _undeclared(finding: Finding) -> str:
 def _let_in(finding: Finding) -> str:
     point = shown(finding.point) or "A guard"
     who = _who(finding, capital=False)
-    return f"{point} let {who} in with {_with(finding)}, and had applied its end."
+    how = f"{point} let {who} in{_times(finding)} with {_with(finding)}"
+    return f"{how}, and had applied its end."
+
+
+def _let_in_late(finding: Finding) -> str:
+    how = f"{_who(finding)} still {_called(finding)} with {_with(finding)}"
+    return f"{how}: its guard had not applied that yet, or cannot show that it had."
 
 
 def _blocked(finding: Finding) -> str:
@@ -270,4 +287,5 @@ _SENTENCES: Final = {
     FindingKind.SOURCE_DELAY: _before_it_was_told,
     FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
     FindingKind.ENFORCEMENT_FAILURE: _let_in,
+    FindingKind.ENFORCEMENT_LAG: _let_in_late,
 }

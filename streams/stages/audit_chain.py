@@ -122,6 +122,17 @@ def tombstone_entry(previous: str, place: Place, key: str) -> dict[str, Any]:
     return _placed(previous, place) | {"tombstone": key}
 
 
+def unread_entry(previous: str, place: Place, key: str, value: bytes) -> dict[str, Any]:
+    """Give the entry of a record with the key of a fact that its writer cannot read."""
+    hashed = hashlib.sha256(value).hexdigest()
+    return _placed(previous, place) | {"unread": key, "value_hash": hashed}
+
+
+def told(value: bytes) -> Line:
+    """Give the bytes of a record as a line shows them."""
+    return {"value": base64.b64encode(value).decode()}
+
+
 def pruning(sequences: Iterable[int], facts: Iterable[str], head: str) -> Line:
     """Give what the act of a pruning says beyond who did it.
 
@@ -161,10 +172,13 @@ def fact_line(
     sequence: int, entry: Entry, hash_: str, value: bytes, fact: Fact
 ) -> Line:
     """Give the line of an export on a fact; ``value`` proves what ``fact`` says."""
-    return act_line(sequence, entry, hash_) | {
-        "value": base64.b64encode(value).decode(),
-        "fact": readable(fact),
-    }
+    return (
+        act_line(sequence, entry, hash_)
+        | told(value)
+        | {
+            "fact": readable(fact),
+        }
+    )
 
 
 def act_line(sequence: int, entry: Entry | None, hash_: str) -> Line:

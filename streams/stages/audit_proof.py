@@ -142,9 +142,9 @@ class Verifier:
             )
         if set(line) == _ENTRY and "fact_key" in entry:
             self._bare.add(due)
-        elif set(line) != (_FACT if "fact_key" in entry else _ENTRY):
+        elif set(line) != _members(entry):
             raise BrokenChainError(f"entry {due} was changed: it has other members")
-        elif "fact_key" in entry and not self._is_said(line, entry):
+        elif not self._is_said(line, entry):
             raise BrokenChainError(f"entry {due} was changed: its fact is another one")
         if not self._once.take(entry):
             raise BrokenChainError(
@@ -158,16 +158,18 @@ class Verifier:
 
     def _is_said(self, line: Line, entry: Entry) -> bool:
         """Tell whether the value is the hashed one, and says what the line shows."""
+        if "value" not in line:
+            return True
         try:
             value = base64.b64decode(str(line["value"]), validate=True)
-            told = readable(self._read_fact(value))
+            fact = readable(self._read_fact(value)) if "fact" in line else None
         except (ValueError, SchemaError):
             return False
         hashed = hashlib.sha256(value).hexdigest()
         return (
             hashed == entry.get("value_hash")
             and line["value"] == base64.b64encode(value).decode()
-            and canonical(told) == canonical(line["fact"])
+            and canonical(fact) == canonical(line.get("fact"))
         )
 
     def _take_head(self, text: Any) -> None:
@@ -223,6 +225,12 @@ class _Once:
         later = isinstance(offset, int) and offset > self._last.get(kind, -1)
         self._last[kind] = offset
         return later and genesis not in self._gone
+
+
+def _members(entry: Entry) -> frozenset[str]:
+    if "fact_key" in entry:
+        return _FACT
+    return _ENTRY | {"value"} if "unread" in entry else _ENTRY
 
 
 def _is_later(got: Any, due: int) -> bool:

@@ -2,15 +2,20 @@
 
 An episode is one kind of finding about one identifier at one point. It opens with
 the first sighting, counts the further ones, and is closed after silence; the next
-sighting opens a new one with a new id.
+sighting opens a new one with a new id, that of the saved count of reopenings.
+
+The id holds the identifier as it was presented. When it turns out to be another name of
+a credential that has an episode already, each names the other as related, and neither
+changes its id.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+import itertools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.findings import (
@@ -22,9 +27,17 @@ from streams.findings import (
     episode_id,
     source_still_honours,
 )
+from streams.stages.kinds import DOUBTED, Evidence
 from streams.times import rfc3339
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MAX_EVENT_IDS: Final = 100
+MAX_RELATED: Final = 20
+MAX_COMPARED: Final = 100  # whoever presents something chooses at how many points
+MAX_DOUBTS: Final = 100
+_OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
 
 @frozen(kw_only=True)
@@ -56,6 +69,19 @@ class Key(NamedTuple):
     point: str
 
 
+class Doubt(NamedTuple):
+    """A use of which a late receipt may still show that it was a failure.
+
+    Attributes:
+        first: when the first of ``times`` uses was (ns).
+    """
+
+    evidence: Evidence
+    first: int
+    times: int
+    event_id: str | None
+
+
 @define
 class Episode:
     """A finding and what is needed to continue or reopen it.
@@ -64,6 +90,7 @@ class Episode:
         reopened: how many episodes there were before, part of the finding's id.
         touched: when the last sighting came in (ns, our clock).
         revision: number of the update; 1 is the first alert.
+        doubts: the last of its uses that may have been failures.
     """
 
     finding: Finding
@@ -71,6 +98,7 @@ class Episode:
     touched: int
     revision: int = 1
     open: bool = True
+    doubts: list[Doubt] = Factory(list)
 
     @property
     def key(self) -> Key:
@@ -86,12 +114,14 @@ class Episodes:
         self._realm = realm
         self._silence = silence
         self._last: dict[Key, Episode] = {}
+        self._about: dict[Identifier, dict[Key, None]] = {}
+        self._doubted: dict[str, dict[Key, None]] = {}
 
     def restore(self, episode: Episode) -> None:
         """Take back what was saved; of one key the latest episode counts."""
         last = self._last.get(episode.key)
         if last is None or last.reopened <= episode.reopened:
-            self._last[episode.key] = episode
+            self._keep(episode)
 
     def see(self, sighting: Sighting, now: int) -> Episode:
         """Merge a sighting; give the episode as it is now."""
@@ -104,8 +134,60 @@ class Episodes:
             return last
         reopened = 0 if last is None else last.reopened + 1
         finding = _opened(self._realm, sighting, reopened)
-        self._last[key] = episode = Episode(finding, reopened, now)
+        self._keep(episode := Episode(finding, reopened, now))
         return episode
+
+    def doubt(self, episode: Episode, doubt: Doubt) -> None:
+        """Remember a use that may have been a failure; of many the last ones."""
+        episode.doubts.append(doubt)
+        del episode.doubts[:-MAX_DOUBTS]
+        self._doubted.setdefault(episode.finding.point, {})[episode.key] = None
+
+    def doubted(self, point: str) -> list[Episode]:
+        """Give the open episodes of a point some of whose uses are in doubt."""
+        found = [self._last[key] for key in self._doubted.pop(point, ())]
+        doubted = [each for each in found if each.open and each.doubts]
+        if doubted:
+            self._doubted[point] = dict.fromkeys(each.key for each in doubted)
+        return doubted
+
+    def about(self, name: Identifier) -> bool:
+        """Tell whether there ever was an episode about an identifier."""
+        return name in self._about
+
+    def relate(self, names: Iterable[Identifier]) -> list[Episode]:
+        """Have open episodes about one credential name each other.
+
+        Those of other names of it, and those of one name at one point that are about
+        accepted uses: the lag that turned out a failure. Of very many the newest.
+
+        Args:
+            names: of one credential.
+
+        Returns:
+            The episodes that changed.
+        """
+        keys = (k for name in names for k in reversed(self._about.get(name, {})))
+        known = (self._last[key] for key in itertools.islice(keys, MAX_COMPARED))
+        found = [each for each in known if each.open]
+        changed = []
+        for one in found:
+            ids = (other.finding.id for other in found if _related(one.key, other.key))
+            related = tuple(dict.fromkeys((*one.finding.related, *ids)))[:MAX_RELATED]
+            if related != one.finding.related:
+                one.finding = attrs.evolve(one.finding, related=related)
+                one.revision += 1
+                changed.append(one)
+        return changed
+
+    def _keep(self, episode: Episode) -> None:
+        key = episode.key
+        self._last[key] = episode
+        about = self._about.setdefault(key.presented, {})
+        about.pop(key, None)
+        about[key] = None  # the newest stand last
+        if episode.doubts:
+            self._doubted.setdefault(key.point, {})[key] = None
 
     def end(self, key: Key) -> Episode | None:
         """Close and give the open episode of a key; what it told of is over."""
@@ -125,6 +207,13 @@ class Episodes:
                 episode.revision += 1
                 closed.append(episode)
         return closed
+
+
+def _related(one: Key, other: Key) -> bool:
+    if one.presented != other.presented:
+        return True
+    both_of_uses = {one.kind, other.kind} <= _OF_USES
+    return one.kind is not other.kind and one.point == other.point and both_of_uses
 
 
 def _opened(realm: str, seen: Sighting, reopened: int) -> Finding:
@@ -168,6 +257,8 @@ _SENTENCES: Final = {
     FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
+    FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
 }
 
 
@@ -193,6 +284,7 @@ def to_plain(finding: Finding) -> dict[str, Any]:
         "presented": str(finding.presented),
         "path": [str(identifier) for identifier in finding.path],
         "event_ids": list(finding.event_ids),
+        "related": list(finding.related),
     }
 
 
@@ -204,6 +296,7 @@ def from_plain(plain: dict[str, Any]) -> Finding:
         "presented": Identifier.parse(plain["presented"]),
         "path": tuple(Identifier.parse(text) for text in plain["path"]),
         "event_ids": tuple(plain["event_ids"]),
+        "related": tuple(plain.get("related", ())),  # older ones know of none
     }
     return Finding(**values)
 
@@ -216,9 +309,14 @@ def save(episode: Episode) -> dict[str, Any]:
         "touched": episode.touched,
         "revision": episode.revision,
         "open": episode.open,
+        "doubts": [[list(each.evidence), *each[1:]] for each in episode.doubts],
     }
 
 
 def load(plain: dict[str, Any]) -> Episode:
     """Read what `save` gave."""
-    return Episode(**plain | {"finding": from_plain(plain["finding"])})
+    doubts = [
+        Doubt(Evidence(*evidence), *rest) for evidence, *rest in plain.get("doubts", ())
+    ]
+    finding = from_plain(plain["finding"])
+    return Episode(**plain | {"finding": finding, "doubts": doubts})

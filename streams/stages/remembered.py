@@ -32,6 +32,7 @@ REPORTED: Final = 2
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
+MOST: Final = 10_000_000  # rows; about 140 bytes each with an identifier and an id
 SPANS: Final = 24  # pieces further apart than this part of a day are not joined
 _HEAD: Final = b"RU1\n"
 _MARKS: Final = "m"
@@ -142,9 +143,15 @@ class Piece:
 class Remembered:
     """The remembered uses of a realm."""
 
-    def __init__(self, remember: int) -> None:
-        """Start with nothing; ``remember`` in ns of our clock."""
+    def __init__(self, remember: int, most: int = MOST) -> None:
+        """Start with nothing.
+
+        Args:
+            remember: for how long, in ns of our clock.
+            most: rows; the oldest are forgotten before their time.
+        """
         self._remember = remember
+        self._most = most
         self._pieces: list[Piece] = []
         self._next = 0
         self._unsaved: dict[str, bytes | None] = {}
@@ -208,11 +215,21 @@ class Remembered:
                 found.append((piece, rows))
         return found
 
-    def forget(self, seen_before: int) -> None:
-        """Drop the pieces that are older than a time of our clock."""
-        for piece in [p for p in self._pieces if p.newest < seen_before]:
+    def forget(self, seen_before: int) -> int:
+        """Drop the pieces older than a time of our clock, and those that are too many.
+
+        Give the number of rows that were dropped before their time.
+        """
+        early, count = 0, len(self)
+        for piece in list(self._pieces):
+            if piece.newest >= seen_before:
+                if count <= self._most:
+                    break
+                early += len(piece)
+            count -= len(piece)
             self._pieces.remove(piece)
             self._drop(piece)
+        return early
 
     def changes(self) -> dict[str, bytes | None]:
         """Give what is to be saved since the last time, by name; None drops one."""

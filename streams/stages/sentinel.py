@@ -7,6 +7,7 @@ those of the events. Every use is reported at most once.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,18 +19,23 @@ from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
-from streams.stages.episodes import Episode, Episodes, Key, Sighting
+from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.kinds import Evidence, doubtful, kind_of
+from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
+from streams.stages.points import Points
 from streams.stages.remembered import (
     IN_FLIGHT,
     MINUTE,
+    MOST,
     REPORTED,
     Remembered,
     repeats,
 )
+from streams.stages.sightings import of_failure, of_unknown, of_use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
     from streams.stages.lines import Numbers
@@ -39,13 +45,20 @@ if TYPE_CHECKING:
 
 @frozen
 class Tolerances:
-    """How accesses are judged; all in ns of event time, ``remember`` of our clock."""
+    """How accesses are judged; all in ns of event time, ``remember`` of our clock.
+
+    Attributes:
+        points: enforcement point to the names of the guards that stand there.
+        most_uses: that are remembered of a realm; the oldest are forgotten first.
+    """
 
     skew: int
     grace: int
     remember: int
     silence: int
     report_unknown: bool = True
+    points: Mapping[str, Sequence[str]] = Factory(dict)
+    most_uses: int = MOST
 
 
 @define
@@ -57,42 +70,51 @@ class Outputs:
         episodes: changed episodes by the finding's id.
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
+        forgotten: uses that were dropped before their time, since they are too many.
+        opened: how many episodes began, by kind.
     """
 
     uses: dict[str, bytes | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
     in_flight: int = 0
     unreadable: int = 0
+    forgotten: int = 0
+    opened: Counter[FindingKind] = Factory(Counter)
 
 
-def note_acceptance(accepted: dict[str, int], fact: Fact) -> None:
-    """Remember when a cause was accepted; the earliest copy counts."""
+def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
+    """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()
-        known = accepted.get(identity, fact.received_at)
-        accepted[identity] = min(known, fact.received_at)
+        known = accepted.get(identity)
+        new = Accepted(fact.received_at, offset)
+        accepted[identity] = new if known is None else Accepted(*map(min, known, new))
 
 
 class Sentinel:
     """The state of the stage: remembered uses, episodes, when causes were accepted.
 
     Attributes:
-        accepted: id of a cause to the receive time of its earliest copy (ns).
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        points: what receipts tell.
         bits: of the table that accesses were judged by, None before there were any.
     """
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Remembered(tolerances.remember)
+        self.uses = Remembered(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
-        self.accepted: dict[str, int] = {}
+        self.accepted: dict[str, Accepted] = {}
+        self.known = KnownDeaths()
+        self.points = Points(tolerances.points)
         self.bits: DeadBits | None = None
 
-    def note(self, fact: Fact) -> None:
-        """Remember when a cause was accepted; undo the dead bits that it changes."""
-        note_acceptance(self.accepted, fact)
+    def note(self, fact: Fact, offset: int) -> None:
+        """Remember where a cause was accepted; undo the dead bits that it changes."""
+        note_acceptance(self.accepted, fact, offset)
         if self.bits is not None:
             self.bits.note(fact)
 
@@ -114,12 +136,15 @@ class Sentinel:
         return outputs
 
     def reconsider(
-        self, identifiers: Iterable[Identifier], registry: Registry, now: int
+        self, identifiers: Collection[Identifier], registry: Registry, now: int
     ) -> Outputs:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         outputs = Outputs()
         prints = np.array([prints_of(name)[0] for name in identifiers], U64)
         self._judge(self.uses.find(np.unique(prints)), registry, now, outputs)
+        for identifier in identifiers:
+            if self.episodes.about(identifier):
+                self._relate(_names(registry, identifier), outputs)
         outputs.uses = self.uses.changes()
         return outputs
 
@@ -130,6 +155,25 @@ class Sentinel:
         found = [(piece, bits.suspects(piece.lines)) for piece in self.uses]
         self._judge(found, registry, now, outputs)
         outputs.uses = self.uses.changes()
+        return outputs
+
+    def recheck(self, points: Iterable[str], now: int) -> Outputs:
+        """See whether receipts that came in turn lags into failures.
+
+        Args:
+            points: where guards have news.
+            now: ns.
+        """
+        outputs = Outputs()
+        for point in points:
+            for episode in self.episodes.doubted(point):
+                for doubt in list(episode.doubts):
+                    kind = self._name(doubt.evidence, point)
+                    if kind is FindingKind.ENFORCEMENT_FAILURE:
+                        episode.doubts.remove(doubt)
+                        outputs.episodes[episode.finding.id] = episode
+                        self._see(of_failure(episode.finding, doubt), now, outputs)
+                        self._relate((episode.finding.presented,), outputs)
         return outputs
 
     def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
@@ -160,9 +204,10 @@ class Sentinel:
         return outputs
 
     def expire(self, now: int) -> Outputs:
-        """Forget old uses and close silent episodes."""
+        """Forget old uses and guards, and close silent episodes."""
         outputs = Outputs()
-        self.uses.forget(now - self.remember)
+        outputs.forgotten = self.uses.forget(now - self.remember)
+        self.points.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
@@ -194,14 +239,21 @@ class Sentinel:
                 self.uses.mark(piece, row, REPORTED)
                 continue
             first, times = piece.merged.get(row) or (use.at, 1)
-            kind = self._kind(use, why)
-            if kind is not FindingKind.IN_FLIGHT:
-                self.uses.mark(piece, row, REPORTED)
-                self._see(_sighting(kind, use, why, first, times), now, outputs)
-            elif piece.marks[row] != IN_FLIGHT:
-                # An earlier cause may come late, and make a re-use of it.
-                self.uses.mark(piece, row, IN_FLIGHT)
-                outputs.in_flight += times
+            evidence = self._evidence(use, why)
+            kind = self._name(evidence, use.point)
+            if kind is FindingKind.IN_FLIGHT:
+                if piece.marks[row] != IN_FLIGHT:
+                    # An earlier cause may come late, and make a re-use of it.
+                    self.uses.mark(piece, row, IN_FLIGHT)
+                    outputs.in_flight += times
+                continue
+            self.uses.mark(piece, row, REPORTED)
+            episode = self._see(of_use(kind, use, why, first, times), now, outputs)
+            if doubtful(kind, evidence):
+                doubt = Doubt(evidence, first, times, use.event_id)
+                self.episodes.doubt(episode, doubt)
+            if episode.revision == 1:
+                self._relate(_names(registry, use.identifiers[0]), outputs)
 
     def _repeats(
         self, dead: list[tuple[Piece, int, Seen, Death]]
@@ -220,16 +272,27 @@ class Sentinel:
         deaths = (death(registry, name, at=at) for name in use.identifiers)
         return next((why for why in deaths if why is not None), None)
 
-    def _kind(self, use: Seen, why: Death) -> FindingKind:
-        if use.outcome == "denied":
-            return FindingKind.BLOCKED_ATTEMPT
-        at, grace = use.at, self._tolerances.grace
-        if at <= why.cause.at + grace:
-            return FindingKind.IN_FLIGHT
+    def _evidence(self, use: Seen, why: Death) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)
-        if accepted is not None and at <= accepted + grace:
-            return FindingKind.SOURCE_DELAY
-        return FindingKind.USE_AFTER_REVOCATION
+        return Evidence(
+            use.outcome,
+            use.at,
+            use.applied,
+            why.cause.at,
+            None if accepted is None else accepted.at,
+            self.known.as_of(why, accepted),
+        )
+
+    def _name(self, evidence: Evidence, point: str) -> FindingKind:
+        standing = self.points.standing(
+            point, evidence.as_of, evidence.at, self._tolerances.skew
+        )
+        return kind_of(evidence, standing, self._tolerances)
+
+    def _relate(self, names: Iterable[Identifier], outputs: Outputs) -> None:
+        """Tell findings about one credential of each other."""
+        for episode in self.episodes.relate(names):
+            outputs.episodes[episode.finding.id] = episode
 
     def _report_unknown(
         self,
@@ -247,11 +310,13 @@ class Sentinel:
                 outputs.unreadable += 1
                 continue
             if _unknown(use, registry):
-                self._see(_sighting_of_unknown(use), now, outputs)
+                self._see(of_unknown(use), now, outputs)
 
-    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> None:
+    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        outputs.opened[sighting.kind] += episode.revision == 1
+        return episode
 
 
 def _uses(piece: Piece, rows: Numbers, outputs: Outputs) -> Iterator[tuple[int, Seen]]:
@@ -275,35 +340,10 @@ def _unknown(use: Seen, registry: Registry) -> bool:
     )
 
 
-def _sighting(
-    kind: FindingKind, use: Seen, why: Death, first: int, times: int
-) -> Sighting:
-    return Sighting(
-        kind=kind,
-        presented=use.identifiers[0],
-        point=use.point,
-        outcome=use.outcome,
-        via=why.via,
-        path=why.path,
-        cause=why.cause.fact_id,
-        cause_at=why.cause.at,
-        cause_effect=why.cause.effect.value,
-        owner=use.owner,
-        count=times,
-        first_seen=first,
-        last_seen=use.at,
-        event_ids=() if use.event_id is None else (use.event_id,),
-    )
-
-
-def _sighting_of_unknown(use: Seen) -> Sighting:
-    return Sighting(
-        kind=FindingKind.UNKNOWN_CREDENTIAL,
-        presented=use.identifiers[0],
-        point=use.point,
-        outcome=use.outcome,
-        owner=use.owner,
-        first_seen=use.at,
-        last_seen=use.at,
-        event_ids=() if use.event_id is None else (use.event_id,),
-    )
+def _names(registry: Registry, presented: Identifier) -> list[Identifier]:
+    """Give all names of a credential, this one first."""
+    lineage = registry.lineage
+    node = lineage.find(presented)
+    others = [] if node == NONE else lineage.others(node)
+    names = (lineage.identifier(other) for other in others)
+    return list(dict.fromkeys((presented, *names)))

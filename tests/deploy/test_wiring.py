@@ -29,7 +29,7 @@ pytestmark = pytest.mark.contract
 
 NAMED = {"ingress", "registry", "sentinel", "notify"}
 SCALED = {"ingress", "sentinel", "pdp"}
-STAGES = {"registry": {"registry", "closure"}, "sentinel": {"sentinel"}}
+STAGES = {"registry": {"registry", "closure", "audit"}, "sentinel": {"sentinel"}}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,43 @@ def test_the_settings_of_the_values_are_read(
     assert pdp.name == "rel-rescind-pdp-0"
     mounts = {each["mountPath"] for each in made.container("pdp")["volumeMounts"]}
     assert str(pdp.credential_file).rpartition("/")[0] in mounts
+
+
+def test_tls_is_served_and_trusted(render: Render, files: dict[str, Any]) -> None:
+    """The key is mounted where it serves; those that call it get the CA alone."""
+    made = render(files["secured"])
+    mounts = {
+        component: {each["name"] for each in made.container(component)["volumeMounts"]}
+        for component in ("embedded", "pdp", "canary")
+    }
+    assert "tls" in mounts["embedded"]
+    for component in ("pdp", "canary"):
+        assert "tls" not in mounts[component]
+        assert "server-ca" in mounts[component]
+        (ca,) = [v for v in made.pod(component)["volumes"] if v["name"] == "server-ca"]
+        assert [each["key"] for each in ca["secret"]["items"]] == ["ca.crt"]
+    assert made.environment("pdp")["RESCIND_PDP_URL"].startswith("https://")
+    assert made.container("canary")["args"][-1].startswith("https://")
+
+
+def test_tls_of_the_values_is_what_the_settings_read(
+    render: Render,
+    files: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths from the Secret, clients from the settings: one TLS."""
+    made = render(files["secured"])
+    start(made, "embedded", monkeypatch)
+    (held,) = [each for each in made.of("ConfigMap") if "rescind.yaml" in each["data"]]
+    file = tmp_path / "rescind.yaml"
+    file.write_text(held["data"]["rescind.yaml"], "utf-8")
+    given = load(file)
+    assert given.tls is not None
+    assert str(given.tls.key) == "/etc/rescind/tls/tls.key"
+    assert str(given.tls.client_ca) == "/etc/rescind/tls/ca.crt"
+    assert (given.tls.minimum, given.tls.clients[0].name) == ("1.3", "gitops")
+    assert given.oidc["corp"].person_claim == "email"
 
 
 def test_nothing_leaves_but_what_is_named(

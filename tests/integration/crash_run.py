@@ -261,7 +261,10 @@ class Run:
 
             async def idle() -> bool:
                 async with session.get(f"{url}/metrics") as response:
-                    return "rescind_backlog 0.0" in await response.text()
+                    return (
+                        'rescind_lag_records{stage="stages"} 0.0'
+                        in await response.text()
+                    )
 
             async def dead_or(condition: Callable[[], Any]) -> bool:
                 if not process.is_alive():

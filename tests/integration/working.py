@@ -69,6 +69,11 @@ class Pipeline:
         ) as got:
             return got.status, await got.json(content_type=None)
 
+    async def scrape(self, url: str) -> str:
+        """Read the metrics of ingress or of the worker."""
+        async with self.session.get(f"{url}/metrics") as got:
+            return await got.text()
+
     async def table(self, now: int, realm: str = "default") -> list[Any]:
         """Give the worker's table."""
         headers = {"Authorization": "Bearer viewer"}
@@ -85,6 +90,7 @@ class Pipeline:
         """Wait until all that lies in the topics is worked off."""
         facts = await ends(self.kafka, "facts", self.kafka.partitions)
         access = await ends(self.kafka, "access", self.kafka.access_partitions)
+        receipts = await ends(self.kafka, "receipts", self.kafka.partitions)
         process = self.working.process
         assert process.registry is not None
         assert process.sentinel is not None
@@ -109,6 +115,10 @@ class Pipeline:
                     for p in of.values()
                 )
                 and not any(w.changed for w in sentinel.watched.values())
+                and all(
+                    sentinel.witnesses.position(number) >= end
+                    for number, end in receipts.items()
+                )
             )
 
         await until(done)

@@ -19,7 +19,7 @@ from tests.property.worlds import STEP, TOPICS, Maker
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
-    from streams.stages.episodes import Sighting
+    from streams.stages.episodes import Episode, Sighting
     from streams.stages.sentinel import Outputs
 
 AGE = 10**18  # nothing is forgotten, and nothing is within the grace
@@ -34,8 +34,8 @@ class Fast(Sentinel):
         super().__init__("r", TOLERANCES)
         self.told = told
 
-    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> None:
-        super()._see(sighting, now, outputs)
+    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
+        episode = super()._see(sighting, now, outputs)
         assert (sighting.count, sighting.first_seen) == (1, sighting.last_seen)
         assert (sighting.kind is FindingKind.UNKNOWN_CREDENTIAL) == (
             sighting.cause is None
@@ -48,6 +48,7 @@ class Fast(Sentinel):
                 sighting.via,
             )
         )  # fmt: skip
+        return episode
 
 
 class Pair:
@@ -84,7 +85,7 @@ class Pair:
     def apply(self, fact: Fact) -> None:
         """Apply a fact; build the table anew where it asks for it."""
         self.registry.apply(fact)
-        self.fast.note(fact)
+        self.fast.note(fact, 0)
         if self.registry.needs_rebuild:
             self.registry = Registry.build(self.maker.facts)
         start = root(self.registry, fact)
@@ -136,6 +137,7 @@ def differs(start: int) -> str | None:
                 stack.enter_context(each)
         stack.enter_context(patch.object(remembered, "FAN", random.choice((2, 3, 16))))
         stack.enter_context(patch.object(dead_bits, "SORTED_AFTER", 2))
+        stack.enter_context(patch.object(dead_bits, "GROWN_AT_ONCE", 3))
         stack.enter_context(
             patch.object(dead_bits, "UNDONE_AT_ONCE", random.choice((0, 2, 4096)))
         )

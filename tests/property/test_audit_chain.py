@@ -230,7 +230,7 @@ BUGS = (
     ("and head.hash != self.hash:", "and False:"),
     ("if head.sequence != self.sequence:", "if False:"),
     ('hashed == entry.get("value_hash")', "True"),
-    ('and canonical(told) == canonical(line["fact"])', ""),
+    ('and canonical(fact) == canonical(line.get("fact"))', ""),
     ("self.signed.sequence != self.sequence:", "False:"),
 )
 

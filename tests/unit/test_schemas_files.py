@@ -140,7 +140,7 @@ def test_keeps_times_in_longs(name: str) -> None:
 
 
 def test_gives_each_published_version_one_id() -> None:
-    """Every file of released/ has exactly one; none is taken from those before."""
+    """Every file of released/ has exactly one id, and ids of a name count up."""
     table = published()
     files = {
         (path.parent.name, int(path.stem))
@@ -149,3 +149,6 @@ def test_gives_each_published_version_one_id() -> None:
 
     assert sorted(files) == sorted((of.name, of.version) for of in table.values())
     assert set(range(1, 27)) <= set(table)
+    for name in {of.name for of in table.values()}:
+        versions = [of.version for _, of in sorted(table.items()) if of.name == name]
+        assert list(range(1, len(versions) + 1)) == versions

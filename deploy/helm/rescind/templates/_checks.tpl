@@ -6,6 +6,7 @@
 {{- end }}
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
+{{- include "rescind.checks.access" . }}
 {{- if $kafka.bootstrapServers }}
 {{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
 {{- fail "on Kafka nobody could call ingress: set settings.tokens (name, sha256, roles), or existingSettingsSecret.name" }}
@@ -71,8 +72,53 @@
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.metrics.serviceMonitor.enabled (eq .Values.metrics.serviceMonitor.whenMissing "fail") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
-{{- fail "the cluster has no ServiceMonitor (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.serviceMonitor.whenMissing to skip" }}
+{{- range $value, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" }}
+{{- with index $.Values.metrics $value }}
+{{- if and .enabled (eq .whenMissing "fail") (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
+{{- fail (printf "the cluster has no %s (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.%s.whenMissing to skip" $kind $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Who may do what: settings that would let nobody in, or nobody approve. */}}
+{{- define "rescind.checks.access" -}}
+{{- $settings := .Values.settings -}}
+{{- $clients := dig "tls" "clients" list $settings -}}
+{{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) }}
+{{- fail "tls.clientCaKey is a key of a Secret: name it in tls.existingSecret" }}
+{{- end }}
+{{- if and .Values.tls.caKey (not .Values.tls.existingSecret) }}
+{{- fail "tls.caKey is a key of a Secret: name it in tls.existingSecret" }}
+{{- end }}
+{{- if and $clients (not (or .Values.tls.clientCaKey (dig "tls" "client_ca" "" $settings))) }}
+{{- fail "settings.tls.clients: nobody vouches for client certificates: set tls.existingSecret and tls.clientCaKey" }}
+{{- end }}
+{{- range $name, $issuer := dig "oidc" dict $settings }}
+{{- if not (dig "roles" list $issuer) }}
+{{- fail (printf "settings.oidc.%s.roles is empty: say which group has which roles, or nobody gets in by it" $name) }}
+{{- end }}
+{{- if not (dig "audience" list $issuer) }}
+{{- fail (printf "settings.oidc.%s.audience is empty: name who the tokens are for, or any token of the issuer would do" $name) }}
+{{- end }}
+{{- end }}
+{{- $approvers := 0 -}}
+{{- range concat (dig "tokens" list $settings) $clients }}
+{{- if or (has "restorer" .roles) (has "admin" .roles) }}
+{{- $approvers = add $approvers 1 }}
+{{- end }}
+{{- end }}
+{{- $many := dig "oidc" dict $settings }}
+{{- if and (dig "approvals" "acts" list $settings) (not $many) (lt (int $approvers) 2) }}
+{{- fail "settings.approvals.acts needs two persons who may approve: give two tokens, client certificates or a settings.oidc group the role restorer" }}
+{{- end }}
+{{- range $name, $authority := dig "authorities" dict $settings }}
+{{- if and (eq (dig "over_limit" "page" $authority) "hold") (not (dig "blast_limit" nil $authority)) }}
+{{- fail (printf "settings.authorities.%s.over_limit is hold and there is no blast_limit: set it, or nothing is ever held" $name) }}
+{{- end }}
+{{- if and (eq (dig "over_limit" "page" $authority) "hold") (not $many) (lt (int $approvers) 1) }}
+{{- fail (printf "settings.authorities.%s.over_limit is hold and nobody could approve: give a token, a client certificate or a settings.oidc group the role restorer" $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
