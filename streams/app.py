@@ -112,7 +112,8 @@ async def serve(
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
         judged = tolerances(settings)
-        stages = Stages(store, settings.realm, given.vocabulary, judged, clock)
+        limits = settings.posture.limits
+        stages = Stages(store, settings.realm, given.vocabulary, judged, clock, limits)
         guarding = await _guarding(
             settings, store, stages, given.vocabulary, guard_keys, clock
         )

@@ -22,6 +22,7 @@ from yaml import YAMLError
 
 from streams.alert_settings import Alerts
 from streams.poll_settings import AnyPoll, Queue
+from streams.posture_settings import Posture
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
@@ -312,6 +313,7 @@ class Settings(FileSettings):
     alerts: Alerts = Alerts()
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
+    posture: Posture = Posture()
     closure: Closure = Closure()
     silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict

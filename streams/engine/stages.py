@@ -19,6 +19,7 @@ from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.posture import Limits, Posture
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
@@ -65,6 +66,7 @@ class Stages:
         vocabulary: Vocabulary,
         tolerances: Tolerances,
         clock: Callable[[], int],
+        limits: Limits | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
 
@@ -74,7 +76,9 @@ class Stages:
             vocabulary: kind to class.
             tolerances: of the sentinel.
             clock: gives the time (ns).
+            limits: of what is told of how credentials stand.
         """
+        self.posture = Posture(limits or Limits())
         self.sentinel = Sentinel(realm, tolerances)
         self.applied = 0
         self.loaded = asyncio.Event()
@@ -128,6 +132,8 @@ class Stages:
             for stored in await self._store.facts(position, limit):
                 self._list(stored)
                 position = stored.offset + 1
+        self.posture.restore(self.sentinel.episodes.open_ones())
+        self.posture.follow(self.registry)
         failpoint("start.loaded")
         self.loaded.set()
 
@@ -170,6 +176,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
+        waiting += self.posture.waiting(self._clock())
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -200,6 +207,7 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
+        worked |= await self._take_posture()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
@@ -215,6 +223,7 @@ class Stages:
         for stored in stored_facts:
             self._apply(stored)
             self._list(stored)
+            self.posture.note(stored.fact)
             failpoint("stages.fact_applied")
         if self.registry.needs_rebuild:
             await self._rebuild()
@@ -240,6 +249,8 @@ class Stages:
             return Registry.build(facts, self._vocabulary)
 
         self._cascade.replace(await asyncio.to_thread(build))
+        if self.loaded.is_set():
+            self.posture.follow(self.registry)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -301,6 +312,17 @@ class Stages:
         await self._store.write_in_time(job)
         failpoint("stages.after_signals")
         self._signals = position
+        return True
+
+    async def _take_posture(self) -> bool:
+        """Look at the next nodes that may stand otherwise than before."""
+        now = self._clock()
+        if not self.posture.waiting(now):
+            return False
+        outputs = self.sentinel.report(self.posture.step(now), now)
+        if outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+            failpoint("stages.after_posture")
         return True
 
     async def _take_access(self, end: int) -> bool:

@@ -14,6 +14,7 @@ from attrs import define, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.findings import (
+    POSTURE,
     SEVERITY,
     STILL_HONOURED,
     Finding,
@@ -97,7 +98,7 @@ class Episodes:
         """Merge a sighting; give the episode as it is now."""
         key = Key(sighting.presented, sighting.kind, sighting.point)
         last = self._last.get(key)
-        if last is not None and last.open and now - last.touched <= self._silence:
+        if last is not None and last.open and not self._silent(last, now):
             last.finding = _merged(last.finding, sighting)
             last.touched = now
             last.revision += 1
@@ -120,11 +121,24 @@ class Episodes:
         """Close and give the episodes without news for too long."""
         closed = []
         for episode in self._last.values():
-            if episode.open and now - episode.touched > self._silence:
+            if episode.open and self._silent(episode, now):
                 episode.open = False
                 episode.revision += 1
                 closed.append(episode)
         return closed
+
+    def open_ones(self) -> list[tuple[Identifier, FindingKind]]:
+        """Give of what the open episodes are, and of which kind."""
+        return [
+            (episode.finding.presented, episode.finding.kind)
+            for episode in self._last.values()
+            if episode.open
+        ]
+
+    def _silent(self, episode: Episode, now: int) -> bool:
+        if episode.finding.kind in POSTURE:
+            return False
+        return now - episode.touched > self._silence
 
 
 def _opened(realm: str, seen: Sighting, reopened: int) -> Finding:
@@ -168,6 +182,13 @@ _SENTENCES: Final = {
     FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended",
+    FindingKind.SCOPE_ESCALATION: "{it} declares more than it can have",
+    FindingKind.SCOPE_VIOLATION: "{it} was accepted{at} for what it may not do",
+    FindingKind.EXCESS_SCOPE: "{it} declares more than it uses",
+    FindingKind.OWNERLESS: "{it} has no owner",
+    FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
+    FindingKind.UNMAPPED: "{it} is a name and nothing more",
 }
 
 
