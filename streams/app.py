@@ -112,8 +112,7 @@ async def serve(
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
         judged = tolerances(settings)
-        limits = settings.posture.limits
-        stages = Stages(store, settings.realm, given.vocabulary, judged, clock, limits)
+        stages = Stages(store, settings.realm, given.vocabulary, judged, clock)
         guarding = await _guarding(
             settings, store, stages, given.vocabulary, guard_keys, clock
         )

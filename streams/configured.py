@@ -145,4 +145,5 @@ def tolerances(settings: Settings) -> Tolerances:
         remember=int(sentinel.remember * SECOND),
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
+        posture=settings.posture.limits,
     )

@@ -19,7 +19,7 @@ from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
-from streams.stages.posture import Limits, Posture
+from streams.stages.posture import Posture
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
@@ -66,7 +66,6 @@ class Stages:
         vocabulary: Vocabulary,
         tolerances: Tolerances,
         clock: Callable[[], int],
-        limits: Limits | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
 
@@ -76,9 +75,8 @@ class Stages:
             vocabulary: kind to class.
             tolerances: of the sentinel.
             clock: gives the time (ns).
-            limits: of what is told of how credentials stand.
         """
-        self.posture = Posture(limits or Limits())
+        self.posture = Posture(tolerances.posture)
         self.sentinel = Sentinel(realm, tolerances)
         self.applied = 0
         self.loaded = asyncio.Event()

@@ -66,14 +66,18 @@ class Realm:
 
     Attributes:
         accepted: id of a cause to the receive time of its earliest copy (ns).
+        heard: is told of each fact, once it is merged.
     """
 
     cascade: Cascade
     accepted: dict[str, int] = Factory(dict)
+    heard: Callable[[Fact], None] | None = None
 
     def apply(self, fact: Fact) -> None:
         """Merge a fact."""
         self.cascade.registry.apply(fact)
+        if self.heard is not None:
+            self.heard(fact)
         if isinstance(fact, Cause):
             note_acceptance(self.accepted, fact)
 

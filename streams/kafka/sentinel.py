@@ -15,6 +15,7 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.kafka.checkpoint import UsesFile
+from streams.kafka.framing import access_partition_of
 from streams.kafka.layout import ACCESS
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, finding_record
@@ -82,6 +83,7 @@ class SentinelStage:
         self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
+        self._inspecting = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -103,7 +105,7 @@ class SentinelStage:
     async def _turn(self) -> None:
         async with waiting_for_the_broker():
             await self._load(sorted(self.member.fresh))
-        fetched = await self.member.poll(IDLE_SECONDS)
+        fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
         read: dict[Watched, list[tuple[int, Read]]] = {}
         for number, records in fetched.items():
@@ -112,6 +114,7 @@ class SentinelStage:
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
             self._judge(read)
+            self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
                 self._tidied = now
@@ -191,6 +194,24 @@ class SentinelStage:
                 watched.position = offset + 1
             failpoint("sentinel.applied")
 
+    @property
+    def inspecting(self) -> int:
+        """Count the nodes here that may stand otherwise than before, roughly."""
+        now = self._clock()
+        return sum(each.inspecting(now) for each in self._ours())
+
+    def _inspect(self) -> None:
+        """Look at how credentials stand, in the realms whose findings are ours."""
+        now, ours = self._clock(), {each.number: each for each in self._ours()}
+        count, self._inspecting = self._settings.access_partitions, 0
+        for partition in self.replica.partitions.values():
+            for name, realm in partition.realms.items():
+                home = ours.get(access_partition_of(name, "", count))
+                if home is None:
+                    realm.heard = None
+                else:
+                    self._inspecting += home.inspect(name, now)
+
     async def _told(self, listed: list[Listed]) -> None:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
@@ -249,7 +270,7 @@ class SentinelStage:
             and not self.member.fresh
             and not self.replica.member.fresh
             and all(each.ready for each in ours),
-            waiting=sum(p.waiting for p in replica),
+            waiting=sum(p.waiting for p in replica) + self._inspecting,
             positions={each.number: each.position for each in ours},
             committed=dict(self.member.kept),
         )

@@ -14,6 +14,7 @@ from schemas.errors import SchemaError
 from streams.kafka.payloads import Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.stages import episodes
+from streams.stages.posture import Posture
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket
 
@@ -76,6 +77,7 @@ class Watched:
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._postures: dict[str, Posture] = {}
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
 
@@ -127,6 +129,28 @@ class Watched:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def inspect(self, realm: str, now: int) -> int:
+        """Look at the next nodes of a realm that may stand otherwise than before.
+
+        Its findings are those of one partition, wherever the realm is used. Give how
+        much is still to be looked at.
+        """
+        posture = self._postures.get(realm)
+        if posture is None:
+            posture = self._postures[realm] = Posture(self._tolerances.posture)
+            posture.restore(self._sentinel(realm).episodes.open_ones())
+        table = self._realm_of(realm)
+        posture.follow(table.cascade.registry)
+        table.heard = posture.note
+        if posture.waiting(now):
+            signals = posture.step(now)
+            self._add(realm, self._sentinel(realm).report(signals, now))
+        return posture.waiting(now)
+
+    def inspecting(self, now: int) -> int:
+        """Count the nodes that may stand otherwise than before, roughly."""
+        return sum(each.waiting(now) for each in self._postures.values())
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""

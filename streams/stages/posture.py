@@ -151,7 +151,7 @@ class Posture:
 
     def _root(self, node: int) -> None:
         """Have all looked at that hangs on a node."""
-        if node != NONE and any(True for _ in self._downs(node)):
+        if node != NONE and next(self._downs(node), None) is not None:
             self._roots[node] = None
 
     def waiting(self, now: int) -> int:
@@ -217,13 +217,13 @@ class Posture:
                     todo.append(node)
                     yield node
 
-    def _downs(self, node: int) -> list[int]:
+    def _downs(self, node: int) -> Iterator[int]:
         registry = self._registry
         assert registry is not None  # noqa: S101 - a root is a node of a table
-        found = list(registry.lineage.children(node))
-        found += registry.owned.get(node, ())
-        found += registry.holders.get(node, ())
-        return found + registry.lineage.others(node)[1:]
+        yield from registry.lineage.children(node)
+        yield from registry.owned.get(node, ())
+        yield from list(registry.holders.get(node, ()))
+        yield from registry.lineage.others(node)[1:]
 
     def _look(self, node: int, now: int) -> list[dict[str, Any]]:
         registry = self._registry

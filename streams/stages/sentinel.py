@@ -17,6 +17,7 @@ from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
 from streams.stages.episodes import Episode, Episodes, Key, Sighting
+from streams.stages.posture import Limits
 from streams.stages.uses import Bucket, Seen, Single, Uses
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
 
 @frozen
 class Tolerances:
-    """How accesses are judged; all in ns of event time, ``remember`` of our clock."""
+    """How accesses are judged; all in ns of event time, ``remember`` of our clock.
+
+    Attributes:
+        posture: what is told of how credentials stand.
+    """
 
     skew: int
     grace: int
     remember: int
     silence: int
     report_unknown: bool = True
+    posture: Limits = Factory(Limits)
 
 
 @define

@@ -103,6 +103,7 @@ class Pipeline:
                     and sentinel.watched[number].position >= end
                     for number, end in access.items()
                 )
+                and not sentinel.inspecting
                 and not any(
                     p.waiting
                     for of in (registry.partitions, replica)
