@@ -101,6 +101,7 @@ class Access(NamedTuple):
         parents: what the use tells of its lineage (counts only when allowed).
         point: the enforcement point that logged it.
         issued_at: when the presented credential was issued, if the use tells.
+        applied: the offset of facts that the point had applied, if it tells.
     """
 
     source: str
@@ -119,6 +120,7 @@ class Access(NamedTuple):
     point: str = ""
     ties: tuple[Tie, ...] = ()
     issued_at: int | None = None
+    applied: int | None = None
 
     @property
     def effect(self) -> str:

@@ -137,6 +137,8 @@ def _line(use: Seen) -> dict[str, Any]:
         "ties": [],
         "actor": [],
         "owner": use.owner,
+        "scope": use.scopes,
+        "applied": use.applied,
     }
 
 
@@ -207,6 +209,8 @@ def _seen(line: Mapping[str, Any], point: str, received_at: int) -> Seen:
         at=received_at if at is None else at,
         event_id=line["event_id"],
         owner=line["owner"],
+        applied=line["applied"],
+        scopes=None if line["scope"] is None else tuple(line["scope"]),
     )
 
 

@@ -23,7 +23,12 @@ SINGLES: Final = 32
 
 
 class Seen(NamedTuple):
-    """One access as the sentinel needs it; ``at`` in ns."""
+    """One access as the sentinel needs it; ``at`` in ns.
+
+    Attributes:
+        applied: the offset of facts that the point had applied, where it says so.
+        scopes: those that the use needed, where the log says so.
+    """
 
     identifiers: tuple[Identifier, ...]
     point: str
@@ -31,6 +36,8 @@ class Seen(NamedTuple):
     at: int
     event_id: str | None
     owner: str | None = None
+    applied: int | None = None
+    scopes: tuple[str, ...] | None = None
 
     def to_plain(self) -> list[Any]:
         """Give JSON-ready values, short: an access block holds many."""
@@ -41,7 +48,8 @@ class Seen(NamedTuple):
     def from_plain(cls, plain: list[Any]) -> Seen:
         """Read what `to_plain` gave."""
         names = tuple(Identifier.parse(name) for name in plain[0])
-        return cls(names, *plain[1:])
+        use = cls(names, *plain[1:])
+        return use if use.scopes is None else use._replace(scopes=tuple(use.scopes))
 
 
 def seen(access: Access, *, point: str, received_at: int) -> Seen:
@@ -59,6 +67,8 @@ def seen(access: Access, *, point: str, received_at: int) -> Seen:
         at=received_at if access.occurred_at is None else access.occurred_at,
         event_id=access.event_id,
         owner=access.owner,
+        applied=access.applied,
+        scopes=access.scope,
     )
 
 
