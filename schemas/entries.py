@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from agents_registry.facts import FACTS, Fact
 from schemas.codec import Codec, fact_of, in_force
 from schemas.errors import Fault, SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 GENESIS: Final = "genesis"
 HEARTBEAT: Final = "heartbeat"
+ACT: Final = "act"
 
 
 @frozen(kw_only=True)
@@ -50,6 +51,29 @@ class Heartbeat:
     sent_at: int
 
 
+def _texts(of: Iterable[str]) -> tuple[str, ...]:
+    return tuple(of)
+
+
+@frozen(kw_only=True)
+class Act:
+    """What an operator did; it changes no table, and the audit chain holds it.
+
+    Attributes:
+        realm: the organisation.
+        at: when it was ordered (ns).
+        actor: name of who ordered it.
+        action: what, and why, in plain words.
+        facts: ids of the facts that it stated, or of what else it is about.
+    """
+
+    realm: str
+    at: int
+    actor: str
+    action: str
+    facts: tuple[str, ...] = field(default=(), converter=_texts)
+
+
 @frozen
 class Tombstone:
     """The record of this key was pruned."""
@@ -57,7 +81,7 @@ class Tombstone:
     key: str
 
 
-Entry = Fact | Genesis | Heartbeat | Tombstone
+Entry = Fact | Genesis | Heartbeat | Act | Tombstone
 
 
 def read_entry(
@@ -83,6 +107,8 @@ def read_entry(
         return Genesis(**_fields(Genesis, record))
     if name == HEARTBEAT:
         return Heartbeat(**_fields(Heartbeat, record))
+    if name == ACT:
+        return Act(**_fields(Act, record))
     raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in facts")
 
 

@@ -121,7 +121,9 @@ async def serve(
         notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
         handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
         app = application(handlers, settings.max_body_bytes)
-        Alerts(taking.tokens, notifier, settings.realm, clock).add_to(app)
+        Alerts(
+            taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
+        ).add_to(app)
         audit = Audit(store, settings.realm, signing, clock)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)

@@ -70,7 +70,7 @@ class OwnGuards:
     async def remove(self, guard: str, actor: str) -> bool:
         """Let a guard go, and log who wanted it."""
         try:
-            known = await self.stage.remove(self.realm, guard, self.followed)
+            known = await self.stage.remove(self.realm, guard, self.followed, actor)
         except NotAckedError as error:
             status = http.HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemError(status, "not written", "try again") from error

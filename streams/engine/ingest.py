@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from agents_registry.facts import Fact
+    from schemas.entries import Act
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.records import Record
@@ -170,6 +171,15 @@ class Ingest:
         async with self._room_for(rest):
             return await self._store.write(job, urgent=True)
 
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did, without facts, into the audit chain.
+
+        Raises:
+            StoreBusyError: too much waits to be written.
+            sqlite3.Error: the file could not be written.
+        """
+        await self._store.write(functools.partial(_add_act, act), urgent=True)
+
     async def _ahead(self, first: list[Sequence[Encoded]], write: Write) -> int:
         """Write all slices but the last; give how many facts were new."""
         new = 0
@@ -223,6 +233,10 @@ def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:
 
 def _grants(each: Encoded) -> int:
     return -isinstance(each.fact, Cause) or int(isinstance(each.fact, Node))
+
+
+def _add_act(act: Act, tx: Transaction) -> None:
+    tx.add_audit(at=act.at, actor=act.actor, action=act.action, detail=list(act.facts))
 
 
 def _add_facts(facts: Sequence[Encoded], tx: Transaction) -> int:

@@ -30,6 +30,7 @@ from streams.running import heeding_signals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from schemas.entries import Act
     from streams.faust_shell.hardened import HardApp
     from streams.faust_shell.notify_settings import NotifySettings
     from streams.kafka.framing import Outgoing
@@ -118,7 +119,7 @@ async def tell(
         _agree(app, kafka, desk, progress, stop)
         pages = Look(desk, progress).application()
         tokens = Tokens(settings.tokens)
-        Alerts(tokens, desk, settings.realm, clock).add_to(pages)
+        Alerts(tokens, desk, settings.realm, clock, _log_act).add_to(pages)
         runner, url = await listen(pages, settings.listen.host, settings.listen.port)
         stack.push_async_callback(runner.cleanup)
         stack.enter_context(heeding_signals(stop))
@@ -134,6 +135,11 @@ async def tell(
             die("notify: broken", error)
 
         await run_app(app, stop, started=all_started, crashed=crashed)
+
+
+async def _log_act(act: Act) -> None:
+    """Say who ordered what; this process may not write to the log of facts."""
+    log.info("operator_acted", actor=act.actor, action=act.action)
 
 
 def _agree(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from aiohttp import web
 
+from schemas.entries import Act
 from streams.http.operators import json_object, unreadable
 from streams.http.problems import ProblemError
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
@@ -42,13 +43,19 @@ class Alerts:
     """Handlers of ``/v1/alerts``."""
 
     def __init__(
-        self, tokens: Tokens, desk: Desk, realm: str, clock: Callable[[], int]
+        self,
+        tokens: Tokens,
+        desk: Desk,
+        realm: str,
+        clock: Callable[[], int],
+        record_act: Callable[[Act], Awaitable[None]],
     ) -> None:
-        """Set up."""
+        """Set up; ``record_act`` keeps who ordered what."""
         self._tokens = tokens
         self._desk = desk
         self._realm = realm
         self._clock = clock
+        self._record_act = record_act
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -82,20 +89,20 @@ class Alerts:
 
     async def test(self, request: web.Request) -> web.Response:
         """Send a test, and its end, to one receiver or to all; say how that went."""
-        names = await self._wanted(request)
+        names = await self._wanted(request, "test")
         outcomes = await asyncio.gather(*(self._try(name) for name in names))
         return _json({"endpoints": list(outcomes)})
 
     async def replay(self, request: web.Request) -> web.Response:
         """Deliver anew what was given up, to one receiver or to all."""
-        names = await self._wanted(request)
+        names = await self._wanted(request, "replay")
         count = 0
         for name in names:
             count += await self._desk.replay(name)
         return _json({"replayed": count})
 
-    async def _wanted(self, request: web.Request) -> Sequence[str]:
-        """Give the names of the receivers that a restorer means."""
+    async def _wanted(self, request: web.Request, order: str) -> Sequence[str]:
+        """Give the names of the receivers that a restorer means, once it is kept."""
         token = self._tokens.holder(request, "restorer")
         body = await json_object(request, token)
         name = body.get("endpoint")
@@ -105,7 +112,11 @@ class Alerts:
         if name is not None and name not in known:
             detail = f"the receivers are: {', '.join(known) or 'none'}"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown endpoint", detail)
-        return known if name is None else [name]
+        names = known if name is None else [name]
+        action = f"alerts {order}: {', '.join(names) or 'no receivers'}"
+        act = Act(realm=self._realm, at=self._clock(), actor=token.name, action=action)
+        await self._record_act(act)
+        return names
 
     async def _try(self, name: str) -> dict[str, Any]:
         now = self._clock()

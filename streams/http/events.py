@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agents_registry.facts import Fact
+    from schemas.entries import Act
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
 
@@ -91,6 +92,14 @@ class Log(Protocol):
 
         Raises:
             NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did, without facts, into the audit chain.
+
+        Raises:
+            NotWrittenError: it could not be written; do not do it then.
         """
         ...
 

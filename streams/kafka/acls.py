@@ -94,8 +94,9 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "audit": (_R, _W), "dlq": (_W,),
     },
     Role.CLOSURE: {
-        # A guard that an operator removed must not come back with the next owner.
-        "facts": (_R,), "receipts": (_R, _W), "findings": (_W,), "dlq": (_W,),
+        # A guard that an operator removed must not come back with the next owner, and
+        # whose word it was stands among the facts.
+        "facts": (_R, _W), "receipts": (_R, _W), "findings": (_W,), "dlq": (_W,),
     },
     Role.SENTINEL: {
         "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),

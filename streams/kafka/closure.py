@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
+from streams.kafka.framing import Act, act_record
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
 from streams.kafka.membership import Membership, waiting_for_the_broker
@@ -102,8 +103,12 @@ class ClosureStage:
         ours = number in self.member.assigned - self.member.fresh
         return followed if ours and followed and _is_ready(followed) else None
 
-    async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
+    async def remove(
+        self, realm: str, guard: str, followed: Followed, actor: str
+    ) -> bool:
         """Let a guard go on an operator's word; on return no take-over brings it back.
+
+        Whose word it was goes into the log of facts first, for the audit chain.
 
         Raises:
             NotAckedError: it could not be written.
@@ -111,6 +116,11 @@ class ClosureStage:
         known = realm in followed.realms
         if not known or guard not in followed.realms[realm].roll.closure.guards:
             return False
+        act = Act(
+            realm=realm, at=self._clock(), actor=actor, action=f"remove guard {guard}"
+        )
+        record = act_record(act, self._settings.partitions, f"{act.at}/{guard}")
+        await self._publisher.publish(self._settings.topic(FACTS), [[record]])
         key = f"{realm}/{guard}".encode()
         topic = self._settings.topic(RECEIPTS)
         await self._publisher.end(topic, followed.number, key)

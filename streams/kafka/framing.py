@@ -18,8 +18,10 @@ from attrs import frozen
 from agents_registry.facts import Fact, copy_key
 from schemas.codec import Codec, encode_fact, in_force
 from schemas.entries import (
+    ACT,
     GENESIS,
     HEARTBEAT,
+    Act,
     Entry,
     Genesis,
     Heartbeat,
@@ -31,6 +33,7 @@ from schemas.placement import access_partition_of, partition_of
 from streams.times import rfc3339
 
 __all__ = [
+    "Act",
     "Entry",
     "Genesis",
     "Headers",
@@ -38,6 +41,7 @@ __all__ = [
     "Outgoing",
     "Tombstone",
     "access_partition_of",
+    "act_record",
     "cloud_event",
     "fact_record",
     "genesis_record",
@@ -117,6 +121,30 @@ def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoi
         time=heartbeat.sent_at,
     )
     return _of_log(HEARTBEAT, heartbeat, key, headers, codec)
+
+
+def act_record(
+    act: Act, partitions: int, identity: str, codec: Codec | None = None
+) -> Outgoing:
+    """Give the record of what an operator did.
+
+    Its key begins unlike those of a realm's facts, so that guards pass it over unread.
+
+    Args:
+        act: what.
+        partitions: of ``facts``.
+        identity: unique in the realm.
+        codec: the one in force by default.
+    """
+    key = f"{ACT}/{act.realm}/{identity}"
+    return Outgoing(
+        partition=partition_of(act.realm, partitions),
+        key=key.encode(),
+        value=(codec or in_force()).encode(ACT, attrs.asdict(act)),
+        headers=cloud_event(
+            key, source=f"/realms/{act.realm}/operators", kind=ACT, time=act.at
+        ),
+    )
 
 
 def heartbeat_start(genesis: str) -> bytes:

@@ -9,6 +9,7 @@ acked; until then the source repeats it, and repeats are harmless.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from streams.intake import (
     encode,
     token_of,
 )
-from streams.kafka.framing import Outgoing, cloud_event, partition_of
+from streams.kafka.framing import Act, Outgoing, act_record, cloud_event, partition_of
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.payloads import (
     access_records,
@@ -53,6 +54,8 @@ TOO_LARGE: Final = (
     f"too_large: what was read off it has more than {MOST_FACT_BYTES} bytes; "
     "look at the event at the source"
 )
+
+MOST_IDS: Final = 5000  # of facts in one act
 
 log = structlog.get_logger()
 
@@ -115,7 +118,7 @@ class KafkaLog:
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
-        """Write an operator's facts, and say in the log of this process who did it.
+        """Write an operator's facts, and behind them in the log who did it.
 
         Nothing is written where one of them does not fit the schema: the receipt
         counts those as dead letters.
@@ -130,11 +133,30 @@ class KafkaLog:
             genesis = self._geneses[partition].genesis
             token = token_of(genesis, self._ends.get(partition, 0), partition)
             return Receipt(0, len(admission.dead_letters), 0, token)
+        ids = shortened([fact_id(each.fact).hex() for each in encoded])
+        at, realm = origin.received_at, origin.realm
+        act = Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
         prepared = Prepared(admission, encoded, frozenset())
-        receipt = await self._write(prepared, origin, self._fresh_id())
-        ids = [fact_id(each.fact).hex() for each in encoded]
+        fresh = self._fresh_id()
+        receipt = await self._write(prepared, origin, fresh, acts=[self._act(act)])
         log.info("operator_acted", actor=actor, action=action, facts=ids)
         return receipt
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did, without facts, into the log.
+
+        Raises:
+            NotWrittenError: it was not acked in time.
+        """
+        try:
+            topic = self._settings.topic(FACTS)
+            await self._publisher.publish(topic, [[self._act(act)]])
+        except NotAckedError as error:
+            raise NotWrittenError(str(error)) from error
+        log.info("operator_acted", actor=act.actor, action=act.action)
+
+    def _act(self, act: Act) -> Outgoing:
+        return act_record(act, self._settings.partitions, self._fresh_id())
 
     async def _write(
         self,
@@ -142,10 +164,11 @@ class KafkaLog:
         origin: Origin,
         fresh: str,
         place: Place | None = None,
+        acts: Sequence[Outgoing] = (),
     ) -> Receipt:
         partition = partition_of(origin.realm, self._settings.partitions)
         try:
-            end = await self._facts(prepared.encoded, origin, partition)
+            end = await self._facts(prepared.encoded, origin, partition, acts)
             await self._rest(prepared.admission, origin, end, (fresh, place))
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
@@ -154,12 +177,18 @@ class KafkaLog:
         return Receipt(prepared.accepted, dead, facts, token)
 
     async def _facts(
-        self, encoded: Sequence[Encoded], origin: Origin, partition: int
+        self,
+        encoded: Sequence[Encoded],
+        origin: Origin,
+        partition: int,
+        acts: Sequence[Outgoing],
     ) -> int:
         """Write facts; give the end of what this process wrote to their partition."""
-        if encoded:
+        if encoded or acts:
             topic = self._settings.topic(FACTS)
-            groups = _events(encoded, origin.realm, partition)
+            groups = itertools.chain(
+                _events(encoded, origin.realm, partition), _each(acts)
+            )
             acked = await self._publisher.publish(topic, groups)
             end = max(each.end for each in acked)
             self._ends[partition] = max(end, self._ends.get(partition, 0))
@@ -191,6 +220,14 @@ class KafkaLog:
             *await self._publisher.send(settings.topic("dlq"), _each(letters)),
         ]
         await self._publisher.acks(waiting)
+
+
+def shortened(ids: list[str]) -> list[str]:
+    """Give the ids of an act's facts, or a hash of them where no record holds them."""
+    if len(ids) <= MOST_IDS:
+        return ids
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return [f"{len(ids)} ids, a line each: sha256 {digest}"]
 
 
 def _events(

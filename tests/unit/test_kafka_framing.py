@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.partitioner import murmur2 as theirs
@@ -11,14 +12,17 @@ from hypothesis import strategies as st
 
 from agents_registry.facts import Cause, Effect, copy_key
 from agents_registry.identifiers import Identifier
+from enforcement.kafka.replica import LogReplica
 from schemas.codec import bundled
 from schemas.errors import Fault, SchemaError
 from schemas.placement import murmur2
 from streams.kafka.framing import (
+    Act,
     Genesis,
     Heartbeat,
     Tombstone,
     access_partition_of,
+    act_record,
     fact_record,
     genesis_record,
     heartbeat_record,
@@ -124,6 +128,18 @@ def test_genesis_and_heartbeat_read_back() -> None:
     assert read_entry(beat.key, beat.value) == BEAT
 
 
+def test_act_reads_back_and_no_guard_reads_it() -> None:
+    """It lies in its realm's partition, under a key that no fact of a realm has."""
+    act = Act(realm="acme", at=HOUR, actor="ann", action="revoke x: left", facts=["ab"])
+    record = act_record(act, 24, "id1")
+
+    assert (12, b"act/acme/id1") == (record.partition, record.key)
+    assert act == read_entry(record.key, record.value)
+    guard, unread = LogReplica("acme"), SimpleNamespace(key=record.key, value=b"junk")
+    assert guard._read(unread) is None
+    assert guard.unreadable == 0
+
+
 def test_heartbeats_of_a_writer_share_a_key_and_no_event_id() -> None:
     """Compaction keeps one heartbeat of a writer; each is an event of its own."""
     later = Heartbeat(
@@ -146,7 +162,8 @@ def test_other_record_in_facts_is_an_error() -> None:
         {
             "genesis": "", "partition": 0, "offset": 0, "realm": "", "previous": b"",
             "fact_key": "", "fact_kind": "", "authority": "", "ingress_key": "",
-            "received_at": 0, "value_hash": b"", "head": b"",
+            "received_at": 0, "value_hash": b"", "head": b"", "sequence": 0,
+            "value": b"", "position": 0, "resume": 0,
         },
     )  # fmt: skip
     with pytest.raises(SchemaError, match="no place in facts") as caught:

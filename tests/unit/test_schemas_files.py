@@ -24,7 +24,7 @@ FILES = {
 }
 OTHERS = {
     "genesis", "heartbeat", "access", "receipt", "invalidation", "finding", "audit",
-    "signal", "dead_letter", "source_state",
+    "signal", "dead_letter", "source_state", "act",
 }  # fmt: skip
 TIMES = {
     "received_at", "issued_at", "expires_at", "at", "not_before", "occurred_at",
@@ -138,7 +138,7 @@ def test_keeps_times_in_longs(name: str) -> None:
 
 
 def test_gives_each_published_version_one_id() -> None:
-    """Ids count up, and every file of released/ has exactly one."""
+    """Every file of released/ has exactly one; none is taken from those before."""
     table = published()
     files = {
         (path.parent.name, int(path.stem))
@@ -146,4 +146,4 @@ def test_gives_each_published_version_one_id() -> None:
     }
 
     assert sorted(files) == sorted((of.name, of.version) for of in table.values())
-    assert set(range(1, len(table) + 1)) == set(table)
+    assert set(range(1, 27)) <= set(table)
