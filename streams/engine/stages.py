@@ -15,11 +15,13 @@ import orjson
 from attrs import define
 
 from agents_registry.facts import HOUR
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.posture import Posture
+from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket, Seen
 
@@ -115,6 +117,8 @@ class Stages:
             self.sentinel.uses.restore(Bucket.from_plain(orjson.loads(body)))
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+        async for name, body in self._rows("used_scopes", "name", "name, body"):
+            self.posture.book.restore(Identifier.parse(name), body)
         end = self._ends.facts
         while self.applied < end:
             for stored in await self._store.facts(self.applied, LOADED):
@@ -334,10 +338,19 @@ class Stages:
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
         outputs = self.sentinel.observe(batch, self.registry, now)
+        told = scoped(batch)
+        signals = violations(told, self.registry)
+        outputs.episodes.update(self.sentinel.report(signals, now).episodes)
+        used = [
+            (str(name), body)
+            for name, scopes, at in ((u.identifiers[0], u.scopes, u.at) for u in told)
+            if (body := self.posture.used(name, scopes or (), at)) is not None
+        ]
         failpoint("stages.before_access")
 
         def job(tx: Transaction) -> None:
             _save(tx, outputs)
+            tx.put_used_scopes(used)
             tx.set_position("sentinel", offset + 1)
 
         await self._store.write_in_time(job)
@@ -351,11 +364,13 @@ class Stages:
         outputs = self.sentinel.expire(now)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
+        unused = self.posture.forget(now) if hourly else []
         if not (outputs.uses or outputs.episodes or hourly):
             return
 
         def job(tx: Transaction) -> None:
             _save(tx, outputs)
+            tx.put_used_scopes((str(name), None) for name in unused)
             tx.forget_access(judged, old)
 
         await self._store.write_in_time(job)

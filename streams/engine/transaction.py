@@ -173,6 +173,15 @@ class Transaction:
                 values = (key, seen_at, body)
                 self._db.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", values)
 
+    def put_used_scopes(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save which scopes credentials use: name, body; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM used_scopes WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
     def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
         """Save findings as they are now: id, open, body."""
         query = "SELECT coalesce(max(changed), 0) + 1 FROM findings"

@@ -36,6 +36,7 @@ from streams.kafka.payloads import (
     signal_records,
 )
 from streams.kafka.publisher import NotAckedError
+from streams.kafka.scope_uses import ScopeUses, scope_use_record
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
@@ -90,6 +91,7 @@ class KafkaLog:
         self._stated = Stated(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
+        self._scope_uses = ScopeUses()
 
     async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
         """Admit records and write what gets in.
@@ -207,6 +209,11 @@ class KafkaLog:
             *access_records(admission.accesses, origin, end, count, fresh),
             *signal_records(admission.signals, origin, count, fresh),
         ]
+        new = self._scope_uses.new(origin.realm, admission.accesses)
+        accesses += [
+            scope_use_record(use, count, f"{fresh}/u{number}", end)
+            for number, use in enumerate(new)
+        ]
         accesses, refused = fitting(accesses)
         letters = [
             dead_letter_record(
@@ -220,6 +227,7 @@ class KafkaLog:
             *await self._publisher.send(settings.topic("dlq"), _each(letters)),
         ]
         await self._publisher.acks(waiting)
+        self._scope_uses.remember(new.values())
 
 
 def shortened(ids: list[str]) -> list[str]:

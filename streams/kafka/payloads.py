@@ -19,6 +19,7 @@ from streams.kafka.framing import (
     cloud_event,
     partition_of,
 )
+from streams.kafka.scope_uses import AFTER, ScopeUse, read_scope_use
 from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 LINES: Final = 200  # access lines in one block, about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
 MOST_REASON: Final = 4096  # it may quote an identifier
-AFTER: Final = "rescind-after"
 OPEN: Final = "rescind-open"
 
 
@@ -172,7 +172,7 @@ def signal_records(
 
 def read_access(
     value: bytes | None, headers: Sequence[tuple[str, bytes]]
-) -> Accesses | Signal:
+) -> Accesses | Signal | ScopeUse:
     """Read one record of the topic ``access``.
 
     Raises:
@@ -185,13 +185,15 @@ def read_access(
             record["presented"] = list(Identifier.parse(record["presented"]))
             record["kind"] = FindingKind(record["kind"]).value
             return Signal(realm, record)
+        after = int(dict(headers).get(AFTER, b"0"))
+        if name == "scope_use":
+            return read_scope_use(record, after)
         if name != "access":
             raise SchemaError(
                 Fault.NOT_A_FACT, f"a {name} record has no place in access"
             )
         point, received_at = record["point"], record["received_at"]
         uses = tuple(_seen(line, point, received_at) for line in record["lines"])
-        after = int(dict(headers).get(AFTER, b"0"))
         return Accesses(record["realm"], after, uses)
     except ValueError as error:
         message = f"a field of this {name} cannot be read"

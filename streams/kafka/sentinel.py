@@ -24,6 +24,7 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
+from streams.kafka.scope_uses import ScopeUse
 from streams.kafka.watch import Watched
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
 
-    Read = Accesses | Signal | None
+    Read = Accesses | Signal | ScopeUse | None
 
 IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
@@ -173,7 +174,7 @@ class SentinelStage:
         """Wait for the facts that were written with or before some records."""
         after: dict[str, int] = {}
         for record in read:
-            if isinstance(record, Accesses):
+            if isinstance(record, Accesses | ScopeUse):
                 after[record.realm] = max(record.after, after.get(record.realm, 0))
         try:
             async with asyncio.timeout(AFTER_SECONDS):

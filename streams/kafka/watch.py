@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
+from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
 from streams.kafka.payloads import Signal, read_access
 from streams.kafka.poison import poison_of
+from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
 from streams.stages.posture import Posture
+from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from agents_registry.identifiers import Identifier
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.partition import Realm
     from streams.kafka.payloads import Accesses
@@ -80,6 +82,7 @@ class Watched:
         self._postures: dict[str, Posture] = {}
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
+        self._used: dict[tuple[str, str], bytes | None] = {}
 
     @property
     def ready(self) -> bool:
@@ -89,7 +92,7 @@ class Watched:
     @property
     def changed(self) -> bool:
         """Tell whether there is more to save than a position."""
-        return bool(self._outputs or self.poison)
+        return bool(self._outputs or self._used or self.poison)
 
     def restore(self, now: int) -> None:
         """Take up what the file holds, and judge all of it by the tables of now.
@@ -106,7 +109,7 @@ class Watched:
         for realm, of_realm in names.items():
             self.reconsider(realm, of_realm, now)
 
-    def read(self, record: Block) -> Accesses | Signal | None:
+    def read(self, record: Block) -> Accesses | Signal | ScopeUse | None:
         """Read a record; None where it is poison."""
         try:
             return read_access(record.value, record.headers)
@@ -114,14 +117,23 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def judge(self, record: Accesses | Signal, now: int) -> None:
+    def judge(self, record: Accesses | Signal | ScopeUse, now: int) -> None:
         """Take a record in."""
+        if isinstance(record, ScopeUse):
+            used = self._posture(record.realm).used(
+                record.name, record.scopes, record.at
+            )
+            if used is not None:
+                self._used[record.realm, str(record.name)] = used
+            return
         sentinel = self._sentinel(record.realm)
         if isinstance(record, Signal):
             self._add(record.realm, sentinel.report([record.values], now))
             return
         registry = self._realm_of(record.realm).cascade.registry
         self._add(record.realm, sentinel.observe(record.uses, registry, now))
+        signals = violations(scoped(record.uses), registry)
+        self._add(record.realm, sentinel.report(signals, now))
 
     def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
@@ -136,17 +148,24 @@ class Watched:
         Its findings are those of one partition, wherever the realm is used. Give how
         much is still to be looked at.
         """
-        posture = self._postures.get(realm)
-        if posture is None:
-            posture = self._postures[realm] = Posture(self._tolerances.posture)
-            posture.restore(self._sentinel(realm).episodes.open_ones())
-        table = self._realm_of(realm)
-        posture.follow(table.cascade.registry)
-        table.heard = posture.note
+        posture = self._posture(realm)
         if posture.waiting(now):
             signals = posture.step(now)
             self._add(realm, self._sentinel(realm).report(signals, now))
         return posture.waiting(now)
+
+    def _posture(self, realm: str) -> Posture:
+        """Give the stage of a realm, on its table of now."""
+        posture = self._postures.get(realm)
+        if posture is None:
+            posture = self._postures[realm] = Posture(self._tolerances.posture)
+            posture.restore(self._sentinel(realm).episodes.open_ones())
+            for name, body in self.file.used_scopes(realm):
+                posture.book.restore(Identifier.parse(name), body)
+        table = self._realm_of(realm)
+        posture.follow(table.cascade.registry)
+        table.heard = posture.note
+        return posture
 
     def inspecting(self, now: int) -> int:
         """Count the nodes that may stand otherwise than before, roughly."""
@@ -156,6 +175,9 @@ class Watched:
         """Forget old uses, and close silent episodes."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
+        for realm, posture in self._postures.items():
+            for name in posture.forget(now):
+                self._used[realm, str(name)] = None
 
     def findings(self) -> list[Episode]:
         """Give the findings that changed and are not saved."""
@@ -176,8 +198,10 @@ class Watched:
                 for identity, episode in each.episodes.items()
             ),
             self.position,
+            ((*key, body) for key, body in self._used.items()),
         )
         self._outputs = {}
+        self._used = {}
         self.poison.clear()
 
     def _sentinel(self, realm: str) -> Sentinel:

@@ -31,6 +31,7 @@ from agents_registry.life import Reason
 from agents_registry.lineage import KNOWN, NONE
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_rules as rules
+from streams.stages.used_scopes import UsedScopes
 from streams.times import DAY, SECOND
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ class Limits:
 
 
 class Posture:
-    """The state of the stage: what is open, and what is still to be looked at."""
+    """The state of the stage: what is open, and what is still to be looked at.
+
+    Attributes:
+        book: which declared scopes are used.
+    """
 
     def __init__(self, limits: Limits) -> None:
         """Start with nothing open; `follow` brings the table."""
@@ -97,6 +102,7 @@ class Posture:
         self._open: dict[Identifier, set[FindingKind]] = {}
         self._waits: dict[tuple[Identifier, FindingKind], int] = {}
         self._gone: list[Identifier] = []
+        self.book = UsedScopes()
         self._forget()
 
     def _forget(self) -> None:
@@ -290,6 +296,7 @@ class Posture:
             FindingKind.LIFT_AMBIGUOUS: rules.ambiguous(registry, names),
             FindingKind.SCOPE_ESCALATION: rules.escalation(registry, names),
             FindingKind.SHARED_SERVICE_ACCOUNT: self._shared(registry, names, now),
+            FindingKind.EXCESS_SCOPE: self._excess(registry, names, now),
         }
         if not all(registry.lineage.flags[name] & KNOWN for name in names):
             found[FindingKind.UNMAPPED] = rules.only_named(registry, names)
@@ -331,6 +338,44 @@ class Posture:
             if expires is not None:
                 self._again(names[0], expires)
         return agent or any(name in registry.emptied for name in names)
+
+    def used(self, name: Identifier, scopes: Iterable[str], at: int) -> bytes | None:
+        """Note which scopes a use needed; give what is to be kept where it is news.
+
+        Args:
+            name: of the credential, the primary one.
+            scopes: that the use needed.
+            at: when it was (ns).
+        """
+        registry = self._registry
+        node = NONE if registry is None else registry.lineage.find(name)
+        if registry is None or node == NONE:
+            return None
+        declared = rules.declared(registry, registry.lineage.others(node))
+        news = self.book.take(name, declared, scopes, at) if declared else None
+        if news is not None:
+            self._dirty[node] = None
+        return news
+
+    def forget(self, now: int) -> list[Identifier]:
+        """Forget the usage of what was not used for long; give the names."""
+        return self.book.forget(now - 2 * self._limits.excess)
+
+    def _excess(self, registry: Registry, names: list[int], now: int) -> str | None:
+        declared = rules.declared(registry, names)
+        if not declared:
+            return None
+        called = map(registry.lineage.identifier, names)
+        idle = []
+        for scope, due in self.book.idle(called, declared, now, self._limits.excess):
+            if due <= now:
+                idle.append(scope)
+            else:
+                self._again(names[0], due)
+        if not idle:
+            return None
+        days = self._limits.excess // DAY
+        return f"in {days} days it did not use {rules.few(idle)}"
 
     def _shared(self, registry: Registry, names: list[int], now: int) -> str | None:
         lineage = registry.lineage

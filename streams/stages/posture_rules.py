@@ -91,20 +91,20 @@ def flaws(registry: Registry, node: int, now: int) -> list[Flaw]:
     return flaws_of(registry, registry.lineage.identifier(node), now)
 
 
+def declared(registry: Registry, names: Iterable[int]) -> list[str]:
+    """Give the scopes that a node declares, sorted."""
+    flags, scopes = registry.lineage.flags, registry.scopes
+    saids = (scopes.of(name) for name in names if flags[name] & SCOPED)
+    return sorted({scope for said in saids for each in said for scope in each})
+
+
 def escalation(registry: Registry, names: list[int]) -> str | None:
     """Say which scopes a node declares that something above it does not cover."""
-    lineage = registry.lineage
-    declared = sorted({
-        scope
-        for name in names
-        if lineage.flags[name] & SCOPED
-        for scopes in registry.scopes.of(name)
-        for scope in scopes
-    })  # fmt: skip
-    for up in above(registry, names) if declared else ():
+    lineage, own = registry.lineage, declared(registry, names)
+    for up in above(registry, names) if own else ():
         for covering in registry.scopes.of(up) if lineage.flags[up] & SCOPED else ():
-            if excess := escalates(declared, covering):
-                return f"it declares {_few(excess)}, more than {lineage.identifier(up)}"
+            if excess := escalates(own, covering):
+                return f"it declares {few(excess)}, more than {lineage.identifier(up)}"
     return None
 
 
@@ -173,7 +173,7 @@ def shared(registry: Registry, agents: Iterable[int], now: int) -> str | None:
     if len(tops) < 2:  # noqa: PLR2004 - as above
         return None
     named = sorted(str(lineage.identifier(agent)) for agent in tops)
-    return f"{len(named)} agents use it: {_few(named)}"
+    return f"{len(named)} agents use it: {few(named)}"
 
 
 def only_named(registry: Registry, names: list[int]) -> str | None:
@@ -230,7 +230,8 @@ def owners_expire(registry: Registry, names: list[int], now: int) -> int | None:
     return min((time for time in times if now < time < UNKNOWN_TIME), default=None)
 
 
-def _few(texts: Iterable[str]) -> str:
+def few(texts: Iterable[str]) -> str:
+    """Give the first of some texts, and how many more there are."""
     listed = list(texts)
     more = len(listed) - SHOWN
     return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")

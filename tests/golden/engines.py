@@ -11,15 +11,18 @@ import orjson
 import yaml
 from attrs import define, field, frozen
 
+from schemas.codec import bundled
 from streams import ingress
 from streams.app import serve
+from streams.findings import POSTURE, FindingKind
 from streams.ingress import receive
+from streams.kafka.payloads import OPEN
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
 from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
-from tests.integration.working import Pipeline, decoded, task_of
+from tests.integration.working import Pipeline, records, task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
     "keycloak": ["ingest"], "revoker": ["revoker"], "viewer": ["viewer"],
+    "restorer": ["restorer"],
 }  # fmt: skip
 
 
@@ -41,7 +45,8 @@ class Outcome:
 
     Attributes:
         rows: of the table.
-        findings: kind, identifier, point, cause, via and event ids of each.
+        findings: kind, identifier, point, cause, via and event ids of each; of what
+            lasts until it is put right also whether it was.
     """
 
     rows: list[Any]
@@ -54,10 +59,11 @@ class Clock:
 
     now: int
     step: int = 0
+    waited: int = 0
 
     def __call__(self) -> int:
         """Give the time."""
-        return self.now + self.step * SECOND
+        return self.now + (self.step + self.waited) * SECOND
 
     def fresh_id(self) -> str:
         """Give an id that is the same on every engine."""
@@ -116,6 +122,7 @@ class Case:
                 "vault": {"format": "openbao", "point": "vault"},
                 "keycloak": {"format": "keycloak"},
             },
+            **self.plain.get("settings", {}),
         })  # fmt: skip
 
     async def play(
@@ -128,7 +135,14 @@ class Case:
         """Send the steps to an engine, each after the last one is worked off."""
         async with aiohttp.ClientSession() as session:
             for clock.step, step in enumerate(self.plain["steps"], 1):
-                if "revoke" in step:
+                if "wait" in step:
+                    clock.waited += step["wait"]
+                    await settled()
+                    continue
+                if "adopt" in step:
+                    path, token = "/v1/adopt", "restorer"
+                    data = orjson.dumps({"credentials": step["adopt"]})
+                elif "revoke" in step:
                     at = step["at"]
                     at = at if isinstance(at, str) else at.isoformat()
                     path, token = "/v1/revocations", "revoker"
@@ -139,7 +153,7 @@ class Case:
                     data = _bytes(step, repository)
                 headers = {"Authorization": f"Bearer {token}"}
                 async with session.post(url + path, data=data, headers=headers) as got:
-                    assert got.status in (201, 202), await got.text()
+                    assert got.status in (200, 201, 202), await got.text()
                 await settled()
 
     def check(self, outcome: Outcome) -> None:
@@ -150,8 +164,9 @@ class Case:
             found = {one: verdicts.get(one) for one in plain[name]}
             assert dict.fromkeys(plain[name], allowed) == found
         if not plain.get("compared_only"):
-            wanted = sorted((k, i, tuple(ids)) for k, i, ids in plain["findings"])
-            found_ = sorted((f[0], f[1], f[5]) for f in outcome.findings)
+            given = plain["findings"]
+            wanted = sorted((k, i, tuple(ids), *end) for k, i, ids, *end in given)
+            found_ = sorted((f[0], f[1], *f[5:]) for f in outcome.findings)
             assert wanted == found_
 
 
@@ -165,7 +180,10 @@ def _bytes(step: dict[str, Any], repository: Path) -> bytes:
 
 def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
     names = ("kind", "presented", "point", "cause", "via")
-    return (*(found[name] for name in names), tuple(sorted(found["event_ids"])))
+    lasts = FindingKind(found["kind"]) in POSTURE
+    over = ("open" if found["open"] else "over",) if lasts else ()
+    ids = tuple(sorted(found["event_ids"]))
+    return (*(found[name] for name in names), ids, *over)
 
 
 async def _get(url: str, path: str) -> Any:
@@ -218,6 +236,16 @@ async def _kafka(
         yield Pipeline(kafka, receiving, working, session)
 
 
+async def with_ends(kafka: KafkaSettings) -> list[dict[str, Any]]:
+    """Give the last record of each finding, with whether it is open."""
+    last = {
+        record.key: bundled().decode(record.value).record
+        | {"open": dict(record.headers)[OPEN] == b"1"}
+        for record in await records(kafka, "findings")
+    }
+    return list(last.values())
+
+
 async def on_kafka(
     case: Case,
     folder: Path,
@@ -231,5 +259,5 @@ async def on_kafka(
     async with _kafka(case, clock, folder, repository, kafka) as run:
         await case.play(run.ingress.url, clock, repository, run.settled)
         rows = await run.table(case.clock.now)
-    findings = await decoded(kafka, "findings")
+    findings = await with_ends(kafka)
     return Outcome(rows, sorted(map(_finding, findings), key=str))

@@ -24,7 +24,7 @@ FILES = {
 }
 OTHERS = {
     "genesis", "heartbeat", "access", "receipt", "invalidation", "finding", "audit",
-    "signal", "dead_letter", "source_state", "act",
+    "signal", "dead_letter", "source_state", "act", "scope_use",
 }  # fmt: skip
 TIMES = {
     "received_at", "issued_at", "expires_at", "at", "not_before", "occurred_at",
