@@ -93,6 +93,7 @@ class Stages:
         self._access = 0
         self._signals = 0
         self._tidied = 0
+        self._untold = False  # what was found of posture and is not saved
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
@@ -178,7 +179,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
-        waiting += self.posture.waiting(self._clock())
+        waiting += self.posture.waiting(self._clock()) + self._untold
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -323,7 +324,9 @@ class Stages:
             return False
         outputs = self.sentinel.report(self.posture.step(now), now)
         if outputs.episodes:
+            self._untold = True
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
+            self._untold = False
             failpoint("stages.after_posture")
         return True
 

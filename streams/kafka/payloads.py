@@ -137,7 +137,7 @@ def _line(use: Seen) -> dict[str, Any]:
         "ties": [],
         "actor": [],
         "owner": use.owner,
-        "scope": use.scopes,
+        "scope": None if use.scopes is None else list(use.scopes),
         "applied": use.applied,
     }
 

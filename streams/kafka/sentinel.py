@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
-    from streams.kafka.partition import Listed
+    from streams.kafka.partition import Listed, Realm
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
@@ -199,19 +199,27 @@ class SentinelStage:
     def inspecting(self) -> int:
         """Count the nodes here that may stand otherwise than before, roughly."""
         now = self._clock()
-        return sum(each.inspecting(now) for each in self._ours())
+        return sum(
+            0 if home is None else home.inspecting(name, now)
+            for name, _, home in self._homes()
+        )
 
     def _inspect(self) -> None:
         """Look at how credentials stand, in the realms whose findings are ours."""
-        now, ours = self._clock(), {each.number: each for each in self._ours()}
-        count, self._inspecting = self._settings.access_partitions, 0
+        now, self._inspecting = self._clock(), 0
+        for name, realm, home in self._homes():
+            if home is None:
+                realm.heard = None
+            else:
+                self._inspecting += home.inspect(name, now)
+
+    def _homes(self) -> Iterator[tuple[str, Realm, Watched | None]]:
+        """Give each realm, with what its own findings belong to where that is ours."""
+        ours = {each.number: each for each in self._ours()}
+        count = self._settings.access_partitions
         for partition in self.replica.partitions.values():
             for name, realm in partition.realms.items():
-                home = ours.get(access_partition_of(name, "", count))
-                if home is None:
-                    realm.heard = None
-                else:
-                    self._inspecting += home.inspect(name, now)
+                yield name, realm, ours.get(access_partition_of(name, "", count))
 
     async def _told(self, listed: list[Listed]) -> None:
         """Judge again what facts condemned; the lock is held."""

@@ -167,9 +167,10 @@ class Watched:
         table.heard = posture.note
         return posture
 
-    def inspecting(self, now: int) -> int:
-        """Count the nodes that may stand otherwise than before, roughly."""
-        return sum(each.waiting(now) for each in self._postures.values())
+    def inspecting(self, realm: str, now: int) -> int:
+        """Count the nodes of a realm that may stand otherwise than before, roughly."""
+        posture = self._postures.get(realm)
+        return 1 if posture is None else posture.waiting(now)
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""

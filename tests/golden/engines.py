@@ -167,7 +167,7 @@ class Case:
             given = plain["findings"]
             wanted = sorted((k, i, tuple(ids), *end) for k, i, ids, *end in given)
             found_ = sorted((f[0], f[1], *f[5:]) for f in outcome.findings)
-            assert wanted == found_
+            assert wanted == found_, found_
 
 
 def _bytes(step: dict[str, Any], repository: Path) -> bytes:

@@ -103,6 +103,8 @@ class Pipeline:
                     and sentinel.watched[number].position >= end
                     for number, end in access.items()
                 )
+                and bool(sentinel.member.assigned)
+                and not sentinel.member.fresh
                 and not sentinel.inspecting
                 and not any(
                     p.waiting
