@@ -22,6 +22,7 @@ from streams.described import described
 from streams.engine.audit import Audit
 from streams.engine.closures import Closures
 from streams.engine.notifier import Notifier
+from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
@@ -41,6 +42,7 @@ from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.silences import SilencePages, act_of
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.settings import Settings
+    from streams.stages.silences import Silence
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -119,10 +122,21 @@ async def serve(
         feed = guarding.feed
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
         notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
-        handlers = _handlers(taking, stages, guarding, fresh_id, AlertMetrics(notifier))
+        silences = StoredSilences(store, clock)
+        notifier.silences, silences.changed = silences.all, notifier.heed
+        told = AlertMetrics(notifier)
+        handlers = _handlers(taking, stages, guarding, fresh_id, told, silences.all)
         app = application(handlers, settings.max_body_bytes)
         Alerts(
             taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
+        ).add_to(app)
+        SilencePages(
+            taking.tokens,
+            silences,
+            notifier,
+            clock,
+            fresh_id,
+            act_of(settings.realm, clock, taking.ingest.record_act),
         ).add_to(app)
         audit = Audit(store, settings.realm, signing, clock)
         AuditPages(taking.tokens, audit).add_to(app)
@@ -196,6 +210,7 @@ def _handlers(
     guarding: _Guarding,
     fresh_id: Callable[[], str],
     alerts: Collector,
+    silences: Callable[[], tuple[Silence, ...]],
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
@@ -209,7 +224,7 @@ def _handlers(
         Events(tokens, taking.described.sources, speakers, ingest),
         Operators(tokens, speakers, ingest, vocabulary, fresh_id, names),
         Queries(tokens, tables, speakers.clock),
-        Lists(tokens, taking.store),
+        Lists(tokens, taking.store, silences),
         feed,
         Health(feed, stages, *metrics),
         Push(tokens, taking.streams.receivers, speakers),

@@ -204,6 +204,11 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
+    def set_silences(self, bodies: Mapping[str, bytes]) -> None:
+        """Save the silences in force, by their ids; the others are forgotten."""
+        self._db.execute("DELETE FROM silences")
+        self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
+
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""
         self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))
