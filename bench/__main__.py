@@ -14,7 +14,7 @@ EMBEDDED: Final = (
     "bulk_import", "enforced", "fanout", "ssf_flood", "mappers",
 )  # fmt: skip
 KAFKA: Final = (
-    "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery",
+    "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
 SCALES: Final = ("tiny", "small", "full")

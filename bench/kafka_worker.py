@@ -1,7 +1,7 @@
 """A worker as it is deployed, for a benchmark.
 
-Run as ``python -m bench.kafka_worker SETTINGS FOLDER [READY]``; the settings are
-those of Kafka, as JSON; the file READY gets the URL.
+Run as ``python -m bench.kafka_worker SETTINGS FOLDER [READY [STAGE]]``; the settings
+are those of Kafka, as JSON; the file READY gets the URL.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import sys
 from pathlib import Path
 
 from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
+from streams.kafka.worker_settings import Stage, WorkerSettings
 from streams.running import configure_logging
 from streams.settings import Settings
 from streams.worker import collect_rarely, work
 
 
-def main(kafka: str, folder: str, ready: str | None = None) -> None:
-    """Run the registry stage until SIGTERM."""
+def main(
+    kafka: str, folder: str, ready: str | None = None, stage: Stage = "registry"
+) -> None:
+    """Run a stage until SIGTERM."""
     configure_logging(logging.WARNING)
     collect_rarely()
     settings = Settings.model_validate({"listen": {"port": 0}, "ready_file": ready})
-    worker = WorkerSettings(data_dir=Path(folder), stages=frozenset({"registry"}))
+    worker = WorkerSettings(data_dir=Path(folder), stages=frozenset({stage}))
     asyncio.run(work(settings, KafkaSettings.model_validate_json(kafka), worker))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:])  # type: ignore[arg-type]

@@ -44,7 +44,8 @@ def _row(count: int, names: str, size: float) -> Row:
     )
 
 
-def _resident() -> int:
+def resident() -> int:
+    """Give the bytes of memory that this process has."""
     pages = Path("/proc/self/statm").read_text("ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -53,9 +54,9 @@ def _grow(count: int, names: str) -> float:
     registry = Registry()
     register(registry, 1000, chains, NAMES[names])  # code and caches are warm
     registry = Registry()
-    before = _resident()
+    before = resident()
     register(registry, count, chains, NAMES[names])
-    return (_resident() - before) / count
+    return (resident() - before) / count
 
 
 if __name__ == "__main__":

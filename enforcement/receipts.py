@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import frozen
 
+from enforcement.clocks import wall
 from enforcement.verdict import Mode
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ class Receipts:
     """The receipts of one guard, from its start to its end."""
 
     def __init__(
-        self, guard: str, instance: str, terms: Terms, sign: Sign | None = None
+        self,
+        guard: str,
+        instance: str,
+        terms: Terms,
+        sign: Sign | None = None,
+        wall_clock: Callable[[], int] = wall,
     ) -> None:
         """Set up.
 
@@ -69,7 +75,9 @@ class Receipts:
             instance: random; tells this process from another of the same name.
             terms: it serves under these.
             sign: signs bytes with the guard's Ed25519 key.
+            wall_clock: nanoseconds UTC, compared with the log of what it guards.
         """
+        self._wall = wall_clock
         self._who = {"guard": guard, "instance": instance}
         self._terms = terms
         self._sign = sign
@@ -88,8 +96,12 @@ class Receipts:
 
     def applied(self, genesis: str, position: int) -> Receipt:
         """Say that everything below a position of a log is applied."""
-        said = {"status": "applied", "genesis": genesis, "applied": position}
-        return self._receipt(said)
+        return self._receipt({
+            "status": "applied",
+            "genesis": genesis,
+            "applied": position,
+            "sent_at": self._wall(),
+        })  # fmt: skip
 
     def goodbye(self) -> Receipt:
         """Say that the guard allows nothing any more."""

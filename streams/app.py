@@ -185,7 +185,8 @@ async def _guarding(
     clock: Callable[[], int],
 ) -> _Guarding:
     """Make what feeds guards, and proves what they enforce."""
-    closures = Closures(store, settings.closure.deadline, clock, boottime)
+    points = stages.sentinel.points
+    closures = Closures(store, settings.closure.deadline, clock, boottime, points)
     await closures.load()
     receipts = Receipts(closures.roll, guard_keys, boottime)
     tables = Tables(stages, store)

@@ -146,4 +146,5 @@ def tolerances(settings: Settings) -> Tolerances:
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
         posture=settings.posture.limits,
+        points=sentinel.points,
     )

@@ -46,6 +46,7 @@ class FindingKind(Enum):
     ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
+    ENFORCEMENT_LAG = "enforcement_lag"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
@@ -72,6 +73,7 @@ SEVERITY: Final = {
     FindingKind.ID_COLLISION: Severity.MEDIUM,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
+    FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
     FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 
@@ -103,6 +105,8 @@ class Finding:
         cause: hex id of the cause fact; cause_at: when it happened (ns).
         first_seen, last_seen: of the accesses counted (ns).
         event_ids: the sources' ids of the accesses, at most 100.
+        related: ids of findings about other names of the same credential, or about
+            the same uses.
         message: one sentence for a person.
     """
 
@@ -123,6 +127,7 @@ class Finding:
     first_seen: int
     last_seen: int
     event_ids: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
     message: str
 
 

@@ -220,6 +220,9 @@ class Sentinel(_Strict):
         grace: an allowed use this soon after a cause was in flight.
         remember: how long a use can still be condemned by a later fact.
         silence: an episode without news for this long is closed.
+        points: name of an enforcement point in an access log to the names of the
+            guards that stand there, ``*`` for any part; without, it has the guard of
+            its own name.
     """
 
     skew: float = Field(default=0.0, ge=0)
@@ -227,6 +230,7 @@ class Sentinel(_Strict):
     remember: float = Field(default=24 * 3600.0, gt=0)
     silence: float = Field(default=3600.0, gt=0)
     report_unknown: bool = True
+    points: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Closure(_Strict):

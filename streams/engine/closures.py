@@ -20,6 +20,7 @@ from streams.engine.roll import Roll
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
+from streams.stages.points import Points
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
 IDLE: Final = 1.0
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
+WITNESSED: Final = 5  # seconds for which what guards reported is gathered
 LOADED: Final = 5000
 SLICE: Final = 500  # facts read in one go
 PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
@@ -60,6 +62,7 @@ class Closures:
         deadline: float,
         clock: Callable[[], int],
         boottime: Callable[[], int],
+        points: Points | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
 
@@ -68,6 +71,7 @@ class Closures:
             deadline: seconds after which a cause that is not closed is a finding.
             clock: gives the time (ns).
             boottime: gives ns of a clock that nobody sets.
+            points: told what guards report.
         """
         self.closure = Closure(round(deadline * SECOND))
         self.deadline = deadline
@@ -91,7 +95,9 @@ class Closures:
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
-        self.roll = Roll(store, self.closure, self._news.set, clock, boottime)
+        points = Points() if points is None else points
+        self.roll = Roll(store, self.closure, self._news.set, clock, boottime, points)
+        self._witnessed = 0
 
     async def load(self) -> None:
         """Bring guards and open causes back; call it before anything is written."""
@@ -192,9 +198,15 @@ class Closures:
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(SAVE)
-            changed = self._results or self.roll.unforgotten
+            changed = self._results or self.roll.unforgotten or self._is_due
             if changed or self._read - self._saved > LOADED:
                 await self._save()
+
+    @property
+    def _is_due(self) -> bool:
+        """Tell whether it is time to save what guards reported."""
+        since = self._boottime() - self._witnessed
+        return self.roll.points.unsaved and since >= WITNESSED * SECOND
 
     async def _save(self) -> None:
         """Write what changed, and what is still open of what was read."""
@@ -212,11 +224,16 @@ class Closures:
         gone = self.roll.take_gone()
         late, self._late = self._late, []
         signals = [rows.signal(each, self.deadline) for each in late]
+        witnesses = []
+        if self._is_due:
+            self._witnessed = self._boottime()
+            witnesses = self.roll.take_witnesses()
 
         def job(tx: Transaction) -> None:
             tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
+            tx.put_witnesses(witnesses)
             self.roll.forget(gone, tx)
 
         await self._store.write_in_time(job)

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import orjson
+
 from streams.stages import closure_results as rows
+from streams.stages.closure import Mode
+from streams.stages.points import said_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
-    from streams.stages.closure import Closure, Mode, Registration
+    from streams.stages.closure import Closure, Registration
+    from streams.stages.points import Points
 
 
 class Roll:
@@ -24,6 +29,7 @@ class Roll:
 
     Attributes:
         departed: told the name of each guard that is no member any more.
+        points: told what guards report, and kept here over restarts.
     """
 
     def __init__(
@@ -33,6 +39,7 @@ class Roll:
         news: Callable[[], None],
         clock: Callable[[], int],
         boottime: Callable[[], int],
+        points: Points,
     ) -> None:
         """Start empty; `load` brings the guards back.
 
@@ -42,7 +49,9 @@ class Roll:
             news: called when a step of closure may find something.
             clock: gives the time (ns).
             boottime: gives ns of a clock that nobody sets.
+            points: told what guards report.
         """
+        self.points = points
         self.departed: list[Callable[[str], None]] = []
         self._store = store
         self._closure = closure
@@ -55,9 +64,15 @@ class Roll:
 
     async def load(self) -> None:
         """Bring the guards back; they are taken for heard now."""
+        for name, body in await self._store.read("SELECT name, body FROM witnesses"):
+            plain = orjson.loads(body)
+            if plain["genesis"] == self._store.genesis:
+                self.points.restore(name, plain)
         for name, body in await self._store.read("SELECT name, body FROM guards"):
             self._wanted[name] = self._written[name] = body
-            self._closure.register(rows.terms_of(body), self._boottime())
+            terms = rows.terms_of(body)
+            self._closure.register(terms, self._boottime())
+            self._registered(terms)
 
     async def register(self, terms: Registration) -> None:
         """Make a guard a member; on return that is on disk.
@@ -77,7 +92,12 @@ class Roll:
                 raise LookupError(name)
             self._written[name] = body
         self._closure.register(terms, self._boottime())
+        self._registered(terms)
         self._news()
+
+    def _registered(self, terms: Registration) -> None:
+        enforces = terms.mode is not Mode.OBSERVE
+        self.points.registered(terms.guard, self._clock(), enforces=enforces)
 
     def heard(self, guard: str) -> None:
         """Note that a guard gave a sign of life."""
@@ -85,10 +105,20 @@ class Roll:
         if member is not None:
             member.heard = self._boottime()
 
-    def applied(self, guard: str, genesis: str, offset: int) -> None:
-        """Take a receipt; of another log, or beyond this one's end, it says nothing."""
+    def applied(
+        self, guard: str, genesis: str, offset: int, sent_at: int | None = None
+    ) -> None:
+        """Take a receipt; of another log, or beyond this one's end, it says nothing.
+
+        Args:
+            guard: who sent it.
+            genesis: of the log that it speaks of.
+            offset: every fact below it is applied.
+            sent_at: the guard's clock (ns), where it says.
+        """
         if genesis == self._store.genesis and offset <= self._store.end:
             self._closure.apply(guard, offset, self._boottime())
+            self.points.applied(guard, offset, said_at(sent_at, self._clock()))
             if self._closure.waiting:
                 self._news()
 
@@ -135,6 +165,14 @@ class Roll:
             if guard not in self._wanted:
                 tx.forget_guard(guard)
 
+    def take_witnesses(self) -> list[tuple[str, bytes | None]]:
+        """Give what changed of what guards reported, to be saved."""
+        of = {"genesis": self._store.genesis}
+        return [
+            (name, None if plain is None else orjson.dumps(plain | of))
+            for name, plain in self.points.take_unsaved()
+        ]
+
     def standing(self) -> Counter[tuple[Mode, str]]:
         """Count guards by mode, and by whether they were heard within their lease."""
         now = self._boottime()
@@ -147,6 +185,7 @@ class Roll:
         self._wanted.pop(guard, None)
         self._written.pop(guard, None)
         self._gone.add(guard)
+        self.points.left(guard, self._clock())
         for told in self.departed:
             told(guard)
         self._news()

@@ -22,8 +22,9 @@ from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.posture import Posture
 from streams.stages.scope_use import scoped, violations
+from streams.stages.known_deaths import MOST
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
-from streams.stages.uses import Bucket, Seen
+from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -94,9 +95,11 @@ class Stages:
         self._signals = 0
         self._tidied = 0
         self._untold = False  # what was found of posture and is not saved
+        self._rechecking = False
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
+        self.sentinel.points.listeners.append(self._news.set)
 
     @property
     def registry(self) -> Registry:
@@ -114,8 +117,8 @@ class Stages:
         self._saved = positions.get("registry", 0)
         self._access = positions.get("sentinel", 0)
         self._signals = positions.get("signals", 0)
-        async for (body,) in self._rows("uses", "key", "body"):
-            self.sentinel.uses.restore(Bucket.from_plain(orjson.loads(body)))
+        uses = [row async for row in self._rows("uses", "key", "key, body")]
+        self.sentinel.uses.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
         async for name, body in self._rows("used_scopes", "name", "name, body"):
@@ -129,6 +132,7 @@ class Stages:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
         # what comes after is listed as it is applied.
+        await self._restore_known()
         position = self._saved
         while position < self.applied:
             limit = min(LOADED, self.applied - position)
@@ -139,6 +143,24 @@ class Stages:
         self.posture.follow(self.registry)
         failpoint("start.loaded")
         self.loaded.set()
+
+    async def _restore_known(self) -> None:
+        """Take back from where on the log tells of the dead, as far as it is kept."""
+        query = (
+            "SELECT offset, identifier, cause, as_of FROM invalidations"
+            " WHERE offset > (SELECT ifnull(max(offset), 0) - ? FROM invalidations)"
+            " AND offset > ? ORDER BY offset LIMIT ?"
+        )
+        last = 0
+        while rows := await self._store.read(query, MOST, last, LOADED):
+            self.sentinel.known.restore(
+                (
+                    (Identifier.parse(name), cause, as_of)
+                    for _, name, cause, as_of in rows
+                ),
+                self.applied,
+            )
+            last = rows[-1][0]
 
     async def _rows(
         self, table: str, key: str, columns: str
@@ -180,6 +202,7 @@ class Stages:
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
         waiting += self.posture.waiting(self._clock()) + self._untold
+        waiting += self._rechecking or self.sentinel.points.news
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -211,6 +234,7 @@ class Stages:
         worked |= await self._take_slice()
         worked |= await self._take_signals()
         worked |= await self._take_posture()
+        await self._take_receipts()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
@@ -237,7 +261,7 @@ class Stages:
 
     def _apply(self, stored: Stored) -> None:
         self._cascade.apply(stored.fact)
-        self.sentinel.note(stored.fact)
+        self.sentinel.note(stored.fact, stored.offset)
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
@@ -254,6 +278,7 @@ class Stages:
         self._cascade.replace(await asyncio.to_thread(build))
         if self.loaded.is_set():
             self.posture.follow(self.registry)
+        self.sentinel.known.rebuilt(self._ends.facts)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -263,9 +288,11 @@ class Stages:
         found, done = self._cascade.next_slice()
         now = self._clock()
         names = [each.identifier for each in found]
-        outputs = self.sentinel.reconsider(names, self.registry, now)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
         as_of = self.applied
+        pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+        self.sentinel.known.note(pairs, as_of)
+        outputs = self.sentinel.reconsider(names, self.registry, now)
+        rows = [(str(identifier), cause) for identifier, cause in pairs]
         position = oldest
         if done:
             second = self._cascade.second
@@ -329,6 +356,14 @@ class Stages:
             self._untold = False
             failpoint("stages.after_posture")
         return True
+    async def _take_receipts(self) -> None:
+        """See whether what guards reported shows that lags were failures."""
+        self._rechecking = self.sentinel.points.news
+        points = self.sentinel.points.take_news()
+        outputs = self.sentinel.recheck(points, self._clock())
+        if outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""
@@ -384,15 +419,8 @@ class Stages:
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:
-    tx.put_uses(
-        (key, 0, None) if bucket is None else (key, bucket.seen_at, _dump(bucket))
-        for key, bucket in outputs.uses.items()
-    )
+    tx.put_uses(outputs.uses.items())
     tx.put_findings(
         (identity, episode.open, orjson.dumps(episodes.save(episode)))
         for identity, episode in outputs.episodes.items()
     )
-
-
-def _dump(bucket: Bucket) -> bytes:
-    return orjson.dumps(bucket.to_plain())

@@ -164,14 +164,15 @@ class Transaction:
         query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
         self._db.execute(query, (sequence, head))
 
-    def put_uses(self, rows: Iterable[tuple[str, int, bytes | None]]) -> None:
-        """Save remembered uses: key, seen at, body; None forgets one."""
-        for key, seen_at, body in rows:
+    def put_uses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save remembered uses: key and body; None forgets one."""
+        for key, body in rows:
             if body is None:
                 self._db.execute("DELETE FROM uses WHERE key = ?", (key,))
             else:
-                values = (key, seen_at, body)
-                self._db.execute("INSERT OR REPLACE INTO uses VALUES (?, ?, ?)", values)
+                # The second column was of use to earlier versions.
+                query = "INSERT OR REPLACE INTO uses VALUES (?, 0, ?)"
+                self._db.execute(query, (key, body))
 
     def put_used_scopes(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Save which scopes credentials use: name, body; None forgets one."""
@@ -208,6 +209,14 @@ class Transaction:
         """Save the silences in force, by their ids; the others are forgotten."""
         self._db.execute("DELETE FROM silences")
         self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Keep when guards had applied what; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+                self._db.execute(query, (name, body))
 
     def put_guard(self, name: str, body: bytes) -> None:
         """Save a registered guard."""

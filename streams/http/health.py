@@ -33,7 +33,11 @@ class _State(Collector):
             ("backlog", "Committed but not worked off by the stages.", stages.backlog),
             ("guards", "Connected guards.", len(feed.connections)),
             ("identifiers", "Identifiers in the table.", len(stages.registry.lineage)),
-            ("remembered_uses", "Buckets of uses.", len(stages.sentinel.uses)),
+            (
+                "remembered_uses",
+                "Uses that a later fact may condemn.",
+                len(stages.sentinel.uses),
+            ),
             ("in_flight_uses", "Uses within the grace.", stages.in_flight),
         ):
             yield GaugeMetricFamily(f"rescind_{name}", text, value=value)

@@ -125,7 +125,10 @@ class Receipts:
             )
         except ReceiptError:
             return
-        self.roll.applied(session.guard, genesis, applied)
+        sent_at = plain.get("sent_at")
+        if type(sent_at) is not int:
+            sent_at = None  # not all guards say it
+        self.roll.applied(session.guard, genesis, applied, sent_at)
 
     def goodbye(self, session: Session, receipt: Any) -> None:
         """Let a guard go that allows nothing any more."""

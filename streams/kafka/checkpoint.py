@@ -16,6 +16,7 @@ import structlog
 
 from schemas.codec import edition
 from streams.kafka import snapshot as snapshots
+from streams.kafka.beside import Beside
 from streams.kafka.journal import Journal, Place
 
 if TYPE_CHECKING:
@@ -247,6 +248,8 @@ class FactsFile:
 class UsesFile(_File):
     """What the sentinel remembers of one partition of ``access``.
 
+    What is large lies in files of its own beside it: a database writes all twice.
+
     Attributes:
         position: every block below it was judged; None in a new file.
     """
@@ -254,6 +257,7 @@ class UsesFile(_File):
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
         super().__init__(path, _USES)
+        self._beside = Beside(path)
         self.position: int | None = self._meta("position", None)
 
     def reset(self) -> None:
@@ -262,6 +266,7 @@ class UsesFile(_File):
         for table in ("uses", "used_scopes", "episodes", "meta"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
         self._db.execute("COMMIT")
+        self._beside.keep(())
         self.position = None
 
     def save(
@@ -279,14 +284,17 @@ class UsesFile(_File):
             position: the next block to judge.
             used_scopes: realm, name and body; None forgets one.
         """
+        gone = []
         self._db.execute("BEGIN")
         for realm, key, body in uses:
             if body is None:
                 query = "DELETE FROM uses WHERE realm = ? AND key = ?"
                 self._db.execute(query, (realm, key))
+                gone.append((realm, key))
             else:
                 query = "INSERT OR REPLACE INTO uses VALUES (?, ?, ?)"
-                self._db.execute(query, (realm, key, body))
+                told = self._beside.put(realm, key, body)
+                self._db.execute(query, (realm, key, told))
         for realm, name, used in used_scopes:
             if used is None:
                 query = "DELETE FROM used_scopes WHERE realm = ? AND name = ?"
@@ -299,11 +307,21 @@ class UsesFile(_File):
         if position is not None:
             self._put(position=position)
         self._db.execute("COMMIT")
+        self._beside.drop(gone)
         self.position = position
 
-    def uses(self) -> list[tuple[str, bytes]]:
-        """Give realm and body of every remembered use."""
-        return self._db.execute("SELECT realm, body FROM uses").fetchall()
+    def uses(self) -> dict[str, list[tuple[str, bytes]]]:
+        """Give name and body of all remembered uses, by their realms.
+
+        Raises:
+            DamagedError: they cannot all be had.
+        """
+        found: dict[str, list[tuple[str, bytes]]] = {}
+        for realm, key, told in self._db.execute("SELECT realm, key, body FROM uses"):
+            body = self._beside.body(realm, key, told)
+            found.setdefault(realm, []).append((key, body))
+        self._beside.keep((realm, key) for realm in found for key, _ in found[realm])
+        return found
 
     def used_scopes(self, realm: str) -> list[tuple[str, bytes]]:
         """Give name and body of what is known of scopes that are used in a realm."""

@@ -26,6 +26,8 @@ from streams.kafka.journal import DamagedError
 from streams.kafka.poison import poison_of
 from streams.kafka.snapshot import Kept
 from streams.stages.cascade import Cascade
+from streams.stages.dead_bits import DeadBits
+from streams.stages.known_deaths import KnownDeaths
 from streams.stages.sentinel import note_acceptance
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from streams.kafka.journal import Row
     from streams.kafka.poison import Poison
     from streams.stages.cascade import Slice
+    from streams.stages.known_deaths import Accepted
 
 
 LOOK_SECONDS: Final = 5.0
@@ -65,21 +68,33 @@ class Realm:
     """The state of one realm.
 
     Attributes:
-        accepted: id of a cause to the receive time of its earliest copy (ns).
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        bits: of the table, where somebody asked for them.
         heard: is told of each fact, once it is merged.
     """
 
     cascade: Cascade
-    accepted: dict[str, int] = Factory(dict)
+    accepted: dict[str, Accepted] = Factory(dict)
+    known: KnownDeaths = Factory(KnownDeaths)
+    bits: DeadBits | None = None
     heard: Callable[[Fact], None] | None = None
 
-    def apply(self, fact: Fact) -> None:
+    def dead_bits(self) -> DeadBits:
+        """Give the dead bits of the table as it is now."""
+        if self.bits is None or self.bits.registry is not self.cascade.registry:
+            self.bits = DeadBits(self.cascade.registry)
+        return self.bits
+
+    def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
         self.cascade.registry.apply(fact)
         if self.heard is not None:
             self.heard(fact)
+        if self.bits is not None:
+            self.bits.note(fact)
         if isinstance(fact, Cause):
-            note_acceptance(self.accepted, fact)
+            note_acceptance(self.accepted, fact, offset)
 
 
 class Partition:
@@ -194,6 +209,8 @@ class Partition:
             self.file.unkept += 1
         self.position = self.file.position
         self.unread = self.file.unread
+        for realm in self.realms.values():
+            realm.known.begin(self.position)
         self._rebuild(self.file.rows)
 
     def _enlist(self, relist: int, end: int | None = None) -> None:
@@ -257,7 +274,7 @@ class Partition:
                     self._take_other(record)
                 else:
                     self.applied += 1
-                    realm.apply(fact)
+                    realm.apply(fact, offset)
                     if offset >= self.relist and not self.standby:
                         realm.cascade.enlist(offset, fact)
                     rows.append((offset, key, value))
@@ -347,7 +364,7 @@ class Partition:
         self.applied += 1
         if isinstance(entry, Fact):
             realm = self.realm(realm_of(key))
-            realm.apply(entry)
+            realm.apply(entry, offset)
             if offset >= self.relist and not self.standby:
                 realm.cascade.enlist(offset, entry)
         elif isinstance(entry, Genesis | Heartbeat):
@@ -386,3 +403,4 @@ class Partition:
         for name, of_realm in facts.items():
             registry = Registry.build(of_realm, self._vocabulary)
             self.realms[name].cascade.replace(registry)
+            self.realms[name].known.rebuilt(self.position)

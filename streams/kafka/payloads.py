@@ -20,6 +20,7 @@ from streams.kafka.framing import (
     partition_of,
 )
 from streams.kafka.scope_uses import AFTER, ScopeUse, read_scope_use
+from streams.stages.lines import Lines
 from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
     from streams.stages.registry import Condemned
 
-LINES: Final = 200  # access lines in one block, about 64 KiB
+LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
 MOST_REASON: Final = 4096  # it may quote an identifier
 OPEN: Final = "rescind-open"
@@ -47,7 +48,7 @@ class Accesses:
 
     realm: str
     after: int
-    uses: tuple[Seen, ...]
+    lines: Lines
 
 
 @frozen
@@ -86,8 +87,9 @@ def _blocks(uses: Iterable[Seen]) -> Iterator[list[Seen]]:
     block: list[Seen] = []
     filled = 0
     for use in uses:
-        size = sum(len(name.value) + 32 for name in use.identifiers)
+        size = sum(len(name.value) + 32 for name in use.identifiers) + 40
         size += len(use.owner or "") + len(use.event_id or "")
+        size += sum(len(scope) + 4 for scope in use.scopes or ())
         if block and (len(block) == LINES or filled + size > BLOCK_BYTES):
             yield block
             block, filled = [], 0
@@ -105,14 +107,18 @@ def _block(
     partitions: int,
     identity: str,
 ) -> Outgoing:
+    try:
+        columns = Lines.of(block).columns()
+    except ValueError as error:
+        message = "an access holds what no record may hold"
+        raise SchemaError(Fault.MISFIT, message) from error
     record = {
         "realm": origin.realm,
-        "source": "",
         "point": point,
         "authority": origin.authority,
         "received_at": origin.received_at,
         "ingress_key": origin.ingress_key,
-        "lines": [_line(use) for use in block],
+        **columns,
     }
     headers = cloud_event(
         identity, source=_source(origin), kind="access", time=origin.received_at
@@ -120,26 +126,9 @@ def _block(
     return Outgoing(
         partition=access_partition_of(origin.realm, point, partitions),
         key=f"{origin.realm}/{point}".encode(),
-        value=in_force().encode("access", record),
+        value=in_force().encode("access_lines", record),
         headers=(*headers, (AFTER, str(after).encode())),
     )
-
-
-def _line(use: Seen) -> dict[str, Any]:
-    return {
-        "event_id": use.event_id,
-        "event_type": "",
-        "occurred_at": use.at,
-        "offset": 0,
-        "outcome": use.outcome,
-        "identifiers": [str(name) for name in use.identifiers],
-        "parents": [],
-        "ties": [],
-        "actor": [],
-        "owner": use.owner,
-        "scope": None if use.scopes is None else list(use.scopes),
-        "applied": use.applied,
-    }
 
 
 def signal_records(
@@ -188,13 +177,18 @@ def read_access(
         after = int(dict(headers).get(AFTER, b"0"))
         if name == "scope_use":
             return read_scope_use(record, after)
-        if name != "access":
+        if name == "access_lines":
+            lines = Lines.read((record["point"],), record)
+        elif name == "access":  # as earlier versions wrote it
+            point, received_at = record["point"], record["received_at"]
+            lines = Lines.of(
+                _seen(line, point, received_at) for line in record["lines"]
+            )
+        else:
             raise SchemaError(
                 Fault.NOT_A_FACT, f"a {name} record has no place in access"
             )
-        point, received_at = record["point"], record["received_at"]
-        uses = tuple(_seen(line, point, received_at) for line in record["lines"])
-        return Accesses(record["realm"], after, uses)
+        return Accesses(record["realm"], after, lines)
     except ValueError as error:
         message = f"a field of this {name} cannot be read"
         raise SchemaError(Fault.UNDECODABLE, message) from error
@@ -202,8 +196,6 @@ def read_access(
 
 def _seen(line: Mapping[str, Any], point: str, received_at: int) -> Seen:
     at = line["occurred_at"]
-    if not line["identifiers"]:
-        raise ValueError("an access presents something")
     return Seen(
         identifiers=tuple(Identifier.parse(name) for name in line["identifiers"]),
         point=point,
@@ -350,6 +342,7 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
         "presented": str(finding.presented),
         "path": [str(name) for name in finding.path],
         "event_ids": list(finding.event_ids),
+        "related": list(finding.related),
     }
     headers = cloud_event(
         f"{finding.id}/{episode.revision}",

@@ -40,7 +40,7 @@ _GROUPS: Final = ("registry", "sentinel", "closure")
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
-    "sentinel": (ACCESS, "findings", "dlq"),
+    "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
 }
 
@@ -216,7 +216,13 @@ async def worker_process(
             )
         if "sentinel" in worker.stages:
             process.sentinel = SentinelStage(
-                settings, worker, publisher, loader("sentinel"), clock, tolerances
+                settings,
+                worker,
+                publisher,
+                loader("sentinel"),
+                clock=clock,
+                tolerances=tolerances,
+                keys=rules.keys,
             )
         if "closure" in worker.stages:
             process.closure = ClosureStage(settings, worker, publisher, clock, rules)

@@ -39,6 +39,7 @@ class Receipt:
         instance: tells its process from another of the same name.
         sequence: counts the receipts of that process from 1.
         genesis: of the log of which all below ``applied`` is applied.
+        sent_at: by the guard's clock (ns).
         proven: it is signed, or need not be. Else it may add a member to wait for, and
             nothing that anybody waits for becomes true by it.
     """
@@ -51,6 +52,7 @@ class Receipt:
     genesis: str
     applied: int
     proven: bool
+    sent_at: int
 
 
 def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> Receipt:
@@ -79,6 +81,7 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> Receipt:
         genesis=record["genesis"],
         applied=record["applied"],
         proven=guard not in keys or _is_signed(value, record, keys[guard]),
+        sent_at=record["sent_at"],
     )
 
 

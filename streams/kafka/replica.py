@@ -49,6 +49,10 @@ class Replica:
         """Give the state of a realm as it is now."""
         return self.partitions[partition_of(name, self._count)].realm(name)
 
+    def position(self, realm: str) -> int:
+        """Give the offset below which every fact of a realm is applied."""
+        return self.partitions[partition_of(realm, self._count)].position
+
     async def wait_for(self, realm: str, offset: int) -> None:
         """Wait until all facts of a realm below an offset are applied."""
         number = partition_of(realm, self._count)

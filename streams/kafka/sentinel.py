@@ -26,15 +26,17 @@ from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
 from streams.kafka.scope_uses import ScopeUse
 from streams.kafka.watch import Watched
+from streams.kafka.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
     from streams.kafka.partition import Listed, Realm
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
+    from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
@@ -54,21 +56,37 @@ class SentinelStage:
 
     Attributes:
         replica: of all facts.
+        witnesses: what guards report.
         watched: the partitions of ``access``.
         progress: for health.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         settings: KafkaSettings,
         worker: WorkerSettings,
         publisher: Publisher,
         loader: Loader,
+        *,
         clock: Callable[[], int],
         tolerances: Tolerances,
+        keys: Keys,
     ) -> None:
-        """Set up; `run` works."""
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            loader: brings the tables back.
+            clock: gives the time (ns).
+            tolerances: how accesses are judged.
+            keys: of the guards that sign, by their names.
+        """
         self.replica = Replica(settings, loader)
+        self.witnesses = Witnesses(
+            settings, keys, tolerances.points, clock, self._genesis_of
+        )
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
         self.member = Membership(
@@ -90,10 +108,18 @@ class SentinelStage:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.replica.run(self.member.lock, self._told))
+            tasks.create_task(self._witness())
             tasks.create_task(self._follow())
 
+    def _genesis_of(self, number: int) -> str:
+        return self.replica.partitions[number].genesis
+
+    async def _witness(self) -> None:
+        await self.replica.loaded.wait()  # receipts must speak of its logs
+        await self.witnesses.run(self.member.lock, self._reported)
+
     async def _follow(self) -> None:
-        await self.replica.loaded.wait()
+        await self.witnesses.loaded.wait()
         async with self.member:
             try:
                 while True:
@@ -152,8 +178,7 @@ class SentinelStage:
             # What is kept is judged again; findings have the same ids as before.
             await asyncio.to_thread(each.file.reset)
             position = begin
-        each.position = position
-        each.target = end
+        each.begin, each.position, each.target = begin, position, end
         self.watched[number] = each
 
     def _open(self, number: int) -> Watched:
@@ -164,6 +189,7 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
+            self.witnesses.points,
         )
 
     def _ours(self) -> list[Watched]:
@@ -183,16 +209,15 @@ class SentinelStage:
         except TimeoutError:
             log.warning("judged_without_facts", realms=sorted(after))
 
-    def _judge(self, read: Mapping[Watched, Iterable[tuple[int, Read]]]) -> None:
+    def _judge(self, read: Mapping[Watched, Sequence[tuple[int, Read]]]) -> None:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
             if watched not in ours:
                 continue  # it went, or was loaded anew, while we waited
-            for offset, record in records:
-                if record is not None:
-                    watched.judge(record, now)
-                watched.position = offset + 1
+            read_well = [record for _, record in records if record is not None]
+            watched.judge(read_well, now)
+            watched.position = records[-1][0] + 1
             failpoint("sentinel.applied")
 
     @property
@@ -225,9 +250,19 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
-            names = [each.identifier for each in found]
+            pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+            self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
+            names = [identifier for identifier, _ in pairs]
             for watched in self._ours():
                 watched.reconsider(realm, names, now)
+        await self._write()
+
+    async def _reported(self, news: Mapping[str, set[str]]) -> None:
+        """See whether receipts turn lags into failures; the lock is held."""
+        now = self._clock()
+        for realm, points in news.items():
+            for watched in self._ours():
+                watched.recheck(realm, points, now)
         await self._write()
 
     async def _write(self) -> None:

@@ -23,6 +23,7 @@ import schemas
 from agents_registry.registry import Registry
 from schemas.codec import edition
 from streams.kafka.journal import Tip
+from streams.stages.known_deaths import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,16 +32,17 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"rescind1"
 DIGEST: Final = 32
+FORM: Final = 2  # of what is told of a realm
 
 log = structlog.get_logger()
 
 
 class Kept(NamedTuple):
-    """A realm as it was: its table, and when its causes were accepted."""
+    """A realm as it was: its table, and when and where its causes were accepted."""
 
     realm: str
     registry: Registry
-    accepted: dict[str, int]
+    accepted: dict[str, Accepted]
 
 
 class Snapshot(NamedTuple):
@@ -79,7 +81,8 @@ def pack(
             raw = isinstance(of, bytes)
             parts.append(of if raw else orjson.dumps(of))
             sections.append((section, raw, len(parts[-1])))
-        told.append({"realm": name, "accepted": accepted, "sections": sections})
+        causes = {identity: list(each) for identity, each in accepted.items()}
+        told.append({"realm": name, "accepted": causes, "sections": sections})
     head = {
         "fits": _fits(genesis, vocabulary),
         "position": position,
@@ -141,7 +144,9 @@ def _realms(
             part, rest = rest[:size], rest[size:]
             plain[section] = bytes(part) if raw else orjson.loads(part)
         registry = Registry.load(plain, vocabulary)
-        realms.append(Kept(realm["realm"], registry, realm["accepted"]))
+        causes = realm["accepted"].items()
+        accepted = {identity: Accepted(*each) for identity, each in causes}
+        realms.append(Kept(realm["realm"], registry, accepted))
     return realms
 
 
@@ -156,7 +161,7 @@ def _digest(genesis: str, content: Iterable[bytes | memoryview]) -> bytes:
 def _fits(genesis: str, vocabulary: Vocabulary) -> str:
     """Name the log, the classes of kinds, the machine's byte order and the code."""
     kinds = sorted((kind, of.value) for kind, of in vocabulary.items())
-    told = orjson.dumps([genesis, kinds, sys.byteorder, edition(), _core()])
+    told = orjson.dumps([FORM, genesis, kinds, sys.byteorder, edition(), _core()])
     return hashlib.sha256(told).hexdigest()
 
 

@@ -6,31 +6,39 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
+import structlog
 
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
-from streams.kafka.payloads import Signal, read_access
+from streams.kafka.journal import DamagedError
+from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
 from streams.stages.posture import Posture
 from streams.stages.scope_use import scoped, violations
+from streams.stages.lines import joined
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
-from streams.stages.uses import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.partition import Realm
-    from streams.kafka.payloads import Accesses
     from streams.kafka.poison import Poison
     from streams.stages.episodes import Episode
+    from streams.stages.lines import Lines
+    from streams.stages.points import Points
 
     RealmOf = Callable[[str], Realm]
+
+AT_ONCE: Final = 8192  # lines judged in one step
+
+log = structlog.get_logger()
 
 
 class Block(Protocol):
@@ -47,6 +55,7 @@ class Watched:
     Attributes:
         number: of the partition.
         file: its local checkpoint.
+        begin: the first block that the log still has.
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
@@ -60,6 +69,7 @@ class Watched:
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        points_of: Callable[[str], Points] | None = None,
     ) -> None:
         """Start empty.
 
@@ -69,9 +79,11 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            points_of: gives what the guards of a realm report.
         """
         self.number = number
         self.file = file
+        self.begin = 0
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
@@ -80,6 +92,7 @@ class Watched:
         self._realm_of = realm_of
         self._digest_key = digest_key
         self._postures: dict[str, Posture] = {}
+        self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
         self._used: dict[tuple[str, str], bytes | None] = {}
@@ -99,15 +112,23 @@ class Watched:
 
         Facts that came while nobody watched are made up for by that.
         """
+        try:
+            self._restore(now)
+        except (DamagedError, ValueError) as error:
+            # All of it can be had from the topic again.
+            log.warning("uses_damaged", partition=self.number, error=str(error))
+            self._sentinels, self._outputs = {}, {}
+            self.file.reset()
+            self.position = self.begin
+
+    def _restore(self, now: int) -> None:
         for realm, body in self.file.episodes():
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
-        names: dict[str, dict[Identifier, None]] = {}
-        for realm, body in self.file.uses():
-            bucket = Bucket.from_plain(orjson.loads(body))
-            self._sentinel(realm).uses.restore(bucket)
-            names.setdefault(realm, {}).update(dict.fromkeys(bucket.identifiers))
-        for realm, of_realm in names.items():
-            self.reconsider(realm, of_realm, now)
+        for realm, rows in self.file.uses().items():
+            sentinel = self._sentinel(realm)
+            sentinel.uses.restore(rows)
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, sentinel.reconsider_all(registry, now))
 
     def read(self, record: Block) -> Accesses | Signal | ScopeUse | None:
         """Read a record; None where it is poison."""
@@ -117,25 +138,34 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def judge(self, record: Accesses | Signal | ScopeUse, now: int) -> None:
-        """Take a record in."""
-        if isinstance(record, ScopeUse):
-            used = self._posture(record.realm).used(
-                record.name, record.scopes, record.at
-            )
-            if used is not None:
-                self._used[record.realm, str(record.name)] = used
-            return
-        sentinel = self._sentinel(record.realm)
-        if isinstance(record, Signal):
-            self._add(record.realm, sentinel.report([record.values], now))
-            return
-        registry = self._realm_of(record.realm).cascade.registry
-        self._add(record.realm, sentinel.observe(record.uses, registry, now))
-        signals = violations(scoped(record.uses), registry)
-        self._add(record.realm, sentinel.report(signals, now))
+    def judge(self, records: Iterable[Accesses | Signal | ScopeUse], now: int) -> None:
+        """Take records in; blocks of one realm that follow each other as one."""
+        for (realm, kind), group in groupby(
+            records, lambda each: (each.realm, type(each))
+        ):
+            if kind is ScopeUse:
+                self._take_used(realm, (e for e in group if isinstance(e, ScopeUse)))
+                continue
+            sentinel = self._sentinel(realm)
+            if kind is Signal:
+                signals = [each.values for each in group if isinstance(each, Signal)]
+                self._add(realm, sentinel.report(signals, now))
+                continue
+            registry = self._realm_of(realm).cascade.registry
+            blocks = [each.lines for each in group if isinstance(each, Accesses)]
+            for lines in _gathered(blocks):
+                self._add(realm, sentinel.observe(lines, registry, now))
+                beyond = violations(scoped(lines), registry)
+                self._add(realm, sentinel.report(beyond, now))
 
-    def reconsider(self, realm: str, names: Iterable[Identifier], now: int) -> None:
+    def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
+        posture = self._posture(realm)
+        for use in uses:
+            body = posture.used(use.name, use.scopes, use.at)
+            if body is not None:
+                self._used[realm, str(use.name)] = body
+
+    def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
             sentinel = self._sentinel(realm)
@@ -171,6 +201,10 @@ class Watched:
         """Count the nodes of a realm that may stand otherwise than before, roughly."""
         posture = self._postures.get(realm)
         return 1 if posture is None else posture.waiting(now)
+    def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
+        """See whether receipts that came in turn lags into failures."""
+        if realm in self._sentinels:
+            self._add(realm, self._sentinel(realm).recheck(points, now))
 
     def tidy(self, now: int) -> None:
         """Forget old uses, and close silent episodes."""
@@ -189,9 +223,9 @@ class Watched:
         outputs = self._outputs
         self.file.save(
             (
-                (realm, key, None if bucket is None else _dump(bucket))
+                (realm, key, body)
                 for realm, each in outputs.items()
-                for key, bucket in each.uses.items()
+                for key, body in each.uses.items()
             ),
             (
                 (realm, identity, orjson.dumps(episodes.save(episode)))
@@ -209,16 +243,32 @@ class Watched:
         sentinel = self._sentinels.get(realm)
         if sentinel is None:
             sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
-        sentinel.accepted = self._realm_of(realm).accepted
+        state = self._realm_of(realm)
+        sentinel.accepted, sentinel.bits = state.accepted, state.dead_bits()
+        sentinel.known = state.known
+        if self._points_of is not None:
+            sentinel.points = self._points_of(realm)
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:
         self.in_flight += new.in_flight
+        if new.unreadable:
+            log.warning("uses_not_readable", realm=realm, count=new.unreadable)
         if new.uses or new.episodes:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)
             outputs.episodes.update(new.episodes)
 
 
-def _dump(bucket: Bucket) -> bytes:
-    return orjson.dumps(bucket.to_plain())
+def _gathered(blocks: Iterable[Lines]) -> Iterator[Lines]:
+    """Join blocks while they are small: a step costs the same for few lines as many."""
+    some: list[Lines] = []
+    count = 0
+    for block in blocks:
+        some.append(block)
+        count += len(block)
+        if count >= AT_ONCE:
+            yield joined(some)
+            some, count = [], 0
+    if some:
+        yield joined(some)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier, NodeClass
     from agents_registry.lineage import Lineage
     from enforcement.guard import AnyGuard
+    from enforcement.token import Token
     from enforcement.verdict import Verdict
     from streams.pdp.issuers import KeySet
     from streams.pdp.settings import PdpSettings
@@ -61,6 +62,9 @@ class Decision:
         observed: it would have been denied, had the route's mode been fail_closed.
         verdict: of the guard; None where the token was refused before.
         claims: of the token, verified; None for opaque tokens and refused ones.
+        presented: what the guard was asked about.
+        route: of the settings.
+        applied: what the guard had applied when it answered.
     """
 
     allowed: bool
@@ -68,6 +72,9 @@ class Decision:
     observed: bool = False
     verdict: Verdict | None = None
     claims: Mapping[str, Any] | None = None
+    presented: Presented | Sequence[Identifier] | None = None
+    route: str | None = None
+    applied: Token | None = None
 
     @property
     def status(self) -> http.HTTPStatus:
@@ -181,6 +188,7 @@ class Decider:
         Raises:
             KeyError: there is no such route.
         """
+        applied = self.guard.applied()
         verdict = self.guard.check(names, scope=scope, route=route)
         return Decision(
             allowed=verdict.allowed,
@@ -188,6 +196,9 @@ class Decider:
             observed=verdict.observed,
             verdict=verdict,
             claims=claims,
+            presented=names,
+            route=route,
+            applied=applied,
         )
 
     def _judge_claims(

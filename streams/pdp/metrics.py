@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from enforcement.guard import AnyGuard
     from streams.pdp.decider import Decision
+    from streams.pdp.decision_log import DecisionLog
     from streams.pdp.issuers import KeySet
 
 
@@ -46,10 +47,22 @@ class _State(Collector):
 
 
 class Metrics:
-    """Counts decisions, and answers ``/metrics``."""
+    """Counts decisions, has them logged, and answers ``/metrics``."""
 
-    def __init__(self, guard: AnyGuard[Any, Any], keys: Mapping[str, KeySet]) -> None:
-        """Report on these."""
+    def __init__(
+        self,
+        guard: AnyGuard[Any, Any],
+        keys: Mapping[str, KeySet],
+        log: DecisionLog | None = None,
+    ) -> None:
+        """Report on these.
+
+        Args:
+            guard: that decides.
+            keys: by issuer.
+            log: gets every decision that is counted.
+        """
+        self._log = log
         self._registry = CollectorRegistry()
         self._registry.register(_State(guard, keys))
         self._decisions = Counter(
@@ -66,7 +79,7 @@ class Metrics:
         )
 
     def count(self, surface: str, decision: Decision) -> None:
-        """Count a decision.
+        """Count a decision, and have it logged.
 
         Args:
             surface: what asked: ``check``, ``authzen`` or ``introspect``.
@@ -78,6 +91,8 @@ class Metrics:
         self._decisions.labels(surface, outcome, decision.reason).inc()
         for report in () if decision.verdict is None else decision.verdict.report:
             self._reports.labels(report).inc()
+        if self._log is not None:
+            self._log.write(decision)
 
     async def serve(self, _: web.Request) -> web.Response:
         """Give the metrics in Prometheus' text format."""

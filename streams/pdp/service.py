@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from streams.http.problems import problems
 from streams.http.server import listen
 from streams.pdp.callers import Callers
 from streams.pdp.decider import Decider
+from streams.pdp.decision_log import DecisionLog
 from streams.pdp.gateways import Gateways
 from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.metrics import Metrics
@@ -69,7 +71,7 @@ async def serve(
         clock: ns since 1970 (UTC).
 
     Raises:
-        OSError: an address cannot be bound.
+        OSError: an address cannot be bound, or the log of decisions not be opened.
         ValueError: the extra for gRPC is not installed.
     """
     grpc_listen = _grpc_listener(settings)
@@ -80,7 +82,12 @@ async def serve(
             for each in settings.issuers
         }
         decider = Decider(settings, guard, keys, clock)
-        metrics = Metrics(guard, keys)
+        written = None
+        if settings.decision_log is not None:
+            path, instance = settings.decision_log, secrets.token_hex(8)
+            written = DecisionLog(path, settings.name, clock, instance)
+            cleanup.callback(written.close)
+        metrics = Metrics(guard, keys, written)
         app = application(decider, metrics, keys)
         where = settings.listen
         runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)

@@ -147,6 +147,7 @@ class PdpSettings(FileSettings):
         scope: what an AuthZEN request asks for, of ``{action}``, ``{resource_type}``
             and ``{resource_id}``; without it only a narrowed credential is limited.
         ready_file: gets the URL once requests are accepted.
+        decision_log: file that gets a line for each decision, for the sentinel.
     """
 
     model_config = SettingsConfigDict(
@@ -168,6 +169,7 @@ class PdpSettings(FileSettings):
     grpc_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None
+    decision_log: Path | None = None
     header: str = "Authorization"
     malformed: Literal["deny", "opaque"] = "deny"
     unknown: dict[Kind, UnknownPolicy] = Field(

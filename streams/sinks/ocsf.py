@@ -147,6 +147,15 @@ def _info(finding: Finding, links: Links) -> dict[str, Any]:
         "related_events": [
             {"uid": wording.shown(uid, _MAX_TEXT)}
             for uid in finding.event_ids[:MAX_EVENTS]
+        ]
+        + [
+            {
+                "uid": uid,
+                "type_uid": CLASS * 100 + Activity.CREATE,
+                "type_name": "Detection Finding: Create",
+                "title": "A finding about the same credential",
+            }
+            for uid in finding.related
         ],
     }
 

@@ -62,6 +62,7 @@ _TITLES: Final = {
     FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
@@ -106,6 +107,10 @@ _REMEDIES: Final = {
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
     ),
+    FindingKind.ENFORCEMENT_LAG: (
+        "See with `rescind guards` which guard of {point} is behind, bring it back or "
+        "stop what it guards, and treat what {it} did since as unauthorised."
+    ),
     FindingKind.TEST: "Nothing is to be done.",
 }
 
@@ -147,6 +152,7 @@ def details(finding: Finding) -> dict[str, str]:
         "first_seen": rfc3339(finding.first_seen),
         "last_seen": rfc3339(finding.last_seen),
         "count": str(finding.count),
+        "related": ", ".join(finding.related),
     }
     return {name: text for name, text in found.items() if text}
 
@@ -263,6 +269,11 @@ def _let_in(finding: Finding) -> str:
     return f"{point} let {who} in with {_with(finding)}, and had applied its end."
 
 
+def _let_in_late(finding: Finding) -> str:
+    how = f"{_who(finding)} still {_called(finding)} with {_with(finding)}"
+    return f"{how}: its guard had not applied that yet, or cannot show that it had."
+
+
 def _blocked(finding: Finding) -> str:
     point = f" at {shown(finding.point)}" if finding.point else ""
     count = _times(finding)
@@ -280,4 +291,5 @@ _SENTENCES: Final = {
     FindingKind.SOURCE_DELAY: _before_it_was_told,
     FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
     FindingKind.ENFORCEMENT_FAILURE: _let_in,
+    FindingKind.ENFORCEMENT_LAG: _let_in_late,
 }

@@ -36,6 +36,7 @@ NO_TIME: Final = "no_time: no readable time where the mapping says; check event.
 NO_TARGET: Final = "no_target: the identifiers of rule {} are not there; check it"
 _DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _NAMES: Final = 10_000
+_DIGITS: Final = 18  # of an offset, which fits into 64 bits
 
 
 class _Seen(NamedTuple):
@@ -158,6 +159,7 @@ class Generic:
             point=(as_text(find(body, rule.point)) if rule.point else None)
             or self._mapping.name,
             issued_at=_time(body, rule.issued_at),
+            applied=_offset(body, rule.applied),
         )
 
     def _letter(self, seen: _Seen, reason: str) -> DeadLetter:
@@ -253,3 +255,15 @@ def _time(body: dict[str, Any], path: Path | None) -> int | None:
         return parse_time(find(body, path)) if path else None
     except AbsurdTimeError:
         return None
+
+
+def _offset(body: dict[str, Any], path: Path | None) -> int | None:
+    """Read an offset, or the one at the end of a token (``genesis:partition:offset``).
+
+    Nothing that is no natural number counts: it would accuse the point.
+    """
+    written = as_text(find(body, path)) if path else None
+    _, _, digits = (written or "").rpartition(":")
+    if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS:
+        return int(digits)
+    return None

@@ -155,6 +155,7 @@ class Rule(_Strict):
     not_before: Path | None = None
     reason: Path | None = None
     point: Path | None = None
+    applied: Path | None = None
     outcome: OutcomeMap | None = None
     success: Condition | None = None
     reach: Literal["subtree", "self"] = "subtree"

@@ -2,15 +2,19 @@
 
 An episode is one kind of finding about one identifier at one point. It opens with
 the first sighting, counts the further ones, and is closed after silence; the next
-sighting opens a new one with a new id.
+sighting opens a new one with a new id, that of the saved count of reopenings.
+
+The id holds the identifier as it was presented. When it turns out to be another name of
+a credential that has an episode already, each names the other as related, and neither
+changes its id.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.findings import (
@@ -23,9 +27,16 @@ from streams.findings import (
     episode_id,
     source_still_honours,
 )
+from streams.stages.kinds import DOUBTED, Evidence
 from streams.times import rfc3339
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MAX_EVENT_IDS: Final = 100
+MAX_RELATED: Final = 20
+MAX_DOUBTS: Final = 100
+_OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
 
 @frozen(kw_only=True)
@@ -57,6 +68,19 @@ class Key(NamedTuple):
     point: str
 
 
+class Doubt(NamedTuple):
+    """A use of which a late receipt may still show that it was a failure.
+
+    Attributes:
+        first: when the first of ``times`` uses was (ns).
+    """
+
+    evidence: Evidence
+    first: int
+    times: int
+    event_id: str | None
+
+
 @define
 class Episode:
     """A finding and what is needed to continue or reopen it.
@@ -65,6 +89,7 @@ class Episode:
         reopened: how many episodes there were before, part of the finding's id.
         touched: when the last sighting came in (ns, our clock).
         revision: number of the update; 1 is the first alert.
+        doubts: the last of its uses that may have been failures.
     """
 
     finding: Finding
@@ -72,6 +97,7 @@ class Episode:
     touched: int
     revision: int = 1
     open: bool = True
+    doubts: list[Doubt] = Factory(list)
 
     @property
     def key(self) -> Key:
@@ -87,12 +113,14 @@ class Episodes:
         self._realm = realm
         self._silence = silence
         self._last: dict[Key, Episode] = {}
+        self._about: dict[Identifier, dict[Key, None]] = {}
+        self._doubted: dict[str, dict[Key, None]] = {}
 
     def restore(self, episode: Episode) -> None:
         """Take back what was saved; of one key the latest episode counts."""
         last = self._last.get(episode.key)
         if last is None or last.reopened <= episode.reopened:
-            self._last[episode.key] = episode
+            self._keep(episode)
 
     def see(self, sighting: Sighting, now: int) -> Episode:
         """Merge a sighting; give the episode as it is now."""
@@ -105,8 +133,57 @@ class Episodes:
             return last
         reopened = 0 if last is None else last.reopened + 1
         finding = _opened(self._realm, sighting, reopened)
-        self._last[key] = episode = Episode(finding, reopened, now)
+        self._keep(episode := Episode(finding, reopened, now))
         return episode
+
+    def doubt(self, episode: Episode, doubt: Doubt) -> None:
+        """Remember a use that may have been a failure; of many the last ones."""
+        episode.doubts.append(doubt)
+        del episode.doubts[:-MAX_DOUBTS]
+        self._doubted.setdefault(episode.finding.point, {})[episode.key] = None
+
+    def doubted(self, point: str) -> list[Episode]:
+        """Give the open episodes of a point some of whose uses are in doubt."""
+        found = [self._last[key] for key in self._doubted.pop(point, ())]
+        doubted = [each for each in found if each.open and each.doubts]
+        if doubted:
+            self._doubted[point] = dict.fromkeys(each.key for each in doubted)
+        return doubted
+
+    def about(self, name: Identifier) -> bool:
+        """Tell whether there ever was an episode about an identifier."""
+        return name in self._about
+
+    def relate(self, names: Iterable[Identifier]) -> list[Episode]:
+        """Have open episodes about one credential name each other.
+
+        Those of other names of it, and those of one name at one point that are about
+        accepted uses: the lag that turned out a failure.
+
+        Args:
+            names: of one credential.
+
+        Returns:
+            The episodes that changed.
+        """
+        keys = [key for name in names for key in self._about.get(name, ())]
+        found = [self._last[key] for key in keys if self._last[key].open]
+        changed = []
+        for one in found:
+            ids = (other.finding.id for other in found if _related(one.key, other.key))
+            related = tuple(dict.fromkeys((*one.finding.related, *ids)))[:MAX_RELATED]
+            if related != one.finding.related:
+                one.finding = attrs.evolve(one.finding, related=related)
+                one.revision += 1
+                changed.append(one)
+        return changed
+
+    def _keep(self, episode: Episode) -> None:
+        key = episode.key
+        self._last[key] = episode
+        self._about.setdefault(key.presented, {})[key] = None
+        if episode.doubts:
+            self._doubted.setdefault(key.point, {})[key] = None
 
     def end(self, key: Key) -> Episode | None:
         """Close and give the open episode of a key; what it told of is over."""
@@ -139,6 +216,13 @@ class Episodes:
         if episode.finding.kind in POSTURE:
             return False
         return now - episode.touched > self._silence
+
+
+def _related(one: Key, other: Key) -> bool:
+    if one.presented != other.presented:
+        return True
+    both_of_uses = {one.kind, other.kind} <= _OF_USES
+    return one.kind is not other.kind and one.point == other.point and both_of_uses
 
 
 def _opened(realm: str, seen: Sighting, reopened: int) -> Finding:
@@ -189,6 +273,7 @@ _SENTENCES: Final = {
     FindingKind.OWNERLESS: "{it} has no owner",
     FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
     FindingKind.UNMAPPED: "{it} is a name and nothing more",
+    FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
 }
 
 
@@ -214,6 +299,7 @@ def to_plain(finding: Finding) -> dict[str, Any]:
         "presented": str(finding.presented),
         "path": [str(identifier) for identifier in finding.path],
         "event_ids": list(finding.event_ids),
+        "related": list(finding.related),
     }
 
 
@@ -225,6 +311,7 @@ def from_plain(plain: dict[str, Any]) -> Finding:
         "presented": Identifier.parse(plain["presented"]),
         "path": tuple(Identifier.parse(text) for text in plain["path"]),
         "event_ids": tuple(plain["event_ids"]),
+        "related": tuple(plain.get("related", ())),  # older ones know of none
     }
     return Finding(**values)
 
@@ -237,9 +324,14 @@ def save(episode: Episode) -> dict[str, Any]:
         "touched": episode.touched,
         "revision": episode.revision,
         "open": episode.open,
+        "doubts": [[list(each.evidence), *each[1:]] for each in episode.doubts],
     }
 
 
 def load(plain: dict[str, Any]) -> Episode:
     """Read what `save` gave."""
-    return Episode(**plain | {"finding": from_plain(plain["finding"])})
+    doubts = [
+        Doubt(Evidence(*evidence), *rest) for evidence, *rest in plain.get("doubts", ())
+    ]
+    finding = from_plain(plain["finding"])
+    return Episode(**plain | {"finding": finding, "doubts": doubts})

@@ -9,6 +9,7 @@ from agents_registry.life import Life, Moment, quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
 from streams.findings import FindingKind
+from streams.stages.lines import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from streams.stages.uses import Seen
 
 
-def scoped(uses: Iterable[Seen]) -> list[Seen]:
+def scoped(batch: Lines | Iterable[Seen]) -> list[Seen]:
     """Give the uses that were let in and tell which scopes they needed."""
+    try:
+        uses = batch.scoped() if isinstance(batch, Lines) else batch
+    except ValueError:
+        return []  # the sentinel counts what cannot be read
     return [use for use in uses if use.scopes and use.outcome != "denied"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from attrs import Factory, define, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
@@ -16,14 +17,23 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
-from streams.stages.episodes import Episode, Episodes, Key, Sighting
 from streams.stages.posture import Limits
-from streams.stages.uses import Bucket, Seen, Single, Uses
+from streams.stages.dead_bits import DeadBits
+from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.kinds import Evidence, doubtful, kind_of
+from streams.stages.known_deaths import Accepted, KnownDeaths
+from streams.stages.lines import DENIED, U64, Lines, prints_of
+from streams.stages.points import Points
+from streams.stages.remembered import MINUTE, Remembered, repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
+    from streams.findings import Finding
+    from streams.stages.lines import Numbers
+    from streams.stages.remembered import Piece
+    from streams.stages.uses import Seen
 
 
 @frozen
@@ -32,6 +42,7 @@ class Tolerances:
 
     Attributes:
         posture: what is told of how credentials stand.
+        points: enforcement point to the names of the guards that stand there.
     """
 
     skew: int
@@ -40,6 +51,7 @@ class Tolerances:
     silence: int
     report_unknown: bool = True
     posture: Limits = Factory(Limits)
+    points: Mapping[str, Sequence[str]] = Factory(dict)
 
 
 @define
@@ -47,62 +59,110 @@ class Outputs:
     """What a step changed and what must be saved in one transaction.
 
     Attributes:
-        uses: changed buckets by key, None where one was forgotten.
+        uses: changed pieces of remembered uses by name, None where one was dropped.
         episodes: changed episodes by the finding's id.
         in_flight: uses within the grace, which are counted only.
+        unreadable: uses that could not be read when they had to be.
     """
 
-    uses: dict[str, Bucket | None] = Factory(dict)
+    uses: dict[str, bytes | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
     in_flight: int = 0
+    unreadable: int = 0
 
 
-def note_acceptance(accepted: dict[str, int], fact: Fact) -> None:
-    """Remember when a cause was accepted; the earliest copy counts."""
+def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
+    """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()
-        known = accepted.get(identity, fact.received_at)
-        accepted[identity] = min(known, fact.received_at)
+        known = accepted.get(identity)
+        new = Accepted(fact.received_at, offset)
+        accepted[identity] = new if known is None else Accepted(*map(min, known, new))
 
 
 class Sentinel:
     """The state of the stage: remembered uses, episodes, when causes were accepted.
 
     Attributes:
-        accepted: id of a cause to the receive time of its earliest copy (ns).
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        points: what receipts tell.
+        bits: of the table that accesses were judged by, None before there were any.
     """
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Uses()
+        self.uses = Remembered(tolerances.remember)
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
-        self.accepted: dict[str, int] = {}
+        self.accepted: dict[str, Accepted] = {}
+        self.known = KnownDeaths()
+        self.points = Points(tolerances.points)
+        self.bits: DeadBits | None = None
 
-    def note(self, fact: Fact) -> None:
-        """Remember when a cause was accepted."""
-        note_acceptance(self.accepted, fact)
+    def note(self, fact: Fact, offset: int) -> None:
+        """Remember where a cause was accepted; undo the dead bits that it changes."""
+        note_acceptance(self.accepted, fact, offset)
+        if self.bits is not None:
+            self.bits.note(fact)
 
-    def observe(self, batch: Iterable[Seen], registry: Registry, now: int) -> Outputs:
+    def observe(
+        self, batch: Lines | Iterable[Seen], registry: Registry, now: int
+    ) -> Outputs:
         """Judge new accesses, and remember them."""
+        lines = batch if isinstance(batch, Lines) else Lines.of(batch)
         outputs = Outputs()
-        for use in batch:
-            bucket = self.uses.add(use, now)
-            self._judge(bucket, registry, now, outputs)
-            outputs.uses[bucket.key] = bucket
-            if self._unknown(use, registry):
-                self._see(_sighting_of_unknown(use), now, outputs)
+        if not len(lines):
+            return outputs
+        quiet, declared = self._bits(registry).look(lines)
+        piece = self.uses.add(lines, now)
+        self._judge([(piece, np.flatnonzero(~quiet))], registry, now, outputs)
+        if self._tolerances.report_unknown:
+            ask = ~declared & (lines.outcome != DENIED)
+            self._report_unknown(lines, np.flatnonzero(ask), registry, now, outputs)
+        outputs.uses = self.uses.changes()
         return outputs
 
     def reconsider(
-        self, identifiers: Iterable[Identifier], registry: Registry, now: int
+        self, identifiers: Collection[Identifier], registry: Registry, now: int
     ) -> Outputs:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         outputs = Outputs()
-        for bucket in self.uses.of(identifiers):
-            if self._judge(bucket, registry, now, outputs):
-                outputs.uses[bucket.key] = bucket
+        prints = np.array([prints_of(name)[0] for name in identifiers], U64)
+        self._judge(self.uses.find(np.unique(prints)), registry, now, outputs)
+        for identifier in identifiers:
+            if self.episodes.about(identifier):
+                self._relate(_names(registry, identifier), outputs)
+        outputs.uses = self.uses.changes()
+        return outputs
+
+    def reconsider_all(self, registry: Registry, now: int) -> Outputs:
+        """Judge every remembered use again, e.g. after nobody watched for a while."""
+        outputs = Outputs()
+        bits = self._bits(registry)
+        found = [(piece, bits.suspects(piece.lines)) for piece in self.uses]
+        self._judge(found, registry, now, outputs)
+        outputs.uses = self.uses.changes()
+        return outputs
+
+    def recheck(self, points: Iterable[str], now: int) -> Outputs:
+        """See whether receipts that came in turn lags into failures.
+
+        Args:
+            points: where guards have news.
+            now: ns.
+        """
+        outputs = Outputs()
+        for point in points:
+            for episode in self.episodes.doubted(point):
+                for doubt in list(episode.doubts):
+                    kind = self._name(doubt.evidence, point)
+                    if kind is FindingKind.ENFORCEMENT_FAILURE:
+                        episode.doubts.remove(doubt)
+                        outputs.episodes[episode.finding.id] = episode
+                        self._see(_failed(episode.finding, doubt), now, outputs)
+                        self._relate((episode.finding.presented,), outputs)
         return outputs
 
     def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
@@ -133,90 +193,183 @@ class Sentinel:
         return outputs
 
     def expire(self, now: int) -> Outputs:
-        """Forget old uses and close silent episodes."""
+        """Forget old uses and guards, and close silent episodes."""
         outputs = Outputs()
-        outputs.uses.update(dict.fromkeys(self.uses.forget(now - self.remember)))
+        self.uses.forget(now - self.remember)
+        self.points.forget(now - self.remember)
+        outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
         return outputs
 
-    def _judge(
-        self, bucket: Bucket, registry: Registry, now: int, outputs: Outputs
-    ) -> bool:
-        """Report the bucket's uses that are dead and were not reported; tell if any."""
-        changed = False
-        for position, single in enumerate(bucket.singles):
-            if single.reported:
-                continue
-            why = self._death(bucket, single, registry)
-            if why is None:
-                continue
-            bucket.singles[position] = single._replace(reported=True)
-            changed = True
-            kind = self._kind(bucket.outcome, single.at, why)
-            if kind is FindingKind.IN_FLIGHT:
-                outputs.in_flight += single.times
-            else:
-                self._see(_sighting(kind, bucket, single, why), now, outputs)
-        return changed
+    def _bits(self, registry: Registry) -> DeadBits:
+        """Give the dead bits of a table; one that was built anew has new ones."""
+        if self.bits is None or self.bits.registry is not registry:
+            self.bits = DeadBits(registry)
+        return self.bits
 
-    def _death(
-        self, bucket: Bucket, single: Single, registry: Registry
-    ) -> Death | None:
-        at = single.at - self._tolerances.skew
-        deaths = (death(registry, name, at=at) for name in bucket.identifiers)
+    def _judge(
+        self,
+        found: list[tuple[Piece, Numbers]],
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> None:
+        """Report the uses among some rows that are dead and were not reported."""
+        dead = [
+            (piece, row, use, why)
+            for piece, rows in found
+            for row, use in _uses(piece, rows[piece.reported[rows] == 0], outputs)
+            if (why := self._death(use, registry)) is not None
+        ]
+        again = self._repeats(dead)
+        for piece, row, use, why in dead:
+            self.uses.report(piece, row)
+            if (piece.key, row) in again:
+                continue
+            first, times = piece.merged.get(row) or (use.at, 1)
+            evidence = self._evidence(use, why)
+            kind = self._name(evidence, use.point)
+            if kind is FindingKind.IN_FLIGHT:
+                outputs.in_flight += times
+                continue
+            episode = self._see(_sighting(kind, use, why, first, times), now, outputs)
+            if doubtful(kind, evidence):
+                doubt = Doubt(evidence, first, times, use.event_id)
+                self.episodes.doubt(episode, doubt)
+            self._relate(_names(registry, use.identifiers[0]), outputs)
+
+    def _repeats(
+        self, dead: list[tuple[Piece, int, Seen, Death]]
+    ) -> set[tuple[str, int]]:
+        """Give those of some rows that tell what another remembered row told."""
+        told = [use for _, _, use, _ in dead if use.event_id is not None]
+        if not told:
+            return set()
+        minutes = [use.at // MINUTE for use in told]
+        names = dict.fromkeys(use.identifiers[0] for use in told)
+        prints = np.unique(np.array([prints_of(name)[0] for name in names], U64))
+        return repeats(self.uses.find(prints, (min(minutes), max(minutes))))
+
+    def _death(self, use: Seen, registry: Registry) -> Death | None:
+        at = use.at - self._tolerances.skew
+        deaths = (death(registry, name, at=at) for name in use.identifiers)
         return next((why for why in deaths if why is not None), None)
 
-    def _kind(self, outcome: str | None, at: int, why: Death) -> FindingKind:
-        if outcome == "denied":
-            return FindingKind.BLOCKED_ATTEMPT
-        grace = self._tolerances.grace
-        if at <= why.cause.at + grace:
-            return FindingKind.IN_FLIGHT
+    def _evidence(self, use: Seen, why: Death) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)
-        if accepted is not None and at <= accepted + grace:
-            return FindingKind.SOURCE_DELAY
-        return FindingKind.USE_AFTER_REVOCATION
-
-    def _unknown(self, use: Seen, registry: Registry) -> bool:
-        """Tell whether an accepted credential is one that nobody declared."""
-        if not self._tolerances.report_unknown or use.outcome == "denied":
-            return False
-        lineage = registry.lineage
-        credentials = [
-            name for name in use.identifiers if is_credential(registry, name)
-        ]
-        nodes = [lineage.find(name) for name in credentials]
-        return bool(credentials) and not any(
-            lineage.flags[other] & KNOWN
-            for node in nodes
-            if node != NONE
-            for other in lineage.others(node)
+        return Evidence(
+            use.outcome,
+            use.at,
+            use.applied,
+            why.cause.at,
+            None if accepted is None else accepted.at,
+            self.known.as_of(why, accepted),
         )
 
-    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> None:
+    def _name(self, evidence: Evidence, point: str) -> FindingKind:
+        standing = self.points.standing(
+            point, evidence.as_of, evidence.at, self._tolerances.skew
+        )
+        return kind_of(evidence, standing, self._tolerances)
+
+    def _relate(self, names: Iterable[Identifier], outputs: Outputs) -> None:
+        """Tell findings about one credential of each other."""
+        for episode in self.episodes.relate(names):
+            outputs.episodes[episode.finding.id] = episode
+
+    def _report_unknown(
+        self,
+        lines: Lines,
+        rows: Numbers,
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> None:
+        """Report accepted credentials among some rows that nobody declared."""
+        for row in rows.tolist():
+            try:
+                use = lines.use(row)
+            except ValueError:
+                outputs.unreadable += 1
+                continue
+            if _unknown(use, registry):
+                self._see(_sighting_of_unknown(use), now, outputs)
+
+    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        return episode
+
+
+def _uses(piece: Piece, rows: Numbers, outputs: Outputs) -> Iterator[tuple[int, Seen]]:
+    for row in rows.tolist():
+        try:
+            yield row, piece.lines.use(row)
+        except ValueError:
+            outputs.unreadable += 1
+
+
+def _unknown(use: Seen, registry: Registry) -> bool:
+    """Tell whether an accepted credential is one that nobody declared."""
+    lineage = registry.lineage
+    credentials = [name for name in use.identifiers if is_credential(registry, name)]
+    nodes = [lineage.find(name) for name in credentials]
+    return bool(credentials) and not any(
+        lineage.flags[other] & KNOWN
+        for node in nodes
+        if node != NONE
+        for other in lineage.others(node)
+    )
+
+
+def _names(registry: Registry, presented: Identifier) -> list[Identifier]:
+    """Give all names of a credential, this one first."""
+    lineage = registry.lineage
+    node = lineage.find(presented)
+    others = [] if node == NONE else lineage.others(node)
+    names = (lineage.identifier(other) for other in others)
+    return list(dict.fromkeys((presented, *names)))
 
 
 def _sighting(
-    kind: FindingKind, bucket: Bucket, single: Single, why: Death
+    kind: FindingKind, use: Seen, why: Death, first: int, times: int
 ) -> Sighting:
     return Sighting(
         kind=kind,
-        presented=bucket.identifiers[0],
-        point=bucket.point,
-        outcome=bucket.outcome,
+        presented=use.identifiers[0],
+        point=use.point,
+        outcome=use.outcome,
         via=why.via,
         path=why.path,
         cause=why.cause.fact_id,
         cause_at=why.cause.at,
         cause_effect=why.cause.effect.value,
-        owner=bucket.owner,
-        count=single.times,
-        first_seen=single.first,
-        last_seen=single.at,
-        event_ids=() if single.event_id is None else (single.event_id,),
+        owner=use.owner,
+        count=times,
+        first_seen=first,
+        last_seen=use.at,
+        event_ids=() if use.event_id is None else (use.event_id,),
+    )
+
+
+def _failed(lag: Finding, doubt: Doubt) -> Sighting:
+    """Give the failure that a use turned out to be; it was told as something less."""
+    return Sighting(
+        kind=FindingKind.ENFORCEMENT_FAILURE,
+        presented=lag.presented,
+        point=lag.point,
+        outcome=lag.outcome,
+        via=lag.via,
+        path=lag.path,
+        cause=lag.cause,
+        cause_at=lag.cause_at,
+        cause_effect=lag.cause_effect,
+        owner=lag.owner,
+        count=doubt.times,
+        first_seen=doubt.first,
+        last_seen=doubt.evidence.at,
+        event_ids=() if doubt.event_id is None else (doubt.event_id,),
     )
 
 

@@ -21,8 +21,7 @@ from tests.conformance.export import (
     seconds,
     written,
 )
-from tests.golden.engines import Case
-from tests.integration.serving import until
+from tests.golden.engines import Case, EmbeddedEngine
 from tests.integration.working import task_of
 from tests.model import reasons_to_deny
 from tests.standing import standing
@@ -78,11 +77,7 @@ async def _played(case: Case) -> tuple[list[Fact], dict[str, str]]:
                 settings, stop=stop, started=told, clock=clock, fresh_id=clock.fresh_id
             )
         ) as served:
-
-            async def idle() -> None:
-                await until(lambda: served.stages.idle)
-
-            await case.play(served.url, clock, REPOSITORY, idle)
+            await case.play(EmbeddedEngine(served), clock, REPOSITORY)
             store = served.feed._store
             facts: list[Fact] = []
             while len(facts) < store.end:

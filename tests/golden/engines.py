@@ -4,39 +4,50 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 import orjson
 import yaml
+from aiokafka import AIOKafkaProducer
 from attrs import define, field, frozen
 
+from enforcement.kafka.receipts import LogReceipts
+from enforcement.receipts import Receipts, Terms
+from enforcement.verdict import Mode
 from schemas.codec import bundled
 from streams import ingress
 from streams.app import serve
 from streams.findings import POSTURE, FindingKind
 from streams.ingress import receive
 from streams.kafka.payloads import OPEN
+from streams.kafka.framing import partition_of
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
 from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
 from tests.integration.working import Pipeline, records, task_of
+from tests.integration.test_receipts import Wire
+
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import pytest
 
+    from streams.app import Served
     from streams.kafka.settings import KafkaSettings
 
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
     "keycloak": ["ingest"], "revoker": ["revoker"], "viewer": ["viewer"],
     "restorer": ["restorer"],
+    "guard": ["guard"],
 }  # fmt: skip
+# A lease that no case outlives, by whatever clock.
+TERMS = Terms(24 * 3600 * SECOND, Mode.FAIL_CLOSED, {})
 
 
 @frozen
@@ -45,8 +56,9 @@ class Outcome:
 
     Attributes:
         rows: of the table.
-        findings: kind, identifier, point, cause, via and event ids of each; of what
-            lasts until it is put right also whether it was.
+        findings: of each kind, identifier, point, cause, via, event ids, related ids,
+            path, times and count; of what lasts until it is put right also whether it
+            was.
     """
 
     rows: list[Any]
@@ -127,17 +139,22 @@ class Case:
 
     async def play(
         self,
-        url: str,
+        engine: Engine,
         clock: Clock,
         repository: Path,
-        settled: Callable[[], Awaitable[None]],
     ) -> None:
         """Send the steps to an engine, each after the last one is worked off."""
         async with aiohttp.ClientSession() as session:
             for clock.step, step in enumerate(self.plain["steps"], 1):
                 if "wait" in step:
                     clock.waited += step["wait"]
-                    await settled()
+                    await engine.settled()
+                    continue
+                if "receipt" in step:
+                    await engine.settled()
+                    said_at = _time(step.get("at")) or clock()
+                    await engine.report(step["receipt"], said_at, "applied" in step)
+                    await engine.settled()
                     continue
                 if "adopt" in step:
                     path, token = "/v1/adopt", "restorer"
@@ -150,11 +167,13 @@ class Case:
                 else:
                     token = step["token"]
                     path = f"/v1/events/{step.get('source', 'gateway')}"
-                    data = _bytes(step, repository)
+                    data = _bytes(step, repository, engine)
                 headers = {"Authorization": f"Bearer {token}"}
-                async with session.post(url + path, data=data, headers=headers) as got:
+                async with session.post(
+                    engine.url + path, data=data, headers=headers
+                ) as got:
                     assert got.status in (200, 201, 202), await got.text()
-                await settled()
+                await engine.settled()
 
     def check(self, outcome: Outcome) -> None:
         """Compare an outcome with what the file says."""
@@ -166,24 +185,149 @@ class Case:
         if not plain.get("compared_only"):
             given = plain["findings"]
             wanted = sorted((k, i, tuple(ids), *end) for k, i, ids, *end in given)
-            found_ = sorted((f[0], f[1], *f[5:]) for f in outcome.findings)
+            found_ = sorted(
+                (f[0], f[1], f[5], *filter(None, f[-1:])) for f in outcome.findings
+            )
             assert wanted == found_, found_
 
 
-def _bytes(step: dict[str, Any], repository: Path) -> bytes:
+def _bytes(step: dict[str, Any], repository: Path, engine: Engine) -> bytes:
+    """Give the events of a step; END in them stands for how long the log is now."""
     if "file" in step:
         sample: Path = repository / step["file"]
         return sample.read_bytes()
     lines: list[bytes] = [orjson.dumps(event) + b"\n" for event in step["events"]]
-    return b"".join(lines)
+    data = b"".join(lines)
+    if b'"END"' in data:
+        return data.replace(b'"END"', b"%d" % engine.end())
+    return data
+
+
+def _time(value: Any) -> int | None:
+    return parse_time(value if isinstance(value, str | None) else value.isoformat())
 
 
 def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
     names = ("kind", "presented", "point", "cause", "via")
     lasts = FindingKind(found["kind"]) in POSTURE
-    over = ("open" if found["open"] else "over",) if lasts else ()
-    ids = tuple(sorted(found["event_ids"]))
-    return (*(found[name] for name in names), ids, *over)
+    return (
+        *(found[name] for name in names),
+        tuple(sorted(found["event_ids"])),
+        tuple(sorted(found["related"])),
+        tuple(found["path"]),
+        *(parse_time(found[name]) for name in ("first_seen", "last_seen")),
+        *(found[name] for name in ("count", "owner", "severity")),
+        ("open" if found["open"] else "over") if lasts else None,
+    )
+
+
+class Engine(Protocol):
+    """What a case is played on."""
+
+    @property
+    def url(self) -> str:
+        """Give where events go."""
+        ...
+
+    def end(self) -> int:
+        """Give how long the log is."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until all is worked off."""
+        ...
+
+    async def report(self, guard: str, at: int, applied: bool) -> None:
+        """Have a guard register, and perhaps say that it applied all there is."""
+        ...
+
+
+@define
+class EmbeddedEngine:
+    """A server, and guards that speak over its feed."""
+
+    served: Served
+    guards: dict[str, Receipts] = field(factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Give where events go."""
+        return self.served.url
+
+    def end(self) -> int:
+        """Give how long the log is."""
+        return self.served.feed.end
+
+    async def settled(self) -> None:
+        """Wait until all is worked off."""
+        await until(lambda: self.served.stages.idle)
+
+    async def report(self, guard: str, at: int, applied: bool) -> None:
+        """Say it over a connection; the guard stays a member when that ends."""
+        receipts = self.guards.setdefault(guard, Receipts(guard, "i", TERMS))
+        receipts._wall = lambda: at
+        headers = {"Authorization": "Bearer guard"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{self.url}/v1/feed", headers=headers) as socket,
+        ):
+            hello = {"type": "hello", "guard": guard, "receipt": receipts.registered()}
+            await socket.send_json(hello)
+            wire = Wire(socket)
+            assert "registered" == await wire.hear()
+            if applied:
+                said = receipts.applied(self.served.genesis, self.end())
+                await wire.send("receipt", said)
+
+
+@define
+class KafkaEngine:
+    """A pipeline, and guards that write to the topic ``receipts``."""
+
+    run: Pipeline
+    guards: dict[str, LogReceipts] = field(factory=dict)
+    at: int = 0
+
+    @property
+    def url(self) -> str:
+        """Give where events go."""
+        return self.run.ingress.url
+
+    def end(self) -> int:
+        """Give how far the sentinel has read the log."""
+        sentinel = self.run.working.process.sentinel
+        return 0 if sentinel is None else sentinel.replica.position("default")
+
+    async def settled(self) -> None:
+        """Wait until all is worked off."""
+        await self.run.settled()
+
+    async def report(self, guard: str, at: int, applied: bool) -> None:
+        """Write a receipt as a guard that reads Kafka does."""
+        sentinel = self.run.working.process.sentinel
+        assert sentinel is not None
+        self.at = at
+        number = partition_of("default", self.run.kafka.partitions)
+        receipts = self.guards.setdefault(
+            guard,
+            LogReceipts(
+                ("default", guard, "i"),
+                TERMS,
+                codec=bundled(),
+                wall_clock=lambda: self.at,
+            ),
+        )
+        said = (sentinel.replica.partitions[number].genesis, self.end())
+        values = [receipts.record("registered", number, None)]
+        if applied:
+            values.append(receipts.record("applied", number, said))
+        producer = AIOKafkaProducer(**self.run.kafka.client())
+        async with producer:
+            for value in values:
+                await producer.send_and_wait(
+                    self.run.kafka.topic("receipts"), value, key=receipts.key,
+                    partition=number, timestamp_ms=at // 1_000_000,
+                )  # fmt: skip
 
 
 async def _get(url: str, path: str) -> Any:
@@ -200,15 +344,12 @@ async def on_embedded(case: Case, folder: Path, repository: Path) -> Outcome:
     clock = case.clock
     settings = case.settings(folder, repository)
 
-    async def idle() -> None:
-        await until(lambda: served.stages.idle)
-
     async with task_of(
         lambda stop, told: serve(
             settings, stop=stop, started=told, clock=clock, fresh_id=clock.fresh_id
         )
     ) as served:
-        await case.play(served.url, clock, repository, idle)
+        await case.play(EmbeddedEngine(served), clock, repository)
         table = await _get(served.url, f"/v1/table?now={case.clock.now}")
         findings = await _get(served.url, "/v1/findings?limit=100000")
     return Outcome(table["rows"], sorted(map(_finding, findings["findings"]), key=str))
@@ -257,7 +398,7 @@ async def on_kafka(
     clock = case.clock
     monkeypatch.setattr(ingress, "_fresh_id", clock.fresh_id)
     async with _kafka(case, clock, folder, repository, kafka) as run:
-        await case.play(run.ingress.url, clock, repository, run.settled)
+        await case.play(KafkaEngine(run), clock, repository)
         rows = await run.table(case.clock.now)
     findings = await with_ends(kafka)
     return Outcome(rows, sorted(map(_finding, findings), key=str))

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench import kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput
+from bench import (
+    join,
+    kafka_propagation,
+    kafka_recovery,
+    kafka_takeover,
+    kafka_throughput,
+)
 from bench.__main__ import KAFKA
 
 if TYPE_CHECKING:
@@ -33,7 +39,9 @@ def test_those_with_a_broker_of_their_own_give_rows(bench: ModuleType) -> None:
 
 def test_none_is_left_out() -> None:
     """Whatever runs on Kafka is run by one of these tests."""
-    run = {kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput}
+    run = {
+        join, kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput,
+    }  # fmt: skip
 
     assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}
 
@@ -50,3 +58,11 @@ def test_recovery_gives_rows(kafka: Cluster) -> None:
     rows = kafka_recovery.measured(kafka.bootstrap, "tiny")
 
     assert ["cold", "warm"] == [row.what[:4] for row in rows]
+
+
+def test_the_join_gives_rows(kafka: Cluster) -> None:
+    """A worker judges lines of known credentials, and a bad one is found."""
+    speed, alert = join.measured(kafka.bootstrap, "tiny", peers=False)
+
+    assert speed.value.endswith("/s of CPU")
+    assert alert.value.startswith("p50 ")

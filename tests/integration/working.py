@@ -85,6 +85,7 @@ class Pipeline:
         """Wait until all that lies in the topics is worked off."""
         facts = await ends(self.kafka, "facts", self.kafka.partitions)
         access = await ends(self.kafka, "access", self.kafka.access_partitions)
+        receipts = await ends(self.kafka, "receipts", self.kafka.partitions)
         process = self.working.process
         assert process.registry is not None
         assert process.sentinel is not None
@@ -112,6 +113,10 @@ class Pipeline:
                     for p in of.values()
                 )
                 and not any(w.changed for w in sentinel.watched.values())
+                and all(
+                    sentinel.witnesses.position(number) >= end
+                    for number, end in receipts.items()
+                )
             )
 
         await until(done)

@@ -75,8 +75,8 @@ BUGS: Final = {
     ),
     "remembered uses live in memory only": Bug(
         "watch",
-        "                for key, bucket in each.uses.items()\n",
-        "                for key, bucket in list(each.uses.items())[:0]\n",
+        "                for key, body in each.uses.items()\n",
+        "                for key, body in list(each.uses.items())[:0]\n",
         "sentinel.committed",
         first=3,
     ),

@@ -78,7 +78,7 @@ def spoiled(random: Random, data: bytes) -> bytes:
     for _ in range(random.randint(1, 4)):
         changed[random.randrange(len(changed))] = random.randrange(256)
     if kind > 0.8:
-        changed[:5] = b"\0" + random.randint(0, 25).to_bytes(4, "big")
+        changed[:5] = b"\0" + random.randint(0, 27).to_bytes(4, "big")
     return bytes(changed)
 
 
@@ -130,7 +130,7 @@ def test_no_bytes_stop_a_partition(
         partition.finish(listed)
         access = watched.read(as_read(random, offset, random.choice(accesses)))
         if access is not None:
-            watched.judge(access, NOW)
+            watched.judge([access], NOW)
         findings = [finding_record(each, 4) for each in watched.findings()]
         assert all(read_finding(f.value, f.headers) for f in findings)
         if offset % 100 == 99:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from streams.records import Access, DeadLetter
@@ -25,6 +26,11 @@ ALIAS = "litellm.key_alias:planner-key"
 PRINT = "3d3f1a5e0c4b7a2d9e8f6c5b4a3d2e1f0a9b8c7d"
 MCP = "mail.mcp.example.com"
 ANSWERS = {
+    "decisions": [
+        ("9f2c-1", "jwt.jti:tok-1", "allowed", "pdp-eu/orders"),
+        ("9f2c-2", "secret:s-1", "denied", "pdp-eu"),
+        ("9f2c-3", "jwt.jti:tok-1", "allowed", "pdp-eu/beta/observing"),
+    ],
     "envoy": [
         ("rq-1", "jwt.jti:tok-1", "allowed", "tools.example.com"),
         ("rq-2", "jwt.jti:tok-1", "denied", "tools.example.com"),
@@ -53,6 +59,7 @@ ANSWERS = {
     ],
 }  # fmt: skip
 PARENTS = {
+    "decisions": ["jwt.sub:https://idp.example.com/|agent-7"],
     "envoy": ["jwt.sub:https://idp.example.com/|agent-7"],
     "nginx": ["nginx.user:planner"],
     "kong": ["kong.consumer:c0000000-0000-4000-8000-000000000001"],
@@ -93,6 +100,47 @@ def test_envoys_tokens_tell_their_issue_time(repository: Path) -> None:
     first, *_ = source.records((folder / "envoy.ndjson").read_bytes())
     assert isinstance(first, Access)
     assert "2026-03-02T08:55:00Z" == rfc3339(first.issued_at)
+
+
+def test_decisions_tell_what_was_applied(repository: Path) -> None:
+    """By the offset of their token; those of routes that observe tell nothing."""
+    folder = repository / "examples/mappings"
+    text = (folder / "decisions.yaml").read_text(encoding="utf-8")
+    source = Generic(load_mapping(text, "decisions.yaml"))
+    records = source.records((folder / "decisions.ndjson").read_bytes())
+
+    assert [399, 401, None] == [
+        each.applied for each in records if isinstance(each, Access)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "applied"),
+    [
+        (17, 17), ("18", 18), ("g:0:17", 17), (0, 0), (True, None), (-1, None),
+        (1.5, None), ("", None), (None, None), ("g:0:", None), ("\u0661", None),
+        ({"a": 1}, None), ("9" * 18, int("9" * 18)), ("9" * 19, None),
+    ],
+)  # fmt: skip
+def test_what_was_applied_is_a_natural_number(
+    written: object, applied: int | None
+) -> None:
+    """Anything else would accuse the point of what it did not do."""
+    text = """
+name: shop
+event: {type: what, time: at}
+rules:
+  - name: call
+    record: access
+    identifiers: [{kind: jwt.jti, path: key}]
+    applied: applied
+"""
+    line = {"what": "x", "at": 1772442000, "key": "k", "applied": written}
+    source = Generic(load_mapping(text, "shop.yaml"))
+    (use,) = source.records(orjson.dumps(line))
+
+    assert isinstance(use, Access)
+    assert applied == use.applied
 
 
 @pytest.mark.parametrize("lists", ["", "in: [a], not_in: [b],"])

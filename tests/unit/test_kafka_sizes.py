@@ -8,7 +8,7 @@ from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from streams.intake import MOST_FACT_BYTES, encode
 from streams.kafka.ingress import fitting
-from streams.kafka.payloads import access_records, read_access, signal_records
+from streams.kafka.payloads import Accesses, access_records, read_access, signal_records
 from streams.records import DeadLetter
 from streams.stages.admission import MAX_EVENT_ID, Admission, Rights, admit
 from streams.stages.ingress import Origin
@@ -51,7 +51,9 @@ def test_uses_are_cut_into_blocks_by_their_size() -> None:
     read = []
     for each in taken:
         accesses = read_access(each.value, each.headers)
-        read += [seen.event_id for seen in accesses.uses]  # type: ignore[union-attr]
+        assert isinstance(accesses, Accesses)
+        rows = range(len(accesses.lines))
+        read += [accesses.lines.use(row).event_id for row in rows]
     assert [f"e{number}" for number in range(100)] == read
     assert [True] == [each.reason.startswith("too_large:") for each in refused]
     assert max(len(each.value) for each in taken) < MOST_FACT_BYTES

@@ -64,7 +64,7 @@ async def test_those_of_access(tmp_path: Path) -> None:
     loader: Any = SimpleNamespace(progress=None)  # of a replica that never runs
     stage: Any = SentinelStage(
         KafkaSettings(), WorkerSettings(data_dir=tmp_path), nobody, loader,
-        lambda: NOW, Tolerances(0, 0, 0, 0),
+        clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys={},
     )  # fmt: skip
     member = stage.member = Member(stage.member.lock)
     await stage._load(ALL)

@@ -147,3 +147,6 @@ def test_gives_each_published_version_one_id() -> None:
 
     assert sorted(files) == sorted((of.name, of.version) for of in table.values())
     assert set(range(1, 27)) <= set(table)
+    for name in {of.name for of in table.values()}:
+        versions = sorted(of.version for of in table.values() if of.name == name)
+        assert list(range(1, len(versions) + 1)) == versions

@@ -209,6 +209,15 @@ def test_says_what_happened_in_plain_words() -> None:
             ),
         ),
         (
+            {"kind": FindingKind.ENFORCEMENT_LAG, "via": "direct", "count": 3},
+            (
+                "Agent billing-bot still called payments-api 3 times so far, with a "
+                "token revoked 42 s ago: its guard had not applied that yet, or cannot "
+                "show that it had. Its owner is ann@acme.example. See with `rescind "
+                "guards` which guard of payments-api is behind"
+            ),
+        ),
+        (
             {"kind": FindingKind.LEAK, "message": "it was found in a repository"},
             "It was found in a repository",
         ),
@@ -217,6 +226,16 @@ def test_says_what_happened_in_plain_words() -> None:
 def test_words_it_for_every_case(values: dict[str, Any], sentence: str) -> None:
     """Direct or through an ancestor, once or often, with and without a name."""
     assert wording.message(a_finding(**values)).startswith(sentence)
+
+
+def test_names_the_findings_about_the_same_credential() -> None:
+    """Beside the events that it counts, and told apart from them by their class."""
+    related = ("a" * 32, "b" * 32)
+    told = an_event(related=related)["finding_info"]["related_events"]
+
+    assert ["ev-1", *related] == [each["uid"] for each in told]
+    assert [None, 200401, 200401] == [each.get("type_uid") for each in told]
+    assert ", ".join(related) == wording.details(a_finding(related=related))["related"]
 
 
 @pytest.mark.parametrize(

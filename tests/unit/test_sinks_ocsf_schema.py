@@ -90,8 +90,9 @@ def test_every_kind_is_valid(
         {"presented": AGENT, "path": (), "point": ""},
         {"path": tuple(Identifier("vault.accessor", str(n)) for n in range(40))},
         {"presented": Identifier("aws.user", "é" * 128), "point": "\x00\n" * 300},
+        {"related": tuple(f"{n:032x}" for n in range(20))},
     ],
-    ids=["no cause", "bare", "principal", "long path", "odd texts"],
+    ids=["no cause", "bare", "principal", "long path", "odd texts", "related"],
 )
 def test_every_shape_is_valid(values: dict[str, Any]) -> None:
     """What a finding may lack, and what may be long or strange in it."""

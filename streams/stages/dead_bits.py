@@ -1,0 +1,256 @@
+"""A bit for each node: whether anything could have ended it at some time.
+
+A line whose identifiers are all quiet needs no walk. A node is quiet when nothing that
+its life hangs on carries a cause, whatever its time: ancestors, other names, owners
+and theirs. That is found out when the node is first met, by one walk that makes all
+it passes quiet, and is undone from a node downwards by any fact that could change it.
+Where very much hangs below, all is undone at once, which takes no time, and found out
+again as it is met. A bit that is missing costs a look, never a finding.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Fact,
+    Holds,
+    OwnerSet,
+    Withdraw,
+)
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    KNOWN,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+)
+from streams.stages.lines import I64, U8, U64, Lines, prints_of
+
+if TYPE_CHECKING:
+    from agents_registry.registry import Registry
+    from streams.stages.lines import Numbers
+
+QUIET: Final = 1  # nothing could have ended it, nor anything above it
+LOUD: Final = 2  # something could
+SHARED: Final = 4  # another node has the same print
+UNDONE_AT_ONCE: Final = 4096  # nodes; of more all bits are undone
+DEEP: Final = 32  # levels of lineage met in bulk
+SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
+# The nodes whose life a fact may have hung on something else, by the kind of fact.
+_TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
+    Cause: ("target",),
+    Edge: ("child",),
+    Alias: ("first", "second"),
+    OwnerSet: ("node",),
+    Holds: ("node",),
+}
+
+
+class Look(NamedTuple):
+    """What is known in bulk of some lines, a row each.
+
+    Attributes:
+        quiet: nothing that it presents could have been dead at any time.
+        declared: nobody need ask whether its credential was declared.
+    """
+
+    quiet: Numbers
+    declared: Numbers
+
+
+class DeadBits:
+    """The bits of a realm's table, and the prints by which its nodes are found.
+
+    Attributes:
+        registry: the table; a table that was built anew needs new bits.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        """Start with no node looked at."""
+        self.registry = registry
+        self._bits = bytearray()
+        self._checks = array("Q")
+        self._sorted = np.empty(0, U64)
+        self._nodes = np.empty(0, I64)
+        self._new: dict[int, int] = {}
+
+    def note(self, fact: Fact) -> None:
+        """Undo what a fact may have made wrong; it was just applied."""
+        if isinstance(fact, Withdraw):
+            self._undo_all()  # less is loud now
+        lineage = self.registry.lineage
+        for name in _TOUCHED.get(type(fact), ()):
+            node = lineage.find(getattr(fact, name))
+            if node != NONE:
+                self._undo([node, *self.registry.holders.get(node, ())])
+
+    def look(self, lines: Lines) -> Look:
+        """Look lines up in bulk.
+
+        Args:
+            lines: with their checks.
+        """
+        nodes = self._find(lines.prints)
+        quiet = self._quiet(lines, nodes)
+        if not self._bits:
+            return Look(quiet, np.zeros(len(lines), np.bool_))
+        ours = self._ours(nodes, lines.checks)
+        flags = np.frombuffer(self.registry.lineage.flags, U8)[nodes]
+        known = ours & (flags & (CREDENTIAL | KNOWN) == CREDENTIAL | KNOWN)
+        principal = ours & (flags & CREDENTIAL == 0)
+        return Look(quiet, lines.any(known) | lines.every(principal))
+
+    def _ours(self, nodes: Numbers, checks: Numbers) -> Numbers:
+        """Tell which prints are those of the nodes that were found by them."""
+        ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
+        return ours & (nodes >= 0)
+
+    def suspects(self, lines: Lines) -> Numbers:
+        """Give the rows that present something that may have been dead."""
+        return np.flatnonzero(~self._quiet(lines, self._find(lines.prints)))
+
+    def _quiet(self, lines: Lines, nodes: Numbers) -> Numbers:
+        """Tell for each row whether all that it presents is quiet.
+
+        What no fact names cannot have been ended.
+        """
+        found = nodes >= 0
+        if not found.any():
+            return lines.every(~found)
+        bits = np.frombuffer(self._bits, U8)[nodes]
+        unmet = nodes[found & (bits & (QUIET | LOUD) == 0)]
+        if len(unmet):
+            self._meet_all(np.unique(unmet))
+            bits = np.frombuffer(self._bits, U8)[nodes]
+        return lines.every(~found | (bits & (QUIET | SHARED) == QUIET))
+
+    def _find(self, prints: Numbers) -> Numbers:
+        """Give the node of each print, -1 where no fact names it."""
+        self._grow()
+        nodes = self._find_sorted(prints)
+        if self._new:
+            missing = np.flatnonzero(nodes < 0)
+            new = self._new
+            for place, one in zip(
+                missing.tolist(), prints[missing].tolist(), strict=True
+            ):
+                nodes[place] = new.get(one, -1)
+        return nodes
+
+    def _find_sorted(self, prints: Numbers) -> Numbers:
+        nodes = np.full(len(prints), -1, I64)
+        if len(self._sorted):
+            # Neighbours in the table are looked up one after the other.
+            order = np.argsort(prints)
+            wanted = prints[order]
+            at = np.searchsorted(self._sorted, wanted)
+            at[at == len(self._sorted)] = 0
+            nodes[order] = np.where(self._sorted[at] == wanted, self._nodes[at], -1)
+        return nodes
+
+    def _grow(self) -> None:
+        """Take in the nodes that facts named since the last look."""
+        lineage, known = self.registry.lineage, len(self._bits)
+        if known == len(lineage):
+            return
+        both = [prints_of(lineage.identifier(n)) for n in range(known, len(lineage))]
+        self._checks.extend(check for _, check in both)
+        self._bits.extend(bytes(len(both)))
+        before = self._find_sorted(np.array([one for one, _ in both], U64)).tolist()
+        for node, (one, _), old in zip(
+            range(known, len(lineage)), both, before, strict=True
+        ):
+            other = self._new.setdefault(one, node) if old < 0 else old
+            if other != node:
+                self._bits[node] = self._bits[other] = SHARED
+        if len(self._new) > SORTED_AFTER + len(self._sorted) // 8:
+            self._sort()
+
+    def _sort(self) -> None:
+        count = len(self._new)
+        new = np.fromiter(self._new.keys(), U64, count)
+        nodes = np.fromiter(self._new.values(), I64, count)
+        prints = np.concatenate([self._sorted, new])
+        order = np.argsort(prints, kind="stable")
+        self._sorted = prints[order]
+        self._nodes = np.concatenate([self._nodes, nodes])[order]
+        self._new = {}
+
+    def _meet_all(self, nodes: Numbers, depth: int = 0) -> None:
+        """Find out in bulk of nodes, each given once, whether they are quiet.
+
+        Most have one name and one parent, and what they hang on is met before them.
+        """
+        lineage, bits = self.registry.lineage, np.frombuffer(self._bits, U8)
+        parent = np.frombuffer(lineage.parent, np.intc)[nodes]
+        above = np.unique(parent[parent != NONE])
+        above = above[bits[above] & (QUIET | LOUD) == 0]
+        if len(above) and depth < DEEP:
+            self._meet_all(above, depth + 1)
+        flags = np.frombuffer(lineage.flags, U8)[nodes]
+        plain = flags & (CAUSED | OWNED | MANY_PARENTS) == 0
+        plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
+        plain &= (parent == NONE) | (bits[parent] & QUIET != 0)
+        bits[nodes[plain]] |= QUIET
+        for node in nodes[~plain].tolist():
+            self._meet(node)
+
+    def _meet(self, start: int) -> None:
+        """Find out whether a node is quiet, and all that it hangs on with it."""
+        bits, flags = self._bits, self.registry.lineage.flags
+        above = {start}
+        todo = [start]
+        for node in todo:
+            bit = bits[node]
+            if bit & QUIET:
+                continue
+            if flags[node] & CAUSED or bit & LOUD or len(todo) > CLOSURE_LIMIT:
+                bits[start] |= LOUD
+                return
+            for up in self._ups(node):
+                if up not in above:
+                    above.add(up)
+                    todo.append(up)
+        for node in todo:
+            bits[node] |= QUIET
+
+    def _ups(self, node: int) -> list[int]:
+        """Give all that the life of a node hangs on directly."""
+        lineage = self.registry.lineage
+        ups = [parent for parent, _ in lineage.parents(node)]
+        if lineage.ring[node] != node:
+            ups += lineage.others(node)[1:]
+        if lineage.flags[node] & OWNED:
+            ups += [owner for some in self.registry.owners.of(node) for owner in some]
+        return ups
+
+    def _undo(self, nodes: list[int]) -> None:
+        """Undo the bits of nodes and of all whose life hangs on them.
+
+        A node is only quiet while all above it is, so nothing needs to be undone
+        below one that is not.
+        """
+        bits, lineage = self._bits, self.registry.lineage
+        owned = self.registry.owned
+        for undone, node in enumerate(nodes):
+            if undone > UNDONE_AT_ONCE:
+                self._undo_all()
+                return
+            if node < len(bits) and bits[node] & QUIET:
+                bits[node] &= ~QUIET
+                nodes += lineage.children(node)
+                nodes += lineage.others(node)[1:]
+                nodes += owned.get(node, ())
+
+    def _undo_all(self) -> None:
+        bits = np.frombuffer(self._bits, U8)
+        bits &= SHARED

@@ -1,0 +1,104 @@
+"""Decide what kind of finding the use of a dead credential is. Pure.
+
+Three accounts are weighed: the log line (when, with which answer, and perhaps how far
+the point had applied facts by then), the cause (when it happened and when we accepted
+it), and the receipts of the guards at the point. In this order:
+
+1. It was denied: `blocked_attempt`.
+2. The line says that the point had applied the cause, and what ties the credential to
+   it, and still allowed: `enforcement_failure`, whatever any clock says.
+3. Within the grace of the cause: `in_flight`, which is only counted.
+4. Every guard at the point had applied it so long before that neither clocks nor a
+   long request explain the use: `enforcement_failure`.
+5. Before we accepted the cause (and the grace after that): `source_delay`.
+6. The point reports what it applied: `enforcement_lag`. It had not applied the cause
+   by then, or that it had cannot be shown.
+7. Nobody reports from there: `use_after_revocation`.
+
+A failure is claimed where it is certain. What is in doubt is one of the weaker kinds,
+and becomes a failure once a receipt that comes late shows it (`doubtful`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from attrs import frozen
+
+from streams.findings import FindingKind
+
+if TYPE_CHECKING:
+    from streams.stages.sentinel import Tolerances
+
+DOUBTED: Final = (FindingKind.ENFORCEMENT_LAG, FindingKind.USE_AFTER_REVOCATION)
+
+
+class Evidence(NamedTuple):
+    """What log and facts tell of one use; times in ns.
+
+    Attributes:
+        outcome: what the point decided; None where the log does not say.
+        at: when, by the clock of the log.
+        applied: every fact below it was applied at the point, where the line says so.
+        cause_at: when the cause happened.
+        accepted_at: when we accepted it; None where that is not known.
+        as_of: whoever applied every fact below it denies the credential; None where
+            that is not known.
+    """
+
+    outcome: str | None
+    at: int
+    applied: int | None
+    cause_at: int
+    accepted_at: int | None
+    as_of: int | None
+
+
+@frozen
+class Standing:
+    """What receipts tell of a point at the time of a use.
+
+    Attributes:
+        reports: a guard that enforces was registered there.
+        observes: guards were, but all of them only observe.
+        knew_at: when the last of those that enforce had applied all below ``as_of``
+            (ns); None while one had not.
+    """
+
+    reports: bool = False
+    observes: bool = False
+    knew_at: int | None = None
+
+
+def kind_of(
+    evidence: Evidence, standing: Standing, tolerances: Tolerances
+) -> FindingKind:
+    """Name what a use of a dead credential is, by the rules above."""
+    at, grace = evidence.at, tolerances.grace
+    if evidence.outcome == "denied":
+        return FindingKind.BLOCKED_ATTEMPT
+    if _says_it_knew(evidence) and not standing.observes:
+        return FindingKind.ENFORCEMENT_FAILURE
+    if at <= evidence.cause_at + grace:
+        return FindingKind.IN_FLIGHT
+    # What the line says of itself is more than what receipts let conclude.
+    told = evidence.applied is not None
+    knew_at = None if told else standing.knew_at
+    if knew_at is not None and at > knew_at + grace + tolerances.skew:
+        return FindingKind.ENFORCEMENT_FAILURE
+    accepted = evidence.accepted_at
+    if accepted is not None and at <= accepted + grace:
+        return FindingKind.SOURCE_DELAY
+    if standing.reports or (told and not standing.observes):
+        return FindingKind.ENFORCEMENT_LAG
+    return FindingKind.USE_AFTER_REVOCATION
+
+
+def doubtful(kind: FindingKind, evidence: Evidence) -> bool:
+    """Tell whether a receipt that comes late may show that it was a failure."""
+    return kind in DOUBTED and evidence.applied is None
+
+
+def _says_it_knew(evidence: Evidence) -> bool:
+    applied, as_of = evidence.applied, evidence.as_of
+    return applied is not None and as_of is not None and applied >= as_of

@@ -1,0 +1,374 @@
+"""Remembered uses, in pieces: columns that are searched by prints, and dropped whole.
+
+Each batch becomes a piece, saved as it is. Pieces of one size are joined as soon as
+there are many, so that there are never many; while they are joined, what is more than
+`SINGLES` uses of one credential at one point with one outcome in one minute becomes
+one row with the first, the last and how many. A piece is forgotten once all of it is
+older than a day by our clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+from attrs import define, field
+
+from streams.stages.lines import I64, U8, U64, Lines, joined
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from streams.stages.lines import Numbers
+
+MINUTE: Final = 60 * 1_000_000_000
+SINGLES: Final = 32
+FAN: Final = 16  # pieces of one size that are joined into one
+LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
+LARGEST_TEXT: Final = 64 << 20
+SPANS: Final = 24  # pieces further apart than this part of a day are not joined
+_HEAD: Final = b"RU1\n"
+_BITS: Final = "r"
+# Odd numbers that spread what they are multiplied with over 64 bits.
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_ODDER: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+class Merged(NamedTuple):
+    """What a row stands for that is more than one use; ``first`` in ns."""
+
+    first: int
+    times: int
+
+
+@define(eq=False)
+class Piece:
+    """Some remembered uses.
+
+    Attributes:
+        key: the name under which it is saved; what of it was reported has another.
+        lines: the uses, without checks.
+        oldest: when the first of them came in (ns, our clock); newest: the last.
+        reported: 1 for each row that is not to be reported any more.
+        merged: rows that stand for several uses.
+    """
+
+    key: str
+    lines: Lines
+    oldest: int
+    newest: int
+    reported: Numbers
+    merged: dict[int, Merged] = field(factory=dict)
+    _sorted: Numbers = field(init=False)
+    _rows: Numbers = field(init=False)
+    span: tuple[int, int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Sort the prints."""
+        prints = self.lines.prints
+        order = np.argsort(prints, kind="stable")
+        self._sorted = prints[order]
+        rows = self.lines.rows() if len(prints) > len(self.lines) else order
+        self._rows = (rows if rows is order else rows[order]).astype(np.uint32)
+        at = self.lines.at
+        self.span = (int(at.min()) // MINUTE, int(at.max()) // MINUTE)
+
+    def __len__(self) -> int:
+        """Give the number of rows."""
+        return len(self.lines)
+
+    @property
+    def size(self) -> int:
+        """Give how often `FAN` goes into the number of rows."""
+        return (len(self).bit_length() - 1) // 4
+
+    def find(self, prints: Numbers) -> Numbers:
+        """Give the rows that present one of some identifiers, in their order.
+
+        Args:
+            prints: of the identifiers, sorted.
+        """
+        left = np.searchsorted(self._sorted, prints, "left")
+        counts = np.searchsorted(self._sorted, prints, "right") - left
+        if not counts.any():
+            return np.empty(0, I64)
+        first = np.cumsum(counts) - counts
+        places = np.repeat(left - first, counts) + np.arange(counts.sum())
+        return np.unique(self._rows[places]).astype(I64)
+
+    def dump(self) -> bytes:
+        """Give it as bytes: a line of JSON, then the columns."""
+        columns = self.lines.columns()
+        head = {
+            "oldest": self.oldest,
+            "newest": self.newest,
+            "points": self.lines.points,
+            "merged": [[row, *of] for row, of in self.merged.items()],
+            "columns": [[name, len(of)] for name, of in columns.items()],
+        }
+        return b"".join([_HEAD, orjson.dumps(head), b"\n", *columns.values()])
+
+    @classmethod
+    def load(cls, key: str, body: bytes, reported: bytes | None) -> Piece:
+        """Read what `dump` gave, and the bits of what was reported.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        end = body.index(b"\n", len(_HEAD))
+        head = orjson.loads(body[len(_HEAD) : end])
+        columns, start = {}, end + 1
+        for name, length in head["columns"]:
+            columns[name] = body[start : start + length]
+            start += length
+        lines = Lines.read(tuple(head["points"]), columns)
+        bits = np.zeros(len(lines), U8)
+        if reported is not None:
+            bits = np.unpackbits(np.frombuffer(reported, U8), count=len(lines))
+        merged = {row: Merged(*of) for row, *of in head["merged"]}
+        return cls(key, lines, head["oldest"], head["newest"], bits, merged)
+
+    def bits(self) -> bytes | None:
+        """Give what of it was reported, None where nothing was."""
+        return np.packbits(self.reported).tobytes() if self.reported.any() else None
+
+
+class Remembered:
+    """The remembered uses of a realm."""
+
+    def __init__(self, remember: int) -> None:
+        """Start with nothing; ``remember`` in ns of our clock."""
+        self._remember = remember
+        self._pieces: list[Piece] = []
+        self._next = 0
+        self._unsaved: dict[str, bytes | None] = {}
+        self._marked: dict[str, Piece] = {}
+
+    def __len__(self) -> int:
+        """Give the number of rows."""
+        return sum(map(len, self._pieces))
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield the pieces, the oldest first."""
+        return iter(self._pieces)
+
+    def add(self, lines: Lines, now: int) -> Piece:
+        """Remember some uses."""
+        bits = np.zeros(len(lines), U8)
+        piece = Piece(self._key(), lines.unchecked(), now, now, bits)
+        self._put(piece)
+        return piece
+
+    def restore(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Take back what was saved, also by earlier versions.
+
+        Args:
+            rows: name and body.
+
+        Raises:
+            ValueError: one cannot be read.
+        """
+        bodies = dict(sorted(rows))
+        older = [key for key in bodies if "\0" in key]  # the key of a bucket
+        for key, body in bodies.items():
+            if body.startswith(_HEAD):
+                self._pieces.append(Piece.load(key, body, bodies.get(key + _BITS)))
+                self._next = int(key[1:]) + 1
+        if older:
+            plain = [orjson.loads(bodies[key]) for key in older]
+            self._unsaved.update(dict.fromkeys(older))
+            self._put(_of_buckets(self._key(), plain))
+
+    def report(self, piece: Piece, row: int) -> None:
+        """Take note that a row is not to be reported any more."""
+        piece.reported[row] = 1
+        self._marked[piece.key] = piece
+
+    def find(
+        self, prints: Numbers, span: tuple[int, int] | None = None
+    ) -> list[tuple[Piece, Numbers]]:
+        """Give pieces with their rows that present one of some identifiers.
+
+        Args:
+            prints: of the identifiers, sorted.
+            span: first and last minute; pieces of others are left out.
+        """
+        found = []
+        for piece in self._pieces:
+            if span and (piece.span[1] < span[0] or piece.span[0] > span[1]):
+                continue
+            rows = piece.find(prints)
+            if len(rows):
+                found.append((piece, rows))
+        return found
+
+    def forget(self, seen_before: int) -> None:
+        """Drop the pieces that are older than a time of our clock."""
+        for piece in [p for p in self._pieces if p.newest < seen_before]:
+            self._pieces.remove(piece)
+            self._drop(piece)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Give what is to be saved since the last time, by name; None drops one."""
+        while self._join_last():
+            pass
+        changes = self._unsaved
+        for piece in self._marked.values():
+            changes[piece.key + _BITS] = piece.bits()
+        self._unsaved, self._marked = {}, {}
+        return changes
+
+    def _join_last(self) -> bool:
+        """Join the last pieces if they are many and of one size."""
+        last = self._pieces[-FAN:]
+        if (
+            len(last) < FAN
+            or any(p.size > last[-1].size or len(p) >= LARGEST for p in last)
+            or last[-1].newest - last[0].oldest > self._remember // SPANS
+            or sum(len(piece.lines.texts) for piece in last) > LARGEST_TEXT
+        ):
+            return False
+        del self._pieces[-FAN:]
+        for piece in last:
+            self._drop(piece)
+        self._put(_joined(self._key(), last))
+        return True
+
+    def _put(self, piece: Piece) -> None:
+        self._pieces.append(piece)
+        self._unsaved[piece.key] = piece.dump()
+        if piece.reported.any():
+            self._marked[piece.key] = piece
+
+    def _drop(self, piece: Piece) -> None:
+        self._marked.pop(piece.key, None)
+        if self._unsaved.pop(piece.key, None) is not None:
+            return
+        self._unsaved[piece.key] = None
+        if piece.reported.any():
+            self._unsaved[piece.key + _BITS] = None
+
+    def _key(self) -> str:
+        key = f"p{self._next:012}"
+        self._next += 1
+        return key
+
+
+def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
+    """Give the rows, by piece and number, that tell again what an earlier one told.
+
+    That is the same event's id of the same credential, point, outcome and minute.
+    """
+    found = list(found)
+    events = np.concatenate([piece.lines.event[rows] for piece, rows in found])
+    _, which, counts = np.unique(events, return_inverse=True, return_counts=True)
+    alike = (counts[which] > 1) & (events != 0)
+    if not alike.any():
+        return set()
+    known: set[tuple[Any, ...]] = set()
+    again = set()
+    before = 0
+    for piece, rows in found:
+        for row in rows[alike[before : before + len(rows)]].tolist():
+            event = piece.lines.use(row).event_id
+            told = (*_bucket(piece.lines, row), event)
+            if told in known:
+                again.add((piece.key, row))
+            known.add(told)
+        before += len(rows)
+    return again
+
+
+def _bucket(lines: Lines, row: int) -> tuple[bytes, str, int, int]:
+    """Give what makes uses be counted together: whom, where, outcome and minute."""
+    point = lines.points[lines.point[row]]
+    minute = int(lines.at[row]) // MINUTE
+    return lines.whom(row), point, int(lines.outcome[row]), minute
+
+
+def _joined(key: str, pieces: list[Piece]) -> Piece:
+    """Make one piece of several, bursts merged."""
+    whole = joined([piece.lines for piece in pieces])
+    reported = np.concatenate([piece.reported for piece in pieces])
+    merged: dict[int, Merged] = {}
+    before = 0
+    for piece in pieces:
+        merged.update((before + row, of) for row, of in piece.merged.items())
+        before += len(piece)
+    keep = np.ones(len(whole), np.bool_)
+    for rows in _bursts(whole):
+        _merge(whole, rows, reported, merged, keep)
+    if not keep.all():
+        kept = np.flatnonzero(keep)
+        whole, reported = whole.chosen(kept), reported[kept]
+        places = np.cumsum(keep) - 1
+        merged = {int(places[row]): of for row, of in merged.items() if keep[row]}
+    return Piece(key, whole, pieces[0].oldest, pieces[-1].newest, reported, merged)
+
+
+def _bursts(lines: Lines) -> Iterator[list[int]]:
+    """Yield the rows, in their order, of each bucket that holds more than `SINGLES`."""
+    minutes = lines.at.astype(U64) // np.uint64(MINUTE)
+    where = (lines.point.astype(U64) << np.uint64(8)) | lines.outcome
+    mixed = lines.prints[lines.starts()] + minutes * _ODD + where * _ODDER
+    order = np.argsort(mixed, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(mixed[order])) + 1, len(order))
+    starts = np.append(0, ends[:-1])
+    for place in np.flatnonzero(ends - starts > SINGLES).tolist():
+        buckets: dict[tuple[bytes, str, int, int], list[int]] = {}
+        for row in order[starts[place] : ends[place]].tolist():
+            buckets.setdefault(_bucket(lines, row), []).append(row)
+        yield from (rows for rows in buckets.values() if len(rows) > SINGLES)
+
+
+def _merge(
+    lines: Lines,
+    rows: list[int],
+    reported: Numbers,
+    merged: dict[int, Merged],
+    keep: Numbers,
+) -> None:
+    """Make one row of what is more than `SINGLES` uses of a bucket.
+
+    A burst is judged by its last use; what was reported is not counted again.
+    """
+    texts: set[bytes] = set()
+    singles: list[int] = []
+    rest: list[int] = []
+    for row in rows:
+        text = lines.text(row)
+        if lines.event[row] and text in texts:
+            keep[row] = False
+            continue
+        texts.add(text)
+        single = row not in merged and len(singles) < SINGLES - 1
+        (singles if single else rest).append(row)
+    keep[rest] = False
+    rest = [row for row in rest if not reported[row]]
+    if not rest:
+        return
+    of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in rest]
+    last = rest[-1]
+    lines.at[last] = max(int(lines.at[row]) for row in rest)
+    first, times = min(each.first for each in of), sum(each.times for each in of)
+    merged[last] = Merged(first, times)
+    keep[last] = True
+
+
+def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:
+    """Make a piece of what versions before pieces saved: a bucket of a minute each."""
+    uses: list[Seen] = []
+    reported: list[bool] = []
+    merged: dict[int, Merged] = {}
+    for names, point, outcome, _, _, owner, singles in buckets:
+        for at, event_id, first, times, told in singles:
+            if times > 1 or first != at:
+                merged[len(uses)] = Merged(first, times)
+            uses.append(Seen.from_plain([names, point, outcome, at, event_id, owner]))
+            reported.append(told)
+    seen_at = [bucket[4] for bucket in buckets]
+    lines = Lines.of(uses).unchecked()
+    bits = np.array(reported, U8)
+    return Piece(key, lines, min(seen_at), max(seen_at), bits, merged)

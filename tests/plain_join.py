@@ -1,0 +1,106 @@
+"""The join of accesses with facts as one would write it first: every use, every walk.
+
+The oracle of the fast one. It keeps each use as it came and walks for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from attrs import define, field
+
+from agents_registry.lineage import KNOWN, NONE
+from agents_registry.verdict import death, is_credential
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from streams.stages.uses import Seen
+
+MINUTE = 60 * 10**9
+
+
+class Told(NamedTuple):
+    """What is reported of one use; ``cause`` is None where nobody declared it."""
+
+    presented: Identifier
+    point: str
+    outcome: str | None
+    at: int
+    event_id: str | None
+    owner: str | None
+    cause: str | None
+    via: str | None
+
+
+@define
+class PlainJoin:
+    """Remember every use, and judge it whenever something may have changed.
+
+    Attributes:
+        told: what was reported, in any order.
+    """
+
+    told: list[Told] = field(factory=list)
+    _uses: dict[Any, Seen] = field(factory=dict)
+    _reported: set[Any] = field(factory=set)
+
+    def observe(self, uses: Iterable[Seen], registry: Registry) -> None:
+        """Take uses in."""
+        for use in uses:
+            minute = use.at // MINUTE
+            # Without an event's id no two are the same.
+            event: str | int | None = use.event_id
+            event = len(self._uses) if event is None else event
+            key = (use.identifiers, use.point, use.outcome, minute, event)
+            self._uses.setdefault(key, use)
+            self._judge(key, registry)
+            if use.outcome != "denied" and unknown(use, registry):
+                self.told.append(told(use, None, None))
+
+    def reconsider(self, names: Iterable[Identifier], registry: Registry) -> None:
+        """Judge again what presented one of some identifiers."""
+        wanted = set(names)
+        for key, use in self._uses.items():
+            if wanted & set(use.identifiers):
+                self._judge(key, registry)
+
+    def reconsider_all(self, registry: Registry) -> None:
+        """Judge everything again."""
+        for key in self._uses:
+            self._judge(key, registry)
+
+    def _judge(self, key: Any, registry: Registry) -> None:
+        if key in self._reported:
+            return
+        use = self._uses[key]
+        for name in use.identifiers:
+            why = death(registry, name, at=use.at)
+            if why is not None:
+                self._reported.add(key)
+                self.told.append(told(use, why.cause.fact_id, why.via))
+                return
+
+
+def told(use: Seen, cause: str | None, via: str | None) -> Told:
+    """Give what is reported of a use."""
+    return Told(
+        use.identifiers[0], use.point, use.outcome, use.at, use.event_id, use.owner,
+        cause, via,
+    )  # fmt: skip
+
+
+def unknown(use: Seen, registry: Registry) -> bool:
+    """Tell whether no credential among what was presented was declared."""
+    lineage = registry.lineage
+    credentials = [name for name in use.identifiers if is_credential(registry, name)]
+    nodes = [lineage.find(name) for name in credentials]
+    declared = any(
+        lineage.flags[other] & KNOWN
+        for node in nodes
+        if node != NONE
+        for other in lineage.others(node)
+    )
+    return bool(credentials) and not declared
