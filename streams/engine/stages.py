@@ -20,9 +20,9 @@ from agents_registry.registry import Registry
 from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
+from streams.stages.known_deaths import MOST
 from streams.stages.posture import Posture
 from streams.stages.scope_use import scoped, violations
-from streams.stages.known_deaths import MOST
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 
@@ -356,6 +356,7 @@ class Stages:
             self._untold = False
             failpoint("stages.after_posture")
         return True
+
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
         self._rechecking = self.sentinel.points.news

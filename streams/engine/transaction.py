@@ -209,6 +209,7 @@ class Transaction:
         """Save the silences in force, by their ids; the others are forgotten."""
         self._db.execute("DELETE FROM silences")
         self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
+
     def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Keep when guards had applied what; None forgets one."""
         for name, body in rows:

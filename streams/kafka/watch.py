@@ -19,9 +19,9 @@ from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
+from streams.stages.lines import joined
 from streams.stages.posture import Posture
 from streams.stages.scope_use import scoped, violations
-from streams.stages.lines import joined
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ class Watched:
         """Count the nodes of a realm that may stand otherwise than before, roughly."""
         posture = self._postures.get(realm)
         return 1 if posture is None else posture.waiting(now)
+
     def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
         """See whether receipts that came in turn lags into failures."""
         if realm in self._sentinels:

@@ -191,6 +191,17 @@ class Lines:
         except (TypeError, AttributeError) as error:
             raise ValueError("a row holds no access") from error
 
+    def scoped(self) -> list[Seen]:
+        """Give the accesses that tell which scopes they needed.
+
+        Raises:
+            ValueError: the text of one cannot be read.
+        """
+        # Scopes are the last value of a text, and the only one that is an array.
+        before_last = np.frombuffer(self.texts, U8)[self.ends.astype(I64) - 2]
+        rows = np.flatnonzero(before_last == ord("]"))
+        return [self.use(row) for row in rows.tolist()]
+
     def rows(self) -> Numbers:
         """Give the row of each print."""
         return np.repeat(np.arange(len(self)), self.names)

@@ -17,13 +17,13 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
-from streams.stages.posture import Limits
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
+from streams.stages.posture import Limits
 from streams.stages.remembered import MINUTE, Remembered, repeats
 
 if TYPE_CHECKING:

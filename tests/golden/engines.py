@@ -20,16 +20,15 @@ from streams import ingress
 from streams.app import serve
 from streams.findings import POSTURE, FindingKind
 from streams.ingress import receive
-from streams.kafka.payloads import OPEN
 from streams.kafka.framing import partition_of
+from streams.kafka.payloads import OPEN
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
 from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
-from tests.integration.working import Pipeline, records, task_of
 from tests.integration.test_receipts import Wire
-
+from tests.integration.working import Pipeline, records, task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
