@@ -82,6 +82,13 @@ class _State(Collector):
                 position.add_metric([stage, str(number)], value)
         yield from gauges.values()
         yield position
+        if self._process.sentinel is not None:
+            watched = self._process.sentinel.watched.values()
+            yield GaugeMetricFamily(
+                "rescind_in_flight_uses",
+                "Uses within the grace.",
+                value=sum(each.in_flight for each in watched),
+            )
 
 
 class OwnTables:

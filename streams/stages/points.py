@@ -219,7 +219,9 @@ class Points:
         """Give the guards that changed since the last call; None for forgotten ones."""
         unsaved, self._unsaved = self._unsaved, set()
         found = ((name, self._guards.get(name)) for name in sorted(unsaved))
-        return [(name, each and each.to_plain()) for name, each in found]
+        return [
+            (name, None if each is None else each.to_plain()) for name, each in found
+        ]
 
     def restore(self, name: str, plain: Mapping[str, Any]) -> None:
         """Take back what was saved of a guard."""
