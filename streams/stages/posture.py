@@ -20,6 +20,7 @@ from agents_registry.facts import (
     Edge,
     Fact,
     Holds,
+    Horizon,
     Lift,
     Node,
     OwnerSet,
@@ -60,6 +61,7 @@ _NAMES: Final[dict[type[Fact], tuple[str, ...]]] = {
     Withdraw: ("target",),
 }
 _BELOW: Final[dict[type[Fact], tuple[str, ...]]] = {
+    Node: ("node",),
     Edge: ("child",),
     Alias: ("first", "second"),
     OwnerSet: ("node",),
@@ -114,7 +116,7 @@ class Posture:
         self._scan = self._end = 0
         self._due: list[tuple[int, int]] = []
         self._due_at: dict[int, int] = {}
-        self._agents: dict[int, set[int]] = {}
+        self._agents: dict[int, dict[int, int]] = {}
         self._lapsed: set[int] = set()
 
     def restore(self, opened: Iterable[tuple[Identifier, FindingKind]]) -> None:
@@ -139,20 +141,20 @@ class Posture:
         if registry is None:
             return
         lineage = registry.lineage
-        for name in _NAMES.get(type(fact), ()):
-            node = lineage.find(getattr(fact, name))
-            if node != NONE:
-                self._dirty[node] = None
+        named = [getattr(fact, name) for name in _NAMES.get(type(fact), ())]
+        if isinstance(fact, OwnerSet):
+            named += fact.owners
+        # What a fact names that was taken back before it came is not in the table.
+        found = (node for name in named if (node := lineage.find(name)) != NONE)
+        self._dirty.update(dict.fromkeys(found))
         for name in _BELOW.get(type(fact), ()):
             self._root(lineage.find(getattr(fact, name)))
-        if isinstance(fact, OwnerSet):
-            self._dirty.update((lineage.find(owner), None) for owner in fact.owners)
-        if isinstance(fact, Renewal):
-            node = lineage.find(fact.node)
-            if node in self._lapsed or lineage.expires[node] <= fact.received_at:
-                self._lapsed.discard(node)
-                self._root(node)
-            elif node in registry.owned:
+        if isinstance(fact, Horizon):
+            self._scan, self._end = 0, len(lineage)
+        if isinstance(fact, Renewal) and (node := lineage.find(fact.node)) != NONE:
+            lapsed = node in self._lapsed or lineage.expires[node] <= fact.received_at
+            self._lapsed.discard(node)
+            if lapsed or node in registry.owned:
                 self._root(node)
 
     def _root(self, node: int) -> None:
@@ -334,7 +336,7 @@ class Posture:
     def _may_lack_owner(self, registry: Registry, names: list[int], now: int) -> bool:
         agent = any(rules.is_agent(registry.lineage.kind(name)) for name in names)
         if agent:
-            expires = rules.owners_expire(registry, names, now)
+            expires = rules.next_expiry(registry, names[0], now)
             if expires is not None:
                 self._again(names[0], expires)
         return agent or any(name in registry.emptied for name in names)
@@ -381,7 +383,7 @@ class Posture:
         lineage = registry.lineage
         kinds = [lineage.kind(name) for name in names]
         if any(map(rules.is_agent, kinds)):
-            self._uses_accounts(registry, names)
+            self._uses_accounts(registry, names, now)
             return None
         agents = rules.holders(registry, names)
         for name, kind in zip(names, kinds, strict=True):
@@ -389,14 +391,17 @@ class Posture:
                 agents += self._agents.get(name, ())
         return rules.shared(registry, agents, now) if len(agents) > 1 else None
 
-    def _uses_accounts(self, registry: Registry, names: list[int]) -> None:
-        """Note which accounts an agent hangs on; have them looked at."""
+    def _uses_accounts(self, registry: Registry, names: list[int], now: int) -> None:
+        """Note which accounts an agent hangs on; have them looked at, if it is news."""
         lineage = registry.lineage
         for name in names:
             for parent, _ in lineage.parents(name):
                 if rules.is_account(lineage.kind(parent)):
-                    self._agents.setdefault(parent, set()).add(name)
-                    self._dirty[parent] = None
+                    users = self._agents.setdefault(parent, {})
+                    standing = rules.standing(registry, names, now)
+                    if users.get(name) != standing:
+                        users[name] = standing
+                        self._dirty[parent] = None
 
     def _again(self, node: int, at: int) -> None:
         """Look at a node at a time, or before."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
 from agents_registry.identifiers import NodeClass
 from agents_registry.life import Reason, quiet
 from agents_registry.lineage import (
@@ -18,6 +18,7 @@ from agents_registry.lineage import (
     CREDENTIAL,
     KNOWN,
     MANY_PARENTS,
+    NONE,
     OWNED,
     SCOPED,
     UNKNOWN_TIME,
@@ -114,7 +115,8 @@ def without_owner(
     """Say how a node has no owner.
 
     Of agents that hang on one another only the topmost is looked at: the rest have its
-    owner. The set that an authority emptied is told of whatever the node is.
+    owner. One that nobody declared, and on which nothing hangs, is a name and no agent.
+    The set that an authority emptied is told of whatever the node is.
 
     Args:
         registry: the table.
@@ -131,7 +133,12 @@ def without_owner(
         return None
     if any(flaw.reason is Reason.NO_LIVING_OWNER for flaw in found):
         return "none of its owners is there any more"
-    if not any(lineage.flags[node] & OWNED for node in (*names, *ups)):
+    exists = any(
+        lineage.flags[name] & KNOWN or next(lineage.children(name), None) is not None
+        for name in names
+    )
+    owned = any(lineage.flags[node] & OWNED for node in (*names, *ups))
+    if (exists or ups) and not owned:
         return "nobody is named as its owner"
     return None
 
@@ -176,6 +183,13 @@ def shared(registry: Registry, agents: Iterable[int], now: int) -> str | None:
     return f"{len(named)} agents use it: {few(named)}"
 
 
+def standing(registry: Registry, names: list[int], now: int) -> int:
+    """Give a hash of all of an agent that `shared` looks at."""
+    kind = registry.lineage.kind
+    ups = sorted(up for up in above(registry, names) if is_agent(kind(up)))
+    return hash((bool(flaws(registry, names[0], now)), *sorted(names), NONE, *ups))
+
+
 def only_named(registry: Registry, names: list[int]) -> str | None:
     """Say that others hang on a name that no system declared.
 
@@ -216,17 +230,11 @@ def owner_of(registry: Registry, names: list[int]) -> str | None:
     return None
 
 
-def owners_expire(registry: Registry, names: list[int], now: int) -> int | None:
-    """Give when the first owner of a node expires (ns), None where none does."""
-    lineage = registry.lineage
-    times = (
-        lineage.expires[alias]
-        for name in names
-        if lineage.flags[name] & OWNED
-        for some in registry.owners.of(name)
-        for owner in some
-        for alias in lineage.others(owner)
-    )
+def next_expiry(registry: Registry, node: int, now: int) -> int | None:
+    """Give when the next of all that a node's life hangs on expires (ns), or None."""
+    expires = registry.lineage.expires
+    nodes = Closure(registry, Claims(node)).nodes
+    times = (expires[each] for each in nodes)
     return min((time for time in times if now < time < UNKNOWN_TIME), default=None)
 
 
