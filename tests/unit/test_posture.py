@@ -1,4 +1,4 @@
-"""Posture: when findings begin and end, in virtual time; scopes that are used or not."""
+"""Posture: when findings begin and end, in virtual time; scopes used and not."""
 
 from __future__ import annotations
 
