@@ -29,7 +29,7 @@ REST := conformance/*,enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \
-	e2e-keycloak guard-wheel clean
+	e2e-keycloak promtool test-image guard-wheel clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -98,6 +98,13 @@ campaign: install ## Run the property and crash tests for hours, seeds printed
 # Needs a Keycloak that runs; docs/sources/keycloak.md says how to start one.
 e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard
 	$(RUN)/pytest -m live -s tests/e2e/test_keycloak_live.py
+
+# RESCIND_IMAGE_BASE names another base; deploy/docker/base.sh makes one.
+test-image: install ## Build the image, and run the demos in it; needs a Docker engine
+	$(RUN)/pytest -m image tests/image
+# Needs promtool: Debian's package prometheus.
+promtool: install ## Let Prometheus' own promtool check and test the alert rules
+	$(RUN)/pytest -m live -q tests/deploy/test_promtool.py
 
 guard-wheel: install ## Build the distribution rescind-guard into dist/
 	@$(RUN)/python wheels/guard/build.py --uv $(UV)

@@ -11,22 +11,29 @@ from bench import report
 
 EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
-    "bulk_import", "enforced", "fanout", "ssf_flood", "mappers",
+    "bulk_import", "enforced", "fanout", "ssf_flood", "mappers", "alert_isolation",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
+# Takes minutes of all cores, so only who names it gets it.
+LOAD: Final = "load"
 SCALES: Final = ("tiny", "small", "full")
 
 
 def main() -> None:
     """Run what the command line names; everything where it names nothing."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    known = (*NAMES, LOAD)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--scale", choices=SCALES, default="full")
+    load = parser.add_argument_group(LOAD, "how much, instead of the scale's")
+    load.add_argument("--rate", type=int, default=0, help="revocations a second")
+    load.add_argument("--seconds", type=int, default=0)
+    load.add_argument("--engine", choices=("kafka", "embedded"), default="kafka")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(NAMES)
+    unknown = set(arguments.names) - set(known)
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     for line in report.machine():
@@ -34,7 +41,10 @@ def main() -> None:
     print()
     for name in arguments.names or NAMES:
         started = time.monotonic()
-        rows = importlib.import_module(f"bench.{name}").rows(arguments.scale)
+        own = ("rate", "seconds", "engine") if name == LOAD else ()
+        given = {each: getattr(arguments, each) for each in own}
+        module = importlib.import_module(f"bench.{name}")
+        rows = module.rows(arguments.scale, **given)
         took = time.monotonic() - started
         title = f"{name} ({arguments.scale} scale, {took:.0f} s)"
         # The targets speak of the full size; a smaller one fits the caches.

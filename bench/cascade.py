@@ -32,7 +32,7 @@ from bench.rounds import interleave
 from schemas.codec import bundled
 from streams.engine.store import Store
 from streams.stages.cascade import SLICE
-from streams.stages.registry import Condemned, condemned
+from streams.stages.registry import Condemned, condemned, dead
 from streams.stages.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ async def _publish(store: Store, registry: Registry, number: int, records: int) 
     while found := list(islice(listing, SLICE)):
         names = [each.identifier for each in found]
         sentinel.reconsider(names, registry, NOW)
-        rows = [(str(each.identifier), each.death.cause.fact_id) for each in found]
+        rows = [(str(name), why.cause.fact_id) for name, why in dead(found)]
 
         def job(tx: Transaction, rows: list[tuple[str, str]] = rows) -> None:
             tx.add_invalidations(rows, number)
@@ -243,6 +243,7 @@ def _encoding(registry: Registry, records: int) -> Row:
 
 
 def _plain(each: Condemned) -> dict[str, object]:
+    assert each.death is not None
     cause = each.death.cause
     return {
         "genesis": "bench",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from attrs import define, field
 
+from enforcement import tracing
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
 from enforcement.table import ComingTable, edition
 
@@ -261,6 +262,8 @@ class Feed:
             )
         elif kind == "delta":
             await _in_slices(link.replica.delta(message))
+            if isinstance(traces := message.get("traces"), list):
+                tracing.applied(traces, self._name)
         elif kind == "snapshot":
             self._renew(link, message)
             await _in_slices(link.replica.snapshot(message))

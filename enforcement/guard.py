@@ -240,16 +240,11 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         return True
 
     def applied(self) -> Token | None:
-        """Give the token of all that is applied; None before anything is.
-
-        Take it before `check`, and write it into the access log: then nobody needs
-        to compare clocks to see what this guard knew (`enforcement.decisions`).
-        """
+        """Give the token of all that is applied; ask before `check`, for its log."""
         applied = self.standing.applied()
         if applied is None:
             return None
-        genesis, position = applied
-        return Token(genesis, self.standing.partition, position)
+        return Token(applied[0], self.standing.partition, applied[1])
 
     async def ready(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the guard holds a lease; tell whether it does.

@@ -3,7 +3,9 @@
 A replica answers until a better one of the same log is complete. When the log turns
 out to be another one, or to have a hole, the replica in force is condemned: it keeps
 its denials (`Mode.FAIL_OPEN` still answers from it after a hole), it holds no lease,
-and any complete replica replaces it.
+and any complete replica replaces it. What a log that is gone denied stays denied,
+beside the table of the new one: that one may have been restored from a backup, and have
+lost a revocation which this guard enforced.
 
 Pure, with the clock passed in.
 """
@@ -73,6 +75,7 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         self.sound = True
         self.partition = partition
         self.kept: tuple[Registry, ...] = ()
+        self._gone = False
         self._clock = clock
 
     def begin(self) -> OfReplica:
@@ -93,6 +96,7 @@ class AnyStanding(Generic[OfLease, OfReplica]):
             forget: what was caught up with is no longer the log.
         """
         self.sound = False
+        self._gone = self._gone or (forget and self.replica.complete)
         self.lease.drop()
         self.caught_up = self.caught_up and not forget
         self.refresh()
@@ -113,10 +117,13 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         if replica is self.replica or replica.position is None:
             return False
         current = self.replica.position
-        if current is not None and self.sound and replica.position < current:
+        behind = current is not None and replica.position < current
+        if behind and self.sound:
             return False
+        if self._gone or behind:
+            self.kept += (self.replica.registry,)
         self.replica = replica
-        self.sound = True
+        self.sound, self._gone = True, False
         self.refresh()
         return True
 

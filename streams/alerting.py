@@ -11,6 +11,7 @@ import structlog
 from attrs import frozen
 
 from streams import alert_settings as wanted
+from streams import tracing
 from streams.findings import Severity
 from streams.sinks import http_delivery, ocsf, pagerduty, syslog, syslog_delivery
 from streams.sinks.alertmanager import Alertmanager
@@ -66,14 +67,16 @@ class Alerting:
 
         async def post(delivery: Delivery) -> Outcome:
             route = delivery.route
-            outcome = await self.ways[route](delivery, clock())
+            trace = tracing.trace_of(delivery.finding.id)
+            with tracing.span(tracing.DELIVER, trace, receiver=route):
+                outcome = await self.ways[route](delivery, clock())
             if outcome.accepted and route in failing:
                 failing.discard(route)
-                log.info("receiver of alerts is back", endpoint=route)
+                log.info("receiver_back", receiver=route)
             elif not outcome.accepted and route not in failing:
                 failing.add(route)
                 why = outcome.error or outcome.status
-                log.warning("receiver of alerts fails", endpoint=route, why=why)
+                log.warning("receiver_fails", receiver=route, why=why)
             return outcome
 
         return post

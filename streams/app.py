@@ -14,6 +14,7 @@ from attrs import frozen
 
 from enforcement.clocks import boottime
 from streams.alerting import alerting
+from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
     tolerances,
@@ -21,21 +22,21 @@ from streams.configured import (
 from streams.described import described
 from streams.engine.audit import Audit
 from streams.engine.closures import Closures
+from streams.engine.current import CurrentTable
 from streams.engine.notifier import Notifier
 from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
 from streams.first_start import audit_key
-from streams.http.alert_metrics import AlertMetrics
+from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.alerts import Alerts
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.events import Events
 from streams.http.feed import Feed
 from streams.http.guards import Guards, ServedGuards
-from streams.http.health import Health
-from streams.http.operators import Operators
+from streams.http.health import Health, StoreMetrics
 from streams.http.prober import Prober
 from streams.http.publication import publication
 from streams.http.push import Push
@@ -121,11 +122,21 @@ async def serve(
         )
         feed = guarding.feed
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
-        notifier = Notifier(store, receivers.routes, receivers.poster(clock), clock)
+        if taking.orders.limited:
+            taking.orders.hold_to(CurrentTable(stages, store))
+        attempts = Attempts()
+        post = attempts.counting(receivers.poster(clock))
+        notifier = Notifier(store, receivers.routes, post, clock)
         silences = StoredSilences(store, clock)
         notifier.silences, silences.changed = silences.all, notifier.heed
-        told = AlertMetrics(notifier)
-        handlers = _handlers(taking, stages, guarding, fresh_id, told, silences.all)
+        sinks = Sinks(settings.audit_sinks)
+        audit = Audit(store, settings.realm, signing, clock, sinks)
+        told = (
+            AlertMetrics(notifier, attempts, clock),
+            StoreMetrics(store, audit),
+            taking.orders.collector,
+        )
+        handlers = _handlers(taking, stages, guarding, told, silences.all)
         app = application(handlers, settings.max_body_bytes)
         Alerts(
             taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
@@ -138,7 +149,6 @@ async def serve(
             fresh_id,
             act_of(settings.realm, clock, taking.ingest.record_act),
         ).add_to(app)
-        audit = Audit(store, settings.realm, signing, clock)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)
         if published is not None:
@@ -147,7 +157,8 @@ async def serve(
                 taking.tokens, taking.speakers, given.vocabulary, entries, published
             ).add_to(app)
         await cleanup.enter_async_context(taking.listening())
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        where, tls = settings.listen, taking.access.context
+        runner, url = await listen(app, where.host, where.port, tls=tls)
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
@@ -209,21 +220,18 @@ def _handlers(
     taking: Inputs,
     stages: Stages,
     guarding: _Guarding,
-    fresh_id: Callable[[], str],
-    alerts: Collector,
+    more: tuple[Collector, ...],
     silences: Callable[[], tuple[Silence, ...]],
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
-    settings, vocabulary = taking.described.settings, taking.described.vocabulary
-    names, collectors = taking.vaults.names, taking.vendors.collectors
-    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, alerts)
+    settings, collectors = taking.described.settings, taking.vendors.collectors
+    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, *more)
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest),
-        Operators(tokens, speakers, ingest, vocabulary, fresh_id, names),
         Queries(tokens, tables, speakers.clock),
         Lists(tokens, taking.store, silences),
         feed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -9,86 +10,188 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from attrs import frozen
 
-from schemas.codec import decode_fact
-from streams.audit_heads import head_reader, public_key
+from streams.audit_heads import head_reader, peek, public_key
 from streams.client import AUDIT_PUBLIC, DEFAULT_DATA_DIR
 from streams.plain_text import clean
-from streams.stages.audit_chain import BrokenChainError, Verifier
-from streams.times import SECOND, rfc3339
+from streams.stages.audit_chain import BrokenChainError
+from streams.stages.audit_portion import behind, between
+from streams.stages.audit_proof import Verifier
+from streams.times import SECOND, AbsurdTimeError, parse_time, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.client import Client
+    from streams.audit_sources import Chain
+    from streams.stages.audit_chain import Head
 
 HOLDS: Final = 0
 BROKEN: Final = 1
-PAGE: Final = 1000
+FIRST: Final = "first"
 
 
-def export(client: Client) -> int:
-    """Write the whole chain, a line an entry, with its signed heads."""
-    for line in _of_server(client):
+@frozen
+class Wanted:
+    """Which part of a chain is exported, each as the option of its name.
+
+    Attributes:
+        start: the head that it begins behind (compact JWS).
+        since: with the last head that was signed by then.
+        until: with the first head that was signed then or later.
+    """
+
+    start: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@frozen
+class Against:
+    """What a chain is held against.
+
+    Attributes:
+        keys: files of public keys; without any, that of the data folder.
+        heads: signed heads that were kept elsewhere, and must be in it.
+        files: of such heads, as a sink has written them.
+        start: the head to begin behind, kept elsewhere too; `FIRST` trusts that of
+            the export.
+    """
+
+    keys: Sequence[Path] = ()
+    heads: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    start: str | None = None
+
+
+def export(chain: Chain, wanted: Wanted) -> int:
+    """Write a chain or a part of it, a line an entry, with its signed heads.
+
+    Raises:
+        ClientError: nobody answers.
+        ValueError: an option cannot be read.
+    """
+    since, until = _moment("since", wanted.since), _moment("until", wanted.until)
+    try:
+        start = None if wanted.start is None else peek(wanted.start)
+    except BrokenChainError as error:
+        raise ValueError(f"--from: {error}") from error
+    lines = chain.lines(0 if start is None else start.sequence)
+    if start is not None:
+        lines = itertools.chain([{"head": wanted.start}], behind(lines, start))
+    if since is not None or until is not None:
+        lines = between(lines, peek, since, until)
+    for line in lines:
         sys.stdout.write(json.dumps(line) + "\n")
     return HOLDS
 
 
-def verify(
-    file: Path | None,
-    client: Callable[[], Client],
-    keys: list[Path],
-    heads: list[str],
-) -> int:
-    """Check an export, or the server's own chain; 1 where it does not hold.
+def verify(chain: Callable[[], Chain], against: Against) -> int:
+    """Check a chain; 1 where it does not hold.
 
     Args:
-        file: an export; None asks the server.
-        client: finds the server.
-        keys: files of public keys; without any, that of the data folder.
-        heads: signed heads that were kept elsewhere.
+        chain: finds it.
+        against: what it is held against.
 
     Raises:
-        ClientError: the server does not answer.
+        ClientError: nobody answers.
         OSError: a file cannot be read.
         ValueError: a key cannot be used.
     """
-    read_head = head_reader([_key(path) for path in keys or [_own_key()]])
+    read_head = head_reader([_key(path) for path in against.keys or [_own_key()]])
     try:
-        verifier = Verifier(read_head, decode_fact, map(read_head, heads))
-        lines = _of_server(client()) if file is None else _of_file(file)
-        for line in lines:
-            verifier.take(line)
-        head = verifier.end()
+        head, start = _verified(chain(), against, read_head)
     except BrokenChainError as error:
         sys.stdout.write(f"BROKEN: {clean(str(error))}\n")
         return BROKEN
     at = rfc3339(head.at * SECOND)
     realm, last = clean(head.realm), head.sequence
+    behind_what = "" if start is None else f" from behind entry {start.sequence}"
     sys.stdout.write(
-        f"The audit chain of {realm} holds up to entry {last}, signed at {at}.\n"
+        f"The audit chain of {realm} holds{behind_what} up to entry {last}, "
+        f"signed at {at}.\n"
     )
     return HOLDS
 
 
-def _of_server(client: Client) -> Iterator[Any]:
-    after: int | None = 0
-    while after is not None:
-        page = client.get("audit", after=after, limit=PAGE)
-        yield from page["lines"]
-        after = page["after"]
+def _verified(
+    chain: Chain, against: Against, read_head: Callable[[str], Head]
+) -> tuple[Head, Head | None]:
+    start = None
+    if against.start not in (None, FIRST):
+        start = read_head(str(against.start))
+    lines = iter(chain.lines(0 if start is None else start.sequence))
+    first = next(lines, None)
+    if against.start == FIRST:
+        if not isinstance(first, dict) or "head" not in first:
+            raise BrokenChainError("it begins with no head: leave --from out")
+        start = read_head(str(first["head"]))
+    lines = itertools.chain([first], lines)
+    if start is not None:
+        lines = behind(lines, start)
+    last = chain.last_head()
+    given = [*against.heads, *([] if last is None else [last])]
+    known = [read_head(each) for each in given]
+    kept = map(read_head, _kept(against.files))
+    known += _of_chain(kept, _realm_of(first), start)
+    verifier = Verifier(read_head, chain.read_fact, known, start)
+    for line in lines:
+        verifier.take(line)
+    return verifier.end(), start
 
 
-def _of_file(path: Path) -> Iterable[Any]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+def _of_chain(
+    heads: Iterable[Head], realm: str | None, start: Head | None
+) -> Iterator[Head]:
+    """Leave out of what a sink kept other realms, and what is older than the start."""
+    begin = 0 if start is None else start.sequence
+    for head in heads:
+        if head.realm == realm and head.sequence >= begin:
+            yield head
+
+
+def _realm_of(line: Any) -> str | None:
+    if not isinstance(line, dict):
+        return None
+    if "head" in line:
+        return peek(str(line["head"])).realm
+    entry = line.get("entry")
+    return str(entry.get("realm")) if isinstance(entry, dict) else None
+
+
+def _kept(files: Iterable[Path]) -> Iterator[str]:
+    """Give the heads of files, a line of JSON each, as a sink or a log writes them.
+
+    Raises:
+        ValueError: one holds something else.
+    """
+    for path in files:
+        for line in path.read_text("utf-8").splitlines():
             try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                message = f"line {number} is not JSON: changed, or cut off"
-                raise BrokenChainError(message) from error
+                yield str(orjson.loads(line)["head"])
+            except (orjson.JSONDecodeError, LookupError, TypeError) as error:
+                message = f"--heads {path}: a line of it is no JSON with a head"
+                raise ValueError(message) from error
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    """Read a time of an option, in seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        time = parse_time(text)
+    except AbsurdTimeError as error:
+        raise ValueError(f"--{option} {error}") from error
+    if time is None:
+        message = f"--{option} {text!r}: write a time as 2026-01-31T09:00:00Z"
+        raise ValueError(message)
+    return time // SECOND
 
 
 def _own_key() -> Path:

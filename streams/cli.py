@@ -11,7 +11,9 @@ import typer
 from streams.adopt_cli import adopt_app
 from streams.alerts_cli import alerts_app
 from streams.audit_cli import audit_app
+from streams.grants_cli import grants_app
 from streams.kafka_cli import Config, Listen, kafka_app
+from streams.moving_cli import moving_app
 from streams.server_cli import Plain, TokenFile, Url, ask
 from streams.ssf_cli import ssf_app
 
@@ -317,9 +319,11 @@ def sources(
 
 app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
+app.add_typer(grants_app)
 app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(audit_app, name="audit")
+app.add_typer(moving_app)
 
 conformance_app = typer.Typer(
     name="conformance",

@@ -147,4 +147,5 @@ def tolerances(settings: Settings) -> Tolerances:
         report_unknown=sentinel.report_unknown,
         posture=settings.posture.limits,
         points=sentinel.points,
+        most_uses=sentinel.most_uses,
     )

@@ -45,6 +45,7 @@ WORKER_POINTS: Final = tuple(
     for stage in ("registry", "sentinel")
     for place in ("loaded", "applied", "published", "acked", "saved", "committed")
 )
+AUDIT_POINTS: Final = ("audit.chained", "audit.acked", "audit.signed")
 # Of the notify process on Kafka, besides those of the stage above.
 NOTIFY_POINTS: Final = ("notify.taken", "notify.released")
 
@@ -58,7 +59,7 @@ def arm(text: str) -> None:
         ValueError: there is no such point.
     """
     name, _, count = text.partition(":")
-    if name and name not in POINTS + WORKER_POINTS + NOTIFY_POINTS:
+    if name and name not in POINTS + WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 

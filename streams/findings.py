@@ -46,6 +46,7 @@ class FindingKind(Enum):
     ID_COLLISION = "id_collision"
     CLOSURE_PARTIAL = "closure_partial"
     ENFORCEMENT_FAILURE = "enforcement_failure"
+    BLAST_LIMIT = "blast_limit"
     ENFORCEMENT_LAG = "enforcement_lag"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
@@ -73,6 +74,7 @@ SEVERITY: Final = {
     FindingKind.ID_COLLISION: Severity.MEDIUM,
     FindingKind.CLOSURE_PARTIAL: Severity.HIGH,
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
+    FindingKind.BLAST_LIMIT: Severity.HIGH,
     FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
     FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from streams.access_settings import Token
 from streams.audit_heads import HeadKey
 from streams.client import AUDIT_PUBLIC, TOKEN_FILE
 from streams.engine.store import InUseError
-from streams.settings import Token
 from streams.sinks.standard_webhooks import PREFIX
 
 if TYPE_CHECKING:

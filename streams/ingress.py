@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,20 +14,22 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
+from streams import metrics
+from streams.access import access
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
 from streams.health_book import KEY, HealthBook
-from streams.http.auth import Tokens
 from streams.http.events import Events, Speakers
-from streams.http.metrics import Metrics
-from streams.http.operators import Operators
+from streams.http.metrics import DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
 from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
+from streams.http.traced import tracers
 from streams.intake import NotWrittenError
+from streams.kafka.current import FollowedTable
 from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
@@ -36,6 +38,7 @@ from streams.kafka.layout import ACCESS, FACTS, SOURCES
 from streams.kafka.publisher import Publisher
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.shared import Shared
+from streams.kafka.shelf import KeptShelf
 from streams.kafka.source_state import (
     HEARSAY_SECONDS,
     KafkaCursors,
@@ -44,6 +47,7 @@ from streams.kafka.source_state import (
 )
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.orders import orders
 from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
 from streams.ssf.streams import Streams, Surroundings
@@ -54,9 +58,11 @@ from streams.worker import until_stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from streams.access import Access
     from streams.http.events import Source
     from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
+    from streams.orders import Orders
     from streams.records import Record
     from streams.settings import RawTopicSettings, Settings
 
@@ -131,6 +137,7 @@ async def receive(
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
+        AsyncExitStack() as running,
     ):
         keeper = KafkaKeeper(kept, name)
         book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
@@ -140,12 +147,23 @@ async def receive(
             kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
         )
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
-        tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
+        entry = access(settings, clock)
+        tokens = entry.tokens
+        speakers = Speakers(settings, clock)
         events = Events(tokens, given.sources, speakers, writer)
-        operators = Operators(
-            tokens, speakers, writer, given.vocabulary, _fresh_id, vaults.names
+        ordering = orders(
+            tokens=tokens,
+            speakers=speakers,
+            log=writer,
+            shelf=KeptShelf(kept),
+            vocabulary=given.vocabulary,
+            vaults=vaults,
+            fresh_id=_fresh_id,
         )
-        app = _application(settings, events, operators)
+        if ordering.limited:
+            table = FollowedTable(kafka, settings.realm, given.vocabulary, name, writer)
+            ordering.hold_to(await running.enter_async_context(table))
+        app = _application(settings, events, ordering)
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
@@ -153,7 +171,13 @@ async def receive(
         scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
         if scim is not None:
             scim.add_to(app)
-        told = Metrics(counts.collector, SourceMetrics(book))
+        told = Metrics(
+            metrics.INGRESS,
+            counts.collector,
+            SourceMetrics(book),
+            ordering.collector,
+            DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
+        )
         app.router.add_get("/metrics", told.get)
         around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
         streams = Streams(settings.ssf, given.verifiers, around)
@@ -169,13 +193,10 @@ async def receive(
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
         writing = Writing(kafka, heart, members)
         Probes(writing.still, writing.waiting).add_to(app)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        runner, url = await _listen(app, settings, entry)
         try:
             log.info("receiving", url=url, name=name, realm=settings.realm)
-            if settings.ready_file is not None:
-                settings.ready_file.write_text(f"{url}\n", "utf-8")
-            if started is not None:
-                started(Receiving(url))
+            _tell(settings, url, started)
             await until_stopped(
                 stop or asyncio.Event(),
                 heart.run(publisher),
@@ -185,8 +206,10 @@ async def receive(
                 book.run(keeper, writer, speakers.own),
                 keeper.run(),
                 kept.run(),
+                ordering.desk.run(),
                 Shared(kafka, settings.realm, runs).run(),
                 *(each() for each in [*receiving.loops(), *streams.pushed()]),
+                *(each() for each in entry.loops()),
                 *(each() for each in vaults.asking(writer, speakers)),
                 *(each.run() for each in queues),
             )
@@ -196,15 +219,32 @@ async def receive(
                 await keeper.flush()
 
 
+async def _listen(
+    app: web.Application, settings: Settings, entry: Access
+) -> tuple[web.AppRunner, str]:
+    entry.guard(app)
+    where = settings.listen
+    return await listen(app, where.host, where.port, tls=entry.context)
+
+
+def _tell(
+    settings: Settings, url: str, started: Callable[[Receiving], None] | None
+) -> None:
+    """Say that requests are accepted."""
+    if settings.ready_file is not None:
+        settings.ready_file.write_text(f"{url}\n", "utf-8")
+    if started is not None:
+        started(Receiving(url))
+
+
 def _application(
-    settings: Settings, events: Events, operators: Operators
+    settings: Settings, events: Events, ordering: Orders
 ) -> web.Application:
     app = web.Application(
-        middlewares=[problems], client_max_size=settings.max_body_bytes
+        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )
     app.router.add_post("/v1/events/{source}", events.post)
-    app.router.add_post("/v1/revocations", operators.revoke)
-    app.router.add_post("/v1/adopt", operators.adopt)
+    ordering.add_to(app)
     return app
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from streams.access import Access, access
 from streams.engine.ingest import Ingest
 from streams.engine.line_server import LineServer
+from streams.engine.shelf import StoredShelf
 from streams.engine.source_health import SourceHealth
 from streams.engine.tails import Tail
 from streams.followed_logs import following, listening
@@ -17,6 +19,7 @@ from streams.health_book import HealthBook
 from streams.http.auth import Tokens
 from streams.http.events import Speakers
 from streams.http.sources import Sources
+from streams.orders import Orders, orders
 from streams.ssf.streams import Streams, Surroundings
 from streams.vaults import Vaults, configured_vaults
 from streams.vendors import Embedded, Vendors, connect
@@ -40,6 +43,7 @@ class Inputs:
     described: Described
     store: Store
     ingest: Ingest
+    access: Access
     tokens: Tokens
     speakers: Speakers
     book: HealthBook
@@ -47,16 +51,21 @@ class Inputs:
     streams: Streams
     vaults: Vaults
     vendors: Vendors
+    orders: Orders
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes that have a module of their own."""
+        self.access.guard(app)
         self.vendors.add_to(app)
+        self.orders.add_to(app)
         Sources(self.tokens, self.book, self.streams.receivers).add_to(app)
 
     def loops(self) -> list[Loop]:
         """Give what runs for sources, until cancelled."""
         return [
+            *self.access.loops(),
             *self.vendors.loops(),
+            self.orders.desk.run,
             *self.streams.loops(),
             *self.vaults.asking(self.ingest, self.speakers),
             *self.vaults.looking(self.ingest, self.store, self.speakers),
@@ -102,9 +111,12 @@ async def inputs(
 
     Raises:
         VendorError: the settings of a vendor cannot be used.
+        AccessError: those of a credential cannot.
     """
     settings = given.settings
-    tokens, speakers = Tokens(settings.tokens), Speakers(settings, clock)
+    entry = access(settings, clock)
+    tokens = entry.tokens
+    speakers = Speakers(settings, clock)
     book, keeper = HealthBook(clock, given.expected), SourceHealth(store)
     await book.load(keeper)
     vaults = configured_vaults(settings, clock, store)
@@ -113,10 +125,20 @@ async def inputs(
     vendors = connect(
         settings, tokens, speakers, Embedded(ingest, store, fresh_id, book)
     )
+    ordering = orders(
+        tokens=tokens,
+        speakers=speakers,
+        log=ingest,
+        shelf=StoredShelf(store),
+        vocabulary=given.vocabulary,
+        vaults=vaults,
+        fresh_id=fresh_id,
+    )
     return Inputs(
         described=given,
         store=store,
         ingest=ingest,
+        access=entry,
         tokens=tokens,
         speakers=speakers,
         book=book,
@@ -124,4 +146,5 @@ async def inputs(
         streams=Streams(settings.ssf, given.verifiers, around),
         vaults=vaults,
         vendors=vendors,
+        orders=ordering,
     )

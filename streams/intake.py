@@ -7,7 +7,7 @@ a `Receipt` once that is durable.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
@@ -30,6 +30,9 @@ from streams.stages.source_notices import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from schemas.entries import Act
+    from streams.blast import BlastLimit
+    from streams.quotas import Quotas
     from streams.records import Record
     from streams.stages.ingress import Origin
 
@@ -62,12 +65,14 @@ class Receipt:
         accepted: records taken in; dead_letters: pieces that could not be.
         facts: facts that were written.
         token: every fact of this request lies before it.
+        held: revocations that wait for a second person, and are not accepted.
     """
 
     accepted: int
     dead_letters: int
     facts: int
     token: str
+    held: int = 0
 
 
 def token_of(genesis: str, end: int, partition: int = 0) -> str:
@@ -126,6 +131,7 @@ class Prepared:
         lines: uses whose lineage it states.
         marks: of its events, to know them by.
         batch: what is counted of it.
+        held: revocations that are not in it, since they wait for a second person.
     """
 
     admission: Admission
@@ -133,11 +139,54 @@ class Prepared:
     lines: frozenset[_Line] = frozenset()
     marks: Mapping[int, int] = field(factory=dict)
     batch: Batch = field(factory=Batch)
+    held: int = 0
 
     @property
     def accepted(self) -> int:
         """Count the records that were taken in."""
         return self.admission.accepted
+
+
+class Log(Protocol):
+    """What writes to the log, whatever the engine."""
+
+    async def records(self, delivery: Delivery) -> Receipt:
+        """Admit records and write what gets in.
+
+        Raises:
+            NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
+
+    async def facts(
+        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
+    ) -> Receipt:
+        """Write an operator's facts and the audit line on them.
+
+        Raises:
+            NotWrittenError: it could not be written; nothing is promised.
+        """
+        ...
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did, without facts, into the audit chain.
+
+        Raises:
+            NotWrittenError: it could not be written; do not do it then.
+        """
+        ...
+
+
+class Limited(Log, Protocol):
+    """A log that may hold revocations to a blast limit.
+
+    Attributes:
+        limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
+    """
+
+    limit: BlastLimit | None
+    quotas: Quotas | None
 
 
 Noted = Callable[[Delivery, Prepared], None]  # told of what was written

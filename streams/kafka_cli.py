@@ -34,11 +34,19 @@ def demo_kafka(
     rate: Annotated[
         float, typer.Option("--rate", min=1, max=1000, help="Of them a second.")
     ] = 50,
+    brokers: Annotated[
+        str | None,
+        typer.Option(
+            "--bootstrap-servers",
+            metavar="HOST:PORT",
+            help="Of a Kafka that runs; without it one is started. Its topics stay.",
+        ),
+    ] = None,
 ) -> None:
     """See revocations become denials over a real Kafka, with the latencies."""
     from streams.demo.kafka_command import run  # noqa: PLC0415 - an extra
 
-    raise typer.Exit(run(count, rate))
+    raise typer.Exit(run(count, rate, brokers))
 
 
 @topics_app.command("plan")

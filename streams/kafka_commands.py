@@ -15,8 +15,10 @@ from streams.kafka.checkpoint import InUseError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
+from streams.metrics import INGRESS, NOTIFY, WORKER
 from streams.running import configure_logging, first_error
 from streams.settings import address, first_of, load
+from streams.tracing import MissingError, traced_process
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -55,7 +57,7 @@ def run_worker(
         worker = WorkerSettings(**_given(name=name, data_dir=data_dir))
         return host(load(config, **_listening(listen)), KafkaSettings(), worker)
 
-    return _run(start)
+    return _run(WORKER, start)
 
 
 def run_notify(
@@ -87,7 +89,7 @@ def run_notify(
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
         return tell(load(config, **_listening(listen)), KafkaSettings(), notify)
 
-    return _run(start)
+    return _run(NOTIFY, start)
 
 
 def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
@@ -105,20 +107,21 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
     def start() -> Coroutine[Any, Any, None]:
         return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
-    return _run(start)
+    return _run(INGRESS, start)
 
 
-def _run(start: Any) -> int:
+def _run(role: str, start: Any) -> int:
     configure_logging()
     try:
-        asyncio.run(start())
+        with traced_process(role):
+            asyncio.run(start())
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
         return _complain(first_of(error), USAGE)
     except LayoutError as error:
         return _complain(f"{error}; see: rescind topics plan", USAGE)
-    except (ConfigurationError, InUseError, ValueError) as error:
+    except (ConfigurationError, InUseError, MissingError, ValueError) as error:
         return _complain(str(error), USAGE)
     except (KafkaError, OSError) as error:
         return _complain(f"{type(error).__name__}: {error}", BROKEN)

@@ -6,17 +6,17 @@ import http
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import structlog
 from attrs import frozen
 from prometheus_client.registry import Collector
 
+from schemas.entries import Act
 from streams.http.closure_metrics import guards_of, refused_of, states_of
 from streams.http.problems import ProblemError
 from streams.kafka.framing import partition_of
 from streams.kafka.publisher import NotAckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from streams.kafka.process import Process
     from streams.stages.closure import Member
     from streams.stages.closure_results import Result
-
-log = structlog.get_logger()
 
 
 @frozen
@@ -37,6 +35,7 @@ class OwnGuards:
     followed: Followed
     realm: str
     clock: Callable[[], int]
+    record_act: Callable[[Act], Awaitable[None]]
 
     @property
     def guards(self) -> Mapping[str, Member]:
@@ -68,15 +67,21 @@ class OwnGuards:
         return self.followed.result(self.realm, identity, self.clock())
 
     async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go, and log who wanted it."""
+        """Let a guard go; who wanted it is recorded first."""
+        if guard not in self.guards:
+            return False
+        act = Act(
+            realm=self.realm,
+            at=self.clock(),
+            actor=actor,
+            action=f"remove guard {guard}",
+        )
         try:
-            known = await self.stage.remove(self.realm, guard, self.followed, actor)
+            await self.record_act(act)
+            return await self.stage.remove(self.realm, guard, self.followed)
         except NotAckedError as error:
             status = http.HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemError(status, "not written", "try again") from error
-        if known:
-            log.info("guard_removed", guard=guard, realm=self.realm, actor=actor)
-        return known
 
 
 class OwnPlaces:
@@ -99,7 +104,8 @@ class OwnPlaces:
         followed = stage.serving(number) if stage is not None else None
         if stage is None or followed is None:
             raise elsewhere(self._process, number, "closure")
-        return OwnGuards(stage, followed, realm, self._clock)
+        record = self._process.record_act
+        return OwnGuards(stage, followed, realm, self._clock, record)
 
 
 class OwnClosures(Collector):

@@ -38,6 +38,7 @@ class KeySet:
     Attributes:
         keys: by kid; empty until they were read once.
         loaded: they were read once.
+        good_at: when they were read last, by the clock (s); None: never.
         failed: the last reading failed.
         readings: how often it was tried to read them.
         failures: how often that failed.
@@ -60,6 +61,7 @@ class KeySet:
         """
         self.keys: Keys = {}
         self.loaded = False
+        self.good_at: float | None = None
         self.failed = False
         self.failures = 0
         self.readings = 0
@@ -91,6 +93,7 @@ class KeySet:
         made = cls(name, fetch, clock, refresh_seconds)
         made.keys = read_jwks(path.read_bytes())
         made.loaded = True
+        made.good_at = clock()
         return made
 
     async def refresh(self) -> bool:
@@ -121,6 +124,7 @@ class KeySet:
         try:
             self.keys = read_jwks(await self._fetch())
             self.loaded = True
+            self.good_at = self._read_at
             self.failed = False
         except (
             aiohttp.ClientError,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
+from streams.grant_commands import waits
 from streams.plain_text import clean, count
 from streams.typed_names import identifier_of, is_plain
 
@@ -46,7 +47,8 @@ def revoke(  # noqa: PLR0913 - each by name
         worker: on Kafka, who knows the realm; the client is of ingress then.
 
     Returns:
-        1 when guards were waited for and not all of them enforce it.
+        1 when guards were waited for and not all of them enforce it, or when it waits
+        itself for a second person.
     """
     identifier = identifier_of(text)
     name = str(identifier)
@@ -56,6 +58,10 @@ def revoke(  # noqa: PLR0913 - each by name
     if not is_plain(identifier) and _is_stranger(knowing, name):
         _note("revoke", f"nothing is known of {name} so far: is it spelt right?")
     answer = client.post("revocations", order)
+    if "pending" in answer:  # over the blast limit
+        said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
+        sys.stdout.write(said)
+        return NOT_CLOSED
     names = answer.get("identifiers", [name])
     name = names[0]
     if not _settled(knowing, name, answer["token"]):

@@ -13,10 +13,12 @@ from agents_registry.verdict import Policy
 from enforcement.clocks import boottime, wall
 from enforcement.guard import Guard
 from enforcement.verdict import Mode
+from streams.metrics import PDP
 from streams.pdp.service import serve
 from streams.pdp.settings import load
 from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import address, first_of, not_yaml
+from streams.tracing import MissingError, traced_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +50,8 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
         if listen is not None:
             overrides["listen"] = address(listen)
         settings = load(config, **overrides)
-        asyncio.run(_until_a_signal(settings, guard_of(settings)))
+        with traced_process(PDP):
+            asyncio.run(_until_a_signal(settings, guard_of(settings)))
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
@@ -57,7 +60,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
         return _complain(not_yaml(config, error), USAGE)
-    except (ValueError, OSError) as error:
+    except (MissingError, ValueError, OSError) as error:
         return _complain(str(error), USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)

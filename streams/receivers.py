@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
-from prometheus_client import Counter
 
+from streams import metrics
 from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from streams.health_book import HealthBook
     from streams.http.auth import Tokens
-    from streams.http.events import Log, Speakers
+    from streams.http.events import Speakers
+    from streams.intake import Log
     from streams.settings import Settings
     from streams.vendor_settings import Hook, Secret
 
@@ -52,12 +53,7 @@ class Counts:
     def __init__(self, book: HealthBook) -> None:
         """Start with none; the book of the sources is told, too."""
         self._book = book
-        self.collector = Counter(
-            "rescind_source_requests",
-            "Requests from and to vendors, by how they ended.",
-            ["source", "result"],
-            registry=None,
-        )
+        self.collector = metrics.SOURCE_REQUESTS.counter()
 
     def of(self, kind: str) -> Count:
         """Give what counts for the sources that are called KIND:NAME."""

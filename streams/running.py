@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from streams.logs import PROCESSORS, route_libraries
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Where it broke, and nothing of what the variables there held: tokens and bodies.
-_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
 
 
 class _NotQuoted(logging.Filter):
@@ -38,20 +35,15 @@ _NOT_QUOTED: Final = _NotQuoted()
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Write one JSON object a line to standard error."""
+    """Write one JSON object a line to standard error, see `streams.logs`."""
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _TRACEBACKS,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=list(PROCESSORS),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     aiohttp = logging.getLogger("aiohttp.server")  # noqa: TID251 - its own logger
     aiohttp.addFilter(_NOT_QUOTED)
+    route_libraries(level)
 
 
 def first_error(error: BaseException) -> BaseException:

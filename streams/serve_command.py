@@ -17,6 +17,7 @@ from streams.app import serve
 from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
+from streams.metrics import SERVER
 from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import (
     Authority,
@@ -29,10 +30,13 @@ from streams.settings import (
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
+from streams.tracing import MissingError, traced_process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from streams.access_settings import Role
     from streams.app import Served
     from streams.settings import Settings
 
@@ -72,7 +76,8 @@ def run(
     configure_logging()
     try:
         settings = _settings(config, data_dir, listen, watch, webhook)
-        _serve(settings)
+        with traced_process(SERVER):
+            _serve(settings)
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
@@ -83,7 +88,7 @@ def run(
         return _complain(not_yaml(config, error), USAGE)
     except sqlite3.Error as error:
         return _complain(_unreadable(error), BROKEN)
-    except (InUseError, LostLogError, ValueError, OSError) as error:
+    except (InUseError, LostLogError, MissingError, ValueError, OSError) as error:
         return _complain(str(error), USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)
@@ -227,8 +232,8 @@ def _look_at(path: Path) -> None:
 
 
 def _with_operator(settings: Settings) -> Settings:
-    """Let the operator in, where no token of the settings may revoke."""
-    if any(token.roles & {"revoker", "admin"} for token in settings.tokens):
+    """Let the operator in, where no credential of the settings may revoke."""
+    if any(roles & {"revoker", "admin"} for roles in _roles(settings)):
         return settings
     token, fresh = operator_token(settings.data_dir)
     if fresh:
@@ -237,6 +242,14 @@ def _with_operator(settings: Settings) -> Settings:
         if str(settings.data_dir) != DEFAULT_DATA_DIR:
             _note(f"the other commands find it by RESCIND_DATA_DIR={settings.data_dir}")
     return settings.model_copy(update={"tokens": (*settings.tokens, token)})
+
+
+def _roles(settings: Settings) -> Iterator[frozenset[Role]]:
+    """Give the roles of every sort of credential."""
+    yield from (token.roles for token in settings.tokens)
+    yield from (rule.roles for each in settings.oidc.values() for rule in each.roles)
+    if settings.tls is not None:
+        yield from (client.roles for client in settings.tls.clients)
 
 
 def _broken(error: BaseException) -> str:

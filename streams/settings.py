@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,62 +20,56 @@ from pydantic_settings import (
 )
 from yaml import YAMLError
 
+from streams.access_settings import (
+    Approvals,
+    Oidc,
+    QuotaSettings,
+    Strict,
+    Tls,
+    Token,
+)
 from streams.alert_settings import Alerts
+from streams.audit_settings import AuditSink
 from streams.poll_settings import AnyPoll, Queue
 from streams.posture_settings import Posture
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
-Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Listen(_Strict):
+class Listen(Strict):
     """Where the server listens; port 0 takes a free one."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8750, ge=0, le=65535)
 
 
-class Token(_Strict):
-    """A static bearer token.
-
-    Attributes:
-        name: who holds it; stands in facts as the ingress key and in audit lines.
-        sha256: of the token, in hex.
-        roles: what the holder may do.
-        authority: on whose behalf an ingest token speaks.
-    """
-
-    name: str
-    sha256: Sha256
-    roles: frozenset[Role]
-    authority: str | None = None
-
-
-class GrantSettings(_Strict):
+class GrantSettings(Strict):
     """Identifiers that an authority may speak of."""
 
     kind: str
     qualifier: str = ""
 
 
-class Authority(_Strict):
+class Authority(Strict):
     """What one speaking system is entitled to.
 
     Attributes:
         issuer_log: its access log is the issuer's own, so a use makes the used
             credential known.
+        blast_limit: a revocation that reaches more identifiers than this, as
+            ``rescind blast-radius`` counts them, is a finding; unset: none is.
+        over_limit: such a revocation is enforced all the same (page), or not before
+            a second person approves it (hold).
+        quota: of what it pushes.
     """
 
     grants: tuple[GrantSettings, ...]
     issuer_log: bool = False
+    blast_limit: int | None = Field(default=None, ge=1, le=100_000)
+    over_limit: Literal["page", "hold"] = "page"
+    quota: QuotaSettings = QuotaSettings()
 
 
-class SourceSettings(_Strict):
+class SourceSettings(Strict):
     """How the bytes of one source are read.
 
     Attributes:
@@ -89,7 +83,7 @@ class SourceSettings(_Strict):
     point: str = ""
 
 
-class SsfStream(_Strict):
+class SsfStream(Strict):
     """A Shared Signals stream, pushed to ``/v1/ssf/push/NAME`` or polled.
 
     Attributes:
@@ -139,7 +133,7 @@ class SsfStream(_Strict):
         return self.token_file is not None or bool(self.token_env)
 
 
-class Watch(_Strict):
+class Watch(Strict):
     """A growing log file, or a folder of them, that the server reads itself."""
 
     path: Path
@@ -148,7 +142,7 @@ class Watch(_Strict):
     poll_seconds: float = Field(default=0.2, gt=0)
 
 
-class Socket(_Strict):
+class Socket(Strict):
     """A socket that a log is sent to, line by line: OpenBao's socket audit device.
 
     Attributes:
@@ -168,7 +162,7 @@ class Socket(_Strict):
     )
 
 
-class RawTopicSettings(_Strict):
+class RawTopicSettings(Strict):
     """A topic on Kafka that a source publishes to, read by ``rescind ingress``."""
 
     topic: str
@@ -176,7 +170,7 @@ class RawTopicSettings(_Strict):
     authority: str
 
 
-class Webhook(_Strict):
+class Webhook(Strict):
     """Where alerts go: Standard Webhooks, the newest secret first.
 
     Attributes:
@@ -189,7 +183,7 @@ class Webhook(_Strict):
     minimum_severity: int = Field(default=2, ge=1, le=5)
 
 
-class StatusListSettings(_Strict):
+class StatusListSettings(Strict):
     """Token Status Lists, for readers that know only a credential's index.
 
     Attributes:
@@ -212,7 +206,7 @@ class StatusListSettings(_Strict):
     history_seconds: int = Field(default=0, ge=0)
 
 
-class Sentinel(_Strict):
+class Sentinel(Strict):
     """How accesses are judged, in seconds of event time.
 
     Attributes:
@@ -223,6 +217,8 @@ class Sentinel(_Strict):
         points: name of an enforcement point in an access log to the names of the
             guards that stand there, ``*`` for any part; without, it has the guard of
             its own name.
+        most_uses: that are remembered of a realm, on Kafka of each partition of
+            ``access``; of more the oldest are forgotten, and left to `rescind hunt`.
     """
 
     skew: float = Field(default=0.0, ge=0)
@@ -231,9 +227,10 @@ class Sentinel(_Strict):
     silence: float = Field(default=3600.0, gt=0)
     report_unknown: bool = True
     points: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    most_uses: int = Field(default=10_000_000, ge=1)
 
 
-class Closure(_Strict):
+class Closure(Strict):
     """How the enforcement of revocations is followed.
 
     Attributes:
@@ -273,6 +270,7 @@ class Settings(FileSettings):
         peppers: keys (base64) of the hash that names opaque tokens, by their name;
             while two are in use a token has two names.
         lease_seconds: how long a guard may answer from one proof of freshness.
+        max_requests: that one credential may have under way at once.
         ready_file: gets the URL once the server accepts requests.
         silent_seconds: without any event of a source, after which that is a finding, by
             the name that `rescind sources` shows; without one a source may be silent.
@@ -280,6 +278,7 @@ class Settings(FileSettings):
             its receipts must be signed then.
         audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
             else one is made in the data folder.
+        audit_sinks: where its signed heads are kept outside.
     """
 
     model_config = SettingsConfigDict(
@@ -296,7 +295,13 @@ class Settings(FileSettings):
     ready_file: Path | None = None
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     max_body_bytes: int = Field(default=8 << 20, gt=0)
+    max_requests: int = Field(default=256, gt=0)
     tokens: tuple[Token, ...] = ()
+    oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
+        default_factory=dict
+    )
+    tls: Tls | None = None
+    approvals: Approvals = Approvals()
     authorities: dict[str, Authority] = Field(default_factory=dict)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
     kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
@@ -324,6 +329,7 @@ class Settings(FileSettings):
     )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
     audit_key: Path | None = None
+    audit_sinks: tuple[AuditSink, ...] = ()
 
 
 def address(text: str) -> Listen:

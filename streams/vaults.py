@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.engine.ingest import Ingest
     from streams.engine.store import Store
-    from streams.http.events import Log, Speakers
+    from streams.http.events import Speakers
+    from streams.intake import Log
     from streams.records import Record
     from streams.settings import Settings
 

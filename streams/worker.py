@@ -10,32 +10,40 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 from attrs import frozen
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents_registry.registry import Registry
 from enforcement.clocks import boottime
+from streams import metrics
+from streams.access import access
+from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
     configured_sources,
     tolerances,
 )
-from streams.http.auth import Tokens
+from streams.first_start import audit_key
+from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
-from streams.http.metrics import Metrics
+from streams.http.metrics import DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries, Table
 from streams.http.server import listen
 from streams.intake import token_of
+from streams.kafka.audit import AuditStage
+from streams.kafka.audit_records import AUDIT
 from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
 from streams.running import heeding_signals
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+
+    from prometheus_client.core import Metric
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.settings import KafkaSettings
@@ -62,33 +70,21 @@ class _State(Collector):
         self._process = process
 
     def collect(self) -> Iterator[Metric]:
-        labels = ["stage"]
-        gauges = {
-            name: GaugeMetricFamily(f"rescind_{name}", text, labels=labels)
-            for name, text in (
-                ("assigned", "Partitions that this worker has."),
-                ("lag", "Records at the broker that are not applied."),
-                ("waiting", "Facts whose lists are not complete."),
-            )
-        }
-        position = GaugeMetricFamily(
-            "rescind_position", "Applied below this.", labels=["stage", "partition"]
-        )
-        for stage, progress in self._process.progress.items():
-            gauges["assigned"].add_metric([stage], len(progress.assigned))
-            gauges["lag"].add_metric([stage], progress.lag)
-            gauges["waiting"].add_metric([stage], progress.waiting)
+        process = self._process
+        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        waiting, position = metrics.WAITING.family(), metrics.POSITION.family()
+        for stage, progress in process.progress.items():
+            assigned.add_metric([stage], len(progress.assigned))
+            lag.add_metric([stage], progress.lag)
+            waiting.add_metric([stage], progress.waiting)
             for number, value in progress.positions.items():
                 position.add_metric([stage, str(number)], value)
-        yield from gauges.values()
-        yield position
-        if self._process.sentinel is not None:
-            watched = self._process.sentinel.watched.values()
-            yield GaugeMetricFamily(
-                "rescind_in_flight_uses",
-                "Uses within the grace.",
-                value=sum(each.in_flight for each in watched),
-            )
+        yield from (assigned, lag, waiting, position)
+        yield findings_of(process.opened)
+        if process.sentinel is not None:
+            yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
+        if process.audit is not None:
+            yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
 
 
 class OwnTables:
@@ -164,28 +160,39 @@ async def work(
         configured_guard_keys(settings),
         boottime,
     )
+    sinks = Sinks(settings.audit_sinks)
+    entry = access(settings, clock)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
     ) as process:
+        if "audit" in worker.stages:
+            key = audit_key(worker.data_dir / AUDIT, settings.audit_key)
+            process.audit = AuditStage(
+                kafka, worker, process.publisher, clock, key, sinks
+            )
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
-        collectors: list[Collector] = [_State(process)]
+        written, dlq = process.publisher.written, kafka.topic("dlq")
+        collectors = [_State(process), DeadLetters(lambda: written[dlq])]
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
-        app.router.add_get("/metrics", Metrics(*collectors).get)
-        tokens = Tokens(settings.tokens)
+        app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
+        tokens = entry.tokens
         Queries(tokens, tables, clock).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
         Guards(tokens, places, boottime).add_to(app)
-        runner, url = await listen(app, settings.listen.host, settings.listen.port)
+        entry.guard(app)
+        where = settings.listen
+        runner, url = await listen(app, where.host, where.port, tls=entry.context)
         try:
             log.info("working", url=url, name=worker.name)
             if settings.ready_file is not None:
                 settings.ready_file.write_text(f"{url}\n", "utf-8")
             if started is not None:
                 started(Working(url, process))
-            await until_stopped(stop, process.run())
+            loops = [sinks.run, *entry.loops()]
+            await until_stopped(stop, process.run(), *(run() for run in loops))
         finally:
             await runner.cleanup()
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from streams.logs import forget_libraries
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -41,6 +43,7 @@ def _log_is_nobodys() -> Iterator[None]:
     """Undo what a program under test set up: its standard error is closed soon."""
     yield
     structlog.reset_defaults()
+    forget_libraries()
 
 
 @pytest.fixture

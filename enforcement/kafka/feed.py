@@ -19,12 +19,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from attrs import define
 
+from enforcement import tracing
 from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation, pause
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from schemas.placement import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from enforcement.kafka.replica import LogReplica
     from enforcement.kafka.reporter import Reporter
@@ -61,7 +69,7 @@ class LogFeed:
         last_error: why the last one ended, for people.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by name
         self,
         client: Mapping[str, Any],
         *,
@@ -70,6 +78,7 @@ class LogFeed:
         standing: LogStanding,
         jitter: Callable[[], float],
         reporter: Reporter | None = None,
+        name: str = "",
     ) -> None:
         """Set up; `run` connects.
 
@@ -80,6 +89,7 @@ class LogFeed:
             standing: what the feed keeps up to date.
             jitter: gives a random number in [0, 1).
             reporter: reports to closure; without, closure knows nothing of the guard.
+            name: of the guard, for traces.
         """
         lease = standing.lease.length / SECOND
         self._client = {
@@ -97,6 +107,8 @@ class LogFeed:
         self._standing = standing
         self._jitter = jitter
         self._reporter = reporter
+        self._name = name
+        self._causes = f"{realm}/cause/".encode()
         self._readers: list[Reader] = []
         self._progress = asyncio.Event()
         self.partition: int | None = None
@@ -269,12 +281,23 @@ class LogFeed:
                 continue
             # The position passes over what compaction took away.
             end = await consumer.position(place)
-            for _ in reader.replica.take(fetched.get(place, ()), end):
+            records, was_complete = fetched.get(place, ()), reader.replica.complete
+            for _ in reader.replica.take(records, end):
                 await asyncio.sleep(0)
+            if was_complete:
+                tracing.applied(self._traces(records), self._name)
             for beat in reader.replica.beats:
                 self._standing.beat(beat)
             reader.replica.beats.clear()
             yield
+
+    def _traces(self, records: Iterable[Any]) -> Iterator[str]:
+        """Give the traces that revocations of our realm came with."""
+        for record in records:
+            if record.key and record.key.startswith(self._causes):
+                for name, value in record.headers:
+                    if name == "traceparent":
+                        yield value.decode("ascii", "replace")
 
     def _goes_on(self, reader: Reader) -> bool:
         standing = self._standing

@@ -112,6 +112,7 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
             standing=standing,
             jitter=jitter,
             reporter=reporter,
+            name=name,
         )
         super().__init__(
             standing,

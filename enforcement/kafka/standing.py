@@ -8,7 +8,6 @@ anew answers with the same name. So besides the rules of `enforcement.standing`:
   anything.
 - A heartbeat of an unknown genesis casts doubt, and the log is identified anew. If it
   was the right one after all, that writer is behind, and its heartbeats are ignored.
-- What a log that is gone denied stays denied, beside the table of the new one.
 
 Pure, with the clock passed in.
 """
@@ -131,14 +130,6 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         super().condemn(forget=forget)
         self.genesis = None
         self._held = False
-
-    def offer(self, replica: LogReplica) -> bool:
-        """Put a replica in force if it is complete and not behind; tell whether."""
-        gone = None if self.sound else self.replica.registry
-        taken = super().offer(replica)
-        if taken and gone is not None:
-            self.kept += (gone,)
-        return taken
 
     def refresh(self) -> None:
         """Fold what was applied and proven into the deadline."""

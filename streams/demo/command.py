@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from streams.demo.examples import EXAMPLES
 from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
@@ -25,13 +26,13 @@ from streams.running import configure_logging, first_error
 if TYPE_CHECKING:
     from streams.demo.recording import Recording
 
-EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples" / "openbao"
+RECORDING: Final = EXAMPLES / "openbao"
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 
 
-def run(data_dir: Path | None, examples: Path = EXAMPLES) -> int:
+def run(data_dir: Path | None, examples: Path = RECORDING) -> int:
     """Run the demo.
 
     Args:

@@ -37,12 +37,13 @@ FAILED: Final = 1
 BAR: Final = 40
 
 
-def run(count: int, rate: float) -> int:
+def run(count: int, rate: float, brokers: str | None = None) -> int:
     """Run the demo; at a terminal everything stays up until Ctrl-C.
 
     Args:
         count: of revocations.
         rate: of them a second.
+        brokers: of a Kafka that runs; without them one is started.
 
     Returns:
         The exit code: 0, or 1 when something that it shows did not happen.
@@ -51,7 +52,7 @@ def run(count: int, rate: float) -> int:
     logging.disable(logging.CRITICAL)  # a client's words while a broker starts
     try:
         with tempfile.TemporaryDirectory(prefix="rescind-demo-") as folder:
-            asyncio.run(_demo(Path(folder), count, rate))
+            asyncio.run(_demo(Path(folder), count, rate, brokers))
     except (BrokerError, DemoError, KafkaError, aiohttp.ClientError, OSError) as error:
         return _complain(str(error))
     except BaseExceptionGroup as group:
@@ -59,17 +60,18 @@ def run(count: int, rate: float) -> int:
     return DONE
 
 
-async def _demo(folder: Path, count: int, rate: float) -> None:
+async def _demo(folder: Path, count: int, rate: float, brokers: str | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     console.print(
-        "Starting Apache Kafka, ingress, two workers and a guard, each a process."
+        f"Starting {'' if brokers else 'Apache Kafka, '}ingress, two workers and a "
+        "guard, each a process."
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    async with kafka_staged(folder, stop) as stage:
+    async with kafka_staged(folder, stop, brokers) as stage:
         watch = [f"gateway.token:{child(number)}" for number in range(count)]
         guard = await stage.guard(watch, KINDS)
         took = time.monotonic() - began

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from attrs import define, field
 
+from streams.demo.examples import EXAMPLES
 from streams.demo.stage import DemoError
 from streams.kafka.broker import Cluster, prepare
 from streams.kafka.launch import Processes
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 DEADLINE: Final = 60.0  # seconds for any one thing that must happen
 REALM: Final = "demo"
 WORKERS: Final = ("worker-0", "worker-1")
-MAPPING: Final = (
-    Path(__file__).resolve().parents[2] / "examples/mappings/agent-gateway.yaml"
-)
+MAPPING: Final = EXAMPLES / "mappings" / "agent-gateway.yaml"
 _ROLES: Final = {"gateway": ["ingest"], "operator": ["viewer"]}
 _OK: Final = 200
 
@@ -178,25 +177,25 @@ class KafkaStage:
 
 
 @asynccontextmanager
-async def kafka_staged(folder: Path, stop: asyncio.Event) -> AsyncIterator[KafkaStage]:
+async def kafka_staged(
+    folder: Path, stop: asyncio.Event, brokers: str | None = None
+) -> AsyncIterator[KafkaStage]:
     """Run the broker with its topics, ingress and the workers until the context ends.
 
     Args:
         folder: an empty one, for all files.
         stop: ends the demo.
+        brokers: of a Kafka that runs, on which topics of this run are made and left;
+            without them one is started.
 
     Raises:
         DemoError: a part did not become ready.
         BrokerError: the broker cannot be started.
     """
     async with AsyncExitStack() as stack:
-        distribution = await asyncio.to_thread(prepare, folder / "learn")
-        cluster = Cluster(folder / "kafka", Processes(distribution))
-        stack.callback(cluster.close)
-        await asyncio.to_thread(cluster.start)
-        await cluster.ready()
         kafka = KafkaSettings(
-            bootstrap_servers=cluster.bootstrap,
+            bootstrap_servers=brokers or await _broker(folder, stack),
+            prefix=f"rescind-demo-{secrets.token_hex(4)}",
             partitions=4,
             access_partitions=4,
             replication_factor=1,
@@ -222,6 +221,16 @@ async def kafka_staged(folder: Path, stop: asyncio.Event) -> AsyncIterator[Kafka
         for name in ("ingress", *WORKERS):
             await stage.ready(stage.parts[name])
         yield stage
+
+
+async def _broker(folder: Path, stack: AsyncExitStack) -> str:
+    """Start a broker that ends with the stack; give its address."""
+    distribution = await asyncio.to_thread(prepare, folder / "learn")
+    cluster = Cluster(folder / "kafka", Processes(distribution))
+    stack.callback(cluster.close)
+    await asyncio.to_thread(cluster.start)
+    await cluster.ready()
+    return cluster.bootstrap
 
 
 async def _end(stage: KafkaStage) -> None:

@@ -88,8 +88,7 @@ def read(folder: Path, now: int) -> Recording:
     except FileNotFoundError as error:
         message = (
             f"{error.filename} is missing: the demo replays the recording in "
-            "examples/openbao of a checkout, which a wheel does not hold; "
-            "run it from a checkout (make demo)"
+            "examples/openbao; install Rescind again, or check it out again"
         )
         raise RecordingError(message) from error
     names = _names(truth)

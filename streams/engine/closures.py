@@ -13,15 +13,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import Histogram
 
 from agents_registry.facts import Effect
+from streams import tracing
 from streams.engine.roll import Roll
+from streams.metrics import PROPAGATION
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
 from streams.stages.points import Points
 from streams.times import SECOND
+from streams.traced_stages import trace_closure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,9 +40,6 @@ SLICE: Final = 500  # facts read in one go
 PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
 PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
-BUCKETS: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -76,12 +75,7 @@ class Closures:
         self.closure = Closure(round(deadline * SECOND))
         self.deadline = deadline
         self.states: Counter[State] = Counter()
-        self.propagation = Histogram(
-            "rescind_propagation_seconds",
-            "From acceptance until the last guard had applied it.",
-            buckets=BUCKETS,
-            registry=None,
-        )
+        self.propagation = PROPAGATION.histogram()
         self.recent: deque[Revocation] = deque(maxlen=RECENT)
         self._store = store
         self._clock = clock
@@ -188,12 +182,14 @@ class Closures:
             result = Result(cause, outcome, now)
             self._results[outcome.offset] = result
             self.states[outcome.state] += 1
+            trace_closure(result)
             if outcome.state is State.PARTIAL:
                 self._late.append(result)
                 continue
             del self._followed[outcome.offset]
             if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
-                self.propagation.observe(seconds_between(cause.accepted_at, now))
+                seconds = seconds_between(cause.accepted_at, now)
+                self.propagation.observe(seconds, tracing.exemplar_of(cause.id))
 
     async def _save_forever(self) -> None:
         while True:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import orjson
 
 from agents_registry.facts import Cause, Node, fact_id
+from streams import tracing
+from streams.blast import sifted
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -24,6 +26,7 @@ from streams.intake import (
     encode,
     token_of,
 )
+from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from schemas.entries import Act
+    from streams.blast import BlastLimit
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
+    from streams.quotas import Quotas
     from streams.records import Record
     from streams.stages.ingress import Origin
 
@@ -65,7 +70,12 @@ class Reader(Protocol):
 
 
 class Ingest:
-    """The way into the log for sources, operators and watched files."""
+    """The way into the log for sources, operators and watched files.
+
+    Attributes:
+        limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
+    """
 
     def __init__(
         self,
@@ -91,7 +101,10 @@ class Ingest:
         self._complete = complete
         self._stated = Stated()
         self._noted = noted
+        self.limit: BlastLimit | None = None
+        self.quotas: Quotas | None = None
 
+    @tracing.spanned(tracing.ACCEPT)
     async def records(
         self,
         delivery: Delivery,
@@ -105,10 +118,12 @@ class Ingest:
             delivery: the batch.
             also: writes more in the same transaction (a file's position, an audit
                 line).
-            patient: wait for room on a full disk instead of raising.
+            patient: wait for room on a full disk instead of raising; it was fetched,
+                so no quota is meant.
 
         Raises:
             StoreBusyError: too much waits to be written.
+            OverQuotaError: the authority says too much; its causes are written.
             sqlite3.Error: the file could not be written.
         """
         delivery = await self._complete(delivery)
@@ -117,6 +132,11 @@ class Ingest:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        tracing.note_written(prepared.encoded)
+        later = 0.0
+        if self.quotas is not None and not patient:
+            prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
+        prepared = await sifted(self.limit, prepared, delivery.origin)
         blocks = list(_blocks(prepared.admission))
         failpoint("ingress.admitted")
         write = self._store.write_in_time if patient else self._store.write
@@ -125,17 +145,20 @@ class Ingest:
 
         def job(tx: Transaction) -> Receipt:
             facts = written + self._add(tx, rest, prepared, blocks, delivery.origin)
-            if also is not None:
+            if also is not None and not later:
                 also(tx)
             return self._receipt(tx, prepared, facts)
 
         async with self._room_for(rest):
             receipt = await write(job, urgent=True)
+        if later:
+            raise OverQuotaError(delivery.origin.authority, later, ended=True)
         self._stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)
         return receipt
 
+    @tracing.spanned(tracing.ACCEPT)
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
@@ -157,6 +180,7 @@ class Ingest:
             token = token_of(self._store.genesis, self._store.end)
             return Receipt(0, len(admission.dead_letters), 0, token)
 
+        tracing.note_written(encoded)
         *first, rest = slices(encoded)
         written = await self._ahead(first, self._store.write)
 
@@ -216,7 +240,7 @@ class Ingest:
     def _receipt(self, tx: Transaction, prepared: Prepared, facts: int) -> Receipt:
         dead = len(prepared.admission.dead_letters)
         token = token_of(self._store.genesis, tx.end)
-        return Receipt(prepared.accepted, dead, facts, token)
+        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
 
 
 def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:

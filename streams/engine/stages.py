@@ -9,9 +9,11 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+import structlog
 from attrs import define
 
 from agents_registry.facts import HOUR
@@ -22,9 +24,11 @@ from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
 from streams.stages.posture import Posture
+from streams.stages.registry import dead
 from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
+from streams.traced_stages import trace_applied, trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,12 +37,15 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
+    from streams.findings import FindingKind
 
 FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
 IDLE_FACTS: Final = 10_000
+
+log = structlog.get_logger()
 
 
 class Invalidation(NamedTuple):
@@ -60,7 +67,12 @@ class Ends:
 
 
 class Stages:
-    """The in-memory state of the embedded stages and the loop that moves it."""
+    """The in-memory state of the embedded stages and the loop that moves it.
+
+    Attributes:
+        in_flight: uses within the grace since the start.
+        opened: findings opened since the start, by kind.
+    """
 
     def __init__(
         self,
@@ -84,6 +96,7 @@ class Stages:
         self.applied = 0
         self.loaded = asyncio.Event()
         self.in_flight = 0
+        self.opened: Counter[FindingKind] = Counter()
         self._store = store
         self._vocabulary = vocabulary
         self._clock = clock
@@ -265,6 +278,7 @@ class Stages:
 
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
+        trace_applied(stored.fact)
 
     async def _rebuild(self) -> None:
         """Build the table anew; the old one answers meanwhile."""
@@ -289,7 +303,7 @@ class Stages:
         now = self._clock()
         names = [each.identifier for each in found]
         as_of = self.applied
-        pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
         self.sentinel.known.note(pairs, as_of)
         outputs = self.sentinel.reconsider(names, self.registry, now)
         rows = [(str(identifier), cause) for identifier, cause in pairs]
@@ -304,10 +318,11 @@ class Stages:
             _save(tx, outputs)
             tx.set_position("registry", position)
 
-        await self._store.write_in_time(job)
+        if rows or outputs.uses or outputs.episodes:
+            await self._store.write_in_time(job)
+            self._saved = position
         failpoint("stages.after_slice")
         self._count(outputs)
-        self._saved = position
         if done:
             self._cascade.finish()
         return True
@@ -341,6 +356,7 @@ class Stages:
 
         await self._store.write_in_time(job)
         failpoint("stages.after_signals")
+        self._count(outputs)
         self._signals = position
         return True
 
@@ -359,7 +375,9 @@ class Stages:
 
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
-        self._rechecking = self.sentinel.points.news
+        if not self.sentinel.points.news:
+            return
+        self._rechecking = True
         points = self.sentinel.points.take_news()
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:
@@ -401,6 +419,8 @@ class Stages:
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
+        if outputs.forgotten:
+            log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
         unused = self.posture.forget(now) if hourly else []
@@ -417,9 +437,12 @@ class Stages:
 
     def _count(self, outputs: Outputs) -> None:
         self.in_flight += outputs.in_flight
+        self.opened += outputs.opened
 
 
 def _save(tx: Transaction, outputs: Outputs) -> None:
+    for episode in outputs.episodes.values():
+        trace_finding(episode)
     tx.put_uses(outputs.uses.items())
     tx.put_findings(
         (identity, episode.open, orjson.dumps(episodes.save(episode)))

@@ -22,7 +22,7 @@ from attrs import define, frozen
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engine.audit import Chain
+from streams.engine.chain import Chain
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
@@ -39,6 +39,7 @@ MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 LONG_LOG: Final = 64 << 20  # bytes
 GENESIS_FILE: Final = "genesis"
+MOVED_FILE: Final = "moved"
 PAUSE_SECONDS: Final = 0.5
 # What ends by itself, or by an operator's hand, while the server runs.
 _PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
@@ -110,6 +111,7 @@ class Store:
         self.end = 0
         self.access_end = 0
         self.signals_end = 0
+        self.dead_letters = 0  # written since the start
         self.listeners: list[Callable[[Commit], None]] = []
         self._threads = [
             threading.Thread(target=self._write_forever, name="writer"),
@@ -154,6 +156,10 @@ class Store:
         return store
 
     def _prepare(self, realm: str, genesis: str) -> None:
+        moved = self.path.with_name(MOVED_FILE)
+        if moved.exists():
+            message = f"{moved.read_text('utf-8').strip()}; see {moved}"
+            raise LostLogError(message)
         db = self._reader
         schema = resources.files("streams.engine").joinpath("schema.sql")
         db.executescript(schema.read_text("utf-8"))
@@ -343,6 +349,7 @@ class Store:
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
     ) -> None:
         """Tell the listeners (guards first), then answer; runs in the event loop."""
+        self.dead_letters += tx.dead_letters
         commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
         for listener in self.listeners:
             listener(commit)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from streams.failpoints import failpoint
+from streams.stages.audit_chain import pruning
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
-    from streams.engine.audit import Chain
+    from streams.engine.chain import Chain
     from streams.engine.logfiles import Place
     from streams.intake import Encoded
     from streams.records import DeadLetter
@@ -54,6 +55,7 @@ class Mark(NamedTuple):
     access_end: int
     signals_end: int
     written: int
+    dead_letters: int
 
 
 class Transaction:
@@ -74,6 +76,7 @@ class Transaction:
         self.access_end = access_end
         self.signals_end = signals_end
         self.written: list[Written] = []
+        self.dead_letters = 0
         self.findings = False
 
     def ends(self) -> tuple[int, int, int]:
@@ -83,7 +86,7 @@ class Transaction:
     def mark(self) -> Mark:
         """Set a savepoint."""
         self._db.execute("SAVEPOINT job")
-        return Mark(*self.ends(), len(self.written))
+        return Mark(*self.ends(), len(self.written), self.dead_letters)
 
     def back_to(self, mark: Mark) -> None:
         """Undo everything since the savepoint."""
@@ -91,6 +94,7 @@ class Transaction:
         self.release()
         self.end, self.access_end, self.signals_end = mark[:3]
         del self.written[mark.written :]
+        self.dead_letters = mark.dead_letters
 
     def release(self) -> None:
         """Drop the savepoint; what was written stays in the transaction."""
@@ -134,11 +138,13 @@ class Transaction:
         self, letters: Iterable[DeadLetter], *, authority: str, at: int
     ) -> None:
         """Keep why bytes could not be used: reason, place, length, keyed hash."""
+        rows = [_dead_letter_row(letter, authority, at) for letter in letters]
         self._db.executemany(
             "INSERT INTO dlq (at, source, authority, reason, position, length, digest,"
             " event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [_dead_letter_row(letter, authority, at) for letter in letters],
+            rows,
         )
+        self.dead_letters += len(rows)
 
     def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
         """Append (identifier, cause) pairs; a repeated pair is written once."""
@@ -158,6 +164,26 @@ class Transaction:
         values = (at, actor, action, body)
         (offset,) = self._db.execute(query, values).fetchone()
         self._chain.add_act(offset, at=at, actor=actor, action=action, detail=body)
+
+    def prune_facts(
+        self,
+        offsets: Iterable[int],
+        sign: Callable[[int, str], str],
+        **act: Any,
+    ) -> None:
+        """Delete facts, and say so in the chain with the head just before.
+
+        Args:
+            offsets: of the facts.
+            sign: gives the signed head of an entry, by its number and hash.
+            act: who wants it, as `add_audit` takes it.
+        """
+        sequence, last = self._chain.last()
+        head = sign(sequence, last)
+        sequences, ids = self._chain.prune(offsets)
+        if sequences:
+            self.put_audit_head(sequence, head)
+            self.add_audit(**act, detail=pruning(sequences, ids, head))
 
     def put_audit_head(self, sequence: int, head: str) -> None:
         """Keep the signed head of an entry of the audit chain."""
@@ -236,6 +262,15 @@ class Transaction:
         """Save how a source is."""
         query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
         self._db.execute(query, (name, body))
+
+    def put_pending(self, identity: str, body: bytes) -> None:
+        """Save what waits for a second person."""
+        query = "INSERT OR REPLACE INTO pending VALUES (?, ?)"
+        self._db.execute(query, (identity, body))
+
+    def forget_pending(self, identity: str) -> None:
+        """Forget what was decided."""
+        self._db.execute("DELETE FROM pending WHERE id = ?", (identity,))
 
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""

@@ -7,15 +7,17 @@ import http
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.http.alert_metrics import AlertMetrics
+from streams import metrics
+from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.metrics import Metrics
 from streams.http.problems import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.core import Metric
 
     from streams.kafka.notifier import Desk
     from streams.kafka.progress import Progress
@@ -29,37 +31,29 @@ class _State(Collector):
         self._progress = progress
 
     def collect(self) -> Iterator[Metric]:
-        desk, progress, counts = self._desk, self._progress, self._desk.counts
-        for name, text, value in (
-            ("assigned", "Partitions that this process has.", len(progress.assigned)),
-            ("lag", "Findings at the broker that are not taken in.", progress.lag),
-            ("owed", "Findings that the commit may not pass yet.", desk.owed),
-            ("deliveries", "Messages on their way.", len(desk.state.deliveries)),
-        ):
-            gauge = GaugeMetricFamily(f"rescind_notify_{name}", text, labels=[])
-            gauge.add_metric([], value)
-            yield gauge
-        attempts = CounterMetricFamily(
-            "rescind_notify_attempts", "Attempts to deliver.", labels=["result"]
-        )
-        attempts.add_metric(["delivered"], counts.delivered)
-        attempts.add_metric(["failed"], counts.failed)
-        yield attempts
-        letters = CounterMetricFamily(
-            "rescind_notify_dead_letters", "Written to dlq.", labels=["reason"]
-        )
-        letters.add_metric(["given_up"], counts.buried)
-        letters.add_metric(["unreadable"], counts.poison)
-        yield letters
+        desk, progress = self._desk, self._progress
+        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        assigned.add_metric(["notify"], len(progress.assigned))
+        lag.add_metric(["notify"], progress.lag)
+        yield from (assigned, lag)
+        yield metrics.NOTIFY_OWED.of(desk.owed)
+        yield metrics.DEAD_LETTERS.of(desk.counts.buried + desk.counts.poison)
 
 
 class Look:
     """Handlers of a notify process' HTTP side."""
 
-    def __init__(self, desk: Desk, progress: Progress) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        progress: Progress,
+        attempts: Attempts,
+        clock: Callable[[], int],
+    ) -> None:
         """Look at a desk."""
         self._progress = progress
-        self._metrics = Metrics(_State(desk, progress), AlertMetrics(desk))
+        alerts = AlertMetrics(desk, attempts, clock)
+        self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress), alerts)
 
     def application(self) -> web.Application:
         """Give the routes."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
+from streams.access import access
 from streams.alerting import alerting
 from streams.configured import ConfigurationError
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
+from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
-from streams.http.auth import Tokens
 from streams.http.server import listen
 from streams.http.silences import SilencePages, act_of
 from streams.kafka.checkpoint import Folder
@@ -119,19 +120,23 @@ async def tell(
                 )
             )
 
-        post = receivers.poster(clock)
+        attempts = Attempts()
+        post = attempts.counting(receivers.poster(clock))
         desk = Desk(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
         desk.silences, silences.changed = silences.all, desk.heed
         _agree(app, kafka, desk, progress, stop, kept)
-        pages = Look(desk, progress).application()
-        tokens = Tokens(settings.tokens)
-        Alerts(tokens, desk, settings.realm, clock, _log_act).add_to(pages)
+        pages = Look(desk, progress, attempts, clock).application()
+        entry = access(settings, clock)
+        entry.guard(pages)
+        await stack.enter_async_context(entry.running())
+        Alerts(entry.tokens, desk, settings.realm, clock, _log_act).add_to(pages)
         keep = act_of(settings.realm, clock, _log_act)
-        SilencePages(tokens, silences, desk, clock, _fresh_id, keep).add_to(pages)
-        runner, url = await listen(pages, settings.listen.host, settings.listen.port)
+        SilencePages(entry.tokens, silences, desk, clock, _fresh_id, keep).add_to(pages)
+        where = settings.listen
+        runner, url = await listen(pages, where.host, where.port, tls=entry.context)
         stack.push_async_callback(runner.cleanup)
         stack.enter_context(heeding_signals(stop))
 

@@ -4,38 +4,75 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams import metrics
+from streams.times import SECOND
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from prometheus_client.core import Metric
 
     from streams.http.alerts import Desk
+    from streams.stages.deliveries import Delivery, Outcome
+
+    Post = Callable[[Delivery], Awaitable[Outcome]]
+
+
+class Attempts:
+    """Counts the attempts to deliver, by receiver and by how they ended.
+
+    Attributes:
+        counter: for ``/metrics``.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.counter = metrics.ALERTS_ATTEMPTS.counter()
+
+    def counting(self, post: Post) -> Post:
+        """Give what makes an attempt and counts it."""
+
+        async def counted(delivery: Delivery) -> Outcome:
+            outcome = await post(delivery)
+            result = "delivered" if outcome.accepted else "failed"
+            self.counter.labels(delivery.route, result).inc()
+            return outcome
+
+        return counted
 
 
 class AlertMetrics(Collector):
     """What waits for each receiver, and whether it is still told anything."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Read a desk."""
+    def __init__(
+        self, desk: Desk, attempts: Attempts, clock: Callable[[], int]
+    ) -> None:
+        """Read a desk; ``clock`` gives the time (ns)."""
         self._desk = desk
+        self._attempts = attempts
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         """Give one value a receiver."""
-        state = self._desk.state
-        waiting, failing, disabled = (
-            GaugeMetricFamily(f"rescind_alerts_{name}", text, labels=["endpoint"])
-            for name, text in (
-                ("waiting", "Messages that a receiver has not taken yet."),
-                ("failing", "Of those, how many have failed before."),
-                ("disabled", "1 when the receiver answered 410."),
+        state, now = self._desk.state, self._clock()
+        waiting, failing, disabled, oldest = (
+            each.family()
+            for each in (
+                metrics.ALERTS_WAITING,
+                metrics.ALERTS_FAILING,
+                metrics.ALERTS_DISABLED,
+                metrics.ALERTS_OLDEST,
             )
         )
         for route in self._desk.routes:
             name = [route.name]
-            deliveries = state.queue(route.name).deliveries
+            deliveries = state.queue(route.name).deliveries.values()
+            since = min((each.created_at for each in deliveries), default=now)
             waiting.add_metric(name, len(deliveries))
-            failed = sum(each.attempts > 0 for each in deliveries.values())
-            failing.add_metric(name, failed)
+            failing.add_metric(name, sum(each.attempts > 0 for each in deliveries))
             disabled.add_metric(name, route.name in state.disabled)
-        yield from (waiting, failing, disabled)
+            oldest.add_metric(name, max(0, now - since) / SECOND)
+        yield from (waiting, failing, disabled, oldest)
+        yield from self._attempts.counter.collect()

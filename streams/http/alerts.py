@@ -10,8 +10,8 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.http.operators import json_object, unreadable
-from streams.http.problems import ProblemError
+from streams.http.operators import json_object
+from streams.http.problems import ProblemError, unreadable
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
 from streams.stages.trial import trial
 from streams.times import rfc3339

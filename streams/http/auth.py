@@ -1,7 +1,9 @@
-"""Bearer tokens: who calls, and what may they do.
+"""Who calls, and what may they do.
 
-Only SHA-256 of a token is kept. Every configured token is compared in constant time,
-so the time of a refusal tells nothing about which one came close.
+Three kinds of credentials: a static bearer token, of which only the SHA-256 is kept; a
+JWT of a configured issuer; and a client certificate. Whatever is presented and is not
+good is refused, however good the others are. Every static token is compared in
+constant time, so the time of a refusal tells nothing about which one came close.
 """
 
 from __future__ import annotations
@@ -9,72 +11,202 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
 
-from aiohttp import hdrs
+from aiohttp import hdrs, web
+from attrs import frozen
 
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from aiohttp import web
-
-    from streams.settings import Role, Token
+    from streams.access_settings import Role, Token
 
 SCHEME: Final = "Bearer "
+DEFAULT_REALM: Final = "default"
+ANY_REALM: Final = "*"
+
+
+@frozen
+class Holder:
+    """Who holds a credential that is good.
+
+    Attributes:
+        name: stands in facts as the ingress key and in audit lines.
+        roles: what the holder may do, by realm; `ANY_REALM` is everywhere.
+        person: the same for all credentials of one person.
+        authority: on whose behalf it speaks as a source.
+    """
+
+    name: str
+    roles: Mapping[str, frozenset[Role]]
+    person: str
+    authority: str | None = None
+
+
+Proven = Holder | ProblemError
+PROVEN: Final = web.RequestKey("proven", object)
+COUNTED: Final = web.RequestKey("counted", str)
+MOST: Final = 256  # requests of one credential at once
 
 
 class Tokens:
-    """The static tokens of the server."""
+    """The credentials that this server takes."""
 
-    def __init__(self, tokens: Iterable[Token]) -> None:
-        """Take the configured tokens."""
-        self._tokens = tuple(tokens)
-
-    def holder(self, request: web.Request, *roles: Role) -> Token:
-        """Give the token that a request carries.
+    def __init__(
+        self, tokens: Iterable[Token], realm: str = DEFAULT_REALM, most: int = MOST
+    ) -> None:
+        """Take the configured tokens.
 
         Args:
-            request: with an Authorization header (RFC 6750 section 2.1).
+            tokens: of the settings.
+            realm: that of this server, meant where a request or a token names none.
+            most: requests that one credential may have under way at once, so that no
+                sender's flood takes the place of another's revocation.
+        """
+        self._most = most
+        self._under_way: Counter[str] = Counter()
+        self._realm = realm
+        self._tokens = tuple((each.sha256, holder_of(each, realm)) for each in tokens)
+
+    def holder(
+        self, request: web.Request, *roles: Role, any_realm: bool = False
+    ) -> Holder:
+        """Give the holder of the credential that a request carries.
+
+        Args:
+            request: with an Authorization header (RFC 6750 section 2.1), or over a
+                connection with a client certificate.
             roles: any of these is enough; ``admin`` always is.
+            any_realm: the route serves the realm of ``?realm=``, and the roles must be
+                held there; any other route serves that of this server alone.
 
         Raises:
-            ProblemError: 401 without a known token, 403 without the role.
+            ProblemError: 401 without a good credential, 403 without the role, or in
+                another realm; 429 while too many requests of it are under way.
         """
+        proven = request.get(PROVEN)
+        if isinstance(proven, ProblemError):
+            raise proven
+        found = proven if isinstance(proven, Holder) else self._bearer(request)
+        realm = request.query.get("realm", self._realm)
+        if realm != self._realm and not any_realm:
+            detail = f"this is of the realm {self._realm} alone"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
+        return self._counted(request, _entitled(found, roles, realm))
+
+    def left(self, request: web.Request) -> None:
+        """Count a request no longer: it is answered."""
+        name = request.get(COUNTED)
+        if name is not None:
+            self._under_way[name] -= 1
+            if not self._under_way[name]:
+                del self._under_way[name]
+
+    def _counted(self, request: web.Request, holder: Holder) -> Holder:
+        # A guard's feed stays for as long as the guard does.
+        if COUNTED in request or any("guard" in each for each in holder.roles.values()):
+            return holder
+        if self._under_way[holder.name] >= self._most:
+            detail = f"{self._most} requests of this credential are under way"
+            status = http.HTTPStatus.TOO_MANY_REQUESTS
+            raise ProblemError(status, "too many requests", detail)
+        self._under_way[holder.name] += 1
+        request[COUNTED] = holder.name
+        return holder
+
+    def _bearer(self, request: web.Request) -> Holder:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header.startswith(SCHEME):
             detail = "send Authorization: Bearer <token>"
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "no token", detail)
-        return self.known(header[len(SCHEME) :].strip(), *roles)
+        return self._found(header[len(SCHEME) :].strip())
 
-    def known(self, given: str, *roles: Role) -> Token:
-        """Give the token that a caller presented, however it came.
+    def known(self, given: str, *roles: Role) -> Holder:
+        """Give the holder of a static token that a caller presented, however it came.
 
         Raises:
-            ProblemError: 401 without a known token, 403 without the role.
+            ProblemError: 401 without a known token, 403 without the role, or in
+                another realm.
         """
+        return _entitled(self._found(given), roles, self._realm)
+
+    def _found(self, given: str) -> Holder:
         presented = given.encode(errors="surrogateescape")
         digest = hashlib.sha256(presented).hexdigest()
         found = None
-        for token in self._tokens:
-            if hmac.compare_digest(token.sha256, digest):
-                found = token
+        for kept, holder in self._tokens:
+            if hmac.compare_digest(kept, digest):
+                found = holder
         if found is None:
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "unknown token")
-        if not found.roles & {*roles, "admin"}:
-            detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
         return found
 
 
-def authority_of(token: Token) -> str:
-    """Give the authority that an ingest token speaks for.
+class Credential(Protocol):
+    """What the settings say of a credential, of whatever sort."""
+
+    @property
+    def name(self) -> str:
+        """Who holds it."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        """What the holder may do."""
+        ...
+
+    @property
+    def realms(self) -> frozenset[str]:
+        """Where; nothing is the realm of the server."""
+        ...
+
+    @property
+    def person(self) -> str:
+        """Whose it is; nothing is the name."""
+        ...
+
+    @property
+    def authority(self) -> str | None:
+        """On whose behalf it speaks."""
+        ...
+
+
+def holder_of(credential: Credential, realm: str) -> Holder:
+    """Give the holder of a credential of the settings.
+
+    Args:
+        credential: a static token or a client certificate.
+        realm: where it holds, unless it says so itself.
+    """
+    return Holder(
+        credential.name,
+        dict.fromkeys(credential.realms or {realm}, credential.roles),
+        credential.person or credential.name,
+        credential.authority,
+    )
+
+
+def _entitled(holder: Holder, roles: tuple[Role, ...], realm: str) -> Holder:
+    held = [holder.roles[one] for one in (realm, ANY_REALM) if one in holder.roles]
+    if not held:
+        detail = f"this credential is not for the realm {realm}"
+        raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
+    if not frozenset().union(*held) & {*roles, "admin"}:
+        detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
+        raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
+    return holder
+
+
+def authority_of(holder: Holder) -> str:
+    """Give the authority that an ingest credential speaks for.
 
     Raises:
         ProblemError: 403 where the settings name none.
     """
-    if token.authority is None:
-        detail = "give this token an authority in the settings"
+    if holder.authority is None:
+        detail = "give this credential an authority in the settings"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
-    return token.authority
+    return holder.authority

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams import metrics
+from streams.findings import FindingKind
 from streams.stages.closure import Mode, State
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
+    from prometheus_client.core import Metric
+
     from streams.engine.closures import Closures
     from streams.http.prober import Prober
     from streams.http.receipts import Receipts
+
+
+# Why receipts are not counted, on either engine.
+REFUSALS: Final = (
+    "left", "malformed", "name_in_use", "other_instance", "other_log", "repeated",
+    "unproven", "unreadable", "unsigned", "wrongly_signed",
+)  # fmt: skip
 
 
 class ClosureMetrics(Collector):
@@ -36,28 +46,17 @@ class ClosureMetrics(Collector):
         yield from self._looked_at()
 
     def _looked_at(self) -> Iterator[Metric]:
-        probed = CounterMetricFamily(
-            "rescind_probed",
-            "Revoked identifiers that guards were asked about, by what they did.",
-            labels=["result"],
-        )
+        probed = metrics.PROBED.family()
         for result in ("denied", "stale", "failed"):
             probed.add_metric([result], self._prober.results[result])
         yield probed
-        yield GaugeMetricFamily(
-            "rescind_probe_staleness_seconds",
-            "Age of the oldest revocation that a guard had not applied when probed.",
-            value=self._prober.staleness,
-        )
+        yield metrics.PROBE_STALENESS.of(self._prober.staleness)
 
 
 def states_of(waiting: int, reached: Counter[State]) -> Iterator[Metric]:
     """Give how many revocations wait, and how many reached which state."""
-    text = "Revocations that not every guard enforces yet."
-    yield GaugeMetricFamily("rescind_closures_waiting", text, value=waiting)
-    states = CounterMetricFamily(
-        "rescind_closures", "Revocations that reached a state.", labels=["state"]
-    )
+    yield metrics.CLOSURES_WAITING.of(waiting)
+    states = metrics.CLOSURES.family()
     for state in (State.CLOSED, State.PARTIAL, State.UNKNOWN):
         states.add_metric([state.value], reached[state])
     yield states
@@ -65,11 +64,7 @@ def states_of(waiting: int, reached: Counter[State]) -> Iterator[Metric]:
 
 def guards_of(standing: Counter[tuple[Mode, str]]) -> Metric:
     """Give how many guards are registered."""
-    guards = GaugeMetricFamily(
-        "rescind_registered_guards",
-        "Registered guards by mode, and whether heard within their lease.",
-        labels=["mode", "lease"],
-    )
+    guards = metrics.REGISTERED_GUARDS.family()
     for mode in Mode:
         for lease in ("held", "lapsed"):
             guards.add_metric([mode.value, lease], standing[mode, lease])
@@ -78,9 +73,17 @@ def guards_of(standing: Counter[tuple[Mode, str]]) -> Metric:
 
 def refused_of(reasons: Counter[str]) -> Metric:
     """Give how many receipts were not counted."""
-    refused = CounterMetricFamily(
-        "rescind_receipts_refused", "Receipts not counted.", labels=["reason"]
-    )
-    for reason, count in reasons.items():
-        refused.add_metric([reason], count)
+    refused = metrics.RECEIPTS_REFUSED.family()
+    # Told from the start: what appears with its first one shows no increase.
+    for reason in REFUSALS:
+        refused.add_metric([reason], reasons[reason])
     return refused
+
+
+def findings_of(opened: Counter[FindingKind]) -> Metric:
+    """Give how many findings were opened."""
+    findings = metrics.FINDINGS.family()
+    for kind in FindingKind:
+        if kind is not FindingKind.TEST:
+            findings.add_metric([kind.value], opened[kind])
+    return findings

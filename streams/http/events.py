@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from attrs import frozen
@@ -14,18 +14,20 @@ from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
-from streams.intake import Delivery, Receipt, Speaker
+from streams.intake import Delivery, Log, Receipt, Speaker
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from agents_registry.facts import Fact
-    from schemas.entries import Act
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
+
+NOT_ACCEPTED: Final = (
+    "what is held is not accepted: nothing is revoked by it until a person approves it"
+)
 
 
 @frozen
@@ -74,36 +76,6 @@ def _grants(authority: Authority) -> tuple[Grant, ...]:
     return tuple(Grant(grant.kind, grant.qualifier) for grant in authority.grants)
 
 
-class Log(Protocol):
-    """What writes to the log, whatever the engine."""
-
-    async def records(self, delivery: Delivery) -> Receipt:
-        """Admit records and write what gets in.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
-
-    async def facts(
-        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
-    ) -> Receipt:
-        """Write an operator's facts and the audit line on them.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
-
-    async def record_act(self, act: Act) -> None:
-        """Put what an operator did, without facts, into the audit chain.
-
-        Raises:
-            NotWrittenError: it could not be written; do not do it then.
-        """
-        ...
-
-
 class Events:
     """The handler of ``POST /v1/events/{source}``."""
 
@@ -144,9 +116,11 @@ class Events:
 
 
 def _answer(receipt: Receipt) -> dict[str, object]:
+    held = {"held": receipt.held, "detail": NOT_ACCEPTED} if receipt.held else {}
     return {
         "accepted": receipt.accepted,
         "facts": receipt.facts,
         "dead_letters": receipt.dead_letters,
         "token": receipt.token,
+        **held,
     }

@@ -18,15 +18,16 @@ import structlog
 from aiohttp import WSMsgType, web
 from attrs import define, field
 
-from agents_registry.facts import Fact, to_plain
+from agents_registry.facts import Cause, Fact, fact_id, to_plain
 from enforcement.table import edition
+from streams import tracing
 from streams.failpoints import failpoint
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
 from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
@@ -112,7 +113,7 @@ class Feed:
         """Wake the guards; runs before the writer is answered."""
         if 0 < len(commit.facts) <= CHUNK:
             facts = [written.fact for written in commit.facts]
-            self._tail.append(_delta(commit.start, facts))
+            self._tail.append(_delta(commit.start, facts, _traces(facts)))
         # A larger commit is read from the file, slice by slice: no pong waits for it.
         self.end = commit.end
         if commit.facts:
@@ -136,7 +137,7 @@ class Feed:
             # Before it gets any pong: a revocation that does not wait for this guard
             # was read before, so the end in its pongs lies beyond.
             await self._register(connection, hello, request)
-            log.info("guard_connected", guard=connection.guard, token=guard)
+            log.info("guard_connected", guard=connection.guard, holder=guard)
             await self._converse(connection, hello)
         except* ReceiptError as refused:
             text = str(refused.exceptions[0])
@@ -324,11 +325,22 @@ def _name(hello: dict[str, Any], token: str) -> str:
     return name
 
 
-def _delta(start: int, facts: list[Fact]) -> Frame:
+def _delta(start: int, facts: list[Fact], traces: Sequence[str] = ()) -> Frame:
     end = start + len(facts)
     plain = [to_plain(fact) for fact in facts]
     message = {"type": "delta", "from": start, "to": end, "facts": plain}
+    if traces:
+        message["traces"] = traces
     return Frame(start, end, orjson.dumps(message).decode())
+
+
+def _traces(facts: list[Fact]) -> list[str]:
+    """Give the traces of the revocations among some facts."""
+    if not tracing.on():
+        return []
+    causes = [fact_id(each).hex() for each in facts if isinstance(each, Cause)]
+    found = map(tracing.trace_of, causes)
+    return [each for each in found if each is not None]
 
 
 async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:

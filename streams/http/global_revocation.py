@@ -33,7 +33,8 @@ from streams.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.http.events import Log, Speakers
+    from streams.http.events import Speakers
+    from streams.intake import Log
     from streams.key_set import KeySet
     from streams.records import Record
     from streams.vendor_settings import GlobalRevocation

@@ -6,15 +6,21 @@ import http
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams import metrics
+from streams.http.closure_metrics import findings_of
 from streams.http.metrics import Metrics
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prometheus_client.core import Metric
+
+    from streams.engine.audit import Audit
     from streams.engine.stages import Stages
+    from streams.engine.store import Store
     from streams.http.feed import Feed
 
 
@@ -27,20 +33,30 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         stages, feed = self._stages, self._feed
-        for name, text, value in (
-            ("facts", "Facts in the log.", feed.end),
-            ("facts_applied", "Facts in the table.", stages.applied),
-            ("backlog", "Committed but not worked off by the stages.", stages.backlog),
-            ("guards", "Connected guards.", len(feed.connections)),
-            ("identifiers", "Identifiers in the table.", len(stages.registry.lineage)),
-            (
-                "remembered_uses",
-                "Uses that a later fact may condemn.",
-                len(stages.sentinel.uses),
-            ),
-            ("in_flight_uses", "Uses within the grace.", stages.in_flight),
-        ):
-            yield GaugeMetricFamily(f"rescind_{name}", text, value=value)
+        yield metrics.FACTS.of(feed.end)
+        yield metrics.FACTS_APPLIED.of(stages.applied)
+        yield metrics.GUARDS.of(len(feed.connections))
+        yield metrics.IDENTIFIERS.of(len(stages.registry.lineage))
+        yield metrics.REMEMBERED_USES.of(len(stages.sentinel.uses))
+        yield metrics.IN_FLIGHT.of(stages.in_flight)
+        yield findings_of(stages.opened)
+        lag = metrics.LAG.family()
+        lag.add_metric(["stages"], stages.backlog)
+        yield lag
+
+
+class StoreMetrics(Collector):
+    """Dead letters and the audit chain, as they lie in the file."""
+
+    def __init__(self, store: Store, audit: Audit) -> None:
+        """Read these."""
+        self._store = store
+        self._audit = audit
+
+    def collect(self) -> Iterator[Metric]:
+        """Give one value each."""
+        yield metrics.DEAD_LETTERS.of(self._store.dead_letters)
+        yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
 
 
 class Health:
@@ -53,7 +69,7 @@ class Health:
     def __init__(self, feed: Feed, stages: Stages, *more: Collector) -> None:
         """Report on these, and what more is collected."""
         self._stages = stages
-        self.metrics = Metrics(_State(feed, stages), *more).get
+        self.metrics = Metrics(metrics.SERVER, _State(feed, stages), *more).get
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer as long as the event loop turns."""

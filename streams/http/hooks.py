@@ -27,8 +27,9 @@ from streams.records import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streams.http.events import Log, Speakers
+    from streams.http.events import Speakers
     from streams.http.hook_vendor import Vendor
+    from streams.intake import Log
     from streams.records import Record
     from streams.vendor_settings import Hook
 

@@ -1,27 +1,66 @@
-"""``/metrics`` in the text format of Prometheus."""
+"""``/metrics`` in the text formats of Prometheus and of OpenMetrics."""
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from streams import metrics
 
 if TYPE_CHECKING:
-    from prometheus_client.registry import Collector
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.core import Metric
 
 
 class Metrics:
-    """Handler of ``GET /metrics``; open, so what it tells names no identifier."""
+    """Handler of ``GET /metrics``; open, so what it tells names no identifier.
 
-    def __init__(self, *collectors: Collector) -> None:
+    Exemplars are told where OpenMetrics is asked for: the older format has none.
+
+    Attributes:
+        registry: what is collected.
+    """
+
+    def __init__(self, role: str, *collectors: Collector) -> None:
         """Give what these collect, and nothing of the process-wide registry."""
-        self._registry = CollectorRegistry()
-        for collector in collectors:
-            self._registry.register(collector)
+        self.registry = CollectorRegistry()
+        for collector in (Build(role), *collectors):
+            self.registry.register(collector)
 
-    async def get(self, _: web.Request) -> web.Response:
+    async def get(self, request: web.Request) -> web.Response:
         """Collect and answer."""
-        headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(self._registry), headers=headers)
+        encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+        body = encode(self.registry)
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+class Build(Collector):
+    """Which version runs, in which role."""
+
+    def __init__(self, role: str) -> None:
+        """Tell of this process."""
+        self._labels = [role, metadata.version("rescind")]
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the one series."""
+        family = metrics.BUILD.family()
+        family.add_metric(self._labels, 1)
+        yield family
+
+
+class DeadLetters(Collector):
+    """How many dead letters this process wrote."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        """Ask for the count at every scrape."""
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the one series."""
+        yield metrics.DEAD_LETTERS.of(self._count())

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import http
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
+from streams.blast import Sifted, tell
 from streams.http.bodies import body_of
-from streams.http.events import Log, Speakers
-from streams.http.problems import ProblemError
-from streams.intake import MANY
+from streams.http.decisions import take, waits
+from streams.http.events import Speakers
+from streams.http.problems import ProblemError, unreadable
+from streams.intake import MANY, Log
+from streams.stages.acts import MAX_REASON, Act
+from streams.stages.approvals import Pending
 from streams.stages.declared import DeclarationError, facts_of_list
-from streams.stages.entitlement import entitled, targets
+from streams.stages.entitlement import OPERATORS, entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import (
     PlainSecretError,
@@ -27,17 +31,15 @@ from streams.typed_names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
-    from streams.http.auth import Tokens
-    from streams.settings import Token
+    from streams.blast import BlastLimit
+    from streams.desk import Desk
+    from streams.http.auth import Holder, Tokens
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-
-OPERATORS: Final = "operators"  # the authority of what people decide
-MAX_REASON: Final = 1000
 
 
 def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -> Cause:
@@ -68,7 +70,11 @@ def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -
 
 
 class Operators:
-    """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``."""
+    """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``.
+
+    Attributes:
+        limit: holds back what reaches too much.
+    """
 
     def __init__(
         self,
@@ -76,8 +82,8 @@ class Operators:
         speakers: Speakers,
         ingest: Log,
         vocabulary: Vocabulary,
-        fresh_id: Callable[[], str],
         names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
+        desk: Desk,
     ) -> None:
         """Set up.
 
@@ -86,15 +92,16 @@ class Operators:
             speakers: give origin and rights.
             ingest: writes.
             vocabulary: kind to class.
-            fresh_id: gives unique ids.
             names: gives the names that the logs have for what an operator names.
+            desk: takes what may need a second person.
         """
         self._tokens = tokens
         self._speakers = speakers
         self._ingest = ingest
         self._vocabulary = vocabulary
-        self._fresh_id = fresh_id
         self._names = names
+        self._desk = desk
+        self.limit: BlastLimit | None = None
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
@@ -103,19 +110,16 @@ class Operators:
         unknown = set(body) - {"identifier", "reason", "at"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        try:
-            given = body.get("identifier")
-            identifier = identifier_of_kind(given, self._vocabulary, plain=True)
-        except ValueError as error:
-            raise unreadable(str(error)) from error
         reason = body.get("reason") or ""
         if not isinstance(reason, str) or len(reason) > MAX_REASON:
             raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
         origin = self._speakers.origin(OPERATORS, token.name)
         at = _moment(body.get("at"), origin.received_at)
-        # From here on only what the logs call it: the name given may be a secret.
-        names = await self._in_logs(identifier)
-        causes = [revocation(name, at, origin, self._fresh_id()) for name in names]
+        names = await self.named(body.get("identifier"))
+        causes = [revocation(name, at, origin, self._desk.fresh_id()) for name in names]
+        sifted = await self._sifted(causes, origin, token)
+        if sifted.held:  # the names are of one thing: all of them wait
+            return waits(*sifted.held)
         called = ", ".join(map(str, names))
         action = f"revoke {called} at {rfc3339(at)}: {reason}"
         receipt = await self._ingest.facts(
@@ -123,6 +127,7 @@ class Operators:
         )
         if receipt.dead_letters:
             raise unreadable("the revocation does not fit the log's schema")
+        await tell(self._ingest, sifted.signals, self._speakers.own())
         cause = causes[0]
         answer = {
             "id": fact_id(cause).hex(),
@@ -151,23 +156,21 @@ class Operators:
         listed = body.get("listed") or ""
         if not isinstance(listed, str) or len(listed) > MAX_REASON:
             raise unreadable(f"listed is a text of at most {MAX_REASON} characters")
-        authority = self._authority(body.get("authority"))
-        origin = self._speakers.origin(authority, token.name)
+        origin = self.origin_as(body.get("authority"), token)
+        authority = origin.authority
         rights = self._speakers.rights(authority)
-        declare = functools.partial(
-            _declared, entries, origin, self._identifier, rights
-        )
+        declare = functools.partial(_declared, entries, origin, self.identifier, rights)
         try:
             # Guards must get their pongs while a long list is read.
             many = len(entries) > MANY
             facts = await asyncio.to_thread(declare) if many else declare()
         except DeclarationError as error:
             raise unreadable(str(error)) from error
-        action = f"adopt {len(entries)} credentials as {authority}"
-        action += f": {listed}" if listed else ""
-        receipt = await self._ingest.facts(
-            facts, origin, actor=token.name, action=action
-        )
+        summary = f"adopt {len(entries)} credentials as {authority}"
+        act = Act("adopt", summary, listed, facts)
+        receipt = await take(self._desk, act, origin, token)
+        if isinstance(receipt, Pending):
+            return waits(receipt)
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
         answer = {
@@ -176,6 +179,16 @@ class Operators:
             "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def _sifted(
+        self, causes: list[Cause], origin: Origin, holder: Holder
+    ) -> Sifted:
+        if self.limit is None:
+            return Sifted()
+        sifted = await self.limit.sift(causes, origin, holder.person)
+        if sifted.held:
+            await tell(self._ingest, sifted.signals, self._speakers.own())
+        return sifted
 
     async def _in_logs(self, identifier: Identifier) -> tuple[Identifier, ...]:
         try:
@@ -190,6 +203,50 @@ class Operators:
             )
             raise ProblemError(status, "a vault does not answer", detail) from error
 
+    def origin_as(self, name: Any, holder: Holder) -> Origin:
+        """Give the origin of what an operator says in the name of an authority.
+
+        Args:
+            name: of the authority; None is that of the operators.
+            holder: of the operator's credential.
+
+        Raises:
+            ProblemError: 422, there is no such authority.
+        """
+        return self._speakers.origin(self._authority(name), holder.name)
+
+    async def named(self, given: Any) -> tuple[Identifier, ...]:
+        """Give the names that the logs have for what an operator names.
+
+        Raises:
+            ProblemError: 422, it cannot be read; 503, a vault does not answer.
+        """
+        try:
+            identifier = identifier_of_kind(given, self._vocabulary, plain=True)
+        except ValueError as error:
+            raise unreadable(str(error)) from error
+        # From here on only what the logs call it: the name given may be a secret.
+        return await self._in_logs(identifier)
+
+    def check_entitled(self, facts: Iterable[Fact], origin: Origin) -> None:
+        """Refuse what goes beyond the grants of the authority that is spoken for.
+
+        Raises:
+            ProblemError: 422.
+        """
+        try:
+            _check_entitled(facts, origin, self._speakers.rights(origin.authority))
+        except DeclarationError as error:
+            raise unreadable(str(error)) from error
+
+    def identifier(self, text: Any) -> Identifier:
+        """Read an identifier of a known kind, which is no secret.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return identifier_of_kind(text, self._vocabulary)
+
     def _authority(self, name: Any) -> str:
         if name is None or name == OPERATORS:
             return OPERATORS
@@ -198,9 +255,6 @@ class Operators:
             names = ", ".join(sorted({*known, OPERATORS}))
             raise unreadable(f"no authority is called {name!r}: there are {names}")
         return name
-
-    def _identifier(self, text: Any) -> Identifier:
-        return identifier_of_kind(text, self._vocabulary)
 
 
 def _declared(
@@ -215,13 +269,18 @@ def _declared(
         DeclarationError: an entry cannot be read, or goes beyond that.
     """
     facts = facts_of_list(entries, origin, read)
-    if origin.authority != OPERATORS:
-        for fact in facts:
-            if not entitled(fact, rights.grants):
-                names = ", ".join(map(str, targets(fact) or ()))
-                message = f"the authority {origin.authority} may not speak of {names}"
-                raise DeclarationError(message)
+    _check_entitled(facts, origin, rights)
     return facts
+
+
+def _check_entitled(facts: Iterable[Fact], origin: Origin, rights: Rights) -> None:
+    if origin.authority == OPERATORS:
+        return
+    for fact in facts:
+        if not entitled(fact, rights.grants):
+            names = ", ".join(map(str, targets(fact) or ()))
+            message = f"the authority {origin.authority} may not speak of {names}"
+            raise DeclarationError(message)
 
 
 def identifier_of_kind(
@@ -248,13 +307,7 @@ def identifier_of_kind(
     return identifier
 
 
-def unreadable(detail: str) -> ProblemError:
-    """Give the problem of a body that cannot be used."""
-    status = http.HTTPStatus.UNPROCESSABLE_ENTITY
-    return ProblemError(status, "unreadable request", detail)
-
-
-async def json_object(request: web.Request, holder: Token) -> dict[str, Any]:
+async def json_object(request: web.Request, holder: Holder) -> dict[str, Any]:
     """Read the JSON object that a token's holder sends.
 
     Raises:

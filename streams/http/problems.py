@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import math
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from streams.intake import NotWrittenError
+from streams.quotas import OverQuotaError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTENT_TYPE: Final = "application/problem+json"
-RETRY_AFTER: Final = "1"  # seconds
+RETRY_AFTER: Final = 1  # seconds
+RETRIED: Final = frozenset(
+    {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS}
+)
 # The rest of the body still comes: the connection cannot carry another request.
 BODY_UNREAD: Final = frozenset(
     {
@@ -53,12 +58,18 @@ class ProblemError(Exception):
         return _problem(self.status, self.title, self.detail, **self.more)
 
 
+def unreadable(detail: str) -> ProblemError:
+    """Give the problem of a body that cannot be used."""
+    status = http.HTTPStatus.UNPROCESSABLE_ENTITY
+    return ProblemError(status, "unreadable request", detail)
+
+
 def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     headers = {}
     if status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = RETRY_AFTER
+    if status in RETRIED:
+        headers["Retry-After"] = str(math.ceil(more.pop("retry_after", RETRY_AFTER)))
     document = {"type": "about:blank", "title": title, "status": status}
     if detail:
         document["detail"] = detail
@@ -81,6 +92,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < http.HTTPStatus.BAD_REQUEST:
             raise
         return _problem(error.status, error.reason, "")
+    except OverQuotaError as error:
+        status = http.HTTPStatus.TOO_MANY_REQUESTS
+        return _problem(status, "over quota", str(error), retry_after=error.seconds)
     except (NotWrittenError, sqlite3.Error) as error:
         log.warning("not_written", error=type(error).__name__)
         detail = "nothing was taken in: send it again"

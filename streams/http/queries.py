@@ -12,8 +12,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
-from streams.http.operators import unreadable
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
 from streams.stages import episodes
 from streams.stages.silences import Silence, mark
@@ -188,7 +187,7 @@ class Queries:
         return _json({"as_of": as_of, "rows": await _aside(rows)})
 
     def _table(self, request: web.Request) -> Table:
-        self._tokens.holder(request, "viewer", "revoker")
+        self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         return self._tables.table(request.query.get("realm"))
 
 

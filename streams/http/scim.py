@@ -36,12 +36,11 @@ from streams.sources.scim import Request, records
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.http.auth import Tokens
+    from streams.http.auth import Holder, Tokens
     from streams.http.scim_directory import Directory
     from streams.records import Record
-    from streams.settings import Token
 
-    Answer = Callable[[web.Request, Token], Awaitable[web.Response]]
+    Answer = Callable[[web.Request, Holder], Awaitable[web.Response]]
 
 BASE: Final = "/scim/v2"
 CONTENT_TYPE: Final = "application/scim+json"
@@ -110,16 +109,16 @@ class ScimServer:
 
         return handler
 
-    async def _config(self, request: web.Request, _: Token) -> web.Response:
+    async def _config(self, request: web.Request, _: Holder) -> web.Response:
         return shown(documents.service_provider_config(base_of(request)))
 
-    async def _types(self, request: web.Request, _: Token) -> web.Response:
+    async def _types(self, request: web.Request, _: Holder) -> web.Response:
         return self._described(request, documents.resource_type)
 
-    async def _schemas(self, request: web.Request, _: Token) -> web.Response:
+    async def _schemas(self, request: web.Request, _: Holder) -> web.Response:
         return self._described(request, documents.schema)
 
-    async def _nothing(self, request: web.Request, _: Token) -> web.Response:
+    async def _nothing(self, request: web.Request, _: Holder) -> web.Response:
         raise ScimError(404, f"{request.method} is not served here")
 
     def _described(
@@ -152,7 +151,7 @@ class _Collection:
         self._clock = clock
         self._fresh_id = fresh_id
 
-    async def search(self, request: web.Request, token: Token) -> web.Response:
+    async def search(self, request: web.Request, token: Holder) -> web.Response:
         start = max(1, _number(request, "startIndex", 1))
         count = min(max(0, _number(request, "count", documents.MOST)), documents.MOST)
         text = request.query.get("filter")
@@ -168,10 +167,10 @@ class _Collection:
         listed = [one.shown(self.kind, base) for one in found]
         return shown(documents.list_response(listed, total, start))
 
-    async def get(self, request: web.Request, token: Token) -> web.Response:
+    async def get(self, request: web.Request, token: Holder) -> web.Response:
         return self._answer(request, await self._existing(request, token))
 
-    async def create(self, request: web.Request, token: Token) -> web.Response:
+    async def create(self, request: web.Request, token: Holder) -> web.Response:
         body, data = await _object(request, token)
         identity = self._fresh_id()
         found = self._read(request, data, identity)
@@ -185,7 +184,7 @@ class _Collection:
         answered.headers[hdrs.LOCATION] = location
         return answered
 
-    async def change(self, request: web.Request, token: Token) -> web.Response:
+    async def change(self, request: web.Request, token: Holder) -> web.Response:
         body, data = await _object(request, token)
         change = patched if request.method == hdrs.METH_PATCH else replaced
         found = self._read(request, data)
@@ -198,7 +197,7 @@ class _Collection:
             await self._directory.write(self.kind, token, new, found)
         return self._answer(request, new)
 
-    async def delete(self, request: web.Request, token: Token) -> web.Response:
+    async def delete(self, request: web.Request, token: Holder) -> web.Response:
         found = self._read(request, b"")
         async with self._directory.writing:
             old = await self._existing(request, token)
@@ -211,17 +210,17 @@ class _Collection:
         asked = Request(request.method, request.path, data, assigned)
         return records(asked, agents=self.kind is AGENTS)
 
-    async def _find(self, token: Token, column: str, value: str) -> Resource | None:
+    async def _find(self, token: Holder, column: str, value: str) -> Resource | None:
         authority = authority_of(token)
         return await self._directory.find(self.kind, authority, column, value)
 
-    async def _existing(self, request: web.Request, token: Token) -> Resource:
+    async def _existing(self, request: web.Request, token: Holder) -> Resource:
         found = await self._find(token, "id", request.match_info["id"])
         if found is None:
             raise ScimError(404, f"there is no {self.kind.name} with this id")
         return found
 
-    async def _unique(self, token: Token, resource: Resource) -> None:
+    async def _unique(self, token: Holder, resource: Resource) -> None:
         found = await self._find(token, "name", resource.name)
         if found is not None and found.id != resource.id:
             detail = f"another {self.kind.name} has this {self.kind.unique}"
@@ -252,7 +251,7 @@ def base_of(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}{BASE}"
 
 
-async def _object(request: web.Request, token: Token) -> tuple[dict[str, Any], bytes]:
+async def _object(request: web.Request, token: Holder) -> tuple[dict[str, Any], bytes]:
     if request.content_type not in _CONTENT_TYPES:
         raise ScimError(415, f"the content type is {CONTENT_TYPE}")
     data = await body_of(request, token)

@@ -17,9 +17,9 @@ from streams.records import Lifecycle
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from streams.http.auth import Holder
     from streams.http.events import Speakers
     from streams.records import Record
-    from streams.settings import Token
     from streams.vendor_settings import Scim
 
 _SELECT: Final = (
@@ -96,7 +96,7 @@ class Directory:
     async def write(
         self,
         kind: ResourceType,
-        token: Token,
+        token: Holder,
         resource: Resource,
         records: Iterable[Record],
         *,

@@ -8,14 +8,16 @@ from aiohttp import web
 from attrs import frozen
 
 from streams.http.problems import problems
+from streams.http.traced import tracers
 
 if TYPE_CHECKING:
+    import ssl
+
     from streams.http.auth import Tokens
     from streams.http.events import Events
     from streams.http.feed import Feed
     from streams.http.guards import Guards
     from streams.http.health import Health
-    from streams.http.operators import Operators
     from streams.http.push import Push
     from streams.http.queries import Lists, Queries
 
@@ -30,7 +32,6 @@ class Handlers:
 
     tokens: Tokens
     events: Events
-    operators: Operators
     queries: Queries
     lists: Lists
     feed: Feed
@@ -51,12 +52,12 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
         handlers: what answers.
         max_body_bytes: longer request bodies are refused with 413.
     """
-    app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
+    app = web.Application(
+        middlewares=[*tracers(), problems], client_max_size=max_body_bytes
+    )
     health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
     handlers.push.add_to(app)
-    app.router.add_post("/v1/revocations", handlers.operators.revoke)
-    app.router.add_post("/v1/adopt", handlers.operators.adopt)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
     handlers.guards.add_to(app)
@@ -70,7 +71,11 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
 
 
 async def listen(
-    app: web.Application, host: str, port: int, longest_header: int = LONGEST_HEADER
+    app: web.Application,
+    host: str,
+    port: int,
+    longest_header: int = LONGEST_HEADER,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[web.AppRunner, str]:
     """Listen; give the runner, to be cleaned up, and the URL that is bound.
 
@@ -79,6 +84,7 @@ async def listen(
         host: address to listen at.
         port: 0 takes a free one.
         longest_header: bytes of the first line and of each header.
+        tls: to serve HTTPS with.
 
     Raises:
         OSError: the address cannot be bound.
@@ -93,7 +99,7 @@ async def listen(
         max_field_size=longest_header,
     )
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     try:
         await site.start()
     except OSError:
@@ -101,4 +107,5 @@ async def listen(
         raise
     bound = runner.addresses[0]
     name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    return runner, f"http://{name}:{bound[1]}"
+    scheme = "http" if tls is None else "https"
+    return runner, f"{scheme}://{name}:{bound[1]}"

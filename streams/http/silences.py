@@ -9,8 +9,8 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.http.operators import json_object, unreadable
-from streams.http.problems import ProblemError
+from streams.http.operators import json_object
+from streams.http.problems import ProblemError, unreadable
 from streams.intake import NotWrittenError
 from streams.stages.silences import MOST, Silence, ordered, silenced
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from streams.findings import Finding
     from streams.http.auth import Tokens
-    from streams.settings import Token
     from streams.stages.delivery_state import State
 
 SHOWN = 100  # findings that a silence holds back
@@ -114,7 +113,7 @@ class SilencePages:
         except ValueError as error:
             raise unreadable(str(error)) from error
         if silence.critical:
-            self._admin_alone(token)
+            self._tokens.holder(request, "admin")
         if len(self._silences.all()) >= MOST:
             raise unreadable(f"{MOST} silences are in force: take some back first")
         await self._record_act(token.name, f"silence {_words(silence)}")
@@ -132,11 +131,6 @@ class SilencePages:
         await self._record_act(token.name, f"unsilence {_words(known[name])}")
         await _written(self._silences.drop(name))
         return _json(known[name].shown())
-
-    def _admin_alone(self, token: Token) -> None:
-        if "admin" not in token.roles:
-            detail = "to silence critical kinds one must be an admin"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
 
 
 def act_of(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from streams import metrics
 from streams.ssf.health import ENABLED, UNKNOWN
 from streams.times import SECOND, rfc3339
 
@@ -94,25 +94,8 @@ class SourceMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give counts and times of each source."""
-        labels = ["source"]
-        records = CounterMetricFamily(
-            "rescind_source_records",
-            "What came from a source, by what became of it.",
-            labels=["source", "result"],
-        )
-        heard = GaugeMetricFamily(
-            "rescind_source_last_event_timestamp_seconds",
-            "When the last event was taken in; absent before the first one.",
-            labels=labels,
-        )
-        lag = GaugeMetricFamily(
-            "rescind_source_lag_seconds",
-            "From the newest event of the last batch to its acceptance.",
-            labels=labels,
-        )
-        silent = GaugeMetricFamily(
-            "rescind_source_silent", "1: no event for too long.", labels=labels
-        )
+        records, heard = metrics.SOURCE_RECORDS.family(), metrics.SOURCE_HEARD.family()
+        lag, silent = metrics.SOURCE_LAG.family(), metrics.SOURCE_SILENT.family()
         for name, health in self._book.sources.items():
             for result, value in (
                 ("accepted", health.accepted), ("rejected", health.dead_letters),

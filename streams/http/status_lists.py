@@ -18,8 +18,8 @@ from aiohttp import ETag, hdrs, web
 from agents_registry.identifiers import NodeClass
 from streams.engine.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
-from streams.http.operators import identifier_of_kind, json_object, unreadable
-from streams.http.problems import ProblemError
+from streams.http.operators import identifier_of_kind, json_object
+from streams.http.problems import ProblemError, unreadable
 from streams.stages.status_list import Entry
 from streams.times import SECOND, AbsurdTimeError, parse_time
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agents_registry.identifiers import Identifier
-    from streams.http.auth import Tokens
-    from streams.http.events import Log, Speakers
-    from streams.settings import Token
+    from streams.http.auth import Holder, Tokens
+    from streams.http.events import Speakers
+    from streams.intake import Log
 
 SOURCE: Final = "rfc7009"
 KIND: Final = "secret"
@@ -82,7 +82,7 @@ class TokenRevocation:
             return refused.response()
         return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
 
-    def _client(self, request: web.Request) -> tuple[Token, str]:
+    def _client(self, request: web.Request) -> tuple[Holder, str]:
         """Give the client's token and authority: Bearer, or Basic with NAME and token.
 
         Raises:
@@ -106,7 +106,7 @@ class TokenRevocation:
         return token, authority
 
     async def _revoke(
-        self, request: web.Request, client: Token, authority: str
+        self, request: web.Request, client: Holder, authority: str
     ) -> None:
         names = self._names(_token_of(request, await body_of(request, client)))
         # Several names are those of two peppers in use: one node.

@@ -26,10 +26,12 @@ class Role(StrEnum):
     TOPICS = "topics"
     INGRESS = "ingress"
     REGISTRY = "registry"
+    AUDIT = "audit"
     CLOSURE = "closure"
     SENTINEL = "sentinel"
     NOTIFY = "notify"
     PRUNE = "prune"
+    AUDITOR = "auditor"
     GUARD = "guard"
 
 
@@ -78,7 +80,7 @@ class Acl:
 _R: Final = Operation.READ
 _W: Final = Operation.WRITE
 # All read facts: for its state, or at least for the genesis of its partitions. Kafka
-# cannot tell a heartbeat from a fact, so the registry may write facts.
+# cannot tell a heartbeat or an act from a fact, so the registry may write facts.
 _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.TOPICS: {
         name: (Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS)
@@ -90,13 +92,13 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "sources": (_R, _W),
     },
     Role.REGISTRY: {
-        "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,),
-        "audit": (_R, _W), "dlq": (_W,),
+        "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,), "dlq": (_W,),
     },
+    Role.AUDIT: {"facts": (_R,), "audit": (_R, _W), "heads": (_R, _W)},
+    Role.AUDITOR: {"facts": (_R,), "audit": (_R,), "heads": (_R,)},
     Role.CLOSURE: {
-        # A guard that an operator removed must not come back with the next owner, and
-        # whose word it was stands among the facts.
-        "facts": (_R, _W), "receipts": (_R, _W), "findings": (_W,), "dlq": (_W,),
+        # A guard that an operator removed must not come back with the next owner.
+        "facts": (_R,), "receipts": (_R, _W), "findings": (_W,), "dlq": (_W,),
     },
     Role.SENTINEL: {
         "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),
@@ -110,7 +112,7 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
 }  # fmt: skip
 _GROUPS: Final = (
-    Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.NOTIFY,
+    Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.AUDIT, Role.NOTIFY,
 )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import tracing
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
-from streams.kafka.framing import Act, act_record
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
 from streams.kafka.membership import Membership, waiting_for_the_broker
@@ -27,6 +27,7 @@ from streams.kafka.poison import letters
 from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn, learn_ids
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -103,12 +104,8 @@ class ClosureStage:
         ours = number in self.member.assigned - self.member.fresh
         return followed if ours and followed and _is_ready(followed) else None
 
-    async def remove(
-        self, realm: str, guard: str, followed: Followed, actor: str
-    ) -> bool:
+    async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
         """Let a guard go on an operator's word; on return no take-over brings it back.
-
-        Whose word it was goes into the log of facts first, for the audit chain.
 
         Raises:
             NotAckedError: it could not be written.
@@ -116,11 +113,6 @@ class ClosureStage:
         known = realm in followed.realms
         if not known or guard not in followed.realms[realm].roll.closure.guards:
             return False
-        act = Act(
-            realm=realm, at=self._clock(), actor=actor, action=f"remove guard {guard}"
-        )
-        record = act_record(act, self._settings.partitions, f"{act.at}/{guard}")
-        await self._publisher.publish(self._settings.topic(FACTS), [[record]])
         key = f"{realm}/{guard}".encode()
         topic = self._settings.topic(RECEIPTS)
         await self._publisher.end(topic, followed.number, key)
@@ -172,6 +164,7 @@ class ClosureStage:
             followed = self.followed.get(number)
             if followed is None:
                 continue
+            tracing.note_read(records)
             if followed.read(records):
                 asked.append(followed)
             if followed.strange and now - self._looked_at > LOOK_SECONDS:
@@ -286,7 +279,7 @@ class ClosureStage:
         try:
             waiting = await self._publisher.send(
                 settings.topic("findings"),
-                [[finding_record(each, count)] for each in found],
+                [[finding_record(each, count, trace_finding(each))] for each in found],
             )
             for each in poison:
                 of = letters(settings.topic(RECEIPTS), each.number, count, each.poison)

@@ -13,23 +13,27 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field, frozen
-from prometheus_client import Histogram
 
 from agents_registry.facts import Cause, Fact
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
+from streams import tracing
 from streams.findings import FindingKind
 from streams.kafka.framing import heartbeat_start, read_entry, realm_of
 from streams.kafka.poison import poison_of
 from streams.kafka.receipts import read_receipt
 from streams.kafka.roll import LogRoll
+from streams.metrics import PROPAGATION
 from streams.stages import closure_results as results
 from streams.stages.closure import State
 from streams.stages.episodes import Episodes, Sighting
 from streams.times import SECOND
+from streams.traced_stages import trace_closure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client import Histogram
 
     from streams.kafka.poison import Poison
     from streams.kafka.receipts import Keys
@@ -41,9 +45,6 @@ REMEMBERED: Final = 10_000  # settled causes of a partition
 READ_AGAIN: Final = 600 * SECOND  # what was settled within this
 CAUSE: Final = f"/{Cause.NAME}/".encode()
 HEARTBEAT: Final = b"heartbeat/"
-BUCKETS: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 
 
 class Raw(Protocol):
@@ -84,18 +85,13 @@ class Tally:
         states: how many causes reached a state, of those that came in meanwhile.
         refused: receipts that were not counted, by reason.
         propagation: seconds from acceptance until the last guard had applied it.
+        findings: how many were opened, by kind.
     """
 
     states: Counter[State] = field(factory=Counter)
     refused: Counter[str] = field(factory=Counter)
-    propagation: Histogram = field(
-        factory=lambda: Histogram(
-            "rescind_propagation_seconds",
-            "From acceptance until the last guard had applied it.",
-            buckets=BUCKETS,
-            registry=None,
-        )
-    )
+    propagation: Histogram = field(factory=PROPAGATION.histogram)
+    findings: Counter[FindingKind] = field(factory=Counter)
 
 
 @define(eq=False)
@@ -283,16 +279,22 @@ class Followed:
         new = cause.offset >= self.target
         self._tally.states[outcome.state] += new
         if outcome.state is State.PARTIAL:
-            yield realm.episodes.see(_sighting(result, self._rules.deadline), wall)
+            sighting = _sighting(result, self._rules.deadline)
+            episode = realm.episodes.see(sighting, wall)
+            self._tally.findings[sighting.kind] += episode.revision == 1
+            yield episode
             return
         del realm.open[outcome.offset]
         if realm.offsets.get(cause.id) == outcome.offset:
             del realm.offsets[cause.id]
             self._remember(name, result)
         closed = outcome.state is State.CLOSED
+        if new:
+            trace_closure(result)
         if new and closed and outcome.applied and not outcome.fenced:
             seconds = results.seconds_between(cause.accepted_at, wall)
-            self._tally.propagation.observe(seconds)
+            exemplar = tracing.exemplar_of(cause.id)
+            self._tally.propagation.observe(seconds, exemplar)
 
     def _remember(self, name: str, result: Result) -> None:
         self._settled.append((name, result))

@@ -8,6 +8,7 @@ CloudEvents attributes (CloudEvents Kafka protocol binding 1.0.2, binary mode) a
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 from urllib.parse import quote
@@ -169,6 +170,12 @@ def _of_log(
     )
 
 
+@functools.lru_cache(maxsize=64)
+def _time(time: int) -> bytes:
+    """Write a time; records of a batch share it."""
+    return str(rfc3339(time)).encode()
+
+
 def cloud_event(
     event_id: str,
     *,
@@ -192,7 +199,7 @@ def cloud_event(
         ("ce_id", event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_type", f"rescind.{kind}.v1".encode()),
-        ("ce_time", str(rfc3339(time)).encode()),
+        ("ce_time", _time(time)),
     )
     if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
         return (*headers, ("traceparent", traceparent.encode()))

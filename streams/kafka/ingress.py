@@ -17,6 +17,8 @@ from urllib.parse import quote
 import structlog
 
 from agents_registry.facts import copy_key, fact_id
+from streams import tracing
+from streams.blast import sifted
 from streams.intake import (
     MANY,
     MOST_FACT_BYTES,
@@ -37,6 +39,7 @@ from streams.kafka.payloads import (
 )
 from streams.kafka.publisher import NotAckedError
 from streams.kafka.scope_uses import ScopeUses, scope_use_record
+from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
 
@@ -44,11 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
+    from streams.blast import BlastLimit
     from streams.intake import Complete, Delivery, Encoded, Noted
     from streams.kafka.framing import Genesis
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
+    from streams.quotas import Quotas
     from streams.stages.ingress import Origin
 
 TOO_LARGE: Final = (
@@ -62,7 +67,12 @@ log = structlog.get_logger()
 
 
 class KafkaLog:
-    """The way into the topics for sources and operators."""
+    """The way into the topics for sources and operators.
+
+    Attributes:
+        limit: holds back what reaches too much, once there is a table to count in.
+        quotas: of the authorities, for what is pushed.
+    """
 
     def __init__(
         self,
@@ -92,17 +102,28 @@ class KafkaLog:
         self._noted = noted
         self._ends: dict[int, int] = {}
         self._scope_uses = ScopeUses()
+        self.limit: BlastLimit | None = None
+        self.quotas: Quotas | None = None
 
-    async def records(self, delivery: Delivery, place: Place | None = None) -> Receipt:
+    @tracing.spanned(tracing.ACCEPT)
+    async def records(
+        self,
+        delivery: Delivery,
+        place: Place | None = None,
+        *,
+        patient: bool = False,
+    ) -> Receipt:
         """Admit records and write what gets in.
 
         Args:
             delivery: the batch.
             place: of the record of a raw topic that it stood in; what is written is
                 named by it, and is the same when it is taken in again.
+            patient: it was fetched, so no quota is meant; of a place it always is.
 
         Raises:
             NotWrittenError: not all of it was acked in time.
+            OverQuotaError: the authority says too much; its causes are written.
         """
         delivery = await self._complete(delivery)
         prepare = self._stated.prepare
@@ -111,12 +132,19 @@ class KafkaLog:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)
+        later = 0.0
+        if self.quotas is not None and not patient and place is None:
+            prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
+        prepared = await sifted(self.limit, prepared, delivery.origin)
         receipt = await self._write(prepared, delivery.origin, fresh, place)
+        if later:
+            raise OverQuotaError(delivery.origin.authority, later, ended=True)
         self._stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)
         return receipt
 
+    @tracing.spanned(tracing.ACCEPT)
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> Receipt:
@@ -131,9 +159,7 @@ class KafkaLog:
         admission = Admission()
         encoded = encode(facts, origin, admission, copy_key)
         if admission.dead_letters:
-            partition = partition_of(origin.realm, self._settings.partitions)
-            genesis = self._geneses[partition].genesis
-            token = token_of(genesis, self._ends.get(partition, 0), partition)
+            token = self.written(origin.realm)
             return Receipt(0, len(admission.dead_letters), 0, token)
         ids = shortened([fact_id(each.fact).hex() for each in encoded])
         at, realm = origin.received_at, origin.realm
@@ -176,7 +202,13 @@ class KafkaLog:
             raise NotWrittenError(str(error)) from error
         dead, facts = len(prepared.admission.dead_letters), len(prepared.encoded)
         token = token_of(self._geneses[partition].genesis, end, partition)
-        return Receipt(prepared.accepted, dead, facts, token)
+        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
+
+    def written(self, realm: str) -> str:
+        """Give the token of what this process wrote last for a realm."""
+        partition = partition_of(realm, self._settings.partitions)
+        genesis = self._geneses[partition].genesis
+        return token_of(genesis, self._ends.get(partition, 0), partition)
 
     async def _facts(
         self,
@@ -242,16 +274,19 @@ def _events(
     encoded: Sequence[Encoded], realm: str, partition: int
 ) -> Iterator[list[Outgoing]]:
     """Give the records of each event together; a fact of a use is its own event."""
+    traceparent = tracing.current()
     by_event = itertools.groupby(encoded, key=lambda each: each.fact.event_id)
     for event_id, facts in by_event:
-        records = [_record(realm, each, partition) for each in facts]
+        records = [_record(realm, each, partition, traceparent) for each in facts]
         if event_id is None:
             yield from ([record] for record in records)
         else:
             yield records
 
 
-def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
+def _record(
+    realm: str, encoded: Encoded, partition: int, traceparent: str | None
+) -> Outgoing:
     fact = encoded.fact
     return Outgoing(
         partition=partition,
@@ -262,6 +297,7 @@ def _record(realm: str, encoded: Encoded, partition: int) -> Outgoing:
             source=f"/realms/{realm}/authorities/{quote(fact.authority, safe='')}",
             kind=f"fact.{fact.NAME}",
             time=fact.received_at,
+            traceparent=traceparent,
         ),
     )
 

@@ -16,11 +16,12 @@ FACTS: Final = "facts"
 ACCESS: Final = "access"
 RECEIPTS: Final = "receipts"
 SOURCES: Final = "sources"
-COMPACTED: Final = (FACTS, RECEIPTS, SOURCES)
+HEADS: Final = "heads"
+COMPACTED: Final = (FACTS, RECEIPTS, SOURCES, HEADS)
 # In the order in which they are created.
 NAMES: Final = (
     FACTS, RECEIPTS, ACCESS, "invalidations", "findings", "audit", "dlq",
-    SOURCES,
+    SOURCES, HEADS,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, frozen
 
 from schemas.errors import SchemaError
+from streams import tracing
 from streams.failpoints import failpoint
 from streams.kafka.finding_records import FindingRecord, read_finding
 from streams.kafka.framing import partition_of
@@ -236,7 +237,7 @@ class Desk:
     async def _read(self, record: Record) -> FindingRecord | None:
         """Read a record; one that cannot be read is a dead letter."""
         try:
-            return read_finding(record.value, record.headers)
+            found = read_finding(record.value, record.headers)
         except SchemaError as error:
             settings = self._settings
             topic, number = settings.topic("findings"), record.partition
@@ -246,6 +247,8 @@ class Desk:
             self.counts.poison += 1
             record.ack()
             return None
+        tracing.note(found.change.finding.id, tracing.header_of(record.headers))
+        return found
 
     def _bring(self, finding: str) -> None:
         """Bring back what the file holds of a finding; its attempts were lost."""

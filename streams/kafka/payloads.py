@@ -26,11 +26,11 @@ from streams.stages.uses import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from agents_registry.verdict import Death
     from streams.kafka.poison import Poison
     from streams.records import DeadLetter
     from streams.stages.episodes import Episode
     from streams.stages.ingress import Origin
-    from streams.stages.registry import Condemned
 
 LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
@@ -305,24 +305,32 @@ def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
 
 
 def invalidation_record(
-    genesis: str, partition: int, realm: str, found: Condemned, as_of: int
+    place: tuple[str, int, int], realm: str, identifier: Identifier, death: Death
 ) -> Outgoing:
-    """Give the record that tells subscribers of ids that one is dead."""
-    cause = found.death.cause
+    """Give the record that tells subscribers of ids that one is dead.
+
+    Args:
+        place: genesis and partition of the facts, and the offset it is true as of.
+        realm: whose identifier it is.
+        identifier: the dead one.
+        death: why.
+    """
+    genesis, partition, as_of = place
+    cause = death.cause
     record = {
         "genesis": genesis,
         "partition": partition,
         "realm": realm,
-        "identifier": str(found.identifier),
+        "identifier": str(identifier),
         "cause": cause.fact_id,
         "target": str(cause.target),
         "effect": cause.effect.value,
-        "path": [str(name) for name in found.death.path],
+        "path": [str(name) for name in death.path],
         "authority": cause.authority,
         "at": cause.at,
         "as_of": as_of,
     }
-    key = f"{realm}/{found.identifier}/{cause.fact_id}"
+    key = f"{realm}/{identifier}/{cause.fact_id}"
     return Outgoing(
         partition=partition,
         key=key.encode(),
@@ -333,7 +341,9 @@ def invalidation_record(
     )
 
 
-def finding_record(episode: Episode, partitions: int) -> Outgoing:
+def finding_record(
+    episode: Episode, partitions: int, traceparent: str | None = None
+) -> Outgoing:
     """Give the record of a finding as it is now; the key is that of its episode."""
     finding = episode.finding
     record = attrs.asdict(finding, recurse=False) | {
@@ -349,6 +359,7 @@ def finding_record(episode: Episode, partitions: int) -> Outgoing:
         source=f"/realms/{finding.realm}",
         kind="finding",
         time=finding.last_seen,
+        traceparent=traceparent,
     )
     return Outgoing(
         partition=partition_of(finding.realm, partitions),

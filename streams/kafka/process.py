@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from attrs import define, field
 
+from streams.kafka.audit_records import AUDIT
 from streams.kafka.checkpoint import Folder
 from streams.kafka.closure import ClosureStage
+from streams.kafka.framing import Act, act_record
 from streams.kafka.heartbeats import Heart
-from streams.kafka.layout import ACCESS, FACTS, RECEIPTS
+from streams.kafka.layout import ACCESS, FACTS, HEADS, RECEIPTS
 from streams.kafka.loading import Loader
 from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from agents_registry.identifiers import Vocabulary
+    from streams.findings import FindingKind
+    from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
     from streams.kafka.progress import Progress
@@ -30,19 +36,25 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
 
+    Stage = RegistryStage | SentinelStage | ClosureStage | AuditStage
+
 # What is read by what is watched.
 _READ: Final = {
     "registry": FACTS, "sentinel": ACCESS, "replica": FACTS, "standby": FACTS,
-    "closure": FACTS,
+    "closure": FACTS, "audit": FACTS,
 }  # fmt: skip
-_GROUPS: Final = ("registry", "sentinel", "closure")
+_GROUPS: Final = ("registry", "sentinel", "closure", "audit")
 
 # What each stage asserts at its start, besides facts.
 _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
     "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
+    AUDIT: (AUDIT, HEADS),
 }
+
+
+log = structlog.get_logger()
 
 
 @define
@@ -58,6 +70,7 @@ class Process:
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
     closure: ClosureStage | None = None
+    audit: AuditStage | None = None
 
     def __attrs_post_init__(self) -> None:
         """Look at the cluster apart from the stages."""
@@ -78,11 +91,22 @@ class Process:
         return found
 
     @property
-    def _stages(self) -> dict[str, RegistryStage | SentinelStage | ClosureStage]:
+    def opened(self) -> Counter[FindingKind]:
+        """Count the findings that were opened here, by kind."""
+        found: Counter[FindingKind] = Counter()
+        if self.sentinel is not None:
+            found += self.sentinel.tally.opened
+        if self.closure is not None:
+            found += self.closure.tally.findings
+        return found
+
+    @property
+    def _stages(self) -> dict[str, Stage]:
         stages = {
             "registry": self.registry,
             "sentinel": self.sentinel,
             "closure": self.closure,
+            "audit": self.audit,
         }
         return {name: stage for name, stage in stages.items() if stage is not None}
 
@@ -90,6 +114,21 @@ class Process:
         """Give who has a partition of ``facts``; None while nobody can tell."""
         group = self.settings.group(stage)
         return self.outlook.holders.get(group, {}).get(number)
+
+    async def record_act(self, act: Act) -> None:
+        """Put what an operator did into the log, where this process may write there.
+
+        Without the stage registry it may not: then it stands in the process's log.
+
+        Raises:
+            NotAckedError: it was not acked in time.
+        """
+        log.info("operator_acted", actor=act.actor, action=act.action, realm=act.realm)
+        if self.registry is not None:
+            identity = f"{self.name}/{act.at}"
+            record = act_record(act, self.settings.partitions, identity)
+            topic = self.settings.topic(FACTS)
+            await self.publisher.publish(topic, [[record]])
 
     def still(self, now: float) -> list[str]:
         """Name the stages that do not turn or do not get on."""
@@ -162,6 +201,8 @@ class Process:
                 tasks.create_task(self.sentinel.run())
             if self.closure is not None:
                 tasks.create_task(self.closure.run())
+            if self.audit is not None:
+                tasks.create_task(self.audit.run())
 
 
 @asynccontextmanager
@@ -173,7 +214,7 @@ async def worker_process(
     clock: Callable[[], int],
     rules: Rules,
 ) -> AsyncIterator[Process]:
-    """Make a worker's parts for the length of a block.
+    """Make a worker's parts for the length of a block, but for what signs: `audit`.
 
     Args:
         settings: of the cluster and the layout.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Self
 
 import structlog
@@ -39,7 +40,11 @@ class Acked(NamedTuple):
 
 
 class Publisher:
-    """One idempotent producer; use it as a context manager."""
+    """One idempotent producer; use it as a context manager.
+
+    Attributes:
+        written: records handed over since the start, by topic.
+    """
 
     def __init__(self, settings: KafkaSettings, deadline: float) -> None:
         """Set up.
@@ -49,6 +54,7 @@ class Publisher:
             deadline: for all acks of one call, in seconds.
         """
         self._deadline = deadline
+        self.written: Counter[str] = Counter()
         self._producer = AIOKafkaProducer(
             **settings.client(),
             acks="all",
@@ -97,6 +103,7 @@ class Publisher:
             async with asyncio.timeout(self._deadline):
                 for partition, records in _batches(groups):
                     waiting.append(await self._send(topic, partition, records))
+                    self.written[topic] += len(records)
         except (KafkaError, TimeoutError, OSError) as error:
             raise NotAckedError(f"{topic}: {type(error).__name__}") from error
         return waiting

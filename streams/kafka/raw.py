@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import frozen
 
+from streams import tracing
 from streams.intake import Delivery, NotWrittenError
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Place
@@ -126,9 +127,11 @@ class RawInput:
             origin, rights = self._raw.speaker()
             gap = self._gap(number, place.at)
             delivery = Delivery(read, origin, rights, self._raw.point, gap=gap)
+            parent = tracing.header_of(record.headers)
             while True:
                 try:
-                    await self._log.records(delivery, place)
+                    with tracing.span(tracing.READ_RAW, parent):
+                        await self._log.records(delivery, place)
                     break
                 except NotWrittenError as error:
                     # Nothing may be skipped: a revocation may stand here.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from streams import tracing
 from streams.failpoints import failpoint
 from streams.kafka.journal import DamagedError
 from streams.kafka.layout import FACTS
@@ -20,6 +21,7 @@ from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
 from streams.kafka.standby import Standby
+from streams.stages.registry import dead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -140,6 +142,7 @@ class RegistryStage:
         for partition in ours:
             if records := fetched.get(partition.number):
                 take(partition, records)
+                tracing.note_read(records, tracing.REGISTRY, self._clock())
                 failpoint("registry.applied")
             if partition.doubtful(now):
                 self.member.hold(partition.number)
@@ -208,13 +211,12 @@ def invalidations(
 ) -> Iterator[list[Outgoing]]:
     """Give the records of slices, one a group."""
     for partition, (realm, (found, _)) in listed:
-        for each in found:
+        for identifier, why in dead(found):
             yield [
                 invalidation_record(
-                    partition.genesis,
-                    partition.number,
+                    (partition.genesis, partition.number, partition.position),
                     realm,
-                    each,
-                    partition.position,
+                    identifier,
+                    why,
                 )
             ]

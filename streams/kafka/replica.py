@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from streams import tracing
 from streams.kafka.framing import partition_of
 from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.kafka.loading import Loader
-    from streams.kafka.partition import Listed, Partition, Realm
+    from streams.kafka.partition import Listed, Partition
+    from streams.kafka.realm import Realm
     from streams.kafka.settings import KafkaSettings
 
     Told = Callable[[list[Listed]], Awaitable[None]]
@@ -98,6 +100,7 @@ class Replica:
         for number, records in fetched.items():
             partition = self.partitions[number]
             take(partition, records)
+            tracing.note_read(records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()
             if partition.doubtful(asyncio.get_running_loop().time()):

@@ -25,17 +25,20 @@ from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
 from streams.kafka.scope_uses import ScopeUse
-from streams.kafka.watch import Watched
+from streams.kafka.watch import Tally, Watched
 from streams.kafka.witnesses import Witnesses
+from streams.stages.registry import dead
+from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
-    from streams.kafka.partition import Listed, Realm
+    from streams.kafka.partition import Listed
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
+    from streams.kafka.realm import Realm
     from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
@@ -59,6 +62,7 @@ class SentinelStage:
         witnesses: what guards report.
         watched: the partitions of ``access``.
         progress: for health.
+        tally: for metrics.
     """
 
     def __init__(  # noqa: PLR0913 - each by name
@@ -89,6 +93,7 @@ class SentinelStage:
         )
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
+        self.tally = Tally()
         self.member = Membership(
             settings,
             settings.topic(ACCESS),
@@ -120,6 +125,7 @@ class SentinelStage:
 
     async def _follow(self) -> None:
         await self.witnesses.loaded.wait()
+        await self._meet()
         async with self.member:
             try:
                 while True:
@@ -150,6 +156,13 @@ class SentinelStage:
             await self._write()
             await self._commit()
         self._tell()
+
+    async def _meet(self) -> None:
+        """Take the names of all tables in, a part at a time, before any line comes."""
+        for partition in list(self.replica.partitions.values()):
+            for realm in list(partition.realms.values()):
+                while realm.dead_bits().grow():  # noqa: ASYNC110 - others get a turn
+                    await asyncio.sleep(0)
 
     async def _load(self, numbers: list[int]) -> None:
         """Take partitions up, by what was saved of them."""
@@ -189,7 +202,8 @@ class SentinelStage:
             self._tolerances,
             self.replica.realm,
             self._settings.digest(),
-            self.witnesses.points,
+            tally=self.tally,
+            points_of=self.witnesses.points,
         )
 
     def _ours(self) -> list[Watched]:
@@ -213,7 +227,7 @@ class SentinelStage:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
-            if watched not in ours:
+            if watched not in ours or not records:
                 continue  # it went, or was loaded anew, while we waited
             read_well = [record for _, record in records if record is not None]
             watched.judge(read_well, now)
@@ -250,9 +264,9 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
-            pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
             self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
-            names = [identifier for identifier, _ in pairs]
+            names = [each.identifier for each in found]
             for watched in self._ours():
                 watched.reconsider(realm, names, now)
         await self._write()
@@ -290,7 +304,8 @@ class SentinelStage:
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.findings():
-                yield [finding_record(episode, self._settings.partitions)]
+                count, trace = self._settings.partitions, trace_finding(episode)
+                yield [finding_record(episode, count, trace)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

@@ -52,7 +52,7 @@ class KafkaCursors:
 
     async def write(self, delivery: Delivery, name: str, body: bytes) -> None:
         """Write what was read, then the cursor after it; waits until both are acked."""
-        await _until_done(lambda: self._writer.records(delivery))
+        await _until_done(lambda: self._writer.records(delivery, patient=True))
         await self.save(name, body)
 
 

@@ -6,11 +6,13 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 import structlog
+from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
@@ -27,9 +29,10 @@ from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
-    from streams.kafka.partition import Realm
     from streams.kafka.poison import Poison
+    from streams.kafka.realm import Realm
     from streams.stages.episodes import Episode
     from streams.stages.lines import Lines
     from streams.stages.points import Points
@@ -49,6 +52,19 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
+@define
+class Tally:
+    """What is counted over all partitions of a worker, also those that went.
+
+    Attributes:
+        in_flight: uses within the grace.
+        opened: findings that began, by kind.
+    """
+
+    in_flight: int = 0
+    opened: Counter[FindingKind] = field(factory=Counter)
+
+
 class Watched:
     """One partition of ``access``.
 
@@ -59,16 +75,17 @@ class Watched:
         position: every block below it was judged.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
-        in_flight: uses within the grace.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         number: int,
         file: UsesFile,
         tolerances: Tolerances,
         realm_of: RealmOf,
         digest_key: bytes | None = None,
+        *,
+        tally: Tally | None = None,
         points_of: Callable[[str], Points] | None = None,
     ) -> None:
         """Start empty.
@@ -79,6 +96,7 @@ class Watched:
             tolerances: of the sentinels.
             realm_of: gives the table of a realm as it is now.
             digest_key: for the hashes of what cannot be read.
+            tally: where it is counted.
             points_of: gives what the guards of a realm report.
         """
         self.number = number
@@ -87,11 +105,11 @@ class Watched:
         self.position = 0
         self.target = 0
         self.poison: list[Poison] = []
-        self.in_flight = 0
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
         self._postures: dict[str, Posture] = {}
+        self._tally = tally or Tally()
         self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
@@ -252,9 +270,12 @@ class Watched:
         return sentinel
 
     def _add(self, realm: str, new: Outputs) -> None:
-        self.in_flight += new.in_flight
+        self._tally.in_flight += new.in_flight
+        self._tally.opened += new.opened
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
+        if new.forgotten:
+            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
         if new.uses or new.episodes:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Stage = Literal["registry", "sentinel", "closure"]
+Stage = Literal["registry", "sentinel", "closure", "audit"]
 
 
 class WorkerSettings(BaseSettings):
@@ -28,6 +28,7 @@ class WorkerSettings(BaseSettings):
         ack_seconds: until a produce counts as failed, and the worker ends.
         commit_seconds: between two commits.
         still_seconds: with a lag and no step forward, then the worker is not live.
+        head_seconds: between two signed heads of an audit chain that moves.
         snapshot_facts: facts of a partition between two snapshots of its tables.
     """
 
@@ -37,10 +38,11 @@ class WorkerSettings(BaseSettings):
 
     name: str = Field(default="worker-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     data_dir: Path = Path("rescind-worker")
-    stages: frozenset[Stage] = frozenset({"registry", "sentinel", "closure"})
+    stages: frozenset[Stage] = frozenset({"registry", "sentinel", "closure", "audit"})
     standby: bool = False
     session_seconds: float = Field(default=10.0, ge=1)
     ack_seconds: float = Field(default=30.0, gt=0)
     commit_seconds: float = Field(default=0.25, ge=0)
     still_seconds: float = Field(default=30.0, ge=10)
+    head_seconds: float = Field(default=60.0, gt=0)
     snapshot_facts: int = Field(default=100_000, ge=1)

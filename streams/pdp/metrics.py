@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from streams import metrics
+from streams.http.metrics import Metrics as Told
+from streams.metrics import MOST_KINDS, OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from prometheus_client.core import Metric
 
     from enforcement.guard import AnyGuard
     from streams.pdp.decider import Decision
@@ -29,25 +31,20 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         guard = self._guard
         holds = guard.standing.holds()
-        yield GaugeMetricFamily(
-            "rescind_pdp_lease", "1 while a lease is held.", value=float(holds)
-        )
-        stale = guard.counters.stale
-        yield CounterMetricFamily(
-            "rescind_pdp_stale", "Checks answered without a lease.", value=stale
-        )
-        failures = CounterMetricFamily(
-            "rescind_pdp_jwks_failures",
-            "Readings of keys that failed.",
-            labels=["issuer"],
-        )
+        yield metrics.PDP_LEASE.of(float(holds))
+        yield metrics.PDP_STALE.of(guard.counters.stale)
+        failures = metrics.PDP_JWKS_FAILURES.family()
         for name, each in self._keys.items():
             failures.add_metric([name], each.failures)
         yield failures
 
 
 class Metrics:
-    """Counts decisions, has them logged, and answers ``/metrics``."""
+    """Counts decisions, has them logged, and answers ``/metrics``.
+
+    Attributes:
+        told: has the handler of ``/metrics``.
+    """
 
     def __init__(
         self,
@@ -63,20 +60,11 @@ class Metrics:
             log: gets every decision that is counted.
         """
         self._log = log
-        self._registry = CollectorRegistry()
-        self._registry.register(_State(guard, keys))
-        self._decisions = Counter(
-            "rescind_pdp_decisions",
-            "Decisions by what asked, by outcome and by reason.",
-            ["surface", "outcome", "reason"],
-            registry=self._registry,
-        )
-        self._reports = Counter(
-            "rescind_pdp_reports",
-            "What the policy allows and wants reported.",
-            ["report"],
-            registry=self._registry,
-        )
+        self._decisions = metrics.PDP_DECISIONS.counter()
+        self._reports = metrics.PDP_REPORTS.counter()
+        self._reported: set[str] = set()
+        state = _State(guard, keys)
+        self.told = Told(metrics.PDP, state, self._decisions, self._reports)
 
     def count(self, surface: str, decision: Decision) -> None:
         """Count a decision, and have it logged.
@@ -90,11 +78,10 @@ class Metrics:
             outcome = "observe"
         self._decisions.labels(surface, outcome, decision.reason).inc()
         for report in () if decision.verdict is None else decision.verdict.report:
-            self._reports.labels(report).inc()
+            # It names the kind of what was presented, which a caller can make up.
+            if report not in self._reported and len(self._reported) < MOST_KINDS:
+                self._reported.add(report)
+            known = report if report in self._reported else OTHER
+            self._reports.labels(known).inc()
         if self._log is not None:
             self._log.write(decision)
-
-    async def serve(self, _: web.Request) -> web.Response:
-        """Give the metrics in Prometheus' text format."""
-        headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(self._registry), headers=headers)

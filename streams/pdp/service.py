@@ -154,5 +154,5 @@ def application(
     AuthZen(decider, callers, metrics).add_to(app)
     Introspection(decider, callers, metrics).add_to(app)
     Probes(lambda _: (), lambda _: missing(decider, keys)).add_to(app)
-    app.router.add_get("/metrics", metrics.serve)
+    app.router.add_get("/metrics", metrics.told.get)
     return app

@@ -25,8 +25,9 @@ from pydantic_settings import SettingsConfigDict
 
 from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
+from streams.access_settings import Sha256
 from streams.keyed_names import pepper_bytes
-from streams.settings import FileSettings, Listen, Sha256
+from streams.settings import FileSettings, Listen
 
 PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"

@@ -62,6 +62,7 @@ _TITLES: Final = {
     FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
     FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
@@ -106,6 +107,10 @@ _REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
         "Stop what {point} guards, keep its logs, and report the defect."
+    ),
+    FindingKind.BLAST_LIMIT: (
+        "Ask the authority whether it meant that. If it is held, decide with `rescind "
+        "approvals`; if it is enforced and wrong, `rescind withdraw` it."
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "See with `rescind guards` which guard of {point} is behind, bring it back or "
@@ -266,7 +271,8 @@ def _undeclared(finding: Finding) -> str:
 def _let_in(finding: Finding) -> str:
     point = shown(finding.point) or "A guard"
     who = _who(finding, capital=False)
-    return f"{point} let {who} in with {_with(finding)}, and had applied its end."
+    how = f"{point} let {who} in{_times(finding)} with {_with(finding)}"
+    return f"{how}, and had applied its end."
 
 
 def _let_in_late(finding: Finding) -> str:

@@ -18,11 +18,10 @@ import orjson
 from attrs import frozen
 
 from agents_registry.facts import to_plain
-from schemas.errors import SchemaError
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
 
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
     Line = dict[str, Any]
 
 START: Final = ""  # the hash before the first entry
-_ACT: Final = frozenset({"sequence", "entry", "hash"})
-_FACT: Final = _ACT | {"value", "fact"}
+PRUNED: Final = "pruned"
 # Facts of a batch share their time, and writing it is most of the work of an entry.
 _time = functools.lru_cache(maxsize=16)(rfc3339)
 _EMPTY: Final[tuple[Any, ...]] = (None, False, "", [], ())
@@ -73,7 +71,7 @@ def hash_of(entry: Entry) -> str:
 
     Keys are ASCII and numbers small, so sorted compact JSON is its canonical form.
     """
-    return hashlib.sha256(_plain(entry)).hexdigest()
+    return hashlib.sha256(canonical(entry)).hexdigest()
 
 
 def fact_entry(
@@ -99,15 +97,60 @@ def fact_entry(
 
 
 def act_entry(
-    previous: str, place: Place, *, at: int, actor: str, action: str, detail: bytes
+    previous: str, place: Place, *, at: int, actor: str, action: str, detail: Any
 ) -> dict[str, Any]:
-    """Give the entry of what an operator did; ``detail`` is JSON, ids of facts."""
-    return _placed(previous, place) | {
-        "at": rfc3339(at),
-        "actor": actor,
-        "action": action,
-        "facts": orjson.loads(detail),
-    }
+    """Give the entry of what an operator did.
+
+    Args:
+        previous: hash of the entry before.
+        place: of the act among others.
+        at: when it was ordered (ns).
+        actor: name of who ordered it.
+        action: what, and why.
+        detail: ids of the facts that it stated, or an object with them and more (see
+            `pruning`).
+    """
+    return (
+        _placed(previous, place)
+        | {"at": rfc3339(at), "actor": actor, "action": action}
+        | (detail if isinstance(detail, dict) else {"facts": detail})
+    )
+
+
+def tombstone_entry(previous: str, place: Place, key: str) -> dict[str, Any]:
+    """Give the entry of a key of ``facts`` that was pruned on Kafka."""
+    return _placed(previous, place) | {"tombstone": key}
+
+
+def unread_entry(previous: str, place: Place, key: str, value: bytes) -> dict[str, Any]:
+    """Give the entry of a record with the key of a fact that its writer cannot read."""
+    hashed = hashlib.sha256(value).hexdigest()
+    return _placed(previous, place) | {"unread": key, "value_hash": hashed}
+
+
+def told(value: bytes) -> Line:
+    """Give the bytes of a record as a line shows them."""
+    return {"value": base64.b64encode(value).decode()}
+
+
+def pruning(sequences: Iterable[int], facts: Iterable[str], head: str) -> Line:
+    """Give what the act of a pruning says beyond who did it.
+
+    It is a checkpoint: the entries of what goes stay, and whoever verifies them lets
+    facts be gone that a later act names.
+
+    Args:
+        sequences: of the entries whose facts go, ascending.
+        facts: their ids.
+        head: the signed head just before.
+    """
+    runs: list[list[int]] = []
+    for each in sequences:
+        if runs and each == runs[-1][1] + 1:
+            runs[-1][1] = each
+        else:
+            runs.append([each, each])
+    return {"facts": list(facts), PRUNED: runs, "head": head}
 
 
 def _placed(previous: str, place: Place) -> dict[str, Any]:
@@ -129,10 +172,13 @@ def fact_line(
     sequence: int, entry: Entry, hash_: str, value: bytes, fact: Fact
 ) -> Line:
     """Give the line of an export on a fact; ``value`` proves what ``fact`` says."""
-    return act_line(sequence, entry, hash_) | {
-        "value": base64.b64encode(value).decode(),
-        "fact": readable(fact),
-    }
+    return (
+        act_line(sequence, entry, hash_)
+        | told(value)
+        | {
+            "fact": readable(fact),
+        }
+    )
 
 
 def act_line(sequence: int, entry: Entry | None, hash_: str) -> Line:
@@ -140,147 +186,6 @@ def act_line(sequence: int, entry: Entry | None, hash_: str) -> Line:
     return {"sequence": sequence, "entry": entry, "hash": hash_}
 
 
-class Verifier:
-    """Takes the lines of an export in their order, and refuses the first that is off.
-
-    Attributes:
-        sequence: number of the last entry.
-        hash: its hash.
-        signed: the last head that a line held.
-    """
-
-    def __init__(
-        self,
-        read_head: Callable[[str], Head],
-        read_fact: Callable[[bytes], Fact],
-        known: Iterable[Head] = (),
-    ) -> None:
-        """Begin at the start of a chain.
-
-        Args:
-            read_head: checks a signature; raises BrokenChainError.
-            read_fact: reads the value of a record; raises SchemaError.
-            known: heads that were kept elsewhere; the chain has to hold them.
-        """
-        self.sequence = 0
-        self.hash = START
-        self.signed: Head | None = None
-        self._realm: str | None = None
-        self._read_head = read_head
-        self._read_fact = read_fact
-        self._known = sorted(known, key=lambda head: head.sequence)
-        self._hold_known()
-
-    def take(self, line: Any) -> None:
-        """Check the next line.
-
-        Raises:
-            BrokenChainError: it does not fit.
-        """
-        if not isinstance(line, dict):
-            raise BrokenChainError(f"what follows {self._last()} is not an object")
-        if set(line) == {"head"}:
-            self._take_head(line["head"])
-            return
-        self._take_entry(line)
-        self._hold_known()
-
-    def end(self) -> Head:
-        """Check that nothing is missing at the end; give the head of it all.
-
-        Raises:
-            BrokenChainError: the last entries are signed by nothing, or are gone.
-        """
-        if self._known:
-            raise BrokenChainError(
-                f"truncated: it ends with {self._last()}, and a signed head names "
-                f"entry {self._known[-1].sequence}"
-            )
-        if self.signed is None or self.signed.sequence != self.sequence:
-            raise BrokenChainError(
-                f"truncated: no signed head follows {self._last()}, as at the end of "
-                "every export"
-            )
-        return self.signed
-
-    def _take_entry(self, line: Line) -> None:
-        due, got = self.sequence + 1, line.get("sequence")
-        if got != due or isinstance(got, bool):
-            how = "removed or moved" if _is_later(got, due) else "inserted or moved"
-            raise BrokenChainError(
-                f"entry {due} is not there, {got!r} stands in its place: {how}"
-            )
-        entry = line.get("entry")
-        if entry is None:
-            raise BrokenChainError(
-                f"entry {due}: what it speaks of is gone from the log, or unreadable"
-            )
-        if not isinstance(entry, dict) or hash_of(entry) != line.get("hash"):
-            raise BrokenChainError(f"entry {due} was changed: it has another hash")
-        if entry.get("previous") != self.hash:
-            raise BrokenChainError(
-                f"entry {due} does not follow {self._last()}: one of them was put in, "
-                "or what stood between them is gone"
-            )
-        if set(line) != (_FACT if "fact_key" in entry else _ACT):
-            raise BrokenChainError(f"entry {due} was changed: it has other members")
-        if "fact_key" in entry and not self._is_said(line, entry):
-            raise BrokenChainError(f"entry {due} was changed: its fact is another one")
-        self._hold_realm(str(entry.get("realm")))
-        self.sequence, self.hash = due, line["hash"]
-
-    def _is_said(self, line: Line, entry: Entry) -> bool:
-        """Tell whether the value is the hashed one, and says what the line shows."""
-        try:
-            value = base64.b64decode(str(line["value"]), validate=True)
-            told = readable(self._read_fact(value))
-        except (ValueError, SchemaError):
-            return False
-        hashed = hashlib.sha256(value).hexdigest()
-        return (
-            hashed == entry.get("value_hash")
-            and line["value"] == base64.b64encode(value).decode()
-            and _plain(told) == _plain(line["fact"])
-        )
-
-    def _take_head(self, text: Any) -> None:
-        if not isinstance(text, str):
-            raise BrokenChainError(f"the head after {self._last()} is not a text")
-        head = self._read_head(text)
-        self._hold(head)
-        if head.sequence != self.sequence:
-            raise BrokenChainError(
-                f"entry {self.sequence + 1} is not there: after {self._last()} stands "
-                f"the signed head of entry {head.sequence}: removed, put in or moved"
-            )
-        self.signed = head
-
-    def _hold_known(self) -> None:
-        while self._known and self._known[0].sequence <= self.sequence:
-            self._hold(self._known.pop(0))
-
-    def _hold(self, head: Head) -> None:
-        self._hold_realm(head.realm)
-        if head.sequence == self.sequence and head.hash != self.hash:
-            raise BrokenChainError(
-                f"the signed head names another hash for {self._last()}: this entry "
-                "or one before it was rewritten"
-            )
-
-    def _hold_realm(self, realm: str) -> None:
-        if self._realm not in (None, realm):
-            raise BrokenChainError(
-                f"after {self._last()} comes the realm {realm!r}, not {self._realm!r}"
-            )
-        self._realm = realm
-
-    def _last(self) -> str:
-        return f"entry {self.sequence}" if self.sequence else "the start"
-
-
-def _is_later(got: Any, due: int) -> bool:
-    return isinstance(got, int) and got > due
-
-
-def _plain(value: Any) -> bytes:
+def canonical(value: Any) -> bytes:
+    """Give JSON in the one form that is hashed."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -44,6 +44,7 @@ LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
 UNDONE_AT_ONCE: Final = 4096  # nodes; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
+GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
 SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
 # The nodes whose life a fact may have hung on something else, by the kind of fact.
 _TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
@@ -135,7 +136,8 @@ class DeadBits:
 
     def _find(self, prints: Numbers) -> Numbers:
         """Give the node of each print, -1 where no fact names it."""
-        self._grow()
+        while self.grow():
+            pass
         nodes = self._find_sorted(prints)
         if self._new:
             missing = np.flatnonzero(nodes < 0)
@@ -157,23 +159,23 @@ class DeadBits:
             nodes[order] = np.where(self._sorted[at] == wanted, self._nodes[at], -1)
         return nodes
 
-    def _grow(self) -> None:
-        """Take in the nodes that facts named since the last look."""
+    def grow(self) -> bool:
+        """Take in some of the nodes that facts named since; tell if there are more."""
         lineage, known = self.registry.lineage, len(self._bits)
-        if known == len(lineage):
-            return
-        both = [prints_of(lineage.identifier(n)) for n in range(known, len(lineage))]
+        nodes = range(known, min(known + GROWN_AT_ONCE, len(lineage)))
+        if not nodes:
+            return False
+        both = [prints_of(lineage.identifier(node)) for node in nodes]
         self._checks.extend(check for _, check in both)
         self._bits.extend(bytes(len(both)))
         before = self._find_sorted(np.array([one for one, _ in both], U64)).tolist()
-        for node, (one, _), old in zip(
-            range(known, len(lineage)), both, before, strict=True
-        ):
+        for node, (one, _), old in zip(nodes, both, before, strict=True):
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
                 self._bits[node] = self._bits[other] = SHARED
-        if len(self._new) > SORTED_AFTER + len(self._sorted) // 8:
+        if len(self._new) > SORTED_AFTER + len(self._sorted) // 4:
             self._sort()
+        return nodes.stop < len(lineage)
 
     def _sort(self) -> None:
         count = len(self._new)

@@ -113,6 +113,7 @@ class Announced:
         at: when the last one was made (ns).
         waiting: the finding as it is now, if that was not told yet.
         order: of what waits, see `streams.stages.notify.Change`.
+        count: of uses in what waits, or else in what was told last.
         told: the finding as it was told, where a route wants it repeated.
         repeat_at: when it is (ns).
     """
@@ -121,6 +122,7 @@ class Announced:
     at: int
     waiting: Finding | None = None
     order: int = 0
+    count: int = 0
     told: Finding | None = None
     repeat_at: int = 0
 

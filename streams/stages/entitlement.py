@@ -7,7 +7,7 @@ so no order of events can widen what an authority may say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
+
+OPERATORS: Final = "operators"  # the authority of what people decide
 
 
 @frozen

@@ -11,6 +11,7 @@ changes its id.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MAX_EVENT_IDS: Final = 100
 MAX_RELATED: Final = 20
+MAX_COMPARED: Final = 100  # whoever presents something chooses at how many points
 MAX_DOUBTS: Final = 100
 _OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
@@ -158,7 +160,7 @@ class Episodes:
         """Have open episodes about one credential name each other.
 
         Those of other names of it, and those of one name at one point that are about
-        accepted uses: the lag that turned out a failure.
+        accepted uses: the lag that turned out a failure. Of very many the newest.
 
         Args:
             names: of one credential.
@@ -166,8 +168,9 @@ class Episodes:
         Returns:
             The episodes that changed.
         """
-        keys = [key for name in names for key in self._about.get(name, ())]
-        found = [self._last[key] for key in keys if self._last[key].open]
+        keys = (k for name in names for k in reversed(self._about.get(name, {})))
+        known = (self._last[key] for key in itertools.islice(keys, MAX_COMPARED))
+        found = [each for each in known if each.open]
         changed = []
         for one in found:
             ids = (other.finding.id for other in found if _related(one.key, other.key))
@@ -181,7 +184,9 @@ class Episodes:
     def _keep(self, episode: Episode) -> None:
         key = episode.key
         self._last[key] = episode
-        self._about.setdefault(key.presented, {})[key] = None
+        about = self._about.setdefault(key.presented, {})
+        about.pop(key, None)
+        about[key] = None  # the newest stand last
         if episode.doubts:
             self._doubted.setdefault(key.point, {})[key] = None
 
@@ -273,6 +278,7 @@ _SENTENCES: Final = {
     FindingKind.OWNERLESS: "{it} has no owner",
     FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
     FindingKind.UNMAPPED: "{it} is a name and nothing more",
+    FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
 }
 

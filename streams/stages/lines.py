@@ -188,7 +188,7 @@ class Lines:
                 applied=applied,
                 scopes=None if scopes is None else tuple(scopes),
             )
-        except (TypeError, AttributeError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise ValueError("a row holds no access") from error
 
     def scoped(self) -> list[Seen]:

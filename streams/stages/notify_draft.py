@@ -75,10 +75,13 @@ class Draft:
         if held:
             # Even when it is over already: it may have come and gone while we slept.
             self._tell(finding, Activity.CREATE, max(1, change.order))
-        elif not change.closed:
-            known = announced[finding.id]
+        elif not change.closed and finding.count >= announced[finding.id].count:
+            # Fewer uses are an older state: its sentinel begins again without its disk.
             announced[finding.id] = attrs.evolve(
-                known, waiting=finding, order=change.order
+                announced[finding.id],
+                waiting=finding,
+                order=change.order,
+                count=finding.count,
             )
         if change.closed and finding.id in announced:
             number = announced[finding.id].messages + 1
@@ -154,6 +157,7 @@ class Draft:
         self._copy()[finding.id] = Announced(
             messages=number,
             at=self._now,
+            count=finding.count,
             told=finding if every else None,
             repeat_at=self._now + every if every else 0,
         )

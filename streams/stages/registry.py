@@ -3,7 +3,7 @@
 A revocation is one fact whatever it reaches; guards walk ancestors themselves.
 Subscribers that know only ids, and the sentinel, need the list. The list of a cause
 starts at its target; that of an edge, alias, owner set or node fact at the node that
-it hung on something already dead.
+it hung on something already dead, or below which something may be dead now.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import ATTRIBUTE, affected
 from agents_registry.life import quiet
 from agents_registry.lineage import NONE
-from agents_registry.verdict import Death, death
+from agents_registry.verdict import Death, Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agents_registry.registry import Registry
 
@@ -44,10 +44,14 @@ _TOUCHED: Final[dict[type[Fact], str]] = {
 
 
 class Condemned(NamedTuple):
-    """An identifier that is dead, and why."""
+    """An identifier that is dead, or was for some time, and why it is now.
+
+    Attributes:
+        death: None where it lives again: only its uses of that time are of interest.
+    """
 
     identifier: Identifier
-    death: Death
+    death: Death | None
 
 
 def root(registry: Registry, fact: Fact) -> Identifier | None:
@@ -66,11 +70,13 @@ def root(registry: Registry, fact: Fact) -> Identifier | None:
     node = registry.lineage.find(touched)
     if node == NONE or quiet(registry, node, -1):
         return None
-    return touched if death(registry, touched) is not None else None
+    # A watermark ends the credentials below; principals and what is younger live.
+    hit = _fate(registry, touched) or next(affected(registry, touched), None)
+    return None if hit is None else touched
 
 
 def condemned(registry: Registry, start: Identifier) -> Iterator[Condemned]:
-    """Yield what is dead from an identifier down, itself first; lazy.
+    """Yield what is or was dead from an identifier down, itself first; lazy.
 
     What only hangs there and lives (an older child under reach self, a node with
     another living owner) is left out.
@@ -79,6 +85,23 @@ def condemned(registry: Registry, start: Identifier) -> Iterator[Condemned]:
     for identifier in itertools.chain((start,), names):
         if identifier.kind.startswith(ATTRIBUTE):
             continue
-        why = death(registry, identifier)
-        if why is not None:
-            yield Condemned(identifier, why)
+        found = _fate(registry, identifier)
+        if found is not None:
+            yield found
+
+
+def dead(found: Iterable[Condemned]) -> Iterator[tuple[Identifier, Death]]:
+    """Yield those that are dead now, as subscribers are told."""
+    for each in found:
+        if each.death is not None:
+            yield each.identifier, each.death
+
+
+def _fate(registry: Registry, identifier: Identifier) -> Condemned | None:
+    """Tell whether something is dead, or was; None where it never was."""
+    fate = Fate(registry, identifier)
+    why = fate.death()
+    was = why is not None or any(
+        fate.death(at=time, inclusive=True) for time in fate.turning_points()
+    )
+    return Condemned(identifier, why) if was else None

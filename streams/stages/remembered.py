@@ -9,6 +9,7 @@ older than a day by our clock.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60 * 1_000_000_000
 SINGLES: Final = 32
+# Marks of a row.
+IN_FLIGHT: Final = 1  # counted, and judged again: an earlier cause may come late
+REPORTED: Final = 2
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
+MOST: Final = 10_000_000  # rows; about 140 bytes each with an identifier and an id
 SPANS: Final = 24  # pieces further apart than this part of a day are not joined
 _HEAD: Final = b"RU1\n"
-_BITS: Final = "r"
+_MARKS: Final = "m"
 # Odd numbers that spread what they are multiplied with over 64 bits.
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _ODDER: Final = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -48,10 +53,10 @@ class Piece:
     """Some remembered uses.
 
     Attributes:
-        key: the name under which it is saved; what of it was reported has another.
+        key: the name under which it is saved; its marks have another.
         lines: the uses, without checks.
         oldest: when the first of them came in (ns, our clock); newest: the last.
-        reported: 1 for each row that is not to be reported any more.
+        marks: of each row 0, `IN_FLIGHT` or `REPORTED`.
         merged: rows that stand for several uses.
     """
 
@@ -59,7 +64,7 @@ class Piece:
     lines: Lines
     oldest: int
     newest: int
-    reported: Numbers
+    marks: Numbers
     merged: dict[int, Merged] = field(factory=dict)
     _sorted: Numbers = field(init=False)
     _rows: Numbers = field(init=False)
@@ -111,8 +116,8 @@ class Piece:
         return b"".join([_HEAD, orjson.dumps(head), b"\n", *columns.values()])
 
     @classmethod
-    def load(cls, key: str, body: bytes, reported: bytes | None) -> Piece:
-        """Read what `dump` gave, and the bits of what was reported.
+    def load(cls, key: str, body: bytes, marks: bytes | None) -> Piece:
+        """Read what `dump` and `dump_marks` gave.
 
         Raises:
             ValueError: it cannot be read.
@@ -124,23 +129,29 @@ class Piece:
             columns[name] = body[start : start + length]
             start += length
         lines = Lines.read(tuple(head["points"]), columns)
-        bits = np.zeros(len(lines), U8)
-        if reported is not None:
-            bits = np.unpackbits(np.frombuffer(reported, U8), count=len(lines))
+        marked = np.zeros(len(lines), U8)
+        if marks is not None:
+            marked = np.frombuffer(zlib.decompress(marks), U8).copy()
         merged = {row: Merged(*of) for row, *of in head["merged"]}
-        return cls(key, lines, head["oldest"], head["newest"], bits, merged)
+        return cls(key, lines, head["oldest"], head["newest"], marked, merged)
 
-    def bits(self) -> bytes | None:
-        """Give what of it was reported, None where nothing was."""
-        return np.packbits(self.reported).tobytes() if self.reported.any() else None
+    def dump_marks(self) -> bytes:
+        """Give the marks as bytes."""
+        return zlib.compress(self.marks.tobytes(), 1)
 
 
 class Remembered:
     """The remembered uses of a realm."""
 
-    def __init__(self, remember: int) -> None:
-        """Start with nothing; ``remember`` in ns of our clock."""
+    def __init__(self, remember: int, most: int = MOST) -> None:
+        """Start with nothing.
+
+        Args:
+            remember: for how long, in ns of our clock.
+            most: rows; the oldest are forgotten before their time.
+        """
         self._remember = remember
+        self._most = most
         self._pieces: list[Piece] = []
         self._next = 0
         self._unsaved: dict[str, bytes | None] = {}
@@ -156,8 +167,8 @@ class Remembered:
 
     def add(self, lines: Lines, now: int) -> Piece:
         """Remember some uses."""
-        bits = np.zeros(len(lines), U8)
-        piece = Piece(self._key(), lines.unchecked(), now, now, bits)
+        marks = np.zeros(len(lines), U8)
+        piece = Piece(self._key(), lines.unchecked(), now, now, marks)
         self._put(piece)
         return piece
 
@@ -174,16 +185,16 @@ class Remembered:
         older = [key for key in bodies if "\0" in key]  # the key of a bucket
         for key, body in bodies.items():
             if body.startswith(_HEAD):
-                self._pieces.append(Piece.load(key, body, bodies.get(key + _BITS)))
+                self._pieces.append(Piece.load(key, body, bodies.get(key + _MARKS)))
                 self._next = int(key[1:]) + 1
         if older:
             plain = [orjson.loads(bodies[key]) for key in older]
             self._unsaved.update(dict.fromkeys(older))
             self._put(_of_buckets(self._key(), plain))
 
-    def report(self, piece: Piece, row: int) -> None:
-        """Take note that a row is not to be reported any more."""
-        piece.reported[row] = 1
+    def mark(self, piece: Piece, row: int, mark: int) -> None:
+        """Take note that a row was reported, or counted as in flight."""
+        piece.marks[row] = mark
         self._marked[piece.key] = piece
 
     def find(
@@ -204,11 +215,21 @@ class Remembered:
                 found.append((piece, rows))
         return found
 
-    def forget(self, seen_before: int) -> None:
-        """Drop the pieces that are older than a time of our clock."""
-        for piece in [p for p in self._pieces if p.newest < seen_before]:
+    def forget(self, seen_before: int) -> int:
+        """Drop the pieces older than a time of our clock, and those that are too many.
+
+        Give the number of rows that were dropped before their time.
+        """
+        early, count = 0, len(self)
+        for piece in list(self._pieces):
+            if piece.newest >= seen_before:
+                if count <= self._most:
+                    break
+                early += len(piece)
+            count -= len(piece)
             self._pieces.remove(piece)
             self._drop(piece)
+        return early
 
     def changes(self) -> dict[str, bytes | None]:
         """Give what is to be saved since the last time, by name; None drops one."""
@@ -216,7 +237,7 @@ class Remembered:
             pass
         changes = self._unsaved
         for piece in self._marked.values():
-            changes[piece.key + _BITS] = piece.bits()
+            changes[piece.key + _MARKS] = piece.dump_marks()
         self._unsaved, self._marked = {}, {}
         return changes
 
@@ -239,7 +260,7 @@ class Remembered:
     def _put(self, piece: Piece) -> None:
         self._pieces.append(piece)
         self._unsaved[piece.key] = piece.dump()
-        if piece.reported.any():
+        if piece.marks.any():
             self._marked[piece.key] = piece
 
     def _drop(self, piece: Piece) -> None:
@@ -247,8 +268,8 @@ class Remembered:
         if self._unsaved.pop(piece.key, None) is not None:
             return
         self._unsaved[piece.key] = None
-        if piece.reported.any():
-            self._unsaved[piece.key + _BITS] = None
+        if piece.marks.any():
+            self._unsaved[piece.key + _MARKS] = None
 
     def _key(self) -> str:
         key = f"p{self._next:012}"
@@ -291,7 +312,7 @@ def _bucket(lines: Lines, row: int) -> tuple[bytes, str, int, int]:
 def _joined(key: str, pieces: list[Piece]) -> Piece:
     """Make one piece of several, bursts merged."""
     whole = joined([piece.lines for piece in pieces])
-    reported = np.concatenate([piece.reported for piece in pieces])
+    marks = np.concatenate([piece.marks for piece in pieces])
     merged: dict[int, Merged] = {}
     before = 0
     for piece in pieces:
@@ -299,13 +320,13 @@ def _joined(key: str, pieces: list[Piece]) -> Piece:
         before += len(piece)
     keep = np.ones(len(whole), np.bool_)
     for rows in _bursts(whole):
-        _merge(whole, rows, reported, merged, keep)
+        _merge(whole, rows, marks, merged, keep)
     if not keep.all():
         kept = np.flatnonzero(keep)
-        whole, reported = whole.chosen(kept), reported[kept]
+        whole, marks = whole.chosen(kept), marks[kept]
         places = np.cumsum(keep) - 1
         merged = {int(places[row]): of for row, of in merged.items() if keep[row]}
-    return Piece(key, whole, pieces[0].oldest, pieces[-1].newest, reported, merged)
+    return Piece(key, whole, pieces[0].oldest, pieces[-1].newest, marks, merged)
 
 
 def _bursts(lines: Lines) -> Iterator[list[int]]:
@@ -326,49 +347,49 @@ def _bursts(lines: Lines) -> Iterator[list[int]]:
 def _merge(
     lines: Lines,
     rows: list[int],
-    reported: Numbers,
+    marks: Numbers,
     merged: dict[int, Merged],
     keep: Numbers,
 ) -> None:
     """Make one row of what is more than `SINGLES` uses of a bucket.
 
-    A burst is judged by its last use; what was reported is not counted again.
+    A burst is judged by its last use. What was reported is not needed any more, and
+    what was counted as in flight is not mixed with what was not.
     """
     texts: set[bytes] = set()
     singles: list[int] = []
-    rest: list[int] = []
+    rest: dict[int, list[int]] = {0: [], IN_FLIGHT: [], REPORTED: []}
     for row in rows:
         text = lines.text(row)
-        if lines.event[row] and text in texts:
-            keep[row] = False
-            continue
+        again = lines.event[row] and text in texts
         texts.add(text)
-        single = row not in merged and len(singles) < SINGLES - 1
-        (singles if single else rest).append(row)
-    keep[rest] = False
-    rest = [row for row in rest if not reported[row]]
-    if not rest:
-        return
-    of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in rest]
-    last = rest[-1]
-    lines.at[last] = max(int(lines.at[row]) for row in rest)
-    first, times = min(each.first for each in of), sum(each.times for each in of)
-    merged[last] = Merged(first, times)
-    keep[last] = True
+        if not again and row not in merged and len(singles) < SINGLES - 1:
+            singles.append(row)
+            continue
+        keep[row] = False
+        if not again:
+            rest[int(marks[row])].append(row)
+    for alike in (rest[0], rest[IN_FLIGHT]):
+        if alike:
+            last = max(alike, key=lines.at.__getitem__)
+            of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in alike]
+            first, times = min(each.first for each in of), sum(n for _, n in of)
+            merged[last] = Merged(first, times)
+            keep[last] = True
 
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:
     """Make a piece of what versions before pieces saved: a bucket of a minute each."""
     uses: list[Seen] = []
-    reported: list[bool] = []
+    marks: list[int] = []
     merged: dict[int, Merged] = {}
     for names, point, outcome, _, _, owner, singles in buckets:
-        for at, event_id, first, times, told in singles:
+        for at, event_id, first, times, told, *_ in singles:
             if times > 1 or first != at:
                 merged[len(uses)] = Merged(first, times)
             uses.append(Seen.from_plain([names, point, outcome, at, event_id, owner]))
-            reported.append(told)
+            marks.append(REPORTED if told else 0)
     seen_at = [bucket[4] for bucket in buckets]
     lines = Lines.of(uses).unchecked()
-    bits = np.array(reported, U8)
-    return Piece(key, lines, min(seen_at), max(seen_at), bits, merged)
+    marked = np.array(marks, U8)
+    return Piece(key, lines, min(seen_at), max(seen_at), marked, merged)

@@ -7,6 +7,7 @@ those of the events. Every use is reported at most once.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +25,20 @@ from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
-from streams.stages.remembered import MINUTE, Remembered, repeats
+from streams.stages.remembered import (
+    IN_FLIGHT,
+    MINUTE,
+    MOST,
+    REPORTED,
+    Remembered,
+    repeats,
+)
+from streams.stages.sightings import of_failure, of_unknown, of_use
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
-    from streams.findings import Finding
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece
     from streams.stages.uses import Seen
@@ -43,6 +51,7 @@ class Tolerances:
     Attributes:
         posture: what is told of how credentials stand.
         points: enforcement point to the names of the guards that stand there.
+        most_uses: that are remembered of a realm; the oldest are forgotten first.
     """
 
     skew: int
@@ -52,6 +61,7 @@ class Tolerances:
     report_unknown: bool = True
     posture: Limits = Factory(Limits)
     points: Mapping[str, Sequence[str]] = Factory(dict)
+    most_uses: int = MOST
 
 
 @define
@@ -63,12 +73,16 @@ class Outputs:
         episodes: changed episodes by the finding's id.
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
+        forgotten: uses that were dropped before their time, since they are too many.
+        opened: how many episodes began, by kind.
     """
 
     uses: dict[str, bytes | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
     in_flight: int = 0
     unreadable: int = 0
+    forgotten: int = 0
+    opened: Counter[FindingKind] = Factory(Counter)
 
 
 def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
@@ -92,7 +106,7 @@ class Sentinel:
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Remembered(tolerances.remember)
+        self.uses = Remembered(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence)
         self.remember = tolerances.remember
         self._tolerances = tolerances
@@ -161,7 +175,7 @@ class Sentinel:
                     if kind is FindingKind.ENFORCEMENT_FAILURE:
                         episode.doubts.remove(doubt)
                         outputs.episodes[episode.finding.id] = episode
-                        self._see(_failed(episode.finding, doubt), now, outputs)
+                        self._see(of_failure(episode.finding, doubt), now, outputs)
                         self._relate((episode.finding.presented,), outputs)
         return outputs
 
@@ -195,7 +209,7 @@ class Sentinel:
     def expire(self, now: int) -> Outputs:
         """Forget old uses and guards, and close silent episodes."""
         outputs = Outputs()
-        self.uses.forget(now - self.remember)
+        outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
@@ -219,25 +233,30 @@ class Sentinel:
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.reported[rows] == 0], outputs)
+            for row, use in _uses(piece, rows[piece.marks[rows] != REPORTED], outputs)
             if (why := self._death(use, registry)) is not None
         ]
         again = self._repeats(dead)
         for piece, row, use, why in dead:
-            self.uses.report(piece, row)
             if (piece.key, row) in again:
+                self.uses.mark(piece, row, REPORTED)
                 continue
             first, times = piece.merged.get(row) or (use.at, 1)
             evidence = self._evidence(use, why)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
-                outputs.in_flight += times
+                if piece.marks[row] != IN_FLIGHT:
+                    # An earlier cause may come late, and make a re-use of it.
+                    self.uses.mark(piece, row, IN_FLIGHT)
+                    outputs.in_flight += times
                 continue
-            episode = self._see(_sighting(kind, use, why, first, times), now, outputs)
+            self.uses.mark(piece, row, REPORTED)
+            episode = self._see(of_use(kind, use, why, first, times), now, outputs)
             if doubtful(kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
-            self._relate(_names(registry, use.identifiers[0]), outputs)
+            if episode.revision == 1:
+                self._relate(_names(registry, use.identifiers[0]), outputs)
 
     def _repeats(
         self, dead: list[tuple[Piece, int, Seen, Death]]
@@ -294,11 +313,12 @@ class Sentinel:
                 outputs.unreadable += 1
                 continue
             if _unknown(use, registry):
-                self._see(_sighting_of_unknown(use), now, outputs)
+                self._see(of_unknown(use), now, outputs)
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
+        outputs.opened[sighting.kind] += episode.revision == 1
         return episode
 
 
@@ -330,57 +350,3 @@ def _names(registry: Registry, presented: Identifier) -> list[Identifier]:
     others = [] if node == NONE else lineage.others(node)
     names = (lineage.identifier(other) for other in others)
     return list(dict.fromkeys((presented, *names)))
-
-
-def _sighting(
-    kind: FindingKind, use: Seen, why: Death, first: int, times: int
-) -> Sighting:
-    return Sighting(
-        kind=kind,
-        presented=use.identifiers[0],
-        point=use.point,
-        outcome=use.outcome,
-        via=why.via,
-        path=why.path,
-        cause=why.cause.fact_id,
-        cause_at=why.cause.at,
-        cause_effect=why.cause.effect.value,
-        owner=use.owner,
-        count=times,
-        first_seen=first,
-        last_seen=use.at,
-        event_ids=() if use.event_id is None else (use.event_id,),
-    )
-
-
-def _failed(lag: Finding, doubt: Doubt) -> Sighting:
-    """Give the failure that a use turned out to be; it was told as something less."""
-    return Sighting(
-        kind=FindingKind.ENFORCEMENT_FAILURE,
-        presented=lag.presented,
-        point=lag.point,
-        outcome=lag.outcome,
-        via=lag.via,
-        path=lag.path,
-        cause=lag.cause,
-        cause_at=lag.cause_at,
-        cause_effect=lag.cause_effect,
-        owner=lag.owner,
-        count=doubt.times,
-        first_seen=doubt.first,
-        last_seen=doubt.evidence.at,
-        event_ids=() if doubt.event_id is None else (doubt.event_id,),
-    )
-
-
-def _sighting_of_unknown(use: Seen) -> Sighting:
-    return Sighting(
-        kind=FindingKind.UNKNOWN_CREDENTIAL,
-        presented=use.identifiers[0],
-        point=use.point,
-        outcome=use.outcome,
-        owner=use.owner,
-        first_seen=use.at,
-        last_seen=use.at,
-        event_ids=() if use.event_id is None else (use.event_id,),
-    )

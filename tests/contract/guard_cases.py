@@ -22,6 +22,7 @@ LEASE = 0.4
 GRACE = 0.05
 PARENT = Identifier("vault.accessor", "parent")
 CHILD = Identifier("vault.accessor", "child")
+OTHER = Identifier("vault.accessor", "other")
 SAID: dict[str, Any] = {
     "authority": "vault",
     "version": NOW,

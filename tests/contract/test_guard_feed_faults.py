@@ -10,6 +10,7 @@ from tests.contract.feed_server import ScriptedFeed
 from tests.contract.guard_cases import (
     CHILD,
     FAMILY,
+    OTHER,
     PARENT,
     allows,
     connect,
@@ -166,3 +167,29 @@ async def test_a_refused_credential_never_allows(server: ScriptedFeed) -> None:
         assert not allows(guard)
         assert "401" in str(guard.feed.last_error)
         assert "wrong-one" not in str(guard.feed.last_error)
+
+
+@pytest.mark.parametrize("genesis", ["g1", "g2"])
+async def test_what_a_lost_log_denied_stays_denied(
+    server: ScriptedFeed, guard: Guard, genesis: str
+) -> None:
+    """The server was restored from a backup that is older than a revocation."""
+    tokens = [await server.append(revoke(PARENT)) for _ in range(3)]
+    assert await guard.wait_for(tokens[-1], 5)
+    assert guard.check(CHILD).reason is Reason.REVOKED
+
+    server.genesis, server.log = genesis, [*FAMILY, node(OTHER)]
+    server.cut()
+    await until(lambda: guard.check(OTHER).allowed)
+
+    assert guard.check(CHILD).reason is Reason.REVOKED
+
+
+async def test_a_gap_keeps_no_second_table(server: ScriptedFeed, guard: Guard) -> None:
+    """It is the same log: what is taken back there is no longer denied."""
+    server.connections[0].position += 1  # skipped
+    await server.append(node(OTHER))
+    await server.append(node(PARENT))
+    await until(lambda: guard.check(OTHER).allowed)
+
+    assert guard.standing.kept == ()

@@ -13,8 +13,9 @@ from yarl import URL
 
 from agents_registry.life import Reason
 from enforcement import Guard, Lapse
+from streams.access_settings import Token
 from streams.app import Served, serve
-from streams.settings import Listen, Settings, Token
+from streams.settings import Listen, Settings
 from tests.contract.guard_cases import GRACE, LEASE, until
 
 if TYPE_CHECKING:

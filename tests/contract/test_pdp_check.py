@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from streams.metrics import PDP
 from tests.contract.test_pdp_authzen import client
 from tests.pdp import SECOND, node, point, revoke, sub, token
+from tests.scraped import check_scrape
 
 pytestmark = pytest.mark.contract
 
@@ -151,6 +153,7 @@ async def test_health_and_metrics_follow_the_lease() -> None:
     assert f'{counted},surface="check"}} 1.0' in metrics
     assert "rescind_pdp_lease 0.0" in metrics
     assert "boss" not in metrics
+    check_scrape(metrics, PDP)
 
 
 async def test_it_is_ready_once_every_issuer_was_asked_for_its_keys() -> None:

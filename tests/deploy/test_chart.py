@@ -127,7 +127,10 @@ def test_probes_ask_three_paths(rendered: Rendered) -> None:
             ("livenessProbe", "/healthz/live"),
             ("readinessProbe", "/healthz/ready"),
         ):
-            assert container[probe]["httpGet"] == {"path": path, "port": "http"}
+            asked = dict(container[probe]["httpGet"])
+            served = "RESCIND_TLS__KEY" in rendered.environment(component)
+            assert asked.pop("scheme", "HTTP") == ("HTTPS" if served else "HTTP")
+            assert asked == {"path": path, "port": "http"}
         startup = container["startupProbe"]
         assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
 

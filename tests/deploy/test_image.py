@@ -38,11 +38,12 @@ def test_what_the_wheel_is_made_of_gets_in(repository: Path) -> None:
     rules = [line for line in lines if line and not line.startswith("#")]
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = {*wheel["packages"], *(p.split("/")[0] for p in wheel["force-include"])}
     files = {"pyproject.toml", "uv.lock", project["project"]["readme"]}
     files |= set(project["project"]["license-files"])
     assert rules[0] == "*"
-    assert allowed == set(packages) | files
+    assert allowed == packages | files
 
 
 def test_chart_and_program_have_one_version(repository: Path) -> None:

@@ -42,6 +42,15 @@ def kafka(**more: Any) -> dict[str, Any]:
             "minInsyncReplicas .2. is above .*; lower it",
         ),
         (
+            kafka(strimzi={"enabled": True}, kafka={"sasl": {"enabled": True}}),
+            "name it in strimzi.cluster",
+        ),
+        (
+            kafka(strimzi={"enabled": True, "cluster": "events"}),
+            "users with SCRAM-SHA-512: set kafka.sasl.enabled",
+        ),
+        ({"strimzi": {"enabled": True}}, "needs Kafka: set kafka.bootstrapServers"),
+        (
             kafka(kafka={"sasl": {"enabled": True}}),
             "needs a Secret .*: set kafka.sasl.existingSecret or ingress.kafkaSecret",
         ),
@@ -84,6 +93,10 @@ def kafka(**more: Any) -> dict[str, Any]:
             "no ServiceMonitor .*: install the Prometheus operator, or set",
         ),
         (
+            {"metrics": {"prometheusRule": {"enabled": True}}},
+            "no PrometheusRule .*: install the Prometheus operator, or set",
+        ),
+        (
             {"settings": {"webhook": {"url": "https://a.example", "secrets": ["x"]}}},
             "settings.webhook.secrets holds a secret in plain text: use",
         ),
@@ -98,6 +111,42 @@ def kafka(**more: Any) -> dict[str, Any]:
         (
             {"pdp": {"settings": {"peppers": {"one": "c2VjcmV0"}}}},
             "pdp.settings.peppers holds a key in plain text",
+        ),
+        ({"tls": {"clientCaKey": "ca.crt"}}, "name it in tls.existingSecret"),
+        ({"tls": {"caKey": "ca.crt"}}, "name it in tls.existingSecret"),
+        (
+            {"settings": {"tls": {"clients": [TOKEN]}}},
+            "nobody vouches .*: set tls.existingSecret and tls.clientCaKey",
+        ),
+        (
+            {"settings": {"oidc": {"corp": {"audience": ["a"]}}}},
+            "settings.oidc.corp.roles is empty: say which group",
+        ),
+        (
+            {"settings": {"oidc": {"corp": {"roles": [{"group": "a"}]}}}},
+            "settings.oidc.corp.audience is empty: name who",
+        ),
+        (
+            {
+                "settings": {
+                    "approvals": {"acts": ["lift"]},
+                    "tokens": [TOKEN, TOKEN | {"roles": ["restorer"]}],
+                }
+            },
+            "approvals.acts needs two persons .*: give two tokens",
+        ),
+        (
+            {"settings": {"authorities": {"a": {"over_limit": "hold"}}}},
+            "over_limit is hold and there is no blast_limit: set it",
+        ),
+        (
+            {
+                "settings": {
+                    "tokens": [TOKEN],
+                    "authorities": {"a": {"over_limit": "hold", "blast_limit": 5}},
+                }
+            },
+            "hold and nobody could approve: give a token",
         ),
     ],
 )
@@ -149,5 +198,5 @@ def test_the_schema_knows_every_default(chart: Any) -> None:
             found.append(at.rpartition(".")[2])
         return found
 
-    free = {"affinity", "settings", "global", "items", "valueFrom"}
+    free = {"affinity", "settings", "global", "items", "valueFrom", "tlsConfig"}
     assert set(open_ones(chart.schema, "")) == free

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from bench.load import UPGRADED
 from streams.cli import app
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.acls import Role
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.contract
 
 NAMED = {"ingress", "registry", "sentinel", "notify"}
 SCALED = {"ingress", "sentinel", "pdp"}
-STAGES = {"registry": {"registry", "closure"}, "sentinel": {"sentinel"}}
+STAGES = {"registry": {"registry", "closure", "audit"}, "sentinel": {"sentinel"}}
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,43 @@ def test_the_settings_of_the_values_are_read(
     assert str(pdp.credential_file).rpartition("/")[0] in mounts
 
 
+def test_tls_is_served_and_trusted(render: Render, files: dict[str, Any]) -> None:
+    """The key is mounted where it serves; those that call it get the CA alone."""
+    made = render(files["secured"])
+    mounts = {
+        component: {each["name"] for each in made.container(component)["volumeMounts"]}
+        for component in ("embedded", "pdp", "canary")
+    }
+    assert "tls" in mounts["embedded"]
+    for component in ("pdp", "canary"):
+        assert "tls" not in mounts[component]
+        assert "server-ca" in mounts[component]
+        (ca,) = [v for v in made.pod(component)["volumes"] if v["name"] == "server-ca"]
+        assert [each["key"] for each in ca["secret"]["items"]] == ["ca.crt"]
+    assert made.environment("pdp")["RESCIND_PDP_URL"].startswith("https://")
+    assert made.container("canary")["args"][-1].startswith("https://")
+
+
+def test_tls_of_the_values_is_what_the_settings_read(
+    render: Render,
+    files: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths from the Secret, clients from the settings: one TLS."""
+    made = render(files["secured"])
+    start(made, "embedded", monkeypatch)
+    (held,) = [each for each in made.of("ConfigMap") if "rescind.yaml" in each["data"]]
+    file = tmp_path / "rescind.yaml"
+    file.write_text(held["data"]["rescind.yaml"], "utf-8")
+    given = load(file)
+    assert given.tls is not None
+    assert str(given.tls.key) == "/etc/rescind/tls/tls.key"
+    assert str(given.tls.client_ca) == "/etc/rescind/tls/ca.crt"
+    assert (given.tls.minimum, given.tls.clients[0].name) == ("1.3", "gitops")
+    assert given.oidc["corp"].person_claim == "email"
+
+
 def test_nothing_leaves_but_what_is_named(
     render: Render, files: dict[str, Any]
 ) -> None:
@@ -186,3 +224,17 @@ def test_a_change_of_settings_starts_pods_anew(render: Render) -> None:
 
     assert sum_of("one") != sum_of("two")
     assert sum_of("one") == sum_of("one")
+
+
+@pytest.mark.parametrize("count", range(len(UPGRADED) - 1))
+def test_readers_get_a_new_image_before_writers(
+    render: Render, files: dict[str, Any], count: int
+) -> None:
+    """In the order of the bench of upgrades, in which guards are the decision point."""
+    order = [role for role in UPGRADED if role != "guard"][: count + 1]
+    upgrade = {"from": "rescind:old", "through": order[-1]}
+    made = render(files["kafka"] | {"upgrade": upgrade})
+
+    new = {role for role in made.pods if made.container(role)["image"] != "rescind:old"}
+
+    assert new - {"topics", "canary"} == set(order) & set(made.pods)

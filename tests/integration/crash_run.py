@@ -26,7 +26,7 @@ from streams.failpoints import POINTS
 from streams.http.queries import table_row
 from streams.sources.cloudtrail import CloudTrail
 from streams.stages.admission import Admission, Rights, admit
-from streams.stages.audit_chain import Verifier
+from streams.stages.audit_proof import Verifier
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from streams.times import SECOND
@@ -261,7 +261,10 @@ class Run:
 
             async def idle() -> bool:
                 async with session.get(f"{url}/metrics") as response:
-                    return "rescind_backlog 0.0" in await response.text()
+                    return (
+                        'rescind_lag_records{stage="stages"} 0.0'
+                        in await response.text()
+                    )
 
             async def dead_or(condition: Callable[[], Any]) -> bool:
                 if not process.is_alive():

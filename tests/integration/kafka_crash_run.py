@@ -151,7 +151,8 @@ class Run:
             values(self.folder, ready_file=str(ready)),
             _plain(self.kafka),
             {"name": name, "data_dir": folder, "session_seconds": session,
-             "commit_seconds": 0.0, "snapshot_facts": 1, "standby": standby},
+             "commit_seconds": 0.0, "snapshot_facts": 1, "head_seconds": 0.2,
+             "standby": standby},
             failpoint,
         )  # fmt: skip
         process = start(kafka_crash_child, *given)
@@ -264,8 +265,9 @@ class Run:
                 return (
                     not waiting
                     and all(
-                        found.get(("registry", n), -1.0) >= end
+                        found.get((stage, n), -1.0) >= end
                         for n, end in facts.items()
+                        for stage in ("registry", "audit")
                     )
                     and all(
                         found.get(("sentinel", n), -1.0) >= end

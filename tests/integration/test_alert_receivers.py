@@ -183,7 +183,7 @@ async def test_the_log_says_when_a_receiver_fails_and_when_it_is_back(
         for _ in range(4):
             await post(trial("soc", "r", Activity.CREATE, now()))
 
-    assert [(each["log_level"], each["endpoint"]) for each in said] == [
+    assert [(each["log_level"], each["receiver"]) for each in said] == [
         ("warning", "soc"),
         ("info", "soc"),
     ]

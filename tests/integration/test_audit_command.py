@@ -12,19 +12,22 @@ import pytest
 from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
-from streams.audit_command import verify
+from streams.audit_command import Against, Wanted, export, verify
 from streams.audit_heads import head_reader, public_key
+from streams.audit_sources import FileChain
 from streams.engine.audit import Audit
+from streams.engine.chain import Chain
 from streams.engine.store import Store
 from streams.first_start import audit_key
 from streams.intake import Encoded
-from streams.stages.audit_chain import BrokenChainError, Head, Verifier
+from streams.stages.audit_chain import BrokenChainError, Head
+from streams.stages.audit_proof import Verifier
+from streams.times import SECOND
 from tests.integration.cli_server import run, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.client import Client
     from streams.engine.transaction import Transaction
 
 pytestmark = pytest.mark.integration
@@ -45,6 +48,13 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
             lines[1]["entry"]["actor"],
         ]
         assert lines[1]["entry"]["action"].endswith("Z: left a laptop")
+        assert 1 == server.ask("alerts", "test")[0]  # there are none
+        more = server.ask("audit", "export", "--from", lines[-1]["head"])[1]
+        first, act, _ = map(json.loads, more.splitlines())
+        assert (lines[-1], "alerts test: no receivers") == (
+            first,
+            act["entry"]["action"],
+        )
 
         with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
             file.execute("UPDATE facts SET key = key || 'x'")
@@ -84,19 +94,14 @@ def test_a_head_that_was_kept_must_be_in_the_chain(
     kept = key.sign(Head("r", "g", 3, "ab", 2))
     keys = [tmp_path / "audit.pub"]
 
-    assert 0 == verify(file, no_server, keys, [])
-    assert 1 == verify(file, no_server, keys, [kept])
+    assert 0 == verify(lambda: FileChain(file), Against(keys))
+    assert 1 == verify(lambda: FileChain(file), Against(keys, [kept]))
     assert "names entry 3" in capsys.readouterr().out
-    assert 1 == verify(file, no_server, keys, ["e30.e30.e30"])
+    assert 1 == verify(lambda: FileChain(file), Against(keys, ["e30.e30.e30"]))
     assert "no key given has signed" in capsys.readouterr().out
     file.write_text("{")
-    assert 1 == verify(file, no_server, keys, [])
+    assert 1 == verify(lambda: FileChain(file), Against(keys))
     assert "line 1 is not JSON" in capsys.readouterr().out
-
-
-def no_server() -> Client:
-    """Refuse to be asked."""
-    raise AssertionError("a file needs no server")
 
 
 def _fact(name: str) -> Encoded:
@@ -170,3 +175,104 @@ async def test_a_log_without_a_chain_gets_one(tmp_path: Path) -> None:
         else:
             assert 3 == (await _verified(store, key)).sequence
         await store.close()
+
+
+async def test_a_pruning_says_so_and_the_chain_goes_on(tmp_path: Path) -> None:
+    """Entries stay, their facts go; without the act of it that is a break."""
+    key = audit_key(tmp_path, None)
+    store = Store.open(tmp_path, realm="r", genesis="g1")
+    await store.write(_write("a", "b", "c", "d"))
+    audit = Audit(store, "r", key, lambda: 10**18)
+    await audit.prune([0, 1, 3], actor="ann", action="prune what expired")
+    assert [(2,), (3,)] == await store.read("SELECT offset FROM facts ORDER BY offset")
+    assert 6 == (await _verified(store, key)).sequence
+    await audit.prune([0], actor="ann", action="prune what is gone already")
+    lines, _ = await audit.page(0, 100)
+    act = lines[-2]["entry"]
+    assert ([[1, 2]], "prune what expired") == (act["pruned"], act["action"])
+    public = head_reader([public_key(key.public_pem().encode())])
+    assert 5 == public(act["head"]).sequence
+
+    def forget(tx: Transaction) -> None:
+        tx._db.execute("DELETE FROM facts WHERE offset = 2")
+
+    await store.write(forget)
+    with pytest.raises(BrokenChainError, match="entry 3: what it speaks of is gone"):
+        await _verified(store, key)
+    await store.close()
+
+
+async def test_a_fact_without_an_entry_is_named(tmp_path: Path) -> None:
+    """Whatever wrote it past the chain."""
+    key = audit_key(tmp_path, None)
+    store = Store.open(tmp_path, realm="r", genesis="g1")
+    await store.write(_write("a", "b"))
+    add = Chain.add_facts
+
+    def skip(self: Chain, rows: Any) -> None:
+        add(self, list(rows)[1:])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Chain, "add_facts", skip)
+        await store.write(_write("c", "d"))
+    await store.write(_write("e"))
+    with pytest.raises(BrokenChainError, match="a fact that has no entry"):
+        await _verified(store, key, 3)
+    await store.close()
+
+
+async def test_a_part_begins_and_ends_with_a_head(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a head that was kept, or by time; each holds, and says from where on."""
+    key = audit_key(tmp_path, None)
+    store = Store.open(tmp_path, realm="r", genesis="g1")
+    times = iter((10, 20, 30, 40, 50))
+    audit = Audit(store, "r", key, lambda: next(times) * SECOND)
+    for name in "abc":
+        await store.write(_write(name))
+        await audit.sign()
+    await store.write(_write("d"))
+    lines, _ = await audit.page(0, 100)
+    await store.close()
+    capsys.readouterr()  # the heads went to the log, too
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    whole.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    heads = [line["head"] for line in lines if "head" in line]
+    kept = tmp_path / "kept"
+    other = key.sign(Head("other", "g", 9, "ab", 2))
+    kept.write_text("".join(json.dumps({"head": h}) + "\n" for h in [*heads, other]))
+    keys = [tmp_path / "audit.pub"]
+
+    def check(path: Path, **more: Any) -> tuple[int, str]:
+        code = verify(lambda: FileChain(path), Against(keys, files=[kept], **more))
+        return code, capsys.readouterr().out.split(", signed")[0].strip()
+
+    def cut(**wanted: str) -> list[Any]:
+        assert 0 == export(FileChain(whole), Wanted(**wanted))
+        part.write_text(capsys.readouterr().out)
+        return [
+            "head" if "head" in line else line["sequence"]
+            for line in map(json.loads, part.read_text().splitlines())
+        ]
+
+    holds = "The audit chain of r holds"
+    assert (0, f"{holds} up to entry 8") == check(whole)
+    assert (0, f"{holds} from behind entry 4 up to entry 8") == check(
+        whole, start=heads[1]
+    )
+    assert ["head", 5, 6, "head", 7, 8, "head"] == cut(start=heads[1])
+    assert (0, f"{holds} from behind entry 4 up to entry 8") == check(
+        part, start="first"
+    )
+    assert (1, "BROKEN: entry 1 is not there") == (check(part)[0], check(part)[1][:28])
+    since = "1970-01-01T00:00:21Z"
+    assert ["head", 5, 6, "head", 7, 8, "head"] == cut(since=since)
+    assert [1, 2, "head", 3, 4, "head"] == cut(until="1970-01-01T00:00:20Z")
+    assert ["head", 5, 6, "head"] == cut(since=since, until="1970-01-01T00:00:22Z")
+    assert 1 == check(part, start=heads[0])[0]
+    assert ["head"] == cut(since="1970-01-01T00:01:00Z")
+    assert 1 == check(whole, start=heads[1], heads=[heads[0]])[0]
+    for wrong in ({"since": "soon"}, {"start": "e30.e30.e30"}):
+        with pytest.raises(ValueError, match="--"):
+            cut(**wrong)

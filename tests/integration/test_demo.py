@@ -91,7 +91,7 @@ def test_keeps_its_data_where_it_is_told(tmp_path: Path) -> None:
     assert command.run(tmp_path / "data") == command.USAGE
 
 
-def test_says_what_a_wheel_lacks(
+def test_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without the recording it names the file and where to find it."""
@@ -99,14 +99,14 @@ def test_says_what_a_wheel_lacks(
 
     err = capsys.readouterr().err
     assert str(tmp_path / "audit.log") in err
-    assert "run it from a checkout" in err
+    assert "examples/openbao" in err
 
 
 def test_refuses_a_recording_without_the_revocation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A log in which nobody revokes P cannot be shown."""
-    shutil.copy(command.EXAMPLES / "truth.json", tmp_path)
+    shutil.copy(command.RECORDING / "truth.json", tmp_path)
     (tmp_path / "audit.log").write_bytes(b"")
 
     assert command.run(None, tmp_path) == command.USAGE
@@ -116,9 +116,9 @@ def test_refuses_a_recording_without_the_revocation(
 
 def test_moves_all_times_alike() -> None:
     """The parts are the log, line by line; only times differ, all by as much."""
-    read = recording.read(command.EXAMPLES, NOW)
+    read = recording.read(command.RECORDING, NOW)
     lines = (read.before + read.call + read.after).splitlines()
-    original = (command.EXAMPLES / "audit.log").read_bytes().splitlines()
+    original = (command.RECORDING / "audit.log").read_bytes().splitlines()
 
     assert len(lines) == len(original)
     assert len(read.call.splitlines()) == 2

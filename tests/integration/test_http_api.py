@@ -34,7 +34,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
         ("GET", "/v1/findings", "aws", 403),
         ("GET", "/v1/findings", "viewer", 200),
         ("GET", "/v1/dlq", "guard", 403),
-        ("GET", "/v1/audit?realm=another", "viewer", 404),
+        ("GET", "/v1/audit?realm=another", "viewer", 403),
         ("GET", f"/v1/why/{KEY}", "guard", 403),
         ("GET", "/v1/feed", "viewer", 403),
         ("GET", "/v1/inventory", "viewer", 200),

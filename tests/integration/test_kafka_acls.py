@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
@@ -79,10 +80,10 @@ async def may_write(settings: KafkaSettings, topic: str) -> bool:
     producer = AIOKafkaProducer(
         **settings.client(), acks="all", enable_idempotence=True
     )
-    await producer.start()
     try:
+        await producer.start()
         await producer.send_and_wait(topic, b"x", b"k", partition=0)
-    except TopicAuthorizationFailedError:
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
         return False
     finally:
         with suppress(KafkaError):

@@ -19,6 +19,7 @@ from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.acls import acls
 from streams.kafka.topics import LayoutError
+from streams.metrics import NOTIFY
 from streams.settings import Settings
 from streams.stages.episodes import Episode
 from streams.times import SECOND
@@ -37,6 +38,7 @@ from tests.integration.serving import DEADLINE, receiving, until, values, webhoo
 from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import decoded, lay_out, records, task_of
+from tests.scraped import check_scrape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -108,8 +110,12 @@ async def test_findings_are_delivered_then_committed(
                         assert (path, 200) == (path, got.status)
                 async with session.get(f"{running.url}/metrics") as got:
                     metrics = await got.text()
-        assert 'rescind_notify_attempts_total{result="delivered"} 7.0' in metrics
-        assert 'rescind_notify_dead_letters_total{reason="unreadable"} 2.0' in metrics
+        attempts = (
+            'rescind_alerts_attempts_total{receiver="webhook",result="delivered"}'
+        )
+        assert f"{attempts} 7.0" in metrics
+        assert "rescind_dead_letters_total 2.0" in metrics
+        check_scrape(metrics, NOTIFY)
         told = first_messages() | {f"{99:032x}.1"}
         assert (told, len(told)) == (ids(receiver), len(receiver.got))
     letters = await decoded(kafka, "dlq")
@@ -146,7 +152,7 @@ async def test_every_receiver_is_told_and_tried_out_over_http(
             async with session.post(url + "/replay", json={}) as got:
                 assert await got.json() == {"replayed": 0}
             async with session.get(f"{running.url}/metrics") as got:
-                assert 'rescind_alerts_waiting{endpoint="pager"} 0' in await got.text()
+                assert 'rescind_alerts_waiting{receiver="pager"} 0' in await got.text()
 
     assert all(each["accepted"] for each in tried["endpoints"])
     assert each.incidents[f"{0:032x}"]

@@ -12,10 +12,12 @@ from aiokafka.admin import NewTopic
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.http.queries import table_row
+from streams.metrics import INGRESS, WORKER
 from streams.times import SECOND
 from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import decoded, facts_of, lay_out, pipeline, records
+from tests.scraped import check_scrape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,10 @@ async def test_events_become_a_table_invalidations_and_findings(
         rows = [table_row(row) for row in table(model, NOW)]
 
         assert rows == await run.table(NOW)
+        check_scrape(await run.scrape(run.ingress.url), INGRESS)
+        text = await run.scrape(run.working.url)
+        check_scrape(text, WORKER)
+        assert 'rescind_findings_total{kind="source_delay"} 1.0' in text
     told = await decoded(kafka_settings, "invalidations")
     found = await decoded(kafka_settings, "findings")
     assert f"aws.access_key:{KEY}" in {each["identifier"] for each in told}

@@ -70,8 +70,8 @@ async def test_a_worker_answers_as_the_embedded_server_does(
             assert (await ask(server.url, PATHS[0], token))[0] in (401, 403)
             assert (await ask(url, PATHS[0], token))[0] in (401, 403)
         status, answer = await ask(url, "table?realm=other")
-        assert (200, {"rows": []}) == (status, answer)
-        assert 404 == (await ask(server.url, "table?realm=other"))[0]
+        assert (403, "another realm") == (status, answer["title"])
+        assert 403 == (await ask(server.url, "table?realm=other"))[0]
 
 
 async def test_what_another_worker_has_is_answered_with_where(

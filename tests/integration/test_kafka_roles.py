@@ -19,7 +19,9 @@ from agents_registry.identifiers import Identifier
 from enforcement.kafka import KafkaGuard
 from streams.ingress import receive
 from streams.kafka.acls import Role, acls
+from streams.kafka.audit_export import exported
 from streams.kafka.broker_properties import ServerTls
+from streams.kafka.framing import partition_of
 from streams.kafka.settings import KafkaSettings, Tls
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
@@ -36,7 +38,7 @@ from tests.integration.serving import (
 )
 from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_topics import administer
-from tests.integration.working import decoded, facts_of, lay_out, task_of
+from tests.integration.working import decoded, ends, facts_of, lay_out, task_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -124,7 +126,7 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
     async with AsyncExitStack() as stack:
         workers = {
             role: await stack.enter_async_context(one_stage(role, settings, of(role)))
-            for role in (Role.REGISTRY, Role.SENTINEL, Role.CLOSURE)
+            for role in (Role.REGISTRY, Role.SENTINEL, Role.CLOSURE, Role.AUDIT)
         }
         ingress = await stack.enter_async_context(
             task_of(
@@ -180,6 +182,13 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
                 return got.status == 200
 
         await until(removed)
+        stage = workers[Role.AUDIT].process.audit
+        number = partition_of("default", admin.partitions)
+        end = (await ends(admin, "facts", admin.partitions))[number]
+        await until(lambda: stage.progress.positions.get(number, 0) >= end)
+    lines = [line async for line in exported(of(Role.AUDITOR), "default")]
+    assert str(dead) in str(lines)
+    assert "head" in lines[-1]
 
 
 def one_stage(

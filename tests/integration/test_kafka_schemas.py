@@ -135,8 +135,8 @@ async def test_a_newer_writers_schema_is_asked_for_before_it_counts_as_poison(
         (letter,) = [in_force().decode(r.value) for r in await records(kafka, "dlq")]
         assert letter.record["source"] == facts
         assert letter.record["reason"].startswith("unknown_id:")
-        # The registry and the replica of the sentinel, each once.
-        assert api.asked.count(("GET", "/schemas/ids/7")) <= 2
+        # The registry, the replica of the sentinel and the audit, each once.
+        assert api.asked.count(("GET", "/schemas/ids/7")) <= 3
         async with pipeline(tmp_path, kafka) as run:
             assert NEWER in json.dumps(await run.table(NOW))
 

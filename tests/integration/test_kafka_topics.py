@@ -83,7 +83,7 @@ async def test_plan_names_everything_on_an_empty_cluster(
     """A plan is what apply will do, and does nothing itself."""
     for _ in range(2):
         differences = await plan(kafka_settings)
-        assert [d.kind for d in differences] == [Kind.MISSING] * 8
+        assert [d.kind for d in differences] == [Kind.MISSING] * 9
 
 
 async def test_apply_makes_the_layout_and_then_finds_nothing_to_do(
@@ -91,7 +91,7 @@ async def test_apply_makes_the_layout_and_then_finds_nothing_to_do(
 ) -> None:
     """After apply the plan is empty; a second apply changes nothing."""
     changed = await applied(kafka_settings)
-    assert [d.kind for d in changed] == [Kind.MISSING] * 8 + [Kind.GENESIS] * 4
+    assert [d.kind for d in changed] == [Kind.MISSING] * 9 + [Kind.GENESIS] * 4
     assert await plan(kafka_settings) == []
     assert await applied(kafka_settings, "other") == []
 

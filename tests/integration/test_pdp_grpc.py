@@ -119,7 +119,7 @@ async def test_a_living_token_passes_with_its_reason() -> None:
         assert answer.status.code == OK
         assert answer.WhichOneof("http_response") == "ok_response"
         assert {"X-Rescind-Reason": "lives"} == told(answer.ok_response.headers)
-        counted = generate_latest(made.metrics._registry).decode()
+        counted = generate_latest(made.metrics.told.registry).decode()
         assert 'outcome="allow",reason="lives",surface="ext_authz"} 1.0' in counted
 
 

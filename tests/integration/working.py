@@ -69,6 +69,11 @@ class Pipeline:
         ) as got:
             return got.status, await got.json(content_type=None)
 
+    async def scrape(self, url: str) -> str:
+        """Read the metrics of ingress or of the worker."""
+        async with self.session.get(f"{url}/metrics") as got:
+            return await got.text()
+
     async def table(self, now: int, realm: str = "default") -> list[Any]:
         """Give the worker's table."""
         headers = {"Authorization": "Bearer viewer"}

@@ -79,10 +79,6 @@ BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
         (("standing", "self._held and not self.holds()", "False"),),
         "tests/unit",
     ),
-    "what a log that is gone denied is forgotten": (
-        (("standing", "self.kept += (gone,)", "pass"),),
-        "tests/unit",
-    ),
     "a newer record is passed over": (
         (("replica", "if error.code in _NEWER and self._ours(key):", "if False:"),),
         "tests/unit",

@@ -137,6 +137,7 @@ def differs(start: int) -> str | None:
                 stack.enter_context(each)
         stack.enter_context(patch.object(remembered, "FAN", random.choice((2, 3, 16))))
         stack.enter_context(patch.object(dead_bits, "SORTED_AFTER", 2))
+        stack.enter_context(patch.object(dead_bits, "GROWN_AT_ONCE", 3))
         stack.enter_context(
             patch.object(dead_bits, "UNDONE_AT_ONCE", random.choice((0, 2, 4096)))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import pytest
@@ -42,7 +43,12 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         lambda _self, nodes, _checks: nodes >= 0,
     ),
     "a line that comes twice is two uses": (sentinel, "repeats", lambda _: set()),
-    "a restart forgets what was reported": (remembered.Piece, "bits", nothing),
+    "what was reported is not marked": (remembered.Remembered, "mark", nothing),
+    "a restart forgets marks": (
+        remembered.Piece,
+        "dump_marks",
+        lambda self: zlib.compress(bytes(len(self))),
+    ),
     "owners are nothing to hang on": (dead_bits, "OWNED", 0),
     "only the first name is looked up": (
         lines.Lines,

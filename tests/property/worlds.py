@@ -364,7 +364,9 @@ class Maker:
         received = max(fact.received_at, self.time())
         if self.random.random() < 0.2 and not isinstance(fact, Node | Horizon):
             received = self.time()
-        version = received if fact.stamped else fact.version
+        # What ingress stamps anew it also takes in anew: one record key, one version.
+        again = fact.stamped and received != fact.received_at
+        version = received if again else fact.version
         if isinstance(fact, Alias):  # an alias has no direction
             fact = attrs.evolve(fact, first=fact.second, second=fact.first)
         return attrs.evolve(

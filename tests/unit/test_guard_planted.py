@@ -77,6 +77,10 @@ BUGS = {
         "guard", "if at_least is not None:", "if at_least and mode.value < 'fail_o':"
     ),
     "no lease, no denial": Bug("guard", "if stale and mode is not", "if mode is"),
+    "what a log that is gone denied is forgotten": Bug(
+        "standing", "self.kept += (self.replica.registry,)", "pass"
+    ),
+    "a lost tail is forgotten": Bug("standing", "self._gone or behind", "self._gone"),
     "a log that is gone is not asked": Bug(
         "guard", "if not earlier.allowed and earlier", "if False and earlier"
     ),

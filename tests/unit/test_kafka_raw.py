@@ -33,6 +33,7 @@ class Record:
     offset: int
     timestamp: int = FIRST * 1000
     value: bytes = b"{}"
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @define

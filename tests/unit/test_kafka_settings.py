@@ -81,7 +81,7 @@ def test_topics_are_those_of_the_design() -> None:
         f"rescind.{name}.v1"
         for name in (
             "facts", "receipts", "access", "invalidations", "findings", "audit", "dlq",
-            "sources",
+            "sources", "heads",
         )
     ]  # fmt: skip
     facts = by_name["rescind.facts.v1"]
@@ -96,7 +96,8 @@ def test_topics_are_those_of_the_design() -> None:
     }.items() <= facts.configs.items()
     compacted = {n for n, t in by_name.items() if "compact" in t.configs.values()}
     assert compacted == {
-        "rescind.facts.v1", "rescind.receipts.v1", "rescind.sources.v1"
+        "rescind.facts.v1", "rescind.receipts.v1", "rescind.sources.v1",
+        "rescind.heads.v1",
     }  # fmt: skip
     for name in by_name.keys() - compacted:
         assert int(by_name[name].configs["retention.ms"]) > 0

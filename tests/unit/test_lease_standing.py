@@ -193,6 +193,28 @@ def test_the_new_log_serves_after_its_own_catch_up(standing: Standing) -> None:
     assert standing.holds()
 
 
+@pytest.mark.parametrize(("genesis", "position"), [("g2", 30), ("g1", 3)])
+def test_the_table_of_a_lost_log_is_kept(
+    standing: Standing, genesis: str, position: int
+) -> None:
+    """A backup may lack a revocation: another log, or the same without its tail."""
+    fed = serving(standing, position=10)
+    standing.meet(genesis)
+    standing.condemn(forget=False)
+
+    assert standing.offer(replica(position, genesis=genesis))
+    assert standing.kept == (fed.registry,)
+
+
+def test_the_table_of_the_same_log_is_not_kept(standing: Standing) -> None:
+    """After a gap the snapshot holds all that the table did, and what came since."""
+    serving(standing, position=10)
+    standing.condemn(forget=False)
+
+    assert standing.offer(replica(12))
+    assert standing.kept == ()
+
+
 def test_a_proof_of_the_old_log_does_not_serve_the_new(standing: Standing) -> None:
     """End 10 of one log is not end 10 of another."""
     serving(standing, position=10)

@@ -236,6 +236,27 @@ def test_says_nothing_when_nothing_changed() -> None:
     assert step(state, [], NOW + 10 * UPDATE_EVERY, routes=[SOC]).due == ()
 
 
+def test_never_counts_back() -> None:
+    """A sentinel without its disk says all of it again, from the first use on."""
+    now = NOW + UPDATE_EVERY
+    state = accepted(told(a_finding()).state)
+    again = Change(a_finding(count=1), order=1)
+    state, (update,) = step(
+        state, [Change(a_finding(count=3), order=5)], now, routes=[SOC]
+    )
+    state = settle(state, update, OK, now).state
+
+    state, due = step(state, [again], now + UPDATE_EVERY, routes=[SOC])
+    assert due == ()
+    state, _ = step(
+        state, [Change(a_finding(count=4), order=7), again], now, routes=[SOC]
+    )
+    (last,) = step(state, [], now + UPDATE_EVERY, routes=[SOC]).due
+
+    assert (f"{1:032x}.5", 3) == (update.id, update.finding.count)
+    assert (f"{1:032x}.7", 4) == (last.id, last.finding.count)
+
+
 def test_closes_at_once_and_forgets() -> None:
     """The end of an episode is told with its last counts."""
     state = accepted(told(a_finding()).state)

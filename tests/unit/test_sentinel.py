@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node
@@ -11,7 +12,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
 from streams.stages import episodes
-from streams.stages.registry import condemned, root
+from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
@@ -49,7 +50,7 @@ class Desk:
         start = root(self.registry, fact)
         if start is not None:
             found = list(condemned(self.registry, start))
-            pairs = [(each.identifier, each.death.cause.fact_id) for each in found]
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
             self.sentinel.known.note(pairs, self.end)
             names = [each.identifier for each in found]
             self.keep(self.sentinel.reconsider(names, self.registry, self.now))
@@ -120,6 +121,39 @@ def test_late_lineage_condemns_an_earlier_use(late: str) -> None:
     assert ("ancestor" if late == "edge" else "direct") == episode.finding.via
 
 
+@pytest.mark.parametrize("late", ["edge", "alias"])
+def test_late_lineage_of_a_principal_condemns_what_hangs_on_it(late: str) -> None:
+    """A watermark kills credentials alone: the agent between lives on."""
+    desk = Desk()
+    owner, agent = Identifier("agent.id", "owner"), Identifier("agent.id", "agent")
+    watermark = attrs.evolve(revoke(owner), effect=Effect.NOT_BEFORE)
+    for fact in (watermark, Edge(child=TOKEN, parent=agent, **COMMON)):
+        desk.tell(fact)
+    desk.use(150)
+    if late == "edge":
+        desk.tell(Edge(child=agent, parent=owner, **COMMON))
+    else:
+        desk.tell(Alias(first=agent, second=owner, **COMMON))
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
+@pytest.mark.parametrize("last", ["cause", "edge"])
+def test_a_suspension_that_is_over_condemns_what_was_used_meanwhile(last: str) -> None:
+    """All of it comes late: the use, the end of the suspension, and then its begin."""
+    desk = Desk()
+    suspend = attrs.evolve(revoke(AGENT), effect=Effect.SUSPEND)
+    lift = Lift(target=AGENT, authority="vault", version=160 * S, received_at=160 * S)
+    facts = [lift, suspend, Edge(child=TOKEN, parent=AGENT, **COMMON)]
+    desk.use(99)
+    desk.use(150)
+    desk.use(161)
+    for fact in facts if last == "edge" else (facts[2], facts[0], facts[1]):
+        desk.tell(fact)
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
 @pytest.mark.parametrize(
     ("at", "outcome", "received", "kinds"),
     [
@@ -149,6 +183,20 @@ def test_counts_what_was_in_flight() -> None:
     desk.use(101)
 
     assert (1, {}) == (desk.in_flight, desk.findings)
+
+
+def test_an_earlier_cause_makes_more_of_what_was_in_flight() -> None:
+    """In flight of the cause that was known; long dead of one that came late."""
+    desk = Desk()
+    desk.tell(revoke())
+    desk.use(101)
+    desk.tell(revoke(AGENT, at=99, received=99))
+    desk.tell(revoke(AGENT, at=50, received=50))
+    desk.tell(Edge(child=TOKEN, parent=AGENT, **COMMON))
+    desk.tell(revoke(at=40, received=40))
+
+    assert [("use_after_revocation", 1)] == desk.found()
+    assert 1 == desk.in_flight
 
 
 def test_tolerates_skew_between_clocks() -> None:

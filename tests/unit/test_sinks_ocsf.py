@@ -205,8 +205,12 @@ def test_says_what_happened_in_plain_words() -> None:
             {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
             (
                 "gw let agent billing-bot in with a token revoked 42 s ago, and had "
-                "applied its end."
+                "applied its end. Its owner is ann@acme.example. Stop what gw guards"
             ),
+        ),
+        (
+            {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "count": 7},
+            "payments-api let agent billing-bot in 7 times so far, with a token",
         ),
         (
             {"kind": FindingKind.ENFORCEMENT_LAG, "via": "direct", "count": 3},

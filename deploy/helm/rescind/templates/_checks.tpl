@@ -6,12 +6,21 @@
 {{- end }}
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
+{{- include "rescind.checks.access" . }}
 {{- if $kafka.bootstrapServers }}
 {{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
 {{- fail "on Kafka nobody could call ingress: set settings.tokens (name, sha256, roles), or existingSettingsSecret.name" }}
 {{- end }}
 {{- if and .Values.notify.enabled (not (or .Values.existingSettingsSecret.name .Values.settings.webhook (dig "alerts" "endpoints" nil .Values.settings))) }}
 {{- fail "notify has nobody to tell: set settings.alerts.endpoints, or notify.enabled to false" }}
+{{- end }}
+{{- if .Values.strimzi.enabled }}
+{{- if not .Values.strimzi.cluster }}
+{{- fail "strimzi.enabled makes topics and users of a cluster: name it in strimzi.cluster" }}
+{{- end }}
+{{- if not (and $kafka.sasl.enabled (eq $kafka.sasl.mechanism "SCRAM-SHA-512")) }}
+{{- fail "strimzi.enabled makes users with SCRAM-SHA-512: set kafka.sasl.enabled and its mechanism" }}
+{{- end }}
 {{- end }}
 {{- if gt (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor) }}
 {{- fail (printf "kafka.minInsyncReplicas (%d) is above kafka.replicationFactor (%d): no write would ever be acked; lower it" (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor)) }}
@@ -26,6 +35,9 @@
 {{- fail "kafka.tls.certKey and kafka.tls.keyKey are keys of a Secret: name it in kafka.tls.existingSecret" }}
 {{- end }}
 {{- else }}
+{{- if .Values.strimzi.enabled }}
+{{- fail "strimzi.enabled needs Kafka: set kafka.bootstrapServers" }}
+{{- end }}
 {{- range $name := list "ingress" "registry" "sentinel" }}
 {{- range $by := list "hpa" "keda" }}
 {{- if (dig $by "enabled" false (index $.Values $name)) }}
@@ -56,12 +68,57 @@
 {{- if le (int $values.terminationGracePeriodSeconds) (add (int $values.preStopSeconds) 10 | int) }}
 {{- fail (printf "%s.terminationGracePeriodSeconds leaves no time to stop: set it to more than preStopSeconds + 10" $name) }}
 {{- end }}
-{{- if and $kafka.bootstrapServers $kafka.sasl.enabled (not (or $values.kafkaSecret $kafka.sasl.existingSecret)) }}
+{{- if and $kafka.bootstrapServers $kafka.sasl.enabled (not (or $values.kafkaSecret $kafka.sasl.existingSecret $.Values.strimzi.enabled)) }}
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.metrics.serviceMonitor.enabled (eq .Values.metrics.serviceMonitor.whenMissing "fail") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
-{{- fail "the cluster has no ServiceMonitor (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.serviceMonitor.whenMissing to skip" }}
+{{- range $value, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" }}
+{{- with index $.Values.metrics $value }}
+{{- if and .enabled (eq .whenMissing "fail") (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
+{{- fail (printf "the cluster has no %s (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.%s.whenMissing to skip" $kind $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Who may do what: settings that would let nobody in, or nobody approve. */}}
+{{- define "rescind.checks.access" -}}
+{{- $settings := .Values.settings -}}
+{{- $clients := dig "tls" "clients" list $settings -}}
+{{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) }}
+{{- fail "tls.clientCaKey is a key of a Secret: name it in tls.existingSecret" }}
+{{- end }}
+{{- if and .Values.tls.caKey (not .Values.tls.existingSecret) }}
+{{- fail "tls.caKey is a key of a Secret: name it in tls.existingSecret" }}
+{{- end }}
+{{- if and $clients (not (or .Values.tls.clientCaKey (dig "tls" "client_ca" "" $settings))) }}
+{{- fail "settings.tls.clients: nobody vouches for client certificates: set tls.existingSecret and tls.clientCaKey" }}
+{{- end }}
+{{- range $name, $issuer := dig "oidc" dict $settings }}
+{{- if not (dig "roles" list $issuer) }}
+{{- fail (printf "settings.oidc.%s.roles is empty: say which group has which roles, or nobody gets in by it" $name) }}
+{{- end }}
+{{- if not (dig "audience" list $issuer) }}
+{{- fail (printf "settings.oidc.%s.audience is empty: name who the tokens are for, or any token of the issuer would do" $name) }}
+{{- end }}
+{{- end }}
+{{- $approvers := 0 -}}
+{{- range concat (dig "tokens" list $settings) $clients }}
+{{- if or (has "restorer" .roles) (has "admin" .roles) }}
+{{- $approvers = add $approvers 1 }}
+{{- end }}
+{{- end }}
+{{- $many := dig "oidc" dict $settings }}
+{{- if and (dig "approvals" "acts" list $settings) (not $many) (lt (int $approvers) 2) }}
+{{- fail "settings.approvals.acts needs two persons who may approve: give two tokens, client certificates or a settings.oidc group the role restorer" }}
+{{- end }}
+{{- range $name, $authority := dig "authorities" dict $settings }}
+{{- if and (eq (dig "over_limit" "page" $authority) "hold") (not (dig "blast_limit" nil $authority)) }}
+{{- fail (printf "settings.authorities.%s.over_limit is hold and there is no blast_limit: set it, or nothing is ever held" $name) }}
+{{- end }}
+{{- if and (eq (dig "over_limit" "page" $authority) "hold") (not $many) (lt (int $approvers) 1) }}
+{{- fail (printf "settings.authorities.%s.over_limit is hold and nobody could approve: give a token, a client certificate or a settings.oidc group the role restorer" $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -35,12 +35,30 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 {{- end }}
 
+{{/* The image of a component: the one before, until its turn in an upgrade has come.
+Readers before writers: whoever reads a record knows it before anybody writes it. */}}
+{{- define "rescind.imageOf" -}}
+{{- $upgrade := .root.Values.upgrade -}}
+{{- $past := false -}}
+{{- $waits := false -}}
+{{- range list "notify" "sentinel" "registry" "pdp" "ingress" -}}
+{{- if and $past (eq . $.component) -}}{{- $waits = true -}}{{- end -}}
+{{- if eq . $upgrade.through -}}{{- $past = true -}}{{- end -}}
+{{- end -}}
+{{- if and $upgrade.from $waits }}{{ $upgrade.from }}{{ else }}{{ include "rescind.image" .root }}{{ end -}}
+{{- end }}
+
 {{- define "rescind.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "rescind.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
 {{- end -}}
+{{- end }}
+
+{{/* Strimzi names a user's Secret after the user. */}}
+{{- define "rescind.strimziUser" -}}
+{{ .root.Values.kafka.prefix }}-{{ .component }}
 {{- end }}
 
 {{/* The components that this release runs: a list in JSON. */}}

@@ -23,11 +23,16 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- if $kafka.sasl.enabled }}
-{{- $secret := default $kafka.sasl.existingSecret .kafkaSecret }}
+{{- $own := ternary (include "rescind.strimziUser" .) "" .root.Values.strimzi.enabled }}
+{{- $secret := coalesce .kafkaSecret $own $kafka.sasl.existingSecret }}
 - {name: RESCIND_KAFKA_SASL__MECHANISM, value: {{ $kafka.sasl.mechanism }}}
+{{- if and $own (eq $secret $own) }}
+- {name: RESCIND_KAFKA_SASL__USERNAME, value: {{ $own }}}
+{{- else }}
 - name: RESCIND_KAFKA_SASL__USERNAME
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.usernameKey }}}
+{{- end }}
 - name: RESCIND_KAFKA_SASL__PASSWORD
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.passwordKey }}}
@@ -68,12 +73,12 @@ capabilities:
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
 {{- if .root.Values.kafka.bootstrapServers }}
-{{ include "rescind.kafkaEnv" (dict "root" .root "kafkaSecret" .values.kafkaSecret) }}
+{{ include "rescind.kafkaEnv" (dict "root" .root "component" .component "kafkaSecret" .values.kafkaSecret) }}
 {{- end }}
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
 {{- else if eq .component "registry" }}
-- {name: RESCIND_WORKER_STAGES, value: '["registry","closure"]'}
+- {name: RESCIND_WORKER_STAGES, value: '["registry","closure","audit"]'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
 {{- else if eq .component "sentinel" }}
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
@@ -83,12 +88,62 @@ capabilities:
 {{- if .root.Values.kafka.bootstrapServers }}
 - {name: RESCIND_PDP_FEED, value: kafka}
 {{- else }}
-- {name: RESCIND_PDP_URL, value: {{ printf "http://%s:%d" (include "rescind.fullname" .root) (int .root.Values.service.port) }}}
+- {name: RESCIND_PDP_URL, value: {{ printf "%s://%s:%d" (include "rescind.scheme" .root) (include "rescind.fullname" .root) (int .root.Values.service.port) }}}
 - {name: RESCIND_PDP_CREDENTIAL_FILE, value: {{ printf "/etc/rescind/guard/%s" .root.Values.pdp.existingTokenSecret.key }}}
 {{- end }}
 {{- end }}
+{{- if eq .component "pdp" }}
+{{- with include "rescind.trustEnv" .root }}
+{{ . }}
+{{- end }}
+{{- else }}
+{{- include "rescind.servedTlsEnv" .root }}
+{{- end }}
 {{- with .values.extraEnv }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.scheme" -}}
+{{ ternary "https" "http" (ne .Values.tls.existingSecret "") }}
+{{- end }}
+
+{{/* Where the certificate of the server lies; the files are read again when they change. */}}
+{{- define "rescind.servedTlsEnv" -}}
+{{- if .Values.tls.existingSecret }}
+- {name: RESCIND_TLS__CERTIFICATE, value: {{ printf "/etc/rescind/tls/%s" .Values.tls.certKey | quote }}}
+- {name: RESCIND_TLS__KEY, value: {{ printf "/etc/rescind/tls/%s" .Values.tls.keyKey | quote }}}
+- {name: RESCIND_TLS__MINIMUM, value: {{ .Values.tls.minimum | quote }}}
+{{- with .Values.tls.clientCaKey }}
+- {name: RESCIND_TLS__CLIENT_CA, value: {{ printf "/etc/rescind/tls/%s" . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the chart's own pods need to call the server: its CA, never its key. */}}
+{{- define "rescind.trusts" -}}
+{{- if and .Values.tls.existingSecret .Values.tls.caKey }}yes{{ end }}
+{{- end }}
+
+{{- define "rescind.trustEnv" -}}
+{{- if include "rescind.trusts" . -}}
+- {name: SSL_CERT_FILE, value: {{ printf "/etc/rescind/server-ca/%s" .Values.tls.caKey | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.trustMount" -}}
+{{- if include "rescind.trusts" . -}}
+- {name: server-ca, mountPath: /etc/rescind/server-ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "rescind.trustVolume" -}}
+{{- if include "rescind.trusts" . -}}
+- name: server-ca
+  secret:
+    secretName: {{ .Values.tls.existingSecret }}
+    defaultMode: 0440
+    items: [{key: {{ .Values.tls.caKey }}, path: {{ .Values.tls.caKey }}}]
 {{- end }}
 {{- end }}
 
@@ -116,6 +171,14 @@ capabilities:
 - name: secret-{{ . }}
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
+{{- if eq .component "pdp" }}
+{{- with include "rescind.trustVolume" .root }}
+{{ . }}
+{{- end }}
+{{- else if .root.Values.tls.existingSecret }}
+- name: tls
+  secret: {secretName: {{ .root.Values.tls.existingSecret }}, defaultMode: 0440}
+{{- end }}
 {{- include "rescind.tlsVolume" .root }}
 {{- end }}
 
@@ -141,6 +204,13 @@ capabilities:
 {{- end }}
 {{- range .root.Values.secretMounts }}
 - {name: secret-{{ . }}, mountPath: /etc/rescind/secrets/{{ . }}, readOnly: true}
+{{- end }}
+{{- if eq .component "pdp" }}
+{{- with include "rescind.trustMount" .root }}
+{{ . }}
+{{- end }}
+{{- else if .root.Values.tls.existingSecret }}
+- {name: tls, mountPath: /etc/rescind/tls, readOnly: true}
 {{- end }}
 {{- include "rescind.tlsMount" .root }}
 {{- end }}
@@ -180,7 +250,7 @@ topologySpreadConstraints:
 {{- end }}
 containers:
   - name: rescind
-    image: {{ include "rescind.image" .root | quote }}
+    image: {{ include "rescind.imageOf" . | quote }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     args:
       {{- include "rescind.args" . | nindent 6 }}
@@ -199,7 +269,7 @@ containers:
 {{- end }}
 {{- range $probe, $path := dict "startupProbe" "startup" "livenessProbe" "live" "readinessProbe" "ready" }}
     {{ $probe }}:
-      httpGet: {path: /healthz/{{ $path }}, port: http}
+      httpGet: {path: /healthz/{{ $path }}, port: http{{ if and $.root.Values.tls.existingSecret (ne $.component "pdp") }}, scheme: HTTPS{{ end }}}
       {{- toYaml (index $.root.Values $probe) | nindent 6 }}
 {{- end }}
     volumeMounts:

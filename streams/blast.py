@@ -1,0 +1,178 @@
+"""The blast limit: a revocation that reaches too much is paged, or held.
+
+It is judged once, at ingress, with the table as it is then; what comes to hang there
+later is reached all the same. In doubt (the table is not read yet, or is behind) a
+revocation is enforced and paged: anything uncertain may revoke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import attrs
+from attrs import define, field
+
+from agents_registry.facts import Cause
+from streams.desk import FullError
+from streams.intake import Delivery, NotWrittenError
+from streams.stages import blast
+from streams.stages.admission import Rights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from agents_registry.facts import Fact
+    from agents_registry.registry import Registry
+    from streams.desk import Desk
+    from streams.intake import Log, Prepared
+    from streams.stages.approvals import Pending
+    from streams.stages.ingress import Origin
+
+TABLE_SECONDS: Final = 1.0  # that a revocation may wait for the table, at most
+HELD: Final = (
+    "held, not enforced: it reaches more than {} identifiers; approve or reject it "
+    "with `rescind approvals`"
+)
+PAGED: Final = "enforced: it reaches more than {} identifiers"
+UNCOUNTED: Final = "enforced: its reach could not be counted against the limit of {}"
+
+
+class Tables(Protocol):
+    """Gives the table that reach is counted in."""
+
+    async def current(self) -> Registry | None:
+        """Give the table with all that was acked so far; None: it is not there yet."""
+        ...
+
+
+@define
+class Sifted:
+    """What a limit let through, and what it did not.
+
+    Attributes:
+        facts: positions of those that may be written.
+        held: what waits now.
+        signals: for findings.
+    """
+
+    facts: list[int] = field(factory=list)
+    held: list[Pending] = field(factory=list)
+    signals: list[dict[str, Any]] = field(factory=list)
+
+
+class Limit(NamedTuple):
+    """How many identifiers a cause may reach, and whether it waits beyond that."""
+
+    most: int
+    hold: bool
+
+
+class BlastLimit:
+    """Holds the causes of one realm against the limits of their authorities."""
+
+    def __init__(self, limits: Mapping[str, Limit], tables: Tables, desk: Desk) -> None:
+        """Set up.
+
+        Args:
+            limits: by authority.
+            tables: the table of the realm.
+            desk: keeps what is held.
+        """
+        self._limits = limits
+        self._tables = tables
+        self._desk = desk
+
+    async def sift(
+        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
+    ) -> Sifted:
+        """Tell what may be written; what must not is kept by then.
+
+        Args:
+            facts: of one batch.
+            origin: of it.
+            person: whose order it is, if it is one: its causes are names of one
+                thing, so one that is held holds the others.
+
+        Raises:
+            NotWrittenError: something could not be kept: nothing may be written.
+        """
+        everything = Sifted(list(range(len(facts))))
+        rule = self._limits.get(origin.authority)
+        if rule is None or not any(isinstance(one, Cause) for one in facts):
+            return everything
+        limit, hold = rule
+        table = await self._table()
+        over = set()
+        for position, fact in enumerate(facts):
+            if isinstance(fact, Cause) and await _is_over(table, fact, limit):
+                over.add(position)
+        if not over:
+            return everything
+        hold = hold and table is not None
+        if hold and person is not None:
+            over = set(everything.facts)
+        text = (HELD if hold else PAGED) if table is not None else UNCOUNTED
+        causes = [
+            fact
+            for n, fact in enumerate(facts)
+            if n in over and isinstance(fact, Cause)
+        ]
+        sifted = Sifted(
+            [n for n in everything.facts if not hold or n not in over],
+            [blast.held(one, limit, person) for one in causes if hold],
+            [blast.notice(one, text.format(limit)) for one in causes],
+        )
+        await self._keep(sifted.held, origin)
+        return sifted
+
+    async def _keep(self, held: Iterable[Pending], origin: Origin) -> None:
+        for each in held:
+            try:
+                await self._desk.keep(each, origin.ingress_key)
+            except FullError as error:
+                raise NotWrittenError(str(error)) from error
+
+    async def _table(self) -> Registry | None:
+        try:
+            async with asyncio.timeout(TABLE_SECONDS):
+                return await self._tables.current()
+        except TimeoutError:
+            return None
+
+
+async def _is_over(table: Registry | None, cause: Cause, limit: int) -> bool:
+    """Judge one cause; what cannot be counted counts as over."""
+    await asyncio.sleep(0)  # guards must get their pongs between two counts
+    if table is None:
+        return True
+    return not blast.stands(table, cause) and blast.exceeds(table, cause, limit)
+
+
+async def sifted(
+    limit: BlastLimit | None, prepared: Prepared, origin: Origin
+) -> Prepared:
+    """Take out of a batch what is held, and note what is paged.
+
+    Raises:
+        NotWrittenError: something could not be kept.
+    """
+    if limit is None:
+        return prepared
+    found = await limit.sift([each.fact for each in prepared.encoded], origin)
+    prepared.admission.signals += found.signals
+    if not found.held:
+        return prepared
+    encoded = [prepared.encoded[position] for position in found.facts]
+    return attrs.evolve(prepared, encoded=encoded, held=len(found.held))
+
+
+async def tell(log: Log, signals: Sequence[dict[str, Any]], own: Origin) -> None:
+    """Write signals that came with no records.
+
+    Raises:
+        NotWrittenError: they are not written.
+    """
+    if signals:
+        await log.records(Delivery((), own, Rights(()), signals=signals))

@@ -1,0 +1,158 @@
+"""The grants of operators over HTTP: lift, withdraw, distrust, owners; and approvals.
+
+Each needs the role restorer and a reason. 201: it is in the log. 202: it waits for a
+second person, and nothing has changed.
+"""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from streams.http.decisions import shown, take, waits, written
+from streams.http.operators import json_object
+from streams.http.problems import ProblemError, unreadable
+from streams.stages import acts
+from streams.stages.approvals import Pending, UndecidedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agents_registry.identifiers import Identifier
+    from streams.desk import Desk
+    from streams.http.auth import Holder, Tokens
+    from streams.http.operators import Operators
+    from streams.stages.acts import Act
+    from streams.stages.ingress import Origin
+
+NAMED: Final = {"identifier", "reason"}
+
+
+class Acts:
+    """Handlers of the grants, and of what waits for a second person."""
+
+    def __init__(self, tokens: Tokens, operators: Operators, desk: Desk) -> None:
+        """Set up.
+
+        Args:
+            tokens: who may give orders.
+            operators: reads authorities and names.
+            desk: takes the acts.
+        """
+        self._tokens = tokens
+        self._operators = operators
+        self._desk = desk
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_post("/v1/lifts", self.lift)
+        app.router.add_post("/v1/withdrawals", self.withdraw)
+        app.router.add_post("/v1/distrusts", self.distrust)
+        app.router.add_post("/v1/owners", self.owners)
+        app.router.add_get("/v1/approvals", self.approvals, allow_head=False)
+        app.router.add_post("/v1/approvals/{id}/approve", self.approve)
+        app.router.add_post("/v1/approvals/{id}/reject", self.reject)
+
+    async def lift(self, request: web.Request) -> web.Response:
+        """End a suspend or narrow."""
+        holder, body = await self._body(request, NAMED | {"aspect", "authority"})
+        origin = self._operators.origin_as(body.get("authority"), holder)
+        names = await self._names(body)
+        return await self._take(acts.lift, (body, origin, self._id(), names), holder)
+
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """Take one fact back."""
+        holder, body = await self._body(request, NAMED | {"fact", "kind"})
+        origin = self._operators.origin_as(None, holder)
+        names = await self._names(body)
+        given = (body, origin, self._id(), names)
+        return await self._take(acts.withdraw, given, holder)
+
+    async def distrust(self, request: web.Request) -> web.Response:
+        """Take back all that a stolen key said."""
+        fields = {"suspect", "key", "from", "to", "reason"}
+        holder, body = await self._body(request, fields)
+        origin = self._operators.origin_as(None, holder)
+        return await self._take(acts.distrust, (body, origin, self._id()), holder)
+
+    async def owners(self, request: web.Request) -> web.Response:
+        """Say who owns something."""
+        holder, body = await self._body(request, NAMED | {"owners", "authority"})
+        origin = self._operators.origin_as(body.get("authority"), holder)
+        names = await self._names(body)
+        given = (body, origin, self._id(), names, self._operators.identifier)
+        return await self._take(acts.owners, given, holder)
+
+    async def approvals(self, request: web.Request) -> web.Response:
+        """List what waits for a second person."""
+        self._tokens.holder(request, "viewer", "revoker", "restorer")
+        waiting = await self._desk.waiting()
+        return web.json_response({"approvals": [shown(each) for each in waiting]})
+
+    async def approve(self, request: web.Request) -> web.Response:
+        """Write what another person proposed."""
+        holder = self._tokens.holder(request, "restorer")
+        identity = request.match_info["id"]
+        try:
+            receipt = await self._desk.approve(identity, holder.name, holder.person)
+        except UndecidedError as error:
+            gone, forbidden = http.HTTPStatus.GONE, http.HTTPStatus.FORBIDDEN
+            status = gone if error.expired else forbidden
+            raise ProblemError(status, "not approved", str(error)) from error
+        if receipt is None:
+            raise _no_such()
+        return written(receipt.facts, receipt.token, id=identity)
+
+    async def reject(self, request: web.Request) -> web.Response:
+        """Drop what waits; nothing of it is written."""
+        holder, body = await self._body(request, {"reason"})
+        reason = _reason(body)
+        identity = request.match_info["id"]
+        pending = await self._desk.reject(identity, holder.name, reason)
+        if pending is None:
+            raise _no_such()
+        return web.json_response({"id": identity, "rejected": pending.summary})
+
+    async def _body(
+        self, request: web.Request, fields: set[str]
+    ) -> tuple[Holder, dict[str, Any]]:
+        holder = self._tokens.holder(request, "restorer")
+        body = await json_object(request, holder)
+        unknown = set(body) - fields
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        return holder, body
+
+    def _id(self) -> str:
+        return self._desk.fresh_id()
+
+    async def _names(self, body: Mapping[str, Any]) -> tuple[Identifier, ...]:
+        return await self._operators.named(body.get("identifier"))
+
+    async def _take(
+        self, make: Callable[..., Act], given: tuple[Any, ...], holder: Holder
+    ) -> web.Response:
+        origin: Origin = given[1]
+        try:
+            act = make(*given)
+        except acts.ActError as error:
+            raise unreadable(str(error)) from error
+        self._operators.check_entitled(act.facts, origin)
+        taken = await take(self._desk, act, origin, holder)
+        if isinstance(taken, Pending):
+            return waits(taken)
+        return written(taken.facts, taken.token, summary=act.summary)
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    try:
+        return acts.reason_of(body)
+    except acts.ActError as error:
+        raise unreadable(str(error)) from error
+
+
+def _no_such() -> ProblemError:
+    detail = "it was decided, is void, or never was: list what waits"
+    return ProblemError(http.HTTPStatus.NOT_FOUND, "nothing waits", detail)

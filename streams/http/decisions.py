@@ -1,0 +1,70 @@
+"""Answers to what may need a second person: it is written, or it waits."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from streams.desk import FullError
+from streams.http.problems import ProblemError, unreadable
+from streams.stages.acts import ActError
+from streams.stages.approvals import Pending
+from streams.times import rfc3339
+
+if TYPE_CHECKING:
+    from streams.desk import Desk
+    from streams.http.auth import Holder
+    from streams.intake import Receipt
+    from streams.stages.acts import Act
+    from streams.stages.ingress import Origin
+
+
+async def take(
+    desk: Desk, act: Act, origin: Origin, holder: Holder
+) -> Receipt | Pending:
+    """Have an act written, or kept until a second person approves it.
+
+    Raises:
+        ProblemError: 422, it does not fit the log; 429, too many wait.
+    """
+    try:
+        taken = await desk.take(act, origin, holder.name, holder.person)
+    except FullError as error:
+        status = http.HTTPStatus.TOO_MANY_REQUESTS
+        raise ProblemError(status, "too many wait", str(error)) from error
+    except ActError as error:
+        raise unreadable(str(error)) from error
+    if not isinstance(taken, Pending) and taken.dead_letters:
+        raise unreadable("what this says does not fit the log's schema")
+    return taken
+
+
+def waits(*pending: Pending) -> web.Response:
+    """Answer that nothing has changed yet."""
+    detail = "not accepted: nothing has changed until another person approves it"
+    waiting = [shown(each) for each in pending]
+    answer = {"accepted": False, "detail": detail, "pending": waiting}
+    return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
+
+
+def written(facts: int, token: str, **more: str) -> web.Response:
+    """Answer that it is in the log."""
+    answer = {"accepted": True, "facts": facts, "token": token, **more}
+    return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+
+def shown(pending: Pending) -> dict[str, Any]:
+    """Give what waits as an answer shows it."""
+    until = pending.expires_at
+    return {
+        "id": pending.id,
+        "kind": pending.kind,
+        "summary": pending.summary,
+        "reason": pending.reason,
+        "proposed_by": pending.person,
+        "proposed_at": rfc3339(pending.proposed_at),
+        "expires_at": None if until is None else rfc3339(until),
+        "facts": len(pending.facts),
+    }

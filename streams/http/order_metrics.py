@@ -1,0 +1,47 @@
+"""Metrics of what waits for a second person, and of quotas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.registry import Collector
+
+from streams import metrics
+from streams.stages.approvals import HELD
+from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.core import Metric
+
+    from streams.desk import Desk
+    from streams.intake import Limited
+
+
+class OrderMetrics(Collector):
+    """Reads a desk and the quotas at every scrape."""
+
+    def __init__(self, desk: Desk, log: Limited, clock: Callable[[], int]) -> None:
+        """Read these; ``clock`` gives the time (ns)."""
+        self._desk = desk
+        self._log = log
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Give how many acts wait and for how long, and who exceeded a quota."""
+        now, seen = self._clock(), self._desk.seen
+        waiting, oldest = metrics.ACTS_WAITING.family(), metrics.ACTS_OLDEST.family()
+        for act in ("held", "proposed"):
+            since = [
+                each.proposed_at
+                for each in seen
+                if (each.kind == HELD) == (act == "held") and not each.expired(now)
+            ]
+            waiting.add_metric([act], len(since))
+            oldest.add_metric([act], max(0, now - min(since, default=now)) / SECOND)
+        over = metrics.OVER_QUOTA.family()
+        exceeded = self._log.quotas.exceeded if self._log.quotas else {}
+        for authority, count in exceeded.items():
+            over.add_metric([authority], count)
+        yield from (waiting, oldest, over)

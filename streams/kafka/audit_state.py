@@ -1,0 +1,175 @@
+"""Where the audit of a partition stands, as the topics ``heads`` and ``audit`` tell it.
+
+Nothing of it is kept in a file: the last heads say how far the chains were, and the
+links behind them the rest. Who takes a partition over reads a minute or two of
+``audit``, and as much of ``facts``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from attrs import Factory, define
+
+from schemas.errors import SchemaError
+from streams.kafka.audit_chains import Chains, Fits, Link, Tip
+from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
+from streams.kafka.layout import HEADS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from streams.kafka.settings import KafkaSettings
+
+WAIT_MS: Final = 500
+
+log = structlog.get_logger()
+
+
+@define
+class Audited:
+    """The audit of one partition.
+
+    Attributes:
+        chains: where the chains of its realms end.
+        position: every record of ``facts`` below it is chained, and acked.
+        end: of ``audit``, as far as it is known: what comes next stands there.
+        signed: realm to the last entry that a head names.
+        round_position: `position` one round of heads ago.
+        round_end: `end` at that time: no head lacks what stands below.
+        keys: realm to the keys of its heads in the topic ``heads``.
+    """
+
+    number: int
+    genesis: str
+    chains: Chains
+    position: int = 0
+    end: int = 0
+    target: int = 0
+    signed: dict[str, int] = Factory(dict)
+    round_position: int = 0
+    round_end: int = 0
+    keys: dict[str, set[bytes]] = Factory(lambda: defaultdict(set))
+
+    @property
+    def unsigned(self) -> list[tuple[str, Tip]]:
+        """Give the realms whose last entry no head names yet."""
+        return [
+            (realm, tip)
+            for realm, tip in self.chains.tips.items()
+            if tip.sequence > self.signed.get(realm, 0)
+        ]
+
+    def take_heads(self, heads: Iterable[tuple[bytes, SignedHead]]) -> None:
+        """Take up the heads of the topic ``heads``; the furthest of a realm counts."""
+        of_round: SignedHead | None = None
+        for key, head in heads:
+            self.keys[head.realm].add(key)
+            if head.sequence >= self.signed.get(head.realm, 0):
+                self.signed[head.realm] = head.sequence
+                self.chains.tips[head.realm] = Tip(
+                    head.sequence, head.hash, head.genesis, head.offset
+                )
+            if of_round is None or head.resume > of_round.resume:
+                of_round = head
+        if of_round is not None:
+            self.round_end = of_round.resume
+            if of_round.genesis == self.genesis:
+                self.position = self.round_position = of_round.position
+
+    def follow(self, record: Any) -> None:
+        """Take up a record of ``audit``, in their order."""
+        self.end = record.offset + 1
+        try:
+            found = read_audit(record.value)
+        except SchemaError as error:
+            log.warning("audit_unreadable", partition=self.number, error=str(error))
+            return
+        if isinstance(found, Link) and self.chains.follow(found) is Fits.GAP:
+            log.error(
+                "audit_gap",
+                partition=self.number,
+                realm=found.realm,
+                sequence=found.sequence,
+            )
+
+
+async def restored(reader: Reader, number: int, genesis: str) -> Audited:
+    """Give the audit of a partition as the topics tell it.
+
+    Raises:
+        KafkaError: the cluster cannot be asked.
+        SchemaError: a head cannot be read.
+    """
+    audited = Audited(number, genesis, Chains(genesis, number))
+    heads = []
+    async for record in reader.records(
+        HEADS, number, *await reader.bounds(HEADS, number)
+    ):
+        if record.value is not None:
+            found = read_audit(record.value)
+            if isinstance(found, SignedHead):
+                heads.append((record.key, found))
+    audited.take_heads(heads)
+    start = audited.round_end
+    begin, end = await reader.bounds(AUDIT, number)
+    if not begin <= start <= end:
+        log.error("audit_lost", partition=number, expected=start, begin=begin, end=end)
+        start = begin
+    async for record in reader.records(AUDIT, number, start, end):
+        audited.follow(record)
+    audited.end = end
+    return audited
+
+
+class Reader:
+    """Reads partitions up to where they end; one at a time, over one connection."""
+
+    def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
+        """Read through a consumer that is started and has no group."""
+        self._settings = settings
+        self._consumer = consumer
+
+    async def bounds(self, name: str, number: int) -> tuple[int, int]:
+        """Give where a partition of a topic begins and ends now."""
+        at = TopicPartition(self._settings.topic(name), number)
+        begin = await self._consumer.beginning_offsets([at])
+        end = await self._consumer.end_offsets([at])
+        return begin[at], end[at]
+
+    async def records(
+        self, name: str, number: int, start: int, end: int
+    ) -> AsyncIterator[Any]:
+        """Give the records from an offset up to another one that lies within."""
+        if start >= end:
+            return
+        at = TopicPartition(self._settings.topic(name), number)
+        self._consumer.assign([at])
+        self._consumer.seek(at, start)
+        try:
+            while await self._consumer.position(at) < end:
+                fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
+                for record in fetched.get(at, ()):
+                    if record.offset < end:
+                        yield record
+        finally:
+            self._consumer.unsubscribe()
+
+
+@asynccontextmanager
+async def reading(settings: KafkaSettings) -> AsyncIterator[Reader]:
+    """Give a reader for the length of a block.
+
+    Raises:
+        KafkaError: the cluster cannot be reached.
+    """
+    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        yield Reader(settings, consumer)
+    finally:
+        await consumer.stop()

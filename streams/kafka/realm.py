@@ -1,0 +1,53 @@
+"""One realm of a partition of ``facts``: its table, and what goes with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define
+
+from agents_registry.facts import Cause
+from streams.stages.dead_bits import DeadBits
+from streams.stages.known_deaths import KnownDeaths
+from streams.stages.sentinel import note_acceptance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.facts import Fact
+    from streams.stages.cascade import Cascade
+    from streams.stages.known_deaths import Accepted
+
+
+@define
+class Realm:
+    """The state of one realm.
+
+    Attributes:
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        bits: of the table, where somebody asked for them.
+        heard: is told of each fact, once it is merged.
+    """
+
+    cascade: Cascade
+    accepted: dict[str, Accepted] = Factory(dict)
+    known: KnownDeaths = Factory(KnownDeaths)
+    bits: DeadBits | None = None
+    heard: Callable[[Fact], None] | None = None
+
+    def dead_bits(self) -> DeadBits:
+        """Give the dead bits of the table as it is now."""
+        if self.bits is None or self.bits.registry is not self.cascade.registry:
+            self.bits = DeadBits(self.cascade.registry)
+        return self.bits
+
+    def apply(self, fact: Fact, offset: int) -> None:
+        """Merge a fact."""
+        self.cascade.registry.apply(fact)
+        if self.heard is not None:
+            self.heard(fact)
+        if self.bits is not None:
+            self.bits.note(fact)
+        if isinstance(fact, Cause):
+            note_acceptance(self.accepted, fact, offset)

@@ -1,0 +1,375 @@
+"""Every metric that Rescind tells, under ``/metrics``: names, labels and their bounds.
+
+Names follow the conventions of Prometheus: one prefix, base units (seconds), and
+``_total`` for what only grows. No label ever holds a realm, an identifier, a
+credential or what a request brought: each has the bound that `LABELS` gives it, and
+values that nobody configured become `OTHER`.
+
+``docs/metrics.md`` is made of this module (`table`), and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+from prometheus_client import Counter, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prometheus_client.core import Metric
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each counter
+
+OTHER: Final = "other"
+MOST_KINDS: Final = 50
+
+# Who tells what: the processes by their commands.
+SERVER: Final = "serve"
+INGRESS: Final = "ingress"
+WORKER: Final = "worker"
+NOTIFY: Final = "notify"
+PDP: Final = "pdp"
+
+LABELS: Final[Mapping[str, str]] = {
+    "act": "held, proposed",
+    "authority": "authorities in the settings",
+    "issuer": "issuers in the settings",
+    "kind": "kinds of findings: 20",
+    "lease": "held, lapsed",
+    "mode": "fail_closed, fail_open, observe",
+    "outcome": "allow, deny, observe",
+    "partition": "partitions of a topic, fixed for life",
+    "reason": "words of the product: at most 30",
+    "receiver": "receivers of alerts in the settings",
+    "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
+    "result": "words of the product: at most 6",
+    "role": "serve, ingress, worker, notify, pdp",
+    "source": "sources in the settings, and one for all others",
+    "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
+    "state": "closed, partial, unknown",
+    "surface": "check, authzen, introspect",
+    "version": "the version that runs",
+}
+
+
+@frozen
+class _Named:
+    """A metric.
+
+    Attributes:
+        name: as it is registered; a counter is told with ``_total``.
+        text: one sentence for a person.
+        labels: each of `LABELS`.
+        roles: who tells it.
+    """
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = field(kw_only=True)
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Give the names of its series."""
+        return (self.name,)
+
+
+@frozen
+class Gauge(_Named):
+    """What goes up and down."""
+
+    def of(self, value: float) -> Metric:
+        """Give the one series."""
+        return GaugeMetricFamily(self.name, self.text, value=value)
+
+    def family(self) -> GaugeMetricFamily:
+        """Give what series are added to."""
+        return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+
+
+@frozen
+class Count(_Named):
+    """What only grows, as long as the process lives."""
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Give the names of its series."""
+        return (f"{self.name}_total",)
+
+    def of(self, value: float) -> Metric:
+        """Give the one series."""
+        return CounterMetricFamily(self.name, self.text, value=value)
+
+    def family(self) -> CounterMetricFamily:
+        """Give what series are added to."""
+        return CounterMetricFamily(self.name, self.text, labels=self.labels)
+
+    def counter(self) -> Counter:
+        """Give a counter of its own."""
+        return Counter(self.name, self.text, self.labels, registry=None)
+
+
+@frozen
+class Distribution(_Named):
+    """How values lie, in buckets."""
+
+    buckets: tuple[float, ...] = field(kw_only=True)
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Give the names of its series."""
+        return tuple(f"{self.name}_{end}" for end in ("bucket", "sum", "count"))
+
+    def histogram(self) -> Histogram:
+        """Give a histogram of its own."""
+        return Histogram(self.name, self.text, buckets=self.buckets, registry=None)
+
+
+AnyMetric = Gauge | Count | Distribution
+_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP)
+_GUARDED = (SERVER, WORKER)
+_SOURCES = (SERVER, INGRESS)
+_ALERTS = (SERVER, NOTIFY)
+_STAGES = (SERVER, WORKER, NOTIFY)
+
+BUILD: Final = Gauge(
+    "rescind_build_info",
+    "1; which version runs in which role.",
+    ("role", "version"),
+    roles=_ALL,
+)
+DEAD_LETTERS: Final = Count(
+    "rescind_dead_letters",
+    "Written to the dead letters: input that could not be taken in.",
+    roles=(SERVER, INGRESS, WORKER, NOTIFY),
+)
+LAG: Final = Gauge(
+    "rescind_lag_records",
+    "Records that are in the log and not worked off.",
+    ("stage",),
+    roles=_STAGES,
+)
+
+# Causes, and who enforces them.
+PROPAGATION: Final = Distribution(
+    "rescind_propagation_seconds",
+    "From acceptance until the last guard had applied it.",
+    roles=_GUARDED,
+    buckets=(
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        30.0,
+    ),
+)  # fmt: skip
+CLOSURES: Final = Count(
+    "rescind_closures", "Revocations that reached a state.", ("state",), roles=_GUARDED
+)
+CLOSURES_WAITING: Final = Gauge(
+    "rescind_closures_waiting",
+    "Revocations that not every guard enforces yet.",
+    roles=_GUARDED,
+)
+REGISTERED_GUARDS: Final = Gauge(
+    "rescind_registered_guards",
+    "Registered guards by mode, and whether heard within their lease.",
+    ("mode", "lease"),
+    roles=_GUARDED,
+)
+RECEIPTS_REFUSED: Final = Count(
+    "rescind_receipts_refused", "Receipts not counted.", ("reason",), roles=_GUARDED
+)
+PROBED: Final = Count(
+    "rescind_probed",
+    "Revoked identifiers that guards were asked about, by what they did.",
+    ("result",),
+    roles=(SERVER,),
+)
+PROBE_STALENESS: Final = Gauge(
+    "rescind_probe_staleness_seconds",
+    "Age of the oldest revocation that a guard had not applied when probed.",
+    roles=(SERVER,),
+)
+GUARDS: Final = Gauge("rescind_guards", "Connected guards.", roles=(SERVER,))
+
+# The table and the sentinel.
+FACTS: Final = Gauge("rescind_facts", "Facts in the log.", roles=(SERVER,))
+FACTS_APPLIED: Final = Gauge(
+    "rescind_facts_applied", "Facts in the table.", roles=(SERVER,)
+)
+IDENTIFIERS: Final = Gauge(
+    "rescind_identifiers", "Identifiers in the table.", roles=(SERVER,)
+)
+REMEMBERED_USES: Final = Gauge(
+    "rescind_remembered_uses", "Uses that a later fact may condemn.", roles=(SERVER,)
+)
+IN_FLIGHT: Final = Count(
+    "rescind_in_flight_uses", "Uses within the grace: counted only.", roles=_GUARDED
+)
+FINDINGS: Final = Count(
+    "rescind_findings", "Findings that were opened, by kind.", ("kind",), roles=_GUARDED
+)
+
+# Stages on Kafka.
+ASSIGNED: Final = Gauge(
+    "rescind_assigned_partitions",
+    "Partitions that this process has.",
+    ("stage",),
+    roles=(WORKER, NOTIFY),
+)
+WAITING: Final = Gauge(
+    "rescind_waiting",
+    "Facts whose lists are not complete.",
+    ("stage",),
+    roles=(WORKER,),
+)
+POSITION: Final = Gauge(
+    "rescind_position", "Applied below this.", ("stage", "partition"), roles=(WORKER,)
+)
+NOTIFY_OWED: Final = Gauge(
+    "rescind_notify_owed",
+    "Findings that the commit may not pass yet.",
+    roles=(NOTIFY,),
+)
+
+# Sources.
+SOURCE_RECORDS: Final = Count(
+    "rescind_source_records",
+    "What came from a source, by what became of it.",
+    ("source", "result"),
+    roles=_SOURCES,
+)
+SOURCE_REQUESTS: Final = Count(
+    "rescind_source_requests",
+    "Requests from and to vendors, by how they ended.",
+    ("source", "result"),
+    roles=_SOURCES,
+)
+SOURCE_HEARD: Final = Gauge(
+    "rescind_source_last_event_timestamp_seconds",
+    "When the last event was taken in; absent before the first one.",
+    ("source",),
+    roles=_SOURCES,
+)
+SOURCE_LAG: Final = Gauge(
+    "rescind_source_lag_seconds",
+    "From the newest event of the last batch to its acceptance.",
+    ("source",),
+    roles=_SOURCES,
+)
+SOURCE_SILENT: Final = Gauge(
+    "rescind_source_silent", "1: no event for too long.", ("source",), roles=_SOURCES
+)
+
+# Alerts.
+ALERTS_WAITING: Final = Gauge(
+    "rescind_alerts_waiting",
+    "Messages that a receiver has not taken yet.",
+    ("receiver",),
+    roles=_ALERTS,
+)
+ALERTS_FAILING: Final = Gauge(
+    "rescind_alerts_failing",
+    "Of those, how many have failed before.",
+    ("receiver",),
+    roles=_ALERTS,
+)
+ALERTS_DISABLED: Final = Gauge(
+    "rescind_alerts_disabled",
+    "1 when the receiver answered 410.",
+    ("receiver",),
+    roles=_ALERTS,
+)
+ALERTS_OLDEST: Final = Gauge(
+    "rescind_alerts_oldest_seconds",
+    "Age of the oldest message that waits; 0 when none does.",
+    ("receiver",),
+    roles=_ALERTS,
+)
+ALERTS_ATTEMPTS: Final = Count(
+    "rescind_alerts_attempts",
+    "Attempts to deliver.",
+    ("receiver", "result"),
+    roles=_ALERTS,
+)
+
+# What waits for a second person, and who says too much.
+ACTS_WAITING: Final = Gauge(
+    "rescind_acts_waiting",
+    "Acts that wait for a second person; held: revocations that reach very much.",
+    ("act",),
+    roles=_SOURCES,
+)
+ACTS_OLDEST: Final = Gauge(
+    "rescind_acts_oldest_seconds",
+    "Age of the oldest of them; 0 when none waits.",
+    ("act",),
+    roles=_SOURCES,
+)
+OVER_QUOTA: Final = Count(
+    "rescind_over_quota",
+    "Batches that were not taken in whole, since their authority says too much.",
+    ("authority",),
+    roles=_SOURCES,
+)
+
+# The audit chain.
+AUDIT_HEAD: Final = Gauge(
+    "rescind_audit_head_timestamp_seconds",
+    "When the end of the audit chain had a signed head, as far as is known.",
+    roles=_GUARDED,
+)
+
+# The decision point.
+PDP_LEASE: Final = Gauge("rescind_pdp_lease", "1 while a lease is held.", roles=(PDP,))
+PDP_STALE: Final = Count(
+    "rescind_pdp_stale", "Checks answered without a lease.", roles=(PDP,)
+)
+PDP_JWKS_FAILURES: Final = Count(
+    "rescind_pdp_jwks_failures",
+    "Readings of keys that failed.",
+    ("issuer",),
+    roles=(PDP,),
+)
+PDP_DECISIONS: Final = Count(
+    "rescind_pdp_decisions",
+    "Decisions by what asked, by outcome and by reason.",
+    ("surface", "outcome", "reason"),
+    roles=(PDP,),
+)
+PDP_REPORTS: Final = Count(
+    "rescind_pdp_reports",
+    "What the policy allows and wants reported.",
+    ("report",),
+    roles=(PDP,),
+)
+
+METRICS: Final[tuple[AnyMetric, ...]] = tuple(
+    each
+    for each in tuple(globals().values())
+    if isinstance(each, Gauge | Count | Distribution)
+)
+
+
+def series_of(each: AnyMetric) -> Iterable[str]:
+    """Give the label names of its series, as Prometheus stores them."""
+    return (*each.labels, "le") if isinstance(each, Distribution) else each.labels
+
+
+def table() -> str:
+    """Give the tables of ``docs/metrics.md``, in Markdown."""
+    kinds = {Gauge: "gauge", Count: "counter", Distribution: "histogram"}
+    rows = [
+        "| metric | type | labels | told by | what it is |",
+        "|---|---|---|---|---|",
+    ]
+    for each in METRICS:
+        name = each.exposed[0] if isinstance(each, Count) else each.name
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        told = "all" if each.roles == _ALL else ", ".join(each.roles)
+        cells = (f"`{name}`", kinds[type(each)], labels, told, each.text)
+        rows.append(f"| {' | '.join(cells)} |")
+    rows += ["", "| label | its values, and so its bound |", "|---|---|"]
+    rows += [f"| `{name}` | {bound} |" for name, bound in LABELS.items()]
+    return "\n".join(rows) + "\n"

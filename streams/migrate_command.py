@@ -1,0 +1,102 @@
+"""The command ``rescind migrate``: from the embedded server to the roles on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from schemas.errors import SchemaError
+from streams.configured import ConfigurationError, configured_sources
+from streams.engine.store import InUseError
+from streams.intake import NotWrittenError
+from streams.kafka.publisher import NotAckedError
+from streams.kafka.schema_registry import RegistryError
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.topics import LayoutError
+from streams.migration import Migration, MigrationError
+from streams.running import configure_logging
+from streams.settings import first_of, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.migration import Moved
+
+DONE: Final = 0
+BROKEN: Final = 1
+USAGE: Final = 2
+
+
+def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> int:
+    """Move the log of the data folder into the topics.
+
+    Args:
+        config: settings file, the one that the roles will have.
+        data_dir: instead of the settings' own.
+        leave_alerts: alerts that wait for a receiver stay behind.
+
+    Returns:
+        The exit code: 0 moved and equal, 1 try it again or the tables differ, 2
+        something is not as it must be.
+    """
+    configure_logging(logging.WARNING)
+    try:
+        given: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+        settings = load(config, **given)
+        vocabulary, _ = configured_sources(settings)
+        migration = Migration(
+            settings.data_dir, settings.realm, KafkaSettings(), vocabulary, _now
+        )
+        moved = asyncio.run(migration.run(leave_alerts=leave_alerts))
+    except ValidationError as error:
+        return _complain(first_of(error), USAGE)
+    except FileNotFoundError as error:
+        return _complain(f"there is no file {error.filename or error}", USAGE)
+    except InUseError as error:
+        return _complain(f"{error}: stop it first", USAGE)
+    except LayoutError as error:
+        return _complain(f"{error}; see: rescind topics plan", USAGE)
+    except (ConfigurationError, MigrationError, ValueError) as error:
+        return _complain(str(error), USAGE)
+    except (SchemaError, sqlite3.Error) as error:
+        return _complain(f"the log cannot be read: {error}", USAGE)
+    except (
+        KafkaError,
+        NotAckedError,
+        NotWrittenError,
+        RegistryError,
+        OSError,
+    ) as error:
+        return _complain(f"{type(error).__name__}: {error}; run it again", BROKEN)
+    sys.stdout.write(_told(moved))
+    return DONE
+
+
+def _told(moved: Moved) -> str:
+    already = f" ({moved.there:,} were there already)" if moved.there else ""
+    return (
+        f"Moved {moved.facts:,} facts of realm {moved.realm}{already}.\n"
+        f"Both tables have {moved.rows:,} rows and the digest {moved.digest}.\n"
+        "Next, with the same settings:\n"
+        "  start ingress, the workers and notify on Kafka\n"
+        "  send the sources to ingress\n"
+        "  restart the guards with Kafka as their feed\n"
+        "Findings, dead letters and the audit chain stay in the folder. No server "
+        "starts from it any more.\n"
+    )
+
+
+def _now() -> int:
+    return time.time_ns()  # noqa: TID251 - a composition root
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"rescind migrate: {text}\n")
+    return code

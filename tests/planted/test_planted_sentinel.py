@@ -1,0 +1,170 @@
+"""Bugs planted into what decides lag against failure are caught by its tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from streams.stages import episodes, points, sentinel
+from streams.stages.episodes import Episodes
+from streams.stages.kinds import kind_of
+from streams.stages.known_deaths import KnownDeaths
+from streams.stages.points import Guard, Points
+from streams.stages.sentinel import Outputs, Sentinel
+from tests.unit import test_kinds, test_known_deaths, test_points
+from tests.unit import test_sentinel_receipts as receipts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+Patch = pytest.MonkeyPatch
+
+
+def blames_by_the_cause_alone(patch: Patch) -> None:
+    """Forget that a point may lack what ties a credential to its cause."""
+    patch.setattr(KnownDeaths, "as_of", lambda _, __, accepted: accepted.offset + 1)
+
+
+def counts_from_the_last_listing(patch: Patch) -> None:
+    """Let facts that come again take a failure back."""
+    right = KnownDeaths.note
+
+    def note(known: KnownDeaths, found: Any, as_of: int) -> None:
+        for pair in found:
+            known._first.pop(pair, None)
+        right(known, found, as_of)
+
+    patch.setattr(KnownDeaths, "note", note)
+
+
+def forgets_what_was_forgotten(patch: Patch) -> None:
+    """Take what is not known any more for known from the start."""
+    patch.setattr(KnownDeaths, "begin", lambda _, __: None)
+
+
+def passes_over_late_receipts(patch: Patch) -> None:
+    """Leave what was told as it was told."""
+    patch.setattr(Sentinel, "recheck", lambda *_: Outputs())
+
+
+def asks_one_guard_of_many(patch: Patch) -> None:
+    """Take the word of the first that knew."""
+    patch.setattr(points, "max", min, raising=False)
+
+
+def thins_towards_the_past(patch: Patch) -> None:
+    """Say of an offset that it was applied when the one before it was."""
+
+    def add(guard: Guard, at: int, offset: int) -> None:
+        entries = guard.entries
+        if entries and at - entries[-1][0] < points.RESOLUTION:
+            entries[-1] = (entries[-1][0], offset)
+        else:
+            entries.append((at, offset))
+
+    patch.setattr(Guard, "add", add)
+
+
+def takes_observers_for_guards(patch: Patch) -> None:
+    """Blame a route that never meant to deny."""
+    right = Points.registered
+
+    def registered(of: Points, guard: str, at: int, *, enforces: bool) -> None:
+        right(of, guard, at, enforces=enforces or True)
+
+    patch.setattr(Points, "registered", registered)
+
+
+def allows_no_request_under_way(patch: Patch) -> None:
+    """Blame a request that was checked before the guard knew."""
+    patch.setattr(
+        test_kinds,
+        "kind_of",
+        lambda one, standing, rules: kind_of(
+            one, standing, attrs.evolve(rules, skew=0)
+        ),
+    )
+
+
+def saves_no_doubt(patch: Patch) -> None:
+    """Lose over a restart what a receipt may still show."""
+    right = episodes.save
+    patch.setattr(episodes, "save", lambda each: right(each) | {"doubts": []})
+
+
+def relates_what_it_sees_alone(patch: Patch) -> None:
+    """Find out nothing from an alias that comes last."""
+    patch.setattr(Episodes, "about", lambda *_: False)
+
+
+def tells_one_way(patch: Patch) -> None:
+    """Name the other finding in the newer one alone."""
+    patch.setattr(sentinel.Sentinel, "_relate", lambda *_: None)
+
+
+BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
+    (
+        blames_by_the_cause_alone,
+        lambda: receipts.test_who_did_not_know_the_lineage_did_not_fail(
+            "edge", ("t", "u")
+        ),
+    ),
+    (
+        counts_from_the_last_listing,
+        receipts.test_facts_that_come_again_take_no_failure_back,
+    ),
+    (
+        forgets_what_was_forgotten,
+        test_known_deaths.test_a_restart_keeps_first_listings,
+    ),
+    (
+        passes_over_late_receipts,
+        lambda: receipts.test_the_last_verdict_is_right_in_every_order(("c", "u", "r")),
+    ),
+    (asks_one_guard_of_many, test_points.test_settings_say_who_stands_at_a_point),
+    (
+        thins_towards_the_past,
+        test_points.test_the_log_is_thinned_and_never_tells_too_early,
+    ),
+    (
+        takes_observers_for_guards,
+        receipts.test_where_no_guard_stands_it_is_a_use_after_revocation,
+    ),
+    (
+        allows_no_request_under_way,
+        lambda: test_kinds.test_receipts_decide(
+            23, test_kinds.KNEW_AT_20, "enforcement_lag"
+        ),
+    ),
+    (
+        saves_no_doubt,
+        receipts.test_a_restart_between_use_and_receipt_loses_nothing,
+    ),
+    (
+        relates_what_it_sees_alone,
+        lambda: receipts.test_two_names_of_one_credential_name_each_other(
+            ("1", "2", "a")
+        ),
+    ),
+    (tells_one_way, receipts.test_the_failure_opens_at_once_and_names_the_lag),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "test"), BUGS, ids=[plant.__name__ for plant, _ in BUGS]
+)
+def test_a_planted_bug_is_caught(
+    plant: Callable[[Patch], None],
+    test: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The test that knows the rule passes without the bug, and fails with it."""
+    test()
+    plant(monkeypatch)
+
+    with pytest.raises((AssertionError, KeyError, ValueError)):
+        test()

@@ -1,0 +1,354 @@
+"""Acts that wait: who may approve them, until when, and what is held for its reach."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_registry.facts import Cause, Edge, Effect, Lift, Withdraw, fact_id
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from schemas import entries
+from streams import blast as blast_limit
+from streams import desk as desk_of
+from streams.access_settings import Approvals
+from streams.desk import MOST_FACTS, MOST_WAITING, Desk, FullError
+from streams.http.auth import Holder
+from streams.http.decisions import take
+from streams.http.problems import ProblemError
+from streams.intake import Delivery, NotWrittenError, Receipt
+from streams.stages import acts, blast
+from streams.stages.acts import Act, ActError
+from streams.stages.approvals import HELD, Pending, UndecidedError
+from streams.stages.ingress import Origin
+from tests.integration.serving import until
+
+NAME = Identifier("agent.id", "x")
+LIFT = Lift(
+    authority="okta", event_id="e", version=5, stamped=True, received_at=5, target=NAME
+)
+CAUSE = Cause(
+    authority="okta", version=1, received_at=9, target=NAME, effect=Effect.REVOKE,
+    at=1, ingress_key="hook",
+)  # fmt: skip
+PROPOSED, ENDS = 1000, 2000
+SPELLINGS = st.sampled_from(["alice", "Alice", " alice ", "ALICE\t"])
+
+
+def pending(**more: Any) -> Pending:
+    """Give an act that alice proposed."""
+    values: dict[str, Any] = {
+        "id": "p1", "kind": "lift", "summary": "lift x", "reason": "because",
+        "person": "alice", "credential": "laptop", "proposed_at": PROPOSED,
+        "expires_at": ENDS, "authority": "okta", "facts": (LIFT,),
+    }  # fmt: skip
+    return Pending(**values | more)
+
+
+@given(SPELLINGS, SPELLINGS, st.booleans())
+def test_nobody_approves_what_is_their_own(
+    first: str, second: str, by_credential: bool
+) -> None:
+    """However the name is written, and with whichever credential."""
+    mine = pending(credential=first) if by_credential else pending(person=first)
+    for person, credential in ((second, "phone"), ("bob", second)):
+        with pytest.raises(UndecidedError, match="another person"):
+            mine.approved(person, credential, PROPOSED)
+
+
+@given(st.integers(min_value=PROPOSED, max_value=2 * ENDS))
+def test_an_act_is_approved_before_it_expires(now: int) -> None:
+    """What is written is what was proposed, received now."""
+    if now < ENDS:
+        (fact,) = pending().approved("bob", "bobs", now)
+        assert fact == attrs.evolve(LIFT, received_at=now)
+        assert fact_id(fact) == fact_id(LIFT)
+    else:
+        with pytest.raises(UndecidedError) as refused:
+            pending().approved("bob", "bobs", now)
+        assert refused.value.expired
+    assert pending(expires_at=None).approved("bob", "bobs", now)
+
+
+def test_what_waits_is_read_as_it_was_kept() -> None:
+    """Or not at all."""
+    facts = (LIFT, CAUSE, Withdraw(
+        authority="operators", version=1, received_at=1, fact_id="ab", kind="cause",
+        target=NAME,
+    ))  # fmt: skip
+    kept = pending(facts=facts)
+    assert Pending.load(kept.dump()) == kept
+    for body in (b"{}", b"[]", b"no", b'{"facts": [{"fact": "x"}]}'):
+        with pytest.raises(ValueError):  # noqa: PT011 - JSON's own, and ours
+            Pending.load(body)
+
+
+def table(children: int) -> Registry:
+    """Give a table in which so many agents hang under one."""
+    registry = Registry()
+    for number in range(children):
+        child = Identifier("agent.id", str(number))
+        registry.apply(
+            Edge(authority="a", version=1, received_at=1, child=child, parent=NAME)
+        )
+    return registry
+
+
+@given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=40))
+def test_a_limit_is_what_may_be_reached(children: int, limit: int) -> None:
+    """So many, and not one more."""
+    assert blast.exceeds(table(children), CAUSE, limit) is (children > limit)
+
+
+def test_a_cause_that_stands_is_not_held_again() -> None:
+    """And a held one has the same id each time it comes."""
+    registry = table(3)
+    assert not blast.stands(registry, CAUSE)
+    registry.apply(CAUSE)
+    assert blast.stands(registry, attrs.evolve(CAUSE, received_at=77))
+    again = attrs.evolve(CAUSE, received_at=77)
+    assert blast.held(CAUSE, 1, None).id == blast.held(again, 1, None).id
+    assert blast.held(CAUSE, 1, None).person == "hook"
+    assert blast.held(CAUSE, 1, "alice").person == "alice"
+
+
+class Shelf:
+    """Keeps in memory; fails on demand."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.broken = False
+
+    async def all(self) -> list[bytes]:
+        """Give all."""
+        return list(self.bodies.values())
+
+    async def put(self, identity: str, body: bytes) -> None:
+        """Keep one."""
+        self.bodies[identity] = body
+
+    async def forget(self, identity: str) -> None:
+        """Forget one, unless broken."""
+        if self.broken:
+            raise NotWrittenError("broken")
+        del self.bodies[identity]
+
+
+class Log:
+    """Remembers what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self.acts: list[str] = []
+        self.signals: list[Any] = []
+        self.misfit = 0
+
+    async def records(self, delivery: Delivery) -> Receipt:
+        """Take signals."""
+        self.signals += delivery.signals
+        return Receipt(0, 0, 0, "t")
+
+    async def facts(
+        self, facts: Any, origin: Origin, *, actor: str, action: str
+    ) -> Receipt:
+        """Take facts."""
+        assert origin.realm == "r"
+        self.written += [(actor, action, fact) for fact in facts]
+        return Receipt(len(facts), self.misfit, len(facts), "t")
+
+    async def record_act(self, act: entries.Act) -> None:
+        """Take an audit line."""
+        self.acts.append(f"{act.actor}: {act.action}")
+
+
+def desk(now: int = PROPOSED) -> tuple[Desk, Shelf, Log]:
+    """Give a desk at which lifts take two persons."""
+    shelf, log = Shelf(), Log()
+    ids = iter(range(10_000))
+    made = Desk(
+        shelf=shelf, log=log, rules=Approvals(acts=frozenset({"lift"})), realm="r",
+        clock=lambda: now, fresh_id=lambda: str(next(ids)),
+    )  # fmt: skip
+    return made, shelf, log
+
+
+ORIGIN = Origin("okta", "r", PROPOSED, "laptop")
+ACT = Act("lift", "lift x", "because", (LIFT,))
+
+
+async def test_an_approval_that_is_not_forgotten_can_be_given_again() -> None:
+    """As after a crash in between: the same facts once more."""
+    made, shelf, log = desk()
+    waiting = await made.take(ACT, ORIGIN, "laptop", "alice")
+    assert isinstance(waiting, Pending)
+    shelf.broken = True
+    with pytest.raises(NotWrittenError):
+        await made.approve(waiting.id, "bobs", "bob")
+    shelf.broken = False
+    assert await made.approve(waiting.id, "bobs", "bob")
+    first, second = log.written
+    assert first == second
+    assert await made.approve(waiting.id, "bobs", "bob") is None
+
+
+async def test_what_does_not_fit_the_log_waits_on() -> None:
+    """Nothing was written, so nothing is forgotten."""
+    made, _, log = desk()
+    waiting = await made.take(ACT, ORIGIN, "laptop", "alice")
+    assert isinstance(waiting, Pending)
+    log.misfit = 1
+    await made.approve(waiting.id, "bobs", "bob")
+    assert await made.waiting() == [waiting]
+
+
+async def test_the_void_is_swept_with_an_audit_line() -> None:
+    """What is held stays, for ever."""
+    made, shelf, log = desk(now=ENDS)
+    await shelf.put("p1", pending().dump())
+    await shelf.put("h1", pending(id="h1", kind=HELD, expires_at=None).dump())
+    await shelf.put("other", b"of another version")
+    assert [each.id for each in await made.waiting()] == ["h1"]
+    await made.sweep()
+    assert set(shelf.bodies) == {"h1", "other"}
+    assert log.acts == ["rescind: expired p1: lift x"]
+
+
+async def test_so_much_waits_and_no_more() -> None:
+    """Acts do not take the place of what is held, nor one authority another's."""
+    made, shelf, _ = desk()
+    for number in range(MOST_WAITING):
+        kept = pending(id=f"h{number}", kind=HELD)
+        await shelf.put(kept.id, kept.dump())
+    with pytest.raises(FullError, match="revocations of okta"):
+        await made.keep(pending(id="more", kind=HELD), "hook")
+    await made.keep(pending(id="other", kind=HELD, authority="aws"), "hook")
+    await made.take(ACT, ORIGIN, "laptop", "alice")
+    many = attrs.evolve(ACT, facts=(LIFT,) * (MOST_FACTS + 1))
+    with pytest.raises(ActError, match="in parts"):
+        await made.take(many, ORIGIN, "laptop", "alice")
+
+
+async def test_a_held_cause_that_is_decided_ends_its_finding() -> None:
+    """Approved or rejected."""
+    for decide in ("approve", "reject"):
+        made, _, log = desk()
+        kept = blast.held(CAUSE, 3, None)
+        await made.keep(kept, "hook")
+        await getattr(made, decide)(kept.id, "bobs", "bob")
+        assert [each["over"] for each in log.signals] == [True]
+        assert bool(log.written) is (decide == "approve")
+
+
+class Tables:
+    """Gives a table, or keeps one waiting."""
+
+    def __init__(self, registry: Registry | None, *, late: bool = False) -> None:
+        self.registry = registry
+        self.late = late
+
+    async def current(self) -> Registry | None:
+        """Give it."""
+        if self.late:
+            await asyncio.Event().wait()
+        return self.registry
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_cannot_be_counted_is_enforced_and_paged(
+    monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    """In doubt it is denied, also where it would be held."""
+    monkeypatch.setattr(blast_limit, "TABLE_SECONDS", 0.01)
+    made, shelf, _ = desk()
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(None, late=late), made)
+    sifted = await limit.sift([LIFT, CAUSE], ORIGIN)
+    assert (sifted.facts, sifted.held, shelf.bodies) == ([0, 1], [], {})
+    (signal,) = sifted.signals
+    assert "could not be counted" in signal["detail"]
+
+
+async def test_of_a_batch_only_what_is_over_the_limit_is_held() -> None:
+    """Of an order of a person all, since its names are of one thing."""
+    made, shelf, _ = desk()
+    other = attrs.evolve(CAUSE, target=Identifier("agent.id", "other"))
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(table(2)), made)
+    sifted = await limit.sift([other, CAUSE, LIFT], ORIGIN)
+    assert sifted.facts == [0, 2]
+    assert len(shelf.bodies) == 1
+    sifted = await limit.sift([other, CAUSE], ORIGIN, "alice")
+    assert sifted.facts == []
+    assert len(sifted.held) == 2
+    elsewhere = attrs.evolve(ORIGIN, authority="aws")
+    assert (await limit.sift([CAUSE], elsewhere)).facts == [0]
+
+
+async def test_what_cannot_be_kept_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The source repeats it."""
+    monkeypatch.setattr(desk_of, "MOST_WAITING", 0)
+    made, _, _ = desk()
+    rule = {"okta": blast_limit.Limit(1, hold=True)}
+    limit = blast_limit.BlastLimit(rule, Tables(table(2)), made)
+    with pytest.raises(NotWrittenError, match="decide on them first"):
+        await limit.sift([CAUSE], ORIGIN)
+
+
+async def test_the_void_is_swept_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is down only delays it."""
+    monkeypatch.setattr(desk_of, "SWEEP_SECONDS", 0.0)
+    made, shelf, _ = desk(now=ENDS)
+    shelf.broken = True
+    await shelf.put("p1", pending().dump())
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(made.run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        shelf.broken = False
+        await until(lambda: not shelf.bodies)
+        sweeping.cancel()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"), [("full", 429), ("many", 422), ("misfit", 422)]
+)
+async def test_why_an_act_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, status: int
+) -> None:
+    """In a sentence, with the status that fits."""
+    made, _, log = desk()
+    act = ACT
+    if wrong == "full":
+        monkeypatch.setattr(desk_of, "MOST_WAITING", 0)
+    if wrong == "many":
+        monkeypatch.setattr(desk_of, "MOST_FACTS", 0)
+    if wrong == "misfit":
+        act, log.misfit = attrs.evolve(ACT, kind="owners"), 1
+    holder = Holder("laptop", {"r": frozenset({"restorer"})}, "alice")
+    with pytest.raises(ProblemError) as refused:
+        await take(made, act, ORIGIN, holder)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"key": "k", "from": "2026-01-01T00:00:00Z"}, "suspect is a text"),
+        ({"suspect": "", "key": "k"}, "suspect is missing"),
+        ({"suspect": "a", "key": "k" * 300}, "key is a text"),
+        ({"suspect": "a", "key": "k"}, "from is a time"),
+        ({"suspect": "a", "key": "k", "from": "9999-99-99"}, "from is a time"),
+        ({"suspect": "a", "key": "k", "from": 5}, "from is a time"),
+    ],
+)
+def test_what_is_not_said_is_asked_for(body: dict[str, Any], says: str) -> None:
+    """Before anything is proposed."""
+    with pytest.raises(ActError, match=says):
+        acts.distrust(body | {"reason": "r"}, ORIGIN, "e")

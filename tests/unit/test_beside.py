@@ -1,0 +1,161 @@
+"""Large values lie in files, and a file that is not whole is never believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Cause, Effect, Node
+from agents_registry.identifiers import Identifier, extend
+from schemas.codec import in_force
+from streams.kafka.beside import LARGE
+from streams.kafka.checkpoint import UsesFile
+from streams.kafka.journal import DamagedError
+from streams.kafka.payloads import Accesses, access_records, read_access
+from streams.kafka.realm import Realm
+from streams.kafka.watch import Watched
+from streams.stages.cascade import Cascade
+from streams.stages.ingress import Origin
+from streams.stages.sentinel import Tolerances
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+BODY = bytes(range(256)) * (LARGE // 256)
+S = 10**9
+NOW = 10**18
+TOKEN = Identifier("vault.accessor", "t")
+ORIGIN = Origin("vault", "default", NOW, "k", 1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> UsesFile:
+    """Give an empty file."""
+    return UsesFile(tmp_path / "u.db")
+
+
+def beside(tmp_path: Path) -> list[Path]:
+    """Give the files of large values."""
+    return sorted((tmp_path / "u.large").iterdir())
+
+
+def test_a_large_value_lies_in_a_file_of_its_own(
+    file: UsesFile, tmp_path: Path
+) -> None:
+    """It comes back, and goes with its row; a file that no row names goes too."""
+    file.save([("r", "a", BODY), ("r", "b", b"small")], [], 5)
+    (kept,) = beside(tmp_path)
+    (tmp_path / "u.large" / "left over").write_bytes(b"")
+
+    assert {"r": [("a", BODY), ("b", b"small")]} == file.uses()
+    assert [kept] == beside(tmp_path)
+    file.save([("r", "a", None)], [], 6)
+    assert [] == beside(tmp_path)
+    file.save([("r", "a", BODY)], [], 7)
+    file.reset()
+    assert ({}, []) == (file.uses(), beside(tmp_path))
+    file.close()
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "gone"])
+def test_a_value_that_is_not_whole_is_an_error(
+    file: UsesFile, tmp_path: Path, harm: str
+) -> None:
+    """A power cut may leave the row and not the bytes."""
+    file.save([("r", "a", BODY)], [], 5)
+    (path,) = beside(tmp_path)
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(BODY[:-1] if harm == "cut" else BODY[:-1] + b"?")
+
+    with pytest.raises(DamagedError):
+        file.uses()
+    file.close()
+
+
+def watched(file: UsesFile, realm: Realm) -> Watched:
+    """Give a partition that may begin at 3."""
+    tolerances = Tolerances(0, 0, 10**20, 10**20)
+    each = Watched(0, file, tolerances, lambda _: realm)
+    each.begin, each.position = 3, 9
+    return each
+
+
+def found(each: Watched) -> list[tuple[str, int]]:
+    """Give kind and count of all findings."""
+    return [(e.finding.kind.value, e.finding.count) for e in each.findings()]
+
+
+def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
+    file: UsesFile, tmp_path: Path
+) -> None:
+    """What it finds has the same ids as before."""
+    realm = Realm(Cascade(extend({})))
+    said: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
+    realm.apply(Node(**said, node=TOKEN, issued_at=1), 0)
+    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e", "o" * LARGE)
+    records = list(access_records([use], ORIGIN, 0, 1, "f"))
+    blocks = [read_access(each.value, each.headers) for each in records]
+    each = watched(file, realm)
+    each.judge(blocks, NOW)
+    each.save()
+    realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1), 0)
+    whole = watched(file, realm)
+    whole.restore(NOW)
+    assert [("use_after_revocation", 1)] == found(whole)
+    assert 9 == whole.position
+    beside(tmp_path)[0].write_bytes(b"")
+
+    damaged = watched(file, realm)
+    damaged.restore(NOW)
+    assert (3, []) == (damaged.position, found(damaged))
+    damaged.judge(blocks, NOW)
+    assert [e.finding.id for e in whole.findings()] == [
+        e.finding.id for e in damaged.findings()
+    ]
+    file.close()
+
+
+def old_block(lines: list[dict[str, Any]]) -> Accesses:
+    """Read a block as earlier versions wrote it."""
+    common = {"event_type": "", "offset": 0, "parents": [], "ties": [], "actor": []}
+    record = {
+        "realm": "default", "source": "", "point": "door", "authority": "vault",
+        "received_at": NOW, "ingress_key": "k", "lines": [common | x for x in lines],
+    }  # fmt: skip
+    read = read_access(in_force().encode("access", record), [("rescind-after", b"7")])
+    assert isinstance(read, Accesses)
+    return read
+
+
+def test_blocks_of_earlier_versions_are_read() -> None:
+    """Readers are upgraded first, and the topic holds a week."""
+    block = old_block([
+        {"identifiers": ["vault.accessor:t"], "occurred_at": 5, "outcome": "denied",
+         "event_id": "e", "owner": "ann", "applied": 4, "scope": ["r|x"]},
+        {"identifiers": ["vault.accessor:t"], "occurred_at": None, "outcome": None},
+    ])  # fmt: skip
+
+    assert 7 == block.after
+    assert [
+        Seen((TOKEN,), "door", "denied", 5, "e", "ann", 4, ("r|x",)),
+        Seen((TOKEN,), "door", None, NOW, None),
+    ] == [block.lines.use(row) for row in range(2)]
+
+
+def test_a_line_that_cannot_be_read_stops_nothing(file: UsesFile) -> None:
+    """It is told of; the lines beside it are judged."""
+    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e")
+    (record,) = access_records([use, use._replace(event_id="f")], ORIGIN, 0, 1, "f")
+    value = record.value.replace(b'["e"]', b'[!e"]')
+    block = read_access(value, record.headers)
+    each = watched(file, Realm(Cascade(extend({}))))
+    each.judge([block], NOW)
+
+    assert [("unknown_credential", 1)] == found(each)
+    file.close()

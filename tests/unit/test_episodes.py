@@ -1,0 +1,154 @@
+"""The life of a finding, from the first use to its last message, in virtual time."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import orjson
+import pytest
+from attrs import define, field
+
+from agents_registry.facts import Node
+from agents_registry.registry import Registry
+from streams.stages import episodes, notify
+from streams.stages.deliveries import Activity, Delivery, Outcome, Route
+from streams.stages.delivery_state import State
+from streams.stages.notify import Change
+from streams.stages.sentinel import Sentinel, Tolerances
+from streams.stages.uses import Seen
+from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
+
+pytestmark = pytest.mark.unit
+
+MINUTE, HOUR = 60 * S, 3600 * S
+RULES = Tolerances(skew=0, grace=S, remember=24 * HOUR, silence=HOUR)
+START = 1000 * S
+
+
+@define
+class World:
+    """A sentinel whose findings are told to one receiver, and a clock.
+
+    Attributes:
+        told: what arrived, and when.
+    """
+
+    now: int = START
+    sentinel: Sentinel = field(factory=lambda: Sentinel("r", RULES))
+    registry: Registry = field(factory=Registry)
+    state: State = field(factory=State)
+    told: list[tuple[int, Delivery]] = field(factory=list)
+    saved: dict[str, Any] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Make a token and end it at 100 s."""
+        for offset, fact in enumerate(
+            (Node(node=TOKEN, issued_at=1, **COMMON), revoke())
+        ):
+            self.registry.apply(fact)
+            self.sentinel.note(fact, offset)
+
+    def use(self, point: str = "door", outcome: str = "allowed") -> None:
+        """Show a use of now."""
+        use = Seen((TOKEN,), point, outcome, self.now, f"{self.now}")
+        self.tell(self.sentinel.observe([use], self.registry, self.now).episodes)
+
+    def wait(self, span: int) -> None:
+        """Let time pass, and both stages tidy up every five seconds."""
+        end = self.now + span
+        while self.now < end:
+            self.now = min(end, self.now + 5 * S)
+            self.tell(self.sentinel.expire(self.now).episodes)
+
+    def tell(self, changed: dict[str, episodes.Episode]) -> None:
+        """Save what changed, and deliver what is due."""
+        changes = []
+        for identity, each in changed.items():
+            self.saved[identity] = orjson.dumps(episodes.save(each))
+            changes.append(Change(each.finding, closed=not each.open))
+        self.state, due = notify.step(
+            self.state, changes, self.now, routes=[Route(name="soc")]
+        )
+        for delivery in due:
+            self.told.append((self.now, delivery))
+            ok = Outcome(status=204)
+            self.state = notify.settle(self.state, delivery, ok, self.now).state
+
+    def restart(self) -> None:
+        """Go on in another process with what was saved."""
+        known = self.sentinel
+        self.sentinel = Sentinel("r", RULES)
+        self.sentinel.accepted = known.accepted
+        for body in self.saved.values():
+            self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+
+
+def test_the_first_alert_never_waits_and_updates_do() -> None:
+    """Ten minutes of uses are one beginning and an update a minute."""
+    world = World()
+    for _ in range(200):
+        world.use()
+        world.now += 3 * S
+    (began, first), *updates = world.told
+
+    assert (START, Activity.CREATE, 1) == (began, first.activity, first.finding.count)
+    assert 9 <= len(updates) <= 10
+    times = [began, *(at for at, _ in updates)]
+    assert all(b - a >= MINUTE for a, b in itertools.pairwise(times))
+    assert all(
+        (Activity.UPDATE, first.finding.id, 1 + (at - START) // (3 * S))
+        == (told.activity, told.finding.id, told.finding.count)
+        for at, told in updates
+    )
+
+
+def test_silence_ends_it_and_the_next_use_begins_another() -> None:
+    """With an id of its own, at once, however long it was silent."""
+    world = World()
+    ids = []
+    for silence in (HOUR + MINUTE, 30 * HOUR, MINUTE):
+        world.use()
+        assert (world.now, Activity.CREATE) == (
+            world.told[-1][0],
+            world.told[-1][1].activity,
+        )
+        ids.append(world.told[-1][1].finding.id)
+        world.wait(silence)
+    assert [Activity.CREATE, Activity.CLOSE] * 2 + [Activity.CREATE] == [
+        told.activity for _, told in world.told
+    ]
+    assert 3 == len(set(ids))
+    closed = [at for at, told in world.told if told.activity is Activity.CLOSE]
+    assert HOUR < closed[0] - START <= HOUR + 10 * S
+
+
+def test_a_restart_changes_neither_id_nor_count() -> None:
+    """Before the first silence, in it, and after it was reopened."""
+    straight, broken = World(), World()
+    for world in (straight, broken):
+        for pause in (S, MINUTE, HOUR + MINUTE, S, 2 * HOUR, S):
+            world.use()
+            world.wait(pause)
+            if world is broken:
+                world.restart()
+
+    assert [(at, d.id, d.activity, d.finding) for at, d in straight.told] == [
+        (at, d.id, d.activity, d.finding) for at, d in broken.told
+    ]
+
+
+def test_one_is_open_for_each_kind_and_point() -> None:
+    """They are told apart, and none waits for another."""
+    world = World()
+    for _ in range(3):
+        for point in ("door", "gate"):
+            world.use(point)
+            world.use(point, "denied")
+        world.now += S
+
+    assert 4 == len(world.told)
+    assert {("use_after_revocation", "door"), ("use_after_revocation", "gate"),
+            ("blocked_attempt", "door"), ("blocked_attempt", "gate")} == {
+        (told.finding.kind.value, told.finding.point) for _, told in world.told
+    }  # fmt: skip

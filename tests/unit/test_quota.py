@@ -1,0 +1,114 @@
+"""How much an authority may say, and that no issue ever costs a revocation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_registry.facts import Cause, Edge, Effect, Fact, Node
+from agents_registry.identifiers import Identifier
+from streams.http.auth import Tokens
+from streams.http.problems import ProblemError
+from streams.stages.quota import Bucket, Quota
+from tests.integration.serving import (
+    created_key,
+    deleted_key,
+    running,
+    until,
+    values,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = Identifier("agent.id", "x")
+NODE = Node(authority="a", version=1, received_at=1, node=NAME)
+EDGE = Edge(authority="a", version=1, received_at=1, child=NAME, parent=NAME)
+CAUSE = Cause(
+    authority="a", version=1, received_at=1, target=NAME, effect=Effect.REVOKE, at=1
+)
+
+
+def test_a_bucket_owes_what_it_did_not_have() -> None:
+    """And fills up to its most."""
+    bucket = Bucket(rate=2.0, most=4.0)
+    assert bucket.wait(100.0) == 0
+    bucket.take(4, 100.0)
+    assert bucket.wait(100.0) == 0.5
+    assert bucket.wait(100.5) == 0
+    bucket.take(5, 100.5)
+    assert bucket.wait(100.5) == 2.5
+    assert bucket.wait(103.0) == 0
+    bucket.take(0, 10_000.0)
+    assert bucket.level == 4
+
+
+@given(st.lists(st.sampled_from([NODE, EDGE, CAUSE]), max_size=60))
+def test_issue_never_makes_a_cause_wait(facts: list[Fact]) -> None:
+    """Whatever was said before; and a cause never makes issue wait."""
+    quota = Quota(issue=Bucket(1, 1), causes=Bucket(1, 1), nodes=Bucket(1, 1))
+    issue = [each for each in facts if not isinstance(each, Cause)]
+    quota.take(issue, 0.0)
+    assert quota.wait([CAUSE, *issue], 0.0)[0] == 0
+    quota = Quota(issue=Bucket(1, 1), causes=Bucket(1, 1))
+    quota.take([each for each in facts if isinstance(each, Cause)], 0.0)
+    assert quota.wait([EDGE], 0.0) == (0, 0)
+
+
+async def test_over_the_quota_causes_get_in_and_the_rest_comes_again(
+    tmp_path: Path,
+) -> None:
+    """429 with Retry-After; the other authority is as free as before."""
+    given = values(tmp_path)["authorities"]
+    given["aws"]["quota"] = {"facts_per_second": 0.01, "burst_seconds": 100}
+    async with running(tmp_path, authorities=given) as run:
+        many = [
+            created_key(f"AKIA{n}", "mallory", "2026-07-10T12:09:47Z", f"e-{n}")
+            for n in range(5)
+        ]
+        path = "/v1/events/cloudtrail"
+        assert (await run.post(path, "aws", {"Records": many}))[0] == 202
+        ending = deleted_key("AKIA1", "mallory", "2026-07-10T12:10:47Z", "e-x")
+        more = created_key("AKIA9", "mallory", "2026-07-10T12:09:47Z", "e-9")
+        status, answer = await run.post(path, "aws", {"Records": [ending, more]})
+        assert (status, answer["title"]) == (429, "over quota")
+        assert "revocations are taken in" in answer["detail"]
+        headers = {"Authorization": "Bearer aws"}
+        async with run.session.post(
+            run.url + path, headers=headers, json={"Records": [more]}
+        ) as got:
+            assert (got.status, int(got.headers["Retry-After"]) > 0) == (429, True)
+            assert "nothing was taken in" in (await got.json())["detail"]
+        assert (await run.post(path, "aws", {"Records": [ending]}))[0] == 202
+        await until(lambda: run.served.stages.idle)
+        assert (await run.get("/v1/why/aws.access_key:AKIA1"))[1]["dead"]
+        _, answer = await run.get("/v1/why/aws.access_key:AKIA9")
+        assert answer["reason"] == "unknown_credential"
+
+
+def test_one_credential_has_so_many_requests_under_way(tmp_path: Path) -> None:
+    """Another one is not told to wait by them."""
+    from aiohttp.test_utils import make_mocked_request  # noqa: PLC0415 - one test's
+
+    from streams.settings import Settings  # noqa: PLC0415 - as above
+
+    tokens = Tokens(Settings(**values(tmp_path)).tokens, most=2)
+
+    def asked(token: str) -> object:
+        headers = {"Authorization": f"Bearer {token}"}
+        request = make_mocked_request("GET", "/", headers=headers)
+        tokens.holder(request, "viewer", "revoker", "guard")
+        return request
+
+    first = asked("viewer")
+    asked("viewer")
+    with pytest.raises(ProblemError, match="too many requests"):
+        asked("viewer")
+    asked("revoker")
+    for _ in range(5):
+        asked("guard")
+    tokens.left(first)  # type: ignore[arg-type]
+    asked("viewer")
