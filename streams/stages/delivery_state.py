@@ -106,7 +106,7 @@ class State:
     told: Told = Told()
     disabled: Mapping[str, int] = field(factory=dict)
     paused: Mapping[str, int] = field(factory=dict)
-    silences: tuple[Silence, ...] | None = None
+    silences: tuple[Silence, ...] | None = field(default=None, eq=False)
 
     @property
     def deliveries(self) -> Mapping[str, Delivery]:
