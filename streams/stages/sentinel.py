@@ -24,6 +24,7 @@ from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
+from streams.stages.posture import Limits
 from streams.stages.remembered import (
     IN_FLIGHT,
     MINUTE,
@@ -48,6 +49,7 @@ class Tolerances:
     """How accesses are judged; all in ns of event time, ``remember`` of our clock.
 
     Attributes:
+        posture: what is told of how credentials stand.
         points: enforcement point to the names of the guards that stand there.
         most_uses: that are remembered of a realm; the oldest are forgotten first.
     """
@@ -57,6 +59,7 @@ class Tolerances:
     remember: int
     silence: int
     report_unknown: bool = True
+    posture: Limits = Factory(Limits)
     points: Mapping[str, Sequence[str]] = Factory(dict)
     most_uses: int = MOST
 
