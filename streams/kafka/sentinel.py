@@ -112,16 +112,13 @@ class SentinelStage:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.replica.run(self.member.lock, self._told))
-            tasks.create_task(self._witness())
+            lock, loaded = self.member.lock, self.replica.loaded
+            tasks.create_task(self.replica.run(lock, self._told))
+            tasks.create_task(self.witnesses.run(lock, self._reported, loaded))
             tasks.create_task(self._follow())
 
     def _genesis_of(self, number: int) -> str:
         return self.replica.partitions[number].genesis
-
-    async def _witness(self) -> None:
-        await self.replica.loaded.wait()  # receipts must speak of its logs
-        await self.witnesses.run(self.member.lock, self._reported)
 
     async def _follow(self) -> None:
         await self.witnesses.loaded.wait()

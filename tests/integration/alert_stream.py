@@ -8,6 +8,7 @@ the next server, and nobody believes the old one any more.
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from random import Random
@@ -23,6 +24,7 @@ from streams.engine import closures, notifier, stages
 from streams.engine import store as store_module
 from streams.engine.store import Store
 from streams.settings import Settings
+from streams.sources import mapping
 from streams.times import SECOND
 from tests.generators.alerts import HOUR, MAPPING, World, as_line, generate
 from tests.integration.alert_receiver import Receiver, endpoint, receiving
@@ -92,8 +94,8 @@ class Stream:
 
     def settings(self) -> Settings:
         """Give the settings of the server that lives."""
-        mapping = self.folder / "world.yaml"
-        mapping.write_text(MAPPING)
+        file = self.folder / "world.yaml"
+        file.write_text(MAPPING)
         base = f"{self.receiver.base}/{self.life}"
         ends = {name: endpoint(f"{base}/{name}") for name in ENDPOINTS}
         more = values(self.folder, alerts={"endpoints": ends})
@@ -102,7 +104,7 @@ class Stream:
             **more
             | {
                 "data_dir": str(self.data()),
-                "sources": {"world": {"format": "generic", "mapping": str(mapping)}},
+                "sources": {"world": {"format": "generic", "mapping": str(file)}},
                 "closure": {"probe_seconds": 0},
                 "sentinel": {"report_unknown": False},
             }
@@ -256,6 +258,7 @@ def unhurried() -> Iterator[None]:
         finally:
             loop.working -= 1
 
+    read_once = functools.cache(mapping.load_mapping)
     with ExitStack() as patches:
         for where, name, value in (
             (Store, "write", write),
@@ -265,6 +268,7 @@ def unhurried() -> Iterator[None]:
             (closures, "SAVE", 3600.0),
             (closures, "IDLE", 3600.0),
             (health_book, "LOOK_SECONDS", 3600.0),
+            (mapping, "load_mapping", read_once),
         ):
             patches.enter_context(mock.patch.object(where, name, value))
         yield
