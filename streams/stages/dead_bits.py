@@ -15,6 +15,7 @@ back. Later uses need no walk either, until a fact changes what it hangs on.
 from __future__ import annotations
 
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
 TIMED: Final = 8  # it is known from when on it lives, if it does
 MET: Final = 16  # what is known of it, or of one below, hangs on what it is
-UNDONE_AT_ONCE: Final = 4096  # nodes; of more all bits are undone
+UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
 GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
 SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
@@ -74,7 +75,7 @@ class Look(NamedTuple):
     """What is known in bulk of some lines, a row each.
 
     Attributes:
-        quiet: nothing that it presents could have been dead at any time.
+        quiet: nothing that it presents could have been dead at its time.
         declared: nobody need ask whether its credential was declared.
     """
 
@@ -218,7 +219,8 @@ class DeadBits:
         for node, (one, _), old in zip(nodes, both, before, strict=True):
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
-                self._bits[node] = self._bits[other] = SHARED
+                self._bits[node] |= SHARED
+                self._bits[other] |= SHARED
         if len(self._new) > SORTED_AFTER + len(self._sorted) // 4:
             self._sort()
         return nodes.stop < len(lineage)
@@ -289,15 +291,15 @@ class DeadBits:
         """
         bits, lineage = self._bits, self.registry.lineage
         owned = self.registry.owned
-        for undone, node in enumerate(nodes):
-            if undone > UNDONE_AT_ONCE:
-                self._undo_all()
-                return
+        for node in nodes:
             if node < len(bits) and bits[node] & MET:
                 bits[node] &= SHARED
-                nodes += lineage.children(node)
+                nodes += islice(lineage.children(node), UNDONE_AT_ONCE + 1)
                 nodes += lineage.others(node)[1:]
-                nodes += owned.get(node, ())
+                nodes += islice(owned.get(node, ()), UNDONE_AT_ONCE + 1)
+            if len(nodes) > UNDONE_AT_ONCE:
+                self._undo_all()
+                return
 
     def _undo_all(self) -> None:
         bits = np.frombuffer(self._bits, U8)

@@ -85,7 +85,11 @@ def _false(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
     of_id = {use.event_id: use for use in world.uses}
     for event in events:
         episode = episode_of(event, world.prefix)
-        related = [each["uid"] for each in event["finding_info"]["related_events"]]
+        related = [
+            each["uid"]
+            for each in event["finding_info"]["related_events"]
+            if "type_uid" not in each  # other findings have one
+        ]
         if episode not in planted:
             yield f"false: {episode} by {related}"
         for use in (of_id[uid] for uid in related):
