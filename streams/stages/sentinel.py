@@ -117,8 +117,9 @@ class Sentinel:
         self._table: Registry | None = None  # that all remembered uses were judged by
 
     def note(self, fact: Fact, offset: int) -> None:
-        """Remember where a cause was accepted; undo the dead bits that it changes."""
+        """Remember where a fact lies, as far as it counts; undo the bits it changes."""
         note_acceptance(self.accepted, fact, offset)
+        self.known.turn(fact, offset)
         if self.bits is not None:
             self.bits.note(fact)
 
