@@ -98,6 +98,7 @@ class Stages:
         self.in_flight = 0
         self.opened: Counter[FindingKind] = Counter()
         self._store = store
+        self._tolerances = tolerances
         self._vocabulary = vocabulary
         self._clock = clock
         self._ends = Ends(store.end, store.access_end, store.signals_end)
@@ -404,7 +405,8 @@ class Stages:
         now = self._clock()
         outputs = self.sentinel.observe(batch, self.registry, now)
         told = scoped(batch)
-        signals = violations(told, self.registry)
+        skew, grace = self._tolerances.skew, self._tolerances.grace
+        signals = violations(told, self.registry, skew=skew, grace=grace)
         outputs.episodes.update(self.sentinel.report(signals, now).episodes)
         used = [
             (str(name), body)

@@ -176,7 +176,8 @@ class Watched:
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
                 self._add(realm, sentinel.observe(lines, registry, now))
-                beyond = violations(scoped(lines), registry)
+                skew, grace = self._tolerances.skew, self._tolerances.grace
+                beyond = violations(scoped(lines), registry, skew=skew, grace=grace)
                 self._add(realm, sentinel.report(beyond, now))
 
     def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:

@@ -28,16 +28,25 @@ def scoped(batch: Lines | Iterable[Seen]) -> list[Seen]:
     return [use for use in uses if use.scopes and use.outcome != "denied"]
 
 
-def violations(uses: Iterable[Seen], registry: Registry) -> Iterator[dict[str, Any]]:
+def violations(
+    uses: Iterable[Seen], registry: Registry, *, skew: int = 0, grace: int = 0
+) -> Iterator[dict[str, Any]]:
     """Yield signals of uses that needed a scope which the credential did not have.
 
     Args:
         uses: as `scoped` gives them.
         registry: the table, with all facts that were accepted before the uses.
+        skew: by how much the clocks may differ (ns).
+        grace: a use so soon after a narrowing was in flight (ns).
     """
     for use in uses:
+        after, before = use.at - skew - grace, use.at + skew
         for scope in use.scopes or ():
-            limits = (exceeded(registry, n, scope, at=use.at) for n in use.identifiers)
+            limits = (
+                exceeded(registry, name, scope, at=after)
+                for name in use.identifiers
+                if exceeded(registry, name, scope, at=before) is not None
+            )
             limit = next((each for each in limits if each is not None), None)
             if limit is not None:
                 yield {

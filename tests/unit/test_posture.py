@@ -277,6 +277,23 @@ def test_a_use_beyond_the_scopes_above_is_a_violation() -> None:
     assert exceeded(quiet, CHILD, "api|pay", at=NOW) is None
 
 
+@pytest.mark.parametrize(
+    ("at", "found"), [(20, 0), (23, 0), (24, 1), (37, 1), (38, 0), (41, 0)]
+)
+def test_a_use_around_a_narrowing_is_no_violation(at: int, found: int) -> None:
+    """By clocks that differ, and by requests that were under way."""
+    registry = Registry.build([
+        fact(Node, node=CHILD),
+        fact(Cause, 20, target=CHILD, effect=Effect.NARROW, at=20 * SECOND,
+             scopes=("api|read",)),
+        fact(Lift, 40, target=CHILD),
+    ])  # fmt: skip
+    uses = [use("api|pay", at=at)]
+    told = list(violations(uses, registry, skew=2 * SECOND, grace=SECOND))
+
+    assert found == len(told)
+
+
 def test_only_uses_that_were_let_in_with_scopes_count() -> None:
     """A refused use is what should be."""
     uses = [
