@@ -118,6 +118,8 @@ class Witnesses:
         await learn(fetched)
         for number, records in fetched.items():
             self.hear(number, records)
+        for number, heard in self._heard.items():
+            self._see_log(number, heard)
         self._expire()
         news = {realm: each.take_news() for realm, each in self.realms.items()}
         if any(news.values()):
@@ -137,14 +139,15 @@ class Witnesses:
 
     async def _take_up(self, number: int) -> None:
         begin, end = await self.member.bounds(number)
+        if (before := self._heard.get(number)) is not None:
+            self._see_log(number, before)
         self._heard[number] = Heard(self._genesis_of(number), {}, begin, end)
         self.member.begin(number, begin)
 
     def hear(self, number: int, records: Sequence[Any]) -> None:
         """Apply receipts of a partition, in their order."""
         heard = self._heard.setdefault(number, Heard(self._genesis_of(number)))
-        if heard.genesis != self._genesis_of(number):
-            heard.genesis, heard.rolls = self._genesis_of(number), {}
+        self._see_log(number, heard)
         for record in records:
             key, at = record.key or b"", record.timestamp * MILLISECOND
             if record.value is None:  # an operator removed it
@@ -158,6 +161,14 @@ class Witnesses:
             except SchemaError:
                 continue  # closure puts it into the dead letters
             self._take(heard, receipt, record.offset, at)
+
+    def _see_log(self, number: int, heard: Heard) -> None:
+        """Forget what guards said of a log that is not there any more."""
+        genesis = self._genesis_of(number)
+        if heard.genesis != genesis:
+            for realm in heard.rolls:
+                self.points(realm).begin_anew()
+            heard.genesis, heard.rolls = genesis, {}
 
     def _take(self, heard: Heard, receipt: Receipt, offset: int, at: int) -> None:
         realm, guard = receipt.realm, receipt.terms.guard

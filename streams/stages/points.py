@@ -163,6 +163,12 @@ class Points:
             known.add(at, offset)
             self._tell(guard)
 
+    def begin_anew(self) -> None:
+        """Forget who had applied what: it speaks of another log's offsets."""
+        for name, guard in self._guards.items():
+            guard.entries.clear()
+            self._unsaved.add(name)
+
     def left(self, guard: str, at: int) -> None:
         """Note that a guard serves no more."""
         known = self._guards.get(guard)

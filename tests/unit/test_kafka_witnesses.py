@@ -163,3 +163,15 @@ def test_what_cannot_be_read_is_passed_over(topic: Topic) -> None:
 
     assert knew(5) == topic.standing(7)
     assert 0 == topic.reader.position(0)
+
+
+def test_another_log_has_offsets_of_its_own(topic: Topic) -> None:
+    """Facts were written anew; what a guard applied before says nothing of them."""
+    guard = Guard("g")
+    topic.say(guard, "registered", 0)
+    topic.say(guard, "applied", 1, 100)
+    assert topic.standing(5).knew_at is not None
+    topic.genesis = "another"
+    topic.say(guard, "applied", 2, 101)
+
+    assert Standing(reports=True) == topic.standing(5)
