@@ -10,7 +10,7 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import POSTURE, FindingKind
-from streams.stages import posture
+from streams.stages import posture_agenda
 from streams.stages.posture import LOOK_AGAIN, Limits, Posture
 from tests.property.agreement import SEED
 from tests.property.worlds import STEP, TOPICS, Maker
@@ -117,6 +117,6 @@ def test_a_fact_that_marks_too_little_is_caught(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A planted bug: what hangs on a changed node is not looked at, or not itself."""
-    monkeypatch.setattr(posture, rule, {})
+    monkeypatch.setattr(posture_agenda, rule, {})
 
     assert any(differs(seed) for seed in range(SEED, SEED + WORLDS))

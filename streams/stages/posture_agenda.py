@@ -1,0 +1,158 @@
+"""Which nodes are to be looked at, since what a fact or time changed may touch them.
+
+A fact marks what it names, and what hangs on that where that may stand otherwise too.
+A table that is new is looked at once from its first node to its last.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Fact,
+    Holds,
+    Horizon,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+    Withdraw,
+)
+from agents_registry.lineage import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.registry import Registry
+
+# What a fact changes by itself, and what else hangs on that.
+_NAMES: Final[dict[type[Fact], tuple[str, ...]]] = {
+    Node: ("node",),
+    Edge: ("child", "parent"),
+    Alias: ("first", "second"),
+    OwnerSet: ("node",),
+    Renewal: ("node",),
+    ScopeSet: ("node",),
+    Holds: ("node", "attribute"),
+    Cause: ("target",),
+    Lift: ("target",),
+    Withdraw: ("target",),
+}
+_BELOW: Final[dict[type[Fact], tuple[str, ...]]] = {
+    Node: ("node",),
+    Edge: ("child",),
+    Alias: ("first", "second"),
+    OwnerSet: ("node",),
+    ScopeSet: ("node",),
+    Cause: ("target",),
+    Lift: ("target",),
+    Withdraw: ("target",),
+    Holds: ("node",),
+}
+
+
+class Agenda:
+    """What is still to be looked at in one table, by the numbers of its nodes.
+
+    Attributes:
+        registry: the table.
+        dirty: nodes that may stand otherwise than before.
+        lapsed: nodes that were found to be expired.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        """Start with all there is."""
+        self.registry = registry
+        self.dirty: dict[int, None] = {}
+        self.lapsed: set[int] = set()
+        self._roots: dict[int, None] = {}
+        self._walk: Iterator[int] = iter(())
+        self._walking = False
+        self._scan, self._end = 0, len(registry.lineage)
+        self._due: list[tuple[int, int]] = []
+        self._due_at: dict[int, int] = {}
+
+    def note(self, fact: Fact) -> None:
+        """Mark what a fact, which is in the table, may have changed."""
+        registry = self.registry
+        lineage = registry.lineage
+        named = [getattr(fact, name) for name in _NAMES.get(type(fact), ())]
+        if isinstance(fact, OwnerSet):
+            named += fact.owners
+        # What a fact names that was taken back before it came is not in the table.
+        found = (node for name in named if (node := lineage.find(name)) != NONE)
+        self.dirty.update(dict.fromkeys(found))
+        for name in _BELOW.get(type(fact), ()):
+            self._root(lineage.find(getattr(fact, name)))
+        if isinstance(fact, Horizon):
+            self._scan, self._end = 0, len(lineage)
+        if isinstance(fact, Renewal) and (node := lineage.find(fact.node)) != NONE:
+            lapsed = node in self.lapsed or lineage.expires[node] <= fact.received_at
+            self.lapsed.discard(node)
+            if lapsed or node in registry.owned:
+                self._root(node)
+
+    def _root(self, node: int) -> None:
+        """Have all looked at that hangs on a node."""
+        if node != NONE and next(self._downs(node), None) is not None:
+            self._roots[node] = None
+
+    def waiting(self, now: int) -> int:
+        """Count what is still to be looked at, roughly."""
+        rest = self._end - self._scan
+        due = bool(self._due) and self._due[0][0] <= now
+        return len(self.dirty) + len(self._roots) + self._walking + rest + due
+
+    def again(self, node: int, at: int) -> None:
+        """Look at a node at a time, or before."""
+        if at < self._due_at.get(node, at + 1):
+            self._due_at[node] = at
+            heapq.heappush(self._due, (at, node))
+
+    def take(self, now: int) -> int:
+        """Give the next node, NONE where all is looked at."""
+        if self.dirty:
+            node = next(iter(self.dirty))
+            del self.dirty[node]
+            return node
+        while self._walking or self._roots:
+            if not self._walking:
+                root = next(iter(self._roots))
+                del self._roots[root]
+                self._walk, self._walking = self._below(root), True
+            for node in self._walk:
+                return node
+            self._walking = False
+        while self._due and self._due[0][0] <= now:
+            at, node = heapq.heappop(self._due)
+            if self._due_at.get(node) == at:
+                del self._due_at[node]
+                return node
+        if self._scan < self._end:
+            self._scan += 1
+            return self._scan - 1
+        return NONE
+
+    def _below(self, root: int) -> Iterator[int]:
+        """Yield what hangs on a node by lineage, ownership or an attribute."""
+        seen = {root}
+        todo = deque(seen)
+        while todo:
+            for node in self._downs(todo.popleft()):
+                if node not in seen:
+                    seen.add(node)
+                    todo.append(node)
+                    yield node
+
+    def _downs(self, node: int) -> Iterator[int]:
+        registry = self.registry
+        yield from registry.lineage.children(node)
+        yield from registry.owned.get(node, ())
+        yield from list(registry.holders.get(node, ()))
+        yield from registry.lineage.others(node)[1:]
