@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents_registry.facts import Effect, Reach
+from agents_registry.facts import Effect, OwnerSet, Reach, Withdraw
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import CauseRef, Death
 from streams.stages.known_deaths import Accepted, KnownDeaths
@@ -81,3 +81,34 @@ def test_a_restart_keeps_first_listings() -> None:
 
     assert 20 == known.as_of(death(B, A), Accepted(1, 7))
     assert 100 == known.as_of(death(B, A, cause="e"), Accepted(1, 7))
+
+
+def owners(of: Identifier) -> OwnerSet:
+    """Say who owns something."""
+    return OwnerSet(authority="x", version=1, received_at=1, node=of, owners=(A, B))
+
+
+def test_what_may_have_revived_it_counts_from_its_last_word() -> None:
+    """Another owner, anywhere on the way to the cause; a lift that is taken back."""
+    known = KnownDeaths()
+    known.note([(B, "c"), (A, "c")], 20)
+    known.turn(owners(B), 40)
+    assert 41 == known.as_of(death(B, A), Accepted(1, 7))
+    assert 8 == known.as_of(death(A), Accepted(1, 7))
+    back = Withdraw(
+        authority="x", version=1, received_at=1, fact_id="ab", kind="lift", target=A
+    )
+    known.turn(back, 50)
+
+    assert 51 == known.as_of(death(A), Accepted(1, 7))
+    assert 51 == known.as_of(death(B, A), Accepted(1, 7))
+
+
+def test_so_many_owners_are_remembered_and_no_more() -> None:
+    """Of the rest the bound of all counts."""
+    known = KnownDeaths(most=4)
+    for number in range(6):
+        known.turn(owners(Identifier("agent.id", str(number))), 10 + number)
+
+    assert 16 == known.as_of(death(Identifier("agent.id", "5")), Accepted(1, 7))
+    assert 12 == known.as_of(death(A), Accepted(1, 7))
