@@ -10,7 +10,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Content = TypeVar("Content")
 _SHARED: Final = 0xFFFF  # authority number of a node with several authorities
@@ -68,6 +68,12 @@ class Register(Generic[Content]):
         if entries is None:
             return []
         return [content for _, tied in entries.values() for content in tied]
+
+    def said(self, node: int) -> Iterator[tuple[int, Content]]:
+        """Yield every standing statement about a node with its version."""
+        for version, tied in self._entries.get(node, {}).values():
+            for content in tied:
+                yield version, content
 
     def version(self, node: int, authority: str) -> int | None:
         """Give the standing version, None where there is no statement."""

@@ -144,6 +144,7 @@ async def _load(
     guards = [slot for slot in tally.slots if isinstance(slot, GuardSlot)]
     start = time.monotonic() + AHEAD
     tally.began, tally.over = start, start + count / rate
+    tally.revoked = count
 
     async def restart() -> None:
         await asyncio.sleep(tally.thirds[0] - time.monotonic())

@@ -19,7 +19,7 @@ from attrs import define, field
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-DEADLINE: Final = 180.0  # seconds for anything that must happen
+DEADLINE: Final = 300.0  # seconds for anything that must happen
 LOOK: Final = 0.05
 SAMPLE: Final = 1.0  # seconds between two looks at the memory
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -38,6 +38,7 @@ class Slot:
         ended: times from a signal until it was ready again, in seconds.
         url: where it answers HTTP, while it does.
         tree: of the version that it runs; None is this one.
+        missing: what it said last of whether it is ready.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Slot:
     ended: list[float] = field(factory=list)
     url: str = ""
     tree: Path | None = None
+    missing: str = "it does not answer"
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -77,10 +79,12 @@ class Slot:
 
     async def ready(self, session: aiohttp.ClientSession) -> None:
         """Wait until it says that it is ready."""
-        async with asyncio.timeout(DEADLINE):
-            while not await self._serves(session):
-                self.assert_running()
-                await asyncio.sleep(LOOK)
+        end = time.monotonic() + DEADLINE
+        while not await self._serves(session):
+            self.assert_running()
+            if time.monotonic() > end:
+                raise AssertionError(f"{self.name}: {self.missing}\n{self.log()}")
+            await asyncio.sleep(LOOK)
 
     async def _serves(self, session: aiohttp.ClientSession) -> bool:
         file = self.ready_file
@@ -89,9 +93,10 @@ class Slot:
             return False
         try:
             async with session.get(f"{told.strip()}/healthz/ready") as got:
+                self.missing = await got.text()
                 if got.status == 200:
                     self.url = told.strip()
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             return False
         return bool(self.url)
 

@@ -9,7 +9,7 @@ import typer
 from streams.server_cli import Plain, TokenFile, ask
 
 alerts_app = typer.Typer(
-    help="Receivers of alerts: how they are, tests, and what was given up.",
+    help="Receivers of alerts, what was given up, and silences.",
     no_args_is_help=True,
 )
 
@@ -43,6 +43,70 @@ def try_out(
     from streams.alert_commands import try_out as work  # noqa: PLC0415 - as above
 
     ask("alerts test", url, token_file, lambda client: work(client, endpoint, output))
+
+
+@alerts_app.command("silences")
+def silences(
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None
+) -> None:
+    """List the silences in force, and what they hold back."""
+    from streams.silence_commands import show as work  # noqa: PLC0415 - as above
+
+    ask("alerts silences", url, token_file, lambda client: work(client, output))
+
+
+@alerts_app.command("silence")
+def silence(  # noqa: PLR0913, PLR0917 - the options of a command
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    until: Annotated[
+        str, typer.Option("--until", help="RFC 3339, or in how long: 30m, 8h, 7d.")
+    ],
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Of findings; repeat it.")
+    ] = None,
+    identifier: Annotated[
+        str | None, typer.Option("--identifier", help="kind:value; * is anything.")
+    ] = None,
+    realm: Annotated[str | None, typer.Option("--realm", help="Of this realm.")] = None,
+    critical: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--critical", help="Critical kinds too; for an admin.")
+    ] = False,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Record findings and do not tell them, until a time."""
+    from streams.silence_commands import silence as work  # noqa: PLC0415 - as above
+
+    order = {
+        "kinds": kind or [],
+        "identifier": identifier,
+        "realm": realm,
+        "reason": reason,
+        "until": until,
+        "critical": critical,
+    }
+    ask("alerts silence", url, token_file, lambda client: work(client, order, output))
+
+
+@alerts_app.command("unsilence")
+def unsilence(
+    name: Annotated[
+        str, typer.Argument(help="Its id, as `silences` shows it.", metavar="ID")
+    ],
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Take a silence back; what is open is told at once."""
+    from streams.silence_commands import unsilence as work  # noqa: PLC0415 - as above
+
+    ask(
+        "alerts unsilence",
+        url,
+        token_file,
+        lambda client: work(client, name, output),
+    )
 
 
 @alerts_app.command("replay")

@@ -24,6 +24,7 @@ from streams.engine.audit import Audit
 from streams.engine.closures import Closures
 from streams.engine.current import CurrentTable
 from streams.engine.notifier import Notifier
+from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
@@ -42,6 +43,7 @@ from streams.http.push import Push
 from streams.http.queries import Lists, Queries, StageTables
 from streams.http.receipts import Receipts
 from streams.http.server import Handlers, application, listen
+from streams.http.silences import SilencePages, act_of
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.settings import Settings
+    from streams.stages.silences import Silence
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -124,6 +127,8 @@ async def serve(
         attempts = Attempts()
         post = attempts.counting(receivers.poster(clock))
         notifier = Notifier(store, receivers.routes, post, clock)
+        silences = StoredSilences(store, clock)
+        notifier.silences, silences.changed = silences.all, notifier.heed
         sinks = Sinks(settings.audit_sinks)
         audit = Audit(store, settings.realm, signing, clock, sinks)
         told = (
@@ -131,10 +136,18 @@ async def serve(
             StoreMetrics(store, audit),
             taking.orders.collector,
         )
-        handlers = _handlers(taking, stages, guarding, told)
+        handlers = _handlers(taking, stages, guarding, told, silences.all)
         app = application(handlers, settings.max_body_bytes)
         Alerts(
             taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
+        ).add_to(app)
+        SilencePages(
+            taking.tokens,
+            silences,
+            notifier,
+            clock,
+            fresh_id,
+            act_of(settings.realm, clock, taking.ingest.record_act),
         ).add_to(app)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)
@@ -208,6 +221,7 @@ def _handlers(
     stages: Stages,
     guarding: _Guarding,
     more: tuple[Collector, ...],
+    silences: Callable[[], tuple[Silence, ...]],
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
@@ -219,7 +233,7 @@ def _handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest),
         Queries(tokens, tables, speakers.clock),
-        Lists(tokens, taking.store),
+        Lists(tokens, taking.store, silences),
         feed,
         Health(feed, stages, *metrics),
         Push(tokens, taking.streams.receivers, speakers),

@@ -145,6 +145,7 @@ def tolerances(settings: Settings) -> Tolerances:
         remember=int(sentinel.remember * SECOND),
         silence=int(sentinel.silence * SECOND),
         report_unknown=sentinel.report_unknown,
+        posture=settings.posture.limits,
         points=sentinel.points,
         most_uses=sentinel.most_uses,
     )

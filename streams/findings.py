@@ -33,7 +33,10 @@ class FindingKind(Enum):
     REVOCATION_NOT_APPLIED = "revocation_not_applied"
     LIFT_AMBIGUOUS = "lift_ambiguous"
     SCOPE_ESCALATION = "scope_escalation"
+    SCOPE_VIOLATION = "scope_violation"
+    EXCESS_SCOPE = "excess_scope"
     OWNERLESS = "ownerless"
+    SHARED_SERVICE_ACCOUNT = "shared_service_account"
     UNMAPPED = "unmapped"
     LEAK = "leak"
     SOURCE_SILENT = "source_silent"
@@ -58,7 +61,10 @@ SEVERITY: Final = {
     FindingKind.REVOCATION_NOT_APPLIED: Severity.CRITICAL,
     FindingKind.LIFT_AMBIGUOUS: Severity.MEDIUM,
     FindingKind.SCOPE_ESCALATION: Severity.HIGH,
+    FindingKind.SCOPE_VIOLATION: Severity.HIGH,
+    FindingKind.EXCESS_SCOPE: Severity.LOW,
     FindingKind.OWNERLESS: Severity.MEDIUM,
+    FindingKind.SHARED_SERVICE_ACCOUNT: Severity.MEDIUM,
     FindingKind.UNMAPPED: Severity.LOW,
     FindingKind.LEAK: Severity.HIGH,
     FindingKind.SOURCE_SILENT: Severity.HIGH,
@@ -72,6 +78,17 @@ SEVERITY: Final = {
     FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
     FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
+
+# What the stage posture tells. Such a finding lasts until it is put right: it is not
+# closed by silence.
+POSTURE: Final = frozenset({
+    FindingKind.SCOPE_ESCALATION,
+    FindingKind.EXCESS_SCOPE,
+    FindingKind.OWNERLESS,
+    FindingKind.SHARED_SERVICE_ACCOUNT,
+    FindingKind.UNMAPPED,
+    FindingKind.LIFT_AMBIGUOUS,
+})  # fmt: skip
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})
 STILL_HONOURED: Final = "source_still_honours: denied on purpose"

@@ -31,6 +31,7 @@ from streams.access_settings import (
 from streams.alert_settings import Alerts
 from streams.audit_settings import AuditSink
 from streams.poll_settings import AnyPoll, Queue
+from streams.posture_settings import Posture
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
 
 
@@ -321,6 +322,7 @@ class Settings(FileSettings):
     alerts: Alerts = Alerts()
     status_lists: StatusListSettings | None = None
     sentinel: Sentinel = Sentinel()
+    posture: Posture = Posture()
     closure: Closure = Closure()
     silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict

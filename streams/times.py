@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 # Beyond this a clock is broken (a published SET carries iat in the year 2451), and
 # the nanoseconds would no longer fit 64 bits.
 ABSURD = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND

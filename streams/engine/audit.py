@@ -187,7 +187,6 @@ def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
     elif act[0] is not None:
         at, actor, action, detail = act[1:]
         place = Place(genesis, realm, act[0])
-        detail = orjson.loads(detail)
         entry = act_entry(
             previous,
             place,

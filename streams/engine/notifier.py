@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
     from streams.stages.deliveries import Dead
+    from streams.stages.silences import Silence
 
     Post = Callable[[Delivery], Awaitable[Outcome]]
 
@@ -37,7 +38,11 @@ SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
 
 
 class Notifier:
-    """The loop of the stage notify over the findings in the file."""
+    """The loop of the stage notify over the findings in the file.
+
+    Attributes:
+        silences: gives what is not told now.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class Notifier:
         self.state = State()
         self.routes = tuple(routes)
         self.post = post
+        self.silences: Callable[[], Sequence[Silence]] = tuple
         self._store = store
         self._clock = clock
         self._position = 0
@@ -66,6 +72,10 @@ class Notifier:
     def _on_commit(self, commit: Commit) -> None:
         if commit.findings:
             self._news.set()
+
+    def heed(self) -> None:
+        """Look at the silences: they changed."""
+        self._news.set()
 
     async def load(self) -> None:
         """Bring the state back; what was under way is due again.
@@ -118,7 +128,9 @@ class Notifier:
     ) -> tuple[Delivery, ...]:
         before = self.state
         batch = [change for _, change in found]
-        after, due = notify.step(before, batch, self._clock(), routes=self.routes)
+        after, due = notify.step(
+            before, batch, self._clock(), routes=self.routes, silences=self.silences()
+        )
         position = found[-1][0] if found else self._position
         put, dropped = changes(before, after)
         self.state = after

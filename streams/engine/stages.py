@@ -23,7 +23,9 @@ from streams.failpoints import failpoint
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
+from streams.stages.posture import Posture
 from streams.stages.registry import dead
+from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
@@ -89,6 +91,7 @@ class Stages:
             tolerances: of the sentinel.
             clock: gives the time (ns).
         """
+        self.posture = Posture(tolerances.posture)
         self.sentinel = Sentinel(realm, tolerances)
         self.applied = 0
         self.loaded = asyncio.Event()
@@ -104,6 +107,7 @@ class Stages:
         self._access = 0
         self._signals = 0
         self._tidied = 0
+        self._untold = False  # what was found of posture and is not saved
         self._rechecking = False
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -130,6 +134,8 @@ class Stages:
         self.sentinel.uses.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+        async for name, body in self._rows("used_scopes", "name", "name, body"):
+            self.posture.book.restore(Identifier.parse(name), body)
         end = self._ends.facts
         while self.applied < end:
             for stored in await self._store.facts(self.applied, LOADED):
@@ -146,6 +152,8 @@ class Stages:
             for stored in await self._store.facts(position, limit):
                 self._list(stored)
                 position = stored.offset + 1
+        self.posture.restore(self.sentinel.episodes.open_ones())
+        self.posture.follow(self.registry)
         failpoint("start.loaded")
         self.loaded.set()
 
@@ -206,6 +214,7 @@ class Stages:
         ends = self._ends
         waiting = ends.facts - self.applied + ends.access - self._access
         waiting += ends.signals - self._signals + self._cascade.waiting
+        waiting += self.posture.waiting(self._clock()) + self._untold
         waiting += self._rechecking or self.sentinel.points.news
         return waiting + (not self.loaded.is_set())
 
@@ -237,6 +246,7 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
+        worked |= await self._take_posture()
         await self._take_receipts()
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
@@ -253,6 +263,7 @@ class Stages:
         for stored in stored_facts:
             self._apply(stored)
             self._list(stored)
+            self.posture.note(stored.fact)
             failpoint("stages.fact_applied")
         if self.registry.needs_rebuild:
             await self._rebuild()
@@ -279,6 +290,8 @@ class Stages:
             return Registry.build(facts, self._vocabulary)
 
         self._cascade.replace(await asyncio.to_thread(build))
+        if self.loaded.is_set():
+            self.posture.follow(self.registry)
         self.sentinel.known.rebuilt(self._ends.facts)
 
     async def _take_slice(self) -> bool:
@@ -347,6 +360,19 @@ class Stages:
         self._signals = position
         return True
 
+    async def _take_posture(self) -> bool:
+        """Look at the next nodes that may stand otherwise than before."""
+        now = self._clock()
+        if not self.posture.waiting(now):
+            return False
+        outputs = self.sentinel.report(self.posture.step(now), now)
+        if outputs.episodes:
+            self._untold = True
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+            self._untold = False
+            failpoint("stages.after_posture")
+        return True
+
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
         if not self.sentinel.points.news:
@@ -369,10 +395,19 @@ class Stages:
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
         outputs = self.sentinel.observe(batch, self.registry, now)
+        told = scoped(batch)
+        signals = violations(told, self.registry)
+        outputs.episodes.update(self.sentinel.report(signals, now).episodes)
+        used = [
+            (str(name), body)
+            for name, scopes, at in ((u.identifiers[0], u.scopes, u.at) for u in told)
+            if (body := self.posture.used(name, scopes or (), at)) is not None
+        ]
         failpoint("stages.before_access")
 
         def job(tx: Transaction) -> None:
             _save(tx, outputs)
+            tx.put_used_scopes(used)
             tx.set_position("sentinel", offset + 1)
 
         await self._store.write_in_time(job)
@@ -388,11 +423,13 @@ class Stages:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
+        unused = self.posture.forget(now) if hourly else []
         if not (outputs.uses or outputs.episodes or hourly):
             return
 
         def job(tx: Transaction) -> None:
             _save(tx, outputs)
+            tx.put_used_scopes((str(name), None) for name in unused)
             tx.forget_access(judged, old)
 
         await self._store.write_in_time(job)

@@ -200,6 +200,15 @@ class Transaction:
                 query = "INSERT OR REPLACE INTO uses VALUES (?, 0, ?)"
                 self._db.execute(query, (key, body))
 
+    def put_used_scopes(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save which scopes credentials use: name, body; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM used_scopes WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
     def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
         """Save findings as they are now: id, open, body."""
         query = "SELECT coalesce(max(changed), 0) + 1 FROM findings"
@@ -221,6 +230,11 @@ class Transaction:
             "INSERT OR REPLACE INTO deliveries VALUES (?, ?)",
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
+
+    def set_silences(self, bodies: Mapping[str, bytes]) -> None:
+        """Save the silences in force, by their ids; the others are forgotten."""
+        self._db.execute("DELETE FROM silences")
+        self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
 
     def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Keep when guards had applied what; None forgets one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -19,17 +20,21 @@ from streams.faust_shell.running import Engine, run_app
 from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.server import listen
+from streams.http.silences import SilencePages, act_of
 from streams.kafka.checkpoint import Folder
 from streams.kafka.delivery_file import DeliveryFile
+from streams.kafka.kept import Kept
+from streams.kafka.layout import SOURCES
 from streams.kafka.notifier import Desk, Record
 from streams.kafka.outlook import Outlook
 from streams.kafka.progress import Progress
-from streams.kafka.publisher import die
+from streams.kafka.publisher import Publisher, die
+from streams.kafka.silences import KeptSilences
 from streams.kafka.topics import assert_layout
 from streams.running import heeding_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from schemas.entries import Act
     from streams.faust_shell.hardened import HardApp
@@ -38,7 +43,8 @@ if TYPE_CHECKING:
     from streams.kafka.settings import KafkaSettings
     from streams.settings import Settings
 
-TOPICS: Final = ("findings", "dlq")
+TOPICS: Final = ("findings", "dlq", SOURCES)
+ACK_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
@@ -118,12 +124,17 @@ async def tell(
         post = attempts.counting(receivers.poster(clock))
         desk = Desk(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
-        _agree(app, kafka, desk, progress, stop)
+        kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
+        silences = KeptSilences(kept, clock)
+        desk.silences, silences.changed = silences.all, desk.heed
+        _agree(app, kafka, desk, progress, stop, kept)
         pages = Look(desk, progress, attempts, clock).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())
         Alerts(entry.tokens, desk, settings.realm, clock, _log_act).add_to(pages)
+        keep = act_of(settings.realm, clock, _log_act)
+        SilencePages(entry.tokens, silences, desk, clock, _fresh_id, keep).add_to(pages)
         where = settings.listen
         runner, url = await listen(pages, where.host, where.port, tls=entry.context)
         stack.push_async_callback(runner.cleanup)
@@ -142,6 +153,22 @@ async def tell(
         await run_app(app, stop, started=all_started, crashed=crashed)
 
 
+@asynccontextmanager
+async def _kept(
+    kafka: KafkaSettings, realm: str, clock: Callable[[], int]
+) -> AsyncIterator[Kept]:
+    """Follow what the operators of the realm keep, and write to it."""
+    async with (
+        Publisher(kafka, ACK_SECONDS) as publisher,
+        Kept(kafka, realm, publisher, clock) as kept,
+    ):
+        yield kept
+
+
+def _fresh_id() -> str:
+    return uuid.uuid4().hex  # noqa: TID251 - the composition root
+
+
 async def _log_act(act: Act) -> None:
     """Say who ordered what; this process may not write to the log of facts."""
     log.info("operator_acted", actor=act.actor, action=act.action)
@@ -153,6 +180,7 @@ def _agree(
     desk: Desk,
     progress: Progress,
     stop: asyncio.Event,
+    kept: Kept,
 ) -> None:
     """Bring app and desk together: agent, rebalances, loop and timer."""
     topic = kafka.topic("findings")
@@ -192,6 +220,7 @@ def _agree(
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(desk.run()),
+                tasks.create_task(kept.run()),
                 tasks.create_task(outlook.run(judge)),
             ]
             await stop.wait()

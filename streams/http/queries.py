@@ -14,6 +14,8 @@ from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
+from streams.stages import episodes
+from streams.stages.silences import Silence, mark
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import identifier_of
 
@@ -192,13 +194,22 @@ class Queries:
 class Lists:
     """Handlers of what the embedded engine keeps in lists; all need the role viewer."""
 
-    def __init__(self, tokens: Tokens, store: Store) -> None:
-        """Answer from the store."""
+    def __init__(
+        self,
+        tokens: Tokens,
+        store: Store,
+        silences: Callable[[], tuple[Silence, ...]] = tuple,
+    ) -> None:
+        """Answer from the store; ``silences`` gives those in force."""
         self._tokens = tokens
         self._store = store
+        self._silences = silences
 
     async def findings(self, request: web.Request) -> web.Response:
-        """List findings by their last change; ``?after=`` continues a list."""
+        """List findings by their last change; ``?after=`` continues a list.
+
+        An open one that is not told now says which silence covers it, and why.
+        """
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", 0)
         query = (
@@ -206,10 +217,12 @@ class Lists:
             " ORDER BY changed LIMIT ?"
         )
         rows = await self._store.read(query, after, limit_of(request))
-        found = []
+        found, silences = [], self._silences()
         for changed, body in rows:
             episode = orjson.loads(body)
             finding = episode["finding"] | {"open": episode["open"], "changed": changed}
+            known = episodes.from_plain(episode["finding"])
+            finding["silenced"] = mark(known, silences) if episode["open"] else None
             for name in ("first_seen", "last_seen", "cause_at"):
                 finding[name] = rfc3339(finding[name])
             found.append(finding)

@@ -104,7 +104,10 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),
         "dlq": (_W,),
     },
-    Role.NOTIFY: {"facts": (_R,), "findings": (_R,), "dlq": (_W,)},
+    Role.NOTIFY: {
+        # Silences are kept beside what ingress keeps.
+        "facts": (_R,), "findings": (_R,), "dlq": (_W,), "sources": (_R, _W),
+    },
     Role.PRUNE: {"facts": (_R, _W)},
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
 }  # fmt: skip

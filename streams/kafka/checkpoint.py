@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uses (
   realm TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (realm, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used_scopes (
+  realm TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (realm, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
   realm TEXT, id TEXT, body BLOB NOT NULL, PRIMARY KEY (realm, id)
 ) WITHOUT ROWID;
@@ -260,7 +263,7 @@ class UsesFile(_File):
     def reset(self) -> None:
         """Throw everything away."""
         self._db.execute("BEGIN")
-        for table in ("uses", "episodes", "meta"):
+        for table in ("uses", "used_scopes", "episodes", "meta"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
         self._db.execute("COMMIT")
         self._beside.keep(())
@@ -271,6 +274,7 @@ class UsesFile(_File):
         uses: Iterable[tuple[str, str, bytes | None]],
         episodes: Iterable[tuple[str, str, bytes]],
         position: int | None,
+        used_scopes: Iterable[tuple[str, str, bytes | None]] = (),
     ) -> None:
         """Save changed uses and episodes and move on, in one transaction.
 
@@ -278,6 +282,7 @@ class UsesFile(_File):
             uses: realm, key and body; None forgets one.
             episodes: realm, id and body.
             position: the next block to judge.
+            used_scopes: realm, name and body; None forgets one.
         """
         gone = []
         self._db.execute("BEGIN")
@@ -290,6 +295,13 @@ class UsesFile(_File):
                 query = "INSERT OR REPLACE INTO uses VALUES (?, ?, ?)"
                 told = self._beside.put(realm, key, body)
                 self._db.execute(query, (realm, key, told))
+        for realm, name, used in used_scopes:
+            if used is None:
+                query = "DELETE FROM used_scopes WHERE realm = ? AND name = ?"
+                self._db.execute(query, (realm, name))
+            else:
+                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?, ?)"
+                self._db.execute(query, (realm, name, used))
         query = "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)"
         self._db.executemany(query, episodes)
         if position is not None:
@@ -310,6 +322,11 @@ class UsesFile(_File):
             found.setdefault(realm, []).append((key, body))
         self._beside.keep((realm, key) for realm in found for key, _ in found[realm])
         return found
+
+    def used_scopes(self, realm: str) -> list[tuple[str, bytes]]:
+        """Give name and body of what is known of scopes that are used in a realm."""
+        query = "SELECT name, body FROM used_scopes WHERE realm = ?"
+        return self._db.execute(query, (realm,)).fetchall()
 
     def episodes(self) -> list[tuple[str, bytes]]:
         """Give realm and body of every episode."""

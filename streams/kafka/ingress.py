@@ -38,6 +38,7 @@ from streams.kafka.payloads import (
     signal_records,
 )
 from streams.kafka.publisher import NotAckedError
+from streams.kafka.scope_uses import ScopeUses, scope_use_record
 from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
@@ -100,6 +101,7 @@ class KafkaLog:
         self._stated = Stated(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
+        self._scope_uses = ScopeUses()
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
 
@@ -239,6 +241,11 @@ class KafkaLog:
             *access_records(admission.accesses, origin, end, count, fresh),
             *signal_records(admission.signals, origin, count, fresh),
         ]
+        new = self._scope_uses.new(origin.realm, admission.accesses)
+        accesses += [
+            scope_use_record(use, count, f"{fresh}/u{number}", end)
+            for number, use in enumerate(new)
+        ]
         accesses, refused = fitting(accesses)
         letters = [
             dead_letter_record(
@@ -252,6 +259,7 @@ class KafkaLog:
             *await self._publisher.send(settings.topic("dlq"), _each(letters)),
         ]
         await self._publisher.acks(waiting)
+        self._scope_uses.remember(new.values())
 
 
 def shortened(ids: list[str]) -> list[str]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from streams.kafka.framing import Outgoing
     from streams.kafka.settings import KafkaSettings
     from streams.stages.deliveries import Dead
+    from streams.stages.silences import Silence
 
     Post = Callable[[Delivery], Awaitable[Outcome]]
     Letters = Callable[[Outgoing], Awaitable[Any]]
@@ -87,6 +88,7 @@ class Desk:
     Attributes:
         state: of the notify stage, for the findings that are owed or open.
         counts: for metrics.
+        silences: gives what is not told now.
         restarted: how often everything in memory was given up.
         turned_at: when its loop came round (monotonic, in seconds); 0 before it runs.
     """
@@ -118,6 +120,7 @@ class Desk:
         self._file = file
         self.routes = tuple(routes)
         self.post = post
+        self.silences: Callable[[], Sequence[Silence]] = tuple
         self._letters = letters
         self._clock = clock
         self._inbox: asyncio.Queue[Record] = asyncio.Queue(INBOX)
@@ -139,6 +142,10 @@ class Desk:
     def owed(self) -> int:
         """Count the records that the commit may not pass yet."""
         return sum(map(len, self._owed.values()))
+
+    def heed(self) -> None:
+        """Look at the silences: they changed."""
+        self._news.set()
 
     async def take(self, record: Record) -> None:
         """Lay a record into the inbox; waits while it is full."""
@@ -213,7 +220,13 @@ class Desk:
             if not self._file.took(*place):
                 batch[place] = found.change
         old = self.state
-        step = notify.step(old, batch.values(), self._clock(), routes=self.routes)
+        step = notify.step(
+            old,
+            batch.values(),
+            self._clock(),
+            routes=self.routes,
+            silences=self.silences(),
+        )
         self.state = step.state
         self._file.save(*changes(old, step.state), batch)
         failpoint("notify.taken")

@@ -19,6 +19,7 @@ from streams.kafka.framing import (
     cloud_event,
     partition_of,
 )
+from streams.kafka.scope_uses import AFTER, ScopeUse, read_scope_use
 from streams.stages.lines import Lines
 from streams.stages.uses import Seen
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
 MOST_REASON: Final = 4096  # it may quote an identifier
-AFTER: Final = "rescind-after"
 OPEN: Final = "rescind-open"
 
 
@@ -161,7 +161,7 @@ def signal_records(
 
 def read_access(
     value: bytes | None, headers: Sequence[tuple[str, bytes]]
-) -> Accesses | Signal:
+) -> Accesses | Signal | ScopeUse:
     """Read one record of the topic ``access``.
 
     Raises:
@@ -175,6 +175,8 @@ def read_access(
             record["kind"] = FindingKind(record["kind"]).value
             return Signal(realm, record)
         after = int(dict(headers).get(AFTER, b"0"))
+        if name == "scope_use":
+            return read_scope_use(record, after)
         if name == "access_lines":
             lines = Lines.read((record["point"],), record)
         elif name == "access":  # as earlier versions wrote it

@@ -12,6 +12,8 @@ from streams.stages.known_deaths import KnownDeaths
 from streams.stages.sentinel import note_acceptance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents_registry.facts import Fact
     from streams.stages.cascade import Cascade
     from streams.stages.known_deaths import Accepted
@@ -25,12 +27,14 @@ class Realm:
         accepted: id of a cause to its earliest copy in the log.
         known: from where on the log tells of the dead.
         bits: of the table, where somebody asked for them.
+        heard: is told of each fact, once it is merged.
     """
 
     cascade: Cascade
     accepted: dict[str, Accepted] = Factory(dict)
     known: KnownDeaths = Factory(KnownDeaths)
     bits: DeadBits | None = None
+    heard: Callable[[Fact], None] | None = None
 
     def dead_bits(self) -> DeadBits:
         """Give the dead bits of the table as it is now."""
@@ -41,6 +45,8 @@ class Realm:
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
         self.cascade.registry.apply(fact)
+        if self.heard is not None:
+            self.heard(fact)
         if self.bits is not None:
             self.bits.note(fact)
         if isinstance(fact, Cause):

@@ -15,6 +15,7 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.kafka.checkpoint import UsesFile
+from streams.kafka.framing import access_partition_of
 from streams.kafka.layout import ACCESS
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, finding_record
@@ -23,6 +24,7 @@ from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
+from streams.kafka.scope_uses import ScopeUse
 from streams.kafka.watch import Tally, Watched
 from streams.kafka.witnesses import Witnesses
 from streams.stages.registry import dead
@@ -36,12 +38,13 @@ if TYPE_CHECKING:
     from streams.kafka.partition import Listed
     from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
+    from streams.kafka.realm import Realm
     from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
 
-    Read = Accesses | Signal | None
+    Read = Accesses | Signal | ScopeUse | None
 
 IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
@@ -104,20 +107,18 @@ class SentinelStage:
         self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
+        self._inspecting = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.replica.run(self.member.lock, self._told))
-            tasks.create_task(self._witness())
+            lock, loaded = self.member.lock, self.replica.loaded
+            tasks.create_task(self.replica.run(lock, self._told))
+            tasks.create_task(self.witnesses.run(lock, self._reported, loaded))
             tasks.create_task(self._follow())
 
     def _genesis_of(self, number: int) -> str:
         return self.replica.partitions[number].genesis
-
-    async def _witness(self) -> None:
-        await self.replica.loaded.wait()  # receipts must speak of its logs
-        await self.witnesses.run(self.member.lock, self._reported)
 
     async def _follow(self) -> None:
         await self.witnesses.loaded.wait()
@@ -134,7 +135,7 @@ class SentinelStage:
     async def _turn(self) -> None:
         async with waiting_for_the_broker():
             await self._load(sorted(self.member.fresh))
-        fetched = await self.member.poll(IDLE_SECONDS)
+        fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
         read: dict[Watched, list[tuple[int, Read]]] = {}
         for number, records in fetched.items():
@@ -143,6 +144,7 @@ class SentinelStage:
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
             self._judge(read)
+            self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
                 self._tidied = now
@@ -209,7 +211,7 @@ class SentinelStage:
         """Wait for the facts that were written with or before some records."""
         after: dict[str, int] = {}
         for record in read:
-            if isinstance(record, Accesses):
+            if isinstance(record, Accesses | ScopeUse):
                 after[record.realm] = max(record.after, after.get(record.realm, 0))
         try:
             async with asyncio.timeout(AFTER_SECONDS):
@@ -228,6 +230,32 @@ class SentinelStage:
             watched.judge(read_well, now)
             watched.position = records[-1][0] + 1
             failpoint("sentinel.applied")
+
+    @property
+    def inspecting(self) -> int:
+        """Count the nodes here that may stand otherwise than before, roughly."""
+        now = self._clock()
+        return sum(
+            0 if home is None else home.inspecting(name, now)
+            for name, _, home in self._homes()
+        )
+
+    def _inspect(self) -> None:
+        """Look at how credentials stand, in the realms whose findings are ours."""
+        now, self._inspecting = self._clock(), 0
+        for name, realm, home in self._homes():
+            if home is None:
+                realm.heard = None
+            else:
+                self._inspecting += home.inspect(name, now)
+
+    def _homes(self) -> Iterator[tuple[str, Realm, Watched | None]]:
+        """Give each realm, with what its own findings belong to where that is ours."""
+        ours = {each.number: each for each in self._ours()}
+        count = self._settings.access_partitions
+        for partition in self.replica.partitions.values():
+            for name, realm in partition.realms.items():
+                yield name, realm, ours.get(access_partition_of(name, "", count))
 
     async def _told(self, listed: list[Listed]) -> None:
         """Judge again what facts condemned; the lock is held."""
@@ -298,7 +326,7 @@ class SentinelStage:
             and not self.member.fresh
             and not self.replica.member.fresh
             and all(each.ready for each in ours),
-            waiting=sum(p.waiting for p in replica),
+            waiting=sum(p.waiting for p in replica) + self._inspecting,
             positions={each.number: each.position for each in ours},
             committed=dict(self.member.kept),
         )

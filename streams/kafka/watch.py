@@ -14,18 +14,21 @@ import orjson
 import structlog
 from attrs import define, field
 
+from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
 from streams.kafka.journal import DamagedError
 from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
+from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
 from streams.stages.lines import joined
+from streams.stages.posture import Posture
+from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from agents_registry.identifiers import Identifier
     from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.poison import Poison
@@ -105,10 +108,12 @@ class Watched:
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
+        self._postures: dict[str, Posture] = {}
         self._tally = tally or Tally()
         self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
+        self._used: dict[tuple[str, str], bytes | None] = {}
 
     @property
     def ready(self) -> bool:
@@ -118,7 +123,7 @@ class Watched:
     @property
     def changed(self) -> bool:
         """Tell whether there is more to save than a position."""
-        return bool(self._outputs or self.poison)
+        return bool(self._outputs or self._used or self.poison)
 
     def restore(self, now: int) -> None:
         """Take up what the file holds, and judge all of it by the tables of now.
@@ -143,7 +148,7 @@ class Watched:
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider_all(registry, now))
 
-    def read(self, record: Block) -> Accesses | Signal | None:
+    def read(self, record: Block) -> Accesses | Signal | ScopeUse | None:
         """Read a record; None where it is poison."""
         try:
             return read_access(record.value, record.headers)
@@ -151,13 +156,16 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def judge(self, records: Iterable[Accesses | Signal], now: int) -> None:
+    def judge(self, records: Iterable[Accesses | Signal | ScopeUse], now: int) -> None:
         """Take records in; blocks of one realm that follow each other as one."""
-        for (realm, is_signal), group in groupby(
-            records, lambda each: (each.realm, isinstance(each, Signal))
+        for (realm, kind), group in groupby(
+            records, lambda each: (each.realm, type(each))
         ):
+            if kind is ScopeUse:
+                self._take_used(realm, (e for e in group if isinstance(e, ScopeUse)))
+                continue
             sentinel = self._sentinel(realm)
-            if is_signal:
+            if kind is Signal:
                 signals = [each.values for each in group if isinstance(each, Signal)]
                 self._add(realm, sentinel.report(signals, now))
                 continue
@@ -165,6 +173,15 @@ class Watched:
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
                 self._add(realm, sentinel.observe(lines, registry, now))
+                beyond = violations(scoped(lines), registry)
+                self._add(realm, sentinel.report(beyond, now))
+
+    def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
+        posture = self._posture(realm)
+        for use in uses:
+            body = posture.used(use.name, use.scopes, use.at)
+            if body is not None:
+                self._used[realm, str(use.name)] = body
 
     def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
         """Judge remembered uses again, of identifiers that a fact condemned."""
@@ -172,6 +189,36 @@ class Watched:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider(names, registry, now))
+
+    def inspect(self, realm: str, now: int) -> int:
+        """Look at the next nodes of a realm that may stand otherwise than before.
+
+        Its findings are those of one partition, wherever the realm is used. Give how
+        much is still to be looked at.
+        """
+        posture = self._posture(realm)
+        if posture.waiting(now):
+            signals = posture.step(now)
+            self._add(realm, self._sentinel(realm).report(signals, now))
+        return posture.waiting(now)
+
+    def _posture(self, realm: str) -> Posture:
+        """Give the stage of a realm, on its table of now."""
+        posture = self._postures.get(realm)
+        if posture is None:
+            posture = self._postures[realm] = Posture(self._tolerances.posture)
+            posture.restore(self._sentinel(realm).episodes.open_ones())
+            for name, body in self.file.used_scopes(realm):
+                posture.book.restore(Identifier.parse(name), body)
+        table = self._realm_of(realm)
+        posture.follow(table.cascade.registry)
+        table.heard = posture.note
+        return posture
+
+    def inspecting(self, realm: str, now: int) -> int:
+        """Count the nodes of a realm that may stand otherwise than before, roughly."""
+        posture = self._postures.get(realm)
+        return 1 if posture is None else posture.waiting(now)
 
     def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
         """See whether receipts that came in turn lags into failures."""
@@ -182,6 +229,9 @@ class Watched:
         """Forget old uses, and close silent episodes."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
+        for realm, posture in self._postures.items():
+            for name in posture.forget(now):
+                self._used[realm, str(name)] = None
 
     def findings(self) -> list[Episode]:
         """Give the findings that changed and are not saved."""
@@ -202,8 +252,10 @@ class Watched:
                 for identity, episode in each.episodes.items()
             ),
             self.position,
+            ((*key, body) for key, body in self._used.items()),
         )
         self._outputs = {}
+        self._used = {}
         self.poison.clear()
 
     def _sentinel(self, realm: str) -> Sentinel:

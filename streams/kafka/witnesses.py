@@ -97,14 +97,16 @@ class Witnesses:
             found = self.realms[realm] = Points(self._bound)
         return found
 
-    async def run(self, lock: asyncio.Lock, told: Told) -> None:
+    async def run(self, lock: asyncio.Lock, told: Told, begin: asyncio.Event) -> None:
         """Follow the topic until cancelled.
 
         Args:
             lock: held while ``told`` works.
             told: gets, for each realm, the points where guards have news.
+            begin: set once the logs are known that receipts must speak of.
         """
         async with self.member:
+            await begin.wait()
             while True:
                 await self._turn(lock, told)
 

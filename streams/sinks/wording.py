@@ -49,7 +49,10 @@ _TITLES: Final = {
     FindingKind.REVOCATION_NOT_APPLIED: "Revocation not applied",
     FindingKind.LIFT_AMBIGUOUS: "Suspension kept: its lift is ambiguous",
     FindingKind.SCOPE_ESCALATION: "Child declares more scope than its parent",
+    FindingKind.SCOPE_VIOLATION: "Accepted beyond its scope",
+    FindingKind.EXCESS_SCOPE: "More scope than is used",
     FindingKind.OWNERLESS: "No living owner",
+    FindingKind.SHARED_SERVICE_ACCOUNT: "Account that several agents share",
     FindingKind.UNMAPPED: "Parent that nobody declared",
     FindingKind.LEAK: "Credential reported as leaked",
     FindingKind.SOURCE_SILENT: "Silent source",
@@ -79,7 +82,14 @@ _REMEDIES: Final = {
     ),
     FindingKind.LIFT_AMBIGUOUS: "If {it} may work again, lift its suspension again.",
     FindingKind.SCOPE_ESCALATION: "Narrow {it}, or widen its parent on purpose.",
+    FindingKind.SCOPE_VIOLATION: (
+        "Have {point} check scopes, and look at what {it} did there."
+    ),
+    FindingKind.EXCESS_SCOPE: "Take from {it} what it does not use.",
     FindingKind.OWNERLESS: "Give {it} an owner, or retire it.",
+    FindingKind.SHARED_SERVICE_ACCOUNT: (
+        "Give each agent an account of its own, so that one can be ended alone."
+    ),
     FindingKind.UNMAPPED: "Connect the source that issues the parent of {it}.",
     FindingKind.LEAK: "Revoke {it} now.",
     FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",

@@ -97,28 +97,36 @@ class Verifier:
         Raises:
             BrokenChainError: the last entries are signed by nothing, or are gone.
         """
-        self.hold_all()
+        self._hold_reached()
         if self.signed is None or self.signed.sequence != self.sequence:
             raise BrokenChainError(
                 f"truncated: no signed head follows {self._last()}, as at the end of "
                 "every export"
             )
-        if self._bare:
-            raise BrokenChainError(
-                f"entry {min(self._bare)}: its fact is gone, and no pruning says so"
-            )
+        self._hold_pruned()
         return self.signed
 
     def hold_all(self) -> None:
-        """Check that the chain reached every head that was kept elsewhere.
+        """Check that nothing is missing, where no signed head ends the lines.
 
         Raises:
-            BrokenChainError: it ends before one.
+            BrokenChainError: the chain ends before a head that was kept elsewhere, or
+                a fact is gone.
         """
+        self._hold_reached()
+        self._hold_pruned()
+
+    def _hold_reached(self) -> None:
         if self._known:
             raise BrokenChainError(
                 f"truncated: it ends with {self._last()}, and a signed head names "
                 f"entry {self._known[-1].sequence}"
+            )
+
+    def _hold_pruned(self) -> None:
+        if self._bare:
+            raise BrokenChainError(
+                f"entry {min(self._bare)}: its fact is gone, and no pruning says so"
             )
 
     def _take_entry(self, line: Line) -> None:

@@ -6,22 +6,29 @@ and theirs. That is found out when the node is first met, by one walk that makes
 it passes quiet, and is undone from a node downwards by any fact that could change it.
 Where very much hangs below, all is undone at once, which takes no time, and found out
 again as it is met. A bit that is missing costs a look, never a finding.
+
+Of a node that is loud and was alive when it was looked at, the time is kept after which
+nothing can have ended it: a login after all sessions were ended, an account that is
+back. Later uses need no walk either, until a fact changes what it hangs on.
 """
 
 from __future__ import annotations
 
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
 from agents_registry.facts import (
     Alias,
     Cause,
     Edge,
     Fact,
     Holds,
+    Lift,
+    Node,
     OwnerSet,
     Withdraw,
 )
@@ -33,16 +40,20 @@ from agents_registry.lineage import (
     NONE,
     OWNED,
 )
-from streams.stages.lines import I64, U8, U64, Lines, prints_of
+from agents_registry.verdict import Fate
+from streams.stages.lines import I64, LATEST, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.stages.lines import Numbers
 
 QUIET: Final = 1  # nothing could have ended it, nor anything above it
 LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
-UNDONE_AT_ONCE: Final = 4096  # nodes; of more all bits are undone
+TIMED: Final = 8  # it is known from when on it lives, if it does
+MET: Final = 16  # what is known of it, or of one below, hangs on what it is
+UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
 GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
 SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
@@ -53,14 +64,18 @@ _TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
     Alias: ("first", "second"),
     OwnerSet: ("node",),
     Holds: ("node",),
+    Node: ("node",),
+    Lift: ("target",),
 }
+# These change nothing for a node that is quiet, nor for those below it.
+_OF_THE_LOUD: Final = (Node, Lift)
 
 
 class Look(NamedTuple):
     """What is known in bulk of some lines, a row each.
 
     Attributes:
-        quiet: nothing that it presents could have been dead at any time.
+        quiet: nothing that it presents could have been dead at its time.
         declared: nobody need ask whether its credential was declared.
     """
 
@@ -80,6 +95,7 @@ class DeadBits:
         self.registry = registry
         self._bits = bytearray()
         self._checks = array("Q")
+        self._lives_after = array("q")
         self._sorted = np.empty(0, U64)
         self._nodes = np.empty(0, I64)
         self._new: dict[int, int] = {}
@@ -91,17 +107,24 @@ class DeadBits:
         lineage = self.registry.lineage
         for name in _TOUCHED.get(type(fact), ()):
             node = lineage.find(getattr(fact, name))
-            if node != NONE:
-                self._undo([node, *self.registry.holders.get(node, ())])
+            if node == NONE or (
+                isinstance(fact, _OF_THE_LOUD) and self._is_quiet(node)
+            ):
+                continue
+            self._undo([node, *self.registry.holders.get(node, ())])
 
-    def look(self, lines: Lines) -> Look:
+    def _is_quiet(self, node: int) -> bool:
+        return node >= len(self._bits) or bool(self._bits[node] & QUIET)
+
+    def look(self, lines: Lines, skew: int) -> Look:
         """Look lines up in bulk.
 
         Args:
             lines: with their checks.
+            skew: ns; a use counts as so much earlier than its line says.
         """
         nodes = self._find(lines.prints)
-        quiet = self._quiet(lines, nodes)
+        quiet = self._quiet(lines, nodes, skew)
         if not self._bits:
             return Look(quiet, np.zeros(len(lines), np.bool_))
         ours = self._ours(nodes, lines.checks)
@@ -115,12 +138,30 @@ class DeadBits:
         ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
         return ours & (nodes >= 0)
 
-    def suspects(self, lines: Lines) -> Numbers:
+    def suspects(self, lines: Lines, skew: int) -> Numbers:
         """Give the rows that present something that may have been dead."""
-        return np.flatnonzero(~self._quiet(lines, self._find(lines.prints)))
+        return np.flatnonzero(~self._quiet(lines, self._find(lines.prints), skew))
 
-    def _quiet(self, lines: Lines, nodes: Numbers) -> Numbers:
-        """Tell for each row whether all that it presents is quiet.
+    def time(self, identifier: Identifier) -> None:
+        """Find out from when on a loud identifier lives; one of its uses was fine."""
+        while self.grow():
+            pass
+        node = self.registry.lineage.find(identifier)
+        if node == NONE or self._bits[node] & (LOUD | TIMED) != LOUD:
+            return
+        closure = Closure(self.registry, Claims(node))
+        if closure.too_large:
+            return
+        fate = Fate(self.registry, identifier)
+        last = max(fate.turning_points(), default=0)
+        alive = fate.death(at=last + 1) is None
+        self._lives_after[node] = last if alive else LATEST
+        self._bits[node] |= TIMED
+        for each in closure.nodes:
+            self._bits[each] |= MET
+
+    def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Numbers:
+        """Tell for each row whether all that it presents lived at its time.
 
         What no fact names cannot have been ended.
         """
@@ -132,7 +173,12 @@ class DeadBits:
         if len(unmet):
             self._meet_all(np.unique(unmet))
             bits = np.frombuffer(self._bits, U8)[nodes]
-        return lines.every(~found | (bits & (QUIET | SHARED) == QUIET))
+        fine = bits & QUIET != 0
+        timed = np.flatnonzero(bits & TIMED)
+        if len(timed):
+            at = lines.at[lines.rows()[timed]] - skew
+            fine[timed] |= at > np.frombuffer(self._lives_after, I64)[nodes[timed]]
+        return lines.every(~found | (fine & (bits & SHARED == 0)))
 
     def _find(self, prints: Numbers) -> Numbers:
         """Give the node of each print, -1 where no fact names it."""
@@ -168,11 +214,13 @@ class DeadBits:
         both = [prints_of(lineage.identifier(node)) for node in nodes]
         self._checks.extend(check for _, check in both)
         self._bits.extend(bytes(len(both)))
+        self._lives_after.extend([LATEST] * len(both))
         before = self._find_sorted(np.array([one for one, _ in both], U64)).tolist()
         for node, (one, _), old in zip(nodes, both, before, strict=True):
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
-                self._bits[node] = self._bits[other] = SHARED
+                self._bits[node] |= SHARED
+                self._bits[other] |= SHARED
         if len(self._new) > SORTED_AFTER + len(self._sorted) // 4:
             self._sort()
         return nodes.stop < len(lineage)
@@ -202,7 +250,7 @@ class DeadBits:
         plain = flags & (CAUSED | OWNED | MANY_PARENTS) == 0
         plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
         plain &= (parent == NONE) | (bits[parent] & QUIET != 0)
-        bits[nodes[plain]] |= QUIET
+        bits[nodes[plain]] |= QUIET | MET
         for node in nodes[~plain].tolist():
             self._meet(node)
 
@@ -223,7 +271,7 @@ class DeadBits:
                     above.add(up)
                     todo.append(up)
         for node in todo:
-            bits[node] |= QUIET
+            bits[node] |= QUIET | MET
 
     def _ups(self, node: int) -> list[int]:
         """Give all that the life of a node hangs on directly."""
@@ -238,20 +286,20 @@ class DeadBits:
     def _undo(self, nodes: list[int]) -> None:
         """Undo the bits of nodes and of all whose life hangs on them.
 
-        A node is only quiet while all above it is, so nothing needs to be undone
-        below one that is not.
+        All that a bit hangs on is marked as met, so nothing needs to be undone below
+        a node that is not.
         """
         bits, lineage = self._bits, self.registry.lineage
         owned = self.registry.owned
-        for undone, node in enumerate(nodes):
-            if undone > UNDONE_AT_ONCE:
+        for node in nodes:
+            if node < len(bits) and bits[node] & MET:
+                bits[node] &= SHARED
+                nodes += islice(lineage.children(node), UNDONE_AT_ONCE + 1)
+                nodes += lineage.others(node)[1:]
+                nodes += islice(owned.get(node, ()), UNDONE_AT_ONCE + 1)
+            if len(nodes) > UNDONE_AT_ONCE:
                 self._undo_all()
                 return
-            if node < len(bits) and bits[node] & QUIET:
-                bits[node] &= ~QUIET
-                nodes += lineage.children(node)
-                nodes += lineage.others(node)[1:]
-                nodes += owned.get(node, ())
 
     def _undo_all(self) -> None:
         bits = np.frombuffer(self._bits, U8)

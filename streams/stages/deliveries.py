@@ -105,10 +105,11 @@ class Delivery:
 
 @frozen(kw_only=True)
 class Announced:
-    """A finding that receivers know of.
+    """A finding that receivers know of, or will once its silence ends.
 
     Attributes:
-        messages: number of the last message made of it; stands in its id.
+        messages: number of the last message made of it; stands in its id. 0: none was
+            made, since it is silenced.
         at: when the last one was made (ns).
         waiting: the finding as it is now, if that was not told yet.
         order: of what waits, see `streams.stages.notify.Change`.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from streams.findings import Finding
+    from streams.stages.silences import Silence
 
 Value = TypeVar("Value")
 
@@ -81,7 +82,7 @@ class Told:
         updates = {
             known.at + UPDATE_EVERY
             for known in self.findings.values()
-            if known.waiting is not None
+            if known.waiting is not None and known.messages
         }
         repeats = {k.repeat_at for k in self.findings.values() if k.told is not None}
         return tuple(sorted(updates | repeats))
@@ -97,12 +98,15 @@ class State:
         disabled: routes that answered 410, and when (ns).
         paused: routes that nothing is sent to before a time (ns). Not kept over a
             restart: each delivery has its own time besides.
+        silences: those in force when what they hold back was looked at last; None:
+            it is to be looked at. Not kept over a restart either.
     """
 
     queues: Mapping[str, Queue] = field(factory=dict)
     told: Told = Told()
     disabled: Mapping[str, int] = field(factory=dict)
     paused: Mapping[str, int] = field(factory=dict)
+    silences: tuple[Silence, ...] | None = field(default=None, eq=False)
 
     @property
     def deliveries(self) -> Mapping[str, Delivery]:
@@ -143,7 +147,9 @@ class State:
             for delivery in other.deliveries.values()
         )
         told = Told({**self.announced, **other.announced})
-        return attrs.evolve(self.with_deliveries(freed), told=told)
+        held = any(not known.messages for known in other.announced.values())
+        silences = None if held else self.silences
+        return attrs.evolve(self.with_deliveries(freed), told=told, silences=silences)
 
     def owes(self, finding: str) -> bool:
         """Tell whether a message of a finding waits or is under way."""

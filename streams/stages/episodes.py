@@ -19,6 +19,7 @@ from attrs import Factory, define, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.findings import (
+    POSTURE,
     SEVERITY,
     STILL_HONOURED,
     Finding,
@@ -127,7 +128,7 @@ class Episodes:
         """Merge a sighting; give the episode as it is now."""
         key = Key(sighting.presented, sighting.kind, sighting.point)
         last = self._last.get(key)
-        if last is not None and last.open and now - last.touched <= self._silence:
+        if last is not None and last.open and not self._silent(last, now):
             last.finding = _merged(last.finding, sighting)
             last.touched = now
             last.revision += 1
@@ -202,11 +203,24 @@ class Episodes:
         """Close and give the episodes without news for too long."""
         closed = []
         for episode in self._last.values():
-            if episode.open and now - episode.touched > self._silence:
+            if episode.open and self._silent(episode, now):
                 episode.open = False
                 episode.revision += 1
                 closed.append(episode)
         return closed
+
+    def open_ones(self) -> list[tuple[Identifier, FindingKind]]:
+        """Give of what the open episodes are, and of which kind."""
+        return [
+            (episode.finding.presented, episode.finding.kind)
+            for episode in self._last.values()
+            if episode.open
+        ]
+
+    def _silent(self, episode: Episode, now: int) -> bool:
+        if episode.finding.kind in POSTURE:
+            return False
+        return now - episode.touched > self._silence
 
 
 def _related(one: Key, other: Key) -> bool:
@@ -257,6 +271,13 @@ _SENTENCES: Final = {
     FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
     FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended",
+    FindingKind.SCOPE_ESCALATION: "{it} declares more than it can have",
+    FindingKind.SCOPE_VIOLATION: "{it} was accepted{at} for what it may not do",
+    FindingKind.EXCESS_SCOPE: "{it} declares more than it uses",
+    FindingKind.OWNERLESS: "{it} has no owner",
+    FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
+    FindingKind.UNMAPPED: "{it} is a name and nothing more",
     FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
 }

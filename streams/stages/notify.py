@@ -16,6 +16,8 @@ The rules:
   finding, so an outage does not pile up what nobody will read.
 - The messages of one finding reach one receiver in their order: a close that overtook
   a failing create would leave the finding open for good.
+- What is silenced is not told. It is told once its silence ends, if it is open then;
+  the end of what was told before is told at once.
 - Receivers do not wait for each other: each has a queue of its own, at most so many of
   it under way (`Route.in_flight`), the most severe first.
 
@@ -37,6 +39,8 @@ from streams.stages.notify_draft import Change, Draft, ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from streams.stages.silences import Silence
 
 __all__ = [
     "Change", "Settled", "Step", "enable", "next_due", "revive", "settle", "step",
@@ -64,7 +68,12 @@ class Settled(NamedTuple):
 
 
 def step(
-    state: State, findings: Iterable[Change], now: int, *, routes: Sequence[Route]
+    state: State,
+    findings: Iterable[Change],
+    now: int,
+    *,
+    routes: Sequence[Route],
+    silences: Sequence[Silence] = (),
 ) -> Step:
     """Take in changed findings and give the deliveries that are due.
 
@@ -75,10 +84,12 @@ def step(
         findings: in the order of their changes; an empty batch is the timer's.
         now: ns.
         routes: the receivers as they are configured now.
+        silences: what is not told now.
     """
-    draft = Draft(state, now, routes)
+    draft = Draft(state, now, routes, silences)
     for change in findings:
         draft.take(change)
+    draft.tell_released()
     draft.tell_waiting()
     draft.finish()
     due = draft.lease()
@@ -147,6 +158,7 @@ def _called(waiting: Iterable[Delivery], now: int) -> dict[str, Delivery]:
 def next_due(state: State, now: int) -> int | None:
     """Give when `step` has something to do although nothing happens (ns)."""
     times = [_after(state.told.times, now)]
+    times += [each.until for each in state.silences or () if each.until > now]
     for route, queue in state.queues.items():
         open_at = state.paused.get(route, 0)
         times += [_after(queue.leases, now), _after(queue.ready, max(now, open_at))]

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
+from streams.findings import POSTURE
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Announced, Delivery, Route
 from streams.stages.delivery_state import UPDATE_EVERY, State, Told
+from streams.stages.silences import in_force, silenced
 from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.findings import Finding
+    from streams.stages.silences import Silence
 
 # Longer than any attempt takes: an attempt that is not settled by then was lost with
 # its process, and the delivery is due again.
@@ -47,8 +50,15 @@ class Change(NamedTuple):
 class Draft:
     """A state in the making; what changes is copied first, the rest is shared."""
 
-    def __init__(self, state: State, now: int, routes: Sequence[Route]) -> None:
+    def __init__(
+        self,
+        state: State,
+        now: int,
+        routes: Sequence[Route],
+        silences: Sequence[Silence] = (),
+    ) -> None:
         self.state = state
+        self._silences = in_force(silences, now)
         self._now = now
         self._routes = [r for r in routes if r.name not in state.disabled]
         self._queues: dict[str, dict[str, Delivery]] = {}
@@ -58,7 +68,11 @@ class Draft:
     def take(self, change: Change) -> None:
         """Tell what begins and what ends; what changes waits for its minute."""
         finding, announced = change.finding, self._copy()
-        if finding.id not in announced:
+        held = finding.id not in announced or not announced[finding.id].messages
+        if held and silenced(finding, self._silences):
+            self._hold(change)
+            return
+        if held:
             # Even when it is over already: it may have come and gone while we slept.
             self._tell(finding, Activity.CREATE, max(1, change.order))
         elif not change.closed and finding.count >= announced[finding.id].count:
@@ -74,6 +88,26 @@ class Draft:
             self._tell(finding, Activity.CLOSE, max(number, change.order + 1))
             del announced[finding.id]
 
+    def _hold(self, change: Change) -> None:
+        """Keep a silenced finding while it is open, if anybody would be told of it."""
+        finding, announced = change.finding, self._copy()
+        announced.pop(finding.id, None)
+        if not change.closed and any(r.wants(finding) for r in self._routes):
+            announced[finding.id] = Announced(
+                messages=0, at=self._now, waiting=finding, order=change.order
+            )
+
+    def tell_released(self) -> None:
+        """Tell what is open and is not silenced any more."""
+        if self._silences == self.state.silences:
+            return
+        self.state = attrs.evolve(self.state, silences=self._silences)
+        for known in list(self._copy().values()):
+            if known.messages or known.waiting is None:
+                continue
+            if not silenced(known.waiting, self._silences):
+                self._tell(known.waiting, Activity.CREATE, max(1, known.order))
+
     def tell_waiting(self) -> None:
         """Tell the updates that have waited for a minute, and repeat what is open."""
         told, now = self.state.told, self._now
@@ -81,6 +115,12 @@ class Draft:
         if unchanged and (not told.times or ahead(told.times[0], now, retry.LONGEST)):
             return
         for finding, known in list(self._copy().items()):
+            about = known.waiting or known.told
+            if not known.messages or about is None:
+                continue
+            if silenced(about, self._silences):
+                self._put_off(finding, known)
+                continue
             update_at = known.at + UPDATE_EVERY
             if known.waiting is not None and not ahead(update_at, now, UPDATE_EVERY):
                 number = max(known.messages + 1, known.order)
@@ -89,6 +129,18 @@ class Draft:
                 known.repeat_at, now, retry.LONGEST
             ):
                 self._repeat(finding, known, known.told)
+
+    def _put_off(self, finding: str, known: Announced) -> None:
+        """Look again in a while at what receivers know of and is silenced."""
+        due = not ahead(known.at + UPDATE_EVERY, self._now, UPDATE_EVERY)
+        if due and known.waiting is not None:
+            known = attrs.evolve(known, at=self._now)
+        if known.told is not None and not ahead(
+            known.repeat_at, self._now, retry.LONGEST
+        ):
+            every = self._repeated(known.told)
+            known = attrs.evolve(known, repeat_at=self._now + every)
+        self._copy()[finding] = known
 
     def _copy(self) -> dict[str, Announced]:
         if self._announced is None:
@@ -111,7 +163,8 @@ class Draft:
         )
 
     def _repeat(self, identity: str, known: Announced, told: Finding) -> None:
-        every = self._repeated(told) if self._now - known.at < STALE else 0
+        lasts = told.kind in POSTURE or self._now - known.at < STALE
+        every = self._repeated(told) if lasts else 0
         for route in self._routes:
             if every and route.repeat and route.wants(told):
                 again = self._message(route, told, Activity.UPDATE, known.messages)

@@ -24,6 +24,7 @@ from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
+from streams.stages.posture import Limits
 from streams.stages.remembered import (
     IN_FLIGHT,
     MINUTE,
@@ -48,6 +49,7 @@ class Tolerances:
     """How accesses are judged; all in ns of event time, ``remember`` of our clock.
 
     Attributes:
+        posture: what is told of how credentials stand.
         points: enforcement point to the names of the guards that stand there.
         most_uses: that are remembered of a realm; the oldest are forgotten first.
     """
@@ -57,6 +59,7 @@ class Tolerances:
     remember: int
     silence: int
     report_unknown: bool = True
+    posture: Limits = Factory(Limits)
     points: Mapping[str, Sequence[str]] = Factory(dict)
     most_uses: int = MOST
 
@@ -126,7 +129,7 @@ class Sentinel:
         outputs = Outputs()
         if not len(lines):
             return outputs
-        quiet, declared = self._bits(registry).look(lines)
+        quiet, declared = self._bits(registry).look(lines, self._tolerances.skew)
         piece = self.uses.add(lines, now)
         self._judge([(piece, np.flatnonzero(~quiet))], registry, now, outputs)
         if self._tolerances.report_unknown:
@@ -152,7 +155,10 @@ class Sentinel:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
         outputs = Outputs()
         bits = self._bits(registry)
-        found = [(piece, bits.suspects(piece.lines)) for piece in self.uses]
+        found = [
+            (piece, bits.suspects(piece.lines, self._tolerances.skew))
+            for piece in self.uses
+        ]
         self._judge(found, registry, now, outputs)
         outputs.uses = self.uses.changes()
         return outputs
@@ -269,8 +275,12 @@ class Sentinel:
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         at = use.at - self._tolerances.skew
-        deaths = (death(registry, name, at=at) for name in use.identifiers)
-        return next((why for why in deaths if why is not None), None)
+        for name in use.identifiers:
+            why = death(registry, name, at=at)
+            if why is not None:
+                return why
+            self._bits(registry).time(name)
+        return None
 
     def _evidence(self, use: Seen, why: Death) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.contract
 COMPONENTS = {
     "topics": [Role.TOPICS],
     "ingress": [Role.INGRESS],
-    "registry": [Role.REGISTRY, Role.CLOSURE],
+    "registry": [Role.REGISTRY, Role.CLOSURE, Role.AUDIT],
     "sentinel": [Role.SENTINEL],
     "notify": [Role.NOTIFY],
     "pdp": [Role.GUARD],

@@ -18,15 +18,17 @@ from enforcement.verdict import Mode
 from schemas.codec import bundled
 from streams import ingress
 from streams.app import serve
+from streams.findings import POSTURE, FindingKind
 from streams.ingress import receive
 from streams.kafka.framing import partition_of
+from streams.kafka.payloads import OPEN
 from streams.kafka.worker_settings import WorkerSettings
 from streams.settings import Settings
 from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
 from tests.integration.test_receipts import Wire
-from tests.integration.working import Pipeline, decoded, task_of
+from tests.integration.working import Pipeline, records, task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
     "keycloak": ["ingest"], "revoker": ["revoker"], "viewer": ["viewer"],
+    "restorer": ["restorer"],
     "guard": ["guard"],
 }  # fmt: skip
 # A lease that no case outlives, by whatever clock.
@@ -53,7 +56,8 @@ class Outcome:
     Attributes:
         rows: of the table.
         findings: of each kind, identifier, point, cause, via, event ids, related ids,
-            path, times and count.
+            path, times and count; of what lasts until it is put right also whether it
+            was.
     """
 
     rows: list[Any]
@@ -66,10 +70,11 @@ class Clock:
 
     now: int
     step: int = 0
+    waited: int = 0
 
     def __call__(self) -> int:
         """Give the time."""
-        return self.now + self.step * SECOND
+        return self.now + (self.step + self.waited) * SECOND
 
     def fresh_id(self) -> str:
         """Give an id that is the same on every engine."""
@@ -128,6 +133,7 @@ class Case:
                 "vault": {"format": "openbao", "point": "vault"},
                 "keycloak": {"format": "keycloak"},
             },
+            **self.plain.get("settings", {}),
         })  # fmt: skip
 
     async def play(
@@ -139,13 +145,20 @@ class Case:
         """Send the steps to an engine, each after the last one is worked off."""
         async with aiohttp.ClientSession() as session:
             for clock.step, step in enumerate(self.plain["steps"], 1):
+                if "wait" in step:
+                    clock.waited += step["wait"]
+                    await engine.settled()
+                    continue
                 if "receipt" in step:
                     await engine.settled()
                     said_at = _time(step.get("at")) or clock()
                     await engine.report(step["receipt"], said_at, "applied" in step)
                     await engine.settled()
                     continue
-                if "revoke" in step:
+                if "adopt" in step:
+                    path, token = "/v1/adopt", "restorer"
+                    data = orjson.dumps({"credentials": step["adopt"]})
+                elif "revoke" in step:
                     at = step["at"]
                     at = at if isinstance(at, str) else at.isoformat()
                     path, token = "/v1/revocations", "revoker"
@@ -158,7 +171,7 @@ class Case:
                 async with session.post(
                     engine.url + path, data=data, headers=headers
                 ) as got:
-                    assert got.status in (201, 202), await got.text()
+                    assert got.status in (200, 201, 202), await got.text()
                 await engine.settled()
 
     def check(self, outcome: Outcome) -> None:
@@ -169,9 +182,12 @@ class Case:
             found = {one: verdicts.get(one) for one in plain[name]}
             assert dict.fromkeys(plain[name], allowed) == found
         if not plain.get("compared_only"):
-            wanted = sorted((k, i, tuple(ids)) for k, i, ids in plain["findings"])
-            found_ = sorted((f[0], f[1], f[5]) for f in outcome.findings)
-            assert wanted == found_
+            given = plain["findings"]
+            wanted = sorted((k, i, tuple(ids), *end) for k, i, ids, *end in given)
+            found_ = sorted(
+                (f[0], f[1], f[5], *filter(None, f[-1:])) for f in outcome.findings
+            )
+            assert wanted == found_, found_
 
 
 def _bytes(step: dict[str, Any], repository: Path, engine: Engine) -> bytes:
@@ -192,6 +208,7 @@ def _time(value: Any) -> int | None:
 
 def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
     names = ("kind", "presented", "point", "cause", "via")
+    lasts = FindingKind(found["kind"]) in POSTURE
     return (
         *(found[name] for name in names),
         tuple(sorted(found["event_ids"])),
@@ -199,6 +216,7 @@ def _finding(found: dict[str, Any]) -> tuple[Any, ...]:
         tuple(found["path"]),
         *(parse_time(found[name]) for name in ("first_seen", "last_seen")),
         *(found[name] for name in ("count", "owner", "severity")),
+        ("open" if found["open"] else "over") if lasts else None,
     )
 
 
@@ -358,6 +376,16 @@ async def _kafka(
         yield Pipeline(kafka, receiving, working, session)
 
 
+async def with_ends(kafka: KafkaSettings) -> list[dict[str, Any]]:
+    """Give the last record of each finding, with whether it is open."""
+    last = {
+        record.key: bundled().decode(record.value).record
+        | {"open": dict(record.headers)[OPEN] == b"1"}
+        for record in await records(kafka, "findings")
+    }
+    return list(last.values())
+
+
 async def on_kafka(
     case: Case,
     folder: Path,
@@ -371,5 +399,5 @@ async def on_kafka(
     async with _kafka(case, clock, folder, repository, kafka) as run:
         await case.play(KafkaEngine(run), clock, repository)
         rows = await run.table(case.clock.now)
-    findings = await decoded(kafka, "findings")
+    findings = await with_ends(kafka)
     return Outcome(rows, sorted(map(_finding, findings), key=str))

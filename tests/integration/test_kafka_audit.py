@@ -166,7 +166,7 @@ async def test_killed_and_frozen_workers_leave_one_chain(
                 await anext(revoking)
                 frozen.send(signal.SIGCONT)
                 await anext(revoking)
-                await run.settled([other])
+                await run.settled([frozen, other])
         await revoking.aclose()
 
     lines, last = await exported(settings)

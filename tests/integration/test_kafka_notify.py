@@ -17,6 +17,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.configured import ConfigurationError
 from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
+from streams.findings import FindingKind
 from streams.kafka.acls import acls
 from streams.kafka.topics import LayoutError
 from streams.metrics import NOTIFY
@@ -87,6 +88,41 @@ def ids(receiver: Receiver) -> set[str]:
 def first_messages(count: int = COUNT) -> set[str]:
     """Give the ids of the first messages of so many findings."""
     return {f"{number:032x}.1" for number in range(count)}
+
+
+async def test_a_silence_outlives_its_process_and_holds_the_commit_back(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Ordered at one process, heeded by the next one; told once when it ends."""
+    kafka, clock = kafka_settings, Clock()
+    await lay_out(kafka)
+    headers = {"Authorization": "Bearer restorer"}
+    order: dict[str, Any] = {
+        "kinds": ["blocked_attempt"], "identifier": "aws.*1", "reason": "known",
+        "until": "1h",
+    }  # fmt: skip
+    async with receiving() as receiver, aiohttp.ClientSession(headers=headers) as web:
+        async with notifying(tmp_path / "a", kafka, receiver, clock) as running:
+            url = f"{running.url}/v1/alerts/silences"
+            async with web.post(url, json=order) as got:
+                assert 201 == got.status, await got.text()
+        async with notifying(tmp_path / "b", kafka, receiver, clock) as running:
+            url = f"{running.url}/v1/alerts/silences"
+            kind = FindingKind.BLOCKED_ATTEMPT
+            await report(kafka, finding(1, kind=kind), finding(2, kind=kind))
+            await until(lambda: receiver.got)
+
+            async def held() -> int:
+                async with web.get(url) as got:
+                    (silence,) = (await got.json())["silences"]
+                    return int(silence["count"])
+
+            await until(held)
+            assert await open_records(kafka) >= 1
+            clock.ahead += 3600 * SECOND
+            running.desk.heed()
+            await until_committed(kafka)
+        assert [f"{2:032x}.1", f"{1:032x}.1"] == [name for name, _ in receiver.got]
 
 
 async def test_findings_are_delivered_then_committed(

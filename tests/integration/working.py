@@ -109,6 +109,9 @@ class Pipeline:
                     and sentinel.watched[number].position >= end
                     for number, end in access.items()
                 )
+                and bool(sentinel.member.assigned)
+                and not sentinel.member.fresh
+                and not sentinel.inspecting
                 and not any(
                     p.waiting
                     for of in (registry.partitions, replica)

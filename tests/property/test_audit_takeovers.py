@@ -33,7 +33,7 @@ from streams.kafka.publisher import Acked
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
 from streams.stages.audit_chain import BrokenChainError
-from streams.stages.audit_portion import until_a_head
+from streams.stages.audit_portion import from_a_head, until_a_head
 from streams.stages.audit_proof import Verifier
 from streams.times import SECOND
 
@@ -471,3 +471,56 @@ def _realm(record: Record) -> str:
 
 def _is_link(record: Record) -> bool:
     return isinstance(read_audit(record.value), Link)
+
+
+def test_a_chain_that_lost_its_start_holds_from_a_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the retention of the topic leaves it, and for who kept that head or trusts."""
+    world = quiet(monkeypatch)
+    del world.topics["audit"][:20]
+
+    async def check_part() -> None:
+        lines, _ = await chain_of(REALMS[0])
+        first, *rest = from_a_head(lines)
+        verifier = Verifier(READ_HEAD, decode_fact, start=READ_HEAD(first["head"]))
+        for line in rest:
+            verifier.take(line)
+        assert verifier.end().sequence > verifier.start.sequence > 1  # type: ignore[union-attr]
+        assert verified([first, *rest])
+
+    asyncio.run(check_part())
+
+
+def test_what_is_gone_from_the_topic_stops_nobody_and_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker goes on behind it; the export says where the chain is broken."""
+    world = quiet(monkeypatch)
+    del world.topics["heads"][:]  # so that the next one reads all of the chain
+    links = [at for at, each in enumerate(world.topics["audit"]) if _is_link(each)]
+    world.topics["audit"][links[2]].value = b"\0junk"
+    for _ in range(9):
+        world.say()
+    world.write("facts", b"heartbeat/w", b"not read by anybody here")
+
+    async def go_on() -> None:
+        last = Worker(world, "next")
+        while not last.done:
+            await last.step(8)
+            await last.sign()
+        del world.topics["audit"][links[2]]
+
+    asyncio.run(go_on())
+    assert "a fact that has no entry" in told(world)
+    world.ends["audit"] = 1  # the topic was made anew, and the heads were not
+    del world.topics["audit"][:]
+
+    async def anew() -> None:
+        last = Worker(world, "anew")
+        await last.step(8)
+        assert last.audited is not None
+        assert last.audited.end == 1
+        assert last.audited.chains.tips
+
+    asyncio.run(anew())

@@ -13,7 +13,9 @@ from streams.alerts_cli import alerts_app
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("command", [["list"], ["test"], ["replay", "soc"]])
+@pytest.mark.parametrize(
+    "command", [["list"], ["test"], ["replay", "soc"], ["silences"], ["unsilence", "x"]]
+)
 def test_says_that_nobody_is_there(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,179 @@
+"""Silences of findings: ordered with a reason and an end, and taken back."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from schemas.entries import Act
+from streams.http.operators import json_object
+from streams.http.problems import ProblemError, unreadable
+from streams.intake import NotWrittenError
+from streams.stages.silences import MOST, Silence, ordered, silenced
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streams.findings import Finding
+    from streams.http.auth import Tokens
+    from streams.stages.delivery_state import State
+
+SHOWN = 100  # findings that a silence holds back
+
+
+class Silences(Protocol):
+    """Where silences are kept: the engine's own, embedded or on Kafka."""
+
+    def all(self) -> tuple[Silence, ...]:
+        """Give those in force."""
+        ...
+
+    async def put(self, silence: Silence) -> None:
+        """Be silent from now on."""
+        ...
+
+    async def drop(self, name: str) -> None:
+        """Be silent no longer."""
+        ...
+
+
+class HasState(Protocol):
+    """What delivers, and knows what it holds back."""
+
+    state: State
+
+
+class SilencePages:
+    """Handlers of ``/v1/alerts/silences``."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        silences: Silences,
+        desk: HasState,
+        clock: Callable[[], int],
+        fresh_id: Callable[[], str],
+        record_act: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        """Set up.
+
+        Args:
+            tokens: who may give orders.
+            silences: where they are kept.
+            desk: what delivers.
+            clock: gives the time (ns).
+            fresh_id: gives unique ids.
+            record_act: keeps who ordered what.
+        """
+        self._tokens = tokens
+        self._silences = silences
+        self._desk = desk
+        self._clock = clock
+        self._fresh_id = fresh_id
+        self._record_act = record_act
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers behind their routes."""
+        app.router.add_get("/v1/alerts/silences", self.list)
+        app.router.add_post("/v1/alerts/silences", self.silence)
+        app.router.add_delete("/v1/alerts/silences/{id}", self.unsilence)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """List the silences in force, each with the findings that it holds back."""
+        self._tokens.holder(request, "viewer", "revoker", "restorer")
+        silences = self._silences.all()
+        held: dict[str, list[Finding]] = {each.id: [] for each in silences}
+        for known in self._desk.state.announced.values():
+            if not known.messages and known.waiting is not None:
+                silence = silenced(known.waiting, silences)
+                if silence is not None:
+                    held[silence.id].append(known.waiting)
+        return _json({
+            "silences": [
+                each.shown()
+                | {
+                    "count": len(held[each.id]),
+                    "findings": [*map(_told, held[each.id][:SHOWN])],
+                }
+                for each in sorted(silences, key=lambda each: (each.until, each.id))
+            ]
+        })  # fmt: skip
+
+    async def silence(self, request: web.Request) -> web.Response:
+        """Be silent of some findings until a time."""
+        token = self._tokens.holder(request, "restorer")
+        body = await json_object(request, token)
+        try:
+            silence = ordered(
+                body, fresh=self._fresh_id(), by=token.name, now=self._clock()
+            )
+        except ValueError as error:
+            raise unreadable(str(error)) from error
+        if silence.critical:
+            self._tokens.holder(request, "admin")
+        if len(self._silences.all()) >= MOST:
+            raise unreadable(f"{MOST} silences are in force: take some back first")
+        await self._record_act(token.name, f"silence {_words(silence)}")
+        await _written(self._silences.put(silence))
+        return web.json_response(silence.shown(), status=http.HTTPStatus.CREATED)
+
+    async def unsilence(self, request: web.Request) -> web.Response:
+        """Take a silence back; what is open is told."""
+        token = self._tokens.holder(request, "restorer")
+        name = request.match_info["id"]
+        known = {each.id: each for each in self._silences.all()}
+        if name not in known:
+            detail = "see what is in force with `rescind alerts silences`"
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such silence", detail)
+        await self._record_act(token.name, f"unsilence {_words(known[name])}")
+        await _written(self._silences.drop(name))
+        return _json(known[name].shown())
+
+
+def act_of(
+    realm: str, clock: Callable[[], int], record: Callable[[Act], Awaitable[None]]
+) -> Callable[[str, str], Awaitable[None]]:
+    """Give what keeps that somebody ordered something, as an act of a realm."""
+
+    async def keep(actor: str, action: str) -> None:
+        await record(Act(realm=realm, at=clock(), actor=actor, action=action))
+
+    return keep
+
+
+async def _written(write: Awaitable[None]) -> None:
+    try:
+        await write
+    except NotWrittenError as error:
+        status = http.HTTPStatus.SERVICE_UNAVAILABLE
+        raise ProblemError(status, "not written", "try again") from error
+
+
+def _words(silence: Silence) -> str:
+    kinds = ", ".join(sorted(kind.value for kind in silence.kinds)) or "all kinds"
+    critical = " and critical ones" if silence.critical and not silence.kinds else ""
+    of = f" of realm {silence.realm}" if silence.realm else ""
+    until = silence.shown()["until"]
+    return (
+        f"{silence.id}: {kinds}{critical} about {silence.identifier}{of} "
+        f"until {until}: {silence.reason}"
+    )
+
+
+def _told(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "kind": finding.kind.value,
+        "severity": int(finding.severity),
+        "realm": finding.realm,
+        "identifier": str(finding.presented),
+    }
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.json_response(
+        body=orjson.dumps(document), content_type="application/json"
+    )

@@ -1,0 +1,245 @@
+"""What is wrong with the standing of a name, as the table tells it, at one moment.
+
+Each rule looks at one node under all its names and at what it hangs on, and says in
+words what is wrong, or None. None of them remembers anything: the same table gives the
+same answer, in whatever order its facts came.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
+from agents_registry.identifiers import NodeClass
+from agents_registry.life import Reason, quiet
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    KNOWN,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+    SCOPED,
+    UNKNOWN_TIME,
+)
+from agents_registry.scope import escalates
+from agents_registry.verdict import flaws_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.life import Flaw
+    from agents_registry.registry import Registry
+
+SHOWN: Final = 3  # names or scopes in a sentence
+_ACCOUNTS: Final = frozenset({
+    "aws.user", "vault.entity", "keycloak.client", "keycloak.client_uuid",
+    "auth0.client",
+})  # fmt: skip
+_ACCOUNT_NOUNS: Final = frozenset({"service_account", "service_principal"})
+
+
+@cache
+def is_agent(kind: str) -> bool:
+    """Tell whether a kind names agents: ``agent.*``, or ``<system>.agent``."""
+    system, _, noun = kind.rpartition(".")
+    return "agent" in {system, noun}
+
+
+@cache
+def is_account(kind: str) -> bool:
+    """Tell whether a kind names accounts that software uses."""
+    system, _, noun = kind.rpartition(".")
+    return kind in _ACCOUNTS or bool({system, noun} & _ACCOUNT_NOUNS)
+
+
+def plain(registry: Registry, node: int) -> bool:
+    """Tell fast that no rule has anything to say of a node, whatever is above it."""
+    lineage = registry.lineage
+    flags = lineage.flags[node]
+    if flags & (SCOPED | CAUSED | MANY_PARENTS) or lineage.ring[node] != node:
+        return False
+    kind = lineage.kind(node)
+    if is_agent(kind) or is_account(kind) or node in registry.emptied:
+        return False
+    return bool(flags & KNOWN) or next(lineage.children(node), None) is None
+
+
+def above(registry: Registry, names: Iterable[int]) -> Iterator[int]:
+    """Yield what a node requires, nearest first, without its own names."""
+    lineage = registry.lineage
+    todo = list(names)
+    own = len(todo)
+    seen = set(todo)
+    for position, node in enumerate(todo):
+        if position >= own:
+            yield node
+        ups = [parent for parent, _ in lineage.parents(node)]
+        for up in ups:
+            for name in lineage.others(up):
+                if name not in seen:
+                    seen.add(name)
+                    todo.append(name)
+        if len(todo) > CLOSURE_LIMIT:
+            return
+
+
+def flaws(registry: Registry, node: int, now: int) -> list[Flaw]:
+    """Give what kills a node now, nothing for one that lives."""
+    if quiet(registry, node, now):
+        return []
+    return flaws_of(registry, registry.lineage.identifier(node), now)
+
+
+def declared(registry: Registry, names: Iterable[int]) -> list[str]:
+    """Give the scopes that a node declares, sorted."""
+    flags, scopes = registry.lineage.flags, registry.scopes
+    saids = (scopes.of(name) for name in names if flags[name] & SCOPED)
+    return sorted({scope for said in saids for each in said for scope in each})
+
+
+def escalation(registry: Registry, names: list[int]) -> str | None:
+    """Say which scopes a node declares that something above it does not cover."""
+    lineage, own = registry.lineage, declared(registry, names)
+    for up in above(registry, names) if own else ():
+        for covering in registry.scopes.of(up) if lineage.flags[up] & SCOPED else ():
+            if excess := escalates(own, covering):
+                return f"it declares {few(excess)}, more than {lineage.identifier(up)}"
+    return None
+
+
+def without_owner(
+    registry: Registry, names: list[int], found: Iterable[Flaw]
+) -> str | None:
+    """Say how a node has no owner.
+
+    Of agents that hang on one another only the topmost is looked at: the rest have its
+    owner. One that nobody declared, and on which nothing hangs, is a name and no agent.
+    The set that an authority emptied is told of whatever the node is.
+
+    Args:
+        registry: the table.
+        names: of the node.
+        found: what kills it, as `flaws` gives it.
+    """
+    lineage = registry.lineage
+    if any(_emptied(registry, name) for name in names):
+        return "its owners were taken away, and nobody was named in their place"
+    if not any(is_agent(lineage.kind(name)) for name in names):
+        return None
+    ups = list(above(registry, names))
+    if any(is_agent(lineage.kind(up)) for up in ups):
+        return None
+    if any(flaw.reason is Reason.NO_LIVING_OWNER for flaw in found):
+        return "none of its owners is there any more"
+    exists = any(
+        lineage.flags[name] & KNOWN or next(lineage.children(name), None) is not None
+        for name in names
+    )
+    owned = any(lineage.flags[node] & OWNED for node in (*names, *ups))
+    if (exists or ups) and not owned:
+        return "nobody is named as its owner"
+    return None
+
+
+def _emptied(registry: Registry, node: int) -> bool:
+    return any(
+        version >= (registry.owners.version(node, authority) or 0)
+        for authority, version in registry.emptied.get(node, {}).items()
+    )
+
+
+def holders(registry: Registry, names: list[int]) -> list[int]:
+    """Give the agents that a credential hangs on directly; nothing of other nodes."""
+    lineage = registry.lineage
+    if not all(lineage.flags[name] & CREDENTIAL for name in names) or any(
+        is_agent(lineage.kind(name)) for name in names
+    ):
+        return []
+    parents = (parent for name in names for parent, _ in lineage.parents(name))
+    return [parent for parent in parents if is_agent(lineage.kind(parent))]
+
+
+def shared(registry: Registry, agents: Iterable[int], now: int) -> str | None:
+    """Say which agents share what they all use.
+
+    One that is dead does not count, nor one that hangs on another of them: a parent
+    and its sub-agents are one.
+    """
+    lineage = registry.lineage
+    living = {min(lineage.others(agent)) for agent in agents}
+    living = {agent for agent in living if not flaws(registry, agent, now)}
+    if len(living) < 2:  # noqa: PLR2004 - two share
+        return None
+    tops = [
+        agent
+        for agent in living
+        if living.isdisjoint(above(registry, lineage.others(agent)))
+    ]
+    if len(tops) < 2:  # noqa: PLR2004 - as above
+        return None
+    named = sorted(str(lineage.identifier(agent)) for agent in tops)
+    return f"{len(named)} agents use it: {few(named)}"
+
+
+def standing(registry: Registry, names: list[int], now: int) -> int:
+    """Give a hash of all of an agent that `shared` looks at."""
+    kind = registry.lineage.kind
+    ups = sorted(up for up in above(registry, names) if is_agent(kind(up)))
+    return hash((bool(flaws(registry, names[0], now)), *sorted(names), NONE, *ups))
+
+
+def only_named(registry: Registry, names: list[int]) -> str | None:
+    """Say that others hang on a name that no system declared.
+
+    Containers are left out: paths and roles are told by the names of what lies in them.
+    """
+    lineage = registry.lineage
+    for name in names:
+        node_class = lineage.vocabulary.get(lineage.kind(name))
+        if lineage.flags[name] & KNOWN or node_class is NodeClass.CONTAINER:
+            return None
+    if any(True for name in names for _ in lineage.children(name)):
+        return "others hang on it, and no system declared it"
+    return None
+
+
+def ambiguous(registry: Registry, names: list[int]) -> str | None:
+    """Say which suspension a lift may have ended or not: they are of one time."""
+    book = registry.causes
+    for name in names:
+        for cause in book.on(name) if registry.lineage.flags[name] & CAUSED else ():
+            if book.ambiguous(cause):
+                return (
+                    f"{cause.authority} suspended it and lifted that at one time "
+                    f"(aspect {cause.aspect or 'none'}); it stays suspended until "
+                    "the lift is sent again"
+                )
+    return None
+
+
+def owner_of(registry: Registry, names: list[int]) -> str | None:
+    """Give the nearest owner, in words."""
+    lineage = registry.lineage
+    for node in (*names, *above(registry, names)):
+        if lineage.flags[node] & OWNED:
+            owners = sorted(o for some in registry.owners.of(node) for o in some)
+            if owners:
+                return str(min(map(lineage.identifier, owners)))
+    return None
+
+
+def next_expiry(registry: Registry, node: int, now: int) -> int | None:
+    """Give when the next of all that a node's life hangs on expires (ns), or None."""
+    expires = registry.lineage.expires
+    nodes = Closure(registry, Claims(node)).nodes
+    times = (expires[each] for each in nodes)
+    return min((time for time in times if now < time < UNKNOWN_TIME), default=None)
+
+
+def few(texts: Iterable[str]) -> str:
+    """Give the first of some texts, and how many more there are."""
+    listed = list(texts)
+    more = len(listed) - SHOWN
+    return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")

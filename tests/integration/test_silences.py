@@ -1,0 +1,124 @@
+"""Silences on a server: ordered from the command line, kept, audited, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.alerts_cli import alerts_app
+from tests.integration.serving import (
+    Server,
+    receiving,
+    running,
+    until,
+    values,
+    webhook,
+)
+from tests.integration.test_unauthorised import _adopted, _revocation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+NAME = "aws.access_key:AKIAEXAMPLE000000001"
+ADMIN = {
+    "name": "admin",
+    "sha256": hashlib.sha256(b"admin").hexdigest(),
+    "roles": ["admin"],
+}
+
+
+async def command(server: Server, *arguments: str, token: str = "restorer") -> Any:
+    """Run ``rescind alerts`` against a server."""
+    return await asyncio.to_thread(
+        CliRunner().invoke,
+        alerts_app,
+        [*arguments, "--url", server.url],
+        env={"RESCIND_TOKEN": token},
+    )
+
+
+async def found(server: Server) -> dict[str, Any]:
+    """Wait for the finding about a source without authority."""
+
+    async def look() -> list[dict[str, Any]]:
+        return [f for f in await server.findings() if f["kind"] == "unauthorised"]
+
+    (finding,) = await until(look)
+    return dict(finding)
+
+
+async def test_a_silenced_finding_is_recorded_and_told_when_that_ends(
+    tmp_path: Path,
+) -> None:
+    """Marked with its reason; over a restart; told once; every order is audited."""
+    async with receiving() as receiver:
+        hook = webhook(receiver) | {"minimum_severity": 4}
+        async with running(tmp_path, webhook=hook) as server:
+            order = ["--kind", "unauthorised", "--identifier", "aws.*"]
+            reason = ["--reason", "rotation on Monday", "--until", "8h"]
+            done = await command(server, "silence", *order, *reason)
+            assert done.exit_code == 0, done.output
+            assert "Silent until" in done.output
+            await _adopted(server)
+            await server.post("/v1/events/cloudtrail", "stranger", _revocation(1))
+            mark = (await found(server))["silenced"]
+            assert ("rotation on Monday", "restorer") == (mark["reason"], mark["by"])
+        async with running(tmp_path, webhook=hook) as server:
+            listed = await command(server, "silences", token="viewer")
+            assert "unauthorised of aws.*" in listed.output
+
+            async def held() -> dict[str, Any] | None:
+                _, answer = await server.get("/v1/alerts/silences")
+                (silence,) = answer["silences"]
+                return silence if silence["count"] else None
+
+            silence = await until(held)
+            assert silence["findings"][0]["identifier"] == NAME
+            assert not receiver.got
+            done = await command(server, "unsilence", silence["id"])
+            assert "No longer silent: unauthorised of aws.*." in done.output
+            await until(lambda: receiver.got)
+            assert (await found(server))["silenced"] is None
+            assert len(receiver.got) == 1
+            gone = await command(server, "unsilence", silence["id"])
+            assert gone.exit_code != 0
+            none = await command(server, "silences", token="viewer")
+            assert "There are no silences." in none.output
+    with sqlite3.connect(tmp_path / "data" / "rescind.db") as db:
+        acts = db.execute("SELECT actor, action FROM audit").fetchall()
+    orders = [action for actor, action in acts if actor == "restorer"]
+    assert sum("rotation on Monday" in action for action in orders) == 2
+
+
+async def test_critical_kinds_are_silenced_by_an_admin_who_says_so(
+    tmp_path: Path,
+) -> None:
+    """A restorer may not hide that revocation does not work."""
+    tokens = [*values(tmp_path)["tokens"], ADMIN]
+    async with running(tmp_path, tokens=tokens) as server:
+        path = "/v1/alerts/silences"
+        leak = {"kinds": ["leak"], "reason": "known", "until": "1h"}
+        critical = leak | {"critical": True}
+
+        assert (await server.post(path, "admin", leak))[0] == 422
+        assert (await server.post(path, "restorer", critical))[0] == 403
+        assert (await server.post(path, "viewer", leak))[0] == 403
+        status, answer = await server.post(path, "admin", critical)
+        assert (status, answer["kinds"]) == (201, ["leak"])
+        shown = await command(server, "silences", "--output", "json", token="viewer")
+        assert '"leak"' in shown.output
+        order = ["--realm", "default", "--critical", "--reason", "x", "--until", "1h"]
+        done = await command(server, "silence", *order, token="admin")
+        assert "all kinds (critical too) of * in default" in done.output
+        json = ["silence", "--realm", "r", "--reason", "x", "--until", "1h"]
+        done = await command(server, *json, "--output", "json")
+        assert '"realm": "r"' in done.output
+        taken = await command(server, "unsilence", answer["id"], "--output", "json")
+        assert '"kinds": ["leak"]' in taken.output

@@ -1,0 +1,119 @@
+"""Bits say that nothing could have ended a node, and are undone in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.facts import Cause, Edge, Effect, Fact, Node, Withdraw, fact_id
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.stages import dead_bits, lines
+from streams.stages.dead_bits import DeadBits
+from streams.stages.lines import Lines
+from streams.stages.uses import Seen
+
+pytestmark = pytest.mark.unit
+
+SAID: dict[str, Any] = {"authority": "v", "version": 5, "received_at": 5}
+PARENT, CHILD, OTHER = (Identifier("vault.accessor", value) for value in "pco")
+
+
+class Table:
+    """A table with bits."""
+
+    def __init__(self) -> None:
+        """Start with a child below a parent."""
+        self.registry = Registry()
+        self.bits = DeadBits(self.registry)
+        self.tell(Node(node=CHILD, issued_at=1, **SAID))
+        self.tell(Edge(child=CHILD, parent=PARENT, **SAID))
+
+    def tell(self, fact: Fact) -> None:
+        """Apply a fact."""
+        self.registry.apply(fact)
+        self.bits.note(fact)
+
+    def quiet(self, name: Identifier = CHILD, at: int = 9) -> bool:
+        """Tell whether a use needs no walk."""
+        use = Seen((name,), "p", "allowed", at, None)
+        return bool(self.bits.look(Lines.of([use]), 0).quiet[0])
+
+
+def revoke(target: Identifier, effect: Effect = Effect.REVOKE) -> Cause:
+    """End an identifier."""
+    return Cause(target=target, effect=effect, at=5, **SAID)
+
+
+def test_a_cause_above_undoes_what_hangs_below() -> None:
+    """And nothing else."""
+    table = Table()
+    assert table.quiet()
+    table.tell(revoke(PARENT))
+    assert not table.quiet()
+    assert table.quiet(OTHER)
+
+
+def test_a_withdrawal_lets_all_be_met_again() -> None:
+    """The node stays marked as caused, so it is timed: nothing ever ended it."""
+    table = Table()
+    cause = revoke(PARENT)
+    table.tell(cause)
+    assert not table.quiet()
+    identity = fact_id(cause).hex()
+    table.tell(Withdraw(fact_id=identity, kind="cause", target=PARENT, **SAID))
+    assert not table.quiet()
+    table.bits.time(CHILD)
+    assert table.quiet()
+
+
+def test_a_print_that_another_node_gets_keeps_what_was_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cause on either is still found by those below."""
+    true_prints = lines.prints_of
+
+    def prints_of(name: Identifier) -> tuple[int, int]:
+        one, check = true_prints(name)
+        return (7 if name in {PARENT, OTHER} else one), check
+
+    for module in (lines, dead_bits):
+        monkeypatch.setattr(module, "prints_of", prints_of)
+    table = Table()
+    assert table.quiet()
+    table.tell(Node(node=OTHER, issued_at=1, **SAID))
+    assert table.quiet()
+    table.tell(revoke(PARENT))
+    assert not table.quiet()
+
+
+def test_a_cause_above_very_many_undoes_all_at_once() -> None:
+    """None of them stays quiet, and what has nothing to do with it is met again."""
+    table = Table()
+    names = [Identifier("vault.accessor", f"n{n}") for n in range(5000)]
+    for name in names:
+        table.tell(Edge(child=name, parent=PARENT, **SAID))
+    uses = [Seen((name,), "p", "allowed", 9, None) for name in (*names, OTHER)]
+    assert table.bits.look(Lines.of(uses), 0).quiet.all()
+    table.tell(revoke(PARENT))
+    quiet = table.bits.look(Lines.of(uses), 0).quiet.tolist()
+
+    assert [False] * len(names) + [True] == quiet
+
+
+def test_a_loud_node_that_lives_needs_no_walk_until_a_fact_changes_it() -> None:
+    """A login after all sessions were ended, until its issue turns out earlier."""
+    table = Table()
+    young, user = Identifier("vault.accessor", "young"), Identifier("agent.id", "u")
+    table.tell(Node(node=young, issued_at=7, **SAID | {"received_at": 8}))
+    table.tell(Edge(child=young, parent=user, **SAID))
+    table.tell(revoke(user, Effect.NOT_BEFORE))
+    assert not table.quiet(young)
+    table.bits.time(young)
+    assert table.quiet(young)
+    assert not table.quiet(young, at=5)
+    table.tell(Node(node=young, issued_at=2, **SAID))
+    assert not table.quiet(young)
+    table.bits.time(young)
+    assert not table.quiet(young)

@@ -1,0 +1,289 @@
+"""Posture: when findings begin and end, in virtual time; scopes used and not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.findings import POSTURE, FindingKind
+from streams.posture_settings import Posture as PostureSettings
+from streams.stages import used_scopes
+from streams.stages.posture import LOOK_AGAIN, Limits, Posture
+from streams.stages.scope_use import exceeded, scoped, violations
+from streams.stages.used_scopes import UsedScopes
+from streams.stages.uses import Seen
+from streams.times import DAY, SECOND
+
+pytestmark = pytest.mark.unit
+
+NOW = 20_000 * DAY
+BOT, SUB, OTHER = (Identifier("agent.id", name) for name in ("bot", "sub", "other"))
+ANN = Identifier("person.id", "ann")
+TOKEN, CHILD = Identifier("jwt.jti", "t"), Identifier("jwt.jti", "c")
+ACCOUNT = Identifier("k8s.service_account", "ns/ci")
+
+
+def fact(kind: type[Fact], on: int = 1, **fields: Any) -> Fact:
+    """Make a fact said and received at a second."""
+    when = on * SECOND
+    return kind(authority="a", version=when, received_at=when, **fields)
+
+
+class Desk:
+    """A table, its posture, and a clock."""
+
+    def __init__(
+        self, *, settle: int = 0, kinds: frozenset[FindingKind] = POSTURE
+    ) -> None:
+        self.limits = Limits(settle, 3 * DAY, kinds)
+        self.registry = Registry()
+        self.stage = Posture(self.limits)
+        self.stage.follow(self.registry)
+        self.now = NOW
+
+    def put(self, *facts: Fact) -> list[str]:
+        """Apply facts; give what began, and after a minus what is over."""
+        for each in facts:
+            self.registry.apply(each)
+            self.stage.note(each)
+        return self.look()
+
+    def look(self) -> list[str]:
+        """Look at all that waits."""
+        self.signals: list[dict[str, Any]] = []
+        while self.stage.waiting(self.now):
+            self.signals += self.stage.step(self.now)
+        return sorted(
+            f"{'-' if s.get('over') else ''}{s['kind']} {s['presented'][1]}"
+            for s in self.signals
+        )
+
+
+def test_an_agent_may_be_without_owner_for_a_while() -> None:
+    """The owner may come from another source; only then it is a finding."""
+    desk = Desk(settle=900 * SECOND)
+
+    assert not desk.put(fact(Node, node=BOT))
+    desk.now += 899 * SECOND
+    assert not desk.look()
+    desk.now += SECOND
+    assert desk.look() == ["ownerless bot"]
+    assert desk.signals[0]["detail"] == "nobody is named as its owner"
+    assert desk.put(fact(OwnerSet, node=BOT, owners=(ANN,))) == ["-ownerless bot"]
+
+
+def test_an_owner_that_came_in_time_makes_no_finding_later() -> None:
+    """What was put right is forgotten, also the wait."""
+    desk = Desk(settle=900 * SECOND)
+    desk.put(fact(Node, node=BOT))
+    desk.put(fact(OwnerSet, node=BOT, owners=(ANN,)))
+    desk.now += DAY
+
+    assert not desk.look()
+
+
+def test_an_agent_has_the_owner_of_what_it_hangs_on() -> None:
+    """A sub-agent is its parent's; both have no owner once that one is gone."""
+    desk = Desk()
+    owned = fact(OwnerSet, node=BOT, owners=(ANN,))
+    assert not desk.put(
+        owned,
+        fact(Node, node=BOT),
+        fact(Node, node=SUB),
+        fact(Edge, child=SUB, parent=BOT),
+    )
+
+    gone = fact(Cause, 5, target=ANN, effect=Effect.SUSPEND, at=5 * SECOND)
+    assert desk.put(gone) == ["ownerless bot"]
+    assert desk.signals[0]["detail"] == "none of its owners is there any more"
+    assert desk.signals[0]["owner"] == "person.id:ann"
+    assert desk.put(fact(Lift, 9, target=ANN)) == ["-ownerless bot"]
+    assert desk.put(fact(OwnerSet, 12, node=BOT, owners=())) == ["ownerless bot"]
+
+
+def test_an_owner_that_expires_leaves_its_agent_alone() -> None:
+    """No fact tells of it, only the clock."""
+    desk = Desk()
+    desk.put(
+        fact(Node, node=BOT),
+        fact(Renewal, node=ANN, expires_at=NOW + SECOND),
+        fact(OwnerSet, node=BOT, owners=(ANN,)),
+    )
+    desk.now += SECOND
+
+    assert desk.look() == ["ownerless bot"]
+
+
+def test_what_expired_or_was_revoked_is_no_finding() -> None:
+    """A finding ends with the credential, by a fact or by the clock."""
+    desk = Desk()
+    wide = fact(ScopeSet, node=CHILD, scopes=("api|pay",))
+    base = [
+        fact(Node, node=TOKEN),
+        fact(Node, node=CHILD),
+        fact(ScopeSet, node=TOKEN, scopes=("api|mail:*",)),
+        fact(Edge, child=CHILD, parent=TOKEN),
+    ]
+    assert desk.put(*base, wide) == ["scope_escalation c"]
+    assert desk.signals[0]["detail"] == "it declares api|pay, more than jwt.jti:t"
+
+    desk.put(fact(Renewal, node=CHILD, expires_at=NOW + SECOND))
+    desk.now += LOOK_AGAIN
+    assert desk.look() == ["-scope_escalation c"]
+    assert desk.put(fact(Renewal, 2, node=CHILD, expires_at=None)) == [
+        "scope_escalation c"
+    ]
+    ended = fact(Cause, 3, target=TOKEN, effect=Effect.REVOKE, at=3 * SECOND)
+    assert desk.put(ended) == ["-scope_escalation c"]
+
+
+def test_a_late_alias_moves_a_finding_to_the_first_name() -> None:
+    """One node has one finding, under the first of its names."""
+    desk = Desk()
+    desk.put(fact(Node, node=BOT), fact(Node, node=OTHER))
+    assert desk.put(fact(Alias, first=BOT, second=OTHER)) == ["-ownerless other"]
+
+
+def test_agents_that_share_an_account_are_counted_once_each() -> None:
+    """A sub-agent is no second one, nor is a dead one."""
+    desk = Desk(kinds=frozenset({FindingKind.SHARED_SERVICE_ACCOUNT}))
+    on_account = [fact(Edge, child=each, parent=ACCOUNT) for each in (BOT, SUB)]
+    assert not desk.put(*on_account, fact(Edge, child=SUB, parent=BOT))
+    assert desk.put(fact(Edge, child=OTHER, parent=ACCOUNT)) == [
+        "shared_service_account ns/ci"
+    ]
+    assert desk.signals[0]["detail"] == "2 agents use it: agent.id:bot, agent.id:other"
+    ended = fact(Cause, 2, target=OTHER, effect=Effect.REVOKE, at=2 * SECOND)
+    assert desk.put(ended) == ["-shared_service_account ns/ci"]
+
+
+def test_a_start_goes_on_from_what_is_open() -> None:
+    """What was put right meanwhile is over; what is open is not told again."""
+    desk = Desk()
+    desk.put(fact(Node, node=BOT), fact(Node, node=OTHER))
+    desk.registry.apply(fact(OwnerSet, node=BOT, owners=(ANN,)))
+    desk.stage = Posture(desk.limits)
+    gone = Identifier("agent.id", "gone")
+    kinds = (FindingKind.OWNERLESS, FindingKind.BLOCKED_ATTEMPT)
+    desk.stage.restore((name, kind) for name in (BOT, OTHER, gone) for kind in kinds)
+    desk.stage.follow(desk.registry)
+
+    assert desk.look() == ["-ownerless bot", "-ownerless gone"]
+    assert not Posture(desk.limits).waiting(NOW)
+    assert not Posture(desk.limits).step(NOW)
+
+
+def test_facts_of_a_table_not_followed_are_not_marked() -> None:
+    """Before there is a table there is nothing to look at."""
+    stage = Posture(Limits())
+    stage.note(fact(Node, node=BOT))
+
+    assert not stage.waiting(NOW)
+    assert stage.used(TOKEN, ["api|x"], NOW) is None
+
+
+def test_kinds_that_are_not_wanted_are_not_told() -> None:
+    """And a kind that posture does not tell is refused in the settings."""
+    assert not Desk(kinds=frozenset()).put(fact(Node, node=BOT))
+    with pytest.raises(ValueError, match="leak: the kinds of posture are"):
+        PostureSettings(kinds=frozenset({FindingKind.LEAK}))
+    assert PostureSettings(excess_days=3).limits.excess == 3 * DAY
+
+
+def test_a_scope_that_is_not_used_for_days_is_excess_until_it_is() -> None:
+    """Nothing is said of what no log tells, nor of what is not used at all."""
+    desk = Desk(kinds=frozenset({FindingKind.EXCESS_SCOPE}))
+    scopes = ("api|mail:*", "api|pay", "db|read")
+    desk.put(fact(Node, node=TOKEN), fact(ScopeSet, node=TOKEN, scopes=scopes))
+    found: list[str] = []
+    for _ in range(4):
+        desk.stage.used(TOKEN, ["api|mail:send"], desk.now)
+        found = desk.look()
+        desk.now += DAY
+    assert found == ["excess_scope t"]
+    assert desk.signals[0]["detail"] == "in 3 days it did not use api|pay"
+
+    assert desk.stage.used(TOKEN, ["api|pay"], desk.now) is not None
+    assert desk.stage.used(TOKEN, ["api|pay"], desk.now) is None
+    assert desk.look() == ["-excess_scope t"]
+    desk.now += 3 * DAY
+    assert desk.look() == ["excess_scope t"]
+    desk.now += DAY  # it is not used at all any more: that is another story
+    assert desk.look() == ["-excess_scope t"]
+    assert desk.stage.forget(desk.now) == []
+    assert desk.stage.forget(desk.now + 9 * DAY) == [TOKEN]
+
+
+def test_usage_is_kept_as_bytes_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept brings the same back; beyond the bound nothing is kept."""
+    monkeypatch.setattr(used_scopes, "MOST", 1)
+    book, again = UsedScopes(), UsedScopes()
+    body = book.take(TOKEN, ["api|*"], ["api|x", "db|x"], NOW)
+    assert body is not None
+    again.restore(TOKEN, body)
+
+    assert book.take(CHILD, ["api|*"], ["api|x"], NOW) is None
+    for each in (book, again):
+        assert list(each.idle([TOKEN], ["api|*"], NOW, DAY)) == [("api|*", NOW + DAY)]
+        assert not list(each.idle([CHILD], ["api|*"], NOW, DAY))
+    desk = Desk()
+    desk.put(fact(Node, node=CHILD))
+    assert desk.stage.used(CHILD, ["api|x"], NOW) is None
+    assert desk.stage.used(TOKEN, ["api|x"], NOW) is None
+
+
+def use(*scopes: str, at: int = 10, outcome: str | None = "allowed") -> Seen:
+    """Give a use of the child."""
+    return Seen((CHILD,), "door", outcome, at * SECOND, "e", scopes=scopes or None)
+
+
+def test_a_use_beyond_the_scopes_above_is_a_violation() -> None:
+    """What was said after the use, and what a lift ended, says nothing of it."""
+    registry = Registry.build([
+        fact(Node, node=TOKEN),
+        fact(Node, node=CHILD),
+        fact(Edge, child=CHILD, parent=TOKEN),
+        fact(ScopeSet, 5, node=TOKEN, scopes=("api|mail:*",)),
+        fact(Cause, 8, target=CHILD, effect=Effect.NARROW, at=8 * SECOND,
+             scopes=("api|mail:read",)),
+        fact(Lift, 20, target=CHILD),
+    ])  # fmt: skip
+
+    (found,) = violations([use("api|pay")], registry)
+    assert found["detail"] == "api|pay was used, which jwt.jti:c does not have"
+    assert exceeded(registry, CHILD, "api|pay", at=30 * SECOND) == TOKEN
+    assert ("door", ["e"]) == (found["point"], found["event_ids"])
+    assert not list(violations([use("api|mail:read"), use("db|x")], registry))
+    assert exceeded(registry, CHILD, "api|mail:send", at=10 * SECOND) == CHILD
+    assert exceeded(registry, CHILD, "api|mail:send", at=30 * SECOND) is None
+    assert exceeded(registry, CHILD, "api|pay", at=4 * SECOND) is None
+    assert exceeded(registry, BOT, "api|pay", at=NOW) is None
+    quiet = Registry.build([fact(Node, node=CHILD)])
+    assert exceeded(quiet, CHILD, "api|pay", at=NOW) is None
+
+
+def test_only_uses_that_were_let_in_with_scopes_count() -> None:
+    """A refused use is what should be."""
+    uses = [
+        use("api|x"),
+        use(),
+        use("api|x", outcome="denied"),
+        use("a|b", outcome=None),
+    ]
+
+    assert scoped(uses) == [uses[0], uses[3]]
