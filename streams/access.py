@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     Loop = Callable[[], Coroutine[Any, Any, None]]
 
 DISCOVERY: Final = "/.well-known/openid-configuration"
+SITE: Final = "Sec-Fetch-Site"  # W3C Fetch Metadata Request Headers section 2.4
+ELSEWHERE: Final = ("cross-site", "same-site")
 _SANS: Final = {"DNS": "dns", "URI": "uri", "email": "email"}
 
 
@@ -128,6 +130,10 @@ class Access:
         found: Any = None if transport is None else transport.get_extra_info("peercert")
         if not found or not self._clients:
             return None
+        # A browser shows its certificate for whatever page asks it to; a page cannot
+        # hide that it is one.
+        if hdrs.ORIGIN in request.headers or request.headers.get(SITE) in ELSEWHERE:
+            raise refused("a certificate does not count for what a web page sends")
         # A connection outlives its handshake.
         ends = ssl.cert_time_to_seconds(found["notAfter"])
         if self._clock() >= ends * SECOND:

@@ -147,14 +147,19 @@ class Desk:
     async def keep(self, pending: Pending, actor: str) -> None:
         """Keep an act, with an audit line on who wants it.
 
+        One that waits already stays as it was, with who proposed it first.
+
         Raises:
             FullError: too much waits.
             NotWrittenError: it is not kept.
         """
         held = pending.kind == HELD
+        everything = await self.waiting()
+        if any(each.id == pending.id for each in everything):
+            return
         waiting = [
             each
-            for each in await self.waiting()
+            for each in everything
             if (each.kind == HELD) == held
             and (not held or each.authority == pending.authority)
         ]

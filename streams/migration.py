@@ -35,6 +35,7 @@ from streams.kafka.payloads import access_records, signal_records
 from streams.kafka.publisher import Publisher
 from streams.kafka.source_state import CURSOR, SCIM
 from streams.kafka.topics import assert_layout
+from streams.stages.approvals import HELD
 from streams.stages.delivery_state import DEAD
 from streams.stages.ingress import Origin
 from streams.stages.uses import Seen
@@ -145,6 +146,14 @@ class Migration:
             raise MigrationError(
                 f"{waiting} alerts wait for a receiver: start the server until they "
                 "are delivered, or leave them behind with --leave-alerts"
+            )
+        bodies = db.execute("SELECT body FROM pending").fetchall()
+        held = sum(orjson.loads(body)["kind"] == HELD for (body,) in bodies)
+        if held:
+            # Their sources had their answer: nobody would say them again.
+            raise MigrationError(
+                f"{held} revocations are held for their reach: start the server, and "
+                "approve or reject them with `rescind approvals`"
             )
 
     async def _move_facts(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from streams.http.auth import Holder
+from streams.http.auth import ANY_REALM, Holder
 from streams.http.problems import ProblemError
 from streams.key_set import KeySet
 from streams.sources.set_verifier import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streams.access_settings import Oidc, Role
     from streams.sources.set_verifier import Keys
 
+SPEAKING: Final = frozenset({"ingest", "admin"})  # what an authority is for
 LONGEST: Final = 16 << 10  # characters of a token
 _DOTS: Final = 2  # of a compact JWS
 
@@ -176,8 +177,11 @@ def holder(claims: Mapping[str, Any], issuer: Issuer, realm: str) -> Holder:
     authorities = set()
     for rule in rules.roles:
         if rule.group in groups:
-            authorities.add(rule.authority)
-            for one in rule.realms or {realm}:
+            realms = rule.realms or {realm}
+            # Who may say something in another realm, or only look, speaks for nobody.
+            if realms & {realm, ANY_REALM} and rule.roles & SPEAKING:
+                authorities.add(rule.authority)
+            for one in realms:
                 roles[one] = roles.get(one, frozenset()) | rule.roles
     if not roles:
         detail = f"no value of {rules.roles_claim} has a role here"

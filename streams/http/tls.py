@@ -79,6 +79,9 @@ def _context(settings: Tls) -> ssl.SSLContext:
         context.load_verify_locations(settings.client_ca)
         # Not required: probes have none. What needs a role needs a credential.
         context.verify_mode = ssl.CERT_OPTIONAL
+        # A resumed session is not verified again, whoever is trusted by then.
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0
     return context
 
 

@@ -65,5 +65,6 @@ class Beside:
                 path.unlink()
 
     def _path(self, realm: str, key: str) -> Path:
-        realm_part = hashlib.sha256(realm.encode()).hexdigest()[:16]
-        return self._folder / f"{realm_part}-{key}"
+        # Hashed, since a key is any text: older ones held identifiers, and NUL.
+        name = hashlib.sha256(f"{realm}\0{key}".encode()).hexdigest()
+        return self._folder / name

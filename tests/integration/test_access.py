@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from streams.access import AccessError, access
 from streams.access_settings import Tls
 from streams.http.auth import PROVEN
+from streams.http.tls import ServedTls
 from streams.settings import Settings
 from tests.integration.oidc_provider import provider
 from tests.integration.serving import running, until, values
@@ -66,9 +68,12 @@ def context_of(ca: trustme.CA, *names: str, by: trustme.CA | None = None) -> Any
     return context
 
 
-async def asked(url: str, context: ssl.SSLContext, token: str = "") -> int:
+async def asked(
+    url: str, context: ssl.SSLContext, token: str = "", **headers: str
+) -> int:
     """Ask for the findings over a connection of its own; give the status."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     connector = aiohttp.TCPConnector(ssl=context, force_close=True)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
@@ -91,6 +96,13 @@ async def test_a_client_certificate_is_who_its_name_says(tmp_path: Path) -> None
         assert await asked(url, context_of(ca, SOC)) == 200
         assert await asked(url, context_of(ca, "nobody.example.com")) == 401
         assert await asked(url, context_of(ca, "far.example.com")) == 403
+        # A page that has a browser send it does not have its holder's rights.
+        for page in (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            assert await asked(url, context_of(ca, SOC), **page) == 401
+        assert await asked(url, context_of(ca), "viewer", Origin="null") == 200
         # A token that is sent counts, however good the certificate is.
         assert await asked(url, context_of(ca, SOC), "nobody") == 401
         assert await asked(url, context_of(ca, SOC), "guard") == 403
@@ -124,6 +136,38 @@ async def test_a_renewed_certificate_is_served_without_a_restart(
         await until(renewed)
         with pytest.raises((aiohttp.ClientError, OSError)):
             await asked(run.url, context_of(second, SOC, by=first))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_outlives_the_signer_of_a_client(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """A client that was verified is verified again on its next connection."""
+    ca = trustme.CA()
+    write(tmp_path, ca)
+    served = ServedTls(Tls(**secured(tmp_path)["tls"]))
+    client = context_of(ca, SOC)
+    client.maximum_version = version
+    first = handshake(client, served.context)
+    second = handshake(client, served.context, first.session)
+
+    assert not second.session_reused
+
+
+def handshake(
+    client: ssl.SSLContext, server: ssl.SSLContext, session: Any = None
+) -> ssl.SSLObject:
+    """Connect two ends in memory; give the client's, which read what came after."""
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    back, forth = (ours, theirs), (theirs, ours)
+    end = client.wrap_bio(*back, server_hostname="127.0.0.1", session=session)
+    other = server.wrap_bio(*forth, server_side=True)
+    for step in (end.do_handshake, other.do_handshake) * 3:
+        with suppress(ssl.SSLWantReadError):
+            step()
+    other.write(b"x")
+    assert end.read(1) == b"x"
+    return end
 
 
 @pytest.mark.parametrize(

@@ -187,10 +187,17 @@ async def test_tables_that_differ_are_no_success(
     assert not (data / "moved").exists()
 
 
+def change(data: Path, query: str) -> None:
+    """Change the store of a server that does not run."""
+    with closing(sqlite3.connect(data / "rescind.db")) as db:
+        db.execute(query)
+        db.commit()
+
+
 async def test_what_is_not_ready_is_not_moved(
     tmp_path: Path, folder: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """Another realm, waiting alerts, no folder: each is said before anything is."""
+    """Another realm, no folder, what waits: each is said before anything is."""
     data = copy_of(folder, tmp_path)
     with pytest.raises(MigrationError, match="name the data folder"):
         await migrated(tmp_path, kafka_settings)
@@ -204,6 +211,11 @@ async def test_what_is_not_ready_is_not_moved(
         db.commit()
     with pytest.raises(MigrationError, match="1 alerts wait"):
         await migrated(data, kafka_settings)
+
+    change(data, """INSERT INTO pending VALUES ('h', '{"kind": "held"}')""")
+    with pytest.raises(MigrationError, match="1 revocations are held"):
+        await migrated(data, kafka_settings, leave_alerts=True)
+    change(data, "DELETE FROM pending")
 
     await lay_out(kafka_settings)
     assert (await migrated(data, kafka_settings, leave_alerts=True)).rows

@@ -233,6 +233,20 @@ async def test_so_much_waits_and_no_more() -> None:
         await made.take(many, ORIGIN, "laptop", "alice")
 
 
+async def test_what_is_said_again_waits_as_it_did() -> None:
+    """However full it is; another who repeats it is not who proposed it."""
+    made, shelf, log = desk()
+    first = blast.held(CAUSE, 3, "alice")
+    await made.keep(first, "laptop")
+    for number in range(MOST_WAITING):
+        kept = pending(id=f"h{number}", kind=HELD)
+        await shelf.put(kept.id, kept.dump())
+    await made.keep(blast.held(CAUSE, 3, "mallory"), "hook")
+    assert await made.approve(first.id, "bobs", "bob")
+    assert [each.partition(" ")[0] for each in log.acts] == ["laptop:"]
+    assert len(log.written) == 1
+
+
 async def test_a_held_cause_that_is_decided_ends_its_finding() -> None:
     """Approved or rejected."""
     for decide in ("approve", "reject"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from agents_registry.facts import Cause, Effect, Node
@@ -118,6 +119,22 @@ def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     assert [e.finding.id for e in whole.findings()] == [
         e.finding.id for e in damaged.findings()
     ]
+    file.close()
+
+
+def test_a_file_of_an_earlier_version_is_taken_up(file: UsesFile) -> None:
+    """Its names were no names of files: they held identifiers, and NUL between them."""
+    single = [5 * S, "e", 5 * S, 1, False]
+    bucket = [[str(TOKEN)], "door", "allowed", 0, NOW, None, [single]]
+    keys = [f"{TOKEN}\0\0door\0allowed\0000", f"{'x' * 300}\0\0door\0allowed\0000"]
+    file.save([("default", key, orjson.dumps(bucket)) for key in keys], [], 5)
+    each = watched(file, Realm(Cascade(extend({}))))
+
+    each.restore(NOW)
+    each.save()
+
+    (row,) = file.uses()["default"]
+    assert row[0] not in keys
     file.close()
 
 

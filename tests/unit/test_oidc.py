@@ -163,6 +163,30 @@ async def test_groups_give_roles_by_realm() -> None:
     assert found.authority is None
 
 
+@pytest.mark.parametrize(
+    ("rule", "authority"),
+    [
+        ({"roles": ["ingest"], "realms": ["b"]}, None),
+        ({"roles": ["viewer"]}, None),
+        ({"roles": ["ingest"], "realms": ["b", "*"]}, "okta"),
+        ({"roles": ["admin"], "realms": ["a"]}, "okta"),
+    ],
+)
+async def test_an_authority_is_that_of_a_rule_that_lets_speak_here(
+    rule: dict[str, Any], authority: str | None
+) -> None:
+    """One of another realm, or of who may only look, adds none to another rule."""
+    rules = [
+        {"group": "soc", "roles": ["ingest"]},
+        {"group": "lead", "authority": "okta"} | rule,
+    ]
+
+    found = await World(roles=rules).issuers.prove(signed(groups=["soc", "lead"]))
+
+    assert found is not None
+    assert found.authority == authority
+
+
 async def test_groups_may_stand_deep() -> None:
     """As Keycloak's realm roles do."""
     world = World(roles_claim="realm_access.roles")
