@@ -40,9 +40,11 @@ class PlainJoin:
     """Remember every use, and judge it whenever something may have changed.
 
     Attributes:
+        skew: a use counts where it was dead so long before and so long after (ns).
         told: what was reported, in any order.
     """
 
+    skew: int = 0
     told: list[Told] = field(factory=list)
     _uses: dict[Any, Seen] = field(factory=dict)
     _reported: set[Any] = field(factory=set)
@@ -77,8 +79,9 @@ class PlainJoin:
             return
         use = self._uses[key]
         for name in use.identifiers:
-            why = death(registry, name, at=use.at)
-            if why is not None:
+            why = death(registry, name, at=use.at - self.skew)
+            later = death(registry, name, at=use.at + self.skew)
+            if why is not None and later is not None:
                 self._reported.add(key)
                 self.told.append(told(use, why.cause.fact_id, why.via))
                 return
