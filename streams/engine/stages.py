@@ -109,6 +109,7 @@ class Stages:
         self._tidied = 0
         self._untold = False  # what was found of posture and is not saved
         self._rechecking = False
+        self._unweighed = True
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
         store.listeners.append(self._on_commit)
@@ -293,6 +294,10 @@ class Stages:
         if self.loaded.is_set():
             self.posture.follow(self.registry)
         self.sentinel.known.rebuilt(self._ends.facts)
+        outputs = self.sentinel.follow(self.registry, self._clock())
+        if outputs.uses or outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._count(outputs)
 
     async def _take_slice(self) -> bool:
         """List the next identifiers that the oldest waiting fact condemned."""
@@ -375,10 +380,13 @@ class Stages:
 
     async def _take_receipts(self) -> None:
         """See whether what guards reported shows that lags were failures."""
-        if not self.sentinel.points.news:
+        first, self._unweighed = self._unweighed, False
+        if not (first or self.sentinel.points.news):
             return
         self._rechecking = True
-        points = self.sentinel.points.take_news()
+        # What was saved of receipts may not have been weighed before the start.
+        news = self.sentinel.points.take_news()
+        points = None if first else news
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))

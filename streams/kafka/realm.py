@@ -45,6 +45,7 @@ class Realm:
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
         self.cascade.registry.apply(fact)
+        self.known.turn(fact, offset)
         if self.heard is not None:
             self.heard(fact)
         if self.bits is not None:

@@ -144,6 +144,8 @@ class SentinelStage:
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
             self._judge(read)
+            for each in self._ours():
+                each.follow(self._clock())
             self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:

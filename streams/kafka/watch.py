@@ -147,6 +147,9 @@ class Watched:
             sentinel.uses.restore(rows)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider_all(registry, now))
+        for realm in self._sentinels:
+            # Receipts were read before, and are news to nobody.
+            self._add(realm, self._sentinel(realm).recheck(None, now))
 
     def read(self, record: Block) -> Accesses | Signal | ScopeUse | None:
         """Read a record; None where it is poison."""
@@ -219,6 +222,12 @@ class Watched:
         """Count the nodes of a realm that may stand otherwise than before, roughly."""
         posture = self._postures.get(realm)
         return 1 if posture is None else posture.waiting(now)
+
+    def follow(self, now: int) -> None:
+        """Judge all uses again of the realms whose tables were built anew."""
+        for realm in self._sentinels:
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, self._sentinel(realm).follow(registry, now))
 
     def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
         """See whether receipts that came in turn lags into failures."""

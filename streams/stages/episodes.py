@@ -152,6 +152,11 @@ class Episodes:
             self._doubted[point] = dict.fromkeys(each.key for each in doubted)
         return doubted
 
+    @property
+    def doubtful_points(self) -> list[str]:
+        """Give the points where uses may be in doubt."""
+        return list(self._doubted)
+
     def about(self, name: Identifier) -> bool:
         """Tell whether there ever was an episode about an identifier."""
         return name in self._about

@@ -9,7 +9,8 @@ it), and the receipts of the guards at the point. In this order:
    it, and still allowed: `enforcement_failure`, whatever any clock says.
 3. Within the grace of the cause: `in_flight`, which is only counted.
 4. Every guard at the point had applied it so long before that neither clocks nor a
-   long request explain the use: `enforcement_failure`.
+   long request explain the use: `enforcement_failure`. A guard that says that it had
+   applied the cause before we accepted it has a clock that proves nothing.
 5. Before we accepted the cause (and the grace after that): `source_delay`.
 6. The point reports what it applied: `enforcement_lag`. It had not applied the cause
    by then, or that it had cannot be shown.
@@ -84,9 +85,12 @@ def kind_of(
     # What the line says of itself is more than what receipts let conclude.
     told = evidence.applied is not None
     knew_at = None if told else standing.knew_at
-    if knew_at is not None and at > knew_at + grace + tolerances.skew:
-        return FindingKind.ENFORCEMENT_FAILURE
     accepted = evidence.accepted_at
+    if knew_at is not None:
+        knew_at += grace + tolerances.skew
+        # Nobody applies what is not accepted yet: such a clock is wrong.
+        if at > knew_at and (accepted is None or accepted <= knew_at):
+            return FindingKind.ENFORCEMENT_FAILURE
     if accepted is not None and at <= accepted + grace:
         return FindingKind.SOURCE_DELAY
     if standing.reports or (told and not standing.observes):

@@ -6,6 +6,10 @@ lies but where the last fact lies that made the credential dead. Whenever facts 
 identifiers they are listed (`streams.stages.cascade`), so the first listing of an
 identifier under a cause bounds that offset from above. Of old ones only the bound of
 all is kept: it claims less than is true, never more.
+
+An owner who came may have made a credential live again, and one who went may have ended
+it anew by the same cause; so does a lift that is taken back. So what is said last of
+the owners of anything on the way to the cause counts too.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agents_registry.facts import Effect
+from agents_registry.facts import Effect, Fact, OwnerSet, Withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,10 +52,22 @@ class KnownDeaths:
         self._most = most
         self._first: dict[tuple[Identifier, str], int] = {}
         self._last: dict[Identifier, int] = {}
+        self._turned: dict[Identifier, int] = {}
+        self._turned_floor = 0
 
     def __len__(self) -> int:
         """Give the number of pairs that are kept."""
         return len(self._first)
+
+    def turn(self, fact: Fact, offset: int) -> None:
+        """Note where something was said that may let a credential live, or end it."""
+        if isinstance(fact, OwnerSet | Withdraw):
+            name = fact.node if isinstance(fact, OwnerSet) else fact.target
+            self._turned.pop(name, None)  # the latest stand last
+            self._turned[name] = offset + 1
+            if len(self._turned) > self._most:
+                for old in list(itertools.islice(self._turned, self._most // 2)):
+                    self._turned_floor = self._turned.pop(old)
 
     def note(self, found: Iterable[tuple[Identifier, str]], as_of: int) -> None:
         """Take in what facts condemned.
@@ -100,10 +116,12 @@ class KnownDeaths:
             accepted: that cause in the log, where it is known.
         """
         cause, identifier = why.cause, why.path[0]
+        turned = (self._turned.get(name, self._turned_floor) for name in why.path)
+        latest = max(self._rebuilt, *turned)
         if len(why.path) == 1 and cause.effect in _PLAIN and accepted is not None:
-            return max(accepted.offset + 1, self._rebuilt)
+            return max(accepted.offset + 1, latest)
         first = self._first.get((identifier, cause.fact_id))
         if first is None:
             # Listed under another cause then, or so long ago that it is forgotten.
             first = max(self._last.get(identifier, 0), self._floor)
-        return max(first, self._rebuilt)
+        return max(first, latest)

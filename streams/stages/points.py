@@ -28,14 +28,15 @@ RESOLUTION: Final = SECOND  # between two entries that are kept
 MOST_ENTRIES: Final = 512  # of a guard; then every other one is dropped
 MOST_STINTS: Final = 32
 MOST_GUARDS: Final = 10_000
-# A receipt that was under way for longer is not believed to be so old.
+# A receipt that was under way for longer is not believed to be so old; one that says
+# that it comes from so far ahead would have the guard seem to know nothing until then.
 LATEST: Final = 300 * SECOND
 NOBODY: Final = Standing()
 
 
 def said_at(sent_at: int | None, arrived_at: int) -> int:
     """Give the time of a receipt (ns) out of what it says and when it came."""
-    if sent_at is None or arrived_at - sent_at > LATEST:
+    if sent_at is None or abs(arrived_at - sent_at) > LATEST:
         return arrived_at
     return sent_at
 
@@ -90,12 +91,17 @@ class Guard:
         return self.entries[place][0] if place < len(self.entries) else None
 
     def stint_at(self, at: int, skew: int) -> Stint | None:
-        """Give the last stint that a time may lie in."""
-        for stint in reversed(self.stints):
-            until = stint.until
-            if stint.since - skew <= at and (until is None or at <= until + skew):
-                return stint
-        return None
+        """Give the last stint that a time may lie in, one that observes before others.
+
+        What was let in by who perhaps only observed is no failure.
+        """
+        found = [
+            stint
+            for stint in reversed(self.stints)
+            if stint.since - skew <= at
+            and (stint.until is None or at <= stint.until + skew)
+        ]
+        return min(found, key=lambda stint: stint.enforces, default=None)
 
     def to_plain(self) -> dict[str, Any]:
         """Give JSON-ready values."""

@@ -3,7 +3,8 @@
 A revocation is one fact whatever it reaches; guards walk ancestors themselves.
 Subscribers that know only ids, and the sentinel, need the list. The list of a cause
 starts at its target; that of an edge, alias, owner set or node fact at the node that
-it hung on something already dead, or below which something may be dead now.
+it hung on something already dead, or below which something may be dead now; and that
+of a fact taken back at what it spoke of.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agents_registry.facts import (
     Holds,
     Node,
     OwnerSet,
+    Withdraw,
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import ATTRIBUTE, affected
@@ -63,6 +65,10 @@ def root(registry: Registry, fact: Fact) -> Identifier | None:
     """
     if isinstance(fact, Cause):
         return None if fact.effect is Effect.NARROW else fact.target
+    if isinstance(fact, Withdraw):
+        # Without a lift, an issue or an owner it may be dead, once the table that is
+        # perhaps still to be built anew says so.
+        return None if registry.lineage.find(fact.target) == NONE else fact.target
     name = _TOUCHED.get(type(fact))
     if name is None:
         return None

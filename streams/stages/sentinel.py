@@ -114,10 +114,12 @@ class Sentinel:
         self.known = KnownDeaths()
         self.points = Points(tolerances.points)
         self.bits: DeadBits | None = None
+        self._table: Registry | None = None  # that all remembered uses were judged by
 
     def note(self, fact: Fact, offset: int) -> None:
-        """Remember where a cause was accepted; undo the dead bits that it changes."""
+        """Remember where a fact lies, as far as it counts; undo the bits it changes."""
         note_acceptance(self.accepted, fact, offset)
+        self.known.turn(fact, offset)
         if self.bits is not None:
             self.bits.note(fact)
 
@@ -154,6 +156,7 @@ class Sentinel:
     def reconsider_all(self, registry: Registry, now: int) -> Outputs:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
         outputs = Outputs()
+        self._table = registry
         bits = self._bits(registry)
         found = [
             (piece, bits.suspects(piece.lines, self._tolerances.skew))
@@ -163,15 +166,25 @@ class Sentinel:
         outputs.uses = self.uses.changes()
         return outputs
 
-    def recheck(self, points: Iterable[str], now: int) -> Outputs:
+    def follow(self, registry: Registry, now: int) -> Outputs:
+        """Judge every remembered use again if the table was built anew.
+
+        Where something was taken back more may be dead than before, and nobody lists
+        it: an issue that a watermark spared, the last living owner.
+        """
+        if self._table is registry:
+            return Outputs()
+        return self.reconsider_all(registry, now)
+
+    def recheck(self, points: Iterable[str] | None, now: int) -> Outputs:
         """See whether receipts that came in turn lags into failures.
 
         Args:
-            points: where guards have news.
+            points: where guards have news; None: all, e.g. after a start.
             now: ns.
         """
         outputs = Outputs()
-        for point in points:
+        for point in self.episodes.doubtful_points if points is None else points:
             for episode in self.episodes.doubted(point):
                 for doubt in list(episode.doubts):
                     kind = self._name(doubt.evidence, point)
@@ -274,12 +287,14 @@ class Sentinel:
         return repeats(self.uses.find(prints, (min(minutes), max(minutes))))
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
-        at = use.at - self._tolerances.skew
+        """Give why a use was one of a dead credential, by whatever clock."""
+        skew = self._tolerances.skew
         for name in use.identifiers:
-            why = death(registry, name, at=at)
-            if why is not None:
+            why = death(registry, name, at=use.at - skew)
+            if why is None:
+                self._bits(registry).time(name)
+            elif not skew or death(registry, name, at=use.at + skew) is not None:
                 return why
-            self._bits(registry).time(name)
         return None
 
     def _evidence(self, use: Seen, why: Death) -> Evidence:

@@ -97,7 +97,10 @@ async def test_a_client_certificate_is_who_its_name_says(tmp_path: Path) -> None
         assert await asked(url, context_of(ca, "nobody.example.com")) == 401
         assert await asked(url, context_of(ca, "far.example.com")) == 403
         # A page that has a browser send it does not have its holder's rights.
-        for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
+        for page in (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
             assert await asked(url, context_of(ca, SOC), **page) == 401
         assert await asked(url, context_of(ca), "viewer", Origin="null") == 200
         # A token that is sent counts, however good the certificate is.

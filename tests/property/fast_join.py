@@ -88,6 +88,8 @@ class Pair:
         self.fast.note(fact, 0)
         if self.registry.needs_rebuild:
             self.registry = Registry.build(self.maker.facts)
+            self.plain.reconsider_all(self.registry)
+            self.keep(self.fast.follow(self.registry, 0))
         start = root(self.registry, fact)
         if start is None:
             return

@@ -7,7 +7,18 @@ from typing import Any
 import attrs
 import pytest
 
-from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
@@ -23,6 +34,8 @@ S = 1_000_000_000
 AGENT = Identifier("agent.instance", "a")
 TOKEN = Identifier("vault.accessor", "t")
 HASH = Identifier("vault.token_hmac", "h")
+USER = Identifier("agent.id", "u")
+LATE = Identifier("vault.accessor", "late")
 COMMON: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 200 * S}
 
 
@@ -33,6 +46,7 @@ class Desk:
         """Start with three known credentials."""
         tolerances = Tolerances(skew, grace=S, remember=1000 * S, silence=100 * S)
         self.registry = Registry()
+        self.facts: list[Fact] = []
         self.sentinel = Sentinel("r", tolerances)
         self.now = 1000 * S
         self.end = 0
@@ -47,7 +61,12 @@ class Desk:
         self.registry.apply(fact)
         self.sentinel.note(fact, self.end)
         self.end += 1
+        self.facts.append(fact)
         start = root(self.registry, fact)
+        if self.registry.needs_rebuild:
+            self.registry = Registry.build(self.facts)
+            self.sentinel.known.rebuilt(self.end)
+            self.keep(self.sentinel.follow(self.registry, self.now))
         if start is not None:
             found = list(condemned(self.registry, start))
             pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
@@ -206,6 +225,66 @@ def test_tolerates_skew_between_clocks() -> None:
     desk.use(105, "denied")
 
     assert desk.found() == []
+
+
+def test_tolerates_skew_at_the_end_of_a_suspension() -> None:
+    """Whoever logs in right after it is over may log a time just before that."""
+    desk = Desk(skew=10 * S)
+    desk.tell(attrs.evolve(revoke(), effect=Effect.SUSPEND))
+    desk.tell(Lift(target=TOKEN, authority="vault", version=200 * S,
+                   received_at=200 * S))  # fmt: skip
+    for at in (195, 201, 209):
+        desk.use(at)
+    assert desk.found() == []
+    desk.use(189)
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
+AGAIN: dict[str, tuple[Identifier, tuple[Fact, ...]]] = {
+    "lift": (
+        TOKEN,
+        (
+            attrs.evolve(revoke(), effect=Effect.SUSPEND),
+            Lift(target=TOKEN, authority="vault", version=120 * S, received_at=120 * S),
+        ),
+    ),
+    "issue": (
+        LATE,
+        (
+            attrs.evolve(revoke(USER), effect=Effect.NOT_BEFORE),
+            Edge(child=LATE, parent=USER, **COMMON),
+            Node(node=LATE, issued_at=110 * S, **COMMON),
+        ),
+    ),
+    "owners": (
+        HASH,
+        (
+            OwnerSet(node=HASH, owners=(TOKEN,), **COMMON),
+            revoke(),
+            OwnerSet(node=HASH, owners=(AGENT,), **COMMON | {"version": 9}),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", AGAIN)
+def test_what_is_taken_back_condemns_earlier_uses(what: str) -> None:
+    """A lift, an issue that a watermark spared, the only owner that lives."""
+    desk = Desk()
+    name, facts = AGAIN[what]
+    for fact in facts:
+        desk.tell(fact)
+    desk.use(150, names=(name,))
+    assert desk.found() == []
+    desk.tell(
+        Withdraw(
+            authority="operators", version=300 * S, received_at=300 * S, target=name,
+            fact_id=fact_id(facts[-1]).hex(), kind=facts[-1].NAME,
+        )
+    )  # fmt: skip
+
+    assert [("use_after_revocation", 1)] == desk.found()
 
 
 def test_judges_by_the_time_of_the_use() -> None:

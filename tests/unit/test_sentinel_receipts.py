@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents_registry.facts import Alias, Edge, Effect
+from agents_registry.facts import Alias, Edge, Effect, OwnerSet
 from streams.findings import SEVERITY, FindingKind, Severity
 from streams.stages import episodes
 from streams.stages.episodes import MAX_DOUBTS, MAX_RELATED
@@ -314,3 +314,46 @@ def test_a_suspension_that_is_over_blames_the_time_that_it_held() -> None:
     watch.enter(150)
 
     assert [("enforcement_failure", 1)] == watch.found()
+
+
+def test_an_owner_who_came_and_went_blames_nobody() -> None:
+    """By the facts that the door had, the token was alive when it let it in."""
+    watch = Watch()
+    said = COMMON | {"received_at": 90 * S}
+    first, second = (AGENT,), (HASH,)
+    watch.tell(revoke(AGENT))
+    watch.tell(OwnerSet(node=TOKEN, owners=first, **said | {"version": 91 * S}))
+    watch.tell(OwnerSet(node=TOKEN, owners=second, **said | {"version": 92 * S}))
+    knew = watch.end
+    watch.receipt(101)
+    watch.enter(150, knew)
+    watch.enter(160)
+    assert {} == watch.findings
+    watch.tell(OwnerSet(node=TOKEN, owners=first, **said | {"version": 93 * S}))
+
+    assert [("enforcement_lag", 2)] == watch.found()
+
+
+def test_who_only_observed_just_before_did_not_fail() -> None:
+    """Of the time when a guard began to enforce the clocks are not sure."""
+    watch = Watch(skew=5 * S)
+    points = watch.sentinel.points
+    points.registered(DOOR, 55 * S, enforces=False)
+    watch.tell(revoke())
+    watch.receipt(101)
+    points.registered(DOOR, 200 * S, enforces=True)
+    watch.enter(197)
+    watch.enter(203)
+    watch.enter(206)
+
+    assert [("enforcement_failure", 1), ("use_after_revocation", 2)] == watch.found()
+
+
+def test_a_guard_whose_clock_is_behind_is_not_believed() -> None:
+    """It cannot have applied a cause before that was accepted."""
+    watch = Watch(skew=5 * S)
+    watch.tell(revoke())
+    watch.receipt(70)
+    watch.enter(110)
+
+    assert [("enforcement_lag", 1)] == watch.found()

@@ -1,0 +1,103 @@
+"""A partition of accesses goes on over rebuilt tables and restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Cause, Effect, Node
+from agents_registry.identifiers import Identifier, extend
+from agents_registry.registry import Registry
+from streams.kafka.checkpoint import UsesFile
+from streams.kafka.payloads import access_records, read_access
+from streams.kafka.realm import Realm
+from streams.kafka.watch import Watched
+from streams.stages.cascade import Cascade
+from streams.stages.ingress import Origin
+from streams.stages.points import Points
+from streams.stages.sentinel import Tolerances
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+S = 10**9
+NOW = 10**18
+TOKEN = Identifier("vault.accessor", "t")
+SAID: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
+ISSUE = Node(**SAID, node=TOKEN, issued_at=1)
+CAUSE = Cause(**SAID, target=TOKEN, effect=Effect.REVOKE, at=1)
+
+
+class World:
+    """A worker's table, guards and file; `watched` is one process after the other."""
+
+    def __init__(self, file: UsesFile) -> None:
+        """Start with a token that lives."""
+        self.file = file
+        self.realm = Realm(Cascade(extend({})))
+        self.realm.apply(ISSUE, 0)
+        self.points = Points()
+
+    def watched(self) -> Watched:
+        """Give the partition as a process that starts has it."""
+        tolerances = Tolerances(0, 0, 10**20, 10**20)
+        return Watched(
+            0, self.file, tolerances, lambda _: self.realm,
+            points_of=lambda _: self.points,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Give a world with an empty file."""
+    file = UsesFile(tmp_path / "u.db")
+    yield World(file)
+    file.close()
+
+
+def show(watched: Watched) -> None:
+    """Show one use of the token, at 5 s."""
+    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e")
+    origin = Origin("vault", "default", NOW, "k", 1)
+    (record,) = access_records([use], origin, 0, 1, "f")
+    block = read_access(record.value, record.headers)
+    watched.judge([block], NOW)
+
+
+def kinds(watched: Watched) -> list[str]:
+    """Give the kinds of what was found."""
+    return sorted(each.finding.kind.value for each in watched.findings())
+
+
+def test_uses_are_judged_again_by_a_table_that_was_built_anew(world: World) -> None:
+    """Something was taken back, and nobody lists what is dead without it."""
+    each = world.watched()
+    show(each)
+    each.follow(NOW)
+    assert [] == kinds(each)
+    world.realm.cascade.replace(Registry.build([CAUSE]))
+    for _ in range(2):
+        each.follow(NOW)
+
+    assert ["use_after_revocation"] == kinds(each)
+
+
+def test_a_restart_weighs_receipts_that_came_meanwhile(world: World) -> None:
+    """They are read before the uses are, and are news to nobody then."""
+    world.points.registered("door", S, enforces=True)
+    world.realm.apply(CAUSE, 1)
+    before = world.watched()
+    show(before)
+    assert ["enforcement_lag"] == kinds(before)
+    before.save()
+    world.points.applied("door", 2, 2 * S)
+    world.points.take_news()
+    after = world.watched()
+    after.restore(NOW)
+
+    assert ["enforcement_failure", "enforcement_lag"] == kinds(after)
