@@ -12,6 +12,7 @@ from attrs import frozen
 from streams.engine.ingest import Reader, read
 from streams.failpoints import failpoint
 from streams.http.auth import authority_of
+from streams.http.decisions import NOT_ACCEPTED
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.intake import Delivery, Log, Receipt, Speaker
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
-
-NOT_ACCEPTED: Final = (
-    "what is held is not accepted: nothing is revoked by it until a person approves it"
-)
 
 
 @frozen
