@@ -83,7 +83,7 @@ async def test_a_silenced_finding_is_recorded_and_told_when_that_ends(
             assert silence["findings"][0]["identifier"] == NAME
             assert not receiver.got
             done = await command(server, "unsilence", silence["id"])
-            assert "No longer silent: unauthorised of aws.*." in done.output
+            assert "No longer silent: unauthorised of aws.* in default." in done.output
             await until(lambda: receiver.got)
             assert (await found(server))["silenced"] is None
             assert len(receiver.got) == 1
@@ -117,8 +117,29 @@ async def test_critical_kinds_are_silenced_by_an_admin_who_says_so(
         order = ["--realm", "default", "--critical", "--reason", "x", "--until", "1h"]
         done = await command(server, "silence", *order, token="admin")
         assert "all kinds (critical too) of * in default" in done.output
-        json = ["silence", "--realm", "r", "--reason", "x", "--until", "1h"]
+        json = ["silence", "--realm", "default", "--reason", "x", "--until", "1h"]
         done = await command(server, *json, "--output", "json")
-        assert '"realm": "r"' in done.output
+        assert '"realm": "default"' in done.output
         taken = await command(server, "unsilence", answer["id"], "--output", "json")
         assert '"kinds": ["leak"]' in taken.output
+
+
+async def test_who_orders_in_one_realm_silences_that_alone(tmp_path: Path) -> None:
+    """What delivers on Kafka has the findings of all realms."""
+    far = {"name": "far", "roles": ["restorer"]}
+    far["sha256"] = hashlib.sha256(b"far").hexdigest()
+    tokens = [*values(tmp_path)["tokens"], far | {"realms": ["*"]}]
+    order = {"kinds": ["unauthorised"], "reason": "x", "until": "1h"}
+    path = "/v1/alerts/silences"
+    async with running(tmp_path, tokens=tokens) as server:
+        status, answer = await server.post(path, "restorer", order)
+        assert (status, answer["realm"]) == (201, "default")
+        abroad = order | {"realm": "abroad"}
+        assert (await server.post(path, "restorer", abroad))[0] == 403
+        assert (await server.post(path, "far", abroad))[0] == 201
+        status, answer = await server.post(path, "far", order)
+        assert (status, answer["realm"]) == (201, "")
+
+        _, listed = await server.get(path)
+
+        assert sorted(each["realm"] for each in listed["silences"]) == ["", "default"]
