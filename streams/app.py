@@ -146,8 +146,9 @@ async def serve(
             silences,
             notifier,
             clock,
-            fresh_id,
-            act_of(settings.realm, clock, taking.ingest.record_act),
+            realm=settings.realm,
+            fresh_id=fresh_id,
+            record_act=act_of(settings.realm, clock, taking.ingest.record_act),
         ).add_to(app)
         AuditPages(taking.tokens, audit).add_to(app)
         taking.add_to(app)

@@ -134,7 +134,15 @@ async def tell(
         await stack.enter_async_context(entry.running())
         Alerts(entry.tokens, desk, settings.realm, clock, _log_act).add_to(pages)
         keep = act_of(settings.realm, clock, _log_act)
-        SilencePages(entry.tokens, silences, desk, clock, _fresh_id, keep).add_to(pages)
+        SilencePages(
+            entry.tokens,
+            silences,
+            desk,
+            clock,
+            realm=settings.realm,
+            fresh_id=_fresh_id,
+            record_act=keep,
+        ).add_to(pages)
         where = settings.listen
         runner, url = await listen(pages, where.host, where.port, tls=entry.context)
         stack.push_async_callback(runner.cleanup)

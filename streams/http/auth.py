@@ -45,6 +45,11 @@ class Holder:
     person: str
     authority: str | None = None
 
+    def may(self, realm: str, *roles: Role) -> bool:
+        """Tell whether it has one of some roles in a realm; ``admin`` is all."""
+        held = [self.roles[one] for one in (realm, ANY_REALM) if one in self.roles]
+        return bool(frozenset().union(*held) & {*roles, "admin"})
+
 
 Proven = Holder | ProblemError
 PROVEN: Final = web.RequestKey("proven", object)
@@ -190,11 +195,10 @@ def holder_of(credential: Credential, realm: str) -> Holder:
 
 
 def _entitled(holder: Holder, roles: tuple[Role, ...], realm: str) -> Holder:
-    held = [holder.roles[one] for one in (realm, ANY_REALM) if one in holder.roles]
-    if not held:
+    if not {realm, ANY_REALM} & set(holder.roles):
         detail = f"this credential is not for the realm {realm}"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
-    if not frozenset().union(*held) & {*roles, "admin"}:
+    if not holder.may(realm, *roles):
         detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
     return holder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from streams.intake import Receipt
     from streams.stages.acts import Act
     from streams.stages.ingress import Origin
+
+NOT_ACCEPTED: Final = (
+    "what is held is not accepted: nothing is revoked by it until a person approves it"
+)
 
 
 async def take(
@@ -46,6 +50,12 @@ def waits(*pending: Pending) -> web.Response:
     detail = "not accepted: nothing has changed until another person approves it"
     waiting = [shown(each) for each in pending]
     answer = {"accepted": False, "detail": detail, "pending": waiting}
+    return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
+
+
+def held(count: int) -> web.Response:
+    """Answer a source that revocations are held, and not accepted."""
+    answer = {"accepted": False, "held": count, "detail": NOT_ACCEPTED}
     return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from attrs import frozen
@@ -13,6 +13,7 @@ from streams.engine.ingest import Reader, read
 from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
+from streams.http.decisions import NOT_ACCEPTED
 from streams.http.problems import ProblemError
 from streams.intake import Delivery, Log, Receipt, Speaker
 from streams.stages.admission import Rights
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.settings import Authority, Settings
-
-NOT_ACCEPTED: Final = (
-    "what is held is not accepted: nothing is revoked by it until a person approves it"
-)
 
 
 @frozen

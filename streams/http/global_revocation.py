@@ -18,6 +18,7 @@ from aiohttp import web
 from attrs import frozen
 
 from streams.http.bodies import body_of
+from streams.http.decisions import held
 from streams.http.problems import ProblemError
 from streams.intake import Delivery
 from streams.records import DeadLetter, Lifecycle
@@ -141,6 +142,8 @@ class GlobalRevocations:
         if receipt.dead_letters:
             detail = "the settings do not let this caller speak of such subjects"
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
+        if receipt.held:
+            return held(receipt.held)
         return web.Response(status=http.HTTPStatus.NO_CONTENT)
 
     async def _admit(self, caller: Caller, request: web.Request) -> None:

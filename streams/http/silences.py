@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import attrs
 import orjson
 from aiohttp import web
 
 from schemas.entries import Act
+from streams.http.auth import ANY_REALM
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import NotWrittenError
@@ -17,11 +19,13 @@ from streams.stages.silences import MOST, Silence, ordered, silenced
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from streams.access_settings import Role
     from streams.findings import Finding
-    from streams.http.auth import Tokens
+    from streams.http.auth import Holder, Tokens
     from streams.stages.delivery_state import State
 
 SHOWN = 100  # findings that a silence holds back
+READERS: Final[tuple[Role, ...]] = ("viewer", "revoker", "restorer")
 
 
 class Silences(Protocol):
@@ -49,12 +53,14 @@ class HasState(Protocol):
 class SilencePages:
     """Handlers of ``/v1/alerts/silences``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         tokens: Tokens,
         silences: Silences,
         desk: HasState,
         clock: Callable[[], int],
+        *,
+        realm: str,
         fresh_id: Callable[[], str],
         record_act: Callable[[str, str], Awaitable[None]],
     ) -> None:
@@ -65,10 +71,12 @@ class SilencePages:
             silences: where they are kept.
             desk: what delivers.
             clock: gives the time (ns).
+            realm: that is meant by who may order in this one alone.
             fresh_id: gives unique ids.
             record_act: keeps who ordered what.
         """
         self._tokens = tokens
+        self._realm = realm
         self._silences = silences
         self._desk = desk
         self._clock = clock
@@ -83,14 +91,15 @@ class SilencePages:
 
     async def list(self, request: web.Request) -> web.Response:
         """List the silences in force, each with the findings that it holds back."""
-        self._tokens.holder(request, "viewer", "revoker", "restorer")
-        silences = self._silences.all()
+        holder = self._tokens.holder(request, *READERS)
+        silences = self._of(holder, READERS)
         held: dict[str, list[Finding]] = {each.id: [] for each in silences}
         for known in self._desk.state.announced.values():
-            if not known.messages and known.waiting is not None:
-                silence = silenced(known.waiting, silences)
+            seen = known.waiting
+            if not known.messages and seen and holder.may(seen.realm, *READERS):
+                silence = silenced(seen, silences)
                 if silence is not None:
-                    held[silence.id].append(known.waiting)
+                    held[silence.id].append(seen)
         return _json({
             "silences": [
                 each.shown()
@@ -114,6 +123,12 @@ class SilencePages:
             raise unreadable(str(error)) from error
         if silence.critical:
             self._tokens.holder(request, "admin")
+        role: Role = "admin" if silence.critical else "restorer"
+        if not (silence.realm or token.may(ANY_REALM, role)):
+            silence = attrs.evolve(silence, realm=self._realm)
+        if silence.realm and not token.may(silence.realm, role):
+            detail = f"this credential may not silence the realm {silence.realm}"
+            raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
         if len(self._silences.all()) >= MOST:
             raise unreadable(f"{MOST} silences are in force: take some back first")
         await self._record_act(token.name, f"silence {_words(silence)}")
@@ -124,13 +139,21 @@ class SilencePages:
         """Take a silence back; what is open is told."""
         token = self._tokens.holder(request, "restorer")
         name = request.match_info["id"]
-        known = {each.id: each for each in self._silences.all()}
+        known = {each.id: each for each in self._of(token, ("restorer",))}
         if name not in known:
             detail = "see what is in force with `rescind alerts silences`"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such silence", detail)
         await self._record_act(token.name, f"unsilence {_words(known[name])}")
         await _written(self._silences.drop(name))
         return _json(known[name].shown())
+
+    def _of(self, holder: Holder, roles: tuple[Role, ...]) -> tuple[Silence, ...]:
+        """Give those of the realms in which a credential has one of some roles."""
+        return tuple(
+            each
+            for each in self._silences.all()
+            if not each.realm or holder.may(each.realm, *roles)
+        )
 
 
 def act_of(

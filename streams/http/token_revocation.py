@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
+from streams.http.decisions import held
 from streams.http.problems import ProblemError
 from streams.intake import Delivery
 from streams.keyed_names import keyed_identifier
@@ -77,9 +78,11 @@ class TokenRevocation:
     async def post(self, request: web.Request) -> web.Response:
         """Revoke one token."""
         try:
-            await self._revoke(request, *self._client(request))
+            waiting = await self._revoke(request, *self._client(request))
         except OAuthError as refused:
             return refused.response()
+        if waiting:
+            return held(waiting)
         return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
 
     def _client(self, request: web.Request) -> tuple[Holder, str]:
@@ -107,7 +110,8 @@ class TokenRevocation:
 
     async def _revoke(
         self, request: web.Request, client: Holder, authority: str
-    ) -> None:
+    ) -> int:
+        """Take the revocation in; count what is held of it."""
         names = self._names(_token_of(request, await body_of(request, client)))
         # Several names are those of two peppers in use: one node.
         record = Lifecycle(
@@ -123,6 +127,7 @@ class TokenRevocation:
         receipt = await self._ingest.records(delivery)
         if receipt.dead_letters:
             raise _not_yours(f"grant {authority} the kind {names[0].kind}")
+        return receipt.held
 
     def _names(self, token: str) -> tuple[Identifier, ...]:
         try:

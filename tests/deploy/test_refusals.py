@@ -136,6 +136,22 @@ def kafka(**more: Any) -> dict[str, Any]:
             "approvals.acts needs two persons .*: give two tokens",
         ),
         (
+            {
+                "settings": {
+                    "approvals": {"acts": ["lift"]},
+                    "tokens": [
+                        TOKEN | {"name": name, "roles": ["restorer"], "person": person}
+                        for name, person in (("laptop", "Ann"), ("phone", "ann"))
+                    ],
+                }
+            },
+            "approvals.acts needs two persons .*: give two tokens",
+        ),
+        (
+            {"settings": {"tls": {"certificate": "/a", "key": "/b"}}},
+            "plain HTTP to a server of HTTPS: set tls.existingSecret instead",
+        ),
+        (
             {"settings": {"authorities": {"a": {"over_limit": "hold"}}}},
             "over_limit is hold and there is no blast_limit: set it",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -238,3 +239,6 @@ def test_readers_get_a_new_image_before_writers(
     new = {role for role in made.pods if made.container(role)["image"] != "rescind:old"}
 
     assert new - {"topics", "canary"} == set(order) & set(made.pods)
+    # The image before is given no stage that it does not know.
+    stages = made.environment("registry")["RESCIND_WORKER_STAGES"]
+    assert ("audit" in json.loads(stages)) is ("registry" in new)

@@ -69,7 +69,7 @@ async def test_every_role_is_upgraded_under_a_load(
 ) -> None:
     """Each of the last release becomes one of this, readers before writers."""
     tally = await asyncio.to_thread(
-        measured, 50, 180, "kafka", before=tree_of(PREVIOUS, repository, tmp_path)
+        measured, 50, 300, "kafka", before=tree_of(PREVIOUS, repository, tmp_path)
     )
 
     assert_kept(tally)

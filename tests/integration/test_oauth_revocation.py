@@ -198,6 +198,25 @@ async def test_tokens_are_ended_by_name_and_never_kept(tmp_path: Path) -> None:
         assert signed.encode() not in held
 
 
+async def test_what_is_held_is_not_said_to_be_revoked(tmp_path: Path) -> None:
+    """It reaches more than its authority may end alone."""
+    given = settings(tmp_path)
+    for name in ("idp", "stranger"):
+        given["authorities"][name] |= {"blast_limit": 1, "over_limit": "hold"}
+    async with running(tmp_path, **given) as server:
+        family = [held(name) for name in ("a", "b")]
+        family += [held(name) | {"parents": ["jwt.jti:a"]} for name in ("c", "d")]
+        declared = {"credentials": family}
+        assert 201 == (await server.post("/v1/adopt", "restorer", declared))[0]
+        token = jwt.encode({"jti": "a"}, KEY, "ES256")
+
+        assert 202 == await log_out(server, {"sub_id": USER})
+        status, answer = await revoke(server, {"token": token})
+
+        assert (202, False) == (status, answer["accepted"])
+        assert not await says(server, "jwt.jti:c")
+
+
 async def test_refusals_of_the_revocation_endpoint(tmp_path: Path) -> None:
     """In the words of RFC 6749 and 7009, and nothing changes."""
     async with running(tmp_path, **settings(tmp_path)) as server:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
+import orjson
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from typer.testing import CliRunner
 
+from streams.access_settings import Token
 from streams.alerts_cli import alerts_app
+from streams.http.alerts import Alerts
+from streams.http.auth import Tokens
+from streams.stages.deliveries import Activity
+from streams.stages.delivery_state import Buried, State
+from streams.stages.trial import trial
 from tests.integration.serving import (
     Server,
     receiving,
@@ -83,7 +93,7 @@ async def test_a_silenced_finding_is_recorded_and_told_when_that_ends(
             assert silence["findings"][0]["identifier"] == NAME
             assert not receiver.got
             done = await command(server, "unsilence", silence["id"])
-            assert "No longer silent: unauthorised of aws.*." in done.output
+            assert "No longer silent: unauthorised of aws.* in default." in done.output
             await until(lambda: receiver.got)
             assert (await found(server))["silenced"] is None
             assert len(receiver.got) == 1
@@ -117,8 +127,51 @@ async def test_critical_kinds_are_silenced_by_an_admin_who_says_so(
         order = ["--realm", "default", "--critical", "--reason", "x", "--until", "1h"]
         done = await command(server, "silence", *order, token="admin")
         assert "all kinds (critical too) of * in default" in done.output
-        json = ["silence", "--realm", "r", "--reason", "x", "--until", "1h"]
+        json = ["silence", "--realm", "default", "--reason", "x", "--until", "1h"]
         done = await command(server, *json, "--output", "json")
-        assert '"realm": "r"' in done.output
+        assert '"realm": "default"' in done.output
         taken = await command(server, "unsilence", answer["id"], "--output", "json")
         assert '"kinds": ["leak"]' in taken.output
+
+
+async def test_who_orders_in_one_realm_silences_that_alone(tmp_path: Path) -> None:
+    """What delivers on Kafka has the findings of all realms."""
+    far = {"name": "far", "roles": ["restorer"]}
+    far["sha256"] = hashlib.sha256(b"far").hexdigest()
+    tokens = [*values(tmp_path)["tokens"], far | {"realms": ["*"]}]
+    order = {"kinds": ["unauthorised"], "reason": "x", "until": "1h"}
+    path = "/v1/alerts/silences"
+    async with running(tmp_path, tokens=tokens) as server:
+        status, answer = await server.post(path, "restorer", order)
+        assert (status, answer["realm"]) == (201, "default")
+        abroad = order | {"realm": "abroad"}
+        assert (await server.post(path, "restorer", abroad))[0] == 403
+        assert (await server.post(path, "far", abroad))[0] == 201
+        status, answer = await server.post(path, "far", order)
+        assert (status, answer["realm"]) == (201, "")
+
+        _, listed = await server.get(path)
+
+        assert sorted(each["realm"] for each in listed["silences"]) == ["", "default"]
+
+
+async def test_what_was_given_up_is_shown_to_its_realm_alone() -> None:
+    """What delivers on Kafka does so for all realms."""
+    sha256 = hashlib.sha256(b"t").hexdigest()
+    token = Token(name="t", sha256=sha256, roles=frozenset({"viewer"}))
+    letters = [
+        Buried(delivery=trial("hook", realm, Activity.CREATE, 1), at=1, reason="x")
+        for realm in ("default", "abroad")
+    ]
+    desk: Any = SimpleNamespace(state=State(), routes=(), buried=AsyncMock())
+    desk.buried.return_value = letters
+    pages = Alerts(Tokens([token]), desk, "default", lambda: 1, AsyncMock())
+    request = make_mocked_request(
+        "GET", "/v1/alerts", headers={"Authorization": "Bearer t"}
+    )
+
+    answer: Any = await pages.list(request)
+    shown = orjson.loads(answer.body)
+
+    found = [each["finding"] for each in shown["dead_letters"]]
+    assert found == [letters[0].delivery.finding.id]

@@ -91,6 +91,9 @@
 {{- if and .Values.tls.caKey (not .Values.tls.existingSecret) }}
 {{- fail "tls.caKey is a key of a Secret: name it in tls.existingSecret" }}
 {{- end }}
+{{- if and (dig "tls" "certificate" "" $settings) (not .Values.tls.existingSecret) }}
+{{- fail "settings.tls.certificate would have probes and the chart's own pods speak plain HTTP to a server of HTTPS: set tls.existingSecret instead" }}
+{{- end }}
 {{- if and $clients (not (or .Values.tls.clientCaKey (dig "tls" "client_ca" "" $settings))) }}
 {{- fail "settings.tls.clients: nobody vouches for client certificates: set tls.existingSecret and tls.clientCaKey" }}
 {{- end }}
@@ -102,15 +105,16 @@
 {{- fail (printf "settings.oidc.%s.audience is empty: name who the tokens are for, or any token of the issuer would do" $name) }}
 {{- end }}
 {{- end }}
-{{- $approvers := 0 -}}
+{{- $persons := dict -}}
 {{- range concat (dig "tokens" list $settings) $clients }}
 {{- if or (has "restorer" .roles) (has "admin" .roles) }}
-{{- $approvers = add $approvers 1 }}
+{{- $_ := set $persons (.person | default .name | trim | lower) true }}
 {{- end }}
 {{- end }}
+{{- $approvers := len $persons -}}
 {{- $many := dig "oidc" dict $settings }}
 {{- if and (dig "approvals" "acts" list $settings) (not $many) (lt (int $approvers) 2) }}
-{{- fail "settings.approvals.acts needs two persons who may approve: give two tokens, client certificates or a settings.oidc group the role restorer" }}
+{{- fail "settings.approvals.acts needs two persons who may approve: give two tokens or client certificates, each of another person, or a settings.oidc group the role restorer" }}
 {{- end }}
 {{- range $name, $authority := dig "authorities" dict $settings }}
 {{- if and (eq (dig "over_limit" "page" $authority) "hold") (not (dig "blast_limit" nil $authority)) }}

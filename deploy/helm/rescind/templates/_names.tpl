@@ -35,9 +35,9 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 {{- end }}
 
-{{/* The image of a component: the one before, until its turn in an upgrade has come.
+{{/* Whether a component keeps the image before, until its turn in an upgrade has come.
 Readers before writers: whoever reads a record knows it before anybody writes it. */}}
-{{- define "rescind.imageOf" -}}
+{{- define "rescind.waits" -}}
 {{- $upgrade := .root.Values.upgrade -}}
 {{- $past := false -}}
 {{- $waits := false -}}
@@ -45,7 +45,11 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- if and $past (eq . $.component) -}}{{- $waits = true -}}{{- end -}}
 {{- if eq . $upgrade.through -}}{{- $past = true -}}{{- end -}}
 {{- end -}}
-{{- if and $upgrade.from $waits }}{{ $upgrade.from }}{{ else }}{{ include "rescind.image" .root }}{{ end -}}
+{{- if and $upgrade.from $waits }}yes{{ end -}}
+{{- end }}
+
+{{- define "rescind.imageOf" -}}
+{{- if include "rescind.waits" . }}{{ .root.Values.upgrade.from }}{{ else }}{{ include "rescind.image" .root }}{{ end -}}
 {{- end }}
 
 {{- define "rescind.serviceAccount" -}}

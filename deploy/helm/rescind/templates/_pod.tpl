@@ -78,7 +78,8 @@ capabilities:
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
 {{- else if eq .component "registry" }}
-- {name: RESCIND_WORKER_STAGES, value: '["registry","closure","audit"]'}
+{{- /* The image before need not know the stage audit, and would not start. */}}
+- {name: RESCIND_WORKER_STAGES, value: '{{ include "rescind.waits" . | empty | ternary `["registry","closure","audit"]` `["registry","closure"]` }}'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
 {{- else if eq .component "sentinel" }}
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
