@@ -18,6 +18,7 @@ from agents_registry.facts import Fact
 from schemas.codec import in_force
 from schemas.entries import ACT, Act, Tombstone, read_entry, realm_of
 from schemas.errors import SchemaError
+from streams.intake import MOST_FACT_BYTES
 from streams.stages.audit_chain import (
     START,
     Place,
@@ -47,7 +48,8 @@ class Link(NamedTuple):
     Attributes:
         genesis: of the log of facts.
         partition: of the record that it speaks of; offset: its place.
-        key: of that record; value: its bytes, none for a tombstone.
+        key: of that record; value: its bytes, none for a tombstone, and none where
+            they are more than ingress would write: a link has to fit into a record.
         kind: of the fact; ``act``, ``tombstone`` or ``unread``.
         at: when it was accepted (ns).
         value_hash: SHA-256 of the value, hex.
@@ -114,20 +116,22 @@ class Chains:
         realm = realm_named(key)
         if realm is None:
             return None
-        name, entry = key.decode("utf-8", "replace"), read(key, value)
+        large = len(value or b"") > MOST_FACT_BYTES
+        entry = None if large else read(key, value)
+        name, kept = key.decode("utf-8", "replace"), b"" if large else value or b""
         if isinstance(entry, Tombstone) and key.startswith(_ACTS):
             return None
         tip = self.tips.get(realm, Tip())
         if tip.genesis == self._genesis and offset <= tip.offset:
             return None
         place = Place(self._genesis, realm, offset, self._partition)
-        said = _said(tip.hash, place, name, value, entry)
+        hashed = hashlib.sha256(value or b"").hexdigest()
+        said = _said(tip.hash, place, name, (kept, hashed), entry)
         sequence, hash_ = tip.sequence + 1, hash_of(said)
         self.tips[realm] = Tip(sequence, hash_, self._genesis, offset)
-        hashed = said.get("value_hash") or hashlib.sha256(value or b"").hexdigest()
         return Link(
             realm, sequence, tip.hash, hash_, self._genesis, self._partition, offset,
-            name, *_of(entry), hashed, value or b"",
+            name, *_of(entry), hashed, kept,
         )  # fmt: skip
 
     def follow(self, link: Link) -> Fits:
@@ -196,21 +200,24 @@ def line_of(link: Link) -> Line:
         if entry is None:
             return act_line(link.sequence, None, link.hash)
     place = Place(link.genesis, link.realm, link.offset, link.partition)
-    said = _said(link.previous, place, link.key, link.value, entry)
-    hashed = said.get("value_hash") or hashlib.sha256(link.value).hexdigest()
+    hashed = hashlib.sha256(link.value).hexdigest()
+    if link.kind == UNREAD and not link.value:
+        hashed = link.value_hash
+    said = _said(link.previous, place, link.key, (link.value, hashed), entry)
     if (*_of(entry), hashed) != link[8:13]:
         return act_line(link.sequence, {**said, "record": "changed"}, link.hash)
     if isinstance(entry, Fact):
         return fact_line(link.sequence, said, link.hash, link.value, entry)
     line = act_line(link.sequence, said, link.hash)
-    return line | told(link.value) if entry is None else line
+    return line | told(link.value) if entry is None and link.value else line
 
 
 def _said(
-    previous: str, place: Place, key: str, value: bytes | None, entry: Any
+    previous: str, place: Place, key: str, value: tuple[bytes, str], entry: Any
 ) -> dict[str, Any]:
+    kept, hashed = value
     if isinstance(entry, Fact):
-        return fact_entry(previous, place, key, value or b"", entry)
+        return fact_entry(previous, place, key, kept, entry)
     if isinstance(entry, Act):
         return act_entry(
             previous, place, at=entry.at, actor=entry.actor, action=entry.action,
@@ -218,7 +225,7 @@ def _said(
         )  # fmt: skip
     if isinstance(entry, Tombstone):
         return tombstone_entry(previous, place, key)
-    return unread_entry(previous, place, key, value or b"")
+    return unread_entry(previous, place, key, hashed, kept=bool(kept))
 
 
 def _of(entry: Entry | None) -> tuple[str, str, str, int]:

@@ -122,10 +122,20 @@ def tombstone_entry(previous: str, place: Place, key: str) -> dict[str, Any]:
     return _placed(previous, place) | {"tombstone": key}
 
 
-def unread_entry(previous: str, place: Place, key: str, value: bytes) -> dict[str, Any]:
-    """Give the entry of a record with the key of a fact that its writer cannot read."""
-    hashed = hashlib.sha256(value).hexdigest()
-    return _placed(previous, place) | {"unread": key, "value_hash": hashed}
+def unread_entry(
+    previous: str, place: Place, key: str, value_hash: str, *, kept: bool = True
+) -> dict[str, Any]:
+    """Give the entry of a record with the key of a fact that its writer cannot read.
+
+    Args:
+        previous: hash of the entry before.
+        place: of the record.
+        key: of the record.
+        value_hash: SHA-256 of its value, hex.
+        kept: the value stands beside the entry; it does not where it is too large.
+    """
+    entry = _placed(previous, place) | {"unread": key, "value_hash": value_hash}
+    return entry if kept else entry | {"kept": False}
 
 
 def told(value: bytes) -> Line:

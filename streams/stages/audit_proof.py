@@ -238,7 +238,8 @@ class _Once:
 def _members(entry: Entry) -> frozenset[str]:
     if "fact_key" in entry:
         return _FACT
-    return _ENTRY | {"value"} if "unread" in entry else _ENTRY
+    shown = "unread" in entry and entry.get("kept", True)
+    return _ENTRY | {"value"} if shown else _ENTRY
 
 
 def _is_later(got: Any, due: int) -> bool:
