@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-
-from streams.logs import forget_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -43,7 +42,9 @@ def _log_is_nobodys() -> Iterator[None]:
     """Undo what a program under test set up: its standard error is closed soon."""
     yield
     structlog.reset_defaults()
-    forget_libraries()
+    # Not imported: copies of parts of the tree use these fixtures without it.
+    if (logs := sys.modules.get("streams.logs")) is not None:
+        logs.forget_libraries()
 
 
 @pytest.fixture
