@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-FEW = 4
+FEW = 2
 SMALL = 25
 MANY = 200
 KILLED = 10

@@ -55,7 +55,11 @@ def copies_counted(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("plant", "seed"),
-    [(queue_not_saved, 0), (another_id_for_each_attempt, 1), (copies_counted, 1)],
+    [
+        (queue_not_saved, 0),
+        pytest.param(another_id_for_each_attempt, 1, marks=pytest.mark.campaign),
+        pytest.param(copies_counted, 1, marks=pytest.mark.campaign),
+    ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_stream_catches_it(

@@ -116,6 +116,7 @@ def suspect(
     return run(folder, "-m", "tests.integration.crash_suspect", str(seconds), *seeds)
 
 
+@pytest.mark.campaign  # the crash tests themselves show it
 def test_the_engine_as_it_is_passes(repository: Path, tmp_path: Path) -> None:
     """The unchanged copy gives no complaint in the runs that catch bugs."""
     copied(repository, tmp_path, *COPIED)
