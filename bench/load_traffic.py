@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from attrs import define
 
+from bench.enforced import MAPPING as ISSUED
 from bench.load_guard import child, living, parent
 
 if TYPE_CHECKING:
@@ -27,22 +28,9 @@ BIRTHS: Final = 2_000  # families in a request
 PAUSE: Final = 0.05
 DEADLINE: Final = 120.0
 SOURCE: Final = "bench"
-MAPPING: Final = """
-name: bench
-kinds: {bench.key: credential}
-event: {id: id, type: what, time: at}
-rules:
-  - name: issued
-    record: lifecycle
-    when: {type: root}
-    effect: issue
-    identifiers: [{kind: bench.key, path: key}]
-  - name: minted
-    record: lifecycle
-    when: {type: minted}
-    effect: issue
-    identifiers: [{kind: bench.key, path: key}]
-    parents: [{kind: bench.key, path: above}]
+MAPPING: Final = (
+    ISSUED
+    + """\
   - name: ended
     record: lifecycle
     when: {type: ended}
@@ -55,6 +43,7 @@ rules:
     outcome: {path: status, denied: [401, 403]}
     point: what
 """
+)
 
 
 @define(eq=False)
