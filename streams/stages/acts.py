@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from agents_registry.facts import (
     FACTS,
@@ -21,6 +21,7 @@ from agents_registry.facts import (
     Withdraw,
 )
 from streams.stages.entitlement import OPERATORS
+from streams.stages.ingress import said_by
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
-    from streams.stages.ingress import Origin
+    from streams.stages.ingress import Common, Origin
 
 MAX_REASON: Final = 1000  # characters
 MAX_OWNERS: Final = 64
@@ -87,13 +88,8 @@ def lift(
     aspect = _text(body, "aspect", "")
     facts = tuple(
         Lift(
-            authority=origin.authority,
-            event_id=event_id,
-            version=origin.received_at,
-            stamped=True,  # our clock, not that of the authority
-            received_at=origin.received_at,
-            ingress_key=origin.ingress_key,
-            settings=origin.settings,
+            # Stamped: our clock, not that of the authority.
+            **said_by(origin, event_id=event_id),
             target=name,
             aspect=aspect,
         )
@@ -121,14 +117,10 @@ def withdraw(
     if kind in _FINAL or kind not in FACTS:
         known = ", ".join(sorted(set(FACTS) - _FINAL))
         raise ActError(f"kind is one of {known}")
+    operators = evolve(origin, authority=OPERATORS)
     facts = tuple(
         Withdraw(
-            authority=OPERATORS,
-            event_id=event_id,
-            version=origin.received_at,
-            received_at=origin.received_at,
-            ingress_key=origin.ingress_key,
-            settings=origin.settings,
+            **_now(operators, event_id),
             fact_id=identity,
             kind=kind,
             target=name,
@@ -154,13 +146,9 @@ def distrust(body: Mapping[str, Any], origin: Origin, event_id: str) -> Act:
         until = _time(body, "to")
     if since > until:
         raise ActError("from lies after to: nothing would be taken back")
+    operators = evolve(origin, authority=OPERATORS)
     fact = Distrust(
-        authority=OPERATORS,
-        event_id=event_id,
-        version=origin.received_at,
-        received_at=origin.received_at,
-        ingress_key=origin.ingress_key,
-        settings=origin.settings,
+        **_now(operators, event_id),
         suspect=suspect,
         suspect_key=key,
         received_from=since,
@@ -192,12 +180,7 @@ def owners(
         raise ActError(str(error)) from error
     facts = tuple(
         OwnerSet(
-            authority=origin.authority,
-            event_id=event_id,
-            version=origin.received_at,
-            received_at=origin.received_at,
-            ingress_key=origin.ingress_key,
-            settings=origin.settings,
+            **_now(origin, event_id),
             node=name,
             owners=given,
         )
@@ -206,6 +189,11 @@ def owners(
     summary = f"set the owners of {_list(names)} to {_list(given)}"
     summary += f", as {origin.authority}"
     return Act("owners", summary, reason_of(body), facts)
+
+
+def _now(origin: Origin, event_id: str) -> Common:
+    """Give what a fact carries that is said now, by the clock that counts."""
+    return said_by(origin, event_id=event_id, occurred_at=origin.received_at)
 
 
 def _list(names: tuple[Identifier, ...]) -> str:

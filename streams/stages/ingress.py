@@ -61,7 +61,7 @@ class Origin:
     issuer_log: bool = False
 
 
-class _Common(TypedDict):
+class Common(TypedDict):
     """The fields that all facts of one event share."""
 
     authority: str
@@ -103,9 +103,16 @@ def unreadable_ending(record: Lifecycle) -> bool:
     )
 
 
-def _common(
+def said_by(
     origin: Origin, *, event_id: str | None = None, occurred_at: int | None = None
-) -> _Common:
+) -> Common:
+    """Give what every fact carries of who says it, and when.
+
+    Args:
+        origin: of the request.
+        event_id: of the event.
+        occurred_at: by the clock of who says it (ns); without one ingress stamps it.
+    """
     return {
         "authority": origin.authority,
         "event_id": event_id,
@@ -123,7 +130,7 @@ def _of_lifecycle(
     event_id = record.event_id
     if event_id is None and record.occurred_at is None:
         event_id = fresh_id
-    common = _common(origin, event_id=event_id, occurred_at=record.occurred_at)
+    common = said_by(origin, event_id=event_id, occurred_at=record.occurred_at)
     primary = record.identifiers[0]
     if record.effect == "issue":
         issued_at = record.occurred_at
@@ -152,7 +159,7 @@ def _of_lifecycle(
 
 
 def _lineage(
-    record: Lifecycle | Access, common: _Common, *, derived: bool
+    record: Lifecycle | Access, common: Common, *, derived: bool
 ) -> Iterator[Fact]:
     primary, *others = record.identifiers
     for other in others:
@@ -184,7 +191,7 @@ def _lifted(record: Lifecycle, target: Identifier) -> str | None:
     return REISSUED if again and record.occurred_at is not None else None
 
 
-def _cause(record: Lifecycle, target: Identifier, common: _Common) -> Cause:
+def _cause(record: Lifecycle, target: Identifier, common: Common) -> Cause:
     at = common["version"]
     effect, reach = cause_effect(record, target)
     aspect = record.aspect
@@ -232,7 +239,7 @@ def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
     The facts carry no event id and a stamped version: every further use of the same
     credential states the same facts, and they must collapse.
     """
-    common = _common(origin)
+    common = said_by(origin)
     for identifier in record.identifiers:
         yield Node(
             node=identifier,
