@@ -8,22 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from quixstreams import Application
-
+from bench.peers import quix_app
 from bench.peers.reading import Reader
 
 
-def main(bootstrap: str, source: str, output: str, group: str, folder: str) -> None:
+def main(*given: str) -> None:
     """Work until SIGTERM."""
-    app = Application(
-        broker_address=bootstrap,
-        consumer_group=group,
-        state_dir=folder,
-        auto_offset_reset="earliest",
-        commit_interval=1.0,
-        producer_extra_config={"acks": "all", "enable.idempotence": True},
-        loglevel="WARNING",
-    )
     reader = Reader()
 
     def work(value: bytes, state: Any) -> dict[str, Any] | None:
@@ -31,11 +21,7 @@ def main(bootstrap: str, source: str, output: str, group: str, folder: str) -> N
         state.set("life", kept)
         return told
 
-    facts = app.topic(source, value_deserializer="bytes", key_deserializer="bytes")
-    told = app.topic(output, value_serializer="json", key_serializer="bytes")
-    stream = app.dataframe(facts).apply(work, stateful=True)
-    stream.filter(lambda value: value is not None).to_topic(told)
-    app.run()
+    quix_app.run(work, "bytes", *given)
 
 
 if __name__ == "__main__":

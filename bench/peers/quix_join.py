@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from quixstreams import Application
+from bench.peers import quix_app
 
 MINUTE = 60 * 10**9
 
@@ -34,23 +34,5 @@ def joined(value: dict[str, Any], state: Any) -> dict[str, Any] | None:
     return told
 
 
-def main(bootstrap: str, source: str, output: str, group: str, folder: str) -> None:
-    """Work until SIGTERM."""
-    app = Application(
-        broker_address=bootstrap,
-        consumer_group=group,
-        state_dir=folder,
-        auto_offset_reset="earliest",
-        commit_interval=1.0,
-        producer_extra_config={"acks": "all", "enable.idempotence": True},
-        loglevel="WARNING",
-    )
-    records = app.topic(source, value_deserializer="json", key_deserializer="bytes")
-    told = app.topic(output, value_serializer="json", key_serializer="bytes")
-    stream = app.dataframe(records).apply(joined, stateful=True)
-    stream.filter(lambda value: value is not None).to_topic(told)
-    app.run()
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    quix_app.run(joined, "json", *sys.argv[1:])

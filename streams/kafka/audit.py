@@ -77,13 +77,7 @@ class AuditStage:
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
         self.signed_at = 0
-        self.member = Membership(
-            settings,
-            settings.topic(FACTS),
-            group=settings.group("audit"),
-            instance=worker.name,
-            session_seconds=worker.session_seconds,
-        )
+        self.member = Membership.of_stage("audit", FACTS, settings, worker)
         self._settings = settings
         self._publisher = publisher
         self._clock = clock
@@ -195,9 +189,8 @@ class AuditStage:
 
     async def _sign(self) -> None:
         """Sign the head of each chain that moved, and have it kept."""
-        for number in sorted(self.member.assigned - self.member.fresh):
-            audited = self.audited.get(number)
-            if audited is not None and audited.unsigned:
+        for audited in self._ours():
+            if audited.unsigned:
                 await self._sign_of(audited)
 
     async def _sign_of(self, audited: Audited) -> None:
@@ -239,20 +232,20 @@ class AuditStage:
         """Give the key of this process's heads of a realm."""
         return f"{realm}/{self._writer}".encode()
 
+    def _ours(self) -> list[Audited]:
+        ready = sorted(self.member.begun & self.audited.keys())
+        return [self.audited[number] for number in ready]
+
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit how far it is, for who watches the group; nobody goes by it."""
         if not at_once and not self.member.commit_due(COMMIT_SECONDS):
             return
-        ready = self.member.assigned - self.member.fresh
-        await self.member.commit({
-            number: (each.position, each.genesis)
-            for number, each in self.audited.items()
-            if number in ready
-        })  # fmt: skip
+        await self.member.commit(
+            {each.number: (each.position, each.genesis) for each in self._ours()}
+        )
 
     def _tell(self) -> None:
-        ready = self.member.assigned - self.member.fresh
-        ours = [self.audited[n] for n in ready if n in self.audited]
+        ours = self._ours()
         positions = {each.number: each.position for each in ours}
         self.progress.turn(
             now=asyncio.get_running_loop().time(),

@@ -81,13 +81,7 @@ class ClosureStage:
         self.rules = rules
         self.tally = Tally()
         self.progress = Progress()
-        self.member = Membership(
-            settings,
-            settings.topic(FACTS),
-            group=settings.group("closure"),
-            instance=worker.name,
-            session_seconds=worker.session_seconds,
-        )
+        self.member = Membership.of_stage("closure", FACTS, settings, worker)
         self._receipts = Membership(
             settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
         )
@@ -101,7 +95,7 @@ class ClosureStage:
     def serving(self, number: int) -> Followed | None:
         """Give a partition that is ours now and as new as when it was taken up."""
         followed = self.followed.get(number)
-        ours = number in self.member.assigned - self.member.fresh
+        ours = number in self.member.begun
         return followed if ours and followed and _is_ready(followed) else None
 
     async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
@@ -289,21 +283,20 @@ class ClosureStage:
         except NotAckedError as error:
             die("closure: not acked", error)
 
+    def _ours(self) -> list[Followed]:
+        return [self.followed[n] for n in self.member.begun & self.followed.keys()]
+
     async def _commit(self, *, at_once: bool = False) -> None:
         """Commit from where the next owner must read; nothing waits for it."""
         if not at_once and not self.member.commit_due(COMMIT_SECONDS):
             return
         wall = self._clock()
-        ready = self.member.assigned - self.member.fresh
-        await self.member.commit({
-            number: (each.floor(wall), each.genesis)
-            for number, each in self.followed.items()
-            if number in ready
-        })  # fmt: skip
+        await self.member.commit(
+            {each.number: (each.floor(wall), each.genesis) for each in self._ours()}
+        )
 
     def _tell(self) -> None:
-        ready = self.member.assigned - self.member.fresh
-        ours = [self.followed[n] for n in ready if n in self.followed]
+        ours = self._ours()
         positions = {each.number: each.position for each in ours}
         self.progress.turn(
             now=asyncio.get_running_loop().time(),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from streams.kafka.settings import KafkaSettings
+    from streams.kafka.worker_settings import WorkerSettings
 
 MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
@@ -99,6 +100,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: Any = None
         self._commit_due_at = 0.0
 
+    @classmethod
+    def of_stage(
+        cls, stage: str, topic: str, settings: KafkaSettings, worker: WorkerSettings
+    ) -> Self:
+        """Give the consumer of a stage: in its group, by the name of its worker."""
+        return cls(
+            settings,
+            settings.topic(topic),
+            group=settings.group(stage),
+            instance=worker.name,
+            session_seconds=worker.session_seconds,
+        )
+
     async def __aenter__(self) -> Self:
         """Connect, and join the group."""
         self._consumer = AIOKafkaConsumer(
@@ -164,6 +178,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._consumer is None:
             return frozenset()
         return frozenset(tp.partition for tp in self._consumer.assignment())
+
+    @property
+    def begun(self) -> frozenset[int]:
+        """Give the partitions that are ours and are read."""
+        return self.assigned - self.fresh
 
     @property
     def member_id(self) -> str:

@@ -58,13 +58,7 @@ class RegistryStage:
         """Set up; `run` works."""
         self.partitions: dict[int, Partition] = {}
         self.progress = loader.progress
-        self.member = Membership(
-            settings,
-            settings.topic(FACTS),
-            group=settings.group("registry"),
-            instance=worker.name,
-            session_seconds=worker.session_seconds,
-        )
+        self.member = Membership.of_stage("registry", FACTS, settings, worker)
         self.standby: Standby | None = None
         if worker.standby:
             self.standby = Standby(settings, loader, self.member, self.partitions)
@@ -133,8 +127,8 @@ class RegistryStage:
             return loaded
 
     def _ours(self) -> list[Partition]:
-        ready = self.member.assigned - self.member.fresh
-        return [p for p in self.partitions.values() if p.number in ready]
+        begun = self.member.begun
+        return [p for p in self.partitions.values() if p.number in begun]
 
     async def _work(self, fetched: dict[int, list[Any]]) -> None:
         ours = self._ours()

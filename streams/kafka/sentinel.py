@@ -94,13 +94,7 @@ class SentinelStage:
         self.watched: dict[int, Watched] = {}
         self.progress = Progress()
         self.tally = Tally()
-        self.member = Membership(
-            settings,
-            settings.topic(ACCESS),
-            group=settings.group("sentinel"),
-            instance=worker.name,
-            session_seconds=worker.session_seconds,
-        )
+        self.member = Membership.of_stage("sentinel", ACCESS, settings, worker)
         self._settings = settings
         self._worker = worker
         self._publisher = publisher
@@ -206,8 +200,8 @@ class SentinelStage:
         )
 
     def _ours(self) -> list[Watched]:
-        ready = self.member.assigned - self.member.fresh
-        return [each for each in self.watched.values() if each.number in ready]
+        begun = self.member.begun
+        return [each for each in self.watched.values() if each.number in begun]
 
     async def _catch_up(self, read: Iterable[Read]) -> None:
         """Wait for the facts that were written with or before some records."""

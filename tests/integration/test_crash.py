@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
-RUNS = int(os.environ.get("RESCIND_CRASH_RUNS", "100"))
+RUNS = int(os.environ.get("RESCIND_CRASH_RUNS", "50"))
 FIRST = int(os.environ.get("RESCIND_CRASH_SEED", "0"))
 LOTS = 10  # tests, so that several workers can share the runs
 

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover])
 def test_those_with_a_broker_of_their_own_give_rows(bench: ModuleType) -> None:
     """At a tiny size they end, and have something to tell."""
@@ -53,6 +54,7 @@ def test_throughput_gives_a_row(kafka: Cluster) -> None:
     assert row.value.endswith("/s of CPU")
 
 
+@pytest.mark.campaign
 def test_recovery_gives_rows(kafka: Cluster) -> None:
     """A worker gets ready from nothing, and again from its files."""
     rows = kafka_recovery.measured(kafka.bootstrap, "tiny")

@@ -1,6 +1,6 @@
 """The registry equals the model, and only grants revive: over random worlds.
 
-`RESCIND_EXAMPLES` sets how many worlds all tests here see together (10,000; the
+`RESCIND_EXAMPLES` sets how many worlds all tests here see together (5,000; the
 campaign takes a million), `RESCIND_SEED` brings a run back; the seed is printed.
 """
 

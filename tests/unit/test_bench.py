@@ -11,14 +11,18 @@ from bench.__main__ import EMBEDDED
 from bench.fanout_parts import DELTA, Seen, Subscriber
 from bench.report import show
 from bench.rounds import Rounds
+from tests.campaigns import some
 
 if TYPE_CHECKING:
     from bench.report import Row
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
 
+# The others start servers or fill tables for seconds; one of those shows their parts.
+QUICK = ("check", "memory", "hunt", "enforced")
 
-@pytest.mark.parametrize("name", EMBEDDED)
+
+@pytest.mark.parametrize("name", some(EMBEDDED, QUICK))
 def test_each_benchmark_gives_rows(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
