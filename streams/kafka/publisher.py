@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Generator, Iterable, Sequence
     from types import TracebackType
 
     from streams.kafka.framing import Outgoing
@@ -161,12 +162,20 @@ class Publisher:
                 raise NotAckedError(f"{topic}: a batch is too large")
         batch.close()
         future = await self._producer.send_batch(batch, topic, partition=partition)
-        return _acked(future, partition, len(records))
+        return _Ack(future, partition, len(records))
 
 
-async def _acked(future: asyncio.Future[object], partition: int, count: int) -> Acked:
-    start: int = (await future).offset  # type: ignore[attr-defined]
-    return Acked(partition, start, start + count)
+@frozen
+class _Ack:
+    """Waits for a batch; one that nobody waits for is left without a word."""
+
+    future: asyncio.Future[Any]
+    partition: int
+    count: int
+
+    def __await__(self) -> Generator[Any, None, Acked]:
+        start: int = (yield from self.future).offset
+        return Acked(self.partition, start, start + self.count)
 
 
 def _batches(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import gc
+import warnings
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from aiokafka.errors import KafkaError
+
+from streams.kafka import publisher
 from streams.kafka.framing import Outgoing
-from streams.kafka.publisher import BATCH_BYTES, MOST_BYTES, _batches
+from streams.kafka.publisher import BATCH_BYTES, MOST_BYTES, NotAckedError, _batches
+from streams.kafka.settings import KafkaSettings
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +48,38 @@ def test_a_group_beyond_every_batch_is_sent_in_pieces_and_in_order() -> None:
     groups = [[record(0, "before")], large, [record(0, "after")]]
     found = [r.key for _, batch in _batches(groups) for r in batch]
     assert [b"before", b"0", b"1", b"2", b"3", b"4", b"after"] == found
+
+
+class Producer:
+    """Takes the first batch only."""
+
+    def __init__(self) -> None:
+        """Start with nothing taken."""
+        self.taken: list[asyncio.Future[Any]] = []
+
+    def create_batch(self) -> Any:
+        """Give a batch that holds anything."""
+        return SimpleNamespace(append=lambda **_: 1, close=lambda: None)
+
+    async def send_batch(self, *_: Any, **__: Any) -> asyncio.Future[Any]:
+        """Take a batch, or break."""
+        if self.taken:
+            raise KafkaError
+        self.taken.append(asyncio.get_running_loop().create_future())
+        return self.taken[0]
+
+
+async def test_what_was_taken_before_a_failure_is_left_quietly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody can await the acks of the batches before: they were never given."""
+    monkeypatch.setattr(publisher, "AIOKafkaProducer", lambda **_: Producer())
+    writer = publisher.Publisher(KafkaSettings(), 60)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(NotAckedError):
+            await writer.send("facts", [[record(0, "a")], [record(1, "b")]])
+        gc.collect()
+
+    assert [] == [str(each.message) for each in warned]
