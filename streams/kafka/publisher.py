@@ -1,43 +1,31 @@
-"""Write to Kafka: batches built by hand, in order, and every ack awaited."""
+"""Write to Kafka: in order, no group torn apart, and every ack awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from attrs import frozen
+
+from streams.kafka.batches import MOST_BYTES, batches
+from streams.kafka.lanes import Acked, Lane, NotAckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from types import TracebackType
 
     from streams.kafka.framing import Outgoing
     from streams.kafka.settings import KafkaSettings
 
-BATCH_BYTES: Final = 256 << 10  # a batch is closed at this size
-# More than a batch of ours ever has, less than the broker takes.
-MOST_BYTES: Final = 960 << 10
-OVERHEAD: Final = 48  # bytes of a record beyond its parts, at most
+__all__ = ["Acked", "NotAckedError", "Publisher", "die"]
+
 FAILED: Final = 70  # EX_SOFTWARE: nothing was committed, start again
 
 log = structlog.get_logger()
-
-
-class NotAckedError(Exception):
-    """Not all records were acked in time; some may be there, or come yet."""
-
-
-class Acked(NamedTuple):
-    """A batch that is durable: offsets from ``start`` to ``end - 1``."""
-
-    partition: int
-    start: int
-    end: int
 
 
 class Publisher:
@@ -56,6 +44,8 @@ class Publisher:
         """
         self._deadline = deadline
         self.written: Counter[str] = Counter()
+        self._tasks = asyncio.TaskGroup()
+        self._lanes: dict[tuple[str, int], Lane] = {}
         self._producer = AIOKafkaProducer(
             **settings.client(),
             acks="all",
@@ -71,6 +61,7 @@ class Publisher:
         except BaseException:
             await self._producer.stop()
             raise
+        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(
@@ -80,16 +71,22 @@ class Publisher:
         trace: TracebackType | None,
     ) -> None:
         """Disconnect; what nobody awaited may be lost, and was promised to nobody."""
+        for lane in self._lanes.values():
+            lane.close()
         try:
             async with asyncio.timeout(self._deadline):
                 await self._producer.stop()
         except (TimeoutError, KafkaError) as broken:
             log.warning("producer_not_stopped", error=type(broken).__name__)
+        # What else is raised is no error of these tasks, to be grouped with theirs.
+        cancelled = isinstance(error, asyncio.CancelledError)
+        given = (kind, error, trace) if cancelled else (None, None, None)
+        await self._tasks.__aexit__(*given)
 
     async def send(
         self, topic: str, groups: Iterable[Sequence[Outgoing]]
     ) -> list[Awaitable[Acked]]:
-        """Hand batches over; give what waits for their acks.
+        """Hand records over; give what waits for their acks.
 
         Args:
             topic: its full name.
@@ -102,12 +99,19 @@ class Publisher:
         waiting: list[Awaitable[Acked]] = []
         try:
             async with asyncio.timeout(self._deadline):
-                for partition, records in _batches(groups):
-                    waiting.append(await self._send(topic, partition, records))
+                for partition, records in batches(groups):
+                    lane = self._lane(topic, partition)
+                    waiting.append(await lane.put(records))
                     self.written[topic] += len(records)
         except (KafkaError, TimeoutError, OSError) as error:
             raise NotAckedError(f"{topic}: {type(error).__name__}") from error
         return waiting
+
+    def _lane(self, topic: str, partition: int) -> Lane:
+        key = topic, partition
+        if key not in self._lanes:
+            self._lanes[key] = Lane(self._producer, topic, partition, self._tasks)
+        return self._lanes[key]
 
     async def acks(self, waiting: Iterable[Awaitable[Acked]]) -> list[Acked]:
         """Wait until all of it is durable.
@@ -144,80 +148,6 @@ class Publisher:
                 )
         except (KafkaError, TimeoutError, OSError) as error:
             raise NotAckedError(f"{topic}: {type(error).__name__}") from error
-
-    async def _send(
-        self, topic: str, partition: int, records: Sequence[Outgoing]
-    ) -> Awaitable[Acked]:
-        batch = self._producer.create_batch()
-        for record in records:
-            if (
-                batch.append(
-                    timestamp=None,
-                    key=record.key,
-                    value=record.value,
-                    headers=list(record.headers),
-                )
-                is None
-            ):
-                raise NotAckedError(f"{topic}: a batch is too large")
-        batch.close()
-        future = await self._producer.send_batch(batch, topic, partition=partition)
-        return _Ack(future, partition, len(records))
-
-
-@frozen
-class _Ack:
-    """Waits for a batch; one that nobody waits for is left without a word."""
-
-    future: asyncio.Future[Any]
-    partition: int
-    count: int
-
-    def __await__(self) -> Generator[Any, None, Acked]:
-        start: int = (yield from self.future).offset
-        return Acked(self.partition, start, start + self.count)
-
-
-def _batches(
-    groups: Iterable[Sequence[Outgoing]],
-) -> Iterable[tuple[int, Sequence[Outgoing]]]:
-    """Put groups together into batches, each of one partition, in their order."""
-    open_batches: dict[int, tuple[list[Outgoing], int]] = {}
-    for group in groups:
-        if not group:
-            continue
-        partition = group[0].partition
-        size = sum(map(_size, group))
-        records, filled = open_batches.pop(partition, ([], 0))
-        if records and filled + size > BATCH_BYTES:
-            yield partition, records
-            records, filled = [], 0
-        if size > MOST_BYTES:
-            yield from ((partition, piece) for piece in _pieces(group))
-            continue
-        records.extend(group)
-        open_batches[partition] = (records, filled + size)
-    for partition, (records, _) in open_batches.items():
-        if records:
-            yield partition, records
-
-
-def _pieces(group: Sequence[Outgoing]) -> Iterable[Sequence[Outgoing]]:
-    """Tear a group apart that no batch can hold."""
-    piece: list[Outgoing] = []
-    filled = 0
-    for record in group:
-        if piece and filled + _size(record) > BATCH_BYTES:
-            yield piece
-            piece, filled = [], 0
-        piece.append(record)
-        filled += _size(record)
-    yield piece
-
-
-def _size(record: Outgoing) -> int:
-    headers = sum(len(name) + len(value) + 4 for name, value in record.headers)
-    return len(record.key) + len(record.value) + headers + OVERHEAD
 
 
 def die(reason: str, error: BaseException | None = None) -> NoReturn:

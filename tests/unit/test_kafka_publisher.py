@@ -12,8 +12,9 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from streams.kafka import publisher
+from streams.kafka.batches import BATCH_BYTES, MOST_BYTES, batches
 from streams.kafka.framing import Outgoing
-from streams.kafka.publisher import BATCH_BYTES, MOST_BYTES, NotAckedError, _batches
+from streams.kafka.publisher import NotAckedError
 from streams.kafka.settings import KafkaSettings
 
 pytestmark = pytest.mark.unit
@@ -29,7 +30,7 @@ def record(partition: int, name: str, size: int = 10) -> Outgoing:
 def test_groups_of_a_partition_share_a_batch_in_their_order() -> None:
     """Records of two partitions become two batches."""
     groups = [[record(0, "a"), record(0, "b")], [record(1, "c")], [record(0, "d")], []]
-    found = {p: [r.key for r in batch] for p, batch in _batches(groups)}
+    found = {p: [r.key for r in batch] for p, batch in batches(groups)}
     assert {0: [b"a", b"b", b"d"], 1: [b"c"]} == found
 
 
@@ -37,7 +38,7 @@ def test_a_group_is_not_torn_apart() -> None:
     """What does not fit any more goes whole into the next batch."""
     half = BATCH_BYTES // 2
     groups = [[record(0, "a", half)], [record(0, "b", 100), record(0, "c", half)]]
-    found = [[r.key for r in batch] for _, batch in _batches(groups)]
+    found = [[r.key for r in batch] for _, batch in batches(groups)]
     assert [[b"a"], [b"b", b"c"]] == found
 
 
@@ -46,16 +47,22 @@ def test_a_group_beyond_every_batch_is_sent_in_pieces_and_in_order() -> None:
     large = [record(0, str(n), BATCH_BYTES - 200) for n in range(5)]
     assert sum(len(r.value) for r in large) > MOST_BYTES
     groups = [[record(0, "before")], large, [record(0, "after")]]
-    found = [r.key for _, batch in _batches(groups) for r in batch]
+    found = [r.key for _, batch in batches(groups) for r in batch]
     assert [b"before", b"0", b"1", b"2", b"3", b"4", b"after"] == found
 
 
 class Producer:
-    """Takes the first batch only."""
+    """Takes the first batch only, and never acks it."""
 
     def __init__(self) -> None:
         """Start with nothing taken."""
-        self.taken: list[asyncio.Future[Any]] = []
+        self.taken = 0
+
+    async def start(self) -> None:
+        """Connect to nothing."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
 
     def create_batch(self) -> Any:
         """Give a batch that holds anything."""
@@ -63,23 +70,57 @@ class Producer:
 
     async def send_batch(self, *_: Any, **__: Any) -> asyncio.Future[Any]:
         """Take a batch, or break."""
-        if self.taken:
+        self.taken += 1
+        if self.taken > 1:
             raise KafkaError
-        self.taken.append(asyncio.get_running_loop().create_future())
-        return self.taken[0]
+        return asyncio.get_running_loop().create_future()
 
 
-async def test_what_was_taken_before_a_failure_is_left_quietly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nobody can await the acks of the batches before: they were never given."""
-    monkeypatch.setattr(publisher, "AIOKafkaProducer", lambda **_: Producer())
-    writer = publisher.Publisher(KafkaSettings(), 60)
+@pytest.fixture
+def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
+    """Give the producer that a publisher makes."""
+    producer = Producer()
+    monkeypatch.setattr(publisher, "AIOKafkaProducer", lambda **_: producer)
+    return producer
 
+
+@pytest.mark.usefixtures("producer")
+async def test_what_nobody_awaits_is_left_quietly() -> None:
+    """An ack of one batch is not asked for once that of another has failed."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        with pytest.raises(NotAckedError):
-            await writer.send("facts", [[record(0, "a")], [record(1, "b")]])
+        async with publisher.Publisher(KafkaSettings(), 60) as writer:
+            groups = [[record(0, "a")], [record(1, "b")]]
+            waiting = await writer.send("facts", groups)
+            with pytest.raises(NotAckedError):
+                await writer.acks(waiting[1:])
+        del waiting
         gc.collect()
 
     assert [] == [str(each.message) for each in warned]
+
+
+@pytest.mark.usefixtures("producer")
+async def test_who_waits_too_long_takes_back_what_is_not_on_its_way() -> None:
+    """And is told that it may be there."""
+    async with publisher.Publisher(KafkaSettings(), 0) as writer:
+        (waiting,) = await writer.send("facts", [[record(0, "a")]])
+        with pytest.raises(NotAckedError, match="TimeoutError"):
+            await writer.acks([waiting])
+
+    assert isinstance(waiting, asyncio.Future)
+    assert waiting.cancelled()
+
+
+async def broken() -> None:
+    """Break while something is on its way."""
+    async with publisher.Publisher(KafkaSettings(), 60) as writer:
+        await writer.send("facts", [[record(0, "a")]])
+        raise LookupError
+
+
+@pytest.mark.usefixtures("producer")
+async def test_what_breaks_inside_is_raised_as_it_is() -> None:
+    """Not in a group with errors of sending, of which there are none."""
+    with pytest.raises(LookupError):
+        await broken()
