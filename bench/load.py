@@ -3,7 +3,7 @@
 Five hundred revocations a second, each of a parent with a child, before two guards.
 From one lease after each was accepted neither guard may allow the two. Meanwhile dead
 credentials are used again, and each of these uses must reach the receiver of alerts.
-Every process is ended by SIGTERM and started again, then by SIGKILL, one at a time.
+Every process is ended by SIGTERM and started again, one at a time.
 Open loop: a revocation is due at its time, whatever became of the one before.
 """
 
@@ -53,7 +53,7 @@ def rows(
         engine: kafka or embedded.
     """
     rate, seconds = rate or RATE[scale], seconds or SECONDS[scale]
-    tally = measured(rate, seconds, engine)
+    tally = measured(rate, seconds, engine, signals=(signal.SIGTERM,))
     return [*lines(tally, f"{rate:,}/s for {seconds} s, {engine}")]
 
 

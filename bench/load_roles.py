@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 GUARDS: Final = 2
 SECRET: Final = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 STAGES: Final = {"registry": ["registry", "closure"], "sentinel": ["sentinel"]}
-REPLICAS: Final = {"ingress": 2, "registry": 2, "sentinel": 2, "notify": 1}
+# One of each that has a table: all of them share the cores with the load itself.
+REPLICAS: Final = {"ingress": 2, "registry": 1, "sentinel": 1, "notify": 1}
 
 
 @asynccontextmanager

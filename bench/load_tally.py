@@ -169,7 +169,7 @@ def _restarts(tally: Tally) -> Row:
     done = 0.0 < tally.rolled <= tally.over
     when = f"all over {tally.over - tally.rolled:.0f} s before the load"
     return Row(
-        what=f"restarts of {len(tally.slots)} processes, SIGTERM and SIGKILL",
+        what=f"restarts of {len(tally.slots)} processes",
         value=f"{len(times)}, {max(times, default=0.0):.1f} s at most",
         peer=when if done else "not over when the load was",
         target="within the load",
