@@ -42,6 +42,9 @@ capabilities:
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: {{ $kafka.digestKey.key }}}
 {{- end }}
+{{- with $kafka.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "rescind.args" -}}
