@@ -85,7 +85,7 @@ def test_a_secret_is_no_literal_anywhere(render: Render, where: str) -> None:
 def refuses(render: Render, where: str, name: str) -> None:
     """Hold that a literal is refused, by a sentence without it."""
     literal = {"extraEnv": [{"name": name, "value": "hunter2"}]}
-    with pytest.raises(HelmError, match="use valueFrom.secretKeyRef") as refused:
+    with pytest.raises(HelmError, match=r"use valueFrom\.secretKeyRef") as refused:
         render(kafka(**{where: literal}))
     assert f"{where}.extraEnv: {name}" in str(refused.value)
     assert "hunter2" not in str(refused.value)

@@ -170,19 +170,6 @@ def test_tls_of_the_values_is_what_the_settings_read(
     assert given.oidc["corp"].person_claim == "email"
 
 
-def test_nothing_leaves_but_what_is_named(
-    render: Render, files: dict[str, Any]
-) -> None:
-    """Egress: names, the release itself, the brokers, and what an operator adds."""
-    (policy,) = render(files["sasl-tls"]).of("NetworkPolicy")
-    egress = policy["spec"]["egress"]
-    ports = [{port["port"] for port in rule["ports"]} for rule in egress]
-    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert ports == [{53}, {8750}, {9093}]
-    (policy,) = render(files["default"]).of("NetworkPolicy")
-    assert len(policy["spec"]["egress"]) == 2
-
-
 def test_one_scaler_a_component(render: Render, files: dict[str, Any]) -> None:
     """What is scaled has no number of its own: an upgrade would set it back."""
     made = render(files["keda"])
