@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import ssl
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,10 +46,15 @@ class ClientError(Exception):
 
 @frozen
 class Client:
-    """Talks to one server with one token."""
+    """Talks to one server with one token.
+
+    Attributes:
+        ca_file: who may have signed its certificate; the system's by default.
+    """
 
     url: str
     token: str = field(repr=False)
+    ca_file: str | None = None
 
     def get(self, path: str, name: str = "", **query: object) -> dict[str, Any]:
         """Ask a question: ``/v1/path/name?query``; None in the query is left out.
@@ -77,7 +83,7 @@ class Client:
         return self._call("DELETE", f"/v1/{path}/{quote(name, safe='')}")
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
-        connection, base = _connection(self.url)
+        connection, base = _connection(self.url, self.ca_file)
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
@@ -86,6 +92,12 @@ class Client:
             connection.request(method, base + target, body or None, headers)
             answer = connection.getresponse()
             status, data = answer.status, answer.read()
+        except ssl.SSLCertVerificationError as error:
+            text = (
+                f"the certificate of {self.url} is not good ({error.verify_message}): "
+                "name its CA in RESCIND_CA_FILE, and in --url a host that it is for"
+            )
+            raise ClientError(text, UNREACHABLE) from error
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             text = f"cannot reach {self.url} ({why}): is `rescind serve` running there?"
@@ -113,7 +125,9 @@ class Client:
         raise ClientError(text, UNREACHABLE if broken else REFUSED)
 
 
-def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
+def _connection(
+    url: str, ca_file: str | None
+) -> tuple[http.client.HTTPConnection, str]:
     """Give a connection, not yet open, and the path that stands before each target."""
     try:
         parts = urlsplit(url)
@@ -123,13 +137,20 @@ def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
     if parts.scheme not in ("http", "https") or not host or parts.username:
         text = f"{url!r} is not the URL of a server: write it as {DEFAULT_URL}"
         raise ClientError(text, REFUSED)
-    secure = parts.scheme == "https"
-    make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    return make(host, port, timeout=TIMEOUT), parts.path.rstrip("/")
+    base = parts.path.rstrip("/")
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT), base
+    try:
+        tls = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ClientError(f"cannot read the CA file {ca_file}", REFUSED) from error
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=tls), base
 
 
 def client(url: str | None, token_file: Path | None) -> Client:
     """Find server and token: options, then the environment, then the data folder.
+
+    RESCIND_CA_FILE names the CA of an HTTPS server that the system does not trust.
 
     Args:
         url: of ``--url``; else RESCIND_URL, what ``serve`` left in the data folder
@@ -161,7 +182,7 @@ def client(url: str | None, token_file: Path | None) -> Client:
     token = token.strip()
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ClientError("the token is not one line of plain characters", REFUSED)
-    return Client(found.strip(), token)
+    return Client(found.strip(), token, env.get("RESCIND_CA_FILE") or None)
 
 
 def _text(path: Path) -> str | None:

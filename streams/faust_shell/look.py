@@ -74,7 +74,7 @@ class Look:
         return _health("live", not progress.turned_at or progress.live(now))
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once there are partitions and all that lay in them was taken."""
+        """Answer 200 once what lay in its partitions was taken, or others have all."""
         return _health("ready", self._progress.ready)
 
 

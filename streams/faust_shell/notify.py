@@ -217,9 +217,10 @@ def _agree(
     async def revoked(*_: Any, **__: Any) -> None:
         desk.restart()
 
+    outlook = Outlook(kafka, wanted, {kafka.group("notify"): topic})
+
     async def deliver(works: Callable[[Any], None]) -> None:
         works(None)
-        outlook = Outlook(kafka, wanted, {})
 
         def judge(now: float) -> None:
             ends = outlook.ends.get(topic, {}) if outlook.reached(now) else None
@@ -239,11 +240,21 @@ def _agree(
 
     @app.timer(interval=LOOK_SECONDS)  # type: ignore[untyped-decorator]
     async def look() -> None:
-        turn(app, desk, progress, topic)
+        turn(app, desk, progress, kafka, outlook)
 
 
-def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
-    """Take note of how far the app is; an empty assignment is never ready."""
+def turn(
+    app: HardApp,
+    desk: Desk,
+    progress: Progress,
+    kafka: KafkaSettings,
+    outlook: Outlook,
+) -> None:
+    """Take note of how far the app is.
+
+    Without a partition it is ready only where other members of its group have all.
+    """
+    topic, group = kafka.topic("findings"), kafka.group("notify")
     consumer: Any = app.consumer
     client = consumer._thread._consumer  # noqa: SLF001 - Faust shows no positions
     positions: dict[int, int] = {}
@@ -261,11 +272,16 @@ def turn(app: HardApp, desk: Desk, progress: Progress, topic: str) -> None:
     desk.own(frozenset(tp.partition for tp in assigned))
     desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
     there = bool(assigned) and known and not app.rebalancing
+    before = progress.ready and bool(progress.assigned)
+    # None before it joined: whom the group still knows may be itself, before a restart.
+    member = client._coordinator.member_id  # noqa: SLF001 - as above
+    idle = bool(member) and not assigned and not app.rebalancing
+    spare = idle and outlook.taken_by_others(group, member, kafka.partitions)
     progress.turn(
         # Not this timer's own: where the desk hangs, the process is not well.
         now=desk.turned_at,
         assigned=frozenset(tp.partition for tp in assigned),
-        ready=there and (progress.ready or behind + desk.waiting == 0),
+        ready=spare or (there and (before or behind + desk.waiting == 0)),
         waiting=desk.owed,
         positions=positions,
         # What is taken in is saved; the commit waits for receivers, days if need be.

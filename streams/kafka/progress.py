@@ -26,7 +26,8 @@ class Progress:
         moved_at: it had no lag, or got on: something was committed, or a piece of
             a long piece of work is done.
         assigned: partitions that it has.
-        ready: it has some, and has applied all that was there when it got them.
+        ready: it has some, and has applied all that was there when it got them; of
+            notify also, that it has none since others have all.
         lag: records that the broker has and it has not applied.
         waiting: facts whose lists are not complete.
         positions: partition to position.

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from bench.load import UPGRADED
 from streams.cli import app
+from streams.client import client
 from streams.faust_shell.notify_settings import NotifySettings
 from streams.kafka.acls import Role
 from streams.kafka.settings import KafkaSettings
@@ -150,6 +151,26 @@ def test_tls_is_served_and_trusted(render: Render, files: dict[str, Any]) -> Non
     assert made.container("canary")["args"][-1].startswith("https://")
 
 
+def test_commands_in_a_pod_know_the_server(
+    render: Render, files: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under TLS by a name that a certificate can have, and by its CA."""
+    made = render(files["secured"])
+    start(made, "embedded", monkeypatch)
+    monkeypatch.setenv("RESCIND_TOKEN", "x")
+    found = client(None, None)
+    assert (found.url, found.ca_file) == (
+        "https://rel-rescind:8750",
+        "/etc/rescind/tls/ca.crt",
+    )
+    assert "has to be for rel-rescind" in made.notes
+    made = render(files["kafka"] | {"tls": files["secured"]["tls"]})
+    assert "--url https://rel-rescind-ingress:8750" in made.notes
+    assert "has to be for rel-rescind-ingress and rel-rescind-registry" in made.notes
+    plain = render({}).environment("embedded")
+    assert not {"RESCIND_URL", "RESCIND_CA_FILE"} & plain.keys()
+
+
 def test_tls_of_the_values_is_what_the_settings_read(
     render: Render,
     files: dict[str, Any],
@@ -168,19 +189,6 @@ def test_tls_of_the_values_is_what_the_settings_read(
     assert str(given.tls.client_ca) == "/etc/rescind/tls/ca.crt"
     assert (given.tls.minimum, given.tls.clients[0].name) == ("1.3", "gitops")
     assert given.oidc["corp"].person_claim == "email"
-
-
-def test_nothing_leaves_but_what_is_named(
-    render: Render, files: dict[str, Any]
-) -> None:
-    """Egress: names, the release itself, the brokers, and what an operator adds."""
-    (policy,) = render(files["sasl-tls"]).of("NetworkPolicy")
-    egress = policy["spec"]["egress"]
-    ports = [{port["port"] for port in rule["ports"]} for rule in egress]
-    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert ports == [{53}, {8750}, {9093}]
-    (policy,) = render(files["default"]).of("NetworkPolicy")
-    assert len(policy["spec"]["egress"]) == 2
 
 
 def test_one_scaler_a_component(render: Render, files: dict[str, Any]) -> None:

@@ -6,6 +6,10 @@
 {{- end }}
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
+{{- include "rescind.checks.environment" (dict "at" "kafka" "given" $kafka.extraEnv) }}
+{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "pdp" }}
+{{- include "rescind.checks.environment" (dict "at" $name "given" (index $.Values $name).extraEnv) }}
+{{- end }}
 {{- include "rescind.checks.access" . }}
 {{- if $kafka.bootstrapServers }}
 {{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
@@ -122,6 +126,20 @@
 {{- end }}
 {{- if and (eq (dig "over_limit" "page" $authority) "hold") (not $many) (lt (int $approvers) 1) }}
 {{- fail (printf "settings.authorities.%s.over_limit is hold and nobody could approve: give a token, a client certificate or a settings.oidc group the role restorer" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A literal is for everybody to read who may look at a pod, or at the release. */}}
+{{- define "rescind.checks.environment" -}}
+{{- range .given }}
+{{- if .value }}
+{{- if regexMatch "(?i)(PASSWORD|CREDENTIAL|SECRETS?|TOKEN|ROUTING_KEY|DIGEST_KEY|ACCESS_KEY|HEADERS|PEPPERS(__[A-Z0-9]+(_[A-Z0-9]+)*)?|__VALUE)$" .name }}
+{{- fail (printf "%s.extraEnv: %s is a secret in plain text: use valueFrom.secretKeyRef, with its Secret's name and key" $.at .name) }}
+{{- end }}
+{{- if hasPrefix "{" (trim .value) }}
+{{- include "rescind.checks.secrets" (dict "at" (printf "%s.extraEnv.%s" $.at .name) "value" (fromJson .value)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

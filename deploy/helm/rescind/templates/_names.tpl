@@ -76,6 +76,22 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- toJson $names -}}
 {{- end }}
 
+{{/* What the values have pods call besides names, the release and Kafka; nothing of it is
+let out by the network policy: a list in words, empty where something is let out. */}}
+{{- define "rescind.cutOff" -}}
+{{- $called := list -}}
+{{- range $name := list "webhook" "oidc" "polls" "queues" "ssf" "vaults" "global_revocation" "audit_sinks" -}}
+{{- if index $.Values.settings $name }}{{ $called = append $called (printf "settings.%s" $name) }}{{ end -}}
+{{- end -}}
+{{- if dig "alerts" "endpoints" nil .Values.settings }}{{ $called = prepend $called "settings.alerts.endpoints" }}{{ end -}}
+{{- if .Values.existingSettingsSecret.name }}{{ $called = append $called "what existingSettingsSecret names" }}{{ end -}}
+{{- if and .Values.pdp.enabled .Values.pdp.settings.issuers }}{{ $called = append $called "pdp.settings.issuers" }}{{ end -}}
+{{- range .Values.kafka.extraEnv -}}
+{{- if eq .name "RESCIND_KAFKA_SCHEMA_REGISTRY__URL" }}{{ $called = append $called "the schema registry" }}{{ end -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.extraEgress) }}{{ join ", " $called }}{{ end -}}
+{{- end }}
+
 {{/* host:port, several with commas, to the ports: a list in JSON. */}}
 {{- define "rescind.kafkaPorts" -}}
 {{- $ports := list -}}

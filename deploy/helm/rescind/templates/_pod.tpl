@@ -42,6 +42,9 @@ capabilities:
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: {{ $kafka.digestKey.key }}}
 {{- end }}
+{{- with $kafka.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "rescind.args" -}}
@@ -77,6 +80,13 @@ capabilities:
 {{- end }}
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
+{{- if .root.Values.tls.existingSecret }}
+{{- /* Of commands within the pod: 0.0.0.0 is in no certificate. */}}
+- {name: RESCIND_URL, value: {{ include "rescind.url" .root }}}
+{{- with .root.Values.tls.caKey }}
+- {name: RESCIND_CA_FILE, value: {{ printf "/etc/rescind/tls/%s" . | quote }}}
+{{- end }}
+{{- end }}
 {{- else if eq .component "registry" }}
 {{- /* The image before need not know the stage audit, and would not start. */}}
 - {name: RESCIND_WORKER_STAGES, value: '{{ include "rescind.waits" . | empty | ternary `["registry","closure","audit"]` `["registry","closure"]` }}'}
@@ -89,7 +99,7 @@ capabilities:
 {{- if .root.Values.kafka.bootstrapServers }}
 - {name: RESCIND_PDP_FEED, value: kafka}
 {{- else }}
-- {name: RESCIND_PDP_URL, value: {{ printf "%s://%s:%d" (include "rescind.scheme" .root) (include "rescind.fullname" .root) (int .root.Values.service.port) }}}
+- {name: RESCIND_PDP_URL, value: {{ include "rescind.url" .root }}}
 - {name: RESCIND_PDP_CREDENTIAL_FILE, value: {{ printf "/etc/rescind/guard/%s" .root.Values.pdp.existingTokenSecret.key }}}
 {{- end }}
 {{- end }}
@@ -107,6 +117,11 @@ capabilities:
 
 {{- define "rescind.scheme" -}}
 {{ ternary "https" "http" (ne .Values.tls.existingSecret "") }}
+{{- end }}
+
+{{/* Where the one server is called. */}}
+{{- define "rescind.url" -}}
+{{ printf "%s://%s:%d" (include "rescind.scheme" .) (include "rescind.fullname" .) (int .Values.service.port) }}
 {{- end }}
 
 {{/* Where the certificate of the server lies; the files are read again when they change. */}}
