@@ -27,7 +27,8 @@ VALUES: Mapping[str, frozenset[str]] = {
     "kind": frozenset(each.value for each in FindingKind),
     "lease": frozenset({"held", "lapsed"}),
     "mode": frozenset(each.value for each in Mode),
-    "role": frozenset({"serve", "ingress", "worker", "notify", "pdp"}),
+    "role": frozenset(metrics.LABELS["role"].split(", ")),
+    "stage": frozenset(metrics.LABELS["stage"].split(", ")),
     "state": frozenset(each.value for each in State) - {"pending"},
     "le": frozenset(map(str, metrics.PROPAGATION.buckets)) | {"+Inf"},
 }
