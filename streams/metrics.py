@@ -317,7 +317,7 @@ OVER_QUOTA: Final = Count(
 # The audit chain.
 AUDIT_HEAD: Final = Gauge(
     "rescind_audit_head_timestamp_seconds",
-    "When the end of the audit chain had a signed head, as far as is known.",
+    "When the end of the audit chain had a signed head; at first, the start.",
     roles=_GUARDED,
 )
 
