@@ -21,9 +21,9 @@ from streams.kafka.audit_state import reading, restored
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
 from streams.kafka.membership import Membership, waiting_for_the_broker
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
+from streams.progress import Progress
 from streams.stages.audit_chain import Head
 from streams.times import SECOND
 

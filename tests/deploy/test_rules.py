@@ -60,6 +60,7 @@ def test_rules_ask_for_metrics_that_there_are() -> None:
         ("rate(rescind_closures_total[5m]", "unclosed"),
         ("rescind_closures", "no metric rescind_closures"),
         ('rescind_propagation_seconds_bucket{le="1"}', "le is never 1"),
+        ("rescind_lag_records > 0 and rescind_waiting == 0", "notify, serve do not"),
     ],
 )
 def test_what_is_wrong_with_a_query_is_seen(wrong: str, says: str) -> None:
