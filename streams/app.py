@@ -28,6 +28,7 @@ from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
 from streams.engine.store import Store
+from streams.engine.watch import Watch
 from streams.first_start import audit_key
 from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.alerts import Alerts
@@ -136,7 +137,8 @@ async def serve(
             StoreMetrics(store, audit),
             taking.orders.collector,
         )
-        handlers = _handlers(taking, stages, guarding, told, silences.all)
+        watch = Watch(store, stages, notifier)
+        handlers = _handlers(taking, stages, guarding, watch, told, silences.all)
         app = application(handlers, settings.max_body_bytes)
         Alerts(
             taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
@@ -167,7 +169,7 @@ async def serve(
             settings.ready_file.write_text(f"{url}\n", "utf-8")
         if started is not None:
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        loops = [*guarding.loops, *taking.loops(), audit.run]
+        loops = [*guarding.loops, *taking.loops(), audit.run, watch.run]
         await _work(store, stages, loops, notifier, stop)
         log.info("stopping")
 
@@ -221,6 +223,7 @@ def _handlers(
     taking: Inputs,
     stages: Stages,
     guarding: _Guarding,
+    watch: Watch,
     more: tuple[Collector, ...],
     silences: Callable[[], tuple[Silence, ...]],
 ) -> Handlers:
@@ -236,7 +239,7 @@ def _handlers(
         Queries(tokens, tables, speakers.clock),
         Lists(tokens, taking.store, silences),
         feed,
-        Health(feed, stages, *metrics),
+        Health(feed, stages, watch, *metrics),
         Push(tokens, taking.streams.receivers, speakers),
         Guards(tokens, served, boottime),
     )

@@ -153,6 +153,13 @@ LAG: Final = Gauge(
     roles=_STAGES,
 )
 
+POSITION: Final = Gauge(
+    "rescind_position",
+    "Applied below this; of the server, how much was worked off.",
+    ("stage", "partition"),
+    roles=_STAGES,
+)
+
 # Causes, and who enforces them.
 PROPAGATION: Final = Distribution(
     "rescind_propagation_seconds",
@@ -223,9 +230,6 @@ WAITING: Final = Gauge(
     "Facts whose lists are not complete.",
     ("stage",),
     roles=(WORKER,),
-)
-POSITION: Final = Gauge(
-    "rescind_position", "Applied below this.", ("stage", "partition"), roles=(WORKER,)
 )
 NOTIFY_OWED: Final = Gauge(
     "rescind_notify_owed",
@@ -317,7 +321,7 @@ OVER_QUOTA: Final = Count(
 # The audit chain.
 AUDIT_HEAD: Final = Gauge(
     "rescind_audit_head_timestamp_seconds",
-    "When the end of the audit chain had a signed head, as far as is known.",
+    "When the end of the audit chain had a signed head; at first, the start.",
     roles=_GUARDED,
 )
 

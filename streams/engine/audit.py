@@ -48,7 +48,8 @@ class Audit:
     """Signs heads, and reads the chain for those who verify it.
 
     Attributes:
-        signed_at: when the end of the chain had a signed head, as far as is known (ns).
+        signed_at: when the end of the chain had a signed head, as far as is known (ns);
+            before the first one, when this was made.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Audit:
         self._key = key
         self._clock = clock
         self._sinks = sinks or Sinks()
-        self.signed_at = 0
+        self.signed_at = clock()
 
     async def run(self) -> None:
         """Sign the head each minute when it moved.

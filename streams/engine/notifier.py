@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from streams.failpoints import failpoint
+from streams.progress import Progress
 from streams.records import DeadLetter
 from streams.stages import episodes, notify
 from streams.stages.deliveries import Delivery, Outcome, Route
@@ -41,6 +42,7 @@ class Notifier:
     """The loop of the stage notify over the findings in the file.
 
     Attributes:
+        progress: for health.
         silences: gives what is not told now.
     """
 
@@ -63,6 +65,7 @@ class Notifier:
         self.routes = tuple(routes)
         self.post = post
         self.silences: Callable[[], Sequence[Silence]] = tuple
+        self.progress = Progress()
         self._store = store
         self._clock = clock
         self._position = 0
@@ -103,11 +106,23 @@ class Notifier:
         async with asyncio.TaskGroup() as attempts:
             while True:
                 self._news.clear()
+                self._turn()
                 found = await self._changed()
                 for delivery in await self._step(found):
                     attempts.create_task(self._attempt(delivery))
                 if not found:
                     await self._wait()
+
+    def _turn(self) -> None:
+        taken = {0: self._position}
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=frozenset(taken),
+            ready=True,
+            waiting=0,
+            positions=taken,
+            committed=taken,
+        )
 
     async def _changed(self) -> list[tuple[int, notify.Change]]:
         query = (

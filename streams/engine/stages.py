@@ -20,6 +20,7 @@ from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.failpoints import failpoint
+from streams.progress import Progress
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
@@ -70,6 +71,8 @@ class Stages:
     """The in-memory state of the embedded stages and the loop that moves it.
 
     Attributes:
+        progress: for health.
+        rebuilding: a table is built anew, which takes as long as it takes.
         in_flight: uses within the grace since the start.
         opened: findings opened since the start, by kind.
     """
@@ -91,6 +94,8 @@ class Stages:
             tolerances: of the sentinel.
             clock: gives the time (ns).
         """
+        self.progress = Progress()
+        self.rebuilding = False
         self.posture = Posture(tolerances.posture)
         self.sentinel = Sentinel(realm, tolerances)
         self.applied = 0
@@ -107,6 +112,7 @@ class Stages:
         self._saved = 0
         self._access = 0
         self._signals = 0
+        self._pieces = 0  # of what takes many turns
         self._tidied = 0
         self._untold = False  # what was found of posture and is not saved
         self._rechecking = False
@@ -198,6 +204,7 @@ class Stages:
         tidy_at = 0
         while True:
             self._news.clear()
+            self._turn()
             if await self._step():
                 continue
             now = self._clock()
@@ -209,6 +216,22 @@ class Stages:
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    def _turn(self) -> None:
+        done = {0: self.done}
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=frozenset(done),
+            ready=True,
+            waiting=self._cascade.waiting,
+            positions=done,
+            committed=done,
+        )
+
+    @property
+    def done(self) -> int:
+        """Count what was worked off, in records and pieces; it only grows."""
+        return self.applied + self._access + self._signals + self._pieces
 
     @property
     def backlog(self) -> int:
@@ -291,7 +314,9 @@ class Stages:
                 facts += [stored.fact for stored in chunk]
             return Registry.build(facts, self._vocabulary)
 
+        self.rebuilding = True
         self._cascade.replace(await asyncio.to_thread(build))
+        self.rebuilding = False
         if self.loaded.is_set():
             self.posture.follow(self.registry)
         self.sentinel.known.rebuilt(self._ends.facts)
@@ -328,6 +353,7 @@ class Stages:
             await self._store.write_in_time(job)
             self._saved = position
         failpoint("stages.after_slice")
+        self._pieces += 1
         self._count(outputs)
         if done:
             self._cascade.finish()
@@ -372,6 +398,7 @@ class Stages:
         if not self.posture.waiting(now):
             return False
         outputs = self.sentinel.report(self.posture.step(now), now)
+        self._pieces += 1
         if outputs.episodes:
             self._untold = True
             await self._store.write_in_time(lambda tx: _save(tx, outputs))

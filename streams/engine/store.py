@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
@@ -28,7 +29,7 @@ from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -113,6 +114,7 @@ class Store:
         self.signals_end = 0
         self.dead_letters = 0  # written since the start
         self.listeners: list[Callable[[Commit], None]] = []
+        self._waits: list[float] = []
         self._threads = [
             threading.Thread(target=self._write_forever, name="writer"),
             threading.Thread(target=self._checkpoint_forever, name="checkpoints"),
@@ -258,17 +260,35 @@ class Store:
             StoreBusyError: the store is being closed.
             sqlite3.Error: the file could not be written, for another reason.
         """
-        while True:
-            try:
-                return await self.write(job, urgent=urgent)
-            except StoreBusyError:
-                if self._closing:
-                    raise
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _PASSING:
-                    raise
-                log.warning("not_written", error=str(error))
-            await asyncio.sleep(PAUSE_SECONDS)
+        with self._waiting():
+            while True:
+                try:
+                    return await self.write(job, urgent=urgent)
+                except StoreBusyError:
+                    if self._closing:
+                        raise
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF not in _PASSING:
+                        raise
+                    log.warning("not_written", error=str(error))
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        since = self._loop.time()
+        self._waits.append(since)
+        try:
+            yield
+        finally:
+            self._waits.remove(since)
+
+    def waited(self, now: float) -> float:
+        """Give how long the oldest read or write that is not done has waited.
+
+        Args:
+            now: the event loop's time, in seconds.
+        """
+        return now - self._waits[0] if self._waits else 0.0
 
     async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a short query; keep a LIMIT in it, so that no read lasts long."""
@@ -285,7 +305,8 @@ class Store:
 
     async def _aside(self, function: Callable[..., T], *values: Any) -> T:
         """Read in a thread of the store's own: guards wait for no other work."""
-        return await self._loop.run_in_executor(self._readers, function, *values)
+        with self._waiting():
+            return await self._loop.run_in_executor(self._readers, function, *values)
 
     def facts_now(self, start: int, limit: int) -> list[Stored]:
         """Give the facts from an offset on, read in this thread."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.kafka.notifier import Desk
-    from streams.kafka.progress import Progress
+    from streams.progress import Progress
 
 
 class _State(Collector):
@@ -33,9 +33,12 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         desk, progress = self._desk, self._progress
         assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        position = metrics.POSITION.family()
         assigned.add_metric(["notify"], len(progress.assigned))
         lag.add_metric(["notify"], progress.lag)
-        yield from (assigned, lag)
+        for number, value in progress.positions.items():
+            position.add_metric(["notify", str(number)], value)
+        yield from (assigned, lag, position)
         yield metrics.NOTIFY_OWED.of(desk.owed)
         yield metrics.DEAD_LETTERS.of(desk.counts.buried + desk.counts.poison)
 

@@ -27,10 +27,10 @@ from streams.kafka.kept import Kept
 from streams.kafka.layout import SOURCES
 from streams.kafka.notifier import Desk, Record
 from streams.kafka.outlook import Outlook
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import Publisher, die
 from streams.kafka.silences import KeptSilences
 from streams.kafka.topics import assert_layout
+from streams.progress import Progress
 from streams.running import heeding_signals
 
 if TYPE_CHECKING:

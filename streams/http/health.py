@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from streams.engine.audit import Audit
     from streams.engine.stages import Stages
     from streams.engine.store import Store
+    from streams.engine.watch import Watch
     from streams.http.feed import Feed
 
 
@@ -40,9 +42,10 @@ class _State(Collector):
         yield metrics.REMEMBERED_USES.of(len(stages.sentinel.uses))
         yield metrics.IN_FLIGHT.of(stages.in_flight)
         yield findings_of(stages.opened)
-        lag = metrics.LAG.family()
+        lag, position = metrics.LAG.family(), metrics.POSITION.family()
         lag.add_metric(["stages"], stages.backlog)
-        yield lag
+        position.add_metric(["stages", "0"], stages.done)
+        yield from (lag, position)
 
 
 class StoreMetrics(Collector):
@@ -66,14 +69,21 @@ class Health:
         metrics: the handler of ``/metrics``.
     """
 
-    def __init__(self, feed: Feed, stages: Stages, *more: Collector) -> None:
+    def __init__(
+        self, feed: Feed, stages: Stages, watch: Watch, *more: Collector
+    ) -> None:
         """Report on these, and what more is collected."""
         self._stages = stages
+        self._watch = watch
         self.metrics = Metrics(metrics.SERVER, _State(feed, stages), *more).get
 
     async def live(self, _: web.Request) -> web.Response:
-        """Answer as long as the event loop turns."""
-        return web.Response(text="live\n")
+        """Answer 200 while every loop gets on, else name those that do not."""
+        still = self._watch.still(asyncio.get_running_loop().time())
+        if not still:
+            return web.Response(text="live\n")
+        status = http.HTTPStatus.SERVICE_UNAVAILABLE
+        return web.Response(text=f"not live: {', '.join(still)}\n", status=status)
 
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 once the table is complete."""

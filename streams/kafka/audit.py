@@ -21,9 +21,9 @@ from streams.kafka.audit_state import reading, restored
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
 from streams.kafka.membership import Membership, waiting_for_the_broker
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
+from streams.progress import Progress
 from streams.stages.audit_chain import Head
 from streams.times import SECOND
 
@@ -52,7 +52,8 @@ class AuditStage:
     Attributes:
         audited: the partitions, by their numbers.
         progress: for health.
-        signed_at: when every chain here had a signed head (ns); 0 before the first.
+        signed_at: when every chain here had a signed head (ns); before the first one,
+            when this was made.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class AuditStage:
         """
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
-        self.signed_at = 0
+        self.signed_at = clock()
         self.member = Membership.of_stage("audit", FACTS, settings, worker)
         self._settings = settings
         self._publisher = publisher

@@ -24,9 +24,9 @@ from streams.kafka.layout import FACTS, RECEIPTS
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import finding_record
 from streams.kafka.poison import letters
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn, learn_ids
+from streams.progress import Progress
 from streams.traced_stages import trace_finding
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from streams.kafka.checkpoint import KEEP_AFTER, FactsFile
 from streams.kafka.genesis import read_geneses
 from streams.kafka.journal import DamagedError
 from streams.kafka.partition import Partition
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import die
 from streams.kafka.schema_registry import learn_ids
+from streams.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from streams.kafka.audit import AuditStage
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
-    from streams.kafka.progress import Progress
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
+    from streams.progress import Progress
     from streams.stages.sentinel import Tolerances
 
     Stage = RegistryStage | SentinelStage | ClosureStage | AuditStage

@@ -20,13 +20,13 @@ from streams.kafka.layout import ACCESS
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, finding_record
 from streams.kafka.poison import letters
-from streams.kafka.progress import Progress
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
 from streams.kafka.schema_registry import learn
 from streams.kafka.scope_uses import ScopeUse
 from streams.kafka.watch import Tally, Watched
 from streams.kafka.witnesses import Witnesses
+from streams.progress import Progress
 from streams.stages.registry import dead
 from streams.traced_stages import trace_finding
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from streams.kafka.layout import FACTS
 from streams.kafka.outlook import Outlook
-from streams.kafka.progress import STILL_SECONDS, Progress
+from streams.progress import STILL_SECONDS, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

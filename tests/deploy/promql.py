@@ -21,13 +21,17 @@ KNOWN: Mapping[str, frozenset[str]] = {
     for each in metrics.METRICS
     for series in each.exposed
 }
+ROLES: Mapping[str, frozenset[str]] = {
+    series: frozenset(each.roles) for each in metrics.METRICS for series in each.exposed
+}
 # Labels whose values are words of the product.
 VALUES: Mapping[str, frozenset[str]] = {
     "act": frozenset({"held", "proposed"}),
     "kind": frozenset(each.value for each in FindingKind),
     "lease": frozenset({"held", "lapsed"}),
     "mode": frozenset(each.value for each in Mode),
-    "role": frozenset({"serve", "ingress", "worker", "notify", "pdp"}),
+    "role": frozenset(metrics.LABELS["role"].split(", ")),
+    "stage": frozenset(metrics.LABELS["stage"].split(", ")),
     "state": frozenset(each.value for each in State) - {"pending"},
     "le": frozenset(map(str, metrics.PROPAGATION.buckets)) | {"+Inf"},
 }
@@ -58,8 +62,23 @@ def _faults(node: Any, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
         for label in node.modifier.labels:
             if label not in below | TARGET:
                 yield f"no label {label} to aggregate by"
+    if isinstance(node, promql_parser.BinaryExpr) and "and" == str(node.op).strip():
+        yield from _of_and(node)
     for each in _below(node):
         yield from _faults(each, known)
+
+
+def _of_and(node: Any) -> Iterator[str]:
+    """Say who tells the one side and not the other: of them it never is true."""
+    alone = _told_by(node.lhs) - _told_by(node.rhs)
+    if not str(node.modifier) and alone:
+        yield f"{', '.join(sorted(alone))} do not tell {selectors(node.rhs)}"
+
+
+def _told_by(node: Any) -> frozenset[str]:
+    """Give the roles that tell all that a query reads; series of rules say nothing."""
+    told = VALUES["role"]
+    return told.intersection(*(ROLES.get(name, told) for name in selectors(node)))
 
 
 def _of_selector(node: Any, known: Mapping[str, frozenset[str]]) -> Iterator[str]:

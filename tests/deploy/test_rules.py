@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from streams.cli import app
-from tests.deploy.promql import KNOWN, faults, labels_of
+from tests.deploy.promql import KNOWN, VALUES, faults, labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,12 +60,24 @@ def test_rules_ask_for_metrics_that_there_are() -> None:
         ("rate(rescind_closures_total[5m]", "unclosed"),
         ("rescind_closures", "no metric rescind_closures"),
         ('rescind_propagation_seconds_bucket{le="1"}', "le is never 1"),
+        ("rescind_lag_records > 0 and rescind_waiting == 0", "notify, serve do not"),
     ],
 )
 def test_what_is_wrong_with_a_query_is_seen(wrong: str, says: str) -> None:
     """The tests around this one can fail."""
     (fault,) = faults(wrong, RECORDED)
     assert says in fault
+
+
+def test_each_role_is_missed_by_a_rule_that_it_need_not_tell() -> None:
+    """A process that is down tells no series: some rule fires for want of it."""
+    missed = [
+        re.findall(r"[\w-]+", roles)
+        for rule in ALERTS.values()
+        for wanted in re.findall(r"unless on(.*)", rule["expr"], re.DOTALL)
+        for roles in re.findall(r'role=~?"([^"]*)"', wanted)
+    ]
+    assert {role for roles in missed for role in roles} == VALUES["role"]
 
 
 def test_every_alert_is_complete_and_proven() -> None:
@@ -151,7 +163,6 @@ def test_the_dashboard_or_a_rule_uses_what_is_told() -> None:
     text += "".join(rule["expr"] for rule in RULES)
     unused = {name for name in KNOWN if name not in text}
     assert unused == {
-        "rescind_assigned_partitions",
         "rescind_facts_applied",
         "rescind_guards",
         "rescind_pdp_reports_total",

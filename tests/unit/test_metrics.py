@@ -12,10 +12,14 @@ import pytest
 from agents_registry.life import Reason
 from enforcement.verdict import Mode as GuardMode
 from enforcement.verdict import Verdict
+from streams.audit_sinks import Sinks
+from streams.engine.audit import Audit
 from streams.health_book import MOST, HealthBook
 from streams.http.closure_metrics import REFUSALS
+from streams.http.health import StoreMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
+from streams.kafka.audit import AuditStage
 from streams.kafka.closure import ClosureStage
 from streams.kafka.followed import Followed, Rules
 from streams.kafka.settings import KafkaSettings
@@ -33,6 +37,7 @@ from streams.metrics import (
 from streams.pdp.decider import Decision
 from streams.pdp.metrics import Metrics as PdpMetrics
 from streams.stages.approvals import HELD, Pending
+from streams.times import SECOND
 from tests.pdp import point
 
 if TYPE_CHECKING:
@@ -46,6 +51,8 @@ pytestmark = pytest.mark.unit
 TARGET = {"container", "endpoint", "instance", "job", "namespace", "pod", "service"}
 NOW = 1_800_000_000_000_000_000
 MANY = 10_000
+# Filters and listeners of gateways in examples.
+NO_METRICS = {"rescind_grpc", "rescind_pdp", "rescind_reason"}
 FOREIGN_UNITS = ("_ms", "_millis", "_milliseconds", "_minutes", "_percent", "_kb")
 
 
@@ -76,6 +83,16 @@ def test_the_docs_have_the_table(repository: Path) -> None:
     _, _, rest = text.partition("<!-- made of streams/metrics.py -->\n")
     told, _, _ = rest.partition("<!-- end -->\n")
     assert table() == told
+
+
+def test_the_docs_name_metrics_that_there_are(repository: Path) -> None:
+    """What a person is told to look at can be found."""
+    known = {name for each in METRICS for name in (each.name, *each.exposed)}
+    known = {name for each in METRICS for name in each.exposed}
+    known |= {each.name for each in METRICS if isinstance(each, Distribution)}
+    for path in sorted((repository / "docs").rglob("*.md")):
+        told = set(re.findall(r"\brescind_[a-z_]+", path.read_text("utf-8")))
+        assert not told - known - NO_METRICS, path
 
 
 def values_of(collector: Collector, name: str, label: str) -> dict[str, float]:
@@ -123,6 +140,19 @@ def test_realms_add_no_series() -> None:
         followed.realm(f"realm{n}")
     assert MANY < len(followed.realms)
     assert before == count()
+
+
+def test_a_chain_that_is_being_taken_up_is_as_old_as_its_process() -> None:
+    """No start is an alert, and a head that never comes is one."""
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    nothing: Any = SimpleNamespace(dead_letters=0)
+    embedded = Audit(nothing, "r", nothing, lambda: NOW)
+    staged = AuditStage(
+        settings, WorkerSettings(), nothing, lambda: NOW, nothing, Sinks()
+    )
+    assert NOW == embedded.signed_at == staged.signed_at
+    *_, head = StoreMetrics(nothing, embedded).collect()
+    assert [NOW / SECOND] == [sample.value for sample in head.samples]
 
 
 def test_sources_that_name_themselves_share_a_series() -> None:

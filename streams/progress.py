@@ -1,8 +1,8 @@
 """Progress of a stage, for health: what turns but does not move is not well.
 
 A stage tells of itself at each turn of its loop; who watches it knows from elsewhere
-where the log ends (see `streams.kafka.outlook`), since a consumer that hangs would
-say that there is nothing to read.
+where the log ends (see `streams.kafka.outlook` and `streams.engine.watch`), since a
+consumer that hangs would say that there is nothing to read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Progress:
     """What a stage said last; times are those of a monotonic clock, in seconds.
 
     Attributes:
-        turned_at: its loop came round, or could not since no broker answers.
+        turned_at: its loop came round, or could not for no fault of its own.
         moved_at: it had no lag, or got on: something was committed, or a piece of
             a long piece of work is done.
         assigned: partitions that it has.
@@ -73,8 +73,8 @@ class Progress:
 
         Args:
             now: of the same clock.
-            ends: partition to where it ends; None while no broker answers, which is
-                no fault of the stage.
+            ends: partition to where it ends; None while no broker answers, or the
+                disk, which is no fault of the stage.
         """
         if ends is None:
             self.turned_at = self.moved_at = now

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from streams.kafka.progress import STILL_SECONDS, Progress
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.writing import HEARTBEATS, Writing
+from streams.progress import STILL_SECONDS, Progress
 
 pytestmark = pytest.mark.unit
 
