@@ -23,7 +23,7 @@ from streams.stages.delivery_state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
@@ -126,19 +126,22 @@ class Notifier:
     async def _step(
         self, found: list[tuple[int, notify.Change]]
     ) -> tuple[Delivery, ...]:
-        before = self.state
+        before, now = self.state, self._clock()
         batch = [change for _, change in found]
         after, due = notify.step(
-            before, batch, self._clock(), routes=self.routes, silences=self.silences()
+            before, batch, now, routes=self.routes, silences=self.silences()
         )
+        after, dead = notify.give_up(after, self.routes)
         position = found[-1][0] if found else self._position
         put, dropped = changes(before, after)
+        put |= dead_rows(dead, now)
         self.state = after
         self._position = position
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
             tx.set_position("notify", position)
+            _bury(tx, dead, now)
 
         if found or put or dropped:
             await self._store.write_in_time(job)
@@ -158,8 +161,7 @@ class Notifier:
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
-            letters = [_letter(each) for each in dead]
-            tx.add_dead_letters(letters, authority="notify", at=now)
+            _bury(tx, dead, now)
 
         await self._store.write_in_time(job)
         failpoint("notify.after_outcome")
@@ -199,6 +201,9 @@ class Notifier:
             return
 
 
-def _letter(dead: Dead) -> DeadLetter:
-    name = dead.delivery.finding.id
-    return DeadLetter("notify", 0, 0, dead.reason, event_id=name)
+def _bury(tx: Transaction, dead: Iterable[Dead], now: int) -> None:
+    letters = [
+        DeadLetter("notify", 0, 0, each.reason, event_id=each.delivery.finding.id)
+        for each in dead
+    ]
+    tx.add_dead_letters(letters, authority="notify", at=now)

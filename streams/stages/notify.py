@@ -21,8 +21,9 @@ The rules:
 - Receivers do not wait for each other: each has a queue of its own, at most so many of
   it under way (`Route.in_flight`), the most severe first.
 
-An engine calls `step` with what changed, posts each delivery that is due, and gives
-each answer to `settle`; it saves the state (`delivery_state.changes`) before it posts.
+An engine calls `step` with what changed, then `give_up`, posts each delivery that is
+due, and gives each answer to `settle`; it saves the state (`delivery_state.changes`)
+before it posts.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from streams.stages.silences import Silence
 
 __all__ = [
-    "Change", "Settled", "Step", "enable", "next_due", "revive", "settle", "step",
+    "Change", "Settled", "Step", "enable", "give_up", "next_due", "revive", "settle",
+    "step",
 ]  # fmt: skip
 
 CALL_EVERY: Final = 5 * retry.MINUTE
@@ -201,6 +203,22 @@ def revive(state: State, buried: Iterable[Delivery], now: int) -> State:
 def _under_way(state: State, delivery: Delivery) -> bool:
     known = state.queue(delivery.route).deliveries.get(delivery.key)
     return known is not None and known.leased_until > 0
+
+
+def give_up(state: State, routes: Sequence[Route]) -> Settled:
+    """Bury what waits for receivers that are not set any more.
+
+    It would wait for ever, and nothing that waits can be committed. Who took one out
+    by mistake has it delivered by `revive`.
+    """
+    names = {route.name for route in routes}
+    dead: list[Dead] = []
+    for route, queue in state.queues.items():
+        if route not in names:
+            reason = "route_removed: the settings have no such endpoint"
+            dead += [Dead(delivery=d, reason=reason) for d in queue.deliveries.values()]
+            state = state.with_queue(route, {})
+    return Settled(state, tuple(dead))
 
 
 def _bury_all(state: State, route: str, now: int) -> Settled:

@@ -106,6 +106,8 @@ class Draft:
             if known.messages or known.waiting is None:
                 continue
             if not silenced(known.waiting, self._silences):
+                # Who wanted it then may be gone, and nobody is owed it any more.
+                del self._copy()[known.waiting.id]
                 self._tell(known.waiting, Activity.CREATE, max(1, known.order))
 
     def tell_waiting(self) -> None:

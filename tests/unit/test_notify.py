@@ -23,7 +23,9 @@ from streams.stages.notify import (
     Change,
     Step,
     enable,
+    give_up,
     next_due,
+    revive,
     settle,
     step,
 )
@@ -404,12 +406,19 @@ def test_sends_a_route_only_what_is_severe_enough() -> None:
     assert set(state.announced) == {high.id}
 
 
-def test_keeps_what_waits_for_a_route_that_is_not_configured() -> None:
-    """A receiver taken out of the settings by mistake loses nothing."""
-    state, _ = told(a_finding())
+def test_gives_up_what_waits_for_a_receiver_that_is_taken_out() -> None:
+    """Nobody would ever take it; taken out by mistake it is delivered later."""
+    siem = Route(name="siem")
+    state, _ = told(a_finding(), routes=(SOC, siem))
 
-    assert step(state, [], NOW + LEASE, routes=[]).due == ()
-    assert len(step(state, [], NOW + LEASE, routes=[SOC]).due) == 1
+    state, dead = give_up(state, [SOC])
+
+    assert [d.route for d in state.deliveries.values()] == ["soc"]
+    assert [d.delivery.route for d in dead] == ["siem"]
+    assert dead[0].reason.startswith("route_removed")
+    assert give_up(state, [SOC]) == (state, ())
+    state = revive(state, [d.delivery for d in dead], NOW)
+    assert [d.route for d in step(state, [], NOW, routes=[SOC, siem]).due] == ["siem"]
 
 
 def messy() -> State:
