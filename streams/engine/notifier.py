@@ -183,9 +183,10 @@ class Notifier:
             for each in await self.buried()
             if route in (None, each.delivery.route)
         ]
-        before = self.state
-        self.state = notify.revive(before, buried, self._clock())
+        before, now = self.state, self._clock()
+        self.state, ends = notify.revive(before, buried, now)
         put, dropped = changes(before, self.state)
+        put |= dead_rows(ends, now)
         await self._store.write_in_time(lambda tx: tx.put_deliveries(put, dropped))
         self._news.set()
         return len(buried)

@@ -348,9 +348,8 @@ class Desk:
         ]
         for each in buried:
             self._bring(each.finding.id)
-        old = self.state
-        self.state = notify.revive(old, buried, self._clock())
-        self._file.save(*changes(old, self.state))
+        now = self._clock()
+        self._keep(notify.revive(self.state, buried, now), now)
         self._news.set()
         return len(buried)
 

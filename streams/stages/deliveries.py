@@ -152,7 +152,7 @@ class Dead:
     """A delivery that was given up, for the dead letters.
 
     Attributes:
-        reason: ``exhausted``, ``endpoint_gone`` or ``route_removed``, and why.
+        reason: ``exhausted``, ``endpoint_gone``, ``route_removed``, ``over``, and why.
     """
 
     delivery: Delivery
