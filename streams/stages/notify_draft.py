@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from streams.findings import POSTURE
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Announced, Delivery, Route
 from streams.stages.delivery_state import UPDATE_EVERY, State, Told
+from streams.stages.lasting import longest_silence
 from streams.stages.silences import in_force, silenced
 from streams.times import SECOND
 
@@ -175,7 +175,8 @@ class Draft:
         return [route for route in routes if route.wants(finding, activity)]
 
     def _repeat(self, identity: str, known: Announced, told: Finding) -> None:
-        lasts = told.kind in POSTURE or self._now - known.at < STALE
+        longest = longest_silence(told.kind, STALE)
+        lasts = longest is None or self._now - known.at < longest
         every = self._repeated(told) if lasts else 0
         for route in self._enabled():
             if every and route.repeat and route.wants(told):
