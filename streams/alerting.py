@@ -155,7 +155,7 @@ def _way(name: str, endpoint: wanted.AnyEndpoint, layout: ocsf.Layout) -> Way:
         )
     made = Endpoint(
         name=name,
-        sink=_sink(endpoint, layout),
+        sink=_sink(name, endpoint, layout),
         allow_private=endpoint.allow_private,
         timeout=endpoint.timeout_seconds,
         tls=tls,
@@ -163,7 +163,7 @@ def _way(name: str, endpoint: wanted.AnyEndpoint, layout: ocsf.Layout) -> Way:
     return functools.partial(http_delivery.post, made)
 
 
-def _sink(endpoint: wanted.HttpEndpoint, layout: ocsf.Layout) -> Sink:
+def _sink(name: str, endpoint: wanted.HttpEndpoint, layout: ocsf.Layout) -> Sink:
     if endpoint.type == "webhook":
         secrets = tuple(secret.reveal() for secret in endpoint.secrets)
         return Webhook(url=endpoint.url, secrets=secrets, layout=layout)
@@ -179,6 +179,7 @@ def _sink(endpoint: wanted.HttpEndpoint, layout: ocsf.Layout) -> Sink:
         return Splunk(
             base=endpoint.url,
             token=_token(endpoint.token),
+            name=name,
             ack=endpoint.acknowledged,
             index=endpoint.index,
             sourcetype=endpoint.sourcetype,

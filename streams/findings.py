@@ -90,6 +90,16 @@ POSTURE: Final = frozenset({
     FindingKind.LIFT_AMBIGUOUS,
 })  # fmt: skip
 
+# What lasts as well, and ends when a signal says so, or by what is known of the name:
+# see `streams.stages.lasting`.
+LASTING: Final = frozenset({
+    FindingKind.REVOCATION_NOT_APPLIED,
+    FindingKind.LEAK,
+    FindingKind.CLOSURE_PARTIAL,
+    FindingKind.SOURCE_SILENT,
+    FindingKind.SOURCE_STOPPED,
+})  # fmt: skip
+
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})
 STILL_HONOURED: Final = "source_still_honours: denied on purpose"
 

@@ -172,11 +172,12 @@ class HealthBook:
                 self.sources[name] = health
         for name in list(self.sources):
             expected = self.expected.get(name, _NOTHING)
-            _, notices = steps.waited(self.sources[name], expected, now)
+            told, notices = steps.waited(self.sources[name], expected, now)
             if notices:
                 await _tell(name, notices, writer, origin)
-            # Again: it may have spoken meanwhile.
+            # Again: it may have spoken meanwhile, which is told with the next look.
             health, _ = steps.waited(self.sources[name], expected, now)
+            health = attrs.evolve(health, told=told.told)
             if health != self.sources[name]:
                 self.sources[name] = health
                 self._changed = True
@@ -209,6 +210,7 @@ async def _tell(
     origin: Callable[[], Origin],
 ) -> None:
     for one in notices:
-        log.warning("source", name=name, kind=one.kind.value)
+        say = log.info if one.over else log.warning
+        say("source", name=name, kind=one.kind.value, over=one.over)
     signals = [one.signal(name) for one in notices]
     await writer.records(Delivery([], origin(), Rights(()), signals=signals))

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections import Counter, deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -83,7 +83,8 @@ class Closures:
         self._followed: dict[int, Revocation] = {}
         self._offsets: dict[str, int] = {}
         self._results: dict[int, Result] = {}
-        self._late: list[Result] = []
+        self._open = rows.Open()
+        self._signals: list[dict[str, Any]] = []
         self._unread: deque[Commit] = deque()
         self._taken = 0  # facts of the first of them
         self._read = store.end
@@ -148,6 +149,7 @@ class Closures:
         self.recent += (each for each in found if each.effect == Effect.REVOKE.value)
         for each in found:
             self._followed[each.offset] = each
+            self._open.add(each.target, late=late)
             self._offsets.setdefault(each.id, each.offset)
         offsets = [each.offset for each in found]
         self.closure.read(offsets, self._boottime(), late=late)
@@ -184,9 +186,12 @@ class Closures:
             self.states[outcome.state] += 1
             trace_closure(result)
             if outcome.state is State.PARTIAL:
-                self._late.append(result)
+                self._open.late(cause.target)
+                self._signals.append(rows.signal(result, self.deadline))
                 continue
             del self._followed[outcome.offset]
+            if self._open.settle(cause.target):
+                self._signals.append(rows.over(result))
             if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
                 seconds = seconds_between(cause.accepted_at, now)
                 self.propagation.observe(seconds, tracing.exemplar_of(cause.id))
@@ -218,8 +223,7 @@ class Closures:
         ]
         changed = (*results.values(), *pending)
         gone = self.roll.take_gone()
-        late, self._late = self._late, []
-        signals = [rows.signal(each, self.deadline) for each in late]
+        signals, self._signals = self._signals, []
         witnesses = []
         if self._is_due:
             self._witnessed = self._boottime()

@@ -24,7 +24,7 @@ from streams.stages.delivery_state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
@@ -141,19 +141,22 @@ class Notifier:
     async def _step(
         self, found: list[tuple[int, notify.Change]]
     ) -> tuple[Delivery, ...]:
-        before = self.state
+        before, now = self.state, self._clock()
         batch = [change for _, change in found]
         after, due = notify.step(
-            before, batch, self._clock(), routes=self.routes, silences=self.silences()
+            before, batch, now, routes=self.routes, silences=self.silences()
         )
+        after, dead = notify.give_up(after, self.routes)
         position = found[-1][0] if found else self._position
         put, dropped = changes(before, after)
+        put |= dead_rows(dead, now)
         self.state = after
         self._position = position
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
             tx.set_position("notify", position)
+            _bury(tx, dead, now)
 
         if found or put or dropped:
             await self._store.write_in_time(job)
@@ -173,8 +176,7 @@ class Notifier:
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
-            letters = [_letter(each) for each in dead]
-            tx.add_dead_letters(letters, authority="notify", at=now)
+            _bury(tx, dead, now)
 
         await self._store.write_in_time(job)
         failpoint("notify.after_outcome")
@@ -196,9 +198,10 @@ class Notifier:
             for each in await self.buried()
             if route in (None, each.delivery.route)
         ]
-        before = self.state
-        self.state = notify.revive(before, buried, self._clock())
+        before, now = self.state, self._clock()
+        self.state, ends = notify.revive(before, buried, now)
         put, dropped = changes(before, self.state)
+        put |= dead_rows(ends, now)
         await self._store.write_in_time(lambda tx: tx.put_deliveries(put, dropped))
         self._news.set()
         return len(buried)
@@ -214,6 +217,9 @@ class Notifier:
             return
 
 
-def _letter(dead: Dead) -> DeadLetter:
-    name = dead.delivery.finding.id
-    return DeadLetter("notify", 0, 0, dead.reason, event_id=name)
+def _bury(tx: Transaction, dead: Iterable[Dead], now: int) -> None:
+    letters = [
+        DeadLetter("notify", 0, 0, each.reason, event_id=each.delivery.finding.id)
+        for each in dead
+    ]
+    tx.add_dead_letters(letters, authority="notify", at=now)

@@ -456,6 +456,8 @@ class Stages:
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
+        denied = self.sentinel.end_denied(self.registry, now)
+        outputs.episodes.update(denied.episodes)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember

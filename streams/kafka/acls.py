@@ -97,8 +97,9 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.AUDIT: {"facts": (_R,), "audit": (_R, _W), "heads": (_R, _W)},
     Role.AUDITOR: {"facts": (_R,), "audit": (_R,), "heads": (_R,)},
     Role.CLOSURE: {
-        # A guard that an operator removed must not come back with the next owner.
-        "facts": (_R,), "receipts": (_R, _W), "findings": (_W,), "dlq": (_W,),
+        # A guard that an operator removed must not come back with the next owner, who
+        # ends what the last one told of.
+        "facts": (_R,), "receipts": (_R, _W), "findings": (_R, _W), "dlq": (_W,),
     },
     Role.SENTINEL: {
         "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),

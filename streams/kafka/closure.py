@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import tracing
+from streams.kafka import closure_findings
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, RECEIPTS
@@ -96,7 +97,7 @@ class ClosureStage:
         """Give a partition that is ours now and as new as when it was taken up."""
         followed = self.followed.get(number)
         ours = number in self.member.begun
-        return followed if ours and followed and _is_ready(followed) else None
+        return followed if ours and followed and followed.ready else None
 
     async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
         """Let a guard go on an operator's word; on return no take-over brings it back.
@@ -221,6 +222,7 @@ class ClosureStage:
                 followed.position = max(begin, min(int(committed.offset), end))
             self._receipts.hold(number)
             followed.heard, followed.awaited = await self._bounds(RECEIPTS, number)
+            followed.restore(await closure_findings.told(self._settings, number))
             self.followed[number] = followed
             self._receipts.begin(number, followed.heard)
             log.info("closure_loaded", partition=number, position=followed.position)
@@ -301,7 +303,9 @@ class ClosureStage:
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
             assigned=self.member.assigned,
-            ready=bool(ours) and not self.member.fresh and all(map(_is_ready, ours)),
+            ready=bool(ours)
+            and not self.member.fresh
+            and all(each.ready for each in ours),
             waiting=sum(each.waiting for each in ours),
             positions=positions,
             # What is committed waits for guards that are late, which is no fault.
@@ -321,7 +325,3 @@ async def _connected(
             await asyncio.sleep(IDLE_SECONDS)
         else:
             return
-
-
-def _is_ready(followed: Followed) -> bool:
-    return followed.position >= followed.target and followed.heard >= followed.awaited

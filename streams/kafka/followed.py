@@ -26,7 +26,7 @@ from streams.kafka.roll import LogRoll
 from streams.metrics import PROPAGATION
 from streams.stages import closure_results as results
 from streams.stages.closure import State
-from streams.stages.episodes import Episodes, Sighting
+from streams.stages.episodes import Episodes, Key, Sighting
 from streams.times import SECOND
 from streams.traced_stages import trace_closure
 
@@ -107,6 +107,7 @@ class RealmCauses:
     episodes: Episodes
     open: dict[int, Revocation] = field(factory=dict)
     offsets: dict[str, int] = field(factory=dict)
+    targets: results.Open = field(factory=results.Open)
 
 
 class Followed:
@@ -163,6 +164,11 @@ class Followed:
         return sum(each.roll.closure.waiting for each in self.realms.values())
 
     @property
+    def ready(self) -> bool:
+        """Tell whether all is applied that was there when it was taken up."""
+        return self.position >= self.target and self.heard >= self.awaited
+
+    @property
     def guards(self) -> int:
         """Count those that are registered."""
         return sum(len(e.roll.closure.guards) for e in self.realms.values())
@@ -177,6 +183,14 @@ class Followed:
             found = RealmCauses(roll, Episodes(name, self._rules.silence))
             self.realms[name] = found
         return found
+
+    def restore(self, told: Iterable[Episode]) -> None:
+        """Go on from the findings that earlier owners told of."""
+        for episode in told:
+            realm = self.realm(episode.finding.realm)
+            realm.episodes.restore(episode)
+            if episode.open:
+                realm.targets.late(str(episode.finding.presented))
 
     def read(self, records: Iterable[Raw]) -> bool:
         """Read facts in their order; tell whether `ask` must follow, for a cause."""
@@ -219,6 +233,9 @@ class Followed:
             realm.roll.expire(now)
             for outcome in realm.roll.closure.step(now):
                 yield from self._became(name, realm, outcome, wall)
+            if self.ready:
+                for target in realm.targets.orphaned():
+                    yield from _over(realm, target)
             yield from realm.episodes.close_silent(wall)
 
     def result(self, realm: str, identity: str, wall: int) -> Result | None:
@@ -257,6 +274,7 @@ class Followed:
         realm = self.realm(name)
         for each in causes:
             realm.open[offset] = each
+            realm.targets.add(each.target)
             realm.offsets.setdefault(each.id, offset)
             realm.roll.closure.read([offset], now)
         return bool(causes)
@@ -282,9 +300,12 @@ class Followed:
             sighting = _sighting(result, self._rules.deadline)
             episode = realm.episodes.see(sighting, wall)
             self._tally.findings[sighting.kind] += episode.revision == 1
+            realm.targets.late(cause.target)
             yield episode
             return
         del realm.open[outcome.offset]
+        if realm.targets.settle(cause.target):
+            yield from _over(realm, cause.target)
         if realm.offsets.get(cause.id) == outcome.offset:
             del realm.offsets[cause.id]
             self._remember(name, result)
@@ -303,6 +324,14 @@ class Followed:
             realm, old = self._settled.popleft()
             if self._by_id.get((realm, old.cause.id)) is old:
                 del self._by_id[realm, old.cause.id]
+
+
+def _over(realm: RealmCauses, target: str) -> Iterator[Episode]:
+    """End the finding on a target whose causes are all settled."""
+    name = Identifier.parse(target)
+    episode = realm.episodes.end(Key(name, FindingKind.CLOSURE_PARTIAL, ""))
+    if episode is not None:
+        yield episode
 
 
 def _sighting(result: Result, deadline: float) -> Sighting:

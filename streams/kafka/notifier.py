@@ -12,6 +12,7 @@ saved (a message that is given up goes to ``dlq`` and is acked there before), ac
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, frozen
@@ -230,9 +231,20 @@ class Desk:
         self.state = step.state
         self._file.save(*changes(old, step.state), batch)
         failpoint("notify.taken")
-        if records or step.state.told is not old.told:
+        gave_up = await self._give_up()
+        if records or gave_up or step.state.told is not old.told:
             self._release(tuple(self._owed))
         return step.due
+
+    async def _give_up(self) -> bool:
+        """Give up what waits for nobody; tell whether there was something."""
+        if not notify.give_up(self.state, self.routes).dead:
+            return False
+        async with self._settling:
+            now = self._clock()
+            change = functools.partial(notify.give_up, routes=self.routes)
+            self._keep(await self._lettered(change, now), now)
+        return True
 
     async def _read(self, record: Record) -> FindingRecord | None:
         """Read a record; one that cannot be read is a dead letter."""
@@ -281,29 +293,43 @@ class Desk:
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> set[str]:
         """Take in how an attempt ended; give the findings that this settles."""
         now = self._clock()
-        lettered: set[str] = set()
-        while True:
-            # While a letter is on its way, more may have come that is dead too.
-            settled = notify.settle(self.state, delivery, outcome, now)
-            new = [dead for dead in settled.dead if dead.delivery.key not in lettered]
-            if not new:
-                break
-            for dead in new:
-                await self._letters(self._letter(dead, now))
-                lettered.add(dead.delivery.key)
-        put, dropped = changes(self.state, settled.state)
-        put |= dead_rows(settled.dead, now)
+
+        def change(state: State) -> notify.Settled:
+            return notify.settle(state, delivery, outcome, now)
+
+        settled = await self._lettered(change, now)
         delivered = outcome.accepted
-        if delivered:
-            # Even where a restart has forgotten it meanwhile.
-            dropped = (*dropped, delivery.key, dead_key(delivery))
-        self.state = settled.state
-        self._file.save(put, dropped)
-        self.counts.buried += len(lettered)
+        # Even where a restart has forgotten it meanwhile.
+        arrived = (delivery.key, dead_key(delivery)) if delivered else ()
+        self._keep(settled, now, arrived)
         self.counts.delivered += delivered
         self.counts.failed += not delivered
         gone = {each.delivery.finding.id for each in settled.dead}
         return {delivery.finding.id, *gone}
+
+    async def _lettered(
+        self, change: Callable[[State], notify.Settled], now: int
+    ) -> notify.Settled:
+        """Write the letters of what a change of the state buries; give the change."""
+        lettered: set[str] = set()
+        while True:
+            # While a letter is on its way, more may have come that is dead too.
+            settled = change(self.state)
+            new = [dead for dead in settled.dead if dead.delivery.key not in lettered]
+            if not new:
+                self.counts.buried += len(lettered)
+                return settled
+            for dead in new:
+                await self._letters(self._letter(dead, now))
+                lettered.add(dead.delivery.key)
+
+    def _keep(
+        self, settled: notify.Settled, now: int, arrived: Sequence[str] = ()
+    ) -> None:
+        put, dropped = changes(self.state, settled.state)
+        put |= dead_rows(settled.dead, now)
+        self.state = settled.state
+        self._file.save(put, (*dropped, *arrived))
 
     async def buried(self) -> list[Buried]:
         """Give what was given up and has not arrived since, the oldest first."""
@@ -322,9 +348,8 @@ class Desk:
         ]
         for each in buried:
             self._bring(each.finding.id)
-        old = self.state
-        self.state = notify.revive(old, buried, self._clock())
-        self._file.save(*changes(old, self.state))
+        now = self._clock()
+        self._keep(notify.revive(self.state, buried, now), now)
         self._news.set()
         return len(buried)
 

@@ -150,11 +150,14 @@ def signal_records(
             partition=access_partition_of(origin.realm, point, partitions),
             key=f"{origin.realm}/{point}".encode(),
             value=in_force().encode("signal", record),
-            headers=cloud_event(
-                f"{fresh}/s{number}",
-                source=_source(origin),
-                kind="signal",
-                time=origin.received_at,
+            headers=(
+                *cloud_event(
+                    f"{fresh}/s{number}",
+                    source=_source(origin),
+                    kind="signal",
+                    time=origin.received_at,
+                ),
+                (OPEN, b"0" if signal.get("over") else b"1"),
             ),
         )
 
@@ -173,6 +176,7 @@ def read_access(
             realm = record.pop("realm")
             record["presented"] = list(Identifier.parse(record["presented"]))
             record["kind"] = FindingKind(record["kind"]).value
+            record["over"] = dict(headers).get(OPEN) == b"0"
             return Signal(realm, record)
         after = int(dict(headers).get(AFTER, b"0"))
         if name == "scope_use":

@@ -239,6 +239,8 @@ class Watched:
         """Forget old uses, and close silent episodes."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, sentinel.end_denied(registry, now))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):
                 self._used[realm, str(name)] = None

@@ -27,6 +27,7 @@ class Splunk(Sink):
     Attributes:
         base: ``https://HOST:PORT``.
         token: of the input.
+        name: of the endpoint; each has a channel of its own.
         ack: the token has indexer acknowledgment.
         index: where it is to lie; empty: the token's own.
         sourcetype: how Splunk reads it.
@@ -35,6 +36,7 @@ class Splunk(Sink):
     ports: ClassVar[frozenset[int]] = frozenset({443, 8088, 8443})
     base: str
     token: str = field(repr=False)
+    name: str = ""
     ack: bool = False
     index: str = ""
     sourcetype: str = "rescind:ocsf"
@@ -48,8 +50,11 @@ class Splunk(Sink):
 
     @property
     def channel(self) -> str:
-        """Give the channel, in which the collector numbers what it acknowledges."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.base}#{self.token}"))
+        """Give the channel, in which the collector numbers what it acknowledges.
+
+        It stands in a URL, which gets logged on the way: nothing secret is in it.
+        """
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.base}#{self.name}"))
 
     def request(self, delivery: Delivery, now: int) -> Request:
         """Give one event with its time and the fields that searches go by."""

@@ -50,7 +50,8 @@ class Health:
         accepted: good SETs; refused: those that were not.
         refusal: error code of the last refused one; refused_at: when.
         gap: the last time that events may be missing from, begin and end.
-        silent: nothing came for too long.
+        silent: nothing came for too long, and nothing did since.
+        told: the finding on that is open.
         trouble: what the last call to the management API failed with, "" if it did
             not; poll_trouble: the same of the last poll.
     """
@@ -72,6 +73,7 @@ class Health:
     refused_at: int | None = None
     gap: tuple[int, int] | None = None
     silent: bool = False
+    told: bool = False
     trouble: str = ""
     poll_trouble: str = ""
 
@@ -174,11 +176,13 @@ def updated(health: Health, status: str, reason: str, now: int) -> Step:
         return after, ()
     gap = (now if health.since is None else health.since, now)
     detail = GAP.format(*map(rfc3339, gap))
-    return attrs.evolve(after, gap=gap), (Notice(FindingKind.SOURCE_GAP, now, detail),)
+    flows = Notice(FindingKind.SOURCE_STOPPED, now, over=True)
+    lost = Notice(FindingKind.SOURCE_GAP, now, detail)
+    return attrs.evolve(after, gap=gap), (flows, lost)
 
 
 def waited(health: Health, patience: int, now: int) -> Step:
-    """Look whether a stream has been silent for too long.
+    """Look whether a stream has been silent for too long, or is so no more.
 
     Args:
         health: of the stream.
@@ -188,10 +192,12 @@ def waited(health: Health, patience: int, now: int) -> Step:
     if health.started_at is None:
         return attrs.evolve(health, started_at=now), ()
     last = max(health.started_at, health.heard_at or 0)
-    if not patience or health.silent or now - last <= patience:
-        return health, ()
-    notice = Notice(FindingKind.SOURCE_SILENT, now, LATE.format(rfc3339(last)))
-    return attrs.evolve(health, silent=True), (notice,)
+    silent = bool(patience) and (health.silent or now - last > patience)
+    after = attrs.evolve(health, silent=silent, told=silent)
+    if silent == health.told:
+        return after, ()
+    detail = LATE.format(rfc3339(last)) if silent else ""
+    return after, (Notice(FindingKind.SOURCE_SILENT, now, detail, over=not silent),)
 
 
 def save(health: Health) -> bytes:

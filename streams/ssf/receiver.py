@@ -209,16 +209,18 @@ class Receiver:
             NotWrittenError: they could not be written.
         """
         async with self._telling:
-            _, notices = step(self.health)
+            told, notices = step(self.health)
             if notices:
                 await self._write(notices)
             health, _ = step(self.health)
+            health = attrs.evolve(health, told=told.told)
             if health != self.health:
                 self.note(health)
 
     async def _write(self, notices: Iterable[Notice]) -> None:
         for one in notices:
-            log.warning("stream", name=self.name, kind=one.kind.value)
+            say = log.info if one.over else log.warning
+            say("stream", name=self.name, kind=one.kind.value, over=one.over)
         signals = [one.signal(self.source) for one in notices]
         delivery = Delivery([], self._origin(), Rights(()), signals=signals)
         await self._ingest.records(delivery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -123,6 +124,58 @@ def signal(result: Result, deadline: float) -> dict[str, Any]:
         "cause_effect": cause.effect,
         "detail": f"after {deadline:g} s these guards have not confirmed it: {named}",
     }
+
+
+def over(result: Result) -> dict[str, Any]:
+    """Give the signal that such a finding is over: all of its target is settled.
+
+    Args:
+        result: of the last cause of the target.
+    """
+    return {
+        "kind": FindingKind.CLOSURE_PARTIAL.value,
+        "presented": list(Identifier.parse(result.cause.target)),
+        "at": result.settled_at,
+        "over": True,
+    }
+
+
+class Open:
+    """The targets of causes that are not settled, and which of them a finding is on.
+
+    A finding is about a target: it is over when the last open cause of it is settled.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._causes: Counter[str] = Counter()
+        self._late: set[str] = set()
+
+    def add(self, target: str, *, late: bool = False) -> None:
+        """Take a cause in."""
+        self._causes[target] += 1
+        if late:
+            self._late.add(target)
+
+    def late(self, target: str) -> None:
+        """Note that a finding is on a target."""
+        self._late.add(target)
+
+    def settle(self, target: str) -> bool:
+        """Let a cause go; tell whether the finding on its target is over by that."""
+        self._causes[target] -= 1
+        if self._causes[target] > 0:
+            return False
+        del self._causes[target]
+        was_late = target in self._late
+        self._late.discard(target)
+        return was_late
+
+    def orphaned(self) -> list[str]:
+        """Give, and forget, the targets that a finding is on and no open cause."""
+        gone = [target for target in self._late if target not in self._causes]
+        self._late.difference_update(gone)
+        return sorted(gone)
 
 
 def seconds_between(start: int, end: int) -> float:

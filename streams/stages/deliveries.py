@@ -152,7 +152,7 @@ class Dead:
     """A delivery that was given up, for the dead letters.
 
     Attributes:
-        reason: ``exhausted`` or ``endpoint_gone``, and how the last attempt ended.
+        reason: ``exhausted``, ``endpoint_gone``, ``route_removed``, ``over``, and why.
     """
 
     delivery: Delivery

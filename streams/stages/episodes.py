@@ -19,7 +19,6 @@ from attrs import Factory, define, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.findings import (
-    POSTURE,
     SEVERITY,
     STILL_HONOURED,
     Finding,
@@ -29,6 +28,7 @@ from streams.findings import (
     source_still_honours,
 )
 from streams.stages.kinds import DOUBTED, Evidence
+from streams.stages.lasting import longest_silence
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
@@ -204,6 +204,10 @@ class Episodes:
         episode.revision += 1
         return episode
 
+    def open_of(self, kind: FindingKind) -> list[Key]:
+        """Give the keys of the open episodes of a kind."""
+        return [key for key, e in self._last.items() if e.open and key.kind is kind]
+
     def close_silent(self, now: int) -> list[Episode]:
         """Close and give the episodes without news for too long."""
         closed = []
@@ -223,9 +227,8 @@ class Episodes:
         ]
 
     def _silent(self, episode: Episode, now: int) -> bool:
-        if episode.finding.kind in POSTURE:
-            return False
-        return now - episode.touched > self._silence
+        longest = longest_silence(episode.finding.kind, self._silence)
+        return longest is not None and now - episode.touched > longest
 
 
 def _related(one: Key, other: Key) -> bool:

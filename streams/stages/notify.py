@@ -7,9 +7,10 @@ The rules:
   told of what is open again and again (`Route.repeat`).
 - A message keeps its id over all attempts and restarts. It is tried on the schedule
   of `streams.stages.retry`, and is a dead letter after the last attempt.
-- 2xx ends it. 410 disables the receiver and buries all that waits for it. Anything
-  else, a redirect too, is tried again; Retry-After is honoured, and where the receiver
-  is too busy (429, 503) by everything that waits for it.
+- 2xx ends it. 410 disables the receiver and buries all that waits for it, and what
+  begins and ends from then on. Anything else, a redirect too, is tried again;
+  Retry-After is honoured, and where the receiver is too busy (429, 503) by everything
+  that waits for it.
 - A receiver that takes something again is back: what failed before is called, the most
   severe first, at most every few minutes. A call that fails costs no attempt.
 - While a receiver fails, a newer update takes the place of an older one of the same
@@ -21,8 +22,9 @@ The rules:
 - Receivers do not wait for each other: each has a queue of its own, at most so many of
   it under way (`Route.in_flight`), the most severe first.
 
-An engine calls `step` with what changed, posts each delivery that is due, and gives
-each answer to `settle`; it saves the state (`delivery_state.changes`) before it posts.
+An engine calls `step` with what changed, then `give_up`, posts each delivery that is
+due, and gives each answer to `settle`; it saves the state (`delivery_state.changes`)
+before it posts.
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import attrs
 
 from streams.stages import retry
-from streams.stages.deliveries import Dead, Delivery, Outcome, Route
+from streams.stages.deliveries import Activity, Dead, Delivery, Outcome, Route
 from streams.stages.delivery_state import State
 from streams.stages.notify_draft import Change, Draft, ahead
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
     from streams.stages.silences import Silence
 
 __all__ = [
-    "Change", "Settled", "Step", "enable", "next_due", "revive", "settle", "step",
+    "Change", "Settled", "Step", "enable", "give_up", "next_due", "revive", "settle",
+    "step",
 ]  # fmt: skip
 
 CALL_EVERY: Final = 5 * retry.MINUTE
@@ -51,6 +55,9 @@ GONE: Final = 410
 # RFC 9110 sections 15.5.1, 15.5.14 and 15.5.21: it is the message that is not liked.
 _REFUSED: Final = frozenset({400, 413, 422})
 _BUSY: Final = frozenset({429, 503})
+_GONE: Final = "endpoint_gone: 410, the endpoint is disabled until the next start"
+_REMOVED: Final = "route_removed: the settings have no such endpoint"
+_OVER: Final = "over: what is delivered again has ended"
 
 
 class Step(NamedTuple):
@@ -61,7 +68,7 @@ class Step(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The next state, and what goes to the dead letters."""
+    """The next state, and what is kept as given up."""
 
     state: State
     dead: tuple[Dead, ...]
@@ -100,7 +107,8 @@ def settle(state: State, delivery: Delivery, outcome: Outcome, now: int) -> Sett
     """Take in how one attempt ended, ``now`` in ns."""
     status, route = outcome.status, delivery.route
     if status == GONE:
-        return _bury_all(state, route, now)
+        disabled = {**state.disabled, route: now}
+        return _bury(attrs.evolve(state, disabled=disabled), route, _GONE)
     if status in _BUSY and outcome.retry_after:
         until = now + min(outcome.retry_after, retry.LONGEST)
         paused = {**state.paused, route: max(until, state.paused.get(route, 0))}
@@ -184,8 +192,13 @@ def enable(state: State, route: str) -> State:
     return attrs.evolve(state, disabled=disabled)
 
 
-def revive(state: State, buried: Iterable[Delivery], now: int) -> State:
-    """Let deliveries that were given up begin anew, with the ids that they had."""
+def revive(state: State, buried: Iterable[Delivery], now: int) -> Settled:
+    """Let deliveries that were given up begin anew, with the ids that they had.
+
+    Who is told of a finding that is over is told its end behind it, under an id of its
+    own: it may have arrived before. Such ends are kept with what was given up, so that
+    a crash between the two loses none.
+    """
     fresh = [
         attrs.evolve(
             each, attempts=0, next_at=now, leased_until=0, called=False, refused=False
@@ -195,7 +208,10 @@ def revive(state: State, buried: Iterable[Delivery], now: int) -> State:
     ]
     for route in {each.route for each in fresh}:
         state = enable(state, route)
-    return state.with_deliveries(fresh)
+    state = state.with_deliveries(fresh)
+    ends = _ends(state, fresh, now)
+    dead = tuple(Dead(delivery=end, reason=_OVER) for end in ends)
+    return Settled(state.with_deliveries(ends), dead)
 
 
 def _under_way(state: State, delivery: Delivery) -> bool:
@@ -203,10 +219,48 @@ def _under_way(state: State, delivery: Delivery) -> bool:
     return known is not None and known.leased_until > 0
 
 
-def _bury_all(state: State, route: str, now: int) -> Settled:
+def _ends(state: State, revived: Iterable[Delivery], now: int) -> list[Delivery]:
+    """Give the ends of what is over, for the receivers that would hear none."""
+    places = {(e.route, e.finding.id) for e in revived}
+    last: dict[tuple[str, str], Delivery] = {}
+    for route in {route for route, _ in places}:
+        for each in state.queue(route).deliveries.values():
+            place = route, each.finding.id
+            if place in places and each.number >= last.get(place, each).number:
+                last[place] = each
+    return [
+        attrs.evolve(
+            each,
+            id=f"{each.finding.id}.{each.number + 1}.{now // SECOND}",
+            number=each.number + 1,
+            activity=Activity.CLOSE,
+            created_at=now,
+            next_at=now,
+            leased_until=0,
+        )
+        for each in last.values()
+        if each.activity is not Activity.CLOSE
+        and each.finding.id not in state.announced
+    ]
+
+
+def give_up(state: State, routes: Sequence[Route]) -> Settled:
+    """Bury what waits for receivers that are disabled, or not set any more.
+
+    It would wait for ever, and nothing that waits can be committed. Once they are back,
+    `revive` has it delivered.
+    """
+    names = {route.name for route in routes}
+    dead: tuple[Dead, ...] = ()
+    for route in state.queues:
+        if route in state.disabled or route not in names:
+            reason = _GONE if route in state.disabled else _REMOVED
+            state, buried = _bury(state, route, reason)
+            dead += buried
+    return Settled(state, dead)
+
+
+def _bury(state: State, route: str, reason: str) -> Settled:
     gone = state.queue(route).deliveries.values()
-    after = attrs.evolve(
-        state.with_queue(route, {}), disabled={**state.disabled, route: now}
-    )
-    reason = "endpoint_gone: 410, the endpoint is disabled until the next start"
-    return Settled(after, tuple(Dead(delivery=d, reason=reason) for d in gone))
+    dead = tuple(Dead(delivery=each, reason=reason) for each in gone)
+    return Settled(state.with_queue(route, {}), dead)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from streams.findings import POSTURE
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Announced, Delivery, Route
 from streams.stages.delivery_state import UPDATE_EVERY, State, Told
+from streams.stages.lasting import longest_silence
 from streams.stages.silences import in_force, silenced
 from streams.times import SECOND
 
@@ -60,7 +60,7 @@ class Draft:
         self.state = state
         self._silences = in_force(silences, now)
         self._now = now
-        self._routes = [r for r in routes if r.name not in state.disabled]
+        self._routes = tuple(routes)
         self._queues: dict[str, dict[str, Delivery]] = {}
         self._updates: dict[str, dict[str, str]] = {}
         self._announced: dict[str, Announced] | None = None
@@ -106,6 +106,8 @@ class Draft:
             if known.messages or known.waiting is None:
                 continue
             if not silenced(known.waiting, self._silences):
+                # Who wanted it then may be gone, and nobody is owed it any more.
+                del self._copy()[known.waiting.id]
                 self._tell(known.waiting, Activity.CREATE, max(1, known.order))
 
     def tell_waiting(self) -> None:
@@ -148,7 +150,7 @@ class Draft:
         return self._announced
 
     def _tell(self, finding: Finding, activity: Activity, number: int) -> None:
-        routes = [r for r in self._routes if r.wants(finding, activity)]
+        routes = self._asking(finding, activity)
         if not routes and activity is Activity.CREATE:
             return
         for route in routes:
@@ -162,10 +164,21 @@ class Draft:
             repeat_at=self._now + every if every else 0,
         )
 
+    def _asking(self, finding: Finding, activity: Activity) -> list[Route]:
+        """Give the receivers that a message is for.
+
+        What begins and ends is made also for those that are disabled: it is buried,
+        and can be replayed. What changes meanwhile is in the next message.
+        """
+        updating = activity is Activity.UPDATE
+        routes = self._enabled() if updating else self._routes
+        return [route for route in routes if route.wants(finding, activity)]
+
     def _repeat(self, identity: str, known: Announced, told: Finding) -> None:
-        lasts = told.kind in POSTURE or self._now - known.at < STALE
+        longest = longest_silence(told.kind, STALE)
+        lasts = longest is None or self._now - known.at < longest
         every = self._repeated(told) if lasts else 0
-        for route in self._routes:
+        for route in self._enabled():
             if every and route.repeat and route.wants(told):
                 again = self._message(route, told, Activity.UPDATE, known.messages)
                 # Not a number of its own: numbers are those of what is new.
@@ -239,8 +252,11 @@ class Draft:
 
     def lease(self) -> tuple[Delivery, ...]:
         """Give what is due now, of each receiver as much as it takes."""
-        due = [each for route in self._routes for each in self._lease(route)]
+        due = [each for route in self._enabled() for each in self._lease(route)]
         return tuple(sorted(due, key=_urgency))
+
+    def _enabled(self) -> list[Route]:
+        return [r for r in self._routes if r.name not in self.state.disabled]
 
     def _lease(self, route: Route) -> list[Delivery]:
         now, state = self._now, self.state

@@ -22,6 +22,7 @@ from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
+from streams.stages.lasting import OF_NAMES, denied_for_good
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
@@ -220,6 +221,17 @@ class Sentinel:
                 **values,
             )
             self._see(sighting, now, outputs)
+        return outputs
+
+    def end_denied(self, registry: Registry, now: int) -> Outputs:
+        """End the findings about names that are denied for good now."""
+        outputs = Outputs()
+        for kind in OF_NAMES:
+            for key in self.episodes.open_of(kind):
+                if denied_for_good(registry, key.presented, now):
+                    ended = self.episodes.end(key)
+                    if ended is not None:
+                        outputs.episodes[ended.finding.id] = ended
         return outputs
 
     def expire(self, now: int) -> Outputs:

@@ -79,7 +79,8 @@ class Health:
         failed: requests of ours without a usable answer.
         trouble: why the last one failed, "" once one is answered.
         gap: the last time that events may be missing from, begin and end.
-        silent: nothing came for too long.
+        silent: nothing came for too long, and nothing did since.
+        told: the finding on that is open.
     """
 
     authority: str = ""
@@ -97,6 +98,7 @@ class Health:
     trouble: str = ""
     gap: tuple[int, int] | None = None
     silent: bool = False
+    told: bool = False
 
     @property
     def good(self) -> bool:
@@ -145,23 +147,24 @@ def failed(health: Health, why: str) -> Health:
 
 
 def waited(health: Health, expected: Expected, now: int) -> Step:
-    """Look whether a source has been silent for too long."""
+    """Look whether a source has been silent for too long, or is so no more."""
     if health.started_at is None:
         return attrs.evolve(health, started_at=now), ()
     detail = _silence(health, expected, now)
-    if detail is None:
-        return (attrs.evolve(health, silent=False) if health.silent else health), ()
-    if health.silent:
-        return health, ()
-    notice = Notice(FindingKind.SOURCE_SILENT, now, detail)
-    return attrs.evolve(health, silent=True), (notice,)
+    silent = detail is not None
+    after = attrs.evolve(health, silent=silent, told=silent)
+    if silent == health.told:
+        return after, ()
+    notice = Notice(FindingKind.SOURCE_SILENT, now, detail or "", over=not silent)
+    return after, (notice,)
 
 
 def _silence(health: Health, expected: Expected, now: int) -> str | None:
-    event = _last_event(health)
-    if expected.event and now - event > expected.event:
-        return LATE.format(rfc3339(event))
-    answer = max(health.started_at or 0, health.answered_at or 0)
+    # What was silent before a start of ours is so until something comes.
+    started = 0 if health.silent else health.started_at or 0
+    if expected.event and now - max(started, health.heard_at or 0) > expected.event:
+        return LATE.format(rfc3339(_last_event(health)))
+    answer = max(started, health.answered_at or 0)
     if expected.answer and now - answer > expected.answer:
         return UNANSWERED.format(rfc3339(answer), health.trouble or "none came")
     return None

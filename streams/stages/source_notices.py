@@ -40,12 +40,17 @@ COLLIDED: Final = (
 
 @frozen
 class Notice:
-    """Something about a source that people should know."""
+    """Something about a source that people should know.
+
+    Attributes:
+        over: what was told of this kind is so no more.
+    """
 
     kind: FindingKind
     at: int
-    detail: str
+    detail: str = ""
     event_ids: tuple[str, ...] = ()
+    over: bool = False
 
     def signal(self, name: str) -> dict[str, Any]:
         """Give what the sentinel makes a finding of, JSON-ready."""
@@ -55,6 +60,7 @@ class Notice:
             "at": self.at,
             "event_ids": list(self.event_ids),
             "detail": self.detail,
+            "over": self.over,
         }
 
 

@@ -49,11 +49,13 @@ class Receivers:
 
     Attributes:
         back: in seconds from the start.
+        gone: ``other`` answers 410.
         arrived: time and message, in their order, by route.
     """
 
     loop: VirtualLoop
     back: float = 0.0
+    gone: bool = False
     arrived: dict[str, list[tuple[float, Delivery]]] = field(factory=dict)
 
     def clock(self) -> int:
@@ -62,6 +64,8 @@ class Receivers:
 
     async def post(self, delivery: Delivery) -> Outcome:
         """Hang, as long as an attempt may take, or accept."""
+        if delivery.route == "other" and self.gone:
+            return Outcome(status=410)
         if delivery.route == "other" and self.loop.time() < self.back:
             await asyncio.sleep(15)
             return Outcome(error="timeout")
@@ -98,7 +102,7 @@ class Embedded:
 
     async def report(self, episode: Episode) -> None:
         """Write a finding."""
-        row = (episode.finding.id, True, orjson.dumps(episodes.save(episode)))
+        row = (episode.finding.id, episode.open, orjson.dumps(episodes.save(episode)))
 
         def job(tx: Transaction) -> None:
             tx.put_findings([row])
@@ -106,7 +110,7 @@ class Embedded:
         await self.store.write(job)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Notifier]:
         """Run a notifier."""
         receivers = self.receivers
         notifier = Notifier(
@@ -114,7 +118,7 @@ class Embedded:
         )  # fmt: skip
         await notifier.load()
         async with cancelled(notifier.run()):
-            yield
+            yield notifier
         self.store.listeners.remove(notifier._on_commit)
 
 
@@ -143,11 +147,11 @@ class OnKafka:
             await self.desk.take(record)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Desk]:
         """Run a desk; what is not committed comes again."""
 
         async def letter(record: Any) -> None:
-            raise AssertionError(record)
+            assert self.receivers.gone, record
 
         file = DeliveryFile(self.folder / "deliveries.db")
         clock, post = self.receivers.clock, self.receivers.post
@@ -156,7 +160,7 @@ class OnKafka:
             left = [n for n in range(len(self.log)) if n not in self.acked]
             for record in self.log[min(left, default=len(self.log)) :]:
                 await self.desk.take(record)
-            yield
+            yield self.desk
         self.desk = None
         file.close()
 

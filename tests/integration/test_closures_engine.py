@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from attrs import define
 
@@ -38,9 +39,9 @@ class Engine:
     closures: Closures
     now: list[int]
 
-    async def revoke(self, *numbers: int) -> str:
+    async def revoke(self, *numbers: int, target: int | None = None) -> str:
         """Commit causes in one transaction; give the id of the last one."""
-        causes = [cause(number) for number in numbers]
+        causes = [cause(number, target) for number in numbers]
         rows = [Encoded(str(c.event_id), encode_fact(c), c) for c in causes]
         await self.store.write(lambda tx: tx.add_facts(rows), urgent=True)
         return fact_id(causes[-1]).hex()
@@ -55,12 +56,12 @@ class Engine:
         return await self.store.read(query)
 
 
-def cause(number: int) -> Cause:
+def cause(number: int, target: int | None = None) -> Cause:
     """Give a revocation."""
     return Cause(
         authority="operators", event_id=f"e{number}", version=number,
         received_at=number, ingress_key="k", settings=1, effect=Effect.REVOKE,
-        target=Identifier("agent.id", f"a{number}"), at=number,
+        target=Identifier("agent.id", f"a{target or number}"), at=number,
     )  # fmt: skip
 
 
@@ -129,6 +130,28 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
         await after.closures._save()
         assert 2 == len(await after.rows("SELECT body FROM signals"))  # of the pending
         assert ["agent.id:a2"] == [each.target for each in after.closures.recent][:1]
+
+
+async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
+    tmp_path: Path,
+) -> None:
+    """Also over a restart; with the last cause of its target."""
+    async with engine(tmp_path) as before:
+        await before.closures.roll.register(OPEN)
+        await before.revoke(1, 2, target=1)
+        before.now[0] = 40 * SECOND
+        before.closures._step()
+        await before.closures._save()
+    async with engine(tmp_path) as after:
+        after.now[0] = 50 * SECOND
+        said = []
+        for applied in (1, 2, 2):
+            after.closures.roll.applied("open", "g1", applied)
+            after.closures._step()
+            await after.closures._save()
+            rows = await after.rows("SELECT body FROM signals ORDER BY offset")
+            said.append([orjson.loads(body).get("over", False) for (body,) in rows])
+    assert said == [[False, False], [False, False, True], [False, False, True]]
 
 
 async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
 from streams import order_commands as command
 from streams.client import Client
+from streams.kafka import closure_findings
 from streams.kafka.acls import acls
+from streams.kafka.framing import partition_of
 from streams.times import SECOND
 from tests.integration import stopped_kafka_guard
 from tests.integration.kafka_cluster import settings_of
@@ -174,6 +176,7 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
         (finding,) = await until(told)
         assert LIVING == finding["presented"]
         assert "edge" in finding["message"]
+        assert await taken_up(kafka_settings) == [(finding["id"], True)]
 
         async def fenced() -> bool:
             _, answer = await ask(url, f"revocations/{second}")
@@ -191,6 +194,7 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
         done = await seen(url, second, "closed")
         assert (1, []) == (done["applied"], done["laggards"])
         assert not quick.check(LIVING).allowed
+        await until(lambda: ended(kafka_settings, finding["id"]))
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{url}/metrics") as got,
@@ -198,6 +202,18 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
             text = await got.text()
         assert 'rescind_closures_total{state="closed"} 3.0' in text
         assert 'rescind_closures_total{state="partial"} 1.0' in text
+
+
+async def taken_up(kafka: KafkaSettings) -> list[tuple[str, bool]]:
+    """Give id and state of the findings that a next owner would go on from."""
+    number = partition_of("default", kafka.partitions)
+    found = await closure_findings.told(kafka, number)
+    return [(each.finding.id, each.open) for each in found]
+
+
+async def ended(kafka: KafkaSettings, finding: str) -> bool:
+    """Tell whether the one finding is over."""
+    return await taken_up(kafka) == [(finding, False)]
 
 
 async def test_a_take_over_loses_no_laggard_and_closes_nothing_early(

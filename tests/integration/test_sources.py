@@ -124,6 +124,11 @@ async def test_a_silent_source_is_found_and_its_return_is_a_gap(tmp_path: Path) 
         assert 202 == await push(server, "s3cret", suspended("e2", "00u1"))
         back = (await sources(server))["hook:okta"]
 
+        async def over() -> bool:
+            return any(not one["open"] for one in await found(server, "source_silent"))
+
+        await until(over)
+
     assert ("source:hook:okta", "silent", "good") == (
         silent["presented"], state, back["state"]
     )  # fmt: skip

@@ -151,6 +151,12 @@ async def test_a_pause_that_nobody_announced_is_found_by_asking(
         await until(lambda: ("POST", "/api/verify") in transmitter.calls)
         transmitter.streams["s1"]["status"] = "disabled"
         await until(partial(found, server, "source_stopped"))
+        transmitter.streams["s1"]["status"] = "enabled"
+
+        async def flows() -> bool:
+            return any(not one["open"] for one in await found(server, "source_stopped"))
+
+        await until(flows)
 
 
 async def test_a_silent_stream_is_a_finding(tmp_path: Path) -> None:
@@ -169,6 +175,11 @@ async def test_a_silent_stream_is_a_finding(tmp_path: Path) -> None:
 
         transmitter.mute = False
         await until(good)
+
+        async def over() -> bool:
+            return any(not one["open"] for one in await found(server, "source_silent"))
+
+        await until(over)
 
 
 async def test_a_transmitter_that_is_away_is_trouble_and_serving_goes_on(

@@ -16,14 +16,19 @@ from enforcement.kafka.receipts import LogReceipts
 from enforcement.receipts import Terms
 from enforcement.verdict import Mode
 from schemas.codec import bundled
+from streams.findings import FindingKind
 from streams.kafka.closure import ClosureStage
+from streams.kafka.closure_findings import episode_of
 from streams.kafka.followed import Followed, Rules, Tally
 from streams.kafka.framing import fact_record
+from streams.kafka.payloads import finding_record
 from streams.kafka.roll import LogRoll
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
 from streams.stages.closure import State
-from streams.times import SECOND
+from streams.stages.episodes import Episode
+from streams.times import DAY, SECOND
+from tests.unit.test_notify import a_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,6 +234,71 @@ def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
     assert "edge" in episode.finding.message
     assert partition.state(identity)[0] is State.PARTIAL
     assert list(partition.of.step(NOW)) == []
+
+
+def test_the_finding_on_a_late_revocation_ends_with_the_last_of_its_target() -> None:
+    """However long that takes; what closes in time ends nothing."""
+    edge, partition = Guard("edge", Mode.FAIL_OPEN), Partition()
+    partition.hear(edge.says("registered", 0))
+    first = partition.read(cause(7))
+    again = attrs.evolve(cause(7), offset=9)  # another copy of it
+    partition.of.read([cause(8), again])
+    partition.of.ask(partition.of.heard)
+    partition.now = 40 * SECOND
+    told = {each.finding.presented.value: each for each in partition.of.step(NOW)}
+    assert sorted(told) == ["c7", "c8"]
+
+    partition.hear(edge.says("applied", 1, applied=9))
+    assert partition.state(first)[0] is State.CLOSED
+    assert [told[name].open for name in ("c7", "c8")] == [True, False]
+    assert list(partition.of.step(NOW + DAY)) == []
+    partition.hear(edge.says("applied", 2, applied=10))
+    (over,) = partition.of.step(NOW + DAY)
+    assert (over.finding.presented.value, over.open) == ("c7", False)
+
+    partition.read(cause(11))
+    partition.hear(edge.says("applied", 3, applied=12))
+    assert list(partition.of.step(NOW + DAY)) == []
+
+
+def test_who_takes_a_partition_up_ends_what_its_last_owner_told_of() -> None:
+    """Also what was settled between; not before it has read what is open."""
+    edge, before = Guard("edge", Mode.FAIL_OPEN), Partition()
+    registered = edge.says("registered", 0)
+    before.hear(registered)
+    before.of.read([cause(7), cause(8)])
+    before.of.ask(before.of.heard)
+    before.now = 40 * SECOND
+    kept = [_lying(finding_record(each, 1)) for each in before.of.step(NOW)]
+    other = a_finding(kind=FindingKind.LEAK)
+    assert episode_of(_lying(finding_record(Episode(other, 0, NOW), 1))) is None
+
+    after = Partition()
+    after.of.target, after.of.awaited = 9, 1
+    after.of.restore(filter(None, map(episode_of, kept)))
+    after.of.read([cause(7)])
+    after.of.ask(1)
+    assert list(after.of.step(NOW)) == []
+    after.hear(registered)
+    after.of.position = 9
+    (gone,) = after.of.step(NOW)
+    assert (gone.finding.presented.value, gone.open) == ("c8", False)
+    after.hear(edge.says("applied", 1, applied=8))
+    (over,) = after.of.step(NOW)
+    assert (over.finding.presented.value, over.open, over.revision) == ("c7", False, 2)
+
+    # The next one is another finding.
+    after.of.read([attrs.evolve(cause(7), offset=12)])
+    after.of.ask(after.of.heard)
+    after.now = 80 * SECOND
+    (new,) = after.of.step(NOW)
+    assert (new.reopened, new.finding.id == over.finding.id) == (1, False)
+    assert episode_of(_lying(finding_record(new, 1))) == new
+
+
+def _lying(record: Any) -> Any:
+    """Give a record as it lies in findings."""
+    return SimpleNamespace(**attrs.asdict(record), timestamp=NOW // 10**6)
 
 
 def test_two_processes_of_one_name_speak_for_nobody() -> None:

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.unit
 PARTITIONS = 4
 KAFKA = KafkaSettings(partitions=PARTITIONS)
 MINE = partition_of("acme", PARTITIONS)
-WEBHOOK, FORGETFUL = Route(name="soc"), Route(name="am", repeat=300 * SECOND)
+WEBHOOK, CHAT = Route(name="soc"), Route(name="chat")
+FORGETFUL = Route(name="am", repeat=300 * SECOND)
 
 
 @define
@@ -41,7 +42,7 @@ class World:
     letters: list[Any] = field(factory=list)
     acked: list[int] = field(factory=list)
 
-    def desk(self, route: Route = WEBHOOK) -> Desk:
+    def desk(self, *routes: Route) -> Desk:
         """Give a desk as a fresh process has it."""
 
         async def post(delivery: Delivery) -> Outcome:
@@ -51,7 +52,9 @@ class World:
         async def letter(record: Any) -> None:
             self.letters.append(record)
 
-        return Desk(KAFKA, self.file, [route], post, letter, lambda: self.now)
+        return Desk(
+            KAFKA, self.file, routes or [WEBHOOK], post, letter, lambda: self.now
+        )
 
     async def work(self, desk: Desk, *records: Record) -> None:
         """Take records in and make every attempt that is due."""
@@ -103,6 +106,31 @@ def test_what_was_given_up_outlives_the_process_and_is_replayed(world: World) ->
         assert await desk.buried() == []
         assert world.got[-1].id == buried.delivery.id
         assert desk.state.deliveries == {}
+
+    asyncio.run(play())
+
+
+def test_a_receiver_that_is_taken_out_stops_no_commit(world: World) -> None:
+    """What waits for it is given up, and delivered if it was taken out by mistake."""
+
+    async def play() -> None:
+        world.status = 503
+        await world.work(world.desk(WEBHOOK, CHAT), world.record())
+        assert (len(world.got), world.acked) == (2, [])
+
+        world.status, world.now = 204, NOW + 3600 * SECOND
+        desk = world.desk(WEBHOOK)
+        await world.work(desk, world.record())
+        assert (world.acked, desk.owed, len(world.letters)) == ([1], 0, 1)
+        (buried,) = await desk.buried()
+        assert (buried.delivery.route, buried.at) == ("chat", world.now)
+        assert buried.reason.startswith("route_removed")
+
+        desk = world.desk(WEBHOOK, CHAT)
+        assert await desk.replay("chat") == 1
+        await world.work(desk)
+        assert [d.route for d in world.got[2:]] == ["soc", "chat"]
+        assert await desk.buried() == []
 
     asyncio.run(play())
 

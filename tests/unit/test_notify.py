@@ -23,7 +23,9 @@ from streams.stages.notify import (
     Change,
     Step,
     enable,
+    give_up,
     next_due,
+    revive,
     settle,
     step,
 )
@@ -180,8 +182,14 @@ def test_buries_a_delivery_after_the_last_attempt() -> None:
     assert state.deliveries == {}
 
 
+def gone(state: State, delivery: Delivery) -> tuple[State, list[Delivery]]:
+    """Have a receiver answer 410."""
+    state, dead = settle(state, delivery, Outcome(status=410), NOW)
+    return state, [each.delivery for each in dead]
+
+
 def test_disables_a_receiver_that_is_gone() -> None:
-    """410 buries all that waits for it and keeps new findings away."""
+    """410 buries all that waits for it, and what comes then."""
     state, due = told(a_finding(1), a_finding(2))
 
     state, dead = settle(state, due[0], Outcome(status=410), NOW)
@@ -189,7 +197,78 @@ def test_disables_a_receiver_that_is_gone() -> None:
     assert {d.delivery.id for d in dead} == {d.id for d in due}
     assert all(d.reason.startswith("endpoint_gone") for d in dead)
     assert state.disabled == {"soc": NOW}
-    assert step(state, [Change(a_finding(3))], NOW, routes=[SOC]).due == ()
+    state, due = step(state, [Change(a_finding(3))], NOW, routes=[SOC])
+    assert due == ()
+    state, (third,) = give_up(state, [SOC])
+    assert (third.delivery.finding.id, third.reason) == (f"{3:032x}", dead[0].reason)
+    assert state.deliveries == {}
+
+
+def test_a_receiver_that_was_gone_is_told_the_ends_too() -> None:
+    """No incident stays open, whatever it knew and whenever it came back."""
+    state, (create,) = told(a_finding(1))
+    state, _ = settle(state, create, OK, NOW)
+    state, (create,) = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+    state, buried = gone(state, create)
+    news = [Change(a_finding(n), closed=True) for n in (1, 2, 3)]
+    state, due = step(state, news, NOW, routes=[SOC])
+    assert due == ()
+    state, dead = give_up(state, [SOC])
+    buried += [each.delivery for each in dead]
+
+    assert told_to(revive(state, buried, NOW).state) == {
+        f"{1:032x}": [Activity.CLOSE],
+        f"{2:032x}": [Activity.CREATE, Activity.CLOSE],
+        f"{3:032x}": [Activity.CREATE, Activity.CLOSE],
+    }
+
+
+def told_to(state: State) -> dict[str, list[Activity]]:
+    """Have a receiver take all that waits; give what it took, by the finding."""
+    taken: dict[str, list[Activity]] = {}
+    while True:
+        state, due = step(state, [], NOW, routes=[SOC])
+        if not due:
+            return taken
+        for each in due:
+            taken.setdefault(each.finding.id, []).append(each.activity)
+            state = settle(state, each, OK, NOW).state
+
+
+def test_what_changes_meanwhile_is_no_dead_letter() -> None:
+    """The next message has the counts; a finding a minute is not a letter a minute."""
+    state = accepted(told(a_finding(1)).state)
+    state, (create,) = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+    state, _ = gone(state, create)
+    state, _ = step(state, [Change(a_finding(1, count=2))], NOW, routes=[SOC])
+    state, due = step(state, [], NOW + UPDATE_EVERY, routes=[SOC])
+
+    assert due == ()
+    assert give_up(state, [SOC]) == (state, ())
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_what_is_told_late_of_a_finding_that_is_over_is_ended(over: bool) -> None:
+    """Its end arrived long ago; told as new, it would be open for good."""
+    state, (create,) = told(a_finding())
+    state = state.with_queue("soc", {})  # it used up its attempts
+    known = {create.id}
+    if over:
+        change = Change(a_finding(count=5), closed=True)
+        state, (close,) = step(state, [change], NOW, routes=[SOC])
+        state = settle(state, close, OK, NOW).state
+        known.add(close.id)
+
+    state, ends = revive(state, [create], NOW + SECOND)
+    first, *rest = sorted(state.deliveries.values(), key=lambda each: each.number)
+
+    assert first.id == create.id
+    assert [each.activity for each in rest] == [Activity.CLOSE] * over
+    assert [each.delivery for each in ends] == rest
+    # A receiver that drops repeats has not seen this end.
+    assert known.isdisjoint(each.id for each in rest)
+    again, ends = revive(state, [create], NOW + 2 * SECOND)
+    assert (len(again.deliveries), ends) == (1 + over, ())
 
 
 def test_ignores_the_late_answer_of_a_buried_delivery() -> None:
@@ -201,10 +280,10 @@ def test_ignores_the_late_answer_of_a_buried_delivery() -> None:
 
 
 def test_tells_an_enabled_receiver_what_comes_then() -> None:
-    """Someone repaired the endpoint; findings that nobody heard of are new to it."""
+    """A start is a new chance; what was buried before it stays so."""
     state, due = told(a_finding(1))
-    state, _ = settle(state, due[0], Outcome(status=410), NOW)
-    state, _ = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+    state, _ = gone(state, due[0])
+    state, _ = step(state, [], NOW, routes=[SOC])
 
     (delivery,) = step(
         enable(state, "soc"), [Change(a_finding(2))], NOW, routes=[SOC]
@@ -404,12 +483,19 @@ def test_sends_a_route_only_what_is_severe_enough() -> None:
     assert set(state.announced) == {high.id}
 
 
-def test_keeps_what_waits_for_a_route_that_is_not_configured() -> None:
-    """A receiver taken out of the settings by mistake loses nothing."""
-    state, _ = told(a_finding())
+def test_gives_up_what_waits_for_a_receiver_that_is_taken_out() -> None:
+    """Nobody would ever take it; taken out by mistake it is delivered later."""
+    siem = Route(name="siem")
+    state, _ = told(a_finding(), routes=(SOC, siem))
 
-    assert step(state, [], NOW + LEASE, routes=[]).due == ()
-    assert len(step(state, [], NOW + LEASE, routes=[SOC]).due) == 1
+    state, dead = give_up(state, [SOC])
+
+    assert [d.route for d in state.deliveries.values()] == ["soc"]
+    assert [d.delivery.route for d in dead] == ["siem"]
+    assert dead[0].reason.startswith("route_removed")
+    assert give_up(state, [SOC]) == (state, ())
+    state, _ = revive(state, [d.delivery for d in dead], NOW)
+    assert [d.route for d in step(state, [], NOW, routes=[SOC, siem]).due] == ["siem"]
 
 
 def messy() -> State:

@@ -298,12 +298,12 @@ def test_what_was_given_up_begins_anew_with_its_id() -> None:
     state, dead = settle(state, delivery, Outcome(status=410), NOW)
     (row,) = dead_rows(dead, NOW).values()
 
-    state = notify.revive(state, [delivery_of(row)], NOW + HOUR)
+    state, _ = notify.revive(state, [delivery_of(row)], NOW + HOUR)
     state, (again,) = step(state, [], NOW + HOUR, routes=[SOC])
 
     assert (again.id, again.attempts) == (delivery.id, 0)
     assert state.disabled == {}
-    assert notify.revive(state, [delivery_of(row)], NOW + HOUR) == state
+    assert notify.revive(state, [delivery_of(row)], NOW + HOUR) == (state, ())
 
 
 def test_a_failed_call_costs_no_attempt() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind
+from streams.findings import Finding, FindingKind, Severity
 from streams.kafka.delivery_file import DeliveryFile
 from streams.kafka.silences import KeptSilences
 from streams.stages import notify, notify_draft, silences
@@ -261,6 +261,19 @@ def test_the_desk_on_kafka_owes_what_is_silenced(tmp_path: Path) -> None:
 
     asyncio.run(play())
     world.file.close()
+
+
+def test_a_silenced_finding_that_nobody_wants_any_more_is_not_owed() -> None:
+    """The receiver was taken out, or wants worse alone, while the silence held."""
+    told = Told(a_silence())
+    told.hear(Change(ownerless()))
+    assert told.state.owes(ownerless().id)
+
+    told.silences = ()
+    told.state = State.of_rows(told.state.rows())
+    strict = Route(name="soc", minimum=Severity.CRITICAL)
+    assert told.hear(route=strict) == []
+    assert not told.state.owes(ownerless().id)
 
 
 def test_silences_on_kafka_are_followed_by_every_process() -> None:

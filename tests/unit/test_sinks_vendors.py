@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
@@ -119,6 +120,14 @@ def test_splunk_is_asked_until_the_event_is_indexed() -> None:
     for answer in (b'{"acks": {"7": false}}', b'{"acks": {}}', b"no", b"[]"):
         assert not SPLUNK.settled(answer)
     assert Splunk(base="https://s:8088", token="t").question(b"{}") is None
+
+
+def test_splunk_is_told_nothing_of_the_token_but_the_token() -> None:
+    """The channel stands in a URL, which collectors and proxies log."""
+    exchanged = attrs.evolve(SPLUNK, token="hunter3")
+
+    assert exchanged.channel == SPLUNK.channel
+    assert attrs.evolve(SPLUNK, name="second").channel != SPLUNK.channel
 
 
 def test_alertmanager_gets_one_identity_from_first_to_last() -> None:

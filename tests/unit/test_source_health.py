@@ -103,6 +103,32 @@ def test_silence_is_found_once_and_ends_as_a_gap() -> None:
     assert (False, (at(1), at(100))) == (speaks.silent, speaks.gap)
 
 
+def test_the_finding_on_a_silence_is_over_when_something_is_heard() -> None:
+    """Not by a start of ours, from which silence counts anew."""
+    silent, _ = steps.waited(Health(started_at=NOW, heard_at=at(1)), ONCE, at(62))
+    restarted = attrs.evolve(
+        steps.from_plain(steps.to_plain(silent)), started_at=at(70)
+    )
+
+    waits, none = steps.waited(restarted, ONCE, at(71))
+    speaks = steps.took(waits, Batch(1), "okta", at(80))
+    back, (over,) = steps.waited(speaks, ONCE, at(81))
+
+    assert (True, ()) == (waits.silent, none)
+    assert (FindingKind.SOURCE_SILENT, True) == (over.kind, over.over)
+    assert over.signal("hook:okta")["over"]
+    assert steps.waited(back, ONCE, at(82)) == (back, ())
+
+
+def test_the_finding_is_over_where_silence_is_no_fault_any_more() -> None:
+    """The setting, or the source, was taken out."""
+    silent, _ = steps.waited(Health(started_at=NOW), ONCE, at(61))
+
+    back, (over,) = steps.waited(silent, Expected(), at(62))
+
+    assert (over.over, back.silent) == (True, False)
+
+
 def test_a_source_that_never_spoke_is_silent_since_the_start() -> None:
     """A hook that was never set up at the vendor is noticed too."""
     health, _ = steps.waited(Health(), ONCE, NOW)
@@ -207,7 +233,9 @@ def test_lost_events_are_a_gap() -> None:
 
 def test_a_record_survives_being_saved() -> None:
     """Members that a later version adds or drops do not matter."""
-    health = Health(authority="a", started_at=1, gap=(1, 2), silent=True, accepted=3)
+    health = Health(
+        authority="a", started_at=1, gap=(1, 2), silent=True, told=True, accepted=3
+    )
     plain = orjson.loads(orjson.dumps(steps.to_plain(health) | {"later": 1}))
 
     assert health == steps.from_plain(plain)
@@ -254,6 +282,31 @@ async def test_silence_counts_once_its_finding_is_durable() -> None:
 
     assert (False, True) == (tried.silent, book.sources["hook:okta"].silent)
     assert 1 == len(log.taken)
+
+
+async def test_a_source_that_speaks_while_its_silence_is_told_ends_the_finding() -> (
+    None
+):
+    """With the next look, and once."""
+    now, log = [at(61)], Deaf()
+    book = HealthBook(lambda: now[0], {"hook:okta": ONCE})
+    book.sources["hook:okta"] = Health(started_at=NOW)
+    log.open, write = True, log.records
+
+    async def speaks(delivery: Delivery) -> Receipt:
+        health = book.sources["hook:okta"]
+        book.sources["hook:okta"] = steps.took(health, Batch(1), "okta", now[0])
+        return await write(delivery)
+
+    log.records = speaks  # type: ignore[method-assign]
+    await book.look(log, origin)
+    log.records = write  # type: ignore[method-assign]
+    for _ in range(2):
+        await book.look(log, origin)
+
+    told = [signal.get("over", False) for d in log.taken for signal in d.signals]
+    assert told == [False, True]
+    assert not book.sources["hook:okta"].silent
 
 
 async def test_a_source_that_speaks_with_another_process_is_not_silent() -> None:

@@ -79,7 +79,7 @@ def test_a_paused_stream_is_a_finding_and_leaves_a_gap() -> None:
     disabled, notices = steps.updated(again, "disabled", "", NOW + 3 * MINUTE)
     assert [FindingKind.SOURCE_STOPPED] == [one.kind for one in notices]
     back, notices = steps.updated(disabled, "enabled", "", NOW + 4 * MINUTE)
-    assert [FindingKind.SOURCE_GAP] == [one.kind for one in notices]
+    assert [FindingKind.SOURCE_GAP] == [one.kind for one in notices if not one.over]
     assert (NOW + MINUTE, NOW + 4 * MINUTE) == back.gap
     assert back.good
 
@@ -90,6 +90,36 @@ def test_a_stream_that_was_found_stopped_leaves_a_gap_too() -> None:
     assert [FindingKind.SOURCE_STOPPED] == [one.kind for one in notices]
     back, _ = steps.updated(stopped, "enabled", "", NOW + MINUTE)
     assert (NOW, NOW + MINUTE) == back.gap
+
+
+def test_a_stream_that_flows_again_ends_the_finding_that_it_stood_still() -> None:
+    """Whatever it was called meanwhile; the gap is another finding."""
+    stopped, _ = steps.updated(Health(), "paused", "", NOW)
+    stopped, _ = steps.updated(stopped, "disabled", "", NOW + 1)
+
+    _, notices = steps.updated(stopped, "enabled", "", NOW + MINUTE)
+
+    assert [(FindingKind.SOURCE_STOPPED, True), (FindingKind.SOURCE_GAP, False)] == [
+        (one.kind, one.over) for one in notices
+    ]
+    assert steps.updated(Health(), "enabled", "", NOW)[1] == ()
+
+
+def test_the_finding_on_a_silent_stream_is_over_when_it_is_heard() -> None:
+    """Also by another process; not by a start of ours."""
+    silent, _ = steps.waited(Health(started_at=NOW), MINUTE, NOW + MINUTE + 1)
+    again = attrs.evolve(steps.load(steps.save(silent)), started_at=NOW + 2 * MINUTE)
+    waits, none = steps.waited(again, MINUTE, NOW + 2 * MINUTE + 1)
+    assert (True, ()) == (waits.silent, none)
+
+    other = Health(heard_at=NOW + 2 * MINUTE)
+    heard = steps.heard(waits, 1, NOW + 2 * MINUTE)
+    for health in (heard, steps.alongside(waits, other)):
+        back, (over,) = steps.waited(health, MINUTE, NOW + 2 * MINUTE + 1)
+        assert (FindingKind.SOURCE_SILENT, True) == (over.kind, over.over)
+        assert steps.waited(back, MINUTE, NOW + 2 * MINUTE + 2) == (back, ())
+    _, (over,) = steps.waited(waits, 0, NOW + 2 * MINUTE + 1)
+    assert over.over
 
 
 def test_silence_is_one_finding_until_something_is_heard() -> None:
@@ -105,6 +135,8 @@ def test_silence_is_one_finding_until_something_is_heard() -> None:
     assert () == notices
     health = steps.heard(health, 1, NOW + 9 * MINUTE)
     assert health.good
+    health, notices = steps.waited(health, MINUTE, NOW + 9 * MINUTE)
+    assert [True] == [one.over for one in notices]
     health, notices = steps.waited(health, MINUTE, NOW + 11 * MINUTE)
     assert [FindingKind.SOURCE_SILENT] == [one.kind for one in notices]
 
@@ -121,7 +153,7 @@ def test_the_record_is_the_same_after_it_was_kept() -> None:
         status="paused", reason="why", since=1, started_at=2, heard_at=3,
         verified_at=4, asked=("a", "b"), answered=("c",), asked_at=5, accepted=6,
         refused=7, refusal="invalid_key", refused_at=8, newest=1.5, said=2.5,
-        gap=(9, 10), silent=True, trouble="t", poll_trouble="p",
+        gap=(9, 10), silent=True, told=True, trouble="t", poll_trouble="p",
     )  # fmt: skip
     assert all(attrs.astuple(health))
     assert health == steps.load(steps.save(health))

@@ -1,0 +1,70 @@
+"""What closure told of a partition: who takes it up goes on from there.
+
+Nothing of closure lies on a disk; the topic ``findings`` has what was said last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.errors import SchemaError
+from streams.findings import FindingKind, episode_id
+from streams.kafka.audit_state import reading
+from streams.kafka.finding_records import read_finding
+from streams.kafka.schema_registry import learn_ids
+from streams.stages.episodes import Episode
+
+if TYPE_CHECKING:
+    from streams.findings import Finding
+    from streams.kafka.settings import KafkaSettings
+
+FINDINGS: Final = "findings"
+MOST_REOPENED: Final = 1000  # of one target
+_MILLISECOND: Final = 1_000_000
+
+
+async def told(settings: KafkaSettings, number: int) -> list[Episode]:
+    """Read the findings of closure in a partition, each as it stands now.
+
+    A realm's findings lie in the partition of the number that its facts lie in.
+
+    Raises:
+        KafkaError: the cluster cannot be asked, or we may not read them.
+    """
+    last: dict[bytes, Any] = {}
+    async with reading(settings) as reader:
+        bounds = await reader.bounds(FINDINGS, number)
+        async for record in reader.records(FINDINGS, number, *bounds):
+            last[record.key] = record
+    await learn_ids(record.value for record in last.values())
+    found = map(episode_of, last.values())
+    return [episode for episode in found if episode is not None]
+
+
+def episode_of(record: Any) -> Episode | None:
+    """Read the last record of a finding; None where it is none of closure."""
+    try:
+        change = read_finding(record.value, record.headers).change
+    except SchemaError:
+        return None  # notify puts it into the dead letters
+    finding = change.finding
+    if finding.kind is not FindingKind.CLOSURE_PARTIAL:
+        return None
+    if (reopened := _reopened(finding)) is None:
+        return None
+    return Episode(
+        finding,
+        reopened,
+        touched=record.timestamp * _MILLISECOND,
+        revision=(change.order + 1) // 2,
+        open=not change.closed,
+    )
+
+
+def _reopened(finding: Finding) -> int | None:
+    """Give how many findings on the same there were before, which the id tells."""
+    about = finding.realm, finding.presented, finding.kind, finding.point
+    for number in range(MOST_REOPENED):
+        if episode_id(*about, reopened=number) == finding.id:
+            return number
+    return None
