@@ -138,7 +138,7 @@ def ask_of_the_known(url: str) -> set[int]:
                 body={"token": text}, media_type="application/x-www-form-urlencoded"
             )
             seen.add(validated(case, url, session, "caller"))
-        questions = [
+        questions: list[Any] = [
             {
                 "subject": {"type": kind, "id": name},
                 "action": READ,
@@ -146,7 +146,7 @@ def ask_of_the_known(url: str) -> set[int]:
             }
             for kind, name in (*SUBJECTS, *(("token", text) for text in TOKENS))
         ]
-        several = {"evaluations": [*questions, {"subject": 1}]}
+        several: Any = {"evaluations": [*questions, {"subject": 1}]}
         for path, body in (
             *(("/access/v1/evaluation", each) for each in questions),
             ("/access/v1/evaluations", several),
