@@ -38,7 +38,8 @@ class Gateways:
         """Put the handlers behind their routes."""
         for path in ("/v1/check", "/v1/routes/{route}/check"):
             app.router.add_route("*", path, self.check)
-            app.router.add_route("*", path + "/{below:.*}", self.check)
+            # Newlines too, which a dot would leave out.
+            app.router.add_route("*", path + r"/{below:[\s\S]*}", self.check)
 
     async def check(self, request: web.Request) -> web.Response:
         """Answer for the token of a client's request.

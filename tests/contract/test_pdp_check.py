@@ -27,7 +27,7 @@ def known(**more: Any) -> Any:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PROPFIND"])
 @pytest.mark.parametrize(
-    "path", ["", "/", "/orders/7?x=/../..", "//a%2f..;b", "/check"]
+    "path", ["", "/", "/orders/7?x=/../..", "//a%2f..;b", "/a%0Ab", "/check"]
 )
 async def test_every_method_and_path_gets_the_same_answer(
     method: str, path: str

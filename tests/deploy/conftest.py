@@ -86,7 +86,7 @@ def render(chart: Chart) -> Render:
             each
             for name, text in texts.items()
             if name.endswith(".yaml")
-            for each in yaml.safe_load_all(text)
+            for each in yaml.load_all(text, yaml.CSafeLoader)
             if each is not None
         ]
         (notes,) = (text for name, text in texts.items() if name.endswith("NOTES.txt"))

@@ -93,6 +93,17 @@ def kafka(**more: Any) -> dict[str, Any]:
             "no ServiceMonitor .*: install the Prometheus operator, or set",
         ),
         (
+            kafka(sentinel={"keda": {"enabled": True}}),
+            "no ScaledObject .keda.sh/v1alpha1.: install KEDA, or set sentinel.keda.",
+        ),
+        (
+            kafka(
+                kafka={"sasl": {"enabled": True}},
+                strimzi={"enabled": True, "cluster": "events"},
+            ),
+            "no KafkaTopic .*: install the Strimzi operator, or set strimzi.when",
+        ),
+        (
             {"metrics": {"prometheusRule": {"enabled": True}}},
             "no PrometheusRule .*: install the Prometheus operator, or set",
         ),

@@ -76,11 +76,27 @@
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
-{{- range $value, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" }}
-{{- with index $.Values.metrics $value }}
-{{- if and .enabled (eq .whenMissing "fail") (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
-{{- fail (printf "the cluster has no %s (monitoring.coreos.com/v1): install the Prometheus operator, or set metrics.%s.whenMissing to skip" $kind $value) }}
+{{- include "rescind.checks.kinds" . }}
 {{- end }}
+
+{{/* Kinds of others' operators; rendered without a cluster there are none. */}}
+{{- define "rescind.checks.kinds" -}}
+{{- $prometheus := dict "from" "the Prometheus operator" "version" "monitoring.coreos.com/v1" "else" "skip" -}}
+{{- $wanted := list
+  (merge (dict "kind" "ServiceMonitor" "at" "metrics.serviceMonitor" "values" .Values.metrics.serviceMonitor) $prometheus)
+  (merge (dict "kind" "PrometheusRule" "at" "metrics.prometheusRule" "values" .Values.metrics.prometheusRule) $prometheus)
+-}}
+{{- range $name := without (include "rescind.components" . | fromJsonArray) "embedded" }}
+{{- with (index $.Values $name).keda }}
+{{- $wanted = append $wanted (dict "kind" "ScaledObject" "at" (printf "%s.keda" $name) "values" . "from" "KEDA" "version" "keda.sh/v1alpha1" "else" "render") }}
+{{- end }}
+{{- end }}
+{{- with .Values.strimzi }}
+{{- $wanted = append $wanted (dict "kind" "KafkaTopic" "at" "strimzi" "values" . "from" "the Strimzi operator" "version" .apiVersion "else" "render") }}
+{{- end }}
+{{- range $wanted }}
+{{- if and .values.enabled (eq .values.whenMissing "fail") (not ($.Capabilities.APIVersions.Has .version)) }}
+{{- fail (printf "the cluster has no %s (%s): install %s, or set %s.whenMissing to %s" .kind .version .from .at .else) }}
 {{- end }}
 {{- end }}
 {{- end }}
