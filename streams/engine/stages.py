@@ -377,6 +377,7 @@ class Stages:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
             self._untold = False
             failpoint("stages.after_posture")
+        self._count(outputs)
         return True
 
     async def _take_receipts(self) -> None:
@@ -391,6 +392,7 @@ class Stages:
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._count(outputs)
         self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:

@@ -6,9 +6,19 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
-from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, fact_key
+from agents_registry.facts import (
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Node,
+    ScopeSet,
+    fact_key,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
@@ -16,6 +26,7 @@ from streams.engine.stages import Stages
 from streams.engine.store import Store, Stored
 from streams.intake import Encoded
 from streams.stages.sentinel import Tolerances
+from streams.stages.uses import Seen
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -127,3 +138,32 @@ async def test_what_comes_while_the_table_is_loaded_is_listed(tmp_path: Path) ->
         await store.close()
 
     assert [str(TOP)] == [row.identifier for row in rows]
+
+
+async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> None:
+    """Also what a late receipt shows, a use beyond its scopes, and how names stand."""
+    child, parent = (Identifier("agent.instance", name) for name in "cp")
+    used = Seen((TOP,), "door", "allowed", 3 * S, "e", scopes=("r|x",))
+    async with looping(tmp_path) as (store, stages):
+        stages.sentinel.points.registered("door", S, enforces=True)
+        await append(
+            store,
+            Node(node=TOP, **COMMON),
+            ScopeSet(node=TOP, scopes=("r|y",), **COMMON),
+            revoke(),
+            Edge(child=child, parent=parent, **COMMON),
+            ScopeSet(node=parent, scopes=("r|y",), **COMMON),
+            ScopeSet(node=child, scopes=("r|x",), **COMMON),
+        )
+        block = orjson.dumps([used.to_plain()])
+        await store.write(lambda tx: tx.add_access(block, S), urgent=True)
+        await until(lambda: stages.idle)
+        stages.sentinel.points.applied("door", stages.applied, S)
+        await until(lambda: stages.idle)
+
+        assert [
+            "enforcement_failure",
+            "enforcement_lag",
+            "scope_escalation",
+            "scope_violation",
+        ] == sorted(kind.value for kind in stages.opened.elements())
