@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
@@ -33,7 +33,7 @@ from streams.stages.remembered import (
     Remembered,
     repeats,
 )
-from streams.stages.sightings import of_failure, of_unknown, of_use
+from streams.stages.sightings import of_failure, of_unknown, of_use, owner_among
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -267,7 +267,8 @@ class Sentinel:
                     outputs.in_flight += times
                 continue
             self.uses.mark(piece, row, REPORTED)
-            episode = self._see(of_use(kind, use, why, first, times), now, outputs)
+            told = of_use(kind, use, why, first, times)
+            episode = self._see_use(told, use, registry, now, outputs)
             if doubtful(kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
@@ -335,7 +336,22 @@ class Sentinel:
                 outputs.unreadable += 1
                 continue
             if _unknown(use, registry):
-                self._see(of_unknown(use), now, outputs)
+                self._see_use(of_unknown(use), use, registry, now, outputs)
+
+    def _see_use(
+        self,
+        sighting: Sighting,
+        use: Seen,
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> Episode:
+        """See a use; whose it is is looked up once, for the finding that it opens."""
+        episode = self._see(sighting, now, outputs)
+        if episode.revision == 1:
+            owner = owner_among(use, registry)
+            episode.finding = evolve(episode.finding, owner=owner)
+        return episode
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents_registry.lineage import NONE
 from streams.findings import FindingKind
 from streams.stages.episodes import Sighting
+from streams.stages.posture_rules import owner_of
 
 if TYPE_CHECKING:
+    from agents_registry.registry import Registry
     from agents_registry.verdict import Death
     from streams.findings import Finding
     from streams.stages.episodes import Doubt
@@ -76,3 +79,13 @@ def of_unknown(use: Seen) -> Sighting:
         last_seen=use.at,
         event_ids=() if use.event_id is None else (use.event_id,),
     )
+
+
+def owner_among(use: Seen, registry: Registry) -> str | None:
+    """Give whose it is that was presented: as the line says, else as the facts do."""
+    if use.owner is not None:
+        return use.owner
+    lineage = registry.lineage
+    nodes = (lineage.find(name) for name in use.identifiers)
+    owners = (owner_of(registry, lineage.others(n)) for n in nodes if n != NONE)
+    return next(filter(None, owners), None)

@@ -341,6 +341,31 @@ def test_reports_a_credential_that_nobody_declared() -> None:
     assert desk.found() == [("unknown_credential", 1)]
 
 
+@pytest.mark.parametrize(("said", "owner"), [(None, "person.id:ann"), ("bob", "bob")])
+def test_the_owner_is_whom_the_line_names_else_the_facts(
+    said: str | None, owner: str
+) -> None:
+    """Few logs say who owns what was used; whoever is told must know whom to ask."""
+    desk = Desk()
+    shadow = Identifier("vault.accessor", "shadow")
+    for fact in (
+        OwnerSet(node=USER, owners=(Identifier("person.id", "ann"),), **COMMON),
+        Edge(child=TOKEN, parent=USER, **COMMON),
+        revoke(USER),
+    ):
+        desk.tell(fact)
+    for names in ((TOKEN,), (shadow, USER)):
+        use = Seen(names, "door", "allowed", 50 * S, None, said)
+        desk.keep(desk.sentinel.observe([use, use._replace(at=150 * S)], desk.registry,
+                                        desk.now))  # fmt: skip
+
+    assert [
+        ("unknown_credential", owner),
+        ("use_after_revocation", owner),
+        ("use_after_revocation", owner),
+    ] == sorted((e.finding.kind.value, e.finding.owner) for e in desk.findings.values())
+
+
 def test_silence_closes_an_episode_and_the_next_use_opens_another() -> None:
     """The new episode has an id of its own."""
     desk = Desk()
