@@ -110,6 +110,7 @@ class Stages:
         self._tidied = 0
         self._untold = False  # what was found of posture and is not saved
         self._rechecking = False
+        self._telling = False
         self._unweighed = True
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -133,7 +134,7 @@ class Stages:
         self._access = positions.get("sentinel", 0)
         self._signals = positions.get("signals", 0)
         uses = [row async for row in self._rows("uses", "key", "key, body")]
-        self.sentinel.uses.restore(uses)
+        self.sentinel.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
         async for name, body in self._rows("used_scopes", "name", "name, body"):
@@ -218,6 +219,7 @@ class Stages:
         waiting += ends.signals - self._signals + self._cascade.waiting
         waiting += self.posture.waiting(self._clock()) + self._untold
         waiting += self._rechecking or self.sentinel.points.news
+        waiting += self._telling or self.sentinel.unsettled(self._clock())
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -253,6 +255,7 @@ class Stages:
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
+            worked |= await self._take_unsettled()
             if not took:
                 worked |= self._target is not self._ends
                 self._target = None
@@ -428,9 +431,22 @@ class Stages:
         self._access = offset + 1
         return True
 
+    async def _take_unsettled(self) -> bool:
+        """Tell uses of what nobody declared in time."""
+        now = self._clock()
+        if not self.sentinel.unsettled(now):
+            return False
+        self._telling = True
+        outputs = self.sentinel.settle(self.registry, now)
+        await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._count(outputs)
+        self._telling = False
+        return True
+
     async def _tidy(self, now: int) -> None:
-        """Forget old uses and judged access blocks; close silent episodes."""
+        """Forget old uses and judged access blocks; close what is silent or over."""
         outputs = self.sentinel.expire(now)
+        outputs.episodes.update(self.sentinel.end_declared(self.registry).episodes)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember

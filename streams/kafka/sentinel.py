@@ -140,6 +140,7 @@ class SentinelStage:
             self._judge(read)
             for each in self._ours():
                 each.follow(self._clock())
+                each.settle(self._clock())
             self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
@@ -229,9 +230,9 @@ class SentinelStage:
 
     @property
     def inspecting(self) -> int:
-        """Count the nodes here that may stand otherwise than before, roughly."""
+        """Count what is to be looked at for its time has come, roughly."""
         now = self._clock()
-        return sum(
+        return sum(each.unsettled(now) for each in self._ours()) + sum(
             0 if home is None else home.inspecting(name, now)
             for name, _, home in self._homes()
         )

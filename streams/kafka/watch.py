@@ -144,7 +144,7 @@ class Watched:
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
         for realm, rows in self.file.uses().items():
             sentinel = self._sentinel(realm)
-            sentinel.uses.restore(rows)
+            sentinel.restore(rows)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider_all(registry, now))
         for realm in self._sentinels:
@@ -235,10 +235,23 @@ class Watched:
         if realm in self._sentinels:
             self._add(realm, self._sentinel(realm).recheck(points, now))
 
+    def settle(self, now: int) -> None:
+        """Tell uses of what nobody declared in time."""
+        for realm, sentinel in self._sentinels.items():
+            if sentinel.unsettled(now):
+                registry = self._realm_of(realm).cascade.registry
+                self._add(realm, self._sentinel(realm).settle(registry, now))
+
+    def unsettled(self, now: int) -> int:
+        """Count the realms that have such uses."""
+        return sum(each.unsettled(now) for each in self._sentinels.values())
+
     def tidy(self, now: int) -> None:
-        """Forget old uses, and close silent episodes."""
+        """Forget old uses, and close what is silent or over."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
+            registry = self._realm_of(realm).cascade.registry
+            self._add(realm, sentinel.end_declared(registry))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):
                 self._used[realm, str(name)] = None

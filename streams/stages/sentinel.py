@@ -15,8 +15,8 @@ from attrs import Factory, define, evolve, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
-from agents_registry.lineage import KNOWN, NONE
-from agents_registry.verdict import Death, death, is_credential
+from agents_registry.lineage import NONE
+from agents_registry.verdict import Death, death
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
@@ -25,15 +25,10 @@ from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
-from streams.stages.remembered import (
-    IN_FLIGHT,
-    MINUTE,
-    MOST,
-    REPORTED,
-    Remembered,
-    repeats,
-)
+from streams.stages.remembered import IN_FLIGHT, MOST, REPORTED, Remembered
+from streams.stages.repeats import repeats_among
 from streams.stages.sightings import of_failure, of_unknown, of_use, owner_among
+from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -108,6 +103,9 @@ class Sentinel:
         """Start with nothing seen."""
         self.uses = Remembered(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence)
+        # Before they are forgotten, whatever is set.
+        settle = min(tolerances.posture.settle, tolerances.remember // 2)
+        self._undeclared = Undeclared(self.uses, self.episodes, settle)
         self.remember = tolerances.remember
         self._tolerances = tolerances
         self.accepted: dict[str, Accepted] = {}
@@ -115,6 +113,16 @@ class Sentinel:
         self.points = Points(tolerances.points)
         self.bits: DeadBits | None = None
         self._table: Registry | None = None  # that all remembered uses were judged by
+
+    def restore(self, uses: Iterable[tuple[str, bytes]]) -> None:
+        """Take back the uses that were saved, by name and body.
+
+        Raises:
+            ValueError: some cannot be read.
+        """
+        self.uses.restore(uses)
+        if self._tolerances.report_unknown:
+            self._undeclared.restore()
 
     def note(self, fact: Fact, offset: int) -> None:
         """Remember where a fact lies, as far as it counts; undo the bits it changes."""
@@ -135,9 +143,33 @@ class Sentinel:
         piece = self.uses.add(lines, now)
         self._judge([(piece, np.flatnonzero(~quiet))], registry, now, outputs)
         if self._tolerances.report_unknown:
-            ask = ~declared & (lines.outcome != DENIED)
-            self._report_unknown(lines, np.flatnonzero(ask), registry, now, outputs)
+            ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
+            found = _uses(piece, ask, outputs)
+            for row, use in self._undeclared.meet(piece, found, registry, now):
+                self._see_unknown(piece, row, use, registry, now, outputs)
         outputs.uses = self.uses.changes()
+        return outputs
+
+    def unsettled(self, now: int) -> bool:
+        """Tell whether a credential has been undeclared for long enough to tell."""
+        return self._undeclared.waiting(now)
+
+    def settle(self, registry: Registry, now: int) -> Outputs:
+        """Tell the uses of the next credentials that stayed undeclared."""
+        outputs = Outputs()
+        for piece, rows in self._undeclared.due(now):
+            for row, use in _uses(piece, rows, outputs):
+                if unknown(use, registry):
+                    self._see_unknown(piece, row, use, registry, now, outputs)
+        outputs.uses = self.uses.changes()
+        return outputs
+
+    def end_declared(self, registry: Registry) -> Outputs:
+        """End the findings about credentials that were declared since."""
+        outputs = Outputs()
+        for key in self._undeclared.declared(registry):
+            if (ended := self.episodes.end(key)) is not None:
+                outputs.episodes[ended.finding.id] = ended
         return outputs
 
     def reconsider(
@@ -249,10 +281,12 @@ class Sentinel:
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.marks[rows] != REPORTED], outputs)
+            for row, use in _uses(
+                piece, rows[piece.marks[rows] & REPORTED == 0], outputs
+            )
             if (why := self._death(use, registry)) is not None
         ]
-        again = self._repeats(dead)
+        again = repeats_among(self.uses, (use for _, _, use, _ in dead))
         for piece, row, use, why in dead:
             if (piece.key, row) in again:
                 self.uses.mark(piece, row, REPORTED)
@@ -261,7 +295,7 @@ class Sentinel:
             evidence = self._evidence(use, why)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
-                if piece.marks[row] != IN_FLIGHT:
+                if not piece.marks[row] & IN_FLIGHT:
                     # An earlier cause may come late, and make a re-use of it.
                     self.uses.mark(piece, row, IN_FLIGHT)
                     outputs.in_flight += times
@@ -274,18 +308,6 @@ class Sentinel:
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:
                 self._relate(_names(registry, use.identifiers[0]), outputs)
-
-    def _repeats(
-        self, dead: list[tuple[Piece, int, Seen, Death]]
-    ) -> set[tuple[str, int]]:
-        """Give those of some rows that tell what another remembered row told."""
-        told = [use for _, _, use, _ in dead if use.event_id is not None]
-        if not told:
-            return set()
-        minutes = [use.at // MINUTE for use in told]
-        names = dict.fromkeys(use.identifiers[0] for use in told)
-        prints = np.unique(np.array([prints_of(name)[0] for name in names], U64))
-        return repeats(self.uses.find(prints, (min(minutes), max(minutes))))
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
@@ -320,23 +342,17 @@ class Sentinel:
         for episode in self.episodes.relate(names):
             outputs.episodes[episode.finding.id] = episode
 
-    def _report_unknown(
+    def _see_unknown(
         self,
-        lines: Lines,
-        rows: Numbers,
+        piece: Piece,
+        row: int,
+        use: Seen,
         registry: Registry,
         now: int,
         outputs: Outputs,
     ) -> None:
-        """Report accepted credentials among some rows that nobody declared."""
-        for row in rows.tolist():
-            try:
-                use = lines.use(row)
-            except ValueError:
-                outputs.unreadable += 1
-                continue
-            if _unknown(use, registry):
-                self._see_use(of_unknown(use), use, registry, now, outputs)
+        first, times = piece.merged.get(row) or (use.at, 1)
+        self._see_use(of_unknown(use, first, times), use, registry, now, outputs)
 
     def _see_use(
         self,
@@ -366,19 +382,6 @@ def _uses(piece: Piece, rows: Numbers, outputs: Outputs) -> Iterator[tuple[int, 
             yield row, piece.lines.use(row)
         except ValueError:
             outputs.unreadable += 1
-
-
-def _unknown(use: Seen, registry: Registry) -> bool:
-    """Tell whether an accepted credential is one that nobody declared."""
-    lineage = registry.lineage
-    credentials = [name for name in use.identifiers if is_credential(registry, name)]
-    nodes = [lineage.find(name) for name in credentials]
-    return bool(credentials) and not any(
-        lineage.flags[other] & KNOWN
-        for node in nodes
-        if node != NONE
-        for other in lineage.others(node)
-    )
 
 
 def _names(registry: Registry, presented: Identifier) -> list[Identifier]:

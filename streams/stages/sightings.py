@@ -67,15 +67,16 @@ def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
     )
 
 
-def of_unknown(use: Seen) -> Sighting:
-    """Give what is told of a use of what nobody declared."""
+def of_unknown(use: Seen, first: int, times: int) -> Sighting:
+    """Give what is told of a use of what nobody declared; as `of_use` takes it."""
     return Sighting(
         kind=FindingKind.UNKNOWN_CREDENTIAL,
         presented=use.identifiers[0],
         point=use.point,
         outcome=use.outcome,
         owner=use.owner,
-        first_seen=use.at,
+        count=times,
+        first_seen=first,
         last_seen=use.at,
         event_ids=() if use.event_id is None else (use.event_id,),
     )

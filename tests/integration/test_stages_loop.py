@@ -24,6 +24,7 @@ from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engine.stages import Stages
 from streams.engine.store import Store, Stored
+from streams.findings import FindingKind
 from streams.intake import Encoded
 from streams.stages.sentinel import Tolerances
 from streams.stages.uses import Seen
@@ -41,11 +42,13 @@ COMMON: dict[str, Any] = {"authority": "a", "version": S, "received_at": S}
 
 
 @asynccontextmanager
-async def looping(folder: Path) -> AsyncIterator[tuple[Store, Stages]]:
-    """Run the loop over a store until the context ends."""
+async def looping(
+    folder: Path, now: int = 5 * S
+) -> AsyncIterator[tuple[Store, Stages]]:
+    """Run the loop over a store until the context ends; its clock stands still."""
     store = Store.open(folder, realm="r", genesis="g")
     tolerances = Tolerances(skew=0, grace=S, remember=S, silence=S)
-    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: 5 * S)
+    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: now)
     await stages.load()
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -60,6 +63,12 @@ async def append(store: Store, *facts: Fact) -> None:
     """Write facts to the log."""
     encoded = [Encoded(fact_key("r", fact), encode_fact(fact), fact) for fact in facts]
     await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
+
+
+async def show(store: Store, use: Seen) -> None:
+    """Write a block of one access."""
+    block = orjson.dumps([use.to_plain()])
+    await store.write(lambda tx: tx.add_access(block, S), urgent=True)
 
 
 def revoke(target: Identifier = TOP) -> Cause:
@@ -155,8 +164,7 @@ async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> Non
             ScopeSet(node=parent, scopes=("r|y",), **COMMON),
             ScopeSet(node=child, scopes=("r|x",), **COMMON),
         )
-        block = orjson.dumps([used.to_plain()])
-        await store.write(lambda tx: tx.add_access(block, S), urgent=True)
+        await show(store, used)
         await until(lambda: stages.idle)
         stages.sentinel.points.applied("door", stages.applied, S)
         await until(lambda: stages.idle)
@@ -167,3 +175,23 @@ async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> Non
             "scope_escalation",
             "scope_violation",
         ] == sorted(kind.value for kind in stages.opened.elements())
+
+
+async def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its use is held in the file; a fact that comes then ends the finding."""
+    monkeypatch.setattr("streams.engine.stages.TIDY_SECONDS", 0.01)
+    async with looping(tmp_path) as (store, stages):
+        await show(store, Seen((TOP,), "door", "allowed", S, "e"))
+        await until(lambda: stages.idle)
+        assert not stages.opened
+    # Half of what is remembered is as long as anything is held here.
+    async with looping(tmp_path, 5 * S + S // 2) as (store, stages):
+        await until(lambda: stages.idle)
+        assert [(TOP, FindingKind.UNKNOWN_CREDENTIAL)] == (
+            stages.sentinel.episodes.open_ones()
+        )
+        assert 1 == stages.opened.total()
+        await append(store, Node(node=TOP, **COMMON))
+        await until(lambda: not stages.sentinel.episodes.open_ones())

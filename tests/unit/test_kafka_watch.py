@@ -30,6 +30,7 @@ NOW = 10**18
 TOKEN = Identifier("vault.accessor", "t")
 SAID: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
 ISSUE = Node(**SAID, node=TOKEN, issued_at=1)
+SHADOW = Identifier("vault.accessor", "shadow")
 CAUSE = Cause(**SAID, target=TOKEN, effect=Effect.REVOKE, at=1)
 
 
@@ -60,9 +61,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: Watched) -> None:
-    """Show one use of the token, at 5 s."""
-    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e")
+def show(watched: Watched, name: Identifier = TOKEN) -> None:
+    """Show one use of a credential, at 5 s."""
+    use = Seen((name,), "door", "allowed", 5 * S, "e")
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
@@ -101,3 +102,24 @@ def test_a_restart_weighs_receipts_that_came_meanwhile(world: World) -> None:
     after.restore(NOW)
 
     assert ["enforcement_failure", "enforcement_lag"] == kinds(after)
+
+
+def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
+    world: World,
+) -> None:
+    """Its use is held in the file; a fact that comes then ends the finding."""
+    before = world.watched()
+    show(before, SHADOW)
+    assert ([], 0) == (kinds(before), before.unsettled(NOW))
+    before.save()
+    after = world.watched()
+    after.restore(NOW)
+    later = NOW + 900 * S
+    assert 1 == after.unsettled(later)
+    after.settle(later)
+    assert (["unknown_credential"], 0) == (kinds(after), after.unsettled(later))
+    after.save()
+    world.realm.apply(Node(**SAID, node=SHADOW, issued_at=1), 1)
+    after.tidy(later)
+
+    assert [False] == [each.open for each in after.findings()]

@@ -23,8 +23,9 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
 from streams.stages import episodes
+from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
-from streams.stages.remembered import SINGLES
+from streams.stages.remembered import FAN, SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 
@@ -36,6 +37,7 @@ TOKEN = Identifier("vault.accessor", "t")
 HASH = Identifier("vault.token_hmac", "h")
 USER = Identifier("agent.id", "u")
 LATE = Identifier("vault.accessor", "late")
+SHADOW = Identifier("vault.accessor", "shadow")
 COMMON: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 200 * S}
 
 
@@ -44,7 +46,10 @@ class Desk:
 
     def __init__(self, skew: int = 0) -> None:
         """Start with three known credentials."""
-        tolerances = Tolerances(skew, grace=S, remember=1000 * S, silence=100 * S)
+        tolerances = Tolerances(
+            skew, grace=S, remember=1000 * S, silence=100 * S,
+            posture=Limits(settle=60 * S),
+        )  # fmt: skip
         self.registry = Registry()
         self.facts: list[Fact] = []
         self.sentinel = Sentinel("r", tolerances)
@@ -84,6 +89,14 @@ class Desk:
         """Show an access at a time in seconds."""
         use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
         self.keep(self.sentinel.observe([use], self.registry, self.now))
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass, and do what is done then."""
+        self.now += seconds * S
+        while self.sentinel.unsettled(self.now):
+            self.keep(self.sentinel.settle(self.registry, self.now))
+        self.keep(self.sentinel.end_declared(self.registry))
+        self.keep(self.sentinel.expire(self.now))
 
     def keep(self, outputs: Outputs) -> None:
         """Collect findings."""
@@ -335,10 +348,90 @@ def test_a_burst_is_counted_in_full() -> None:
 def test_reports_a_credential_that_nobody_declared() -> None:
     """A shadow agent is a finding when it is let in, and none when it is refused."""
     desk = Desk()
-    desk.use(150, names=(Identifier("vault.accessor", "shadow"),))
+    desk.use(150, names=(SHADOW,))
     desk.use(150, "denied", names=(Identifier("vault.accessor", "shade"),))
+    desk.wait(59)
+    assert desk.found() == []
+    desk.use(151, names=(SHADOW,))
+    desk.wait(1)
+    assert desk.found() == [("unknown_credential", 2)]
+    desk.use(152, names=(SHADOW,))
+
+    assert desk.found() == [("unknown_credential", 3)]
+
+
+@pytest.mark.parametrize("late", ["node", "alias"])
+def test_a_line_may_come_before_what_declares_its_credential(late: str) -> None:
+    """An access log streams, and who issues credentials is asked each minute."""
+    desk = Desk()
+    facts = {
+        "node": Node(node=SHADOW, issued_at=1, **COMMON),
+        "alias": Alias(first=SHADOW, second=TOKEN, **COMMON),
+    }
+    desk.use(150, names=(SHADOW,))
+    desk.wait(59)
+    desk.tell(facts[late])
+    desk.wait(100)
+
+    assert desk.found() == []
+
+
+def test_a_finding_is_over_once_its_credential_is_declared() -> None:
+    """It was told of for nothing, or put right; other names stay."""
+    desk = Desk()
+    other = Identifier("vault.accessor", "other")
+    for name in (SHADOW, other):
+        desk.use(150, names=(name,))
+    desk.wait(60)
+    desk.tell(Node(node=SHADOW, issued_at=1, **COMMON))
+    desk.wait(1)
+
+    assert {SHADOW: False, other: True} == {
+        each.finding.presented: each.open for each in desk.findings.values()
+    }
+
+
+def test_what_is_dead_is_told_at_once_whether_it_was_declared_or_not() -> None:
+    """Only that nobody declared it waits."""
+    desk = Desk()
+    desk.tell(revoke(SHADOW))
+    desk.use(150, names=(SHADOW,))
+    assert desk.found() == [("use_after_revocation", 1)]
+    desk.wait(60)
+
+    assert desk.found() == [("unknown_credential", 1), ("use_after_revocation", 1)]
+
+
+def test_a_line_that_comes_again_tells_of_no_unknown_credential_again() -> None:
+    """Neither while it is held nor once it was told, nor after the silence."""
+    desk = Desk()
+    for _ in range(5):
+        desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(60)
+    desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(101)
+    desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(60)
 
     assert desk.found() == [("unknown_credential", 1)]
+
+
+def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
+    """It is told when it would have been, and once."""
+    desk, again = Desk(), Desk()
+    burst = FAN * SINGLES
+    for number in range(burst):  # many pieces become one, and many rows
+        desk.use(150, names=(SHADOW,), event_id=str(number))
+    again.sentinel.restore(desk.saved.items())
+    again.wait(59)
+    assert again.found() == []
+    again.wait(1)
+    assert again.found() == [("unknown_credential", burst)]
+    once_more = Desk()
+    once_more.sentinel.restore((desk.saved | again.saved).items())
+    once_more.wait(60)
+
+    assert once_more.found() == []
 
 
 @pytest.mark.parametrize(("said", "owner"), [(None, "person.id:ann"), ("bob", "bob")])
@@ -347,17 +440,17 @@ def test_the_owner_is_whom_the_line_names_else_the_facts(
 ) -> None:
     """Few logs say who owns what was used; whoever is told must know whom to ask."""
     desk = Desk()
-    shadow = Identifier("vault.accessor", "shadow")
     for fact in (
         OwnerSet(node=USER, owners=(Identifier("person.id", "ann"),), **COMMON),
         Edge(child=TOKEN, parent=USER, **COMMON),
         revoke(USER),
     ):
         desk.tell(fact)
-    for names in ((TOKEN,), (shadow, USER)):
+    for names in ((TOKEN,), (SHADOW, USER)):
         use = Seen(names, "door", "allowed", 50 * S, None, said)
         desk.keep(desk.sentinel.observe([use, use._replace(at=150 * S)], desk.registry,
                                         desk.now))  # fmt: skip
+    desk.wait(60)
 
     assert [
         ("unknown_credential", owner),
@@ -399,7 +492,7 @@ def test_state_survives_saving() -> None:
     (episode,) = desk.findings.values()
     again = Desk()
     again.tell(revoke())
-    again.sentinel.uses.restore(desk.saved.items())
+    again.sentinel.restore(desk.saved.items())
     again.sentinel.episodes.restore(episodes.load(episodes.save(episode)))
     again.use(151)
 
