@@ -25,7 +25,7 @@ from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
 from streams.stages.posture import Posture
 from streams.stages.registry import dead
-from streams.stages.scope_use import scoped, violations
+from streams.stages.scope_use import scoped
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
@@ -409,13 +409,10 @@ class Stages:
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
         outputs = self.sentinel.observe(batch, self.registry, now)
-        told = scoped(batch)
-        skew, grace = self._tolerances.skew, self._tolerances.grace
-        signals = violations(told, self.registry, skew=skew, grace=grace)
-        outputs.episodes.update(self.sentinel.report(signals, now).episodes)
+        told = ((u.identifiers[0], u.scopes, u.at) for u in scoped(batch))
         used = [
             (str(name), body)
-            for name, scopes, at in ((u.identifiers[0], u.scopes, u.at) for u in told)
+            for name, scopes, at in told
             if (body := self.posture.used(name, scopes or (), at)) is not None
         ]
         failpoint("stages.before_access")
@@ -432,13 +429,14 @@ class Stages:
         return True
 
     async def _take_unsettled(self) -> bool:
-        """Tell uses of what nobody declared in time."""
+        """Ask about the next uses again whose time has come."""
         now = self._clock()
         if not self.sentinel.unsettled(now):
             return False
         self._telling = True
         outputs = self.sentinel.settle(self.registry, now)
-        await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        if outputs.uses or outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)
         self._telling = False
         return True

@@ -2,9 +2,9 @@
 
 Each batch becomes a piece, saved as it is. Pieces of one size are joined as soon as
 there are many, so that there are never many; while they are joined, what is more than
-`SINGLES` uses of one credential at one point with one outcome in one minute becomes
-one row with the first, the last and how many. A piece is forgotten once all of it is
-older than a day by our clock.
+`SINGLES` uses of one credential at one point with one outcome in one minute, for the
+same scopes, becomes one row with the first, the last and how many. A piece is
+forgotten once all of it is older than a day by our clock.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ IN_FLIGHT: Final = 1  # counted, and judged again: an earlier cause may come lat
 REPORTED: Final = 2  # as a use of something dead
 HELD: Final = 4  # nobody declared what it presents: to be asked again
 ASKED: Final = 8  # it was
+BEYOND: Final = 16  # reported as beyond its scopes
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
@@ -48,6 +49,16 @@ class Merged(NamedTuple):
 
     first: int
     times: int
+
+
+class Bucket(NamedTuple):
+    """What uses have in common that are counted together."""
+
+    whom: bytes
+    point: str
+    outcome: int
+    minute: int
+    scopes: str
 
 
 @define(eq=False)
@@ -288,11 +299,13 @@ class Remembered:
         return key
 
 
-def bucket(lines: Lines, row: int) -> tuple[bytes, str, int, int]:
-    """Give what makes uses be counted together: whom, where, outcome and minute."""
+def bucket(lines: Lines, row: int) -> Bucket:
+    """Give what makes uses be counted together."""
     point = lines.points[lines.point[row]]
     minute = int(lines.at[row]) // MINUTE
-    return lines.whom(row), point, int(lines.outcome[row]), minute
+    return Bucket(
+        lines.whom(row), point, int(lines.outcome[row]), minute, lines.scopes(row)
+    )
 
 
 def _joined(key: str, pieces: list[Piece]) -> Piece:
@@ -324,7 +337,7 @@ def _bursts(lines: Lines) -> Iterator[list[int]]:
     ends = np.append(np.flatnonzero(np.diff(mixed[order])) + 1, len(order))
     starts = np.append(0, ends[:-1])
     for place in np.flatnonzero(ends - starts > SINGLES).tolist():
-        buckets: dict[tuple[bytes, str, int, int], list[int]] = {}
+        buckets: dict[Bucket, list[int]] = {}
         for row in order[starts[place] : ends[place]].tolist():
             buckets.setdefault(bucket(lines, row), []).append(row)
         yield from (rows for rows in buckets.values() if len(rows) > SINGLES)

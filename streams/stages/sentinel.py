@@ -22,12 +22,20 @@ from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
+from streams.stages.late_limits import LateLimits, limited
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
-from streams.stages.remembered import IN_FLIGHT, MOST, REPORTED, Remembered
+from streams.stages.remembered import BEYOND, IN_FLIGHT, MOST, REPORTED, Remembered
 from streams.stages.repeats import repeats_among
-from streams.stages.sightings import of_failure, of_unknown, of_use, owner_among
+from streams.stages.scope_use import violation
+from streams.stages.sightings import (
+    of_beyond,
+    of_failure,
+    of_unknown,
+    of_use,
+    owner_among,
+)
 from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
@@ -106,6 +114,7 @@ class Sentinel:
         # Before they are forgotten, whatever is set.
         settle = min(tolerances.posture.settle, tolerances.remember // 2)
         self._undeclared = Undeclared(self.uses, self.episodes, settle)
+        self._late_limits = LateLimits(self.uses)
         self.remember = tolerances.remember
         self._tolerances = tolerances
         self.accepted: dict[str, Accepted] = {}
@@ -123,6 +132,7 @@ class Sentinel:
         self.uses.restore(uses)
         if self._tolerances.report_unknown:
             self._undeclared.restore()
+        self._late_limits.note_all()
 
     def note(self, fact: Fact, offset: int) -> None:
         """Remember where a fact lies, as far as it counts; undo the bits it changes."""
@@ -130,6 +140,11 @@ class Sentinel:
         self.known.turn(fact, offset)
         if self.bits is not None:
             self.bits.note(fact)
+        self.limit(limited(fact))
+
+    def limit(self, names: Iterable[Identifier]) -> None:
+        """Have uses of what hangs on some names held against their scopes again."""
+        self._late_limits.note(names)
 
     def observe(
         self, batch: Lines | Iterable[Seen], registry: Registry, now: int
@@ -147,16 +162,27 @@ class Sentinel:
             found = _uses(piece, ask, outputs)
             for row, use in self._undeclared.meet(piece, found, registry, now):
                 self._see_unknown(piece, row, use, registry, now, outputs)
+        scoped = np.flatnonzero(lines.tells_scopes())
+        if len(scoped):
+            self._late_limits.need()
+            self._hold_to_scopes([(piece, scoped)], registry, now, outputs)
         outputs.uses = self.uses.changes()
         return outputs
 
     def unsettled(self, now: int) -> bool:
-        """Tell whether a credential has been undeclared for long enough to tell."""
-        return self._undeclared.waiting(now)
+        """Tell whether there is something to be asked about again by now."""
+        return self._undeclared.waiting(now) or self._late_limits.waiting
 
     def settle(self, registry: Registry, now: int) -> Outputs:
-        """Tell the uses of the next credentials that stayed undeclared."""
+        """Ask about the next uses again.
+
+        Those of credentials that stayed undeclared are told, and those are held
+        against their scopes that a late fact may have limited.
+        """
         outputs = Outputs()
+        if self._late_limits.waiting:
+            found = self._late_limits.step(registry)
+            self._hold_to_scopes(found, registry, now, outputs)
         for piece, rows in self._undeclared.due(now):
             for row, use in _uses(piece, rows, outputs):
                 if unknown(use, registry):
@@ -195,6 +221,7 @@ class Sentinel:
             for piece in self.uses
         ]
         self._judge(found, registry, now, outputs)
+        self._late_limits.note_all()
         outputs.uses = self.uses.changes()
         return outputs
 
@@ -341,6 +368,30 @@ class Sentinel:
         """Tell findings about one credential of each other."""
         for episode in self.episodes.relate(names):
             outputs.episodes[episode.finding.id] = episode
+
+    def _hold_to_scopes(
+        self,
+        found: list[tuple[Piece, Numbers]],
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> None:
+        """Report the uses among some rows that needed more than they may."""
+        skew, grace = self._tolerances.skew, self._tolerances.grace
+        beyond = [
+            (piece, row, use, detail)
+            for piece, rows in found
+            for row, use in _uses(piece, rows[piece.marks[rows] & BEYOND == 0], outputs)
+            if use.outcome != "denied"
+            and (detail := violation(use, registry, skew=skew, grace=grace))
+        ]
+        again = repeats_among(self.uses, (use for _, _, use, _ in beyond))
+        for piece, row, use, detail in beyond:
+            self.uses.mark(piece, row, BEYOND)
+            if (piece.key, row) not in again:
+                first, times = piece.merged.get(row) or (use.at, 1)
+                told = of_beyond(use, detail, first, times)
+                self._see_use(told, use, registry, now, outputs)
 
     def _see_unknown(
         self,

@@ -211,6 +211,22 @@ def test_a_line_that_comes_again_in_a_burst_is_not_counted_twice() -> None:
     assert SINGLES + 8 == sum(times for _, times in told(remembered))
 
 
+def test_a_burst_keeps_scopes_apart() -> None:
+    """A use may be beyond its scopes by a fact that comes later."""
+    remembered = Remembered(DAY)
+    for number in range(FAN):
+        batch = [
+            use(5, f"{number}/{n}{scope}")._replace(scopes=(scope,))
+            for n in range(4)
+            for scope in ("a|x", "a|y")
+        ]
+        remembered.add(Lines.of(batch), 0)
+        remembered.changes()
+    (piece,) = remembered
+
+    assert {("a|x",), ("a|y",)} == {piece.lines.use(row).scopes for row in piece.merged}
+
+
 def test_bursts_whose_prints_collide_stay_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,13 +16,14 @@ from agents_registry.facts import (
     Lift,
     Node,
     OwnerSet,
+    ScopeSet,
     Withdraw,
     fact_id,
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
-from streams.stages import episodes
+from streams.stages import episodes, late_limits
 from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import FAN, SINGLES
@@ -85,9 +86,11 @@ class Desk:
         outcome: str = "allowed",
         names: tuple[Identifier, ...] = (TOKEN,),
         event_id: str | None = None,
+        scopes: tuple[str, ...] | None = None,
     ) -> None:
         """Show an access at a time in seconds."""
         use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
+        use = use._replace(scopes=scopes)
         self.keep(self.sentinel.observe([use], self.registry, self.now))
 
     def wait(self, seconds: int) -> None:
@@ -334,6 +337,95 @@ def test_a_second_cause_reports_no_use_again() -> None:
     assert desk.found() == [("use_after_revocation", 1)]
 
 
+LIMIT = ScopeSet(node=AGENT, scopes=("api|read",), **COMMON)
+NARROW = attrs.evolve(revoke(AGENT), effect=Effect.NARROW, scopes=("api|read",))
+TIE = Edge(child=TOKEN, parent=AGENT, **COMMON)
+LATE_LIMITS: dict[str, tuple[Fact, ...]] = {
+    "scopes": (TIE, LIMIT),
+    "edge": (LIMIT, TIE),
+    "narrowing": (TIE, NARROW),
+    "alias": (LIMIT, Alias(first=AGENT, second=TOKEN, **COMMON)),
+    "its own": (attrs.evolve(LIMIT, node=TOKEN),),
+    "what is taken back": (
+        TIE, NARROW,
+        lift := Lift(target=AGENT, authority="vault", version=120 * S,
+                     received_at=120 * S),
+        Withdraw(authority="operators", version=300 * S, received_at=300 * S,
+                 target=AGENT, fact_id=fact_id(lift).hex(), kind=lift.NAME),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("late", LATE_LIMITS)
+@pytest.mark.parametrize("after", [0, 1, 9])
+def test_a_use_beyond_its_scopes_is_told_in_whatever_order(
+    late: str, after: int
+) -> None:
+    """The use is shown first, or after the first facts, or after all of them."""
+    desk = Desk()
+    facts = LATE_LIMITS[late]
+    for fact in facts[:after]:
+        desk.tell(fact)
+    for _ in range(5):  # a line that comes again is one use
+        desk.use(150, scopes=("api|pay",), event_id="e")
+        desk.use(150, "denied", scopes=("api|pay",))
+        desk.use(150, scopes=("api|read",), event_id="r")
+    for fact in facts[after:]:
+        desk.tell(fact)
+    desk.wait(0)
+    desk.use(150, scopes=("api|pay",), event_id="e")
+    desk.wait(0)
+
+    assert [("scope_violation", 1)] == desk.found()
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(2, 100), (3, 100), (1000, 2)])
+def test_late_limits_are_looked_up_in_slices(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, most: int
+) -> None:
+    """A narrowing reaches very many; of too many names everything is looked at."""
+    monkeypatch.setattr(late_limits, "AT_ONCE", at_once)
+    monkeypatch.setattr(late_limits, "MOST", most)
+    desk = Desk()
+    names = [Identifier("vault.accessor", str(number)) for number in range(7)]
+    for name in names:
+        desk.tell(Node(node=name, issued_at=1, **COMMON))
+        desk.use(150, names=(name,), scopes=("api|pay",))
+    for name in names:
+        desk.tell(Edge(child=name, parent=AGENT, **COMMON))
+    desk.tell(NARROW)
+    desk.wait(0)
+
+    assert [("scope_violation", 1)] * 7 == desk.found()
+
+
+def test_a_restart_holds_uses_against_scopes_that_came_meanwhile() -> None:
+    """What was told stays told."""
+    desk, again = Desk(), Desk()
+    desk.use(150, scopes=("api|pay",))
+    again.tell(TIE)
+    again.tell(LIMIT)
+    again.sentinel.restore(desk.saved.items())
+    again.wait(0)
+    assert [("scope_violation", 1)] == again.found()
+    once_more = Desk()
+    once_more.registry = again.registry
+    once_more.sentinel.restore((desk.saved | again.saved).items())
+    once_more.wait(0)
+
+    assert [] == once_more.found()
+
+
+def test_facts_are_not_looked_up_where_no_use_tells_its_scopes() -> None:
+    """Most logs do not, and every credential that is issued may have scopes."""
+    desk = Desk()
+    desk.use(150)
+    for fact in (TIE, LIMIT, NARROW):
+        desk.tell(fact)
+
+    assert not desk.sentinel.unsettled(desk.now)
+
+
 def test_a_burst_is_counted_in_full() -> None:
     """More uses in a minute than are kept one by one are still all counted."""
     desk = Desk()
@@ -419,9 +511,14 @@ def test_a_line_that_comes_again_tells_of_no_unknown_credential_again() -> None:
 def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
     """It is told when it would have been, and once."""
     desk, again = Desk(), Desk()
-    burst = FAN * SINGLES
-    for number in range(burst):  # many pieces become one, and many rows
-        desk.use(150, names=(SHADOW,), event_id=str(number))
+    burst = FAN * 3
+    assert burst > SINGLES
+    for number in range(FAN):  # the pieces become one, and the last rows
+        some = [
+            Seen((SHADOW,), "door", "allowed", 150 * S, f"{number}/{n}")
+            for n in range(3)
+        ]
+        desk.keep(desk.sentinel.observe(some, desk.registry, desk.now))
     again.sentinel.restore(desk.saved.items())
     again.wait(59)
     assert again.found() == []
