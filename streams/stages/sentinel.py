@@ -1,8 +1,9 @@
 """Join accesses with causes, whichever came first.
 
 An access is judged when it is seen, and again whenever a later fact (a cause, an
-edge, an alias, an owner set) condemns an identifier that it presented. Times are
-those of the events. Every use is reported at most once.
+edge, an alias, an owner set) condemns an identifier that it presented, or may limit
+its scopes. What nobody declared is asked about again before it is told. Times are those
+of the events. A use is reported at most once as dead, as beyond its scopes, as unknown.
 """
 
 from __future__ import annotations

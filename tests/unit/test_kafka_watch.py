@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Effect, Node
+from agents_registry.facts import Cause, Effect, Node, ScopeSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from streams.kafka.checkpoint import UsesFile
@@ -61,9 +61,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: Watched, name: Identifier = TOKEN) -> None:
+def show(watched: Watched, name: Identifier = TOKEN, *scopes: str) -> None:
     """Show one use of a credential, at 5 s."""
-    use = Seen((name,), "door", "allowed", 5 * S, "e")
+    use = Seen((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
@@ -123,3 +123,19 @@ def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
     after.tidy(later)
 
     assert [False] == [each.open for each in after.findings()]
+
+
+def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:
+    """A realm notes such facts from when on somebody asks."""
+    each = world.watched()
+    show(each, TOKEN, "api|pay")
+    assert [] == world.realm.take_limited()
+    world.realm.apply(ScopeSet(**SAID, node=TOKEN, scopes=("api|read",)), 1)
+    names = world.realm.take_limited()
+    assert [TOKEN] == names
+    each.limit("nobody uses this one", names)
+    each.limit("default", names)
+    while each.unsettled(NOW):
+        each.settle(NOW)
+
+    assert ["scope_violation"] == kinds(each)
