@@ -17,6 +17,8 @@ import numpy as np
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Holds, ScopeSet
 from agents_registry.inventory import descendants
+from agents_registry.life import quiet
+from agents_registry.lineage import CAUSED, NONE, SCOPED
 from streams.stages.lines import U64, prints_of
 
 if TYPE_CHECKING:
@@ -118,9 +120,15 @@ class LateLimits:
 
 
 def _below(registry: Registry, name: Identifier) -> Iterator[Identifier]:
-    """Yield a name, who holds it if it is an attribute, and all that hangs on these."""
+    """Yield a name, who holds it if it is an attribute, and all that hangs on these.
+
+    Nothing where nothing limits scopes.
+    """
     lineage = registry.lineage
-    holders = map(lineage.identifier, [*registry.holders.get(lineage.find(name), ())])
+    node = lineage.find(name)
+    if node == NONE or quiet(registry, node, -1, SCOPED | CAUSED):
+        return
+    holders = map(lineage.identifier, [*registry.holders.get(node, ())])
     for top in (name, *holders):
         yield top
         for each, _ in descendants(registry, top):

@@ -414,10 +414,10 @@ class Sentinel:
         now: int,
         outputs: Outputs,
     ) -> Episode:
-        """See a use; whose it is is looked up once, for the finding that it opens."""
+        """See a use; the owner is looked up once, for the finding that it opens."""
         episode = self._see(sighting, now, outputs)
-        if episode.revision == 1:
-            owner = owner_among(use, registry)
+        if episode.revision == 1 and episode.finding.owner is None:
+            owner = owner_among(use.identifiers, registry)
             episode.finding = evolve(episode.finding, owner=owner)
         return episode
 

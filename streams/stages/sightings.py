@@ -10,6 +10,9 @@ from streams.stages.episodes import Sighting
 from streams.stages.posture_rules import owner_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.verdict import Death
     from streams.findings import Finding
@@ -72,12 +75,10 @@ def of_beyond(use: Seen, detail: str, first: int, times: int) -> Sighting:
     return _of(FindingKind.SCOPE_VIOLATION, use, first, times, detail=detail)
 
 
-def owner_among(use: Seen, registry: Registry) -> str | None:
-    """Give whose it is that was presented: as the line says, else as the facts do."""
-    if use.owner is not None:
-        return use.owner
+def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:
+    """Give who owns what was presented, as the facts know it."""
     lineage = registry.lineage
-    nodes = (lineage.find(name) for name in use.identifiers)
+    nodes = map(lineage.find, names)
     owners = (owner_of(registry, lineage.others(n)) for n in nodes if n != NONE)
     return next(filter(None, owners), None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 import pytest
+from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.stages import lines as columns
@@ -225,6 +226,14 @@ def test_a_burst_keeps_scopes_apart() -> None:
     (piece,) = remembered
 
     assert {("a|x",), ("a|y",)} == {piece.lines.use(row).scopes for row in piece.merged}
+
+
+def test_scopes_that_cannot_be_read_stop_no_join() -> None:
+    """The line is told of when it is judged."""
+    lines = Lines.of([use(5, "e")._replace(scopes=("a|x",))])
+    broken = evolve(lines, texts=lines.texts.replace(b'"a|x"', b'!a|x"'))
+
+    assert ("['a|x']", "") == (lines.scopes(0), broken.scopes(0))
 
 
 def test_bursts_whose_prints_collide_stay_apart(
