@@ -15,7 +15,8 @@ class Posture(BaseModel):
     Attributes:
         kinds: of the findings that are told; all of them where it is not set.
         settle_seconds: how long a name may lack an owner or a declaration, or be
-            shared, before that is a finding; a start begins it anew.
+            shared, before that is a finding; a start begins it anew. A use of what
+            nobody declared waits as long.
         excess_days: a declared scope that was not used for so long is a finding.
     """
 

@@ -57,9 +57,10 @@ class PlainJoin:
             event: str | int | None = use.event_id
             event = len(self._uses) if event is None else event
             key = (use.identifiers, use.point, use.outcome, minute, event)
+            new = key not in self._uses
             self._uses.setdefault(key, use)
             self._judge(key, registry)
-            if use.outcome != "denied" and unknown(use, registry):
+            if new and use.outcome != "denied" and unknown(use, registry):
                 self.told.append(told(use, None, None))
 
     def reconsider(self, names: Iterable[Identifier], registry: Registry) -> None:

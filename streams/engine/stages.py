@@ -26,7 +26,7 @@ from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
 from streams.stages.posture import Posture
 from streams.stages.registry import dead
-from streams.stages.scope_use import scoped, violations
+from streams.stages.scope_use import scoped
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
@@ -116,6 +116,7 @@ class Stages:
         self._tidied = 0
         self._untold = False  # what was found of posture and is not saved
         self._rechecking = False
+        self._telling = False
         self._unweighed = True
         self._news = asyncio.Event()
         self._applied = asyncio.Condition()
@@ -139,7 +140,7 @@ class Stages:
         self._access = positions.get("sentinel", 0)
         self._signals = positions.get("signals", 0)
         uses = [row async for row in self._rows("uses", "key", "key, body")]
-        self.sentinel.uses.restore(uses)
+        self.sentinel.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
             self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
         async for name, body in self._rows("used_scopes", "name", "name, body"):
@@ -241,6 +242,7 @@ class Stages:
         waiting += ends.signals - self._signals + self._cascade.waiting
         waiting += self.posture.waiting(self._clock()) + self._untold
         waiting += self._rechecking or self.sentinel.points.news
+        waiting += self._telling or self.sentinel.unsettled(self._clock())
         return waiting + (not self.loaded.is_set())
 
     @property
@@ -276,6 +278,7 @@ class Stages:
         if self.applied >= self._target.facts:
             took = await self._take_access(self._target.access)
             worked |= took
+            worked |= await self._take_unsettled()
             if not took:
                 worked |= self._target is not self._ends
                 self._target = None
@@ -404,6 +407,7 @@ class Stages:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
             self._untold = False
             failpoint("stages.after_posture")
+        self._count(outputs)
         return True
 
     async def _take_receipts(self) -> None:
@@ -418,6 +422,7 @@ class Stages:
         outputs = self.sentinel.recheck(points, self._clock())
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._count(outputs)
         self._rechecking = False
 
     async def _take_access(self, end: int) -> bool:
@@ -431,13 +436,10 @@ class Stages:
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
         outputs = self.sentinel.observe(batch, self.registry, now)
-        told = scoped(batch)
-        skew, grace = self._tolerances.skew, self._tolerances.grace
-        signals = violations(told, self.registry, skew=skew, grace=grace)
-        outputs.episodes.update(self.sentinel.report(signals, now).episodes)
+        told = ((u.identifiers[0], u.scopes, u.at) for u in scoped(batch))
         used = [
             (str(name), body)
-            for name, scopes, at in ((u.identifiers[0], u.scopes, u.at) for u in told)
+            for name, scopes, at in told
             if (body := self.posture.used(name, scopes or (), at)) is not None
         ]
         failpoint("stages.before_access")
@@ -453,11 +455,25 @@ class Stages:
         self._access = offset + 1
         return True
 
+    async def _take_unsettled(self) -> bool:
+        """Ask about the next uses again whose time has come."""
+        now = self._clock()
+        if not self.sentinel.unsettled(now):
+            return False
+        self._telling = True
+        outputs = self.sentinel.settle(self.registry, now)
+        if outputs.uses or outputs.episodes:
+            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        self._count(outputs)
+        self._telling = False
+        return True
+
     async def _tidy(self, now: int) -> None:
-        """Forget old uses and judged access blocks; close silent episodes."""
+        """Forget old uses and judged access blocks; close what is silent or over."""
         outputs = self.sentinel.expire(now)
         denied = self.sentinel.end_denied(self.registry, now)
         outputs.episodes.update(denied.episodes)
+        outputs.episodes.update(self.sentinel.end_declared(self.registry).episodes)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember

@@ -9,12 +9,14 @@ from attrs import Factory, define
 from agents_registry.facts import Cause
 from streams.stages.dead_bits import DeadBits
 from streams.stages.known_deaths import KnownDeaths
+from streams.stages.late_limits import limited
 from streams.stages.sentinel import note_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
     from streams.stages.cascade import Cascade
     from streams.stages.known_deaths import Accepted
 
@@ -28,6 +30,8 @@ class Realm:
         known: from where on the log tells of the dead.
         bits: of the table, where somebody asked for them.
         heard: is told of each fact, once it is merged.
+        limited: the names below which facts may have limited scopes further, where
+            somebody asked for them.
     """
 
     cascade: Cascade
@@ -35,12 +39,18 @@ class Realm:
     known: KnownDeaths = Factory(KnownDeaths)
     bits: DeadBits | None = None
     heard: Callable[[Fact], None] | None = None
+    limited: list[Identifier] | None = None
 
     def dead_bits(self) -> DeadBits:
         """Give the dead bits of the table as it is now."""
         if self.bits is None or self.bits.registry is not self.cascade.registry:
             self.bits = DeadBits(self.cascade.registry)
         return self.bits
+
+    def take_limited(self) -> list[Identifier]:
+        """Give the names since the last time; from the first time on they are noted."""
+        names, self.limited = self.limited or [], []
+        return names
 
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
@@ -50,5 +60,7 @@ class Realm:
             self.heard(fact)
         if self.bits is not None:
             self.bits.note(fact)
+        if self.limited is not None:
+            self.limited += limited(fact)
         if isinstance(fact, Cause):
             note_acceptance(self.accepted, fact, offset)

@@ -138,8 +138,10 @@ class SentinelStage:
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
             self._judge(read)
+            self._limit()
             for each in self._ours():
                 each.follow(self._clock())
+                each.settle(self._clock())
             self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
@@ -229,16 +231,25 @@ class SentinelStage:
 
     @property
     def inspecting(self) -> int:
-        """Count the nodes here that may stand otherwise than before, roughly."""
+        """Count what is to be looked at for its time has come, roughly."""
         now = self._clock()
-        return sum(
+        return sum(each.unsettled(now) for each in self._ours()) + sum(
             0 if home is None else home.inspecting(name, now)
             for name, _, home in self._homes()
         )
 
+    def _limit(self) -> None:
+        """Have uses asked about again whose scopes facts may have limited."""
+        for partition in self.replica.partitions.values():
+            for name, realm in partition.realms.items():
+                names = realm.take_limited()
+                for watched in self._ours() if names else ():
+                    watched.limit(name, names)
+
     def _inspect(self) -> None:
         """Look at how credentials stand, in the realms whose findings are ours."""
-        now, self._inspecting = self._clock(), 0
+        now = self._clock()
+        self._inspecting = sum(each.unsettled(now) for each in self._ours())
         for name, realm, home in self._homes():
             if home is None:
                 realm.heard = None

@@ -23,7 +23,6 @@ from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
 from streams.stages.lines import joined
 from streams.stages.posture import Posture
-from streams.stages.scope_use import scoped, violations
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class Watched:
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
         for realm, rows in self.file.uses().items():
             sentinel = self._sentinel(realm)
-            sentinel.uses.restore(rows)
+            sentinel.restore(rows)
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.reconsider_all(registry, now))
         for realm in self._sentinels:
@@ -176,9 +175,6 @@ class Watched:
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
                 self._add(realm, sentinel.observe(lines, registry, now))
-                skew, grace = self._tolerances.skew, self._tolerances.grace
-                beyond = violations(scoped(lines), registry, skew=skew, grace=grace)
-                self._add(realm, sentinel.report(beyond, now))
 
     def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
         posture = self._posture(realm)
@@ -235,12 +231,29 @@ class Watched:
         if realm in self._sentinels:
             self._add(realm, self._sentinel(realm).recheck(points, now))
 
+    def limit(self, realm: str, names: Collection[Identifier]) -> None:
+        """Have uses held against their scopes again, of what hangs on some names."""
+        if realm in self._sentinels:
+            self._sentinels[realm].limit(names)
+
+    def settle(self, now: int) -> None:
+        """Ask about the next uses again whose time has come."""
+        for realm, sentinel in self._sentinels.items():
+            if sentinel.unsettled(now):
+                registry = self._realm_of(realm).cascade.registry
+                self._add(realm, self._sentinel(realm).settle(registry, now))
+
+    def unsettled(self, now: int) -> int:
+        """Count the realms in which there are such uses."""
+        return sum(each.unsettled(now) for each in self._sentinels.values())
+
     def tidy(self, now: int) -> None:
-        """Forget old uses, and close silent episodes."""
+        """Forget old uses, and close what is silent or over."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.end_denied(registry, now))
+            self._add(realm, sentinel.end_declared(registry))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):
                 self._used[realm, str(name)] = None

@@ -204,6 +204,11 @@ class Episodes:
         episode.revision += 1
         return episode
 
+    def is_open(self, key: Key) -> bool:
+        """Tell whether an episode of a key is open."""
+        last = self._last.get(key)
+        return last is not None and last.open
+
     def open_of(self, kind: FindingKind) -> list[Key]:
         """Give the keys of the open episodes of a kind."""
         return [key for key, e in self._last.items() if e.open and key.kind is kind]

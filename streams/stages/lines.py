@@ -191,16 +191,30 @@ class Lines:
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError("a row holds no access") from error
 
+    def scopes(self, row: int) -> str:
+        """Give what names the scopes that a row needed; empty where it tells none."""
+        text = self.text(row)
+        if not text.endswith(b"]]"):
+            return ""
+        try:
+            return str(orjson.loads(text.partition(b"\n")[2])[-1])
+        except ValueError:
+            return ""
+
     def scoped(self) -> list[Seen]:
         """Give the accesses that tell which scopes they needed.
 
         Raises:
             ValueError: the text of one cannot be read.
         """
-        # Scopes are the last value of a text, and the only one that is an array.
+        return [self.use(row) for row in np.flatnonzero(self.tells_scopes()).tolist()]
+
+    def tells_scopes(self) -> Numbers:
+        """Tell for each row whether it says which scopes it needed."""
+        # They are the last value of a text, and the only one that is an array.
         before_last = np.frombuffer(self.texts, U8)[self.ends.astype(I64) - 2]
-        rows = np.flatnonzero(before_last == ord("]"))
-        return [self.use(row) for row in rows.tolist()]
+        told: Numbers = before_last == ord("]")
+        return told
 
     def rows(self) -> Numbers:
         """Give the row of each print."""

@@ -42,7 +42,8 @@ class Limits:
     Attributes:
         settle: how long a name may be without owner or declaration, or be shared,
             before that is a finding (ns): the facts of one change come from several
-            sources, one after the other. A start begins it anew.
+            sources, one after the other. A start begins it anew. Uses of what nobody
+            declared are held as long, over starts.
         excess: a declared scope that was not used for so long is a finding (ns).
         kinds: that are told.
     """

@@ -2,9 +2,9 @@
 
 Each batch becomes a piece, saved as it is. Pieces of one size are joined as soon as
 there are many, so that there are never many; while they are joined, what is more than
-`SINGLES` uses of one credential at one point with one outcome in one minute becomes
-one row with the first, the last and how many. A piece is forgotten once all of it is
-older than a day by our clock.
+`SINGLES` uses of one credential at one point with one outcome in one minute, for the
+same scopes, becomes one row with the first, the last and how many. A piece is
+forgotten once all of it is older than a day by our clock.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60 * 1_000_000_000
 SINGLES: Final = 32
-# Marks of a row.
+# Marks of a row, added up.
 IN_FLIGHT: Final = 1  # counted, and judged again: an earlier cause may come late
-REPORTED: Final = 2
+REPORTED: Final = 2  # as a use of something dead
+HELD: Final = 4  # nobody declared what it presents: to be asked again
+ASKED: Final = 8  # it was
+BEYOND: Final = 16  # reported as beyond its scopes
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
@@ -48,6 +51,16 @@ class Merged(NamedTuple):
     times: int
 
 
+class Bucket(NamedTuple):
+    """What uses have in common that are counted together."""
+
+    whom: bytes
+    point: str
+    outcome: int
+    minute: int
+    scopes: str
+
+
 @define(eq=False)
 class Piece:
     """Some remembered uses.
@@ -56,7 +69,7 @@ class Piece:
         key: the name under which it is saved; its marks have another.
         lines: the uses, without checks.
         oldest: when the first of them came in (ns, our clock); newest: the last.
-        marks: of each row 0, `IN_FLIGHT` or `REPORTED`.
+        marks: of each row.
         merged: rows that stand for several uses.
     """
 
@@ -83,6 +96,15 @@ class Piece:
     def __len__(self) -> int:
         """Give the number of rows."""
         return len(self.lines)
+
+    @property
+    def held(self) -> Numbers:
+        """Give the rows that are to be asked again whether somebody declared them."""
+        return np.flatnonzero(self.marks & (HELD | ASKED) == HELD)
+
+    def firsts(self, rows: Numbers) -> Numbers:
+        """Give the print of the first identifier of some rows."""
+        return self.lines.prints[self.lines.starts()[rows]]
 
     @property
     def size(self) -> int:
@@ -193,8 +215,8 @@ class Remembered:
             self._put(_of_buckets(self._key(), plain))
 
     def mark(self, piece: Piece, row: int, mark: int) -> None:
-        """Take note that a row was reported, or counted as in flight."""
-        piece.marks[row] = mark
+        """Add a mark to a row."""
+        piece.marks[row] |= mark
         self._marked[piece.key] = piece
 
     def find(
@@ -277,36 +299,13 @@ class Remembered:
         return key
 
 
-def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
-    """Give the rows, by piece and number, that tell again what an earlier one told.
-
-    That is the same event's id of the same credential, point, outcome and minute.
-    """
-    found = list(found)
-    events = np.concatenate([piece.lines.event[rows] for piece, rows in found])
-    _, which, counts = np.unique(events, return_inverse=True, return_counts=True)
-    alike = (counts[which] > 1) & (events != 0)
-    if not alike.any():
-        return set()
-    known: set[tuple[Any, ...]] = set()
-    again = set()
-    before = 0
-    for piece, rows in found:
-        for row in rows[alike[before : before + len(rows)]].tolist():
-            event = piece.lines.use(row).event_id
-            told = (*_bucket(piece.lines, row), event)
-            if told in known:
-                again.add((piece.key, row))
-            known.add(told)
-        before += len(rows)
-    return again
-
-
-def _bucket(lines: Lines, row: int) -> tuple[bytes, str, int, int]:
-    """Give what makes uses be counted together: whom, where, outcome and minute."""
+def bucket(lines: Lines, row: int) -> Bucket:
+    """Give what makes uses be counted together."""
     point = lines.points[lines.point[row]]
     minute = int(lines.at[row]) // MINUTE
-    return lines.whom(row), point, int(lines.outcome[row]), minute
+    return Bucket(
+        lines.whom(row), point, int(lines.outcome[row]), minute, lines.scopes(row)
+    )
 
 
 def _joined(key: str, pieces: list[Piece]) -> Piece:
@@ -338,9 +337,9 @@ def _bursts(lines: Lines) -> Iterator[list[int]]:
     ends = np.append(np.flatnonzero(np.diff(mixed[order])) + 1, len(order))
     starts = np.append(0, ends[:-1])
     for place in np.flatnonzero(ends - starts > SINGLES).tolist():
-        buckets: dict[tuple[bytes, str, int, int], list[int]] = {}
+        buckets: dict[Bucket, list[int]] = {}
         for row in order[starts[place] : ends[place]].tolist():
-            buckets.setdefault(_bucket(lines, row), []).append(row)
+            buckets.setdefault(bucket(lines, row), []).append(row)
         yield from (rows for rows in buckets.values() if len(rows) > SINGLES)
 
 
@@ -353,12 +352,12 @@ def _merge(
 ) -> None:
     """Make one row of what is more than `SINGLES` uses of a bucket.
 
-    A burst is judged by its last use. What was reported is not needed any more, and
-    what was counted as in flight is not mixed with what was not.
+    A burst is judged by its last use. What was reported is not needed any more, where
+    it is not to be asked about again, and what has other marks is not mixed.
     """
     texts: set[bytes] = set()
     singles: list[int] = []
-    rest: dict[int, list[int]] = {0: [], IN_FLIGHT: [], REPORTED: []}
+    rest: dict[int, list[int]] = {}
     for row in rows:
         text = lines.text(row)
         again = lines.event[row] and text in texts
@@ -368,14 +367,15 @@ def _merge(
             continue
         keep[row] = False
         if not again:
-            rest[int(marks[row])].append(row)
-    for alike in (rest[0], rest[IN_FLIGHT]):
-        if alike:
-            last = max(alike, key=lines.at.__getitem__)
-            of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in alike]
-            first, times = min(each.first for each in of), sum(n for _, n in of)
-            merged[last] = Merged(first, times)
-            keep[last] = True
+            rest.setdefault(int(marks[row]), []).append(row)
+    for mark, alike in rest.items():
+        if mark & REPORTED and mark & (HELD | ASKED) != HELD:
+            continue
+        last = max(alike, key=lines.at.__getitem__)
+        of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in alike]
+        first, times = min(each.first for each in of), sum(n for _, n in of)
+        merged[last] = Merged(first, times)
+        keep[last] = True
 
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:

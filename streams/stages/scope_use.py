@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents_registry.closure import Claims, Closure
 from agents_registry.life import Life, Moment, quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
-from streams.findings import FindingKind
 from streams.stages.lines import Lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -28,38 +27,28 @@ def scoped(batch: Lines | Iterable[Seen]) -> list[Seen]:
     return [use for use in uses if use.scopes and use.outcome != "denied"]
 
 
-def violations(
-    uses: Iterable[Seen], registry: Registry, *, skew: int = 0, grace: int = 0
-) -> Iterator[dict[str, Any]]:
-    """Yield signals of uses that needed a scope which the credential did not have.
+def violation(
+    use: Seen, registry: Registry, *, skew: int = 0, grace: int = 0
+) -> str | None:
+    """Say which scope a use needed that its credential did not have.
 
     Args:
-        uses: as `scoped` gives them.
-        registry: the table, with all facts that were accepted before the uses.
+        use: one of those that `scoped` gives.
+        registry: the table.
         skew: by how much the clocks may differ (ns).
         grace: a use so soon after a narrowing was in flight (ns).
     """
-    for use in uses:
-        after, before = use.at - skew - grace, use.at + skew
-        for scope in use.scopes or ():
-            limits = (
-                exceeded(registry, name, scope, at=after)
-                for name in use.identifiers
-                if exceeded(registry, name, scope, at=before) is not None
-            )
-            limit = next((each for each in limits if each is not None), None)
-            if limit is not None:
-                yield {
-                    "kind": FindingKind.SCOPE_VIOLATION.value,
-                    "presented": list(use.identifiers[0]),
-                    "point": use.point,
-                    "outcome": use.outcome,
-                    "owner": use.owner,
-                    "at": use.at,
-                    "event_ids": [] if use.event_id is None else [use.event_id],
-                    "detail": f"{scope} was used, which {limit} does not have",
-                }
-                break
+    after, before = use.at - skew - grace, use.at + skew
+    for scope in use.scopes or ():
+        limits = (
+            exceeded(registry, name, scope, at=after)
+            for name in use.identifiers
+            if exceeded(registry, name, scope, at=before) is not None
+        )
+        limit = next((each for each in limits if each is not None), None)
+        if limit is not None:
+            return f"{scope} was used, which {limit} does not have"
+    return None
 
 
 def exceeded(

@@ -1,8 +1,9 @@
 """Join accesses with causes, whichever came first.
 
 An access is judged when it is seen, and again whenever a later fact (a cause, an
-edge, an alias, an owner set) condemns an identifier that it presented. Times are
-those of the events. Every use is reported at most once.
+edge, an alias, an owner set) condemns an identifier that it presented, or may limit
+its scopes. What nobody declared is asked about again before it is told. Times are those
+of the events. A use is reported at most once as dead, as beyond its scopes, as unknown.
 """
 
 from __future__ import annotations
@@ -11,30 +12,33 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
-from agents_registry.lineage import KNOWN, NONE
-from agents_registry.verdict import Death, death, is_credential
+from agents_registry.lineage import NONE
+from agents_registry.verdict import Death, death
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lasting import OF_NAMES, denied_for_good
+from streams.stages.late_limits import LateLimits, limited
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
-from streams.stages.remembered import (
-    IN_FLIGHT,
-    MINUTE,
-    MOST,
-    REPORTED,
-    Remembered,
-    repeats,
+from streams.stages.remembered import BEYOND, IN_FLIGHT, MOST, REPORTED, Remembered
+from streams.stages.repeats import repeats_among
+from streams.stages.scope_use import violation
+from streams.stages.sightings import (
+    of_beyond,
+    of_failure,
+    of_unknown,
+    of_use,
+    owner_among,
 )
-from streams.stages.sightings import of_failure, of_unknown, of_use
+from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -109,6 +113,10 @@ class Sentinel:
         """Start with nothing seen."""
         self.uses = Remembered(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence)
+        # Before they are forgotten, whatever is set.
+        settle = min(tolerances.posture.settle, tolerances.remember // 2)
+        self._undeclared = Undeclared(self.uses, self.episodes, settle)
+        self._late_limits = LateLimits(self.uses)
         self.remember = tolerances.remember
         self._tolerances = tolerances
         self.accepted: dict[str, Accepted] = {}
@@ -117,12 +125,28 @@ class Sentinel:
         self.bits: DeadBits | None = None
         self._table: Registry | None = None  # that all remembered uses were judged by
 
+    def restore(self, uses: Iterable[tuple[str, bytes]]) -> None:
+        """Take back the uses that were saved, by name and body.
+
+        Raises:
+            ValueError: some cannot be read.
+        """
+        self.uses.restore(uses)
+        if self._tolerances.report_unknown:
+            self._undeclared.restore()
+        self._late_limits.note_all()
+
     def note(self, fact: Fact, offset: int) -> None:
         """Remember where a fact lies, as far as it counts; undo the bits it changes."""
         note_acceptance(self.accepted, fact, offset)
         self.known.turn(fact, offset)
         if self.bits is not None:
             self.bits.note(fact)
+        self.limit(limited(fact))
+
+    def limit(self, names: Iterable[Identifier]) -> None:
+        """Have uses of what hangs on some names held against their scopes again."""
+        self._late_limits.note(names)
 
     def observe(
         self, batch: Lines | Iterable[Seen], registry: Registry, now: int
@@ -136,9 +160,44 @@ class Sentinel:
         piece = self.uses.add(lines, now)
         self._judge([(piece, np.flatnonzero(~quiet))], registry, now, outputs)
         if self._tolerances.report_unknown:
-            ask = ~declared & (lines.outcome != DENIED)
-            self._report_unknown(lines, np.flatnonzero(ask), registry, now, outputs)
+            ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
+            found = _uses(piece, ask, outputs)
+            for row, use in self._undeclared.meet(piece, found, registry, now):
+                self._see_unknown(piece, row, use, registry, now, outputs)
+        scoped = np.flatnonzero(lines.tells_scopes())
+        if len(scoped):
+            self._late_limits.need()
+            self._hold_to_scopes([(piece, scoped)], registry, now, outputs)
         outputs.uses = self.uses.changes()
+        return outputs
+
+    def unsettled(self, now: int) -> bool:
+        """Tell whether there is something to be asked about again by now."""
+        return self._undeclared.waiting(now) or self._late_limits.waiting
+
+    def settle(self, registry: Registry, now: int) -> Outputs:
+        """Ask about the next uses again.
+
+        Those of credentials that stayed undeclared are told, and those are held
+        against their scopes that a late fact may have limited.
+        """
+        outputs = Outputs()
+        if self._late_limits.waiting:
+            found = self._late_limits.step(registry)
+            self._hold_to_scopes(found, registry, now, outputs)
+        for piece, rows in self._undeclared.due(now):
+            for row, use in _uses(piece, rows, outputs):
+                if unknown(use, registry):
+                    self._see_unknown(piece, row, use, registry, now, outputs)
+        outputs.uses = self.uses.changes()
+        return outputs
+
+    def end_declared(self, registry: Registry) -> Outputs:
+        """End the findings about credentials that were declared since."""
+        outputs = Outputs()
+        for key in self._undeclared.declared(registry):
+            if (ended := self.episodes.end(key)) is not None:
+                outputs.episodes[ended.finding.id] = ended
         return outputs
 
     def reconsider(
@@ -164,6 +223,7 @@ class Sentinel:
             for piece in self.uses
         ]
         self._judge(found, registry, now, outputs)
+        self._late_limits.note_all()
         outputs.uses = self.uses.changes()
         return outputs
 
@@ -261,10 +321,12 @@ class Sentinel:
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.marks[rows] != REPORTED], outputs)
+            for row, use in _uses(
+                piece, rows[piece.marks[rows] & REPORTED == 0], outputs
+            )
             if (why := self._death(use, registry)) is not None
         ]
-        again = self._repeats(dead)
+        again = repeats_among(self.uses, (use for _, _, use, _ in dead))
         for piece, row, use, why in dead:
             if (piece.key, row) in again:
                 self.uses.mark(piece, row, REPORTED)
@@ -273,30 +335,19 @@ class Sentinel:
             evidence = self._evidence(use, why)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
-                if piece.marks[row] != IN_FLIGHT:
+                if not piece.marks[row] & IN_FLIGHT:
                     # An earlier cause may come late, and make a re-use of it.
                     self.uses.mark(piece, row, IN_FLIGHT)
                     outputs.in_flight += times
                 continue
             self.uses.mark(piece, row, REPORTED)
-            episode = self._see(of_use(kind, use, why, first, times), now, outputs)
+            told = of_use(kind, use, why, first, times)
+            episode = self._see_use(told, use, registry, now, outputs)
             if doubtful(kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:
                 self._relate(_names(registry, use.identifiers[0]), outputs)
-
-    def _repeats(
-        self, dead: list[tuple[Piece, int, Seen, Death]]
-    ) -> set[tuple[str, int]]:
-        """Give those of some rows that tell what another remembered row told."""
-        told = [use for _, _, use, _ in dead if use.event_id is not None]
-        if not told:
-            return set()
-        minutes = [use.at // MINUTE for use in told]
-        names = dict.fromkeys(use.identifiers[0] for use in told)
-        prints = np.unique(np.array([prints_of(name)[0] for name in names], U64))
-        return repeats(self.uses.find(prints, (min(minutes), max(minutes))))
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
@@ -331,23 +382,56 @@ class Sentinel:
         for episode in self.episodes.relate(names):
             outputs.episodes[episode.finding.id] = episode
 
-    def _report_unknown(
+    def _hold_to_scopes(
         self,
-        lines: Lines,
-        rows: Numbers,
+        found: list[tuple[Piece, Numbers]],
         registry: Registry,
         now: int,
         outputs: Outputs,
     ) -> None:
-        """Report accepted credentials among some rows that nobody declared."""
-        for row in rows.tolist():
-            try:
-                use = lines.use(row)
-            except ValueError:
-                outputs.unreadable += 1
-                continue
-            if _unknown(use, registry):
-                self._see(of_unknown(use), now, outputs)
+        """Report the uses among some rows that needed more than they may."""
+        skew, grace = self._tolerances.skew, self._tolerances.grace
+        beyond = [
+            (piece, row, use, detail)
+            for piece, rows in found
+            for row, use in _uses(piece, rows[piece.marks[rows] & BEYOND == 0], outputs)
+            if use.outcome != "denied"
+            and (detail := violation(use, registry, skew=skew, grace=grace))
+        ]
+        again = repeats_among(self.uses, (use for _, _, use, _ in beyond))
+        for piece, row, use, detail in beyond:
+            self.uses.mark(piece, row, BEYOND)
+            if (piece.key, row) not in again:
+                first, times = piece.merged.get(row) or (use.at, 1)
+                told = of_beyond(use, detail, first, times)
+                self._see_use(told, use, registry, now, outputs)
+
+    def _see_unknown(
+        self,
+        piece: Piece,
+        row: int,
+        use: Seen,
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> None:
+        first, times = piece.merged.get(row) or (use.at, 1)
+        self._see_use(of_unknown(use, first, times), use, registry, now, outputs)
+
+    def _see_use(
+        self,
+        sighting: Sighting,
+        use: Seen,
+        registry: Registry,
+        now: int,
+        outputs: Outputs,
+    ) -> Episode:
+        """See a use; the owner is looked up once, for the finding that it opens."""
+        episode = self._see(sighting, now, outputs)
+        if episode.revision == 1 and episode.finding.owner is None:
+            owner = owner_among(use.identifiers, registry)
+            episode.finding = evolve(episode.finding, owner=owner)
+        return episode
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
         episode = self.episodes.see(sighting, now)
@@ -362,19 +446,6 @@ def _uses(piece: Piece, rows: Numbers, outputs: Outputs) -> Iterator[tuple[int, 
             yield row, piece.lines.use(row)
         except ValueError:
             outputs.unreadable += 1
-
-
-def _unknown(use: Seen, registry: Registry) -> bool:
-    """Tell whether an accepted credential is one that nobody declared."""
-    lineage = registry.lineage
-    credentials = [name for name in use.identifiers if is_credential(registry, name)]
-    nodes = [lineage.find(name) for name in credentials]
-    return bool(credentials) and not any(
-        lineage.flags[other] & KNOWN
-        for node in nodes
-        if node != NONE
-        for other in lineage.others(node)
-    )
 
 
 def _names(registry: Registry, presented: Identifier) -> list[Identifier]:

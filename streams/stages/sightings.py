@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agents_registry.lineage import NONE
 from streams.findings import FindingKind
 from streams.stages.episodes import Sighting
+from streams.stages.posture_rules import owner_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
     from agents_registry.verdict import Death
     from streams.findings import Finding
     from streams.stages.episodes import Doubt
@@ -26,21 +32,16 @@ def of_use(
         first: when the first of them was (ns).
         times: how many they are.
     """
-    return Sighting(
-        kind=kind,
-        presented=use.identifiers[0],
-        point=use.point,
-        outcome=use.outcome,
+    return _of(
+        kind,
+        use,
+        first,
+        times,
         via=why.via,
         path=why.path,
         cause=why.cause.fact_id,
         cause_at=why.cause.at,
         cause_effect=why.cause.effect.value,
-        owner=use.owner,
-        count=times,
-        first_seen=first,
-        last_seen=use.at,
-        event_ids=() if use.event_id is None else (use.event_id,),
     )
 
 
@@ -64,15 +65,34 @@ def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
     )
 
 
-def of_unknown(use: Seen) -> Sighting:
-    """Give what is told of a use of what nobody declared."""
+def of_unknown(use: Seen, first: int, times: int) -> Sighting:
+    """Give what is told of a use of what nobody declared; as `of_use` takes it."""
+    return _of(FindingKind.UNKNOWN_CREDENTIAL, use, first, times)
+
+
+def of_beyond(use: Seen, detail: str, first: int, times: int) -> Sighting:
+    """Give what is told of a use beyond its scopes; as `of_use` takes it."""
+    return _of(FindingKind.SCOPE_VIOLATION, use, first, times, detail=detail)
+
+
+def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:
+    """Give who owns what was presented, as the facts know it."""
+    lineage = registry.lineage
+    nodes = map(lineage.find, names)
+    owners = (owner_of(registry, lineage.others(n)) for n in nodes if n != NONE)
+    return next(filter(None, owners), None)
+
+
+def _of(kind: FindingKind, use: Seen, first: int, times: int, **more: Any) -> Sighting:
     return Sighting(
-        kind=FindingKind.UNKNOWN_CREDENTIAL,
+        kind=kind,
         presented=use.identifiers[0],
         point=use.point,
         outcome=use.outcome,
         owner=use.owner,
-        first_seen=use.at,
+        count=times,
+        first_seen=first,
         last_seen=use.at,
         event_ids=() if use.event_id is None else (use.event_id,),
+        **more,
     )

@@ -6,16 +6,28 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
-from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, fact_key
+from agents_registry.facts import (
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Node,
+    ScopeSet,
+    fact_key,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engine.stages import Stages
 from streams.engine.store import Store, Stored
+from streams.findings import FindingKind
 from streams.intake import Encoded
 from streams.stages.sentinel import Tolerances
+from streams.stages.uses import Seen
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -30,11 +42,13 @@ COMMON: dict[str, Any] = {"authority": "a", "version": S, "received_at": S}
 
 
 @asynccontextmanager
-async def looping(folder: Path) -> AsyncIterator[tuple[Store, Stages]]:
-    """Run the loop over a store until the context ends."""
+async def looping(
+    folder: Path, now: int = 5 * S
+) -> AsyncIterator[tuple[Store, Stages]]:
+    """Run the loop over a store until the context ends; its clock stands still."""
     store = Store.open(folder, realm="r", genesis="g")
     tolerances = Tolerances(skew=0, grace=S, remember=S, silence=S)
-    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: 5 * S)
+    stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: now)
     await stages.load()
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -49,6 +63,12 @@ async def append(store: Store, *facts: Fact) -> None:
     """Write facts to the log."""
     encoded = [Encoded(fact_key("r", fact), encode_fact(fact), fact) for fact in facts]
     await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
+
+
+async def show(store: Store, use: Seen) -> None:
+    """Write a block of one access."""
+    block = orjson.dumps([use.to_plain()])
+    await store.write(lambda tx: tx.add_access(block, S), urgent=True)
 
 
 def revoke(target: Identifier = TOP) -> Cause:
@@ -127,3 +147,51 @@ async def test_what_comes_while_the_table_is_loaded_is_listed(tmp_path: Path) ->
         await store.close()
 
     assert [str(TOP)] == [row.identifier for row in rows]
+
+
+async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> None:
+    """Also what a late receipt shows, a use beyond its scopes, and how names stand."""
+    child, parent = (Identifier("agent.instance", name) for name in "cp")
+    used = Seen((TOP,), "door", "allowed", 3 * S, "e", scopes=("r|x",))
+    async with looping(tmp_path) as (store, stages):
+        stages.sentinel.points.registered("door", S, enforces=True)
+        await append(
+            store,
+            Node(node=TOP, **COMMON),
+            ScopeSet(node=TOP, scopes=("r|y",), **COMMON),
+            revoke(),
+            Edge(child=child, parent=parent, **COMMON),
+            ScopeSet(node=parent, scopes=("r|y",), **COMMON),
+            ScopeSet(node=child, scopes=("r|x",), **COMMON),
+        )
+        await show(store, used)
+        await until(lambda: stages.idle)
+        stages.sentinel.points.applied("door", stages.applied, S)
+        await until(lambda: stages.idle)
+
+        assert [
+            "enforcement_failure",
+            "enforcement_lag",
+            "scope_escalation",
+            "scope_violation",
+        ] == sorted(kind.value for kind in stages.opened.elements())
+
+
+async def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its use is held in the file; a fact that comes then ends the finding."""
+    monkeypatch.setattr("streams.engine.stages.TIDY_SECONDS", 0.01)
+    async with looping(tmp_path) as (store, stages):
+        await show(store, Seen((TOP,), "door", "allowed", S, "e"))
+        await until(lambda: stages.idle)
+        assert not stages.opened
+    # Half of what is remembered is as long as anything is held here.
+    async with looping(tmp_path, 5 * S + S // 2) as (store, stages):
+        await until(lambda: stages.idle)
+        assert [(TOP, FindingKind.UNKNOWN_CREDENTIAL)] == (
+            stages.sentinel.episodes.open_ones()
+        )
+        assert 1 == stages.opened.total()
+        await append(store, Node(node=TOP, **COMMON))
+        await until(lambda: not stages.sentinel.episodes.open_ones())

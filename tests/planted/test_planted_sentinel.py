@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import episodes, points, sentinel
+from streams.stages import episodes, points, sentinel, undeclared
 from streams.stages.episodes import Episodes
 from streams.stages.kinds import kind_of
 from streams.stages.known_deaths import KnownDeaths
+from streams.stages.late_limits import LateLimits
 from streams.stages.points import Guard, Points
 from streams.stages.sentinel import Outputs, Sentinel
+from streams.stages.undeclared import Undeclared
 from tests.unit import test_kinds, test_known_deaths, test_points
+from tests.unit import test_sentinel as joins
 from tests.unit import test_sentinel_receipts as receipts
 
 if TYPE_CHECKING:
@@ -106,6 +109,34 @@ def tells_one_way(patch: Patch) -> None:
     patch.setattr(sentinel.Sentinel, "_relate", lambda *_: None)
 
 
+def tells_of_what_was_not_declared_yet(patch: Patch) -> None:
+    """Ask once, when the line comes."""
+    right = Undeclared.__init__
+    patch.setattr(
+        Undeclared, "__init__", lambda self, uses, told, _: right(self, uses, told, 0)
+    )
+
+
+def forgets_what_is_held(patch: Patch) -> None:
+    """Lose over a restart what was to be asked about again."""
+    patch.setattr(Undeclared, "restore", lambda *_: None)
+
+
+def asks_about_every_copy(patch: Patch) -> None:
+    """Take a line that comes again for another use."""
+    patch.setattr(undeclared, "repeats_among", lambda *_: set())
+
+
+def holds_to_scopes_once(patch: Patch) -> None:
+    """Judge a use when its line comes, and never again."""
+    patch.setattr(LateLimits, "note", lambda *_: None)
+
+
+def takes_a_start_for_nothing(patch: Patch) -> None:
+    """Leave what came while nobody watched."""
+    patch.setattr(LateLimits, "note_all", lambda *_: None)
+
+
 BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         blames_by_the_cause_alone,
@@ -151,6 +182,26 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
         ),
     ),
     (tells_one_way, receipts.test_the_failure_opens_at_once_and_names_the_lag),
+    (
+        tells_of_what_was_not_declared_yet,
+        lambda: joins.test_a_line_may_come_before_what_declares_its_credential("node"),
+    ),
+    (
+        forgets_what_is_held,
+        joins.test_a_restart_loses_no_use_of_an_unknown_credential,
+    ),
+    (
+        asks_about_every_copy,
+        joins.test_a_line_that_comes_again_tells_of_no_unknown_credential_again,
+    ),
+    (
+        holds_to_scopes_once,
+        lambda: joins.test_a_use_beyond_its_scopes_is_told_in_whatever_order("edge", 1),
+    ),
+    (
+        takes_a_start_for_nothing,
+        joins.test_a_restart_holds_uses_against_scopes_that_came_meanwhile,
+    ),
 ]
 
 

@@ -10,7 +10,8 @@ from unittest.mock import patch
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
-from streams.stages import dead_bits, lines, remembered, sentinel
+from streams.stages import dead_bits, lines, remembered, repeats, sentinel
+from streams.stages.posture import Limits
 from streams.stages.registry import condemned, root
 from streams.stages.sentinel import Sentinel, Tolerances
 from streams.stages.uses import Seen
@@ -31,7 +32,8 @@ class Fast(Sentinel):
 
     def __init__(self, told: list[Told], skew: int) -> None:
         """Add to a list."""
-        super().__init__("r", Tolerances(skew, -AGE, remember=AGE, silence=AGE))
+        limits = Limits(settle=0)
+        super().__init__("r", Tolerances(skew, -AGE, AGE, AGE, posture=limits))
         self.told = told
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
@@ -126,7 +128,7 @@ class Pair:
     def restart(self) -> None:
         """Go on with what was saved, and judge it by the table of now."""
         self.fast = Fast(self.told, self.skew)
-        self.fast.uses.restore(self.saved.items())
+        self.fast.restore(self.saved.items())
         self.plain.reconsider_all(self.registry)
         self.keep(self.fast.reconsider_all(self.registry, 0))
 
@@ -176,6 +178,6 @@ def collisions(most: int) -> list[Any]:
 
     found = [
         patch.object(module, "prints_of", prints_of)
-        for module in (lines, dead_bits, sentinel)
+        for module in (lines, dead_bits, repeats, sentinel)
     ]
     return [*found, patch.object(lines, "event_print", event_print)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents_registry.facts import Node
-from streams.stages import dead_bits, lines, remembered, sentinel
+from streams.stages import dead_bits, lines, remembered, repeats
 from tests.property.agreement import SEED
 from tests.property.fast_join import differs
 
@@ -45,7 +45,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         "_ours",
         lambda _self, nodes, _checks: nodes >= 0,
     ),
-    "a line that comes twice is two uses": (sentinel, "repeats", lambda _: set()),
+    "a line that comes twice is two uses": (repeats, "repeats", lambda _: set()),
     "what was reported is not marked": (remembered.Remembered, "mark", nothing),
     "a restart forgets marks": (
         remembered.Piece,

@@ -173,6 +173,7 @@ def test_a_line_that_cannot_be_read_stops_nothing(file: UsesFile) -> None:
     block = read_access(value, record.headers)
     each = watched(file, Realm(Cascade(extend({}))))
     each.judge([block], NOW)
+    each.settle(NOW + 900 * S)
 
     assert [("unknown_credential", 1)] == found(each)
     file.close()

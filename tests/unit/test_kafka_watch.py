@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Effect, Node
+from agents_registry.facts import Cause, Effect, Node, ScopeSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from streams.kafka.checkpoint import UsesFile
@@ -30,6 +30,7 @@ NOW = 10**18
 TOKEN = Identifier("vault.accessor", "t")
 SAID: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
 ISSUE = Node(**SAID, node=TOKEN, issued_at=1)
+SHADOW = Identifier("vault.accessor", "shadow")
 CAUSE = Cause(**SAID, target=TOKEN, effect=Effect.REVOKE, at=1)
 
 
@@ -60,9 +61,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: Watched) -> None:
-    """Show one use of the token, at 5 s."""
-    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e")
+def show(watched: Watched, name: Identifier = TOKEN, *scopes: str) -> None:
+    """Show one use of a credential, at 5 s."""
+    use = Seen((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
@@ -101,3 +102,40 @@ def test_a_restart_weighs_receipts_that_came_meanwhile(world: World) -> None:
     after.restore(NOW)
 
     assert ["enforcement_failure", "enforcement_lag"] == kinds(after)
+
+
+def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
+    world: World,
+) -> None:
+    """Its use is held in the file; a fact that comes then ends the finding."""
+    before = world.watched()
+    show(before, SHADOW)
+    assert ([], 0) == (kinds(before), before.unsettled(NOW))
+    before.save()
+    after = world.watched()
+    after.restore(NOW)
+    later = NOW + 900 * S
+    assert 1 == after.unsettled(later)
+    after.settle(later)
+    assert (["unknown_credential"], 0) == (kinds(after), after.unsettled(later))
+    after.save()
+    world.realm.apply(Node(**SAID, node=SHADOW, issued_at=1), 1)
+    after.tidy(later)
+
+    assert [False] == [each.open for each in after.findings()]
+
+
+def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:
+    """A realm notes such facts from when on somebody asks."""
+    each = world.watched()
+    show(each, TOKEN, "api|pay")
+    assert [] == world.realm.take_limited()
+    world.realm.apply(ScopeSet(**SAID, node=TOKEN, scopes=("api|read",)), 1)
+    names = world.realm.take_limited()
+    assert [TOKEN] == names
+    each.limit("nobody uses this one", names)
+    each.limit("default", names)
+    while each.unsettled(NOW):
+        each.settle(NOW)
+
+    assert ["scope_violation"] == kinds(each)

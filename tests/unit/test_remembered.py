@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 import pytest
+from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.stages import lines as columns
@@ -209,6 +210,30 @@ def test_a_line_that_comes_again_in_a_burst_is_not_counted_twice() -> None:
         remembered.changes()
 
     assert SINGLES + 8 == sum(times for _, times in told(remembered))
+
+
+def test_a_burst_keeps_scopes_apart() -> None:
+    """A use may be beyond its scopes by a fact that comes later."""
+    remembered = Remembered(DAY)
+    for number in range(FAN):
+        batch = [
+            use(5, f"{number}/{n}{scope}")._replace(scopes=(scope,))
+            for n in range(4)
+            for scope in ("a|x", "a|y")
+        ]
+        remembered.add(Lines.of(batch), 0)
+        remembered.changes()
+    (piece,) = remembered
+
+    assert {("a|x",), ("a|y",)} == {piece.lines.use(row).scopes for row in piece.merged}
+
+
+def test_scopes_that_cannot_be_read_stop_no_join() -> None:
+    """The line is told of when it is judged."""
+    lines = Lines.of([use(5, "e")._replace(scopes=("a|x",))])
+    broken = evolve(lines, texts=lines.texts.replace(b'"a|x"', b'!a|x"'))
+
+    assert ("['a|x']", "") == (lines.scopes(0), broken.scopes(0))
 
 
 def test_bursts_whose_prints_collide_stay_apart(

@@ -16,15 +16,17 @@ from agents_registry.facts import (
     Lift,
     Node,
     OwnerSet,
+    ScopeSet,
     Withdraw,
     fact_id,
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.findings import FindingKind
-from streams.stages import episodes
+from streams.stages import episodes, late_limits
+from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
-from streams.stages.remembered import SINGLES
+from streams.stages.remembered import FAN, SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
 from streams.stages.uses import Seen
 
@@ -36,6 +38,7 @@ TOKEN = Identifier("vault.accessor", "t")
 HASH = Identifier("vault.token_hmac", "h")
 USER = Identifier("agent.id", "u")
 LATE = Identifier("vault.accessor", "late")
+SHADOW = Identifier("vault.accessor", "shadow")
 COMMON: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 200 * S}
 
 
@@ -44,7 +47,10 @@ class Desk:
 
     def __init__(self, skew: int = 0) -> None:
         """Start with three known credentials."""
-        tolerances = Tolerances(skew, grace=S, remember=1000 * S, silence=100 * S)
+        tolerances = Tolerances(
+            skew, grace=S, remember=1000 * S, silence=100 * S,
+            posture=Limits(settle=60 * S),
+        )  # fmt: skip
         self.registry = Registry()
         self.facts: list[Fact] = []
         self.sentinel = Sentinel("r", tolerances)
@@ -80,10 +86,20 @@ class Desk:
         outcome: str = "allowed",
         names: tuple[Identifier, ...] = (TOKEN,),
         event_id: str | None = None,
+        scopes: tuple[str, ...] | None = None,
     ) -> None:
         """Show an access at a time in seconds."""
         use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
+        use = use._replace(scopes=scopes)
         self.keep(self.sentinel.observe([use], self.registry, self.now))
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass, and do what is done then."""
+        self.now += seconds * S
+        while self.sentinel.unsettled(self.now):
+            self.keep(self.sentinel.settle(self.registry, self.now))
+        self.keep(self.sentinel.end_declared(self.registry))
+        self.keep(self.sentinel.expire(self.now))
 
     def keep(self, outputs: Outputs) -> None:
         """Collect findings."""
@@ -321,6 +337,95 @@ def test_a_second_cause_reports_no_use_again() -> None:
     assert desk.found() == [("use_after_revocation", 1)]
 
 
+LIMIT = ScopeSet(node=AGENT, scopes=("api|read",), **COMMON)
+NARROW = attrs.evolve(revoke(AGENT), effect=Effect.NARROW, scopes=("api|read",))
+TIE = Edge(child=TOKEN, parent=AGENT, **COMMON)
+LATE_LIMITS: dict[str, tuple[Fact, ...]] = {
+    "scopes": (TIE, LIMIT),
+    "edge": (LIMIT, TIE),
+    "narrowing": (TIE, NARROW),
+    "alias": (LIMIT, Alias(first=AGENT, second=TOKEN, **COMMON)),
+    "its own": (attrs.evolve(LIMIT, node=TOKEN),),
+    "what is taken back": (
+        TIE, NARROW,
+        lift := Lift(target=AGENT, authority="vault", version=120 * S,
+                     received_at=120 * S),
+        Withdraw(authority="operators", version=300 * S, received_at=300 * S,
+                 target=AGENT, fact_id=fact_id(lift).hex(), kind=lift.NAME),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("late", LATE_LIMITS)
+@pytest.mark.parametrize("after", [0, 1, 9])
+def test_a_use_beyond_its_scopes_is_told_in_whatever_order(
+    late: str, after: int
+) -> None:
+    """The use is shown first, or after the first facts, or after all of them."""
+    desk = Desk()
+    facts = LATE_LIMITS[late]
+    for fact in facts[:after]:
+        desk.tell(fact)
+    for _ in range(5):  # a line that comes again is one use
+        desk.use(150, scopes=("api|pay",), event_id="e")
+        desk.use(150, "denied", scopes=("api|pay",))
+        desk.use(150, scopes=("api|read",), event_id="r")
+    for fact in facts[after:]:
+        desk.tell(fact)
+    desk.wait(0)
+    desk.use(150, scopes=("api|pay",), event_id="e")
+    desk.wait(0)
+
+    assert [("scope_violation", 1)] == desk.found()
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(2, 100), (3, 100), (1000, 2)])
+def test_late_limits_are_looked_up_in_slices(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, most: int
+) -> None:
+    """A narrowing reaches very many; of too many names everything is looked at."""
+    monkeypatch.setattr(late_limits, "AT_ONCE", at_once)
+    monkeypatch.setattr(late_limits, "MOST", most)
+    desk = Desk()
+    names = [Identifier("vault.accessor", str(number)) for number in range(7)]
+    for name in names:
+        desk.tell(Node(node=name, issued_at=1, **COMMON))
+        desk.use(150, names=(name,), scopes=("api|pay",))
+    for name in names:
+        desk.tell(Edge(child=name, parent=AGENT, **COMMON))
+    desk.tell(NARROW)
+    desk.wait(0)
+
+    assert [("scope_violation", 1)] * 7 == desk.found()
+
+
+def test_a_restart_holds_uses_against_scopes_that_came_meanwhile() -> None:
+    """What was told stays told."""
+    desk, again = Desk(), Desk()
+    desk.use(150, scopes=("api|pay",))
+    again.tell(TIE)
+    again.tell(LIMIT)
+    again.sentinel.restore(desk.saved.items())
+    again.wait(0)
+    assert [("scope_violation", 1)] == again.found()
+    once_more = Desk()
+    once_more.registry = again.registry
+    once_more.sentinel.restore((desk.saved | again.saved).items())
+    once_more.wait(0)
+
+    assert [] == once_more.found()
+
+
+def test_facts_are_not_looked_up_where_no_use_tells_its_scopes() -> None:
+    """Most logs do not, and every credential that is issued may have scopes."""
+    desk = Desk()
+    desk.use(150)
+    for fact in (TIE, LIMIT, NARROW):
+        desk.tell(fact)
+
+    assert not desk.sentinel.unsettled(desk.now)
+
+
 def test_a_burst_is_counted_in_full() -> None:
     """More uses in a minute than are kept one by one are still all counted."""
     desk = Desk()
@@ -335,10 +440,120 @@ def test_a_burst_is_counted_in_full() -> None:
 def test_reports_a_credential_that_nobody_declared() -> None:
     """A shadow agent is a finding when it is let in, and none when it is refused."""
     desk = Desk()
-    desk.use(150, names=(Identifier("vault.accessor", "shadow"),))
+    desk.use(150, names=(SHADOW,))
     desk.use(150, "denied", names=(Identifier("vault.accessor", "shade"),))
+    desk.wait(59)
+    assert desk.found() == []
+    desk.use(151, names=(SHADOW,))
+    desk.wait(1)
+    assert desk.found() == [("unknown_credential", 2)]
+    desk.use(152, names=(SHADOW,))
+
+    assert desk.found() == [("unknown_credential", 3)]
+
+
+@pytest.mark.parametrize("late", ["node", "alias"])
+def test_a_line_may_come_before_what_declares_its_credential(late: str) -> None:
+    """An access log streams, and who issues credentials is asked each minute."""
+    desk = Desk()
+    facts = {
+        "node": Node(node=SHADOW, issued_at=1, **COMMON),
+        "alias": Alias(first=SHADOW, second=TOKEN, **COMMON),
+    }
+    desk.use(150, names=(SHADOW,))
+    desk.wait(59)
+    desk.tell(facts[late])
+    desk.wait(100)
+
+    assert desk.found() == []
+
+
+def test_a_finding_is_over_once_its_credential_is_declared() -> None:
+    """It was told of for nothing, or put right; other names stay."""
+    desk = Desk()
+    other = Identifier("vault.accessor", "other")
+    for name in (SHADOW, other):
+        desk.use(150, names=(name,))
+    desk.wait(60)
+    desk.tell(Node(node=SHADOW, issued_at=1, **COMMON))
+    desk.wait(1)
+
+    assert {SHADOW: False, other: True} == {
+        each.finding.presented: each.open for each in desk.findings.values()
+    }
+
+
+def test_what_is_dead_is_told_at_once_whether_it_was_declared_or_not() -> None:
+    """Only that nobody declared it waits."""
+    desk = Desk()
+    desk.tell(revoke(SHADOW))
+    desk.use(150, names=(SHADOW,))
+    assert desk.found() == [("use_after_revocation", 1)]
+    desk.wait(60)
+
+    assert desk.found() == [("unknown_credential", 1), ("use_after_revocation", 1)]
+
+
+def test_a_line_that_comes_again_tells_of_no_unknown_credential_again() -> None:
+    """Neither while it is held nor once it was told, nor after the silence."""
+    desk = Desk()
+    for _ in range(5):
+        desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(60)
+    desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(101)
+    desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(60)
 
     assert desk.found() == [("unknown_credential", 1)]
+
+
+def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
+    """It is told when it would have been, and once."""
+    desk, again = Desk(), Desk()
+    burst = FAN * 3
+    assert burst > SINGLES
+    for number in range(FAN):  # the pieces become one, and the last rows
+        some = [
+            Seen((SHADOW,), "door", "allowed", 150 * S, f"{number}/{n}")
+            for n in range(3)
+        ]
+        desk.keep(desk.sentinel.observe(some, desk.registry, desk.now))
+    again.sentinel.restore(desk.saved.items())
+    again.wait(59)
+    assert again.found() == []
+    again.wait(1)
+    assert again.found() == [("unknown_credential", burst)]
+    once_more = Desk()
+    once_more.sentinel.restore((desk.saved | again.saved).items())
+    once_more.wait(60)
+
+    assert once_more.found() == []
+
+
+@pytest.mark.parametrize(("said", "owner"), [(None, "person.id:ann"), ("bob", "bob")])
+def test_the_owner_is_whom_the_line_names_else_the_facts(
+    said: str | None, owner: str
+) -> None:
+    """Few logs say who owns what was used; whoever is told must know whom to ask."""
+    desk = Desk()
+    for fact in (
+        OwnerSet(node=USER, owners=(Identifier("person.id", "ann"),), **COMMON),
+        Edge(child=TOKEN, parent=USER, **COMMON),
+        revoke(USER),
+    ):
+        desk.tell(fact)
+    for names in ((TOKEN,), (SHADOW, USER)):
+        use = Seen(names, "door", "allowed", 50 * S, None, said)
+        desk.keep(desk.sentinel.observe([use, use._replace(at=150 * S)], desk.registry,
+                                        desk.now))  # fmt: skip
+    desk.wait(60)
+
+    assert [
+        ("unknown_credential", owner),
+        ("use_after_revocation", owner),
+        ("use_after_revocation", owner),
+    ] == sorted((e.finding.kind.value, e.finding.owner) for e in desk.findings.values())
 
 
 def test_silence_closes_an_episode_and_the_next_use_opens_another() -> None:
@@ -374,7 +589,7 @@ def test_state_survives_saving() -> None:
     (episode,) = desk.findings.values()
     again = Desk()
     again.tell(revoke())
-    again.sentinel.uses.restore(desk.saved.items())
+    again.sentinel.restore(desk.saved.items())
     again.sentinel.episodes.restore(episodes.load(episodes.save(episode)))
     again.use(151)
 
