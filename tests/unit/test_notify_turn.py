@@ -11,7 +11,7 @@ from attrs import define, field
 
 from streams.faust_shell.notify import turn
 from streams.kafka.outlook import Holder, Outlook
-from streams.kafka.progress import Progress
+from streams.progress import Progress
 from streams.kafka.settings import KafkaSettings
 
 pytestmark = pytest.mark.unit
