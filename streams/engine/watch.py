@@ -64,6 +64,7 @@ class Watch:
         late = before is not None and now - before > LATE_SECONDS
         late |= self._store.waited(now) > LATE_SECONDS
         stages, notifier = self._stages, self._notifier
+        stages.progress.steps = stages.done  # it moves within a long turn too
         _judge(stages.progress, now, late or stages.rebuilding, stages.backlog)
         _judge(notifier.progress, now, late, 0)
 

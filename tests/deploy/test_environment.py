@@ -94,9 +94,10 @@ def refuses(render: Render, where: str, name: str) -> None:
 def test_a_secret_within_a_document_is_none_either(render: Render) -> None:
     """A setting may be given as a whole, in JSON."""
     whole = '{"username": "u", "password": "hunter2"}'
-    extra = [{"name": "RESCIND_KAFKA_SASL", "value": whole}]
-    with pytest.raises(HelmError, match="password is a secret in plain text"):
-        render(kafka(ingress={"extraEnv": extra}))
+    for value in (whole, f"[{whole}]"):
+        extra = [{"name": "RESCIND_KAFKA_SASL", "value": value}]
+        with pytest.raises(HelmError, match="password is a secret in plain text"):
+            render(kafka(ingress={"extraEnv": extra}))
 
 
 @pytest.mark.parametrize(

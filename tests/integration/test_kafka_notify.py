@@ -67,11 +67,15 @@ class Clock:
 
 @asynccontextmanager
 async def notifying(
-    folder: Path, kafka: KafkaSettings, receiver: Receiver, clock: Clock
+    folder: Path,
+    kafka: KafkaSettings,
+    receiver: Receiver,
+    clock: Clock,
+    name: str = "n0",
 ) -> AsyncIterator[Notifying]:
     """Run a notify process' parts in this one until the context ends."""
     settings = Settings(**values(folder, webhook=webhook(receiver)))
-    notify = NotifySettings(name="n0", data_dir=folder / "notify")
+    notify = NotifySettings(name=name, data_dir=folder / "notify")
     async with task_of(
         lambda stop, told: tell(
             settings, kafka, notify, stop=stop, started=told, clock=clock
@@ -158,6 +162,34 @@ async def test_findings_are_delivered_then_committed(
     letters = await decoded(kafka, "dlq")
     assert {kafka.topic("findings")} == {each["source"] for each in letters}
     assert 2 == len(letters)
+
+
+async def test_a_spare_is_ready_and_stays_without_partitions(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """One process more than partitions: it stands by, and is not started anew."""
+    kafka = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(kafka)
+    await report(kafka, finding(0))
+    async with (
+        receiving() as receiver,
+        notifying(tmp_path / "a", kafka, receiver, Clock()) as one,
+        notifying(tmp_path / "b", kafka, receiver, Clock(), "n1") as other,
+    ):
+        both = (one, other)
+
+        def settled() -> bool:
+            held = [len(each.progress.assigned) for each in both]
+            return sum(held) == 1 and all(each.progress.ready for each in both)
+
+        await until(settled)
+        (spare,) = (each for each in both if not each.progress.assigned)
+        async with aiohttp.ClientSession() as session:
+            for path in ("live", "ready", "startup"):
+                async with session.get(f"{spare.url}/healthz/{path}") as got:
+                    assert (path, 200) == (path, got.status)
+        await until_committed(kafka)
+    assert ids(receiver) == first_messages(1)
 
 
 async def test_every_receiver_is_told_and_tried_out_over_http(

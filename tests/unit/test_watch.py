@@ -104,6 +104,16 @@ def test_a_slow_stage_is_well() -> None:
         assert [] == world.go(LONG, world.stages, world.notifier, done=0.05)
 
 
+def test_a_turn_that_takes_long_is_well_while_it_gets_on() -> None:
+    """Many reads and writes of some seconds each, before the loop comes round."""
+    world = World()
+    world.go(5, world.stages, world.notifier)
+    world.stages.backlog = 7
+    for _ in range(20):
+        world.stages.done += 1
+        assert [] == world.go(20, world.notifier)
+
+
 def test_who_has_not_begun_is_well() -> None:
     """Reading the file at the start takes as long as it takes, and nobody may alert."""
     world = World()

@@ -153,8 +153,11 @@
 {{- if regexMatch "(?i)(PASSWORD|CREDENTIAL|SECRETS?|TOKEN|ROUTING_KEY|DIGEST_KEY|ACCESS_KEY|HEADERS|PEPPERS(__[A-Z0-9]+(_[A-Z0-9]+)*)?|__VALUE)$" .name }}
 {{- fail (printf "%s.extraEnv: %s is a secret in plain text: use valueFrom.secretKeyRef, with its Secret's name and key" $.at .name) }}
 {{- end }}
+{{- $at := printf "%s.extraEnv.%s" $.at .name }}
 {{- if hasPrefix "{" (trim .value) }}
-{{- include "rescind.checks.secrets" (dict "at" (printf "%s.extraEnv.%s" $.at .name) "value" (fromJson .value)) }}
+{{- include "rescind.checks.secrets" (dict "at" $at "value" (fromJson .value)) }}
+{{- else if hasPrefix "[" (trim .value) }}
+{{- include "rescind.checks.secrets" (dict "at" $at "value" (fromJsonArray .value)) }}
 {{- end }}
 {{- end }}
 {{- end }}
