@@ -427,14 +427,14 @@ class Stages:
         return True
 
     async def _tidy(self, now: int) -> None:
-        """Forget old uses and judged access blocks; close silent episodes."""
+        """Forget old uses, findings and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
         unused = self.posture.forget(now) if hourly else []
-        if not (outputs.uses or outputs.episodes or hourly):
+        if not (outputs.uses or outputs.episodes or outputs.dropped or hourly):
             return
 
         def job(tx: Transaction) -> None:
@@ -458,3 +458,5 @@ def _save(tx: Transaction, outputs: Outputs) -> None:
         (identity, episode.open, orjson.dumps(episodes.save(episode)))
         for identity, episode in outputs.episodes.items()
     )
+    if outputs.dropped:
+        tx.drop_findings(outputs.dropped)

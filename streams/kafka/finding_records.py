@@ -1,22 +1,34 @@
-"""Read the records of the topic ``findings``, as the notify stage takes them."""
+"""Read the records of the topic ``findings``.
+
+The notify stage takes each. The sentinel takes of each finding the last, once, where it
+takes partitions of ``access`` up without what their last owner knew.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from attrs import frozen
 
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
-from streams.findings import Finding
-from streams.kafka.payloads import OPEN
+from streams.findings import Finding, FindingKind
+from streams.kafka.audit_state import reading
+from streams.kafka.framing import access_partition_of
+from streams.kafka.payloads import OPEN, REOPENED
+from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes
+from streams.stages.episodes import KEPT, Episode
 from streams.stages.notify import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
+    from streams.kafka.settings import KafkaSettings
+
+MILLISECOND: Final = 1_000_000
+STEP: Final = 1000  # records
 _FIELDS = tuple(field.name for field in attrs.fields(Finding))
 
 
@@ -55,3 +67,66 @@ def read_finding(
     order = 2 * int(revision) - 1 if revision.isdecimal() else 0
     closed = told.get(OPEN, b"1") == b"0"
     return FindingRecord(identity, Change(finding, closed, max(0, order)))
+
+
+async def read_episodes(
+    settings: KafkaSettings,
+    numbers: Collection[int],
+    now: int,
+    step: Callable[[], None],
+) -> dict[int, list[Episode]]:
+    """Read what the sentinel told of partitions of ``access``, as it stands now.
+
+    That is what is open, and what was closed so lately that it is remembered. What is
+    held at a time is one record of each finding.
+
+    Args:
+        settings: of the cluster and the layout.
+        numbers: of the partitions.
+        now: ns.
+        step: called now and then.
+
+    Raises:
+        KafkaError: the cluster cannot be asked.
+    """
+    last: dict[bytes, Any] = {}
+    async with reading(settings) as reader:
+        for number in range(settings.partitions):
+            bounds = await reader.bounds("findings", number)
+            async for record in reader.records("findings", number, *bounds):
+                last[record.key] = record
+                if not record.offset % STEP:
+                    step()
+    await learn_ids(record.value for record in last.values())
+    found: dict[int, list[Episode]] = {number: [] for number in numbers}
+    for record in last.values():
+        episode = _episode(record, now)
+        if episode is None:
+            continue
+        finding = episode.finding
+        count = settings.access_partitions
+        number = access_partition_of(finding.realm, finding.point, count)
+        if number in found:
+            found[number].append(episode)
+    return found
+
+
+def _episode(record: Any, now: int) -> Episode | None:
+    """Read the last record of a finding; None where it is not the sentinel's now."""
+    told = dict(record.headers)
+    closed, touched = told.get(OPEN) == b"0", record.timestamp * MILLISECOND
+    if closed and touched < now - KEPT:
+        return None
+    try:
+        change = read_finding(record.value, record.headers).change
+    except SchemaError:
+        return None  # notify puts it into the dead letters
+    if change.finding.kind is FindingKind.CLOSURE_PARTIAL:
+        return None  # another stage's
+    return Episode(
+        change.finding,
+        reopened=int(told.get(REOPENED, b"0")),  # earlier versions do not say it
+        touched=min(touched, now),
+        revision=(change.order + 1) // 2,
+        open=not closed,
+    )

@@ -217,9 +217,9 @@ class Followed:
         now = self._rules.boottime()
         for name, realm in self.realms.items():
             realm.roll.expire(now)
+            yield from realm.episodes.close_silent(wall)
             for outcome in realm.roll.closure.step(now):
                 yield from self._became(name, realm, outcome, wall)
-            yield from realm.episodes.close_silent(wall)
 
     def result(self, realm: str, identity: str, wall: int) -> Result | None:
         """Say what is known of a cause; None where it is not known here any more."""

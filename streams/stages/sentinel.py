@@ -19,7 +19,7 @@ from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import Death, death, is_credential
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
-from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.episodes import KEPT, Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lines import DENIED, U64, Lines, prints_of
@@ -71,6 +71,7 @@ class Outputs:
     Attributes:
         uses: changed pieces of remembered uses by name, None where one was dropped.
         episodes: changed episodes by the finding's id.
+        dropped: ids of the findings that are forgotten.
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
         forgotten: uses that were dropped before their time, since they are too many.
@@ -79,6 +80,7 @@ class Outputs:
 
     uses: dict[str, bytes | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
+    dropped: list[str] = Factory(list)
     in_flight: int = 0
     unreadable: int = 0
     forgotten: int = 0
@@ -107,7 +109,7 @@ class Sentinel:
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
         self.uses = Remembered(tolerances.remember, tolerances.most_uses)
-        self.episodes = Episodes(realm, tolerances.silence)
+        self.episodes = Episodes(realm, tolerances.silence, KEPT)
         self.remember = tolerances.remember
         self._tolerances = tolerances
         self.accepted: dict[str, Accepted] = {}
@@ -207,7 +209,8 @@ class Sentinel:
             presented = Identifier(*values.pop("presented"))
             if values.pop("over", False):
                 kind = FindingKind(values["kind"])
-                ended = self.episodes.end(Key(presented, kind, values.get("point", "")))
+                key = Key(presented, kind, values.get("point", ""))
+                ended = self.episodes.end(key, now)
                 if ended is not None:
                     outputs.episodes[ended.finding.id] = ended
                 continue
@@ -223,13 +226,14 @@ class Sentinel:
         return outputs
 
     def expire(self, now: int) -> Outputs:
-        """Forget old uses and guards, and close silent episodes."""
+        """Forget old uses, guards and findings, and close silent episodes."""
         outputs = Outputs()
         outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
+        outputs.dropped = self.episodes.forget(now)
         return outputs
 
     def _bits(self, registry: Registry) -> DeadBits:
@@ -268,7 +272,8 @@ class Sentinel:
                 continue
             self.uses.mark(piece, row, REPORTED)
             episode = self._see(of_use(kind, use, why, first, times), now, outputs)
-            if doubtful(kind, evidence):
+            # One that was told before may be closed, or of another kind.
+            if episode.open and doubtful(episode.finding.kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:
@@ -338,6 +343,10 @@ class Sentinel:
                 self._see(of_unknown(use), now, outputs)
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
+        if (known := self.episodes.known(sighting)) is not None:
+            return known
+        if (silent := self.episodes.end_silent(sighting.key, now)) is not None:
+            outputs.episodes[silent.finding.id] = silent
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
         outputs.opened[sighting.kind] += episode.revision == 1
