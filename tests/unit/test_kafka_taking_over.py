@@ -311,6 +311,18 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     assert [(TOKEN, silent)] == world.worker._sentinel("default").episodes.open_ones()
 
 
+def test_what_is_long_closed_leaves_the_file(world: World) -> None:
+    """Its id comes never again: it holds the day."""
+    for _ in range(2):
+        world.use()
+        world.wait(SILENCE + S)
+        world.wait(KEPT)
+        world.wait(SILENCE + S)
+        assert [] == world.worker.file.episodes()
+
+    assert [0, 0] == [each.reopened for each in world.last()]
+
+
 async def test_what_is_long_closed_or_anothers_is_left_out(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
