@@ -1,7 +1,7 @@
 """Read the records of the topic ``findings``.
 
-The notify stage takes each. The sentinel takes of each finding the last, once, where it
-takes partitions of ``access`` up without what their last owner knew.
+The notify stage takes each. Who takes partitions up without what their last owner knew
+takes of each finding the last.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from attrs import frozen
 
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
-from streams.findings import Finding, FindingKind
+from streams.findings import Finding
 from streams.kafka.audit_state import reading
-from streams.kafka.framing import access_partition_of
 from streams.kafka.payloads import OPEN, REOPENED
 from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes
@@ -23,7 +22,7 @@ from streams.stages.episodes import KEPT, Episode
 from streams.stages.notify import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from streams.kafka.settings import KafkaSettings
 
@@ -70,12 +69,9 @@ def read_finding(
 
 
 async def read_episodes(
-    settings: KafkaSettings,
-    numbers: Collection[int],
-    now: int,
-    step: Callable[[], None],
-) -> dict[int, list[Episode]]:
-    """Read what the sentinel told of partitions of ``access``, as it stands now.
+    settings: KafkaSettings, numbers: Iterable[int], now: int, step: Callable[[], None]
+) -> list[Episode]:
+    """Read what was told, as it stands now, from partitions of ``findings``.
 
     That is what is open, and what was closed so lately that it is remembered. What is
     held at a time is one record of each finding.
@@ -91,28 +87,19 @@ async def read_episodes(
     """
     last: dict[bytes, Any] = {}
     async with reading(settings) as reader:
-        for number in range(settings.partitions):
+        for number in numbers:
             bounds = await reader.bounds("findings", number)
             async for record in reader.records("findings", number, *bounds):
                 last[record.key] = record
                 if not record.offset % STEP:
                     step()
     await learn_ids(record.value for record in last.values())
-    found: dict[int, list[Episode]] = {number: [] for number in numbers}
-    for record in last.values():
-        episode = _episode(record, now)
-        if episode is None:
-            continue
-        finding = episode.finding
-        count = settings.access_partitions
-        number = access_partition_of(finding.realm, finding.point, count)
-        if number in found:
-            found[number].append(episode)
-    return found
+    found = (_episode(record, now) for record in last.values())
+    return [episode for episode in found if episode is not None]
 
 
 def _episode(record: Any, now: int) -> Episode | None:
-    """Read the last record of a finding; None where it is not the sentinel's now."""
+    """Read the last record of a finding; None where nobody needs it any more."""
     told = dict(record.headers)
     closed, touched = told.get(OPEN) == b"0", record.timestamp * MILLISECOND
     if closed and touched < now - KEPT:
@@ -121,8 +108,6 @@ def _episode(record: Any, now: int) -> Episode | None:
         change = read_finding(record.value, record.headers).change
     except SchemaError:
         return None  # notify puts it into the dead letters
-    if change.finding.kind is FindingKind.CLOSURE_PARTIAL:
-        return None  # another stage's
     return Episode(
         change.finding,
         reopened=int(told.get(REOPENED, b"0")),  # earlier versions do not say it

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from streams.failpoints import failpoint
+from streams.findings import FindingKind
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.finding_records import read_episodes
 from streams.kafka.framing import access_partition_of
@@ -161,10 +162,7 @@ class SentinelStage:
         """Take partitions up, by what was saved of them."""
         # An answer about one would wait behind the long poll of those that began.
         anew = [number for number in numbers if not await self._place(number)]
-        told: dict[int, list[Episode]] = {}
-        if anew:
-            now, step = self._clock(), self.progress.step
-            told = await read_episodes(self._settings, anew, now, step)
+        told = await self._read_told(anew) if anew else {}
         for number in numbers:
             each = self.watched[number]
             async with self.member.lock:
@@ -177,6 +175,19 @@ class SentinelStage:
         if numbers:
             async with self.member.lock:
                 await self._commit(at_once=True)
+
+    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Episode]]:
+        """Give what earlier owners of some partitions told of them."""
+        settings, step = self._settings, self.progress.step
+        every, count = range(settings.partitions), settings.access_partitions
+        told: dict[int, list[Episode]] = {number: [] for number in numbers}
+        for episode in await read_episodes(settings, every, self._clock(), step):
+            finding = episode.finding
+            number = access_partition_of(finding.realm, finding.point, count)
+            # What closure told is closure's to end.
+            if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
+                told[number].append(episode)
+        return told
 
     async def _place(self, number: int) -> bool:
         """Find where a partition goes on; it stands still until it begins.

@@ -104,7 +104,7 @@ class Episode:
     Attributes:
         reopened: how many episodes are known that were before, part of the finding's
             id.
-        touched: when the last sighting came in, or it was ended (ns, our clock).
+        touched: when the last sighting came in, or it was closed (ns, our clock).
         revision: number of the update; 1 is the first alert.
         doubts: the last of its uses that may have been failures.
     """
@@ -247,13 +247,14 @@ class Episodes:
         if episode.doubts:
             self._doubted.setdefault(key.point, {})[key] = None
 
-    def _close(self, episode: Episode) -> Episode:
+    def _close(self, episode: Episode, now: int) -> Episode:
         key = episode.key
         del self._open[key]
         _discard(self._about, key.presented, key)
         _discard(self._doubted, key.point, key)
         self._closed[episode.finding.id] = episode
         episode.open = False
+        episode.touched = now
         episode.revision += 1
         return episode
 
@@ -265,20 +266,19 @@ class Episodes:
         episode = self._open.get(key)
         if episode is None or self.told is not None:
             return None
-        episode.touched = now
-        return self._close(episode)
+        return self._close(episode, now)
 
     def end_silent(self, key: Key, now: int) -> Episode | None:
         """Close and give the open episode of a key if it had no news for too long."""
         episode = self._open.get(key)
         if episode is None or not self._silent(episode, now):
             return None
-        return self._close(episode)
+        return self._close(episode, now)
 
     def close_silent(self, now: int) -> list[Episode]:
         """Close and give the episodes without news for too long."""
         silent = [each for each in self._open.values() if self._silent(each, now)]
-        return [self._close(episode) for episode in silent]
+        return [self._close(episode, now) for episode in silent]
 
     def forget(self, now: int) -> list[str]:
         """Forget what was closed long ago, looked at hourly; give the findings' ids."""

@@ -207,7 +207,7 @@ def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
             for plain in random.sample([*saved.values()], len(saved)):
                 known.restore(episodes.load(plain))
     known.close_silent(now + 2 * HOUR)
-    known.forget(now + 2 * HOUR + KEPT)
+    known.forget(now + 3 * HOUR + KEPT)
 
     assert 100 < len(given)
     held = (known._last, known._open, known._closed, known._about, known._doubted)

@@ -163,7 +163,7 @@ class World:
         monkeypatch.setattr(finding_records, "reading", reader_of(records))
         found = await read_episodes(SETTINGS, [0], self.now, lambda: None)
         self.worker, before = self.start(), len(self.told)
-        self.worker.take(found[0])
+        self.worker.take(found)
         self.worker.judged = len(self.accesses)
         assert self.worker.restore(self.now)
         self.write()
@@ -323,13 +323,12 @@ def test_what_is_long_closed_leaves_the_file(world: World) -> None:
     assert [0, 0] == [each.reopened for each in world.last()]
 
 
-async def test_what_is_long_closed_or_anothers_is_left_out(
+async def test_what_is_long_closed_is_left_out(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So is what cannot be read: the start is bounded, and nothing stops it."""
     world.use()
     world.wait(SILENCE + S)
-    world.signal(FindingKind.CLOSURE_PARTIAL)
     world.now += KEPT + S
     world.use(OTHER)
     world.revoke(OTHER, at=START)
@@ -339,4 +338,4 @@ async def test_what_is_long_closed_or_anothers_is_left_out(
     monkeypatch.setattr(finding_records, "reading", reader_of([*records, broken]))
     found = await read_episodes(SETTINGS, [0], world.now, lambda: None)
 
-    assert [OTHER] == [each.finding.presented for each in found[0]]
+    assert [OTHER] == [each.finding.presented for each in found]

@@ -13,12 +13,16 @@ import pytest
 from aiokafka.structs import OffsetAndMetadata
 from attrs import define, field
 
+from agents_registry.identifiers import Identifier
+from streams.findings import FindingKind
 from streams.kafka import sentinel
 from streams.kafka.checkpoint import UsesFile
+from streams.kafka.framing import access_partition_of
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.sentinel import SentinelStage
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
+from streams.stages.episodes import Episode, Episodes, Sighting
 from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 ALL = [0, 1, 2]
+TOKEN = Identifier("vault.accessor", "t")
 
 
 @define
@@ -73,24 +78,29 @@ class Member:
         self.begun.append(number)
 
 
+def stage_in(folder: Path) -> SentinelStage:
+    """Give a sentinel that has nothing."""
+    nobody: Any = None
+    loader: Any = SimpleNamespace(progress=None)  # of a replica that never runs
+    return SentinelStage(
+        KafkaSettings(), WorkerSettings(data_dir=folder), nobody, loader,
+        clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys={},
+    )  # fmt: skip
+
+
 async def take_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
 ) -> tuple[SentinelStage, Member, list[int]]:
     """Have a sentinel take its partitions up; say of which it read the findings."""
-    nobody: Any = None
-    loader: Any = SimpleNamespace(progress=None)  # of a replica that never runs
-    stage: Any = SentinelStage(
-        KafkaSettings(), WorkerSettings(data_dir=folder), nobody, loader,
-        clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys={},
-    )  # fmt: skip
+    stage: Any = stage_in(folder)
     member = stage.member = Member(stage.member.lock, **more)
     anew: list[int] = []
 
-    async def told(_: object, numbers: list[int], *__: object) -> dict[int, list[Any]]:
+    async def read(numbers: list[int]) -> dict[int, list[Any]]:
         anew.extend(numbers)
         return {}
 
-    monkeypatch.setattr(sentinel, "read_episodes", told)
+    monkeypatch.setattr(stage, "_read_told", read)
     await stage._load(ALL)
     for each in stage.watched.values():
         each.file.close()
@@ -158,3 +168,25 @@ async def test_those_of_a_raw_topic() -> None:
     await raw._begin()
 
     assert ALL == member.asked == member.begun
+
+
+async def test_each_partition_gets_what_was_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By realm and point, and nothing that another stage told."""
+    said: dict[str, Any] = {"presented": TOKEN, "first_seen": NOW, "last_seen": NOW}
+    told = Episodes("r", 1)
+    for kind, point in (("leak", "a"), ("leak", "b"), ("closure_partial", "a")):
+        told.see(Sighting(kind=FindingKind(kind), point=point, **said), NOW)
+
+    async def read(*_: object) -> list[Episode]:
+        return list(told._open.values())
+
+    monkeypatch.setattr(sentinel, "read_episodes", read)
+    number = access_partition_of("r", "a", 24)
+    found = await stage_in(tmp_path)._read_told([number])
+
+    assert access_partition_of("r", "b", 24) != number
+    assert [("leak", "a")] == [
+        (each.finding.kind.value, each.finding.point) for each in found[number]
+    ]
