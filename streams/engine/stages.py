@@ -427,7 +427,7 @@ class Stages:
         return True
 
     async def _tidy(self, now: int) -> None:
-        """Forget old uses, findings and judged access blocks; close silent episodes."""
+        """Forget old uses and judged access blocks; close silent episodes."""
         outputs = self.sentinel.expire(now)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)

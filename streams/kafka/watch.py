@@ -267,7 +267,7 @@ class Watched:
             self._add(realm, self._sentinel(realm).recheck(points, now))
 
     def tidy(self, now: int) -> None:
-        """Forget old uses and findings, and close silent episodes."""
+        """Forget old uses, and close silent episodes."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
         for realm, posture in self._postures.items():
