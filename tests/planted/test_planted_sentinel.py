@@ -13,7 +13,7 @@ from streams.stages.kinds import kind_of
 from streams.stages.known_deaths import KnownDeaths
 from streams.stages.points import Guard, Points
 from streams.stages.sentinel import Outputs, Sentinel
-from tests.unit import test_kinds, test_known_deaths, test_points
+from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel_receipts as receipts
 
 if TYPE_CHECKING:
@@ -106,6 +106,16 @@ def tells_one_way(patch: Patch) -> None:
     patch.setattr(sentinel.Sentinel, "_relate", lambda *_: None)
 
 
+def leaves_the_silent_open(patch: Patch) -> None:
+    """Go on with a finding that should have been closed."""
+    patch.setattr(Episodes, "end_silent", lambda *_: None)
+
+
+def gives_ids_by_the_count_alone(patch: Patch) -> None:
+    """Have all days be one."""
+    patch.setattr(episodes, "DAY", 10**30)
+
+
 BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         blames_by_the_cause_alone,
@@ -151,6 +161,14 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
         ),
     ),
     (tells_one_way, receipts.test_the_failure_opens_at_once_and_names_the_lag),
+    (
+        leaves_the_silent_open,
+        test_episodes.test_a_use_after_a_silence_ends_what_was_open_before,
+    ),
+    (
+        gives_ids_by_the_count_alone,
+        lambda: test_episodes.test_no_id_comes_twice_and_what_is_closed_is_forgotten(0),
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ from streams.stages.episodes import KEPT, Episode
 from streams.stages.ingress import Origin
 from streams.stages.points import Points
 from streams.stages.sentinel import Tolerances
+from streams.stages.told import Told
 from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
@@ -339,3 +340,13 @@ async def test_what_is_long_closed_is_left_out(
     found = await read_episodes(SETTINGS, [0], world.now, lambda: None)
 
     assert [OTHER] == [each.finding.presented for each in found]
+
+
+async def test_to_forget_what_was_told_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test that knows the rule fails where each use that is judged again is new."""
+    monkeypatch.setattr(Told, "kind_of", lambda *_: None)
+
+    with pytest.raises(AssertionError):
+        await test_what_was_told_is_not_told_again_and_is_ended(world, monkeypatch)
