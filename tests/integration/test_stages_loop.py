@@ -98,9 +98,9 @@ async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:
 
 async def test_what_was_closed_long_ago_leaves_the_file(tmp_path: Path) -> None:
     """Whoever reads findings by their changes misses none that comes after that."""
-    (opened,) = await findings_at(tmp_path, 5 * S, tell=True)
-    (closed,) = await findings_at(tmp_path, DAY, tell=False)
-    (other,) = await findings_at(tmp_path, DAY + KEPT + HOUR, tell=True)
+    (opened,) = await findings_at(tmp_path, DAY, tell=True)
+    (closed,) = await findings_at(tmp_path, 2 * DAY, tell=False)
+    (other,) = await findings_at(tmp_path, 2 * DAY + KEPT + HOUR, tell=True)
 
     assert [(1, 1), (2, 0), (3, 1)] == [each[1:] for each in (opened, closed, other)]
     assert opened[0] == closed[0] != other[0]
