@@ -144,10 +144,26 @@ class Finding:
 
 
 def episode_id(
-    realm: str, presented: Identifier, kind: FindingKind, point: str, reopened: int = 0
+    realm: str,
+    presented: Identifier,
+    kind: FindingKind,
+    point: str,
+    *,
+    reopened: int = 0,
+    day: int | None = None,
 ) -> str:
-    """Give the stable id of an episode (32 hex digits)."""
-    text = "\0".join((realm, *presented, kind.value, point, str(reopened)))
+    """Give the stable id of an episode (32 hex digits).
+
+    Args:
+        realm: whose it is.
+        presented: the identifier that it is about.
+        kind: of finding.
+        point: the enforcement point, empty where there is none.
+        reopened: how many episodes are known that were before.
+        day: in which it was opened, where earlier ones may be forgotten.
+    """
+    count = str(reopened) if day is None else f"{reopened}/{day}"
+    text = "\0".join((realm, *presented, kind.value, point, count))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

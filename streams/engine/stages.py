@@ -473,13 +473,14 @@ class Stages:
         outputs = self.sentinel.expire(now)
         denied = self.sentinel.end_denied(self.registry, now)
         outputs.episodes.update(denied.episodes)
-        outputs.episodes.update(self.sentinel.end_declared(self.registry).episodes)
+        declared = self.sentinel.end_declared(self.registry, now)
+        outputs.episodes.update(declared.episodes)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)
         judged, old = self._access, now - self.sentinel.remember
         hourly = now - self._tidied >= HOUR
         unused = self.posture.forget(now) if hourly else []
-        if not (outputs.uses or outputs.episodes or hourly):
+        if not (outputs.uses or outputs.episodes or outputs.dropped or hourly):
             return
 
         def job(tx: Transaction) -> None:
@@ -503,3 +504,5 @@ def _save(tx: Transaction, outputs: Outputs) -> None:
         (identity, episode.open, orjson.dumps(episodes.save(episode)))
         for identity, episode in outputs.episodes.items()
     )
+    if outputs.dropped:
+        tx.drop_findings(outputs.dropped)

@@ -211,8 +211,7 @@ class Transaction:
 
     def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
         """Save findings as they are now: id, open, body."""
-        query = "SELECT coalesce(max(changed), 0) + 1 FROM findings"
-        (first,) = self._db.execute(query).fetchone()
+        first = self._last_change() + 1
         values = [
             (identity, changed, is_open, body)
             for changed, (identity, is_open, body) in enumerate(rows, first)
@@ -221,6 +220,22 @@ class Transaction:
             "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)", values
         )
         self.findings = self.findings or bool(values)
+
+    def drop_findings(self, identities: Iterable[str]) -> None:
+        """Drop findings; readers go on from the last change that they saw."""
+        self.set_position("findings", self._last_change())
+        query = "DELETE FROM findings WHERE id = ?"
+        self._db.executemany(query, [(identity,) for identity in identities])
+
+    def _last_change(self) -> int:
+        """Give the number of the last change, which may be of one that was dropped."""
+        query = (
+            "SELECT max((SELECT coalesce(max(changed), 0) FROM findings),"
+            " (SELECT coalesce(max(position), 0) FROM positions"
+            " WHERE stage = 'findings'))"
+        )
+        (last,) = self._db.execute(query).fetchone()
+        return int(last)
 
     def put_deliveries(self, rows: Mapping[str, Any], dropped: Iterable[str]) -> None:
         """Save the changed rows of notify's state, and forget the dropped ones."""

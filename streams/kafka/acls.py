@@ -102,7 +102,8 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "facts": (_R,), "receipts": (_R, _W), "findings": (_R, _W), "dlq": (_W,),
     },
     Role.SENTINEL: {
-        "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_W,),
+        # What an owner of a partition told, the next one does not tell again.
+        "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_R, _W),
         "dlq": (_W,),
     },
     Role.NOTIFY: {

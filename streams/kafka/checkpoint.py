@@ -261,9 +261,9 @@ class UsesFile(_File):
         self.position: int | None = self._meta("position", None)
 
     def reset(self) -> None:
-        """Throw everything away."""
+        """Throw everything away but used scopes, which are true whoever reads on."""
         self._db.execute("BEGIN")
-        for table in ("uses", "used_scopes", "episodes", "meta"):
+        for table in ("uses", "episodes", "meta"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
         self._db.execute("COMMIT")
         self._beside.keep(())
@@ -272,7 +272,7 @@ class UsesFile(_File):
     def save(
         self,
         uses: Iterable[tuple[str, str, bytes | None]],
-        episodes: Iterable[tuple[str, str, bytes]],
+        episodes: Iterable[tuple[str, str, bytes | None]],
         position: int | None,
         used_scopes: Iterable[tuple[str, str, bytes | None]] = (),
     ) -> None:
@@ -280,7 +280,7 @@ class UsesFile(_File):
 
         Args:
             uses: realm, key and body; None forgets one.
-            episodes: realm, id and body.
+            episodes: realm, id and body; None forgets one.
             position: the next block to judge.
             used_scopes: realm, name and body; None forgets one.
         """
@@ -302,8 +302,13 @@ class UsesFile(_File):
             else:
                 query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?, ?)"
                 self._db.execute(query, (realm, name, used))
-        query = "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)"
-        self._db.executemany(query, episodes)
+        for realm, identity, episode in episodes:
+            if episode is None:
+                query = "DELETE FROM episodes WHERE realm = ? AND id = ?"
+                self._db.execute(query, (realm, identity))
+            else:
+                query = "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)"
+                self._db.execute(query, (realm, identity, episode))
         if position is not None:
             self._put(position=position)
         self._db.execute("COMMIT")

@@ -1,8 +1,12 @@
-"""Read the records of the topic ``findings``, as the notify stage takes them."""
+"""Read the records of the topic ``findings``.
+
+The notify stage takes each. Who takes partitions up without what their last owner knew
+takes of each finding the last.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from attrs import frozen
@@ -10,13 +14,20 @@ from attrs import frozen
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.findings import Finding
-from streams.kafka.payloads import OPEN
+from streams.kafka.audit_state import reading
+from streams.kafka.payloads import OPEN, REOPENED
+from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes
+from streams.stages.episodes import KEPT, Episode
 from streams.stages.notify import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from streams.kafka.settings import KafkaSettings
+
+MILLISECOND: Final = 1_000_000
+STEP: Final = 1000  # records
 _FIELDS = tuple(field.name for field in attrs.fields(Finding))
 
 
@@ -55,3 +66,52 @@ def read_finding(
     order = 2 * int(revision) - 1 if revision.isdecimal() else 0
     closed = told.get(OPEN, b"1") == b"0"
     return FindingRecord(identity, Change(finding, closed, max(0, order)))
+
+
+async def read_episodes(
+    settings: KafkaSettings, numbers: Iterable[int], now: int, step: Callable[[], None]
+) -> list[Episode]:
+    """Read what was told, as it stands now, from partitions of ``findings``.
+
+    That is what is open, and what was closed so lately that it is remembered. What is
+    held at a time is one record of each finding.
+
+    Args:
+        settings: of the cluster and the layout.
+        numbers: of the partitions.
+        now: ns.
+        step: called now and then.
+
+    Raises:
+        KafkaError: the cluster cannot be asked.
+    """
+    last: dict[bytes, Any] = {}
+    async with reading(settings) as reader:
+        for number in numbers:
+            bounds = await reader.bounds("findings", number)
+            async for record in reader.records("findings", number, *bounds):
+                last[record.key] = record
+                if not record.offset % STEP:
+                    step()
+    await learn_ids(record.value for record in last.values())
+    found = (_episode(record, now) for record in last.values())
+    return [episode for episode in found if episode is not None]
+
+
+def _episode(record: Any, now: int) -> Episode | None:
+    """Read the last record of a finding; None where nobody needs it any more."""
+    told = dict(record.headers)
+    closed, touched = told.get(OPEN) == b"0", record.timestamp * MILLISECOND
+    if closed and touched < now - KEPT:
+        return None
+    try:
+        change = read_finding(record.value, record.headers).change
+    except SchemaError:
+        return None  # notify puts it into the dead letters
+    return Episode(
+        change.finding,
+        reopened=int(told.get(REOPENED, b"0")),  # earlier versions do not say it
+        touched=min(touched, now),
+        revision=(change.order + 1) // 2,
+        open=not closed,
+    )

@@ -231,12 +231,12 @@ class Followed:
         now = self._rules.boottime()
         for name, realm in self.realms.items():
             realm.roll.expire(now)
+            yield from realm.episodes.close_silent(wall)
             for outcome in realm.roll.closure.step(now):
                 yield from self._became(name, realm, outcome, wall)
             if self.ready:
                 for target in realm.targets.orphaned():
-                    yield from _over(realm, target)
-            yield from realm.episodes.close_silent(wall)
+                    yield from _over(realm, target, wall)
 
     def result(self, realm: str, identity: str, wall: int) -> Result | None:
         """Say what is known of a cause; None where it is not known here any more."""
@@ -305,7 +305,7 @@ class Followed:
             return
         del realm.open[outcome.offset]
         if realm.targets.settle(cause.target):
-            yield from _over(realm, cause.target)
+            yield from _over(realm, cause.target, wall)
         if realm.offsets.get(cause.id) == outcome.offset:
             del realm.offsets[cause.id]
             self._remember(name, result)
@@ -326,10 +326,10 @@ class Followed:
                 del self._by_id[realm, old.cause.id]
 
 
-def _over(realm: RealmCauses, target: str) -> Iterator[Episode]:
+def _over(realm: RealmCauses, target: str, wall: int) -> Iterator[Episode]:
     """End the finding on a target whose causes are all settled."""
     name = Identifier.parse(target)
-    episode = realm.episodes.end(Key(name, FindingKind.CLOSURE_PARTIAL, ""))
+    episode = realm.episodes.end(Key(name, FindingKind.CLOSURE_PARTIAL, ""), wall)
     if episode is not None:
         yield episode
 

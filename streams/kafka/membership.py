@@ -215,6 +215,18 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         return begin[tp], end[tp]
 
+    async def since(self, number: int, at: int) -> int | None:
+        """Give the first offset written at a time or later; None where none was.
+
+        Args:
+            number: of the partition.
+            at: ns.
+        """
+        tp = TopicPartition(self._topic, number)
+        found = await self._consumer.offsets_for_times({tp: at // 1_000_000})
+        place = found[tp]
+        return None if place is None else int(place.offset)
+
     async def position(self, number: int) -> int:
         """Give the offset that is read next, which passes over what is compacted."""
         return int(await self._consumer.position(TopicPartition(self._topic, number)))

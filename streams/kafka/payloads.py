@@ -36,6 +36,7 @@ LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
 MOST_REASON: Final = 4096  # it may quote an identifier
 OPEN: Final = "rescind-open"
+REOPENED: Final = "rescind-reopened"
 
 
 @frozen
@@ -369,7 +370,11 @@ def finding_record(
         partition=partition_of(finding.realm, partitions),
         key=f"{finding.realm}/{finding.id}".encode(),
         value=in_force().encode("finding", record),
-        headers=(*headers, (OPEN, b"1" if episode.open else b"0")),
+        headers=(
+            *headers,
+            (OPEN, b"1" if episode.open else b"0"),
+            (REOPENED, str(episode.reopened).encode()),
+        ),
     )
 
 

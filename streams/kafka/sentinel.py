@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from streams.failpoints import failpoint
+from streams.findings import FindingKind
 from streams.kafka.checkpoint import UsesFile
+from streams.kafka.finding_records import read_episodes
 from streams.kafka.framing import access_partition_of
 from streams.kafka.layout import ACCESS
 from streams.kafka.membership import Membership, waiting_for_the_broker
@@ -36,15 +38,14 @@ if TYPE_CHECKING:
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
     from streams.kafka.partition import Listed
-    from streams.kafka.payloads import Signal
     from streams.kafka.publisher import Publisher
     from streams.kafka.realm import Realm
     from streams.kafka.receipts import Keys
     from streams.kafka.settings import KafkaSettings
+    from streams.kafka.watch import Record
     from streams.kafka.worker_settings import WorkerSettings
+    from streams.stages.episodes import Episode
     from streams.stages.sentinel import Tolerances
-
-    Read = Accesses | Signal | ScopeUse | None
 
 IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
@@ -131,7 +132,7 @@ class SentinelStage:
             await self._load(sorted(self.member.fresh))
         fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
-        read: dict[Watched, list[tuple[int, Read]]] = {}
+        read: dict[Watched, list[tuple[int, Record | None]]] = {}
         for number, records in fetched.items():
             watched = self.watched[number]
             read[watched] = [(each.offset, watched.read(each)) for each in records]
@@ -162,32 +163,65 @@ class SentinelStage:
     async def _load(self, numbers: list[int]) -> None:
         """Take partitions up, by what was saved of them."""
         # An answer about one would wait behind the long poll of those that began.
-        for number in numbers:
-            await self._place(number)
+        anew = [number for number in numbers if not await self._place(number)]
+        told = await self._read_told(anew) if anew else {}
         for number in numbers:
             each = self.watched[number]
             async with self.member.lock:
-                each.restore(self._clock())
+                each.take(told.get(number, ()))
+                if not each.restore(self._clock()):
+                    continue  # it stands still, and is taken up anew
                 self.member.begin(number, each.position)
                 await self._write()
             failpoint("sentinel.loaded")
+        if numbers:
+            async with self.member.lock:
+                await self._commit(at_once=True)
 
-    async def _place(self, number: int) -> None:
-        """Find where a partition goes on; it stands still until it begins."""
+    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Episode]]:
+        """Give what earlier owners of some partitions told of them."""
+        settings, step = self._settings, self.progress.step
+        every, count = range(settings.partitions), settings.access_partitions
+        told: dict[int, list[Episode]] = {number: [] for number in numbers}
+        for episode in await read_episodes(settings, every, self._clock(), step):
+            finding = episode.finding
+            number = access_partition_of(finding.realm, finding.point, count)
+            # What closure told is closure's to end.
+            if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
+                told[number].append(episode)
+        return told
+
+    async def _place(self, number: int) -> bool:
+        """Find where a partition goes on; it stands still until it begins.
+
+        Tell whether our file says so. It does where it is ours that committed last:
+        whoever had the partition since has told what the file knows nothing of.
+        """
         begin, end = await self.member.bounds(number)
         # With a topic its commits go; that of another topic is no place in this one.
-        known = await self.member.committed(number) is not None
+        committed = await self.member.committed(number)
         async with self.member.lock:
             if (before := self.watched.pop(number, None)) is not None:
                 before.file.close()
-        each = await asyncio.to_thread(self._open, number)
-        position = each.file.position
-        if not known or position is None or not begin <= position <= end:
-            # What is kept is judged again; findings have the same ids as before.
-            await asyncio.to_thread(each.file.reset)
-            position = begin
-        each.begin, each.position, each.target = begin, position, end
-        self.watched[number] = each
+        each = self.watched[number] = await asyncio.to_thread(self._open, number)
+        each.target, position = end, each.file.position
+        judged = begin if committed is None else int(committed.offset)
+        if (
+            committed is not None
+            # Earlier versions left no name.
+            and committed.metadata in {"", self._worker.name}
+            and position is not None
+            and max(begin, judged) <= position <= end
+        ):
+            each.position = position
+            return True
+        await asyncio.to_thread(each.file.reset)
+        each.judged = judged if begin <= judged <= end else begin
+        # What is older than that nothing can condemn any more.
+        lately = self._clock() - self._tolerances.remember
+        since = await self.member.since(number, lately)
+        each.position = min(each.judged, end if since is None else since)
+        return False
 
     def _open(self, number: int) -> Watched:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
@@ -205,7 +239,7 @@ class SentinelStage:
         begun = self.member.begun
         return [each for each in self.watched.values() if each.number in begun]
 
-    async def _catch_up(self, read: Iterable[Read]) -> None:
+    async def _catch_up(self, read: Iterable[Record | None]) -> None:
         """Wait for the facts that were written with or before some records."""
         after: dict[str, int] = {}
         for record in read:
@@ -218,15 +252,15 @@ class SentinelStage:
         except TimeoutError:
             log.warning("judged_without_facts", realms=sorted(after))
 
-    def _judge(self, read: Mapping[Watched, Sequence[tuple[int, Read]]]) -> None:
+    def _judge(
+        self, read: Mapping[Watched, Sequence[tuple[int, Record | None]]]
+    ) -> None:
         now = self._clock()
         ours = self._ours()
         for watched, records in read.items():
             if watched not in ours or not records:
                 continue  # it went, or was loaded anew, while we waited
-            read_well = [record for _, record in records if record is not None]
-            watched.judge(read_well, now)
-            watched.position = records[-1][0] + 1
+            watched.advance(records, now)
             failpoint("sentinel.applied")
 
     @property
@@ -319,7 +353,10 @@ class SentinelStage:
     async def _commit(self, *, at_once: bool = False) -> None:
         if not at_once and not self.member.commit_due(self._worker.commit_seconds):
             return
-        positions = {each.number: (each.position, "") for each in self._ours()}
+        positions = {
+            each.number: (max(each.position, each.judged), self._worker.name)
+            for each in self._ours()
+        }
         if await self.member.commit(positions):
             failpoint("sentinel.committed")
 

@@ -7,7 +7,7 @@ Nothing here speaks to Kafka.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
@@ -24,6 +24,7 @@ from streams.stages import episodes
 from streams.stages.lines import joined
 from streams.stages.posture import Posture
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from streams.stages.points import Points
 
     RealmOf = Callable[[str], Realm]
+    Record = Accesses | Signal | ScopeUse
 
 AT_ONCE: Final = 8192  # lines judged in one step
 
@@ -70,8 +72,8 @@ class Watched:
     Attributes:
         number: of the partition.
         file: its local checkpoint.
-        begin: the first block that the log still has.
         position: every block below it was judged.
+        judged: every block below it was judged by an earlier owner, who told of it.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
     """
@@ -100,8 +102,8 @@ class Watched:
         """
         self.number = number
         self.file = file
-        self.begin = 0
         self.position = 0
+        self.judged = 0
         self.target = 0
         self.poison: list[Poison] = []
         self._tolerances = tolerances
@@ -112,6 +114,8 @@ class Watched:
         self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
+        self._told: dict[str, Told] = {}
+        self._taken: list[Episode] = []  # that are told, and not in the file
         self._used: dict[tuple[str, str], bytes | None] = {}
 
     @property
@@ -121,22 +125,31 @@ class Watched:
 
     @property
     def changed(self) -> bool:
-        """Tell whether there is more to save than a position."""
+        """Tell whether there is something to tell, and to save."""
         return bool(self._outputs or self._used or self.poison)
 
-    def restore(self, now: int) -> None:
+    def restore(self, now: int) -> bool:
         """Take up what the file holds, and judge all of it by the tables of now.
 
-        Facts that came while nobody watched are made up for by that.
+        Facts that came while nobody watched are made up for by that. Tell whether it
+        could be read; it is thrown away where not, since topics have all of it.
         """
         try:
             self._restore(now)
         except (DamagedError, ValueError) as error:
-            # All of it can be had from the topic again.
             log.warning("uses_damaged", partition=self.number, error=str(error))
             self._sentinels, self._outputs = {}, {}
             self.file.reset()
-            self.position = self.begin
+            return False
+        return True
+
+    def take(self, episodes_told: Iterable[Episode]) -> None:
+        """Go on from what was told, without a file; see `judged`."""
+        for episode in episodes_told:
+            realm = episode.finding.realm
+            self._sentinel(realm).episodes.restore(episode)
+            self._told.setdefault(realm, Told()).add(episode.finding)
+            self._taken.append(episode)
 
     def _restore(self, now: int) -> None:
         for realm, body in self.file.episodes():
@@ -150,7 +163,7 @@ class Watched:
             # Receipts were read before, and are news to nobody.
             self._add(realm, self._sentinel(realm).recheck(None, now))
 
-    def read(self, record: Block) -> Accesses | Signal | ScopeUse | None:
+    def read(self, record: Block) -> Record | None:
         """Read a record; None where it is poison."""
         try:
             return read_access(record.value, record.headers)
@@ -158,7 +171,25 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def judge(self, records: Iterable[Accesses | Signal | ScopeUse], now: int) -> None:
+    def advance(self, records: Sequence[tuple[int, Record | None]], now: int) -> None:
+        """Take records in, by their offsets; None where one is poison.
+
+        What an earlier owner judged is remembered, and told as far as it was not.
+        """
+        read = [(offset, each) for offset, each in records if each is not None]
+        again = [each for offset, each in read if offset < self.judged]
+        if again:
+            for realm, told in self._told.items():
+                self._sentinel(realm).episodes.told = told
+            self.judge(again, now)
+            for realm in self._told:
+                self._sentinel(realm).episodes.told = None
+        self.judge((each for offset, each in read if offset >= self.judged), now)
+        self.position = records[-1][0] + 1
+        if self.position >= self.judged:
+            self._told = {}
+
+    def judge(self, records: Iterable[Record], now: int) -> None:
         """Take records in; blocks of one realm that follow each other as one."""
         for (realm, kind), group in groupby(
             records, lambda each: (each.realm, type(each))
@@ -253,14 +284,24 @@ class Watched:
             self._add(realm, sentinel.expire(now))
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, sentinel.end_denied(registry, now))
-            self._add(realm, sentinel.end_declared(registry))
+            self._add(realm, sentinel.end_declared(registry, now))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):
                 self._used[realm, str(name)] = None
 
     def findings(self) -> list[Episode]:
-        """Give the findings that changed and are not saved."""
+        """Give the findings that changed and are not told."""
         return [e for each in self._outputs.values() for e in each.episodes.values()]
+
+    def _episodes(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """Give what changed of them, in rows."""
+        # With what is in doubt of them, which is known once uses are judged again.
+        taken = self._taken if self.position >= self.judged else []
+        for episode in chain(taken, self.findings()):
+            finding = episode.finding
+            yield finding.realm, finding.id, orjson.dumps(episodes.save(episode))
+        for realm, each in self._outputs.items():
+            yield from ((realm, identity, None) for identity in each.dropped)
 
     def save(self) -> None:
         """Write what changed to the file; call it after the acks."""
@@ -271,15 +312,13 @@ class Watched:
                 for realm, each in outputs.items()
                 for key, body in each.uses.items()
             ),
-            (
-                (realm, identity, orjson.dumps(episodes.save(episode)))
-                for realm, each in outputs.items()
-                for identity, episode in each.episodes.items()
-            ),
+            self._episodes(),
             self.position,
             ((*key, body) for key, body in self._used.items()),
         )
         self._outputs = {}
+        if self.position >= self.judged:
+            self._taken = []
         self._used = {}
         self.poison.clear()
 
@@ -301,10 +340,11 @@ class Watched:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
         if new.forgotten:
             log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
-        if new.uses or new.episodes:
+        if new.uses or new.episodes or new.dropped:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)
             outputs.episodes.update(new.episodes)
+            outputs.dropped += new.dropped
 
 
 def _gathered(blocks: Iterable[Lines]) -> Iterator[Lines]:

@@ -4,6 +4,9 @@ An episode is one kind of finding about one identifier at one point. It opens wi
 the first sighting, counts the further ones, and is closed after silence; the next
 sighting opens a new one with a new id, that of the saved count of reopenings.
 
+A closed one is forgotten after a while, and with it the count, which then begins at 0
+again. So that no id comes twice, the id holds the day of the opening too.
+
 The id holds the identifier as it was presented. When it turns out to be another name of
 a credential that has an episode already, each names the other as related, and neither
 changes its id.
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import attrs
 from attrs import Factory, define, frozen
 
+from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from streams.findings import (
     SEVERITY,
@@ -29,16 +33,29 @@ from streams.findings import (
 )
 from streams.stages.kinds import DOUBTED, Evidence
 from streams.stages.lasting import longest_silence
-from streams.times import rfc3339
+from streams.times import DAY, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from streams.stages.told import Told
 
 MAX_EVENT_IDS: Final = 100
 MAX_RELATED: Final = 20
 MAX_COMPARED: Final = 100  # whoever presents something chooses at how many points
 MAX_DOUBTS: Final = 100
+# Longer than any use is remembered, than the log has its line, and than a day, after
+# which an id cannot come again.
+KEPT: Final = 30 * DAY
 _OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
+
+
+class Key(NamedTuple):
+    """What makes sightings belong together."""
+
+    presented: Identifier
+    kind: FindingKind
+    point: str
 
 
 @frozen(kw_only=True)
@@ -61,13 +78,10 @@ class Sighting:
     event_ids: tuple[str, ...] = ()
     detail: str = ""
 
-
-class Key(NamedTuple):
-    """What makes sightings belong together."""
-
-    presented: Identifier
-    kind: FindingKind
-    point: str
+    @property
+    def key(self) -> Key:
+        """Give what makes sightings belong together with this one."""
+        return Key(self.presented, self.kind, self.point)
 
 
 class Doubt(NamedTuple):
@@ -88,8 +102,9 @@ class Episode:
     """A finding and what is needed to continue or reopen it.
 
     Attributes:
-        reopened: how many episodes there were before, part of the finding's id.
-        touched: when the last sighting came in (ns, our clock).
+        reopened: how many episodes are known that were before, part of the finding's
+            id.
+        touched: when the last sighting came in, or it was closed (ns, our clock).
         revision: number of the update; 1 is the first alert.
         doubts: the last of its uses that may have been failures.
     """
@@ -106,37 +121,73 @@ class Episode:
         """Give what makes sightings belong to this episode."""
         return Key(self.finding.presented, self.finding.kind, self.finding.point)
 
+    @property
+    def age(self) -> tuple[bool, int]:
+        """Give what orders the episodes of a key: one at most is open, the last."""
+        return (self.open, self.reopened)
+
 
 class Episodes:
-    """The last episode of every key."""
+    """The last episode of every key, and which ones were before, for a while.
 
-    def __init__(self, realm: str, silence: int) -> None:
-        """Start empty; ``silence`` in ns closes an episode."""
+    Attributes:
+        told: what earlier findings tell of, while uses are judged again.
+    """
+
+    def __init__(self, realm: str, silence: int, kept: int | None = None) -> None:
+        """Start empty.
+
+        Args:
+            realm: whose they are.
+            silence: ns that close an episode.
+            kept: ns for which closed ones are remembered, a day at least. None: for
+                good, and then ids hang on no clock.
+        """
+        self.told: Told | None = None
         self._realm = realm
         self._silence = silence
+        self._kept = kept
         self._last: dict[Key, Episode] = {}
-        self._about: dict[Identifier, dict[Key, None]] = {}
+        self._open: dict[Key, Episode] = {}
+        self._closed: dict[str, Episode] = {}  # not only the last of their keys
+        self._about: dict[Identifier, dict[Key, None]] = {}  # open ones
         self._doubted: dict[str, dict[Key, None]] = {}
+        self._forget_at = 0
 
     def restore(self, episode: Episode) -> None:
         """Take back what was saved; of one key the latest episode counts."""
         last = self._last.get(episode.key)
-        if last is None or last.reopened <= episode.reopened:
+        if last is None or last.age <= episode.age:
             self._keep(episode)
+        else:
+            self._closed[episode.finding.id] = episode
 
     def see(self, sighting: Sighting, now: int) -> Episode:
-        """Merge a sighting; give the episode as it is now."""
-        key = Key(sighting.presented, sighting.kind, sighting.point)
+        """Merge a sighting; give the episode as it is now.
+
+        One that was silent for too long must be closed before, by `end_silent`.
+        """
+        key = sighting.key
         last = self._last.get(key)
-        if last is not None and last.open and not self._silent(last, now):
+        if last is not None and last.open:
             last.finding = _merged(last.finding, sighting)
             last.touched = now
             last.revision += 1
             return last
         reopened = 0 if last is None else last.reopened + 1
-        finding = _opened(self._realm, sighting, reopened)
+        day = None if self._kept is None else now // DAY
+        finding = _opened(self._realm, sighting, reopened, day)
         self._keep(episode := Episode(finding, reopened, now))
         return episode
+
+    def known(self, sighting: Sighting) -> Episode | None:
+        """Give the episode that tells already of a use that is judged again."""
+        if self.told is None:
+            return None
+        kind = self.told.kind_of(sighting)
+        return (
+            None if kind is None else self._last.get(sighting.key._replace(kind=kind))
+        )
 
     def doubt(self, episode: Episode, doubt: Doubt) -> None:
         """Remember a use that may have been a failure; of many the last ones."""
@@ -146,8 +197,8 @@ class Episodes:
 
     def doubted(self, point: str) -> list[Episode]:
         """Give the open episodes of a point some of whose uses are in doubt."""
-        found = [self._last[key] for key in self._doubted.pop(point, ())]
-        doubted = [each for each in found if each.open and each.doubts]
+        found = map(self._open.get, self._doubted.pop(point, ()))
+        doubted = [each for each in found if each is not None and each.doubts]
         if doubted:
             self._doubted[point] = dict.fromkeys(each.key for each in doubted)
         return doubted
@@ -158,7 +209,7 @@ class Episodes:
         return list(self._doubted)
 
     def about(self, name: Identifier) -> bool:
-        """Tell whether there ever was an episode about an identifier."""
+        """Tell whether an episode about an identifier is open."""
         return name in self._about
 
     def relate(self, names: Iterable[Identifier]) -> list[Episode]:
@@ -174,8 +225,7 @@ class Episodes:
             The episodes that changed.
         """
         keys = (k for name in names for k in reversed(self._about.get(name, {})))
-        known = (self._last[key] for key in itertools.islice(keys, MAX_COMPARED))
-        found = [each for each in known if each.open]
+        found = [self._open[key] for key in itertools.islice(keys, MAX_COMPARED)]
         changed = []
         for one in found:
             ids = (other.finding.id for other in found if _related(one.key, other.key))
@@ -189,51 +239,86 @@ class Episodes:
     def _keep(self, episode: Episode) -> None:
         key = episode.key
         self._last[key] = episode
-        about = self._about.setdefault(key.presented, {})
-        about.pop(key, None)
-        about[key] = None  # the newest stand last
+        if not episode.open:
+            self._closed[episode.finding.id] = episode
+            return
+        self._open[key] = episode
+        self._about.setdefault(key.presented, {})[key] = None  # the newest stand last
         if episode.doubts:
             self._doubted.setdefault(key.point, {})[key] = None
 
-    def end(self, key: Key) -> Episode | None:
-        """Close and give the open episode of a key; what it told of is over."""
-        episode = self._last.get(key)
-        if episode is None or not episode.open:
-            return None
+    def _close(self, episode: Episode, now: int) -> Episode:
+        key = episode.key
+        del self._open[key]
+        _discard(self._about, key.presented, key)
+        _discard(self._doubted, key.point, key)
+        self._closed[episode.finding.id] = episode
         episode.open = False
+        episode.touched = now
         episode.revision += 1
         return episode
 
     def is_open(self, key: Key) -> bool:
         """Tell whether an episode of a key is open."""
-        last = self._last.get(key)
-        return last is not None and last.open
+        return key in self._open
 
     def open_of(self, kind: FindingKind) -> list[Key]:
         """Give the keys of the open episodes of a kind."""
-        return [key for key, e in self._last.items() if e.open and key.kind is kind]
+        return [key for key in self._open if key.kind is kind]
+
+    def end(self, key: Key, now: int) -> Episode | None:
+        """Close and give the open episode of a key; what it told of is over.
+
+        What is judged again ends nothing: it did so when it was judged first.
+        """
+        episode = self._open.get(key)
+        if episode is None or self.told is not None:
+            return None
+        return self._close(episode, now)
+
+    def end_silent(self, key: Key, now: int) -> Episode | None:
+        """Close and give the open episode of a key if it had no news for too long."""
+        episode = self._open.get(key)
+        if episode is None or not self._silent(episode, now):
+            return None
+        return self._close(episode, now)
 
     def close_silent(self, now: int) -> list[Episode]:
         """Close and give the episodes without news for too long."""
-        closed = []
-        for episode in self._last.values():
-            if episode.open and self._silent(episode, now):
-                episode.open = False
-                episode.revision += 1
-                closed.append(episode)
-        return closed
+        silent = [each for each in self._open.values() if self._silent(each, now)]
+        return [self._close(episode, now) for episode in silent]
+
+    def forget(self, now: int) -> list[str]:
+        """Forget what was closed long ago, looked at hourly; give the findings' ids."""
+        if self._kept is None or now < self._forget_at:
+            return []
+        self._forget_at = now + HOUR
+        before = now - self._kept
+        old = [each for each in self._closed.values() if each.touched < before]
+        for episode in old:
+            del self._closed[episode.finding.id]
+            if self._last.get(episode.key) is episode:
+                del self._last[episode.key]
+        return [episode.finding.id for episode in old]
 
     def open_ones(self) -> list[tuple[Identifier, FindingKind]]:
         """Give of what the open episodes are, and of which kind."""
         return [
             (episode.finding.presented, episode.finding.kind)
-            for episode in self._last.values()
-            if episode.open
+            for episode in self._open.values()
         ]
 
     def _silent(self, episode: Episode, now: int) -> bool:
         longest = longest_silence(episode.finding.kind, self._silence)
         return longest is not None and now - episode.touched > longest
+
+
+def _discard(groups: dict[Any, dict[Key, None]], name: object, key: Key) -> None:
+    """Take a key out of the group of a name, and an empty group with it."""
+    if (group := groups.get(name)) is not None:
+        group.pop(key, None)
+        if not group:
+            del groups[name]
 
 
 def _related(one: Key, other: Key) -> bool:
@@ -243,10 +328,10 @@ def _related(one: Key, other: Key) -> bool:
     return one.kind is not other.kind and one.point == other.point and both_of_uses
 
 
-def _opened(realm: str, seen: Sighting, reopened: int) -> Finding:
+def _opened(realm: str, seen: Sighting, reopened: int, day: int | None) -> Finding:
     values = attrs.asdict(seen, recurse=False)
     values.pop("detail")
-    identity = episode_id(realm, seen.presented, seen.kind, seen.point, reopened)
+    identity = episode_id(realm, *seen.key, reopened=reopened, day=day)
     return Finding(
         **values,
         id=identity,

@@ -20,7 +20,7 @@ from agents_registry.lineage import NONE
 from agents_registry.verdict import Death, death
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
-from streams.stages.episodes import Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.episodes import KEPT, Doubt, Episode, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lasting import OF_NAMES, denied_for_good
@@ -76,6 +76,7 @@ class Outputs:
     Attributes:
         uses: changed pieces of remembered uses by name, None where one was dropped.
         episodes: changed episodes by the finding's id.
+        dropped: ids of the findings that are forgotten.
         in_flight: uses within the grace, which are counted only.
         unreadable: uses that could not be read when they had to be.
         forgotten: uses that were dropped before their time, since they are too many.
@@ -84,6 +85,7 @@ class Outputs:
 
     uses: dict[str, bytes | None] = Factory(dict)
     episodes: dict[str, Episode] = Factory(dict)
+    dropped: list[str] = Factory(list)
     in_flight: int = 0
     unreadable: int = 0
     forgotten: int = 0
@@ -112,7 +114,7 @@ class Sentinel:
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
         self.uses = Remembered(tolerances.remember, tolerances.most_uses)
-        self.episodes = Episodes(realm, tolerances.silence)
+        self.episodes = Episodes(realm, tolerances.silence, KEPT)
         # Before they are forgotten, whatever is set.
         settle = min(tolerances.posture.settle, tolerances.remember // 2)
         self._undeclared = Undeclared(self.uses, self.episodes, settle)
@@ -192,11 +194,11 @@ class Sentinel:
         outputs.uses = self.uses.changes()
         return outputs
 
-    def end_declared(self, registry: Registry) -> Outputs:
+    def end_declared(self, registry: Registry, now: int) -> Outputs:
         """End the findings about credentials that were declared since."""
         outputs = Outputs()
         for key in self._undeclared.declared(registry):
-            if (ended := self.episodes.end(key)) is not None:
+            if (ended := self.episodes.end(key, now)) is not None:
                 outputs.episodes[ended.finding.id] = ended
         return outputs
 
@@ -268,7 +270,8 @@ class Sentinel:
             presented = Identifier(*values.pop("presented"))
             if values.pop("over", False):
                 kind = FindingKind(values["kind"])
-                ended = self.episodes.end(Key(presented, kind, values.get("point", "")))
+                key = Key(presented, kind, values.get("point", ""))
+                ended = self.episodes.end(key, now)
                 if ended is not None:
                     outputs.episodes[ended.finding.id] = ended
                 continue
@@ -289,19 +292,20 @@ class Sentinel:
         for kind in OF_NAMES:
             for key in self.episodes.open_of(kind):
                 if denied_for_good(registry, key.presented, now):
-                    ended = self.episodes.end(key)
+                    ended = self.episodes.end(key, now)
                     if ended is not None:
                         outputs.episodes[ended.finding.id] = ended
         return outputs
 
     def expire(self, now: int) -> Outputs:
-        """Forget old uses and guards, and close silent episodes."""
+        """Forget old uses, guards and findings, and close silent episodes."""
         outputs = Outputs()
         outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
         outputs.uses = self.uses.changes()
         for episode in self.episodes.close_silent(now):
             outputs.episodes[episode.finding.id] = episode
+        outputs.dropped = self.episodes.forget(now)
         return outputs
 
     def _bits(self, registry: Registry) -> DeadBits:
@@ -343,7 +347,8 @@ class Sentinel:
             self.uses.mark(piece, row, REPORTED)
             told = of_use(kind, use, why, first, times)
             episode = self._see_use(told, use, registry, now, outputs)
-            if doubtful(kind, evidence):
+            # One that was told before may be closed, or of another kind.
+            if episode.open and doubtful(episode.finding.kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:
@@ -434,6 +439,10 @@ class Sentinel:
         return episode
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
+        if (known := self.episodes.known(sighting)) is not None:
+            return known
+        if (silent := self.episodes.end_silent(sighting.key, now)) is not None:
+            outputs.episodes[silent.finding.id] = silent
         episode = self.episodes.see(sighting, now)
         outputs.episodes[episode.finding.id] = episode
         outputs.opened[sighting.kind] += episode.revision == 1

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from agents_registry.facts import (
+    HOUR,
     Cause,
     Distrust,
     Edge,
@@ -23,11 +24,13 @@ from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engine.stages import Stages
-from streams.engine.store import Store, Stored
+from streams.engine.store import Commit, Store, Stored
 from streams.findings import FindingKind
 from streams.intake import Encoded
+from streams.stages.episodes import KEPT
 from streams.stages.sentinel import Tolerances
 from streams.stages.uses import Seen
+from streams.times import DAY
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ COMMON: dict[str, Any] = {"authority": "a", "version": S, "received_at": S}
 async def looping(
     folder: Path, now: int = 5 * S
 ) -> AsyncIterator[tuple[Store, Stages]]:
-    """Run the loop over a store until the context ends; its clock stands still."""
+    """Run the loop over a store until the context ends."""
     store = Store.open(folder, realm="r", genesis="g")
     tolerances = Tolerances(skew=0, grace=S, remember=S, silence=S)
     stages = Stages(store, "r", dict(VOCABULARY), tolerances, lambda: now)
@@ -88,6 +91,29 @@ async def test_distrust_rebuilds_the_table(tmp_path: Path) -> None:
         await until(lambda: death(stages.registry, TOP) is None)
     async with looping(tmp_path) as (_, stages):
         assert death(stages.registry, TOP) is None
+
+
+async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:
+    """Run until all is tidy, and told where so wanted; give what lies in the file."""
+    signal = {"kind": "unauthorised", "presented": [*TOP], "at": S}
+    tidied: list[Commit] = []
+    async with looping(folder, now) as (store, stages):
+        store.listeners.append(tidied.append)
+        await until(lambda: tidied)
+        if tell:
+            await store.write(lambda tx: tx.add_signals([signal]), urgent=True)
+        await until(lambda: stages.idle)
+        return await store.read("SELECT id, changed, open FROM findings")
+
+
+async def test_what_was_closed_long_ago_leaves_the_file(tmp_path: Path) -> None:
+    """Whoever reads findings by their changes misses none that comes after that."""
+    (opened,) = await findings_at(tmp_path, DAY, tell=True)
+    (closed,) = await findings_at(tmp_path, 2 * DAY, tell=False)
+    (other,) = await findings_at(tmp_path, 2 * DAY + KEPT + HOUR, tell=True)
+
+    assert [(1, 1), (2, 0), (3, 1)] == [each[1:] for each in (opened, closed, other)]
+    assert opened[0] == closed[0] != other[0]
 
 
 async def test_facts_that_come_during_a_listing_are_listed_too(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from streams.stages.late_limits import LateLimits
 from streams.stages.points import Guard, Points
 from streams.stages.sentinel import Outputs, Sentinel
 from streams.stages.undeclared import Undeclared
-from tests.unit import test_kinds, test_known_deaths, test_points
+from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel as joins
 from tests.unit import test_sentinel_receipts as receipts
 
@@ -137,6 +137,16 @@ def takes_a_start_for_nothing(patch: Patch) -> None:
     patch.setattr(LateLimits, "note_all", lambda *_: None)
 
 
+def leaves_the_silent_open(patch: Patch) -> None:
+    """Go on with a finding that should have been closed."""
+    patch.setattr(Episodes, "end_silent", lambda *_: None)
+
+
+def gives_ids_by_the_count_alone(patch: Patch) -> None:
+    """Have all days be one."""
+    patch.setattr(episodes, "DAY", 10**30)
+
+
 BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         blames_by_the_cause_alone,
@@ -201,6 +211,14 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         takes_a_start_for_nothing,
         joins.test_a_restart_holds_uses_against_scopes_that_came_meanwhile,
+    ),
+    (
+        leaves_the_silent_open,
+        test_episodes.test_a_use_after_a_silence_ends_what_was_open_before,
+    ),
+    (
+        gives_ids_by_the_count_alone,
+        lambda: test_episodes.test_no_id_comes_twice_and_what_is_closed_is_forgotten(0),
     ),
 ]
 

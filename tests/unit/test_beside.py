@@ -83,7 +83,7 @@ def watched(file: UsesFile, realm: Realm) -> Watched:
     """Give a partition that may begin at 3."""
     tolerances = Tolerances(0, 0, 10**20, 10**20)
     each = Watched(0, file, tolerances, lambda _: realm)
-    each.begin, each.position = 3, 9
+    each.position = 9
     return each
 
 
@@ -95,7 +95,7 @@ def found(each: Watched) -> list[tuple[str, int]]:
 def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     file: UsesFile, tmp_path: Path
 ) -> None:
-    """What it finds has the same ids as before."""
+    """Nothing is left of the file, which stands in the way of none that is new."""
     realm = Realm(Cascade(extend({})))
     said: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
     realm.apply(Node(**said, node=TOKEN, issued_at=1), 0)
@@ -107,17 +107,18 @@ def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     each.save()
     realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1), 0)
     whole = watched(file, realm)
-    whole.restore(NOW)
+    assert whole.restore(NOW)
     assert [("use_after_revocation", 1)] == found(whole)
     assert 9 == whole.position
     beside(tmp_path)[0].write_bytes(b"")
 
     damaged = watched(file, realm)
-    damaged.restore(NOW)
-    assert (3, []) == (damaged.position, found(damaged))
-    damaged.judge(blocks, NOW)
+    assert not damaged.restore(NOW)
+    assert (None, []) == (file.position, found(damaged))
+    anew = watched(file, realm)
+    anew.judge(blocks, NOW)
     assert [e.finding.id for e in whole.findings()] == [
-        e.finding.id for e in damaged.findings()
+        e.finding.id for e in anew.findings()
     ]
     file.close()
 

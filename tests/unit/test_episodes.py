@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 from typing import Any
 
 import orjson
@@ -11,12 +12,15 @@ from attrs import define, field
 
 from agents_registry.facts import Node
 from agents_registry.registry import Registry
+from streams.findings import FindingKind
 from streams.stages import episodes, notify
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
 from streams.stages.delivery_state import State
+from streams.stages.episodes import KEPT, Episodes, Sighting
 from streams.stages.notify import Change
 from streams.stages.sentinel import Sentinel, Tolerances
 from streams.stages.uses import Seen
+from streams.times import DAY
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -152,3 +156,70 @@ def test_one_is_open_for_each_kind_and_point() -> None:
             ("blocked_attempt", "door"), ("blocked_attempt", "gate")} == {
         (told.finding.kind.value, told.finding.point) for _, told in world.told
     }  # fmt: skip
+
+
+def test_a_use_after_a_silence_ends_what_was_open_before() -> None:
+    """Also where nobody tidied up meanwhile: a stop was longer than the silence."""
+    world = World()
+    world.use()
+    world.now += HOUR + MINUTE
+    world.restart()
+    world.use()
+
+    create, close = Activity.CREATE, Activity.CLOSE
+    assert [create, close, create] == [told.activity for _, told in world.told]
+    first, closed, second = (told.finding.id for _, told in world.told)
+    assert first == closed != second
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
+    """Whatever opens and ends when, and however often a process starts anew."""
+    random = Random(seed)
+    now, given, open_now = START, set(), set()
+    saved: dict[str, Any] = {}
+    known = Episodes("r", HOUR, KEPT)
+    for _ in range(600):
+        now += random.choice((0, S, HOUR, DAY, DAY, 10 * DAY, 31 * DAY))
+        point = random.choice("ab")
+        seen = Sighting(
+            kind=FindingKind.LEAK, presented=TOKEN, point=point,
+            first_seen=START, last_seen=START,
+        )  # fmt: skip
+        ended = [known.end_silent(seen.key, now), *known.close_silent(now)]
+        if random.random() < 0.3:
+            ended.append(known.end(seen.key, now))
+        elif random.random() < 0.5:
+            episode = known.see(seen, now)
+            identity = episode.finding.id
+            assert (identity in given) == (identity in open_now)
+            given.add(identity)
+            open_now.add(identity)
+            saved[identity] = episodes.save(episode)
+        for each in filter(None, ended):
+            open_now.remove(each.finding.id)
+            saved[each.finding.id] = episodes.save(each)
+        for identity in known.forget(now):
+            assert identity not in open_now
+            del saved[identity]
+        if random.random() < 0.1:
+            known = Episodes("r", HOUR, KEPT)
+            for plain in random.sample([*saved.values()], len(saved)):
+                known.restore(episodes.load(plain))
+    known.close_silent(now + 2 * HOUR)
+    known.forget(now + 3 * HOUR + KEPT)
+
+    assert 100 < len(given)
+    held = (known._last, known._open, known._closed, known._about, known._doubted)
+    assert not any(held)
+
+
+def test_doubts_of_what_is_closed_are_forgotten_with_it() -> None:
+    """Where no guard reports nobody ever asks for them."""
+    world = World()
+    for number in range(3):
+        world.use(f"door{number}")
+    assert 3 == len(world.sentinel.episodes.doubtful_points)
+    world.wait(HOUR + MINUTE)
+
+    assert not world.sentinel.episodes.doubtful_points

@@ -10,12 +10,19 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.structs import OffsetAndMetadata
 from attrs import define, field
 
+from agents_registry.identifiers import Identifier
+from streams.findings import FindingKind
+from streams.kafka import sentinel
+from streams.kafka.checkpoint import UsesFile
+from streams.kafka.framing import access_partition_of
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.sentinel import SentinelStage
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
+from streams.stages.episodes import Episode, Episodes, Sighting
 from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 ALL = [0, 1, 2]
+TOKEN = Identifier("vault.accessor", "t")
 
 
 @define
@@ -36,6 +44,9 @@ class Member:
     fresh: set[int] = field(factory=lambda: {*ALL})
     asked: list[int] = field(factory=list)
     begun: list[int] = field(factory=list)
+    kept: OffsetAndMetadata | None = None
+    kept_now: dict[int, tuple[int, str]] = field(factory=dict)
+    end: int = 0
 
     @property
     def assigned(self) -> frozenset[int]:
@@ -46,33 +57,105 @@ class Member:
         """Answer, and see what began before."""
         assert not self.begun
         self.asked.append(number)
-        return 0, 0
+        return 0, self.end
 
-    async def committed(self, number: int) -> None:
-        """Say that nothing was committed."""
+    async def committed(self, _: int) -> OffsetAndMetadata | None:
+        """Say what was committed of each."""
+        return self.kept
 
-    def begin(self, number: int, position: int) -> None:
+    async def since(self, _: int, __: int) -> int | None:
+        """Say that all before offset 4 is old."""
+        return min(4, self.end)
+
+    async def commit(self, positions: dict[int, tuple[int, str]]) -> bool:
+        """Take note of who has what."""
+        self.kept_now = positions
+        return True
+
+    def begin(self, number: int, _: int) -> None:
         """Let a partition be read."""
-        assert 0 == position
         self.fresh.discard(number)
         self.begun.append(number)
 
 
-async def test_those_of_access(tmp_path: Path) -> None:
-    """The sentinel knows the place of each, and what it saved, before."""
+def stage_in(folder: Path) -> SentinelStage:
+    """Give a sentinel that has nothing."""
     nobody: Any = None
     loader: Any = SimpleNamespace(progress=None)  # of a replica that never runs
-    stage: Any = SentinelStage(
-        KafkaSettings(), WorkerSettings(data_dir=tmp_path), nobody, loader,
+    return SentinelStage(
+        KafkaSettings(), WorkerSettings(data_dir=folder), nobody, loader,
         clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys={},
     )  # fmt: skip
-    member = stage.member = Member(stage.member.lock)
+
+
+async def take_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
+) -> tuple[SentinelStage, Member, list[int]]:
+    """Have a sentinel take its partitions up; say of which it read the findings."""
+    stage: Any = stage_in(folder)
+    member = stage.member = Member(stage.member.lock, **more)
+    anew: list[int] = []
+
+    async def read(numbers: list[int]) -> dict[int, list[Any]]:
+        anew.extend(numbers)
+        return {}
+
+    monkeypatch.setattr(stage, "_read_told", read)
     await stage._load(ALL)
     for each in stage.watched.values():
         each.file.close()
+    return stage, member, anew
 
-    assert ALL == member.asked == member.begun
+
+async def test_those_of_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentinel knows the place of each, and what it saved, before."""
+    stage, member, anew = await take_up(tmp_path, monkeypatch)
+
+    assert ALL == member.asked == member.begun == anew
     assert {*ALL} == stage.watched.keys()
+
+
+@pytest.mark.parametrize(
+    ("offset", "name", "trusted"),
+    [
+        (5, "worker-0", True),
+        (6, "worker-0", True),
+        (5, "", True),  # by an earlier version
+        (5, "worker-1", False),  # whoever that is has told of more
+        (7, "worker-0", False),  # the file is older than what we did
+    ],
+)
+async def test_a_file_is_taken_up_by_who_committed_last(
+    offset: int,
+    name: str,
+    trusted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else what was told is read, and what can still be condemned is judged again."""
+    for number in ALL:
+        file = UsesFile(tmp_path / "sentinel" / f"access-{number}.db")
+        file.save([], [], 6)
+        file.close()
+    kept = OffsetAndMetadata(offset, name)
+    stage, member, anew = await take_up(tmp_path, monkeypatch, end=9, kept=kept)
+
+    place = (6, 0) if trusted else (4, offset)
+    assert [place] * 3 == [(e.position, e.judged) for e in stage.watched.values()]
+    assert anew == ([] if trusted else ALL)
+    # The next owner is told how far it was judged, not how far it is judged again.
+    kept_now = (6 if trusted else offset, "worker-0")
+    assert dict.fromkeys(ALL, kept_now) == member.kept_now
+
+
+async def test_who_lost_its_folder_tells_all_that_nobody_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it lies in the topic."""
+    kept = OffsetAndMetadata(2, "worker-0")
+    stage, *_ = await take_up(tmp_path, monkeypatch, end=9, kept=kept)
+
+    assert [(2, 2)] * 3 == [(e.position, e.judged) for e in stage.watched.values()]
 
 
 async def test_those_of_a_raw_topic() -> None:
@@ -85,3 +168,25 @@ async def test_those_of_a_raw_topic() -> None:
     await raw._begin()
 
     assert ALL == member.asked == member.begun
+
+
+async def test_each_partition_gets_what_was_told_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By realm and point, and nothing that another stage told."""
+    said: dict[str, Any] = {"presented": TOKEN, "first_seen": NOW, "last_seen": NOW}
+    told = Episodes("r", 1)
+    for kind, point in (("leak", "a"), ("leak", "b"), ("closure_partial", "a")):
+        told.see(Sighting(kind=FindingKind(kind), point=point, **said), NOW)
+
+    async def read(*_: object) -> list[Episode]:
+        return list(told._open.values())
+
+    monkeypatch.setattr(sentinel, "read_episodes", read)
+    number = access_partition_of("r", "a", 24)
+    found = await stage_in(tmp_path)._read_told([number])
+
+    assert access_partition_of("r", "b", 24) != number
+    assert [("leak", "a")] == [
+        (each.finding.kind.value, each.finding.point) for each in found[number]
+    ]

@@ -11,8 +11,8 @@ from attrs import define, field
 
 from streams.faust_shell.notify import turn
 from streams.kafka.outlook import Holder, Outlook
-from streams.progress import Progress
 from streams.kafka.settings import KafkaSettings
+from streams.progress import Progress
 
 pytestmark = pytest.mark.unit
 

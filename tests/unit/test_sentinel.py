@@ -98,7 +98,7 @@ class Desk:
         self.now += seconds * S
         while self.sentinel.unsettled(self.now):
             self.keep(self.sentinel.settle(self.registry, self.now))
-        self.keep(self.sentinel.end_declared(self.registry))
+        self.keep(self.sentinel.end_declared(self.registry, self.now))
         self.keep(self.sentinel.expire(self.now))
 
     def keep(self, outputs: Outputs) -> None:

@@ -1,0 +1,352 @@
+"""Who takes a partition of accesses up without its file goes on from what was told.
+
+`World` is two workers in turn over one topic of accesses and one of findings.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define, field
+
+from agents_registry.facts import Cause, Effect, Fact, Node
+from agents_registry.identifiers import Identifier, extend
+from streams.findings import FindingKind
+from streams.kafka import finding_records
+from streams.kafka.checkpoint import UsesFile
+from streams.kafka.finding_records import read_episodes
+from streams.kafka.payloads import (
+    access_records,
+    finding_record,
+    read_access,
+    signal_records,
+)
+from streams.kafka.realm import Realm
+from streams.kafka.settings import KafkaSettings
+from streams.kafka.watch import Watched
+from streams.stages.cascade import Cascade
+from streams.stages.episodes import KEPT, Episode
+from streams.stages.ingress import Origin
+from streams.stages.points import Points
+from streams.stages.sentinel import Tolerances
+from streams.stages.told import Told
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from streams.kafka.framing import Outgoing
+    from streams.kafka.watch import Record
+
+pytestmark = pytest.mark.unit
+
+S = 10**9
+DAY = 86_400 * S
+SILENCE = 3600 * S
+START = 20_000 * DAY
+TOKEN = Identifier("vault.accessor", "t")
+OTHER = Identifier("vault.accessor", "o")
+SETTINGS = KafkaSettings(partitions=1, access_partitions=1)
+
+
+@define
+class World:
+    """The topics, the tables that facts made, and the worker of now.
+
+    Attributes:
+        told: the records of findings, with the times of the broker.
+        ids: of findings, in the order in which they were told first.
+    """
+
+    folder: Path
+    files: ExitStack
+    now: int = START
+    realm: Realm = field(factory=lambda: Realm(Cascade(extend({}))))
+    points: Points = field(factory=Points)
+    accesses: list[Record] = field(factory=list)
+    told: list[tuple[Outgoing, int]] = field(factory=list)
+    worker: Watched = field(init=False)
+    end: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        """Declare two tokens, revoke one, and start the first worker."""
+        self.worker = self.start()
+        for node in (TOKEN, OTHER):
+            self.tell(Node(**self.said, node=node, issued_at=1))
+        self.revoke(TOKEN)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Give who speaks, and when."""
+        return {"authority": "v", "version": self.now, "received_at": self.now}
+
+    @property
+    def ids(self) -> list[str]:
+        """Give the ids of findings, in the order in which they were told first."""
+        return list(dict.fromkeys(e.finding.id for e in self.last()))
+
+    def last(self) -> list[Episode]:
+        """Give the findings as they were told last."""
+        return list(self._last().values())
+
+    def _last(self) -> dict[bytes, Episode]:
+        found = {}
+        for record, at in self.told:
+            read = finding_records._episode(as_fetched(0, record, at), 0)
+            assert read is not None
+            found[record.key] = read
+        return found
+
+    def tell(self, fact: Fact) -> None:
+        """Apply a fact."""
+        self.realm.apply(fact, self.end)
+        self.end += 1
+
+    def revoke(self, token: Identifier, at: int = 0) -> None:
+        """End a token."""
+        cause = Cause(
+            **self.said, target=token, effect=Effect.REVOKE, at=at or self.now
+        )
+        self.tell(cause)
+        self.worker.reconsider("default", [token], self.now)
+        self.write()
+
+    def use(self, token: Identifier = TOKEN, event_id: str | None = None) -> None:
+        """Let a token in now."""
+        self.now += S
+        use = Seen((token,), "door", "allowed", self.now, event_id)
+        origin = Origin("vault", "default", self.now, "k", 1)
+        (record,) = access_records([use], origin, 0, 1, "f")
+        self._read(record)
+
+    def signal(self, kind: FindingKind, **more: Any) -> None:
+        """Have ingress say something of a token."""
+        self.now += S
+        signal = {"kind": kind.value, "presented": [*TOKEN], "at": self.now, **more}
+        origin = Origin("vault", "default", self.now, "k", 1)
+        (record,) = signal_records([signal], origin, 1, "f")
+        self._read(record)
+
+    def _read(self, record: Outgoing) -> None:
+        self.accesses.append(read_access(record.value, record.headers))
+        self.worker.advance([(len(self.accesses) - 1, self.accesses[-1])], self.now)
+        self.write()
+
+    def wait(self, span: int) -> None:
+        """Let time pass."""
+        self.now += span
+        self.worker.tidy(self.now)
+        self.write()
+
+    def write(self) -> None:
+        """Publish and save what changed."""
+        for each in self.worker.findings():
+            self.told.append((finding_record(each, 1), self.now))
+        self.worker.save()
+
+    def start(self) -> Watched:
+        """Give a worker with an empty folder."""
+        name = f"{len(list(self.folder.iterdir()))}.db"
+        file = UsesFile(self.folder / name)
+        self.files.callback(file.close)
+        rules = Tolerances(0, 0, DAY, SILENCE)
+        return Watched(
+            0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
+        )
+
+    async def take_over(self, monkeypatch: pytest.MonkeyPatch) -> int:
+        """Go on with another worker; give how many records it told by that."""
+        records = [as_fetched(n, *each) for n, each in enumerate(self.told)]
+        monkeypatch.setattr(finding_records, "reading", reader_of(records))
+        found = await read_episodes(SETTINGS, [0], self.now, lambda: None)
+        self.worker, before = self.start(), len(self.told)
+        self.worker.take(found)
+        self.worker.judged = len(self.accesses)
+        assert self.worker.restore(self.now)
+        self.write()
+        if self.accesses:
+            self.worker.advance(list(enumerate(self.accesses)), self.now)
+            self.write()
+        return len(self.told) - before
+
+
+def as_fetched(offset: int, record: Outgoing, at: int) -> Any:
+    """Give a record as the client does."""
+    return SimpleNamespace(
+        offset=offset, key=record.key, value=record.value, headers=record.headers,
+        timestamp=at // 1_000_000,
+    )  # fmt: skip
+
+
+def reader_of(records: list[Any]) -> Any:
+    """Give what opens a reader of one partition with these records."""
+
+    class Reader:
+        async def bounds(self, *_: object) -> tuple[int, int]:
+            return 0, len(records)
+
+        async def records(self, *_: object) -> AsyncIterator[Any]:
+            for record in records:
+                yield record
+
+    @asynccontextmanager
+    async def reading(_: object) -> AsyncIterator[Reader]:
+        yield Reader()
+
+    return reading
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Give a world whose files are closed in the end."""
+    with ExitStack() as files:
+        yield World(tmp_path, files)
+
+
+async def test_what_was_told_is_not_told_again_and_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was told and closed, the next one is open, and no id comes twice."""
+    for _ in range(2):
+        world.use()
+    world.wait(SILENCE + S)
+    world.use()
+    assert [False, True] == [each.open for each in world.last()]
+
+    assert 0 == await world.take_over(monkeypatch)
+    world.use()
+    assert (2, 2) == (len(world.ids), world.last()[1].finding.count)
+    assert 0 == await world.take_over(monkeypatch)
+    world.wait(SILENCE + S)
+    assert [False, False] == [each.open for each in world.last()]
+    world.use()
+    assert (3, True) == (len(world.ids), world.last()[2].open)
+
+
+async def test_a_restart_after_that_goes_on_from_the_new_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken over lies in it, though none of it was told anew."""
+    world.use()
+    await world.take_over(monkeypatch)
+    file = world.worker.file
+    world.worker = Watched(
+        0, file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
+    )
+    assert world.worker.restore(world.now)
+    world.wait(SILENCE + S)
+
+    assert [False] == [each.open for each in world.last()]
+
+
+@pytest.mark.parametrize("event_id", [None, "e"])
+async def test_what_was_condemned_since_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, event_id: str | None
+) -> None:
+    """A use of before, of a token that was revoked while nobody watched."""
+    world.use()
+    world.use(OTHER, event_id)
+    ended = Cause(**world.said, target=OTHER, effect=Effect.REVOKE, at=START)
+    world.tell(ended)
+
+    assert 1 == await world.take_over(monkeypatch)
+    assert [TOKEN, OTHER] == [each.finding.presented for each in world.last()]
+
+
+async def test_ids_tell_uses_apart_that_times_do_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A use between two that were told was not told: it has an id of its own."""
+    world.use(event_id="a")
+    between = world.now + S
+    world.now += S
+    world.use(event_id="c")
+    use = Seen((TOKEN,), "door", "allowed", between, "b")
+    origin = Origin("vault", "default", world.now, "k", 1)
+    (record,) = access_records([use], origin, 0, 1, "f")
+    world.accesses.append(read_access(record.value, record.headers))
+
+    assert 1 == await world.take_over(monkeypatch)
+    (told,) = world.last()
+    assert ("a", "c", "b") == told.finding.event_ids
+
+
+async def test_a_lag_that_was_told_still_becomes_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and by a receipt that comes after the partition was taken over."""
+    world.points.registered("door", START, enforces=True)
+    world.use()
+    await world.take_over(monkeypatch)
+    world.points.applied("door", world.end, START + S // 2)
+    kinds = []
+    for _ in range(2):
+        world.worker.recheck("default", ["door"], world.now)
+        world.write()
+        kinds.append([each.finding.kind.value for each in world.last()])
+        await world.take_over(monkeypatch)
+
+    assert [["enforcement_lag", "enforcement_failure"]] * 2 == kinds
+    assert [1, 1] == [each.finding.count for each in world.last()]
+
+
+async def test_what_ended_before_ends_nothing_that_came_after(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source was silent, was back, and is silent again."""
+    silent = FindingKind.SOURCE_SILENT
+    world.signal(silent)
+    over = {"kind": silent.value, "presented": [*TOKEN], "over": True}
+    sentinel = world.worker._sentinel("default")
+    world.now += S
+    world.worker._add("default", sentinel.report([over | {"at": world.now}], world.now))
+    world.write()
+    world.signal(silent)
+    assert [False, True] == [each.open for each in world.last()]
+
+    assert 0 == await world.take_over(monkeypatch)
+    assert [(TOKEN, silent)] == world.worker._sentinel("default").episodes.open_ones()
+
+
+def test_what_is_long_closed_leaves_the_file(world: World) -> None:
+    """Its id comes never again: it holds the day."""
+    for _ in range(2):
+        world.use()
+        world.wait(SILENCE + S)
+        world.wait(KEPT)
+        world.wait(SILENCE + S)
+        assert [] == world.worker.file.episodes()
+
+    assert [0, 0] == [each.reopened for each in world.last()]
+
+
+async def test_what_is_long_closed_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is what cannot be read: the start is bounded, and nothing stops it."""
+    world.use()
+    world.wait(SILENCE + S)
+    world.now += KEPT + S
+    world.use(OTHER)
+    world.revoke(OTHER, at=START)
+    broken = as_fetched(9, world.told[-1][0], world.now)
+    broken.key, broken.value = b"default/broken", b"?"
+    records = [as_fetched(n, *each) for n, each in enumerate(world.told)]
+    monkeypatch.setattr(finding_records, "reading", reader_of([*records, broken]))
+    found = await read_episodes(SETTINGS, [0], world.now, lambda: None)
+
+    assert [OTHER] == [each.finding.presented for each in found]
+
+
+async def test_to_forget_what_was_told_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test that knows the rule fails where each use that is judged again is new."""
+    monkeypatch.setattr(Told, "kind_of", lambda *_: None)
+
+    with pytest.raises(AssertionError):
+        await test_what_was_told_is_not_told_again_and_is_ended(world, monkeypatch)
