@@ -183,7 +183,7 @@ def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
         now += random.choice((0, S, HOUR, DAY, DAY, 10 * DAY, 31 * DAY))
         point = random.choice("ab")
         seen = Sighting(
-            kind=FindingKind.LEAK, presented=TOKEN, point=point,
+            kind=FindingKind.UNKNOWN_CREDENTIAL, presented=TOKEN, point=point,
             first_seen=START, last_seen=START,
         )  # fmt: skip
         ended = [known.end_silent(seen.key, now), *known.close_silent(now)]
