@@ -147,7 +147,7 @@ async def _load(
     tally.revoked = count
 
     async def restart() -> None:
-        await asyncio.sleep(tally.thirds[0] - time.monotonic())
+        await asyncio.sleep(tally.calm[0] - time.monotonic())
         await again
         tally.rolled = time.monotonic()
 

@@ -66,10 +66,10 @@ class Tally:
     news: asyncio.Event = Factory(asyncio.Event)
 
     @property
-    def thirds(self) -> tuple[float, float]:
-        """Say when the middle third of the load begins and ends."""
-        third = (self.over - self.began) / 3
-        return self.began + third, self.over - third
+    def calm(self) -> tuple[float, float]:
+        """Say when the first sixth of the load ends, and when the last one begins."""
+        sixth = (self.over - self.began) / 6
+        return self.began + sixth, self.over - sixth
 
     def hear(self, question: dict[str, Any], told: dict[str, Any]) -> None:
         """Take in what a guard answered."""
@@ -178,16 +178,18 @@ def _restarts(tally: Tally) -> Row:
 
 
 def _memory(tally: Tally, slot: Slot) -> Row:
-    first = _between(slot.resident, tally.began, tally.thirds[0])
-    last = _between(slot.resident, max(tally.thirds[1], tally.rolled), tally.over)
+    calm, again = tally.calm[0], max(tally.calm[1], tally.rolled)
+    first = _between(slot.resident, tally.began, calm)
+    last = _between(slot.resident, again, tally.over)
     took = ", ".join(f"{each:.1f}" for each in slot.ended)
     restarts = f"restarted in {took} s" if took else ""
-    what = f"  memory of {slot.name}, MB, first and last third"
+    what = f"  memory of {slot.name}, MB, before and after"
     if not first or not last:
         return Row(what=what, value="not seen", peer=restarts, met=False)
     one, other = median(first), median(last)
-    # From the middle of the first third to that of the last, two thirds were revoked.
-    each = (other - one) / (tally.revoked * 2 / 3)
+    # So long it was from the middle of the one time to that of the other.
+    seconds = (again + tally.over - tally.began - calm) / 2
+    each = (other - one) / (tally.revoked * seconds / (tally.over - tally.began))
     flat = other <= one * MOST_GROWTH
     grows = slot.role in TABLES
     return Row(

@@ -127,6 +127,11 @@ class Episode:
         return (self.open, self.reopened)
 
 
+# Written out, since `attrs.asdict` looks into each value: this is done for every use.
+_SEEN: Final = tuple({f.name for f in attrs.fields(Sighting)} - {"detail"})
+_FOUND: Final = tuple(field.name for field in attrs.fields(Finding))
+
+
 class Episodes:
     """The last episode of every key, and which ones were before, for a while.
 
@@ -329,8 +334,7 @@ def _related(one: Key, other: Key) -> bool:
 
 
 def _opened(realm: str, seen: Sighting, reopened: int, day: int | None) -> Finding:
-    values = attrs.asdict(seen, recurse=False)
-    values.pop("detail")
+    values = {name: getattr(seen, name) for name in _SEEN}
     identity = episode_id(realm, *seen.key, reopened=reopened, day=day)
     return Finding(
         **values,
@@ -396,7 +400,7 @@ def message(seen: Sighting) -> str:
 
 def to_plain(finding: Finding) -> dict[str, Any]:
     """Give a finding as JSON-ready values; times stay integer ns."""
-    plain = attrs.asdict(finding, recurse=False)
+    plain = {name: getattr(finding, name) for name in _FOUND}
     return plain | {
         "kind": finding.kind.value,
         "severity": int(finding.severity),

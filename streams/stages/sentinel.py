@@ -17,7 +17,7 @@ from attrs import Factory, define, evolve, frozen
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
-from agents_registry.verdict import Death, death
+from agents_registry.verdict import Death, Fate
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import KEPT, Doubt, Episode, Episodes, Key, Sighting
@@ -358,10 +358,11 @@ class Sentinel:
         """Give why a use was one of a dead credential, by whatever clock."""
         skew = self._tolerances.skew
         for name in use.identifiers:
-            why = death(registry, name, at=use.at - skew)
+            fate = Fate(registry, name)
+            why = fate.death(at=use.at - skew)
             if why is None:
                 self._bits(registry).time(name)
-            elif not skew or death(registry, name, at=use.at + skew) is not None:
+            elif not skew or fate.death(at=use.at + skew) is not None:
                 return why
         return None
 
