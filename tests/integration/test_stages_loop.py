@@ -204,10 +204,9 @@ async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> Non
 
 
 async def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Its use is held in the file; a fact that comes then ends the finding."""
-    monkeypatch.setattr("streams.engine.stages.TIDY_SECONDS", 0.01)
     async with looping(tmp_path) as (store, stages):
         await show(store, Seen((TOP,), "door", "allowed", S, "e"))
         await until(lambda: stages.idle)
@@ -220,4 +219,6 @@ async def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declare
         )
         assert 1 == stages.opened.total()
         await append(store, Node(node=TOP, **COMMON))
+        await until(lambda: stages.idle)
+    async with looping(tmp_path, 5 * S + S // 2) as (_, stages):  # it tidies once
         await until(lambda: not stages.sentinel.episodes.open_ones())
