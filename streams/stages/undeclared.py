@@ -21,6 +21,7 @@ from streams.stages.episodes import Key
 from streams.stages.lines import U64
 from streams.stages.remembered import ASKED, HELD
 from streams.stages.repeats import repeats_among
+from streams.stages.sightings import of_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +83,8 @@ class Undeclared:
         at_once, held = [], []
         for row, use in strange:
             key = Key(use.identifiers[0], _KIND, use.point)
-            if (piece.key, row) in again:
+            told = self._episodes.known(of_unknown(use, use.at, 1))
+            if (piece.key, row) in again or told is not None:
                 continue
             if self._settle <= 0 or self._episodes.is_open(key):
                 at_once.append((row, use))

@@ -28,6 +28,7 @@ from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import FAN, SINGLES
 from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.told import Told
 from streams.stages.uses import Seen
 
 pytestmark = pytest.mark.unit
@@ -529,6 +530,22 @@ def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
     once_more.wait(60)
 
     assert once_more.found() == []
+
+
+def test_what_was_told_of_an_unknown_credential_is_not_held_again() -> None:
+    """Who takes its use up again waits for nothing, and tells nothing."""
+    desk, again = Desk(), Desk()
+    desk.use(150, names=(SHADOW,), event_id="e")
+    desk.wait(60)
+    (episode,) = desk.findings.values()
+    again.sentinel.episodes.told = Told()
+    again.sentinel.episodes.told.add(episode.finding)
+    again.sentinel.episodes.restore(attrs.evolve(episode, open=False))
+    again.use(150, names=(SHADOW,), event_id="e")
+    again.sentinel.episodes.told = None
+    again.wait(60)
+
+    assert again.found() == []
 
 
 @pytest.mark.parametrize(("said", "owner"), [(None, "person.id:ann"), ("bob", "bob")])
