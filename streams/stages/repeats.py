@@ -39,6 +39,8 @@ def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
     That is the same event's id of the same credential, point, outcome and minute.
     """
     found = list(found)
+    if not found:
+        return set()  # a damaged row tells of another name than its print
     events = np.concatenate([piece.lines.event[rows] for piece, rows in found])
     _, which, counts = np.unique(events, return_inverse=True, return_counts=True)
     alike = (counts[which] > 1) & (events != 0)
@@ -49,7 +51,10 @@ def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
     before = 0
     for piece, rows in found:
         for row in rows[alike[before : before + len(rows)]].tolist():
-            event = piece.lines.use(row).event_id
+            try:
+                event = piece.lines.use(row).event_id
+            except ValueError:
+                continue  # whoever judges it counts it as unreadable
             told = (*bucket(piece.lines, row), event)
             if told in known:
                 again.add((piece.key, row))
