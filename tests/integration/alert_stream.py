@@ -20,7 +20,7 @@ from attrs import define, field
 
 from streams import failpoints, health_book
 from streams.app import Served, serve
-from streams.engine import closures, notifier, stages
+from streams.engine import closures, notifier, stages, watch
 from streams.engine import store as store_module
 from streams.engine.store import Store
 from streams.settings import Settings
@@ -268,6 +268,7 @@ def unhurried() -> Iterator[None]:
             (closures, "SAVE", 3600.0),
             (closures, "IDLE", 3600.0),
             (health_book, "LOOK_SECONDS", 3600.0),
+            (watch, "PERIOD", 3600.0),
             (mapping, "load_mapping", read_once),
         ):
             patches.enter_context(mock.patch.object(where, name, value))
