@@ -295,25 +295,25 @@ class UsesFile(_File):
                 query = "INSERT OR REPLACE INTO uses VALUES (?, ?, ?)"
                 told = self._beside.put(realm, key, body)
                 self._db.execute(query, (realm, key, told))
-        for realm, name, used in used_scopes:
-            if used is None:
-                query = "DELETE FROM used_scopes WHERE realm = ? AND name = ?"
-                self._db.execute(query, (realm, name))
-            else:
-                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?, ?)"
-                self._db.execute(query, (realm, name, used))
-        for realm, identity, episode in episodes:
-            if episode is None:
-                query = "DELETE FROM episodes WHERE realm = ? AND id = ?"
-                self._db.execute(query, (realm, identity))
-            else:
-                query = "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?)"
-                self._db.execute(query, (realm, identity, episode))
+        self._replace("used_scopes", "name", used_scopes)
+        self._replace("episodes", "id", episodes)
         if position is not None:
             self._put(position=position)
         self._db.execute("COMMIT")
         self._beside.drop(gone)
         self.position = position
+
+    def _replace(
+        self, table: str, name: str, rows: Iterable[tuple[str, str, bytes | None]]
+    ) -> None:
+        """Put rows of realm, name and body into a table; drop those without a body."""
+        drop = f"DELETE FROM {table} WHERE realm = ? AND {name} = ?"  # noqa: S608 - constant names
+        put = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 - as above
+        for realm, key, body in rows:
+            if body is None:
+                self._db.execute(drop, (realm, key))
+            else:
+                self._db.execute(put, (realm, key, body))
 
     def uses(self) -> dict[str, list[tuple[str, bytes]]]:
         """Give name and body of all remembered uses, by their realms.
