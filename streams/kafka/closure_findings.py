@@ -9,35 +9,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import SchemaError
 from streams.findings import FindingKind, episode_id
-from streams.kafka.audit_state import reading
-from streams.kafka.finding_records import read_finding
-from streams.kafka.schema_registry import learn_ids
+from streams.kafka.finding_records import MILLISECOND, last_records, read_finding
 from streams.stages.episodes import Episode
 
 if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.kafka.settings import KafkaSettings
 
-FINDINGS: Final = "findings"
 MOST_REOPENED: Final = 1000  # of one target
-_MILLISECOND: Final = 1_000_000
 
 
 async def told(settings: KafkaSettings, number: int) -> list[Episode]:
     """Read the findings of closure in a partition, each as it stands now.
 
-    A realm's findings lie in the partition of the number that its facts lie in.
+    A realm's findings lie in the partition of the number that its facts lie in. Closed
+    ones count too, however old: the ids of closure hang on no clock.
 
     Raises:
         KafkaError: the cluster cannot be asked, or we may not read them.
     """
-    last: dict[bytes, Any] = {}
-    async with reading(settings) as reader:
-        bounds = await reader.bounds(FINDINGS, number)
-        async for record in reader.records(FINDINGS, number, *bounds):
-            last[record.key] = record
-    await learn_ids(record.value for record in last.values())
-    found = map(episode_of, last.values())
+    found = map(episode_of, await last_records(settings, [number]))
     return [episode for episode in found if episode is not None]
 
 
@@ -55,7 +46,7 @@ def episode_of(record: Any) -> Episode | None:
     return Episode(
         finding,
         reopened,
-        touched=record.timestamp * _MILLISECOND,
+        touched=record.timestamp * MILLISECOND,
         revision=(change.order + 1) // 2,
         open=not change.closed,
     )

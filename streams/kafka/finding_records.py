@@ -85,6 +85,21 @@ async def read_episodes(
     Raises:
         KafkaError: the cluster cannot be asked.
     """
+    records = await last_records(settings, numbers, step)
+    found = (_episode(record, now) for record in records)
+    return [episode for episode in found if episode is not None]
+
+
+async def last_records(
+    settings: KafkaSettings,
+    numbers: Iterable[int],
+    step: Callable[[], None] = lambda: None,
+) -> list[Any]:
+    """Give the last record of each finding in some partitions, ready to be read.
+
+    Raises:
+        KafkaError: the cluster cannot be asked, or we may not read them.
+    """
     last: dict[bytes, Any] = {}
     async with reading(settings) as reader:
         for number in numbers:
@@ -94,8 +109,7 @@ async def read_episodes(
                 if not record.offset % STEP:
                     step()
     await learn_ids(record.value for record in last.values())
-    found = (_episode(record, now) for record in last.values())
-    return [episode for episode in found if episode is not None]
+    return list(last.values())
 
 
 def _episode(record: Any, now: int) -> Episode | None:
