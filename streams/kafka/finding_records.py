@@ -6,7 +6,7 @@ takes of each finding the last.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 from attrs import frozen
@@ -15,7 +15,7 @@ from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.findings import Finding
 from streams.kafka.audit_state import reading
-from streams.kafka.payloads import OPEN, REOPENED
+from streams.kafka.payloads import JUDGED, OPEN, REOPENED
 from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes
 from streams.stages.episodes import KEPT, Episode
@@ -44,6 +44,17 @@ class FindingRecord:
     change: Change
 
 
+class Held(NamedTuple):
+    """An episode as it was told last.
+
+    Attributes:
+        judged: every access below this offset was judged by then.
+    """
+
+    episode: Episode
+    judged: int
+
+
 def read_finding(
     value: bytes | None, headers: Iterable[tuple[str, bytes]]
 ) -> FindingRecord:
@@ -70,7 +81,7 @@ def read_finding(
 
 async def read_episodes(
     settings: KafkaSettings, numbers: Iterable[int], now: int, step: Callable[[], None]
-) -> list[Episode]:
+) -> list[Held]:
     """Read what was told, as it stands now, from partitions of ``findings``.
 
     That is what is open, and what was closed so lately that it is remembered. What is
@@ -86,8 +97,8 @@ async def read_episodes(
         KafkaError: the cluster cannot be asked.
     """
     records = await last_records(settings, numbers, step)
-    found = (_episode(record, now) for record in records)
-    return [episode for episode in found if episode is not None]
+    found = (_held(record, now) for record in records)
+    return [held for held in found if held is not None]
 
 
 async def last_records(
@@ -112,7 +123,7 @@ async def last_records(
     return list(last.values())
 
 
-def _episode(record: Any, now: int) -> Episode | None:
+def _held(record: Any, now: int) -> Held | None:
     """Read the last record of a finding; None where nobody needs it any more."""
     told = dict(record.headers)
     closed, touched = told.get(OPEN) == b"0", record.timestamp * MILLISECOND
@@ -122,10 +133,12 @@ def _episode(record: Any, now: int) -> Episode | None:
         change = read_finding(record.value, record.headers).change
     except SchemaError:
         return None  # notify puts it into the dead letters
-    return Episode(
+    # Earlier versions say neither how often nor how far.
+    episode = Episode(
         change.finding,
-        reopened=int(told.get(REOPENED, b"0")),  # earlier versions do not say it
+        reopened=int(told.get(REOPENED, b"0")),
         touched=min(touched, now),
         revision=(change.order + 1) // 2,
         open=not closed,
     )
+    return Held(episode, int(told.get(JUDGED, b"0")))

@@ -37,6 +37,7 @@ BLOCK_BYTES: Final = 64 << 10
 MOST_REASON: Final = 4096  # it may quote an identifier
 OPEN: Final = "rescind-open"
 REOPENED: Final = "rescind-reopened"
+JUDGED: Final = "rescind-judged"
 
 
 @frozen
@@ -347,9 +348,19 @@ def invalidation_record(
 
 
 def finding_record(
-    episode: Episode, partitions: int, traceparent: str | None = None
+    episode: Episode,
+    partitions: int,
+    traceparent: str | None = None,
+    judged: int | None = None,
 ) -> Outgoing:
-    """Give the record of a finding as it is now; the key is that of its episode."""
+    """Give the record of a finding as it is now; the key is that of its episode.
+
+    Args:
+        episode: that it is about.
+        partitions: of the topic.
+        traceparent: of what led to it.
+        judged: every access below this offset was judged by then.
+    """
     finding = episode.finding
     record = attrs.asdict(finding, recurse=False) | {
         "kind": finding.kind.value,
@@ -374,6 +385,7 @@ def finding_record(
             *headers,
             (OPEN, b"1" if episode.open else b"0"),
             (REOPENED, str(episode.reopened).encode()),
+            *(() if judged is None else ((JUDGED, str(judged).encode()),)),
         ),
     )
 

@@ -35,6 +35,7 @@ from streams.traced_stages import trace_finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from streams.kafka.finding_records import Held
     from streams.kafka.framing import Outgoing
     from streams.kafka.loading import Loader
     from streams.kafka.partition import Listed
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.watch import Record
     from streams.kafka.worker_settings import WorkerSettings
-    from streams.stages.episodes import Episode
     from streams.stages.sentinel import Tolerances
 
 IDLE_SECONDS: Final = 0.2
@@ -178,17 +178,17 @@ class SentinelStage:
             async with self.member.lock:
                 await self._commit(at_once=True)
 
-    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Episode]]:
+    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
         """Give what earlier owners of some partitions told of them."""
         settings, step = self._settings, self.progress.step
         every, count = range(settings.partitions), settings.access_partitions
-        told: dict[int, list[Episode]] = {number: [] for number in numbers}
-        for episode in await read_episodes(settings, every, self._clock(), step):
-            finding = episode.finding
+        told: dict[int, list[Held]] = {number: [] for number in numbers}
+        for held in await read_episodes(settings, every, self._clock(), step):
+            finding = held.episode.finding
             number = access_partition_of(finding.realm, finding.point, count)
             # What closure told is closure's to end.
             if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
-                told[number].append(episode)
+                told[number].append(held)
         return told
 
     async def _place(self, number: int) -> bool:
@@ -343,7 +343,7 @@ class SentinelStage:
         for each in changed:
             for episode in each.findings():
                 count, trace = self._settings.partitions, trace_finding(episode)
-                yield [finding_record(episode, count, trace)]
+                yield [finding_record(episode, count, trace, each.position)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

@@ -6,6 +6,7 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Protocol
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from streams.findings import FindingKind
     from streams.kafka.checkpoint import UsesFile
+    from streams.kafka.finding_records import Held
     from streams.kafka.poison import Poison
     from streams.kafka.realm import Realm
     from streams.stages.episodes import Episode
@@ -115,6 +117,7 @@ class Watched:
         self._sentinels: dict[str, Sentinel] = {}
         self._outputs: dict[str, Outputs] = {}
         self._told: dict[str, Told] = {}
+        self._limits: list[int] = []  # below which some of that was judged
         self._taken: list[Episode] = []  # that are told, and not in the file
         self._used: dict[tuple[str, str], bytes | None] = {}
 
@@ -143,13 +146,21 @@ class Watched:
             return False
         return True
 
-    def take(self, episodes_told: Iterable[Episode]) -> None:
-        """Go on from what was told, without a file; see `judged`."""
-        for episode in episodes_told:
+    def take(self, held: Iterable[Held]) -> None:
+        """Go on from what was told, without a file; see `judged`.
+
+        Some of it may know of lines above the commit: a crash came between.
+        """
+        limits = set()
+        for episode, judged in held:
             realm = episode.finding.realm
+            # What tells of more than there is told of another log.
+            below = max(self.judged, min(judged, self.target))
             self._sentinel(realm).episodes.restore(episode)
-            self._told.setdefault(realm, Told()).add(episode.finding)
+            self._told.setdefault(realm, Told()).add(episode.finding, below)
             self._taken.append(episode)
+            limits.add(below)
+        self._limits = sorted(limits)
 
     def _restore(self, now: int) -> None:
         for realm, body in self.file.episodes():
@@ -176,18 +187,26 @@ class Watched:
 
         What an earlier owner judged is remembered, and told as far as it was not.
         """
-        read = [(offset, each) for offset, each in records if each is not None]
-        again = [each for offset, each in read if offset < self.judged]
-        if again:
-            for realm, told in self._told.items():
-                self._sentinel(realm).episodes.told = told
-            self.judge(again, now)
-            for realm in self._told:
-                self._sentinel(realm).episodes.told = None
-        self.judge((each for offset, each in read if offset >= self.judged), now)
-        self.position = records[-1][0] + 1
-        if self.position >= self.judged:
-            self._told = {}
+        read = ((offset, each) for offset, each in records if each is not None)
+        for _, some in groupby(read, lambda pair: bisect_right(self._limits, pair[0])):
+            alike = list(some)
+            self._recall(alike[0][0])
+            self.judge((each for _, each in alike), now)
+        self._recall(records[-1][0] + 1)
+
+    @property
+    def _caught_up(self) -> bool:
+        """Tell whether nothing that comes can be told already."""
+        return not self._limits or self.position >= self._limits[-1]
+
+    def _recall(self, at: int) -> None:
+        """Move on; have what is told held against what comes, as far as it knew it."""
+        self.position, again = at, not self._caught_up
+        for realm, told in self._told.items():
+            told.at = at
+            self._sentinel(realm).episodes.told = told if again else None
+        if not again:
+            self._told, self._limits = {}, []
 
     def judge(self, records: Iterable[Record], now: int) -> None:
         """Take records in; blocks of one realm that follow each other as one."""
@@ -296,7 +315,7 @@ class Watched:
     def _episodes(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Give what changed of them, in rows."""
         # With what is in doubt of them, which is known once uses are judged again.
-        taken = self._taken if self.position >= self.judged else []
+        taken = self._taken if self._caught_up else []
         for episode in chain(taken, self.findings()):
             finding = episode.finding
             yield finding.realm, finding.id, orjson.dumps(episodes.save(episode))
@@ -313,11 +332,12 @@ class Watched:
                 for key, body in each.uses.items()
             ),
             self._episodes(),
-            self.position,
+            # Before it has what was told, nobody may go on from it.
+            self.position if self._caught_up else None,
             ((*key, body) for key, body in self._used.items()),
         )
         self._outputs = {}
-        if self.position >= self.judged:
+        if self._caught_up:
             self._taken = []
         self._used = {}
         self.poison.clear()

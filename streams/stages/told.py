@@ -1,4 +1,8 @@
-"""What earlier findings tell of: a use that is judged again is not told again."""
+"""What earlier findings tell of: a use that is judged again is not told again.
+
+A finding tells of what its owner had judged when it wrote it. That may be more than was
+committed: then some findings tell of a line, and those of others were lost.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +28,33 @@ _OTHERS: Final = {
 
 
 class Told:
-    """Findings, by what they are about."""
+    """Findings, by what they are about.
+
+    Attributes:
+        at: offset of what is judged again.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
+        self.at = 0
         self._findings: dict[tuple[Identifier, FindingKind, str], list[Finding]] = {}
+        self._below: dict[str, int] = {}  # by the finding's id
 
-    def add(self, finding: Finding) -> None:
-        """Take in a finding as it was told last."""
+    def add(self, finding: Finding, below: int) -> None:
+        """Take in a finding, told last when all below an offset was judged."""
         key = (finding.presented, finding.kind, finding.point)
         self._findings.setdefault(key, []).append(finding)
+        self._below[finding.id] = below
+
+    def knew(self, finding: Finding) -> bool:
+        """Tell whether what is judged again was known when a finding was told last."""
+        return self.at < self._below.get(finding.id, 0)
 
     def kind_of(self, seen: Sighting) -> FindingKind | None:
         """Give the kind as which a use was told; None where it was not."""
         for kind in _OTHERS.get(seen.kind, (seen.kind,)):
             found = self._findings.get((seen.presented, kind, seen.point), ())
-            if any(_tells(each, seen) for each in found):
+            if any(self.knew(each) and _tells(each, seen) for each in found):
                 return kind
         return None
 

@@ -17,7 +17,7 @@ from agents_registry.identifiers import Identifier, extend
 from streams.findings import FindingKind
 from streams.kafka import finding_records
 from streams.kafka.checkpoint import UsesFile
-from streams.kafka.finding_records import read_episodes
+from streams.kafka.finding_records import Held, read_episodes
 from streams.kafka.payloads import (
     access_records,
     finding_record,
@@ -96,9 +96,9 @@ class World:
     def _last(self) -> dict[bytes, Episode]:
         found = {}
         for record, at in self.told:
-            read = finding_records._episode(as_fetched(0, record, at), 0)
-            assert read is not None
-            found[record.key] = read
+            held = finding_records._held(as_fetched(0, record, at), 0)
+            assert held is not None
+            found[record.key] = held.episode
         return found
 
     def tell(self, fact: Fact) -> None:
@@ -145,7 +145,8 @@ class World:
     def write(self) -> None:
         """Publish and save what changed."""
         for each in self.worker.findings():
-            self.told.append((finding_record(each, 1), self.now))
+            record = finding_record(each, 1, judged=self.worker.position)
+            self.told.append((record, self.now))
         self.worker.save()
 
     def start(self) -> Watched:
@@ -158,14 +159,22 @@ class World:
             0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
         )
 
-    async def take_over(self, monkeypatch: pytest.MonkeyPatch) -> int:
-        """Go on with another worker; give how many records it told by that."""
+    async def take_over(
+        self, monkeypatch: pytest.MonkeyPatch, committed: int | None = None
+    ) -> int:
+        """Go on with another worker; give how many records it told by that.
+
+        Args:
+            monkeypatch: puts the topic of findings there.
+            committed: what the last worker said that it had judged; by default, all.
+        """
         records = [as_fetched(n, *each) for n, each in enumerate(self.told)]
         monkeypatch.setattr(finding_records, "reading", reader_of(records))
         found = await read_episodes(SETTINGS, [0], self.now, lambda: None)
         self.worker, before = self.start(), len(self.told)
+        self.worker.judged = committed or len(self.accesses)
+        self.worker.target = len(self.accesses)
         self.worker.take(found)
-        self.worker.judged = len(self.accesses)
         assert self.worker.restore(self.now)
         self.write()
         if self.accesses:
@@ -275,6 +284,61 @@ async def test_ids_tell_uses_apart_that_times_do_not(
     assert ("a", "c", "b") == told.finding.event_ids
 
 
+@pytest.mark.parametrize("event_id", [None, "e{}"])
+async def test_what_was_told_and_not_committed_is_counted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, event_id: str | None
+) -> None:
+    """A worker died between the acks and the commit, with one finding not written."""
+    world.use()
+    world.use(OTHER)
+    for number in range(2):
+        world.use(event_id=event_id and event_id.format(number))
+    world.use(OTHER)
+    world.revoke(OTHER, at=START)
+    world.told.pop()
+
+    assert 1 == await world.take_over(monkeypatch, committed=1)
+    assert [3, 2] == [each.finding.count for each in world.last()]
+    assert 0 == await world.take_over(monkeypatch, committed=3)
+    assert [3, 2] == [each.finding.count for each in world.last()]
+
+
+async def test_who_dies_while_catching_up_leaves_no_file_to_go_on_from(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would count again what was told above the commit."""
+    for _ in range(3):
+        world.use()
+    accesses, world.accesses = world.accesses, world.accesses[:2]
+    await world.take_over(monkeypatch, committed=1)
+    caught_up = world.worker.file.position
+    world.accesses = accesses
+    world.worker = world.start()
+    world.worker.judged, world.worker.target = 1, len(accesses)
+    world.worker.take([Held(world.last()[0], len(accesses))])
+    world.worker.advance([(0, accesses[0]), (1, accesses[1])], world.now)
+    world.write()
+
+    assert (2, None) == (caught_up, world.worker.file.position)
+    world.worker.advance([(2, accesses[2])], world.now)
+    world.write()
+    assert (3, 3) == (world.worker.file.position, world.last()[0].finding.count)
+
+
+async def test_what_ended_and_was_not_told_ends_when_it_is_judged_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who died had judged it, and another finding knows that."""
+    silent = FindingKind.SOURCE_SILENT
+    world.signal(silent)
+    world.signal(silent, over=True)
+    world.told.pop()
+    world.use()
+
+    await world.take_over(monkeypatch, committed=1)
+    assert [False, True] == [each.open for each in world.last()]
+
+
 async def test_a_lag_that_was_told_still_becomes_a_failure(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,7 +403,7 @@ async def test_what_is_long_closed_is_left_out(
     monkeypatch.setattr(finding_records, "reading", reader_of([*records, broken]))
     found = await read_episodes(SETTINGS, [0], world.now, lambda: None)
 
-    assert [OTHER] == [each.finding.presented for each in found]
+    assert [OTHER] == [each.episode.finding.presented for each in found]
 
 
 async def test_to_forget_what_was_told_is_caught(
@@ -350,3 +414,27 @@ async def test_to_forget_what_was_told_is_caught(
 
     with pytest.raises(AssertionError):
         await test_what_was_told_is_not_told_again_and_is_ended(world, monkeypatch)
+
+
+async def test_to_trust_the_commit_alone_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test of a crash between acks and commit fails where findings do not say."""
+    monkeypatch.setattr(finding_records, "JUDGED", "nowhere")
+
+    with pytest.raises(AssertionError):
+        await test_what_was_told_and_not_committed_is_counted_once(
+            world, monkeypatch, "e{}"
+        )
+
+
+async def test_to_take_all_findings_for_as_new_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test of an end that was not told fails where one speaks for all."""
+    monkeypatch.setattr(Told, "knew", lambda *_: True)
+
+    with pytest.raises(AssertionError):
+        await test_what_ended_and_was_not_told_ends_when_it_is_judged_again(
+            world, monkeypatch
+        )

@@ -17,12 +17,13 @@ from agents_registry.identifiers import Identifier
 from streams.findings import FindingKind
 from streams.kafka import sentinel
 from streams.kafka.checkpoint import UsesFile
+from streams.kafka.finding_records import Held
 from streams.kafka.framing import access_partition_of
 from streams.kafka.raw import RawInput, RawTopic
 from streams.kafka.sentinel import SentinelStage
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
-from streams.stages.episodes import Episode, Episodes, Sighting
+from streams.stages.episodes import Episodes, Sighting
 from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
@@ -179,8 +180,8 @@ async def test_each_partition_gets_what_was_told_of_it(
     for kind, point in (("leak", "a"), ("leak", "b"), ("closure_partial", "a")):
         told.see(Sighting(kind=FindingKind(kind), point=point, **said), NOW)
 
-    async def read(*_: object) -> list[Episode]:
-        return list(told._open.values())
+    async def read(*_: object) -> list[Held]:
+        return [Held(each, 0) for each in told._open.values()]
 
     monkeypatch.setattr(sentinel, "read_episodes", read)
     number = access_partition_of("r", "a", 24)
@@ -188,5 +189,6 @@ async def test_each_partition_gets_what_was_told_of_it(
 
     assert access_partition_of("r", "b", 24) != number
     assert [("leak", "a")] == [
-        (each.finding.kind.value, each.finding.point) for each in found[number]
+        (each.episode.finding.kind.value, each.episode.finding.point)
+        for each in found[number]
     ]

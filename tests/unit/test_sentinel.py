@@ -539,7 +539,7 @@ def test_what_was_told_of_an_unknown_credential_is_not_held_again() -> None:
     desk.wait(60)
     (episode,) = desk.findings.values()
     again.sentinel.episodes.told = Told()
-    again.sentinel.episodes.told.add(episode.finding)
+    again.sentinel.episodes.told.add(episode.finding, 1)
     again.sentinel.episodes.restore(attrs.evolve(episode, open=False))
     again.use(150, names=(SHADOW,), event_id="e")
     again.sentinel.episodes.told = None
