@@ -4,7 +4,7 @@ A world has people who own agents, agents below agents, credentials below creden
 up to six deep, second names, edges that become known late, and all that ends
 authority: revocations of a whole subtree and of one credential alone, watermarks,
 suspensions and their ends, owners that are lost. Uses are allowed and denied, before
-and after, at several points.
+and after, at several points. Some credentials are used and never declared.
 
 Beside the lines stands the truth: for every use, since when its credential was dead.
 It comes from a plain walk over this module's own objects and shares no code with the
@@ -133,6 +133,7 @@ class Use(NamedTuple):
 
     Attributes:
         dead_since: when the earliest of the causes was that had ended it by then.
+        declared: whether a line says, be it late, that it was issued.
     """
 
     event_id: str
@@ -141,10 +142,13 @@ class Use(NamedTuple):
     outcome: str
     at: int
     dead_since: int | None
+    declared: bool
 
     @property
     def planted(self) -> str:
         """Give the class of alert that it must cause, empty for none."""
+        if not self.declared:
+            return "" if self.outcome == "denied" else "unknown"
         if self.dead_since is None:
             return ""
         if self.outcome == "denied":
@@ -283,6 +287,7 @@ def generate(random: Random, prefix: str, size: int = 60) -> World:
     _revoke(world)  # there is always something to find
     for _ in range(12):
         _use(world)
+    _shadow(world)
     _close(world)
     return world
 
@@ -307,6 +312,15 @@ def _token(world: World) -> None:
             parents.append(by)
             depth = by.depth + 1
     world.new("token", parents=parents, depth=depth)
+
+
+def _shadow(world: World) -> None:
+    """Use tokens that nobody declares."""
+    for number in range(2):
+        token = Thing("token", f"{world.prefix}-shadow{number}", world.clock)
+        for _ in range(world.random.randint(1, 3)):
+            world.clock += STEP
+            world.use(token, world.clock, denied=world.random.random() < 0.2)
 
 
 def _name(world: World) -> None:
@@ -396,8 +410,8 @@ def _close(world: World) -> None:
     denied = {b["id"] for _, b, _ in world.events if b.get("outcome") == "denied"}
     for thing, event_id, presented, point, at in world.pending:
         outcome = "denied" if event_id in denied else "allowed"
-        dead = world.dead_since(thing, at)
-        world.uses.append(Use(event_id, presented, point, outcome, at, dead))
+        dead, declared = world.dead_since(thing, at), thing in world.tokens
+        world.uses.append(Use(event_id, presented, point, outcome, at, dead, declared))
 
 
 def _keep_orders(world: World, first: dict[str, float]) -> None:

@@ -106,7 +106,6 @@ class Stream:
                 "data_dir": str(self.data()),
                 "sources": {"world": {"format": "generic", "mapping": str(file)}},
                 "closure": {"probe_seconds": 0},
-                "sentinel": {"report_unknown": False},
             }
         )
 

@@ -21,6 +21,7 @@ CLASSES = {
     "enforcement_lag": "accepted",
     "enforcement_failure": "accepted",
     "blocked_attempt": "blocked",
+    "unknown_credential": "unknown",
 }
 MOST_EVENT_IDS = 100
 
@@ -83,6 +84,7 @@ def _false(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Say which alerts speak of what was not planted."""
     planted = world.planted()
     of_id = {use.event_id: use for use in world.uses}
+    late = _declared_late(world)
     for event in events:
         episode = episode_of(event, world.prefix)
         related = [
@@ -90,23 +92,39 @@ def _false(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
             for each in event["finding_info"]["related_events"]
             if "type_uid" not in each  # other findings have one
         ]
-        if episode not in planted:
+        if episode not in planted and episode not in late:
             yield f"false: {episode} by {related}"
         for use in (of_id[uid] for uid in related):
+            if episode in late and use.outcome != "denied":
+                continue  # it may be dead as well
             if Episode(use.presented, use.planted, use.point) != episode:
                 yield f"false: {use} in {episode}"
+
+
+def _declared_late(world: World) -> set[Episode]:
+    """Give what may be told, and is over in the end: it was declared hours late."""
+    return {
+        Episode(use.presented, "unknown", use.point)
+        for use in world.uses
+        if use.declared
+    }
 
 
 def _inexact(inbox: Inbox, events: Mapping[str, dict[str, Any]]) -> Iterator[str]:
     """Say which ids had several contents, and what did not begin and end once."""
     turns: dict[str, Counter[str]] = defaultdict(Counter)
     for identity, event in events.items():
-        turns[event["finding_info"]["uid"]][event["activity_name"]] += 1
+        activity = event["activity_name"]
+        # What was over when its beginning was replayed ends behind it once more.
+        if identity.count(".") > 1:
+            activity += " again"
+        turns[event["finding_info"]["uid"]][activity] += 1
         if len(inbox.bodies[identity]) != 1:
             yield f"{identity} has several contents"
     for finding, count in turns.items():
         # An endpoint that was gone may have missed the beginning.
-        if max(count["Create"], count["Close"]) > 1:
+        ends_again = count["Close again"] > count["Create"]
+        if ends_again or max(count["Create"], count["Close"]) > 1:
             yield f"{finding} was told as {dict(count)}"
 
 
@@ -114,12 +132,18 @@ def _missing(world: World, events: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Say which uses were not told, or told twice: a finding's last message counts."""
     told: dict[Episode | None, dict[str, dict[str, Any]]] = defaultdict(dict)
     begun: set[str] = set()
+    ended: set[str] = set()
     for event in sorted(events, key=number):
         finding = event["finding_info"]["uid"]
         if event["activity_name"] != "Create" and finding not in begun:
             yield f"{finding} has no beginning"
         begun.add(finding)
         told[episode_of(event, world.prefix)][finding] = event
+        if event["activity_name"] == "Close":
+            ended.add(finding)
+    for episode in _declared_late(world):
+        for finding in told[episode].keys() - ended:
+            yield f"{episode} was declared, and {finding} is open"
     for episode, uses in world.planted().items():
         last = {e["metadata"]["uid"]: e["count"] for e in told[episode].values()}
         if not last:

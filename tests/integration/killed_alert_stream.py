@@ -43,6 +43,7 @@ preload(alert_child)
 SPEED = 40
 # The server that forks them loses the end of one that dies while it is being forked.
 KILLED = (-signal.SIGKILL, 255)
+SETTLE = 5.0  # by the clock of the machine, which the sentinel on Kafka has
 LINES = 12
 PATIENCE = 300.0
 SEEN_LIFE = (2.0, 8.0)  # seconds that an armed process lives at most
@@ -96,8 +97,8 @@ class Fleet:
         return given | {
             "realm": realm,
             "data_dir": str(self.folder / "data"),
-            "sentinel": {"report_unknown": False},
             "ready_file": str(self.folder / f"ready-{realm}"),
+            "posture": {"settle_seconds": 900 if self.kafka is None else SETTLE},
             "sources": {"world": {"format": "generic", "mapping": str(self.mapping)}},
         }
 
