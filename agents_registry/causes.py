@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Cause, Lift
 
 _FIELDS = (
-    "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
+    "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
     "scopes", "device", "tenant",
 )  # fmt: skip
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
@@ -30,13 +30,14 @@ class Standing:
     """A cause as it stands, merged over its copies.
 
     Attributes:
+        digest: the fact's id in bytes; half of what its hex would take.
         node: the target; NONE for a cause on an attribute value.
         at: when it happened, never later than the receipt (ns).
         mark: T of a not_before, never later than the receipt; else 0.
         uncertainty: of the version (ns).
     """
 
-    fact_id: str
+    digest: bytes
     node: int
     authority: str
     effect: Effect
@@ -51,12 +52,12 @@ class Standing:
     tenant: str | None
 
     @classmethod
-    def read(cls, fact_id: str, node: int, fact: Cause) -> Standing:
+    def read(cls, digest: bytes, node: int, fact: Cause) -> Standing:
         """Take a cause in, with its times clamped to the receipt."""
         claimed = fact.at if fact.not_before is None else fact.not_before
         mark = claimed if fact.effect is Effect.NOT_BEFORE else 0
         return cls(
-            fact_id=fact_id,
+            digest=digest,
             node=node,
             authority=fact.authority,
             effect=fact.effect,
@@ -70,6 +71,11 @@ class Standing:
             device=fact.device,
             tenant=fact.tenant,
         )
+
+    @property
+    def fact_id(self) -> str:
+        """Give the fact's id in hex."""
+        return self.digest.hex()
 
     def merge(self, other: Standing) -> None:
         """Take in another copy of the same cause."""
@@ -94,14 +100,17 @@ class CauseBook:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._causes: dict[int, dict[str, Standing]] = {}
+        # Most targets have one cause; a dict for each would be a third of the table.
+        self._first: dict[int, Standing] = {}
+        self._further: dict[int, dict[bytes, Standing]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
 
     def dump(self) -> dict[str, Any]:
         """Give the state as plain values."""
         return {
             "causes": [
-                [getattr(cause, name) for name in _FIELDS]
+                [cause.fact_id]
+                + [getattr(cause, name) for name in _FIELDS]
                 + [cause.effect.value, cause.reach.value]
                 for cause in self.all()
             ],
@@ -112,18 +121,21 @@ class CauseBook:
 
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave."""
-        for *values, effect, reach in plain["causes"]:
+        for identity, *values, effect, reach in plain["causes"]:
             fields = dict(zip(_FIELDS, values, strict=True))
             fields["scopes"] = tuple(fields["scopes"])
-            self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
+            fields |= {"effect": Effect(effect), "reach": Reach(reach)}
+            self.add(Standing(digest=bytes.fromhex(identity), **fields))
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
             of_target.update({name: (at, near) for name, (at, near) in lifts})
 
     def add(self, cause: Standing) -> None:
         """Merge one cause or one more copy of it."""
-        standing = self._causes.setdefault(cause.node, {})
-        known = standing.setdefault(cause.fact_id, cause)
+        known = self._first.setdefault(cause.node, cause)
+        if known.digest != cause.digest:
+            further = self._further.setdefault(cause.node, {})
+            known = further.setdefault(cause.digest, cause)
         if known is not cause:
             known.merge(cause)
 
@@ -138,10 +150,13 @@ class CauseBook:
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
         # Nothing empty stays: a table taken up from a dump would not have it.
-        standing = self._causes.get(node, {})
-        if standing.pop(fact_id, None) is not None:
-            if not standing:
-                del self._causes[node]
+        standing = list(self.on(node))
+        left = [cause for cause in standing if cause.fact_id != fact_id]
+        if len(left) < len(standing):
+            del self._first[node]
+            self._further.pop(node, None)
+            for cause in left:
+                self.add(cause)
             return True
         for key, lifts in self._lifts.items():
             if key[1] == node and lifts.pop(fact_id, None) is not None:
@@ -152,12 +167,14 @@ class CauseBook:
 
     def on(self, node: int) -> Iterator[Standing]:
         """Yield the causes that name this very identifier."""
-        yield from self._causes.get(node, {}).values()
+        if (first := self._first.get(node)) is not None:
+            yield first
+            yield from self._further.get(node, {}).values()
 
     def all(self) -> Iterator[Standing]:
         """Yield every cause."""
-        for standing in self._causes.values():
-            yield from standing.values()
+        for node in self._first:
+            yield from self.on(node)
 
     def in_force(
         self, cause: Standing, at: int | None = None, *, inclusive: bool = False

@@ -297,7 +297,7 @@ class Registry:
 
     def _cause(self, fact: Cause) -> None:
         node = self.lineage.intern(fact.target)
-        self.causes.add(Standing.read(_id(fact), node, fact))
+        self.causes.add(Standing.read(fact_id(fact), node, fact))
         self.lineage.flags[node] |= CAUSED
 
     def _lift(self, fact: Lift) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.load_fleet import DEADLINE, GuardSlot, fleet
 from bench.load_guard import child
 from bench.load_roles import embedded_slots, kafka_slots
-from bench.load_tally import Tally, lines, receiving
+from bench.load_tally import TABLES, Tally, lines, receiving
 from bench.load_traffic import Sources
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def rows(
         engine: kafka or embedded.
     """
     rate, seconds = rate or RATE[scale], seconds or SECONDS[scale]
-    tally = measured(rate, seconds, engine, signals=(signal.SIGTERM,))
-    return [*lines(tally, f"{rate:,}/s for {seconds} s, {engine}")]
+    tally = measured(rate, seconds, engine, signals=(signal.SIGTERM,), anew=True)
+    return list(lines(tally, f"{rate:,}/s for {seconds} s, {engine}"))
 
 
-def measured(
+def measured(  # noqa: PLR0913 - the last ones by name
     rate: int,
     seconds: int,
     engine: str,
@@ -65,6 +65,7 @@ def measured(
     flaw: str = "",
     before: Path | None = None,
     signals: tuple[signal.Signals, ...] = ROLLED,
+    anew: bool = False,
 ) -> Tally:
     """Run the load.
 
@@ -76,6 +77,7 @@ def measured(
         before: tree of another version, which all run until they are restarted; then
             that is an upgrade, and nothing is killed.
         signals: that each process is ended with, in turn.
+        anew: see in the end how much memory a fresh process takes for the same table.
     """
     roles = kafka_slots if engine == "kafka" else embedded_slots
     order = {"lives": LIVES, "flaw": flaw}
@@ -91,6 +93,8 @@ def measured(
             upgrade = before is not None
             again = running.upgrade(UPGRADED) if upgrade else running.roll(signals)
             await _measure(running, tally, rate, rate * seconds, again)
+            if anew:
+                await running.weigh(TABLES)
         return tally
 
     with tempfile.TemporaryDirectory() as folder:

@@ -17,11 +17,12 @@ import aiohttp
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable
 
 DEADLINE: Final = 300.0  # seconds for anything that must happen
 LOOK: Final = 0.05
 SAMPLE: Final = 1.0  # seconds between two looks at the memory
+SETTLING: Final = 10.0  # seconds in which one that is ready does what was left for then
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 HERE: Final = Path(__file__).resolve().parents[1]
 PROGRAM: Final = (sys.executable, "-c", "from streams.cli import main; main()")
@@ -36,6 +37,7 @@ class Slot:
         name: of this one.
         resident: its memory, by when: (monotonic seconds, bytes).
         ended: times from a signal until it was ready again, in seconds.
+        fresh: what a process that only took up its state takes, in bytes; 0: not seen.
         url: where it answers HTTP, while it does.
         tree: of the version that it runs; None is this one.
         missing: what it said last of whether it is ready.
@@ -48,6 +50,7 @@ class Slot:
     folder: Path
     resident: list[tuple[float, int]] = field(factory=list)
     ended: list[float] = field(factory=list)
+    fresh: int = 0
     url: str = ""
     tree: Path | None = None
     missing: str = "it does not answer"
@@ -256,6 +259,17 @@ class Fleet:
         for number in signals:
             for slot in self.slots:
                 await slot.restart(number, self.session)
+
+    async def weigh(self, roles: Collection[str]) -> None:
+        """See what each process takes that was restarted when nothing more comes."""
+        for slot in self.slots:
+            if slot.role in roles:
+                seen = len(slot.ended)
+                await slot.restart(signal.SIGTERM, self.session)
+                del slot.ended[seen:]
+                await asyncio.sleep(SETTLING)
+                slot.look()
+                slot.fresh = slot.resident[-1][1]
 
     async def upgrade(self, roles: Iterable[str]) -> None:
         """Restart one after the other as this version, readers before writers."""
