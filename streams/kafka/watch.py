@@ -192,21 +192,21 @@ class Watched:
             alike = list(some)
             self._recall(alike[0][0])
             self.judge((each for _, each in alike), now)
-        self._recall(records[-1][0] + 1)
+        self._recall(None)
+        self.position = records[-1][0] + 1
+        if self._caught_up:
+            self._told, self._limits = {}, []
 
     @property
     def _caught_up(self) -> bool:
         """Tell whether nothing that comes can be told already."""
         return not self._limits or self.position >= self._limits[-1]
 
-    def _recall(self, at: int) -> None:
-        """Move on; have what is told held against what comes, as far as it knew it."""
-        self.position, again = at, not self._caught_up
+    def _recall(self, at: int | None) -> None:
+        """Have what is told held against what is judged next, as far as it knew it."""
         for realm, told in self._told.items():
-            told.at = at
-            self._sentinel(realm).episodes.told = told if again else None
-        if not again:
-            self._told, self._limits = {}, []
+            told.at = at or 0
+            self._sentinel(realm).episodes.told = None if at is None else told
 
     def judge(self, records: Iterable[Record], now: int) -> None:
         """Take records in; blocks of one realm that follow each other as one."""

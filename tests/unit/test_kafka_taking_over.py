@@ -325,6 +325,23 @@ async def test_who_dies_while_catching_up_leaves_no_file_to_go_on_from(
     assert (3, 3) == (world.worker.file.position, world.last()[0].finding.count)
 
 
+async def test_what_is_over_ends_while_older_lines_are_judged_again(
+    world: World,
+) -> None:
+    """What holds for those lines holds for nothing else meanwhile."""
+    world.signal(FindingKind.LEAK)
+    world.signal(FindingKind.LEAK)
+    (told,) = world.last()
+    told.touched = world.now
+    world.worker = world.start()
+    world.worker.judged = world.worker.target = 2
+    world.worker.take([Held(told, 2)])
+    world.worker.advance([(0, world.accesses[0])], world.now)
+    world.wait(S)
+
+    assert [False] == [each.open for each in world.last()]
+
+
 async def test_what_ended_and_was_not_told_ends_when_it_is_judged_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
