@@ -116,7 +116,9 @@ class Stream:
         self.life += 1
         shutil.copytree(before, self.data())
         self.receiver.life = str(self.life)
-        self.served = self.loop.create_future()
+        # One that dies again before the next one serves has kept those waiting already.
+        if self.served.done():
+            self.served = self.loop.create_future()
         self.loop.call_soon_threadsafe(self.stop.set)
 
     def arm(self) -> None:
