@@ -42,8 +42,10 @@ CREATE TABLE IF NOT EXISTS used_scopes (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS episodes (
   realm TEXT, id TEXT, body BLOB NOT NULL, PRIMARY KEY (realm, id)
-) WITHOUT ROWID;
+);
 """
+# An episode is longer than what a leaf of an index holds: it has a rowid, and is
+# written over in its place.
 
 
 class InUseError(Exception):
@@ -308,7 +310,10 @@ class UsesFile(_File):
     ) -> None:
         """Put rows of realm, name and body into a table; drop those without a body."""
         drop = f"DELETE FROM {table} WHERE realm = ? AND {name} = ?"  # noqa: S608 - constant names
-        put = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 - as above
+        put = (
+            f"INSERT INTO {table} VALUES (?, ?, ?) "  # noqa: S608 - as above
+            f"ON CONFLICT (realm, {name}) DO UPDATE SET body = excluded.body"
+        )
         for realm, key, body in rows:
             if body is None:
                 self._db.execute(drop, (realm, key))
