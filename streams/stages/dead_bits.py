@@ -56,7 +56,8 @@ MET: Final = 16  # what is known of it, or of one below, hangs on what it is
 UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
 GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
-SORTED_AFTER: Final = 4096  # new nodes before the sorted prints are made anew
+# New nodes, or prints looked for among them, before the sorted prints are made anew.
+SORTED_AFTER: Final = 4096
 # The nodes whose life a fact may have hung on something else, by the kind of fact.
 _TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
     Cause: ("target",),
@@ -99,6 +100,7 @@ class DeadBits:
         self._sorted = np.empty(0, U64)
         self._nodes = np.empty(0, I64)
         self._new: dict[int, int] = {}
+        self._missed = 0  # prints that were not among the sorted ones
 
     def note(self, fact: Fact) -> None:
         """Undo what a fact may have made wrong; it was just applied."""
@@ -192,6 +194,9 @@ class DeadBits:
                 missing.tolist(), prints[missing].tolist(), strict=True
             ):
                 nodes[place] = new.get(one, -1)
+            self._missed += len(missing)
+            if self._missed > SORTED_AFTER + len(self._sorted) // 4:
+                self._sort()
         return nodes
 
     def _find_sorted(self, prints: Numbers) -> Numbers:
@@ -234,6 +239,7 @@ class DeadBits:
         self._sorted = prints[order]
         self._nodes = np.concatenate([self._nodes, nodes])[order]
         self._new = {}
+        self._missed = 0
 
     def _meet_all(self, nodes: Numbers, depth: int = 0) -> None:
         """Find out in bulk of nodes, each given once, whether they are quiet.

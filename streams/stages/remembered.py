@@ -86,7 +86,7 @@ class Piece:
     def __attrs_post_init__(self) -> None:
         """Sort the prints."""
         prints = self.lines.prints
-        order = np.argsort(prints, kind="stable")
+        order = np.argsort(prints)
         self._sorted = prints[order]
         rows = self.lines.rows() if len(prints) > len(self.lines) else order
         self._rows = (rows if rows is order else rows[order]).astype(np.uint32)
@@ -333,12 +333,12 @@ def _bursts(lines: Lines) -> Iterator[list[int]]:
     minutes = lines.at.astype(U64) // np.uint64(MINUTE)
     where = (lines.point.astype(U64) << np.uint64(8)) | lines.outcome
     mixed = lines.prints[lines.starts()] + minutes * _ODD + where * _ODDER
-    order = np.argsort(mixed, kind="stable")
+    order = np.argsort(mixed)
     ends = np.append(np.flatnonzero(np.diff(mixed[order])) + 1, len(order))
     starts = np.append(0, ends[:-1])
     for place in np.flatnonzero(ends - starts > SINGLES).tolist():
         buckets: dict[Bucket, list[int]] = {}
-        for row in order[starts[place] : ends[place]].tolist():
+        for row in np.sort(order[starts[place] : ends[place]]).tolist():
             buckets.setdefault(bucket(lines, row), []).append(row)
         yield from (rows for rows in buckets.values() if len(rows) > SINGLES)
 
