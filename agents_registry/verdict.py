@@ -172,7 +172,12 @@ def death(
 
 
 class Fate:
-    """When causes end an identifier; its ancestors are walked once for many times."""
+    """When causes end an identifier; its ancestors are walked once for many times.
+
+    Attributes:
+        closure: what its life hangs on; None where nothing of it could be a reason to
+            deny.
+    """
 
     def __init__(
         self,
@@ -183,13 +188,13 @@ class Fate:
         """Walk; the table must not change while the answers are asked for."""
         self._registry = registry
         node = registry.lineage.find(identifier)
-        self._closure: Closure | None = None
+        self.closure: Closure | None = None
         if claims.chain or (node != NONE and not quiet(registry, node, -1)):
-            self._closure = Closure(registry, claims_of(registry, identifier, claims))
+            self.closure = Closure(registry, claims_of(registry, identifier, claims))
 
     def turning_points(self) -> list[int]:
         """Give the times, sorted, between which the death stays the same (ns)."""
-        nodes = () if self._closure is None else self._closure.nodes
+        nodes = () if self.closure is None else self.closure.nodes
         return sorted(
             time
             for node in nodes
@@ -201,15 +206,15 @@ class Fate:
         self, *, at: int | None = None, inclusive: bool = False, now: int = 0
     ) -> Death | None:
         """Give the death as of a time, as the function `death` does."""
-        if self._closure is None:
+        if self.closure is None:
             return None
         registry = self._registry
-        life = Life(registry, self._closure, Moment(now, at, inclusive))
+        life = Life(registry, self.closure, Moment(now, at, inclusive))
         found = [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
         if not found:
             return None
         cause, flaw = min(found, key=lambda pair: age(pair[0]))
-        direct = flaw.target in self._closure.names(self._closure.claims.node)
+        direct = flaw.target in self.closure.names(self.closure.claims.node)
         return Death(
             cause=reference(registry, cause),
             path=_path(registry, life.path(flaw)),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.verdict import Death
     from streams.stages.uses import Seen
 
 MINUTE = 60 * 10**9
@@ -33,6 +34,7 @@ class Told(NamedTuple):
     owner: str | None
     cause: str | None
     via: str | None
+    path: tuple[Identifier, ...]
 
 
 @define
@@ -61,7 +63,7 @@ class PlainJoin:
             self._uses.setdefault(key, use)
             self._judge(key, registry)
             if new and use.outcome != "denied" and unknown(use, registry):
-                self.told.append(told(use, None, None))
+                self.told.append(told(use, None))
 
     def reconsider(self, names: Iterable[Identifier], registry: Registry) -> None:
         """Judge again what presented one of some identifiers."""
@@ -84,15 +86,16 @@ class PlainJoin:
             later = death(registry, name, at=use.at + self.skew)
             if why is not None and later is not None:
                 self._reported.add(key)
-                self.told.append(told(use, why.cause.fact_id, why.via))
+                self.told.append(told(use, why))
                 return
 
 
-def told(use: Seen, cause: str | None, via: str | None) -> Told:
+def told(use: Seen, why: Death | None) -> Told:
     """Give what is reported of a use."""
+    of_death = (None, None, ()) if why is None else (why.cause.fact_id, why.via, why.path)
     return Told(
         use.identifiers[0], use.point, use.outcome, use.at, use.event_id, use.owner,
-        cause, via,
+        *of_death,
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ it passes quiet, and is undone from a node downwards by any fact that could chan
 Where very much hangs below, all is undone at once, which takes no time, and found out
 again as it is met. A bit that is missing costs a look, never a finding.
 
-Of a node that is loud and was alive when it was looked at, the time is kept after which
-nothing can have ended it: a login after all sessions were ended, an account that is
-back. Later uses need no walk either, until a fact changes what it hangs on.
+Of a node that is loud the time is kept after which nothing changed for it, once it was
+looked at. Later uses need no walk either, until a fact changes what it hangs on: it
+lives (a login after all sessions were ended, an account that is back), or is dead and
+it is known why.
 """
 
 from __future__ import annotations
@@ -46,15 +47,17 @@ from streams.stages.lines import I64, LATEST, U8, U64, Lines, prints_of
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.verdict import Death
     from streams.stages.lines import Numbers
 
 QUIET: Final = 1  # nothing could have ended it, nor anything above it
 LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
-TIMED: Final = 8  # it is known from when on it lives, if it does
+TIMED: Final = 8  # it is known from when on it lives, or is dead
 MET: Final = 16  # what is known of it, or of one below, hangs on what it is
 UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
+MOST_ENDS: Final = 1 << 16
 GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before the sorted prints are made anew.
 SORTED_AFTER: Final = 4096
@@ -84,6 +87,13 @@ class Look(NamedTuple):
     declared: Numbers
 
 
+class End(NamedTuple):
+    """Why a node is dead at all times after one (ns)."""
+
+    after: int
+    why: Death
+
+
 class DeadBits:
     """The bits of a realm's table, and the prints by which its nodes are found.
 
@@ -97,6 +107,7 @@ class DeadBits:
         self._bits = bytearray()
         self._checks = array("Q")
         self._lives_after = array("q")
+        self._ends: dict[int, End] = {}  # those of nodes that are timed count
         self._sorted = np.empty(0, U64)
         self._nodes = np.empty(0, I64)
         self._new: dict[int, int] = {}
@@ -144,23 +155,63 @@ class DeadBits:
         """Give the rows that present something that may have been dead."""
         return np.flatnonzero(~self._quiet(lines, self._find(lines.prints), skew))
 
-    def time(self, identifier: Identifier) -> None:
-        """Find out from when on a loud identifier lives; one of its uses was fine."""
+    def death(self, identifier: Identifier, first: int, last: int) -> Death | None:
+        """Give why an identifier was dead at two times; the death of the first one.
+
+        Args:
+            identifier: what was presented.
+            first: ns, as is ``last``.
+            last: the same, or later.
+        """
         while self.grow():
             pass
         node = self.registry.lineage.find(identifier)
-        if node == NONE or self._bits[node] & (LOUD | TIMED) != LOUD:
-            return
-        closure = Closure(self.registry, Claims(node))
+        if node == NONE:
+            return None
+        if self._bits[node] & TIMED:
+            if first > self._lives_after[node]:
+                return None
+            end = self._ends.get(node)
+            if end is not None and first > end.after:
+                return end.why
+        fate = Fate(self.registry, identifier)
+        why = fate.death(at=first)
+        if self._bits[node] & (LOUD | TIMED) == LOUD:
+            self._time(node, fate, first, why)
+        if why is None or first == last or fate.death(at=last) is not None:
+            return why
+        return None
+
+    def _time(self, node: int, fate: Fate, at: int, why: Death | None) -> None:
+        """Note what became of a loud node after all that could change it.
+
+        Args:
+            node: which.
+            fate: of it.
+            at: some time (ns).
+            why: it was dead then.
+        """
+        closure = fate.closure or Closure(self.registry, Claims(node))
         if closure.too_large:
             return
-        fate = Fate(self.registry, identifier)
         last = max(fate.turning_points(), default=0)
-        alive = fate.death(at=last + 1) is None
-        self._lives_after[node] = last if alive else LATEST
+        if at <= last:
+            why = fate.death(at=last + 1)
+        self._ends.pop(node, None)
+        if why is not None:
+            if len(self._ends) >= MOST_ENDS:
+                self._forget_ends()
+            self._ends[node] = End(last, why)
+        self._lives_after[node] = last if why is None else LATEST
         self._bits[node] |= TIMED
         for each in closure.nodes:
             self._bits[each] |= MET
+
+    def _forget_ends(self) -> None:
+        """Forget them all: to look for the oldest each time would cost as much."""
+        for node in self._ends:
+            self._bits[node] &= ~TIMED
+        self._ends = {}
 
     def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Numbers:
         """Tell for each row whether all that it presents lived at its time.

@@ -17,7 +17,6 @@ from attrs import Factory, define, evolve, frozen
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
-from agents_registry.verdict import Death, Fate
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import KEPT, Doubt, Episode, Episodes, Key, Sighting
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
+    from agents_registry.verdict import Death
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece
     from streams.stages.uses import Seen
@@ -356,13 +356,10 @@ class Sentinel:
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
-        skew = self._tolerances.skew
+        skew, bits = self._tolerances.skew, self._bits(registry)
         for name in use.identifiers:
-            fate = Fate(registry, name)
-            why = fate.death(at=use.at - skew)
-            if why is None:
-                self._bits(registry).time(name)
-            elif not skew or fate.death(at=use.at + skew) is not None:
+            why = bits.death(name, use.at - skew, use.at + skew)
+            if why is not None:
                 return why
         return None
 

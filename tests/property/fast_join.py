@@ -47,7 +47,7 @@ class Fast(Sentinel):
             Told(
                 sighting.presented, sighting.point, sighting.outcome,
                 sighting.last_seen, event_id, sighting.owner, sighting.cause,
-                sighting.via,
+                sighting.via, sighting.path,
             )
         )  # fmt: skip
         return episode

@@ -9,6 +9,7 @@ import pytest
 from agents_registry.facts import Cause, Edge, Effect, Fact, Node, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.verdict import Death, Fate
 from streams.stages import dead_bits, lines
 from streams.stages.dead_bits import DeadBits
 from streams.stages.lines import Lines
@@ -40,6 +41,10 @@ class Table:
         use = Seen((name,), "p", "allowed", at, None)
         return bool(self.bits.look(Lines.of([use]), 0).quiet[0])
 
+    def death(self, name: Identifier = CHILD, at: int = 9) -> Death | None:
+        """Give why a name was dead."""
+        return self.bits.death(name, at, at)
+
 
 def revoke(target: Identifier, effect: Effect = Effect.REVOKE) -> Cause:
     """End an identifier."""
@@ -64,7 +69,7 @@ def test_a_withdrawal_lets_all_be_met_again() -> None:
     identity = fact_id(cause).hex()
     table.tell(Withdraw(fact_id=identity, kind="cause", target=PARENT, **SAID))
     assert not table.quiet()
-    table.bits.time(CHILD)
+    assert table.death() is None
     assert table.quiet()
 
 
@@ -110,10 +115,62 @@ def test_a_loud_node_that_lives_needs_no_walk_until_a_fact_changes_it() -> None:
     table.tell(Edge(child=young, parent=user, **SAID))
     table.tell(revoke(user, Effect.NOT_BEFORE))
     assert not table.quiet(young)
-    table.bits.time(young)
+    assert table.death(young) is None
     assert table.quiet(young)
     assert not table.quiet(young, at=5)
     table.tell(Node(node=young, issued_at=2, **SAID))
     assert not table.quiet(young)
-    table.bits.time(young)
+    assert table.death(young) is not None
     assert not table.quiet(young)
+
+
+def test_a_dead_node_is_walked_once_until_a_fact_changes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Why it is dead is kept, and found out again where it may be another reason."""
+    table = Table()
+    walks: list[Identifier] = []
+
+    class Counted(Fate):
+        def __init__(self, registry: Registry, identifier: Identifier) -> None:
+            walks.append(identifier)
+            super().__init__(registry, identifier)
+
+    monkeypatch.setattr(dead_bits, "Fate", Counted)
+    table.tell(revoke(PARENT))
+    assert not table.quiet()
+    first, second = table.death(), table.death(at=8)
+    assert (first, [CHILD]) == (second, walks)
+    assert table.death(at=5) is None
+
+    table.tell(Cause(target=CHILD, effect=Effect.REVOKE, at=3, **SAID))
+    assert not table.quiet()
+    deaths = [first, table.death()]
+    assert [PARENT, CHILD] == [death and death.cause.target for death in deaths]
+
+
+def test_a_node_that_lives_again_is_not_dead_as_before() -> None:
+    """What was kept of it is of another time."""
+    table = Table()
+    cause = revoke(CHILD)
+    table.tell(cause)
+    assert not table.quiet()
+    assert table.death() is not None
+    identity = fact_id(cause).hex()
+    table.tell(Withdraw(fact_id=identity, kind="cause", target=CHILD, **SAID))
+    assert not table.quiet()
+
+    assert [None, None] == [table.death(), table.death()]
+
+
+def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are found out again."""
+    monkeypatch.setattr(dead_bits, "MOST_ENDS", 1)
+    table = Table()
+    table.tell(revoke(PARENT))
+    for _ in range(2):
+        for name in (PARENT, CHILD):
+            assert not table.quiet(name)
+            death = table.death(name)
+            assert death is not None
+            assert name == death.path[0]
