@@ -51,9 +51,13 @@ def rfc3339(time: int | None) -> str | None:
     if time is None:
         return None
     seconds, fraction = divmod(time, SECOND)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return f"{text}{digits}Z"
+    return f"{_second(seconds)}{digits}Z"
+
+
+@lru_cache(maxsize=1024)  # what is written together is mostly of a few seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_time(value: Any) -> int | None:

@@ -92,10 +92,10 @@ class PlainJoin:
 
 def told(use: Seen, why: Death | None) -> Told:
     """Give what is reported of a use."""
-    of_death = (None, None, ()) if why is None else (why.cause.fact_id, why.via, why.path)
+    death = (None, None, ()) if why is None else (why.cause.fact_id, why.via, why.path)
     return Told(
         use.identifiers[0], use.point, use.outcome, use.at, use.event_id, use.owner,
-        *of_death,
+        *death,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,5 +55,6 @@ def _pieces(group: Sequence[Outgoing]) -> Iterable[Sequence[Outgoing]]:
 
 def size_of(record: Outgoing) -> int:
     """Give the bytes that a record takes in a batch, at most."""
-    headers = sum(len(name) + len(value) + 4 for name, value in record.headers)
+    headers = sum(map(len, chain.from_iterable(record.headers)))
+    headers += 4 * len(record.headers)
     return len(record.key) + len(record.value) + headers + OVERHEAD

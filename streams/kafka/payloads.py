@@ -6,7 +6,6 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
@@ -20,6 +19,7 @@ from streams.kafka.framing import (
     partition_of,
 )
 from streams.kafka.scope_uses import AFTER, ScopeUse, read_scope_use
+from streams.stages.episodes import to_plain
 from streams.stages.lines import Lines
 from streams.stages.uses import Seen
 
@@ -362,14 +362,6 @@ def finding_record(
         judged: every access below this offset was judged by then.
     """
     finding = episode.finding
-    record = attrs.asdict(finding, recurse=False) | {
-        "kind": finding.kind.value,
-        "severity": int(finding.severity),
-        "presented": str(finding.presented),
-        "path": [str(name) for name in finding.path],
-        "event_ids": list(finding.event_ids),
-        "related": list(finding.related),
-    }
     headers = cloud_event(
         f"{finding.id}/{episode.revision}",
         source=f"/realms/{finding.realm}",
@@ -380,7 +372,7 @@ def finding_record(
     return Outgoing(
         partition=partition_of(finding.realm, partitions),
         key=f"{finding.realm}/{finding.id}".encode(),
-        value=in_force().encode("finding", record),
+        value=in_force().encode("finding", to_plain(finding)),
         headers=(
             *headers,
             (OPEN, b"1" if episode.open else b"0"),

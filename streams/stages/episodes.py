@@ -15,6 +15,7 @@ changes its id.
 from __future__ import annotations
 
 import itertools
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -130,6 +131,7 @@ class Episode:
 # Written out, since `attrs.asdict` looks into each value: this is done for every use.
 _SEEN: Final = tuple({f.name for f in attrs.fields(Sighting)} - {"detail"})
 _FOUND: Final = tuple(field.name for field in attrs.fields(Finding))
+_values: Final = attrgetter(*_FOUND)
 
 
 class Episodes:
@@ -348,13 +350,12 @@ def _opened(realm: str, seen: Sighting, reopened: int, day: int | None) -> Findi
 def _merged(finding: Finding, seen: Sighting) -> Finding:
     known = finding.event_ids
     new = tuple(i for i in dict.fromkeys(seen.event_ids) if i not in known)
-    return attrs.evolve(
-        finding,
-        count=finding.count + seen.count,
-        first_seen=min(finding.first_seen, seen.first_seen),
-        last_seen=max(finding.last_seen, seen.last_seen),
-        event_ids=(known + new)[:MAX_EVENT_IDS],
-    )
+    values = dict(zip(_FOUND, _values(finding), strict=True))
+    values["count"] += seen.count
+    values["first_seen"] = min(finding.first_seen, seen.first_seen)
+    values["last_seen"] = max(finding.last_seen, seen.last_seen)
+    values["event_ids"] = (known + new)[:MAX_EVENT_IDS]
+    return Finding(**values)
 
 
 _SENTENCES: Final = {
@@ -400,15 +401,14 @@ def message(seen: Sighting) -> str:
 
 def to_plain(finding: Finding) -> dict[str, Any]:
     """Give a finding as JSON-ready values; times stay integer ns."""
-    plain = {name: getattr(finding, name) for name in _FOUND}
-    return plain | {
-        "kind": finding.kind.value,
-        "severity": int(finding.severity),
-        "presented": str(finding.presented),
-        "path": [str(identifier) for identifier in finding.path],
-        "event_ids": list(finding.event_ids),
-        "related": list(finding.related),
-    }
+    plain = dict(zip(_FOUND, _values(finding), strict=True))
+    plain["kind"] = finding.kind.value
+    plain["severity"] = int(finding.severity)
+    plain["presented"] = str(finding.presented)
+    plain["path"] = [str(identifier) for identifier in finding.path]
+    plain["event_ids"] = list(finding.event_ids)
+    plain["related"] = list(finding.related)
+    return plain
 
 
 def from_plain(plain: dict[str, Any]) -> Finding:
