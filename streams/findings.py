@@ -24,6 +24,9 @@ class Severity(IntEnum):
 class FindingKind(Enum):
     """What was found; DESIGN section 5 and the rules of section 2 name them."""
 
+    # Each is there once. An enum's own hash is Python, and keys of episodes hold a kind.
+    __hash__ = object.__hash__
+
     USE_AFTER_REVOCATION = "use_after_revocation"
     BLOCKED_ATTEMPT = "blocked_attempt"
     SOURCE_DELAY = "source_delay"

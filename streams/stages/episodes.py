@@ -432,7 +432,10 @@ def save(episode: Episode) -> dict[str, Any]:
         "touched": episode.touched,
         "revision": episode.revision,
         "open": episode.open,
-        "doubts": [[list(each.evidence), *each[1:]] for each in episode.doubts],
+        "doubts": [
+            [[*evidence], first, times, event_id]
+            for evidence, first, times, event_id in episode.doubts
+        ],
     }
 
 

@@ -117,10 +117,12 @@ class Piece:
         Args:
             prints: of the identifiers, sorted.
         """
-        left = np.searchsorted(self._sorted, prints, "left")
-        counts = np.searchsorted(self._sorted, prints, "right") - left
-        if not counts.any():
+        left = self._sorted.searchsorted(prints)
+        there = self._sorted.take(left, mode="clip") == prints
+        if not there.any():
             return np.empty(0, I64)
+        left = left[there]
+        counts = self._sorted.searchsorted(prints[there], "right") - left
         first = np.cumsum(counts) - counts
         places = np.repeat(left - first, counts) + np.arange(counts.sum())
         return np.unique(self._rows[places]).astype(I64)

@@ -433,7 +433,8 @@ class Sentinel:
         episode = self._see(sighting, now, outputs)
         if episode.revision == 1 and episode.finding.owner is None:
             owner = owner_among(use.identifiers, registry)
-            episode.finding = evolve(episode.finding, owner=owner)
+            if owner is not None:
+                episode.finding = evolve(episode.finding, owner=owner)
         return episode
 
     def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
