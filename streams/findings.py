@@ -24,7 +24,7 @@ class Severity(IntEnum):
 class FindingKind(Enum):
     """What was found; DESIGN section 5 and the rules of section 2 name them."""
 
-    # Each is there once. An enum's own hash is Python, and keys of episodes hold a kind.
+    # Each is there once. An enum's own hash is Python, and keys of episodes have one.
     __hash__ = object.__hash__
 
     USE_AFTER_REVOCATION = "use_after_revocation"
