@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from agents_registry.facts import Cause, Edge, Effect, Fact, Node, Withdraw, fact_id
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Death, Fate
@@ -158,9 +167,13 @@ def test_a_node_that_lives_again_is_not_dead_as_before() -> None:
     assert table.death() is not None
     identity = fact_id(cause).hex()
     table.tell(Withdraw(fact_id=identity, kind="cause", target=CHILD, **SAID))
+    later = SAID | {"version": 12, "received_at": 12}
+    table.tell(Cause(target=CHILD, effect=Effect.SUSPEND, at=12, **later))
+    table.tell(Lift(target=CHILD, **later | {"version": 14}))
     assert not table.quiet()
+    found = [table.death(at=at) for at in (20, 20, 13, 9)]
 
-    assert [None, None] == [table.death(), table.death()]
+    assert [False, False, True, False] == [death is not None for death in found]
 
 
 def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
