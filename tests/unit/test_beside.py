@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -76,6 +78,21 @@ def test_a_value_that_is_not_whole_is_an_error(
 
     with pytest.raises(DamagedError):
         file.uses()
+    file.close()
+
+
+def test_a_file_of_an_earlier_version_is_written_on(tmp_path: Path) -> None:
+    """Its episodes lie in an index."""
+    with closing(sqlite3.connect(tmp_path / "u.db")) as older:
+        older.executescript(
+            "CREATE TABLE episodes (realm TEXT, id TEXT, body BLOB NOT NULL,"
+            " PRIMARY KEY (realm, id)) WITHOUT ROWID;"
+            "INSERT INTO episodes VALUES ('r', 'a', x'01'), ('r', 'b', x'02');"
+        )
+    file = UsesFile(tmp_path / "u.db")
+    file.save([], [("r", "a", b"1"), ("r", "b", None), ("r", "c", b"3")], 5)
+
+    assert [("r", b"1"), ("r", b"3")] == sorted(file.episodes())
     file.close()
 
 
