@@ -27,7 +27,7 @@ from streams.stages.known_deaths import MOST
 from streams.stages.posture import Posture
 from streams.stages.registry import dead
 from streams.stages.scope_use import scoped
-from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.sentinel import Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Commit, Store, Stored
     from streams.engine.transaction import Transaction
     from streams.findings import FindingKind
+    from streams.stages.telling import Outputs
 
 FACTS: Final = 200  # applied before others get their turn
 LOADED: Final = 5000

@@ -24,7 +24,8 @@ from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
 from streams.stages.lines import joined
 from streams.stages.posture import Posture
-from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.sentinel import Sentinel, Tolerances
+from streams.stages.telling import Outputs
 from streams.stages.told import Told
 
 if TYPE_CHECKING:

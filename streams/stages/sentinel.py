@@ -8,18 +8,17 @@ of the events. A use is reported at most once as dead, as beyond its scopes, as 
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import Factory, define, evolve, frozen
+from attrs import Factory, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
-from streams.stages.episodes import KEPT, Doubt, Episode, Episodes, Key, Sighting
+from streams.stages.episodes import KEPT, Doubt, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lasting import OF_NAMES, denied_for_good
@@ -30,17 +29,12 @@ from streams.stages.posture import Limits
 from streams.stages.remembered import BEYOND, IN_FLIGHT, MOST, REPORTED, Remembered
 from streams.stages.repeats import repeats_among
 from streams.stages.scope_use import violation
-from streams.stages.sightings import (
-    of_beyond,
-    of_failure,
-    of_unknown,
-    of_use,
-    owner_among,
-)
+from streams.stages.sightings import of_beyond, of_failure, of_unknown, of_use
+from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.verdict import Death
@@ -67,29 +61,6 @@ class Tolerances:
     posture: Limits = Factory(Limits)
     points: Mapping[str, Sequence[str]] = Factory(dict)
     most_uses: int = MOST
-
-
-@define
-class Outputs:
-    """What a step changed and what must be saved in one transaction.
-
-    Attributes:
-        uses: changed pieces of remembered uses by name, None where one was dropped.
-        episodes: changed episodes by the finding's id.
-        dropped: ids of the findings that are forgotten.
-        in_flight: uses within the grace, which are counted only.
-        unreadable: uses that could not be read when they had to be.
-        forgotten: uses that were dropped before their time, since they are too many.
-        opened: how many episodes began, by kind.
-    """
-
-    uses: dict[str, bytes | None] = Factory(dict)
-    episodes: dict[str, Episode] = Factory(dict)
-    dropped: list[str] = Factory(list)
-    in_flight: int = 0
-    unreadable: int = 0
-    forgotten: int = 0
-    opened: Counter[FindingKind] = Factory(Counter)
 
 
 def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
@@ -155,23 +126,23 @@ class Sentinel:
     ) -> Outputs:
         """Judge new accesses, and remember them."""
         lines = batch if isinstance(batch, Lines) else Lines.of(batch)
-        outputs = Outputs()
         if not len(lines):
-            return outputs
+            return Outputs()
+        telling = Telling(self.episodes, now)
         quiet, declared = self._bits(registry).look(lines, self._tolerances.skew)
         piece = self.uses.add(lines, now)
-        self._judge([(piece, np.flatnonzero(~quiet))], registry, now, outputs)
+        self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
         if self._tolerances.report_unknown:
             ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
-            found = _uses(piece, ask, outputs)
+            found = telling.uses(piece, ask)
             for row, use in self._undeclared.meet(piece, found, registry, now):
-                self._see_unknown(piece, row, use, registry, now, outputs)
+                first, times = piece.merged.get(row) or (use.at, 1)
+                telling.see_use(of_unknown(use, first, times), use, registry)
         scoped = np.flatnonzero(lines.tells_scopes())
         if len(scoped):
             self._late_limits.need()
-            self._hold_to_scopes([(piece, scoped)], registry, now, outputs)
-        outputs.uses = self.uses.changes()
-        return outputs
+            self._hold_to_scopes([(piece, scoped)], registry, telling)
+        return self._done(telling)
 
     def unsettled(self, now: int) -> bool:
         """Tell whether there is something to be asked about again by now."""
@@ -183,51 +154,48 @@ class Sentinel:
         Those of credentials that stayed undeclared are told, and those are held
         against their scopes that a late fact may have limited.
         """
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         if self._late_limits.waiting:
             found = self._late_limits.step(registry)
-            self._hold_to_scopes(found, registry, now, outputs)
+            self._hold_to_scopes(found, registry, telling)
         for piece, rows in self._undeclared.due(now):
-            for row, use in _uses(piece, rows, outputs):
+            for row, use in telling.uses(piece, rows):
                 if unknown(use, registry):
-                    self._see_unknown(piece, row, use, registry, now, outputs)
-        outputs.uses = self.uses.changes()
-        return outputs
+                    first, times = piece.merged.get(row) or (use.at, 1)
+                    telling.see_use(of_unknown(use, first, times), use, registry)
+        return self._done(telling)
 
     def end_declared(self, registry: Registry, now: int) -> Outputs:
         """End the findings about credentials that were declared since."""
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         for key in self._undeclared.declared(registry):
-            if (ended := self.episodes.end(key, now)) is not None:
-                outputs.episodes[ended.finding.id] = ended
-        return outputs
+            telling.end(key)
+        return telling.outputs
 
     def reconsider(
         self, identifiers: Collection[Identifier], registry: Registry, now: int
     ) -> Outputs:
         """Judge remembered uses again, of identifiers that a fact condemned."""
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         prints = np.array([prints_of(name)[0] for name in identifiers], U64)
-        self._judge(self.uses.find(np.unique(prints)), registry, now, outputs)
+        self._judge(self.uses.find(np.unique(prints)), registry, telling)
         for identifier in identifiers:
             if self.episodes.about(identifier):
-                self._relate(_names(registry, identifier), outputs)
-        outputs.uses = self.uses.changes()
-        return outputs
+                telling.relate(_names(registry, identifier))
+        return self._done(telling)
 
     def reconsider_all(self, registry: Registry, now: int) -> Outputs:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         self._table = registry
         bits = self._bits(registry)
         found = [
             (piece, bits.suspects(piece.lines, self._tolerances.skew))
             for piece in self.uses
         ]
-        self._judge(found, registry, now, outputs)
+        self._judge(found, registry, telling)
         self._late_limits.note_all()
-        outputs.uses = self.uses.changes()
-        return outputs
+        return self._done(telling)
 
     def follow(self, registry: Registry, now: int) -> Outputs:
         """Judge every remembered use again if the table was built anew.
@@ -246,34 +214,31 @@ class Sentinel:
             points: where guards have news; None: all, e.g. after a start.
             now: ns.
         """
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         for point in self.episodes.doubtful_points if points is None else points:
             for episode in self.episodes.doubted(point):
                 for doubt in list(episode.doubts):
                     kind = self._name(doubt.evidence, point)
                     if kind is FindingKind.ENFORCEMENT_FAILURE:
                         episode.doubts.remove(doubt)
-                        outputs.episodes[episode.finding.id] = episode
-                        self._see(of_failure(episode.finding, doubt), now, outputs)
-                        self._relate((episode.finding.presented,), outputs)
-        return outputs
+                        telling.changed((episode,))
+                        telling.see(of_failure(episode.finding, doubt))
+                        telling.relate((episode.finding.presented,))
+        return telling.outputs
 
     def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
         """Take in what ingress saw by itself (refusals, leaks, lost revocations).
 
         A signal that is ``over`` ends the finding that such signals opened.
         """
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         for signal in signals:
             values = dict(signal)
             at = values.pop("at")
             presented = Identifier(*values.pop("presented"))
             if values.pop("over", False):
                 kind = FindingKind(values["kind"])
-                key = Key(presented, kind, values.get("point", ""))
-                ended = self.episodes.end(key, now)
-                if ended is not None:
-                    outputs.episodes[ended.finding.id] = ended
+                telling.end(Key(presented, kind, values.get("point", "")))
                 continue
             sighting = Sighting(
                 kind=FindingKind(values.pop("kind")),
@@ -283,30 +248,31 @@ class Sentinel:
                 event_ids=tuple(values.pop("event_ids", ())),
                 **values,
             )
-            self._see(sighting, now, outputs)
-        return outputs
+            telling.see(sighting)
+        return telling.outputs
 
     def end_denied(self, registry: Registry, now: int) -> Outputs:
         """End the findings about names that are denied for good now."""
-        outputs = Outputs()
+        telling = Telling(self.episodes, now)
         for kind in OF_NAMES:
             for key in self.episodes.open_of(kind):
                 if denied_for_good(registry, key.presented, now):
-                    ended = self.episodes.end(key, now)
-                    if ended is not None:
-                        outputs.episodes[ended.finding.id] = ended
-        return outputs
+                    telling.end(key)
+        return telling.outputs
 
     def expire(self, now: int) -> Outputs:
         """Forget old uses, guards and findings, and close silent episodes."""
-        outputs = Outputs()
-        outputs.forgotten = self.uses.forget(now - self.remember)
+        telling = Telling(self.episodes, now)
+        telling.outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
-        outputs.uses = self.uses.changes()
-        for episode in self.episodes.close_silent(now):
-            outputs.episodes[episode.finding.id] = episode
-        outputs.dropped = self.episodes.forget(now)
-        return outputs
+        telling.changed(self.episodes.close_silent(now))
+        telling.outputs.dropped = self.episodes.forget(now)
+        return self._done(telling)
+
+    def _done(self, telling: Telling) -> Outputs:
+        """Give what a step changed, with the pieces of uses."""
+        telling.outputs.uses = self.uses.changes()
+        return telling.outputs
 
     def _bits(self, registry: Registry) -> DeadBits:
         """Give the dead bits of a table; one that was built anew has new ones."""
@@ -318,16 +284,13 @@ class Sentinel:
         self,
         found: list[tuple[Piece, Numbers]],
         registry: Registry,
-        now: int,
-        outputs: Outputs,
+        telling: Telling,
     ) -> None:
         """Report the uses among some rows that are dead and were not reported."""
         dead = [
             (piece, row, use, why)
             for piece, rows in found
-            for row, use in _uses(
-                piece, rows[piece.marks[rows] & REPORTED == 0], outputs
-            )
+            for row, use in telling.uses(piece, rows[piece.marks[rows] & REPORTED == 0])
             if (why := self._death(use, registry)) is not None
         ]
         again = repeats_among(self.uses, (use for _, _, use, _ in dead))
@@ -342,17 +305,17 @@ class Sentinel:
                 if not piece.marks[row] & IN_FLIGHT:
                     # An earlier cause may come late, and make a re-use of it.
                     self.uses.mark(piece, row, IN_FLIGHT)
-                    outputs.in_flight += times
+                    telling.outputs.in_flight += times
                 continue
             self.uses.mark(piece, row, REPORTED)
             told = of_use(kind, use, why, first, times)
-            episode = self._see_use(told, use, registry, now, outputs)
+            episode = telling.see_use(told, use, registry)
             # One that was told before may be closed, or of another kind.
             if episode.open and doubtful(episode.finding.kind, evidence):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:
-                self._relate(_names(registry, use.identifiers[0]), outputs)
+                telling.relate(_names(registry, use.identifiers[0]))
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
@@ -380,24 +343,18 @@ class Sentinel:
         )
         return kind_of(evidence, standing, self._tolerances)
 
-    def _relate(self, names: Iterable[Identifier], outputs: Outputs) -> None:
-        """Tell findings about one credential of each other."""
-        for episode in self.episodes.relate(names):
-            outputs.episodes[episode.finding.id] = episode
-
     def _hold_to_scopes(
         self,
         found: list[tuple[Piece, Numbers]],
         registry: Registry,
-        now: int,
-        outputs: Outputs,
+        telling: Telling,
     ) -> None:
         """Report the uses among some rows that needed more than they may."""
         skew, grace = self._tolerances.skew, self._tolerances.grace
         beyond = [
             (piece, row, use, detail)
             for piece, rows in found
-            for row, use in _uses(piece, rows[piece.marks[rows] & BEYOND == 0], outputs)
+            for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0])
             if use.outcome != "denied"
             and (detail := violation(use, registry, skew=skew, grace=grace))
         ]
@@ -407,53 +364,7 @@ class Sentinel:
             if (piece.key, row) not in again:
                 first, times = piece.merged.get(row) or (use.at, 1)
                 told = of_beyond(use, detail, first, times)
-                self._see_use(told, use, registry, now, outputs)
-
-    def _see_unknown(
-        self,
-        piece: Piece,
-        row: int,
-        use: Seen,
-        registry: Registry,
-        now: int,
-        outputs: Outputs,
-    ) -> None:
-        first, times = piece.merged.get(row) or (use.at, 1)
-        self._see_use(of_unknown(use, first, times), use, registry, now, outputs)
-
-    def _see_use(
-        self,
-        sighting: Sighting,
-        use: Seen,
-        registry: Registry,
-        now: int,
-        outputs: Outputs,
-    ) -> Episode:
-        """See a use; the owner is looked up once, for the finding that it opens."""
-        episode = self._see(sighting, now, outputs)
-        if episode.revision == 1 and episode.finding.owner is None:
-            owner = owner_among(use.identifiers, registry)
-            if owner is not None:
-                episode.finding = evolve(episode.finding, owner=owner)
-        return episode
-
-    def _see(self, sighting: Sighting, now: int, outputs: Outputs) -> Episode:
-        if (known := self.episodes.known(sighting)) is not None:
-            return known
-        if (silent := self.episodes.end_silent(sighting.key, now)) is not None:
-            outputs.episodes[silent.finding.id] = silent
-        episode = self.episodes.see(sighting, now)
-        outputs.episodes[episode.finding.id] = episode
-        outputs.opened[sighting.kind] += episode.revision == 1
-        return episode
-
-
-def _uses(piece: Piece, rows: Numbers, outputs: Outputs) -> Iterator[tuple[int, Seen]]:
-    for row in rows.tolist():
-        try:
-            yield row, piece.lines.use(row)
-        except ValueError:
-            outputs.unreadable += 1
+                telling.see_use(told, use, registry)
 
 
 def _names(registry: Registry, presented: Identifier) -> list[Identifier]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import episodes, points, sentinel, undeclared
+from streams.stages import episodes, points, undeclared
 from streams.stages.episodes import Episodes
 from streams.stages.kinds import kind_of
 from streams.stages.known_deaths import KnownDeaths
 from streams.stages.late_limits import LateLimits
 from streams.stages.points import Guard, Points
-from streams.stages.sentinel import Outputs, Sentinel
+from streams.stages.sentinel import Sentinel
+from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared
 from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel as joins
@@ -106,7 +107,7 @@ def relates_what_it_sees_alone(patch: Patch) -> None:
 
 def tells_one_way(patch: Patch) -> None:
     """Name the other finding in the newer one alone."""
-    patch.setattr(sentinel.Sentinel, "_relate", lambda *_: None)
+    patch.setattr(Telling, "relate", lambda *_: None)
 
 
 def tells_of_what_was_not_declared_yet(patch: Patch) -> None:

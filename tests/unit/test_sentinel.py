@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -27,9 +27,12 @@ from streams.stages import episodes, late_limits
 from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import FAN, SINGLES
-from streams.stages.sentinel import Outputs, Sentinel, Tolerances
+from streams.stages.sentinel import Sentinel, Tolerances
 from streams.stages.told import Told
 from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from streams.stages.telling import Outputs
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,101 @@
+"""What a step of the sentinel tells: sightings become episodes that changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define, evolve, frozen
+
+from streams.stages.sightings import owner_among
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from streams.findings import FindingKind
+    from streams.stages.episodes import Episode, Episodes, Key, Sighting
+    from streams.stages.lines import Numbers
+    from streams.stages.remembered import Piece
+    from streams.stages.uses import Seen
+
+
+@define
+class Outputs:
+    """What a step changed and what must be saved in one transaction.
+
+    Attributes:
+        uses: changed pieces of remembered uses by name, None where one was dropped.
+        episodes: changed episodes by the finding's id.
+        dropped: ids of the findings that are forgotten.
+        in_flight: uses within the grace, which are counted only.
+        unreadable: uses that could not be read when they had to be.
+        forgotten: uses that were dropped before their time, since they are too many.
+        opened: how many episodes began, by kind.
+    """
+
+    uses: dict[str, bytes | None] = Factory(dict)
+    episodes: dict[str, Episode] = Factory(dict)
+    dropped: list[str] = Factory(list)
+    in_flight: int = 0
+    unreadable: int = 0
+    forgotten: int = 0
+    opened: Counter[FindingKind] = Factory(Counter)
+
+
+@frozen
+class Telling:
+    """A step over the uses of a realm.
+
+    Attributes:
+        episodes: what is told of the realm.
+        now: ns.
+        outputs: what the step changed.
+    """
+
+    episodes: Episodes
+    now: int
+    outputs: Outputs = Factory(Outputs)
+
+    def changed(self, episodes: Iterable[Episode]) -> None:
+        """Note that episodes changed."""
+        for episode in episodes:
+            self.outputs.episodes[episode.finding.id] = episode
+
+    def see(self, sighting: Sighting) -> Episode:
+        """Take a sighting in; give the episode that it belongs to."""
+        if (known := self.episodes.known(sighting)) is not None:
+            return known
+        if (silent := self.episodes.end_silent(sighting.key, self.now)) is not None:
+            self.changed((silent,))
+        episode = self.episodes.see(sighting, self.now)
+        self.changed((episode,))
+        self.outputs.opened[sighting.kind] += episode.revision == 1
+        return episode
+
+    def see_use(self, sighting: Sighting, use: Seen, registry: Registry) -> Episode:
+        """See a use; the owner is looked up once, for the finding that it opens."""
+        episode = self.see(sighting)
+        if episode.revision == 1 and episode.finding.owner is None:
+            owner = owner_among(use.identifiers, registry)
+            if owner is not None:
+                episode.finding = evolve(episode.finding, owner=owner)
+        return episode
+
+    def end(self, key: Key) -> None:
+        """End what is told under a key, if anything is."""
+        if (ended := self.episodes.end(key, self.now)) is not None:
+            self.changed((ended,))
+
+    def relate(self, names: Iterable[Identifier]) -> None:
+        """Tell findings about one credential of each other."""
+        self.changed(self.episodes.relate(names))
+
+    def uses(self, piece: Piece, rows: Numbers) -> Iterator[tuple[int, Seen]]:
+        """Yield the uses of some rows, each with its row; count the unreadable ones."""
+        for row in rows.tolist():
+            try:
+                yield row, piece.lines.use(row)
+            except ValueError:
+                self.outputs.unreadable += 1
