@@ -63,9 +63,10 @@ demo-kafka: kafka ## See revocations become denials over a real Kafka, with late
 kafka: install ## Fetch the Kafka that the tests start (once a machine)
 	@$(RUN)/rescind dev-kafka --prepare
 
+# Three on two cores: brokers, disks and conditions are waited for.
 test: install kafka ## Run the tests and hold the coverage limits
 	@rm -f .coverage .coverage.*
-	$(RUN)/pytest -n 2 --cov --cov-report=
+	$(RUN)/pytest -n 3 --cov --cov-report=
 	@$(MAKE) --no-print-directory coverage
 
 lint: install ## Check style, types and the import contracts
