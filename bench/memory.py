@@ -1,4 +1,4 @@
-"""Bytes that a registered credential takes: growth of a fresh process.
+"""Bytes that a credential and its revocation take: growth of a fresh process.
 
 Run as a module (``python -m bench.memory COUNT NAMES``) it is that process.
 """
@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from agents_registry.facts import Cause, Effect
 from agents_registry.registry import Registry
-from bench.credentials import SHORT, VAULT, chains, register
+from bench.credentials import LATER, SHORT, VAULT, accessor, chains, register
 from bench.report import Row
 
 CREDENTIALS: Final = {"tiny": 20_000, "small": 100_000, "full": 1_000_000}
@@ -24,14 +25,17 @@ WIDTHS: Final = {"short": "17 characters each", "vault": "76 each, Vault's form"
 def rows(scale: str) -> list[Row]:
     """Measure credentials with two identifiers, an edge (6 of 7) and an expiry."""
     count = CREDENTIALS[scale]
-    return [_row(count, name, measured(count, name)) for name in NAMES]
+    alive, ended = zip(*(measured(count, name) for name in NAMES), strict=True)
+    found = [_row(count, *each) for each in zip(NAMES, alive, strict=True)]
+    return [*found, Row(what="  and its revocation", value=f"{ended[0]:.0f} B")]
 
 
-def measured(count: int, names: str) -> float:
-    """Give the bytes of resident memory a credential, from a process of its own."""
+def measured(count: int, names: str) -> tuple[float, float]:
+    """Give the bytes of memory a credential, and a cause, by a process of its own."""
     command = [sys.executable, "-m", "bench.memory", str(count), names]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout)
+    alive, ended = map(float, done.stdout.split())
+    return alive, ended
 
 
 def _row(count: int, names: str, size: float) -> Row:
@@ -50,14 +54,27 @@ def resident() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _grow(count: int, names: str) -> float:
+def _grow(count: int, names: str) -> tuple[float, float]:
     registry = Registry()
     register(registry, 1000, chains, NAMES[names])  # code and caches are warm
+    _revoke(registry, 1000, names)
     registry = Registry()
     before = resident()
     register(registry, count, chains, NAMES[names])
-    return (resident() - before) / count
+    alive = resident()
+    _revoke(registry, count, names)
+    return (alive - before) / count, (resident() - alive) / count
+
+
+def _revoke(registry: Registry, count: int, names: str) -> None:
+    for number in range(count):
+        at = LATER + number
+        cause = Cause(
+            authority="vault", version=at, received_at=at + 1, at=at,
+            target=accessor(number, NAMES[names]), effect=Effect.REVOKE,
+        )  # fmt: skip
+        registry.apply(cause)
 
 
 if __name__ == "__main__":
-    print(_grow(int(sys.argv[1]), sys.argv[2]))
+    print(*_grow(int(sys.argv[1]), sys.argv[2]))
