@@ -80,13 +80,13 @@ async def open_records(kafka: KafkaSettings) -> int:
     return left
 
 
-async def until_committed(kafka: KafkaSettings) -> None:
+async def until_committed(kafka: KafkaSettings, seconds: float = DEADLINE) -> None:
     """Wait until the group committed every finding."""
 
     async def all_of_it() -> bool:
         return await open_records(kafka) == 0
 
-    await until(all_of_it)
+    await until(all_of_it, seconds)
 
 
 def variables(kafka: KafkaSettings) -> dict[str, str]:

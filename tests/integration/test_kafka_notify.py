@@ -444,7 +444,8 @@ async def test_another_process_takes_over(
             await until(lambda: len(got) > COUNT)
             first.kill()
             thinking.set()
-            await until_committed(kafka)
+            # One that dies while partitions move is waited for, for 30 s and more.
+            await until_committed(kafka, 3 * DEADLINE)
             assert second.is_alive()
     assert first_messages() == set(got)
 
