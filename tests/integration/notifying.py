@@ -80,10 +80,13 @@ async def open_records(kafka: KafkaSettings) -> int:
     return left
 
 
-async def until_committed(kafka: KafkaSettings, seconds: float = DEADLINE) -> None:
-    """Wait until the group committed every finding."""
+async def until_committed(
+    kafka: KafkaSettings, by: Any = None, seconds: float = DEADLINE
+) -> None:
+    """Wait until the group committed every finding; fail if its process dies before."""
 
     async def all_of_it() -> bool:
+        assert by is None or by.is_alive(), by.exitcode
         return await open_records(kafka) == 0
 
     await until(all_of_it, seconds)
