@@ -343,7 +343,8 @@ class SentinelStage:
         for each in changed:
             for episode in each.findings():
                 count, trace = self._settings.partitions, trace_finding(episode)
-                yield [finding_record(episode, count, trace, each.position)]
+                judged = each.judged_of(episode.finding)
+                yield [finding_record(episode, count, trace, judged)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

@@ -31,7 +31,7 @@ from streams.stages.told import Told
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from streams.findings import FindingKind
+    from streams.findings import Finding, FindingKind
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.finding_records import Held
     from streams.kafka.poison import Poison
@@ -312,6 +312,14 @@ class Watched:
     def findings(self) -> list[Episode]:
         """Give the findings that changed and are not told."""
         return [e for each in self._outputs.values() for e in each.episodes.values()]
+
+    def judged_of(self, finding: Finding) -> int:
+        """Give below which offset every block was judged that a finding tells of.
+
+        Who told of it before may have come further than we are.
+        """
+        told = self._told.get(finding.realm)
+        return max(self.position, 0 if told is None else told.below(finding))
 
     def _episodes(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Give what changed of them, in rows."""

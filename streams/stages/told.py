@@ -46,9 +46,13 @@ class Told:
         self._findings.setdefault(key, []).append(finding)
         self._below[finding.id] = below
 
+    def below(self, finding: Finding) -> int:
+        """Give the offset below which all was judged when a finding was told last."""
+        return self._below.get(finding.id, 0)
+
     def knew(self, finding: Finding) -> bool:
         """Tell whether what is judged again was known when a finding was told last."""
-        return self.at < self._below.get(finding.id, 0)
+        return self.at < self.below(finding)
 
     def kind_of(self, seen: Sighting) -> FindingKind | None:
         """Give the kind as which a use was told; None where it was not."""

@@ -145,7 +145,8 @@ class World:
     def write(self) -> None:
         """Publish and save what changed."""
         for each in self.worker.findings():
-            record = finding_record(each, 1, judged=self.worker.position)
+            judged = self.worker.judged_of(each.finding)
+            record = finding_record(each, 1, judged=judged)
             self.told.append((record, self.now))
         self.worker.save()
 
@@ -323,6 +324,24 @@ async def test_who_dies_while_catching_up_leaves_no_file_to_go_on_from(
     world.worker.advance([(2, accesses[2])], world.now)
     world.write()
     assert (3, 3) == (world.worker.file.position, world.last()[0].finding.count)
+
+
+@pytest.mark.parametrize("event_id", [None, "e{}"])
+async def test_what_is_told_anew_while_catching_up_knows_no_less(
+    world: World, monkeypatch: pytest.MonkeyPatch, event_id: str | None
+) -> None:
+    """One closes while older lines are judged again; then its owner dies as well."""
+    for number in range(3):
+        world.use(event_id=event_id and event_id.format(number))
+    (told,) = world.last()
+    world.worker = world.start()
+    world.worker.judged, world.worker.target = 1, 3
+    world.worker.take([Held(told, 3)])
+    world.worker.advance([(0, world.accesses[0])], world.now)
+    world.wait(SILENCE + S)
+
+    assert 0 == await world.take_over(monkeypatch, committed=1)
+    assert [(3, False)] == [(e.finding.count, e.open) for e in world.last()]
 
 
 async def test_what_is_over_ends_while_older_lines_are_judged_again(
