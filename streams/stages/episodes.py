@@ -273,13 +273,18 @@ class Episodes:
         """Give the keys of the open episodes of a kind."""
         return [key for key in self._open if key.kind is kind]
 
-    def end(self, key: Key, now: int) -> Episode | None:
+    def end(self, key: Key, now: int, at: int | None = None) -> Episode | None:
         """Close and give the open episode of a key; what it told of is over.
 
-        What is judged again ends nothing: it did so when it was judged first.
+        An end that is judged again did so when it was judged first.
+
+        Args:
+            key: of the episode.
+            now: ns.
+            at: when it was over (ns); None: now.
         """
-        episode = self._open.get(key)
-        if episode is None or (self.told and self.told.knew(episode.finding)):
+        episode, at = self._open.get(key), now if at is None else at
+        if episode is None or (self.told and self.told.outlived(episode.finding, at)):
             return None
         return self._close(episode, now)
 

@@ -238,7 +238,7 @@ class Sentinel:
             presented = Identifier(*values.pop("presented"))
             if values.pop("over", False):
                 kind = FindingKind(values["kind"])
-                telling.end(Key(presented, kind, values.get("point", "")))
+                telling.end(Key(presented, kind, values.get("point", "")), at)
                 continue
             sighting = Sighting(
                 kind=FindingKind(values.pop("kind")),

@@ -83,9 +83,9 @@ class Telling:
                 episode.finding = evolve(episode.finding, owner=owner)
         return episode
 
-    def end(self, key: Key) -> None:
-        """End what is told under a key, if anything is."""
-        if (ended := self.episodes.end(key, self.now)) is not None:
+    def end(self, key: Key, at: int | None = None) -> None:
+        """End what is told under a key, if anything is, as of a time (ns) or of now."""
+        if (ended := self.episodes.end(key, self.now, at)) is not None:
             self.changed((ended,))
 
     def relate(self, names: Iterable[Identifier]) -> None:

@@ -54,6 +54,14 @@ class Told:
         """Tell whether what is judged again was known when a finding was told last."""
         return self.at < self.below(finding)
 
+    def outlived(self, finding: Finding, at: int) -> bool:
+        """Tell whether it is known that a finding went on after an end.
+
+        An end that is later than all it tells of is none that it knew: where the topic
+        of lines was made anew, the offsets of another log stand for nothing.
+        """
+        return self.knew(finding) and at <= finding.last_seen
+
     def kind_of(self, seen: Sighting) -> FindingKind | None:
         """Give the kind as which a use was told; None where it was not."""
         for kind in _OTHERS.get(seen.kind, (seen.kind,)):

@@ -344,6 +344,23 @@ async def test_what_is_told_anew_while_catching_up_knows_no_less(
     assert [(3, False)] == [(e.finding.count, e.open) for e in world.last()]
 
 
+async def test_what_was_told_of_another_log_ends_by_this_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic of accesses was made anew, and nobody judged a line of it."""
+    silent = FindingKind.SOURCE_SILENT
+    for _ in range(3):
+        world.signal(silent)
+    (told,) = world.last()
+    world.accesses.clear()
+    world.worker = world.start()
+    world.worker.target = 1
+    world.worker.take([Held(told, 3)])
+    world.signal(silent, over=True)
+
+    assert [False] == [each.open for each in world.last()]
+
+
 async def test_what_is_over_ends_while_older_lines_are_judged_again(
     world: World,
 ) -> None:
@@ -367,7 +384,7 @@ async def test_what_ended_and_was_not_told_ends_when_it_is_judged_again(
     """Who died had judged it, and another finding knows that."""
     silent = FindingKind.SOURCE_SILENT
     world.signal(silent)
-    world.signal(silent, over=True)
+    world.signal(silent, over=True, at=world.now)
     world.told.pop()
     world.use()
 
