@@ -67,7 +67,7 @@ class World:
     now: int = START
     realm: Realm = field(factory=lambda: Realm(Cascade(extend({}))))
     points: Points = field(factory=Points)
-    accesses: list[Record] = field(factory=list)
+    accesses: list[Record | None] = field(factory=list)
     told: list[tuple[Outgoing, int]] = field(factory=list)
     worker: Watched = field(init=False)
     end: int = 0
