@@ -58,6 +58,7 @@ MET: Final = 16  # what is known of it, or of one below, hangs on what it is
 UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
 MOST_ENDS: Final = 1 << 16
+LONGEST: Final = 8  # names of a path that is kept, most often under 200 bytes each
 GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before the sorted prints are made anew.
 SORTED_AFTER: Final = 4096
@@ -198,7 +199,7 @@ class DeadBits:
         if at <= last:
             why = fate.death(at=last + 1)
         self._ends.pop(node, None)
-        if why is not None:
+        if why is not None and len(why.path) <= LONGEST:
             if len(self._ends) >= MOST_ENDS:
                 self._forget_ends()
             self._ends[node] = End(last, why)

@@ -187,3 +187,19 @@ def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
             death = table.death(name)
             assert death is not None
             assert name == death.path[0]
+
+
+def test_a_death_far_below_is_found_out_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is kept is bounded, however deep the lineage."""
+    monkeypatch.setattr(dead_bits, "LONGEST", 1)
+    table = Table()
+    table.tell(revoke(PARENT))
+    for _ in range(2):
+        for name in (PARENT, CHILD):
+            assert not table.quiet(name)
+            death = table.death(name)
+            assert death is not None
+            assert name == death.path[0]
+    assert 1 == len(table.bits._ends)
