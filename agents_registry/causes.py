@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Cause, Lift
 
 _FIELDS = (
-    "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
+    "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
     "scopes", "device", "tenant",
 )  # fmt: skip
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
@@ -109,8 +109,7 @@ class CauseBook:
         """Give the state as plain values."""
         return {
             "causes": [
-                [cause.fact_id]
-                + [getattr(cause, name) for name in _FIELDS]
+                [getattr(cause, name) for name in _FIELDS]
                 + [cause.effect.value, cause.reach.value]
                 for cause in self.all()
             ],
@@ -121,11 +120,11 @@ class CauseBook:
 
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave."""
-        for identity, *values, effect, reach in plain["causes"]:
+        for *values, effect, reach in plain["causes"]:
             fields = dict(zip(_FIELDS, values, strict=True))
+            fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
             fields["scopes"] = tuple(fields["scopes"])
-            fields |= {"effect": Effect(effect), "reach": Reach(reach)}
-            self.add(Standing(digest=bytes.fromhex(identity), **fields))
+            self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
             of_target.update({name: (at, near) for name, (at, near) in lifts})

@@ -131,7 +131,7 @@ class Episode:
 # Written out, since `attrs.asdict` looks into each value: this is done for every use.
 _SEEN: Final = tuple({f.name for f in attrs.fields(Sighting)} - {"detail"})
 _FOUND: Final = tuple(field.name for field in attrs.fields(Finding))
-_values: Final = attrgetter(*_FOUND)
+_all_found: Final = attrgetter(*_FOUND)
 
 
 class Episodes:
@@ -352,10 +352,14 @@ def _opened(realm: str, seen: Sighting, reopened: int, day: int | None) -> Findi
     )
 
 
+def _values(finding: Finding) -> dict[str, Any]:
+    return dict(zip(_FOUND, _all_found(finding), strict=True))
+
+
 def _merged(finding: Finding, seen: Sighting) -> Finding:
     known = finding.event_ids
     new = tuple(i for i in dict.fromkeys(seen.event_ids) if i not in known)
-    values = dict(zip(_FOUND, _values(finding), strict=True))
+    values = _values(finding)
     values["count"] += seen.count
     values["first_seen"] = min(finding.first_seen, seen.first_seen)
     values["last_seen"] = max(finding.last_seen, seen.last_seen)
@@ -406,7 +410,7 @@ def message(seen: Sighting) -> str:
 
 def to_plain(finding: Finding) -> dict[str, Any]:
     """Give a finding as JSON-ready values; times stay integer ns."""
-    plain = dict(zip(_FOUND, _values(finding), strict=True))
+    plain = _values(finding)
     plain["kind"] = finding.kind.value
     plain["severity"] = int(finding.severity)
     plain["presented"] = str(finding.presented)

@@ -127,6 +127,10 @@ class Piece:
         places = np.repeat(left - first, counts) + np.arange(counts.sum())
         return np.unique(self._rows[places]).astype(I64)
 
+    def merged_of(self, row: int) -> Merged:
+        """Give the first and the number of the uses that a row stands for."""
+        return _merged_at(row, self.lines, self.merged)
+
     def dump(self) -> bytes:
         """Give it as bytes: a line of JSON, then the columns."""
         columns = self.lines.columns()
@@ -374,10 +378,14 @@ def _merge(
         if mark & REPORTED and mark & (HELD | ASKED) != HELD:
             continue
         last = max(alike, key=lines.at.__getitem__)
-        of = [merged.get(row) or Merged(int(lines.at[row]), 1) for row in alike]
+        of = [_merged_at(row, lines, merged) for row in alike]
         first, times = min(each.first for each in of), sum(n for _, n in of)
         merged[last] = Merged(first, times)
         keep[last] = True
+
+
+def _merged_at(row: int, lines: Lines, merged: dict[int, Merged]) -> Merged:
+    return merged.get(row) or Merged(int(lines.at[row]), 1)
 
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Piece:

@@ -136,8 +136,7 @@ class Sentinel:
             ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
             found = telling.uses(piece, ask)
             for row, use in self._undeclared.meet(piece, found, registry, now):
-                first, times = piece.merged.get(row) or (use.at, 1)
-                telling.see_use(of_unknown(use, first, times), use, registry)
+                telling.see_use(of_unknown(use, *piece.merged_of(row)), use, registry)
         scoped = np.flatnonzero(lines.tells_scopes())
         if len(scoped):
             self._late_limits.need()
@@ -161,8 +160,8 @@ class Sentinel:
         for piece, rows in self._undeclared.due(now):
             for row, use in telling.uses(piece, rows):
                 if unknown(use, registry):
-                    first, times = piece.merged.get(row) or (use.at, 1)
-                    telling.see_use(of_unknown(use, first, times), use, registry)
+                    told = of_unknown(use, *piece.merged_of(row))
+                    telling.see_use(told, use, registry)
         return self._done(telling)
 
     def end_declared(self, registry: Registry, now: int) -> Outputs:
@@ -298,7 +297,7 @@ class Sentinel:
             if (piece.key, row) in again:
                 self.uses.mark(piece, row, REPORTED)
                 continue
-            first, times = piece.merged.get(row) or (use.at, 1)
+            first, times = piece.merged_of(row)
             evidence = self._evidence(use, why)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
@@ -362,8 +361,7 @@ class Sentinel:
         for piece, row, use, detail in beyond:
             self.uses.mark(piece, row, BEYOND)
             if (piece.key, row) not in again:
-                first, times = piece.merged.get(row) or (use.at, 1)
-                told = of_beyond(use, detail, first, times)
+                told = of_beyond(use, detail, *piece.merged_of(row))
                 telling.see_use(told, use, registry)
 
 
