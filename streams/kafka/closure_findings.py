@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import SchemaError
 from streams.findings import FindingKind, episode_id
-from streams.kafka.finding_records import MILLISECOND, last_records, read_finding
-from streams.stages.episodes import Episode
+from streams.kafka.finding_records import (
+    MILLISECOND,
+    last_records,
+    read_finding,
+    told_episode,
+)
 
 if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.kafka.settings import KafkaSettings
+    from streams.stages.episodes import Episode
 
 MOST_REOPENED: Final = 1000  # of one target
 
@@ -43,13 +48,7 @@ def episode_of(record: Any) -> Episode | None:
         return None
     if (reopened := _reopened(finding)) is None:
         return None
-    return Episode(
-        finding,
-        reopened,
-        touched=record.timestamp * MILLISECOND,
-        revision=(change.order + 1) // 2,
-        open=not change.closed,
-    )
+    return told_episode(change, reopened, record.timestamp * MILLISECOND)
 
 
 def _reopened(finding: Finding) -> int | None:

@@ -134,11 +134,22 @@ def _held(record: Any, now: int) -> Held | None:
     except SchemaError:
         return None  # notify puts it into the dead letters
     # Earlier versions say neither how often nor how far.
-    episode = Episode(
+    reopened, judged = int(told.get(REOPENED, b"0")), int(told.get(JUDGED, b"0"))
+    return Held(told_episode(change, reopened, min(touched, now)), judged)
+
+
+def told_episode(change: Change, reopened: int, touched: int) -> Episode:
+    """Give the episode that a change tells of, as `read_finding` gave it.
+
+    Args:
+        change: the last of the finding.
+        reopened: how many episodes were known that were before.
+        touched: when it was told (ns).
+    """
+    return Episode(
         change.finding,
-        reopened=int(told.get(REOPENED, b"0")),
-        touched=min(touched, now),
+        reopened,
+        touched,
         revision=(change.order + 1) // 2,
-        open=not closed,
+        open=not change.closed,
     )
-    return Held(episode, int(told.get(JUDGED, b"0")))
