@@ -112,15 +112,15 @@ class Slot:
 
     async def restart(
         self, number: signal.Signals, session: aiohttp.ClientSession
-    ) -> None:
-        """End it, start it again, and wait until it is ready."""
+    ) -> float:
+        """End it, start it again, wait until it is ready; give how long (seconds)."""
         began = time.monotonic()
         code = await self.end(number)
         if number is signal.SIGTERM and code:
             raise AssertionError(f"{self.name} ended with {code}:\n{self.log()}")
         await self.start()
         await self.ready(session)
-        self.ended.append(time.monotonic() - began)
+        return time.monotonic() - began
 
     def look(self) -> None:
         """Note its memory."""
@@ -258,15 +258,13 @@ class Fleet:
         """Restart one after the other, with each signal in turn."""
         for number in signals:
             for slot in self.slots:
-                await slot.restart(number, self.session)
+                slot.ended.append(await slot.restart(number, self.session))
 
     async def weigh(self, roles: Collection[str]) -> None:
         """See what each process takes that was restarted when nothing more comes."""
         for slot in self.slots:
             if slot.role in roles:
-                seen = len(slot.ended)
                 await slot.restart(signal.SIGTERM, self.session)
-                del slot.ended[seen:]
                 await asyncio.sleep(SETTLING)
                 slot.look()
                 slot.fresh = slot.resident[-1][1]
@@ -276,7 +274,7 @@ class Fleet:
         for role in roles:
             for slot in self.of(role):
                 slot.tree = None
-                await slot.restart(signal.SIGTERM, self.session)
+                slot.ended.append(await slot.restart(signal.SIGTERM, self.session))
 
 
 @asynccontextmanager

@@ -190,15 +190,16 @@ def _memory(tally: Tally, slot: Slot) -> Row:
     seconds = (again + tally.over - tally.began - calm) / 2
     each = (other - one) / (tally.revoked * seconds / (tally.over - tally.began))
     # A table grows by what it is told: then what counts is what else it kept.
-    base = slot.fresh if slot.role in TABLES else one
+    grows = slot.role in TABLES
+    base = slot.fresh if grows else one
     value = f"{one / 1e6:.0f} -> {other / 1e6:.0f}"
-    if slot.role in TABLES:
+    if grows:
         value += f", {each:.0f} B a revocation; fresh {base / 1e6:.0f}"
     return Row(
         what=what,
         value=value,
         peer=restarts,
-        target=f"<= {MOST_GROWTH}x" + (" fresh" if slot.role in TABLES else ""),
+        target=f"<= {MOST_GROWTH}x" + (" fresh" if grows else ""),
         met=0 < other <= base * MOST_GROWTH,
     )
 
