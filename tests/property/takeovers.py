@@ -15,7 +15,6 @@ from unittest.mock import patch
 from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
 from streams.findings import FindingKind
-from streams.kafka import finding_records
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.payloads import (
     access_records,
@@ -36,7 +35,6 @@ from tests.unit.test_kafka_taking_over import (
     TOKEN,
     S,
     World,
-    as_fetched,
 )
 
 if TYPE_CHECKING:
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
     from random import Random
-
-    from streams.kafka.finding_records import Held
 
 STRANGER = Identifier("vault.accessor", "s")  # nobody declares it
 REALMS = ("default", "beta")
@@ -131,7 +127,7 @@ class Life(World):
         with patch.object(asyncio, "to_thread", _at_once):
             warm = _run(SentinelStage._place(stage, 0))
         worker: Watched = stage.watched[0]
-        worker.take(() if warm else self.held())
+        worker.take(() if warm else filter(None, self.held(self.now)))
         return worker
 
     async def _bounds(self, _: int) -> tuple[int, int]:
@@ -153,12 +149,6 @@ class Life(World):
         return Watched(
             number, file, RULES, lambda _: self.realm, points_of=lambda _: self.points
         )
-
-    def held(self) -> list[Held]:
-        """Give the findings as they were told last."""
-        last = {record.key: as_fetched(0, record, at) for record, at in self.told}
-        found = (finding_records._held(each, self.now) for each in last.values())
-        return [each for each in found if each is not None]
 
     def write(self) -> None:
         """Publish, save and commit, as far as it comes to that."""

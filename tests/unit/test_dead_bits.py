@@ -176,9 +176,8 @@ def test_a_node_that_lives_again_is_not_dead_as_before() -> None:
     assert [False, False, True, False] == [death is not None for death in found]
 
 
-def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And are found out again."""
-    monkeypatch.setattr(dead_bits, "MOST_ENDS", 1)
+def both_found_out_twice() -> Table:
+    """End both, and ask about each in turn."""
     table = Table()
     table.tell(revoke(PARENT))
     for _ in range(2):
@@ -187,6 +186,13 @@ def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
             death = table.death(name)
             assert death is not None
             assert name == death.path[0]
+    return table
+
+
+def test_of_too_many_deaths_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are found out again."""
+    monkeypatch.setattr(dead_bits, "MOST_ENDS", 1)
+    both_found_out_twice()
 
 
 def test_a_death_far_below_is_found_out_each_time(
@@ -194,12 +200,5 @@ def test_a_death_far_below_is_found_out_each_time(
 ) -> None:
     """What is kept is bounded, however deep the lineage."""
     monkeypatch.setattr(dead_bits, "LONGEST", 1)
-    table = Table()
-    table.tell(revoke(PARENT))
-    for _ in range(2):
-        for name in (PARENT, CHILD):
-            assert not table.quiet(name)
-            death = table.death(name)
-            assert death is not None
-            assert name == death.path[0]
+    table = both_found_out_twice()
     assert 1 == len(table.bits._ends)

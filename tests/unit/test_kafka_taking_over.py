@@ -91,15 +91,16 @@ class World:
 
     def last(self) -> list[Episode]:
         """Give the findings as they were told last."""
-        return list(self._last().values())
-
-    def _last(self) -> dict[bytes, Episode]:
-        found = {}
-        for record, at in self.told:
-            held = finding_records._held(as_fetched(0, record, at), 0)
+        found = []
+        for held in self.held(0):
             assert held is not None
-            found[record.key] = held.episode
+            found.append(held.episode)
         return found
+
+    def held(self, now: int) -> list[Held | None]:
+        """Give what a next owner takes of each finding, by the time that it takes."""
+        last = {record.key: as_fetched(0, record, at) for record, at in self.told}
+        return [finding_records._held(each, now) for each in last.values()]
 
     def tell(self, fact: Fact) -> None:
         """Apply a fact."""
@@ -159,6 +160,14 @@ class World:
         return Watched(
             0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
         )
+
+    def begin_from(
+        self, told: Episode, below: int, *, judged: int = 0, target: int
+    ) -> None:
+        """Go on with another worker, from one finding and what it knew of."""
+        self.worker = self.start()
+        self.worker.judged, self.worker.target = judged, target
+        self.worker.take([Held(told, below)])
 
     async def take_over(
         self, monkeypatch: pytest.MonkeyPatch, committed: int | None = None
@@ -314,9 +323,7 @@ async def test_who_dies_while_catching_up_leaves_no_file_to_go_on_from(
     await world.take_over(monkeypatch, committed=1)
     caught_up = world.worker.file.position
     world.accesses = accesses
-    world.worker = world.start()
-    world.worker.judged, world.worker.target = 1, len(accesses)
-    world.worker.take([Held(world.last()[0], len(accesses))])
+    world.begin_from(world.last()[0], len(accesses), judged=1, target=len(accesses))
     world.worker.advance([(0, accesses[0]), (1, accesses[1])], world.now)
     world.write()
 
@@ -334,9 +341,7 @@ async def test_what_is_told_anew_while_catching_up_knows_no_less(
     for number in range(3):
         world.use(event_id=event_id and event_id.format(number))
     (told,) = world.last()
-    world.worker = world.start()
-    world.worker.judged, world.worker.target = 1, 3
-    world.worker.take([Held(told, 3)])
+    world.begin_from(told, 3, judged=1, target=3)
     world.worker.advance([(0, world.accesses[0])], world.now)
     world.wait(SILENCE + S)
 
@@ -353,9 +358,7 @@ async def test_what_was_told_of_another_log_ends_by_this_one(
         world.signal(silent)
     (told,) = world.last()
     world.accesses.clear()
-    world.worker = world.start()
-    world.worker.target = 1
-    world.worker.take([Held(told, 3)])
+    world.begin_from(told, 3, target=1)
     world.signal(silent, over=True)
 
     assert [False] == [each.open for each in world.last()]
@@ -369,9 +372,7 @@ async def test_what_is_over_ends_while_older_lines_are_judged_again(
     world.signal(FindingKind.LEAK)
     (told,) = world.last()
     told.touched = world.now
-    world.worker = world.start()
-    world.worker.judged = world.worker.target = 2
-    world.worker.take([Held(told, 2)])
+    world.begin_from(told, 2, judged=2, target=2)
     world.worker.advance([(0, world.accesses[0])], world.now)
     world.wait(S)
 
