@@ -53,6 +53,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     Attributes:
         lock: held while a batch is worked off, so that no partition goes meanwhile.
         fresh: partitions that stand still until `begin`.
+        assignments: how often partitions were given to us; what was found out under
+            an earlier one may not hold any more.
         lost: how often a position was out of range.
         joined: partitions were assigned once, or none.
         kept: partition to what was committed last, or where it began.
@@ -81,6 +83,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self.lock = asyncio.Lock()
         self.fresh: set[int] = set()
+        self.assignments = 0
         self.lost = 0
         self.joined = asyncio.Event()
         self.kept: dict[int, int] = {}
@@ -168,6 +171,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if assigned:
             self._consumer.pause(*assigned)
         self.fresh = {tp.partition for tp in assigned}
+        self.assignments += 1
         self.kept.clear()
         self.joined.set()
         log.info("partitions_assigned", partitions=sorted(self.fresh))

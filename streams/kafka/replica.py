@@ -57,7 +57,10 @@ class Replica:
 
     async def wait_for(self, realm: str, offset: int) -> None:
         """Wait until all facts of a realm below an offset are applied."""
-        number = partition_of(realm, self._count)
+        await self.reach(partition_of(realm, self._count), offset)
+
+    async def reach(self, number: int, offset: int) -> None:
+        """Wait until all facts of a partition below an offset are applied."""
         async with self.turned:
             await self.turned.wait_for(
                 lambda: self.partitions[number].position >= offset

@@ -15,10 +15,11 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.findings import FindingKind
+from streams.kafka.audit_state import reading
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.finding_records import read_episodes
 from streams.kafka.framing import access_partition_of
-from streams.kafka.layout import ACCESS
+from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, finding_record
 from streams.kafka.poison import letters
@@ -162,12 +163,15 @@ class SentinelStage:
 
     async def _load(self, numbers: list[int]) -> None:
         """Take partitions up, by what was saved of them."""
+        assignments = self.member.assignments
         # An answer about one would wait behind the long poll of those that began.
         anew = [number for number in numbers if not await self._place(number)]
         told = await self._read_told(anew) if anew else {}
         for number in numbers:
             each = self.watched[number]
             async with self.member.lock:
+                if self.member.assignments != assignments:
+                    return  # another may have had them meanwhile: all is found out anew
                 each.take(told.get(number, ()))
                 if not each.restore(self._clock()):
                     continue  # it stands still, and is taken up anew
@@ -179,7 +183,12 @@ class SentinelStage:
                 await self._commit(at_once=True)
 
     async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
-        """Give what earlier owners of some partitions told of them."""
+        """Give what earlier owners of some partitions told of them.
+
+        Raises:
+            KafkaError: the cluster cannot be asked.
+            TimeoutError: facts do not come in.
+        """
         settings, step = self._settings, self.progress.step
         every, count = range(settings.partitions), settings.access_partitions
         told: dict[int, list[Held]] = {number: [] for number in numbers}
@@ -189,7 +198,23 @@ class SentinelStage:
             # What closure told is closure's to end.
             if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
                 told[number].append(held)
+        await self._draw_level(told)
         return told
+
+    async def _draw_level(self, numbers: Iterable[int]) -> None:
+        """Know all that whoever told of some partitions may have known.
+
+        A line of which a finding tells, and which no fact condemns yet, would be told
+        again by that fact. And where the lines end is held against the findings.
+        """
+        async with reading(self._settings) as reader:
+            for number in numbers:
+                _, self.watched[number].target = await reader.bounds(ACCESS, number)
+            partitions = range(self._settings.partitions)
+            ends = {n: (await reader.bounds(FACTS, n))[1] for n in partitions}
+        async with asyncio.timeout(AFTER_SECONDS):
+            for number, end in ends.items():
+                await self.replica.reach(number, end)
 
     async def _place(self, number: int) -> bool:
         """Find where a partition goes on; it stands still until it begins.

@@ -6,6 +6,8 @@ worker that asks between two of them waits for half a second with each.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.unit
@@ -48,6 +50,7 @@ class Member:
     kept: OffsetAndMetadata | None = None
     kept_now: dict[int, tuple[int, str]] = field(factory=dict)
     end: int = 0
+    assignments: int = 1
 
     @property
     def assigned(self) -> frozenset[int]:
@@ -89,6 +92,25 @@ def stage_in(folder: Path) -> SentinelStage:
     )  # fmt: skip
 
 
+def topics_are(
+    ends: dict[str, int],
+    read: Callable[..., Awaitable[list[Held]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Have topics end somewhere, and findings be what is read of them."""
+
+    class Reader:
+        async def bounds(self, name: str, _: int) -> tuple[int, int]:
+            return 0, ends[name]
+
+    @asynccontextmanager
+    async def reading(_: object) -> AsyncIterator[Reader]:
+        yield Reader()
+
+    monkeypatch.setattr(sentinel, "read_episodes", read)
+    monkeypatch.setattr(sentinel, "reading", reading)
+
+
 async def take_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
 ) -> tuple[SentinelStage, Member, list[int]]:
@@ -106,6 +128,59 @@ async def take_up(
     for each in stage.watched.values():
         each.file.close()
     return stage, member, anew
+
+
+async def test_what_was_away_meanwhile_is_asked_about_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker had it while we asked: it judged and told of more."""
+    stage: Any = stage_in(tmp_path)
+    member = stage.member = Member(stage.member.lock, end=6)
+    member.kept = OffsetAndMetadata(6, "worker-1")
+
+    async def read(_: list[int]) -> dict[int, list[Any]]:
+        if member.assignments == 1:
+            member.assignments, member.end = 2, 10
+            member.kept = OffsetAndMetadata(10, "worker-1")
+        return {}
+
+    monkeypatch.setattr(stage, "_read_told", read)
+    await stage._load(ALL)
+    assert [] == member.begun
+    await stage._load(ALL)
+    for each in stage.watched.values():
+        each.file.close()
+
+    assert ALL == member.begun
+    assert [(10, 10)] * 3 == [(e.judged, e.target) for e in stage.watched.values()]
+
+
+async def test_who_takes_up_knows_as_much_as_who_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All facts of then are applied first, and the end of the lines is that of then."""
+    stage: Any = stage_in(tmp_path)
+    ends = {"facts": 5, "access": 3}
+
+    async def read(*_: object) -> list[Held]:
+        ends["facts"], ends["access"] = 7, 9  # while they are read
+        return []
+
+    topics_are(ends, read, monkeypatch)
+    every = range(KafkaSettings().partitions)
+    facts = {number: SimpleNamespace(position=7) for number in every}
+    facts[1].position = 6
+    stage.replica.partitions = facts
+    stage.watched = {0: SimpleNamespace(target=3)}
+    taken = asyncio.create_task(stage._read_told([0]))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(taken), 0.05)
+    facts[1].position = 7
+    async with stage.replica.turned:
+        stage.replica.turned.notify_all()
+
+    assert {0: []} == await taken
+    assert stage.watched[0].target == 9
 
 
 async def test_those_of_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +258,13 @@ async def test_each_partition_gets_what_was_told_of_it(
     async def read(*_: object) -> list[Held]:
         return [Held(each, 0) for each in told._open.values()]
 
-    monkeypatch.setattr(sentinel, "read_episodes", read)
+    topics_are({"facts": 0, "access": 0}, read, monkeypatch)
     number = access_partition_of("r", "a", 24)
-    found = await stage_in(tmp_path)._read_told([number])
+    stage: Any = stage_in(tmp_path)
+    every = range(KafkaSettings().partitions)
+    stage.replica.partitions = dict.fromkeys(every, SimpleNamespace(position=0))
+    stage.watched = {number: SimpleNamespace(target=0)}
+    found = await stage._read_told([number])
 
     assert access_partition_of("r", "b", 24) != number
     assert [("leak", "a")] == [
