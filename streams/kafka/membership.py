@@ -102,6 +102,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._consumer: Any = None
         self._commit_due_at = 0.0
+        self._session_seconds = session_seconds
+        self._stood_still = False
 
     @classmethod
     def of_stage(
@@ -255,6 +257,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises:
             KafkaError: what a new process does not end either.
         """
+        self._stood_still = self.doubtful
         self.polled_at = asyncio.get_running_loop().time()
         left_out = {*without, *self.fresh}
         wanted = [
@@ -279,6 +282,28 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self.lost += 1
             return {}
         return {tp.partition: records for tp, records in fetched.items()}
+
+    @property
+    def doubtful(self) -> bool:
+        """Tell whether we stood still for so long that others may have our place."""
+        silent = asyncio.get_running_loop().time() - self.polled_at
+        return self._stood_still or silent > self._session_seconds
+
+    async def confirm(self, numbers: Iterable[int]) -> bool:
+        """Have the group confirm that partitions are ours; tell whether it did.
+
+        What is committed is committed again: who was counted out may not do that.
+        """
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                found = [(number, await self.committed(number)) for number in numbers]
+        except (KafkaError, TimeoutError):
+            return False
+        if not await self.commit({n: tuple(kept) for n, kept in found if kept}):
+            return False
+        self._stood_still = False
+        self.polled_at = asyncio.get_running_loop().time()
+        return True
 
     def commit_due(self, seconds: float) -> bool:
         """Tell whether it is time to commit again; it is off the way of all latency.

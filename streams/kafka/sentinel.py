@@ -346,6 +346,8 @@ class SentinelStage:
         """Publish what changed, and save it once it is acked."""
         ours = self._ours()
         changed = [each for each in ours if each.changed]
+        if changed and self.member.doubtful and not await self._confirmed():
+            return
         if changed:
             try:
                 waiting = await self._publisher.send(
@@ -363,6 +365,20 @@ class SentinelStage:
             if each.changed or each.position != each.file.position:
                 await asyncio.to_thread(each.save)
                 failpoint("sentinel.saved")
+
+    async def _confirmed(self) -> bool:
+        """Have the group confirm that our partitions are ours; else take them up anew.
+
+        A process that was frozen goes on in the middle, while another one may have told
+        more. What it judged since is thrown away, and nothing of it was told.
+        """
+        numbers = self.member.begun
+        if await self.member.confirm(numbers):
+            return True
+        log.warning("not_ours_any_more", partitions=sorted(numbers))
+        for number in numbers:
+            self.member.hold(number)
+        return False
 
     def _findings(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         for each in changed:

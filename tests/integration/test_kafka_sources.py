@@ -227,3 +227,49 @@ async def test_who_had_nothing_to_do_takes_over_after_any_time(
         idle, holder = sorted(members, key=lambda each: len(each.assigned))
         await holder.__aexit__(None, None, None)
         await until(taken)
+
+
+async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> None:
+    """Another process joined in its name, which a frozen one does not notice."""
+    settings = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    before, after = (
+        Membership(settings, topic, group=group, instance="w0") for _ in range(2)
+    )
+
+    async def has_it(member: Membership) -> bool:
+        await member.poll(0.1)
+        for number in list(member.fresh):
+            member.begin(number, 0)
+        return bool(member.begun)
+
+    async with before, AsyncExitStack() as stack:
+        await until(lambda: has_it(before))
+        assert await before.commit({0: (0, "w0")})
+        assert await before.confirm([0])
+        await stack.enter_async_context(after)
+        await until(lambda: has_it(after))
+
+        assert await after.confirm([0])
+        assert not await before.confirm([0])
+
+
+async def test_a_doubt_stays_until_the_group_has_answered(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """A poll after the standstill does not take it away."""
+    settings = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    async with Membership(settings, topic, group=group) as member:
+        await member.poll(0.1)
+        assert await member.confirm([0])
+        doubts = [member.doubtful]
+        member.polled_at -= 10.1  # the session, and more
+        await member.poll(0.1)
+        doubts.append(member.doubtful)
+        assert await member.confirm([0])
+        doubts.append(member.doubtful)
+
+    assert [False, True, False] == doubts

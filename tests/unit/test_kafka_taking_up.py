@@ -183,6 +183,39 @@ async def test_who_takes_up_knows_as_much_as_who_told(
     assert stage.watched[0].target == 9
 
 
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_who_stood_still_tells_nothing_before_the_group_confirms(
+    confirmed: bool, tmp_path: Path
+) -> None:
+    """A frozen owner goes on in the middle, and another one has told more."""
+    stage: Any = stage_in(tmp_path)
+    held: list[int] = []
+    sent: list[str] = []
+
+    async def confirm(numbers: frozenset[int]) -> bool:
+        assert numbers == {0}
+        return confirmed
+
+    async def send(topic: str, _: object) -> list[object]:
+        sent.append(topic)
+        return []
+
+    async def acks(_: object) -> None: ...
+
+    stage.member = SimpleNamespace(
+        begun=frozenset({0}), doubtful=True, confirm=confirm, hold=held.append
+    )
+    stage._publisher = SimpleNamespace(send=send, acks=acks)
+    saved: list[int] = []
+    stage.watched = {
+        0: SimpleNamespace(number=0, changed=True, save=lambda: saved.append(0))
+    }
+    await stage._write()
+
+    topics = [stage._settings.topic(name) for name in ("findings", "dlq")]
+    assert (sent, saved, held) == ((topics, [0], []) if confirmed else ([], [], [0]))
+
+
 async def test_those_of_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentinel knows the place of each, and what it saved, before."""
     stage, member, anew = await take_up(tmp_path, monkeypatch)
