@@ -292,14 +292,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def confirm(self, numbers: Iterable[int]) -> bool:
         """Have the group confirm that partitions are ours; tell whether it did.
 
-        What is committed is committed again: who was counted out may not do that.
+        What is committed is committed again: who was counted out may not do that. What
+        is given out anew meanwhile is not confirmed either.
         """
+        assignments = self.assignments
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
                 found = [(number, await self.committed(number)) for number in numbers]
         except (KafkaError, TimeoutError):
             return False
-        if not await self.commit({n: tuple(kept) for n, kept in found if kept}):
+        done = await self.commit({n: tuple(kept) for n, kept in found if kept})
+        if not done or self.assignments != assignments:
             return False
         self._stood_still = False
         self.polled_at = asyncio.get_running_loop().time()

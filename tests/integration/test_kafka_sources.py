@@ -244,6 +244,12 @@ async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> N
             member.begin(number, 0)
         return bool(member.begun)
 
+    async def given_anew(member: Membership) -> bool:
+        asked = asyncio.create_task(member.confirm([0]))
+        await asyncio.sleep(0)
+        await member.on_partitions_assigned(())
+        return await asked
+
     async with before, AsyncExitStack() as stack:
         await until(lambda: has_it(before))
         assert await before.commit({0: (0, "w0")})
@@ -252,6 +258,7 @@ async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> N
         await until(lambda: has_it(after))
 
         assert await after.confirm([0])
+        assert not await given_anew(after)
         assert not await before.confirm([0])
 
 
