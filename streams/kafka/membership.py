@@ -103,7 +103,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: Any = None
         self._commit_due_at = 0.0
         self._session_seconds = session_seconds
-        self._stood_still = False
+        self._confirmed_at = 0.0  # asked then, by the event loop's clock
 
     @classmethod
     def of_stage(
@@ -174,6 +174,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.pause(*assigned)
         self.fresh = {tp.partition for tp in assigned}
         self.assignments += 1
+        self._confirmed_at = asyncio.get_running_loop().time()
         self.kept.clear()
         self.joined.set()
         log.info("partitions_assigned", partitions=sorted(self.fresh))
@@ -257,7 +258,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         Raises:
             KafkaError: what a new process does not end either.
         """
-        self._stood_still = self.doubtful
         self.polled_at = asyncio.get_running_loop().time()
         left_out = {*without, *self.fresh}
         wanted = [
@@ -285,27 +285,31 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def doubtful(self) -> bool:
-        """Tell whether we stood still for so long that others may have our place."""
-        silent = asyncio.get_running_loop().time() - self.polled_at
-        return self._stood_still or silent > self._session_seconds
+        """Tell whether the group was silent so long that it may have counted us out.
 
-    async def confirm(self, numbers: Iterable[int]) -> bool:
-        """Have the group confirm that partitions are ours; tell whether it did.
-
-        What is committed is committed again: who was counted out may not do that. What
-        is given out anew meanwhile is not confirmed either.
+        Its own clock runs from the same answers, and half of its patience is for what
+        we do next.
         """
-        assignments = self.assignments
+        silent = asyncio.get_running_loop().time() - self._confirmed_at
+        return silent > self._session_seconds / 2
+
+    async def confirm(self) -> bool:
+        """Have the group confirm our partitions; tell whether it did.
+
+        By a heartbeat: commits are taken from anybody while nobody is in the group.
+        What is given out anew meanwhile is not confirmed either.
+        """
+        assignments, asked = self.assignments, asyncio.get_running_loop().time()
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - it beats by itself only
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                found = [(number, await self.committed(number)) for number in numbers]
+                await coordinator.ensure_coordinator_known()
+                counted = await coordinator._do_heartbeat()  # noqa: SLF001 - as above
         except (KafkaError, TimeoutError):
             return False
-        done = await self.commit({n: tuple(kept) for n, kept in found if kept})
-        if not done or self.assignments != assignments:
+        if not counted or self.assignments != assignments:
             return False
-        self._stood_still = False
-        self.polled_at = asyncio.get_running_loop().time()
+        self._confirmed_at = asked
         return True
 
     def commit_due(self, seconds: float) -> bool:
@@ -325,7 +329,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
         A commit that fails costs nothing but work that is done again.
         """
-        ours = self.assigned
+        if self._group is not None and not self.member_id:
+            return False  # counted out; an empty group would take it, over a newer one
+        ours, asked = self.assigned, asyncio.get_running_loop().time()
         offsets = {
             TopicPartition(self._topic, number): OffsetAndMetadata(*value)
             for number, value in positions.items()
@@ -339,5 +345,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         except (KafkaError, TimeoutError) as error:
             log.info("not_committed", error=type(error).__name__)
             return False
+        if offsets:
+            self._confirmed_at = asked
         self.kept.update({tp.partition: each.offset for tp, each in offsets.items()})
         return True

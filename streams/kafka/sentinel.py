@@ -52,6 +52,8 @@ IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
 # Longer than a replica is ever behind a fact that was acked; then judge as it is.
 AFTER_SECONDS: Final = 10.0
+# The same for who takes over; then an alert that comes twice is better than none.
+LEVEL_SECONDS: Final = 60.0
 
 log = structlog.get_logger()
 
@@ -177,6 +179,8 @@ class SentinelStage:
                     continue  # it stands still, and is taken up anew
                 self.member.begin(number, each.position)
                 await self._write()
+                if number in self.member.fresh:
+                    return  # the group does not count on us
             failpoint("sentinel.loaded")
         if numbers:
             async with self.member.lock:
@@ -187,7 +191,6 @@ class SentinelStage:
 
         Raises:
             KafkaError: the cluster cannot be asked.
-            TimeoutError: facts do not come in.
         """
         settings, step = self._settings, self.progress.step
         every, count = range(settings.partitions), settings.access_partitions
@@ -212,9 +215,12 @@ class SentinelStage:
                 _, self.watched[number].target = await reader.bounds(ACCESS, number)
             partitions = range(self._settings.partitions)
             ends = {n: (await reader.bounds(FACTS, n))[1] for n in partitions}
-        async with asyncio.timeout(AFTER_SECONDS):
-            for number, end in ends.items():
-                await self.replica.reach(number, end)
+        try:
+            async with asyncio.timeout(LEVEL_SECONDS):
+                for number, end in ends.items():
+                    await self.replica.reach(number, end)
+        except TimeoutError:
+            log.warning("taken_up_without_facts", ends=ends)
 
     async def _place(self, number: int) -> bool:
         """Find where a partition goes on; it stands still until it begins.
@@ -373,7 +379,7 @@ class SentinelStage:
         more. What it judged since is thrown away, and nothing of it was told.
         """
         numbers = self.member.begun
-        if await self.member.confirm(numbers):
+        if await self.member.confirm():
             return True
         log.warning("not_ours_any_more", partitions=sorted(numbers))
         for number in numbers:

@@ -238,45 +238,78 @@ async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> N
         Membership(settings, topic, group=group, instance="w0") for _ in range(2)
     )
 
-    async def has_it(member: Membership) -> bool:
-        await member.poll(0.1)
-        for number in list(member.fresh):
-            member.begin(number, 0)
-        return bool(member.begun)
-
     async def given_anew(member: Membership) -> bool:
-        asked = asyncio.create_task(member.confirm([0]))
+        asked = asyncio.create_task(member.confirm())
         await asyncio.sleep(0)
         await member.on_partitions_assigned(())
         return await asked
 
     async with before, AsyncExitStack() as stack:
-        await until(lambda: has_it(before))
-        assert await before.commit({0: (0, "w0")})
-        assert await before.confirm([0])
+        await until(lambda: has_begun(before))
+        assert await before.confirm()
         await stack.enter_async_context(after)
-        await until(lambda: has_it(after))
-
-        assert await after.confirm([0])
+        await until(lambda: has_begun(after))
+        assert await after.confirm()
         assert not await given_anew(after)
-        assert not await before.confirm([0])
+
+        assert not await before.confirm()
 
 
-async def test_a_doubt_stays_until_the_group_has_answered(
+async def test_who_was_counted_out_commits_nothing_to_an_empty_group(
     kafka_settings: KafkaSettings,
 ) -> None:
-    """A poll after the standstill does not take it away."""
+    """A group without members takes the commits of anybody, over newer ones."""
     settings = kafka_settings.model_copy(update={"partitions": 1})
     await lay_out(settings)
     topic, group = settings.topic("sources"), settings.group("polls")
+    frozen, other = (Membership(settings, topic, group=group) for _ in range(2))
+    async with frozen:
+        await until(lambda: has_begun(frozen))
+        async with frozen.lock:  # it comes to nothing else, while the group goes on
+            coordinator = frozen._consumer._coordinator
+            await coordinator._maybe_leave_group()
+            async with other:
+                await until(lambda: has_begun(other))
+                assert await other.commit({0: (50, "other")})
+
+            assert not await frozen.confirm()
+            assert not await frozen.commit({0: (7, "frozen")})
+        kept = await frozen.committed(0)
+
+    assert kept is not None
+    assert (50, "other") == tuple(kept)
+
+
+async def test_a_doubt_is_there_until_the_group_has_answered(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """A poll after the standstill does not take it away; a commit does."""
+    settings = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    doubts: list[bool] = []
     async with Membership(settings, topic, group=group) as member:
-        await member.poll(0.1)
-        assert await member.confirm([0])
-        doubts = [member.doubtful]
-        member.polled_at -= 10.1  # the session, and more
-        await member.poll(0.1)
+
+        async def stand_still() -> None:
+            member._confirmed_at -= 5.1  # half of the session, and more
+            await member.poll(0.1)
+            doubts.append(member.doubtful)
+
+        await until(lambda: has_begun(member))
         doubts.append(member.doubtful)
-        assert await member.confirm([0])
+        await stand_still()
+        assert await member.confirm()
+        doubts.append(member.doubtful)
+        await stand_still()
+        assert await member.commit({0: (0, "")})
         doubts.append(member.doubtful)
 
-    assert [False, True, False] == doubts
+    assert [False, True, False, True, False] == doubts
+
+
+async def has_begun(member: Membership) -> bool:
+    """Let a member begin with what it has; tell whether that is something."""
+    await member.poll(0.1)
+    for number in list(member.fresh):
+        member.begin(number, 0)
+    return bool(member.begun)
