@@ -52,8 +52,9 @@ IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
 # Longer than a replica is ever behind a fact that was acked; then judge as it is.
 AFTER_SECONDS: Final = 10.0
-# The same for who takes over; then an alert that comes twice is better than none.
-LEVEL_SECONDS: Final = 60.0
+# The same for who takes over, before a probe takes it for one that hangs; then an alert
+# that comes twice is better than none.
+LEVEL_SECONDS: Final = 20.0
 
 log = structlog.get_logger()
 
