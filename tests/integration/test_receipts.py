@@ -195,11 +195,16 @@ async def test_receipts_of_a_listed_guard_must_be_signed(tmp_path: Path) -> None
             await wire.send("receipt", signed.applied(genesis, 1))
 
             assert (await reached(server, revocation, "closed"))["applied"] == 1
-        async with server.session.get(f"{server.url}/metrics") as response:
-            metrics = await response.text()
+
+        async def counted() -> str:
+            async with server.session.get(f"{server.url}/metrics") as response:
+                text = await response.text()
+            # Who asks is told a moment before it is counted.
+            return text if 'rescind_closures_total{state="closed"} 1.0' in text else ""
+
+        metrics = str(await until(counted))
         assert 'rescind_receipts_refused_total{reason="unsigned"} 3.0' in metrics
         assert 'rescind_receipts_refused_total{reason="wrongly_signed"} 3.0' in metrics
-        assert 'rescind_closures_total{state="closed"} 1.0' in metrics
         assert "rescind_propagation_seconds_count 1.0" in metrics
         assert 'lease="held",mode="fail_open"} 1.0' in metrics
 
