@@ -22,6 +22,7 @@ from attrs import define, frozen
 from agents_registry import inventory
 from agents_registry.facts import Fact, copy_key
 from agents_registry.registry import Registry
+from enforcement.kafka.connecting import whole
 from schemas.codec import bundled, decode_fact
 from streams.engine.backup_archive import DATABASE
 from streams.engine.restore import alone
@@ -279,7 +280,7 @@ async def _read(
     """Read a partition from its start to where it ends now; give that end."""
     consumer = AIOKafkaConsumer(**kafka.client(), auto_offset_reset="earliest")
     try:
-        await consumer.start()
+        await whole(consumer.start())
         place = TopicPartition(kafka.topic(name), number)
         end: int = (await consumer.end_offsets([place]))[place]
         consumer.assign([place])

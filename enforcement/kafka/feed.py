@@ -21,6 +21,7 @@ from attrs import define
 
 from enforcement import tracing
 from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation, pause
+from enforcement.kafka.connecting import whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from schemas.placement import partition_of
 
@@ -175,7 +176,7 @@ class LogFeed:
         consumer = AIOKafkaConsumer(**self._client)
         made = False
         try:
-            await consumer.start()
+            await whole(consumer.start())
             made = True
             await use(consumer)
         except Exception as error:  # noqa: BLE001

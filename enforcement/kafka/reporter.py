@@ -21,6 +21,7 @@ from aiokafka.errors import (
 )
 
 from enforcement.feed import GOODBYE, PER_LEASE, SECOND, heed_cancellation, pause
+from enforcement.kafka.connecting import whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -155,7 +156,7 @@ class Reporter:
     async def _connect(self) -> None:
         self._producer = AIOKafkaProducer(**self._client)
         async with asyncio.timeout(self._timeout):
-            await self._producer.start()
+            await whole(self._producer.start())
 
     async def _disconnect(self) -> None:
         producer, self._producer = self._producer, None

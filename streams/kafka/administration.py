@@ -15,6 +15,8 @@ from aiokafka.errors import (
 )
 from attrs import frozen
 
+from enforcement.kafka.connecting import whole
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
@@ -52,7 +54,7 @@ async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
     """Connect an admin client for the length of a block."""
     admin = AIOKafkaAdminClient(**settings.client())
     try:
-        await admin.start()
+        await whole(admin.start())
         yield admin
     finally:
         await admin.close()

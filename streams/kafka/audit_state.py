@@ -15,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from attrs import Factory, define
 
+from enforcement.kafka.connecting import whole
 from schemas.errors import SchemaError
 from streams.kafka.audit_chains import Chains, Fits, Link, Tip
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
@@ -169,7 +170,7 @@ async def reading(settings: KafkaSettings) -> AsyncIterator[Reader]:
     """
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
     try:
-        await consumer.start()
+        await whole(consumer.start())
         yield Reader(settings, consumer)
     finally:
         await consumer.stop()

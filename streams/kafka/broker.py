@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from attrs import define
 
+from enforcement.kafka.connecting import whole
 from streams.kafka.broker_properties import (
     ADMIN,
     HOST,
@@ -255,7 +256,7 @@ class Cluster:
         reach = {**self.client(), "bootstrap_servers": f"{HOST}:{address[1]}"}
         admin = AIOKafkaAdminClient(**reach, request_timeout_ms=2000)
         try:
-            await admin.start()
+            await whole(admin.start())
             found = await admin.describe_cluster()
         except (KafkaError, OSError, TimeoutError):
             return set()

@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from enforcement.kafka.connecting import whole
 from streams import tracing
 from streams.kafka import closure_findings
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
@@ -133,7 +134,7 @@ class ClosureStage:
     async def _asker(self) -> AsyncIterator[None]:
         self._asking = AIOKafkaConsumer(**self._settings.client())
         try:
-            await self._asking.start()
+            await whole(self._asking.start())
             yield
         finally:
             await self._asking.stop()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from enforcement.kafka.connecting import whole
 from schemas.entries import GENESIS
 from schemas.errors import SchemaError
 from streams.kafka.framing import Genesis, genesis_record, read_entry
@@ -50,7 +51,7 @@ async def read_log(settings: KafkaSettings) -> Log:
     found: dict[int, Genesis | None] = {}
     consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
     try:
-        await consumer.start()
+        await whole(consumer.start())
         parts = [
             TopicPartition(settings.topic(FACTS), p) for p in range(settings.partitions)
         ]
@@ -119,7 +120,7 @@ async def write_geneses(
         **settings.client(), acks="all", enable_idempotence=True
     )
     try:
-        await producer.start()
+        await whole(producer.start())
         for partition in partitions:
             record = genesis_record(
                 Genesis(

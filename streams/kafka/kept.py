@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from enforcement.kafka.connecting import whole
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.intake import NotWrittenError
@@ -85,7 +86,7 @@ class Kept:
         """
         try:
             await self._member.__aenter__()
-            await self._asking.start()
+            await whole(self._asking.start())
             begin, end = await self._member.bounds(self._number)
             self._member.begin(self._number, begin)
             while self._position < end:

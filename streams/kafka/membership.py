@@ -18,6 +18,8 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
+from enforcement.kafka.connecting import whole
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
     from types import TracebackType
@@ -134,7 +136,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             partition_assignment_strategy=(StickyPartitionAssignor,),
         )
         try:
-            await self._consumer.start()
+            await whole(self._consumer.start())
         except BaseException:
             # Nobody will leave what was not entered.
             await self._consumer.stop()

@@ -17,8 +17,10 @@ from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
+from enforcement.kafka.connecting import whole
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from streams.kafka.settings import KafkaSettings
 
@@ -86,15 +88,15 @@ class Outlook:
 
     async def run(self, judge: Callable[[float], None]) -> None:
         """Ask until cancelled, and have the stages judged after each answer or none."""
-        loop = asyncio.get_running_loop()
+        loop, limit = asyncio.get_running_loop(), 2 * ANSWER_SECONDS
         while True:
             try:
                 async with AsyncExitStack() as stack:
                     consumer, admin = self._clients(stack)
-                    await _whole(consumer.start())
-                    await _whole(admin.start())
+                    await whole(consumer.start(), limit)
+                    await whole(admin.start(), limit)
                     while True:
-                        await _whole(self._ask(consumer, admin))
+                        await whole(self._ask(consumer, admin), limit)
                         self._answered_at = loop.time()
                         judge(loop.time())
                         await asyncio.sleep(PERIOD)
@@ -127,21 +129,6 @@ class Outlook:
                 # The coordinator moves, or we may not look; the log itself answers.
                 self.holders.pop(group, None)
                 log.info("no_holders", group=group, error=type(error).__name__)
-
-
-async def _whole(work: Awaitable[Any]) -> None:
-    """Await something; when cancelled, let it come to its end before.
-
-    A client that is cancelled while it connects leaves the connection open.
-    """
-    doing = asyncio.gather(work)
-    try:
-        await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing], timeout=2 * ANSWER_SECONDS)
-        if doing.done():
-            doing.exception()  # it was cancelled: what it found matters to nobody
-        raise
 
 
 async def _holders(admin: Any, group: str, topic: str) -> dict[int, Holder]:

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from enforcement.kafka.connecting import whole
 from streams.kafka.batches import MOST_BYTES, batches
 from streams.kafka.lanes import Acked, Lane, NotAckedError
 
@@ -57,7 +58,7 @@ class Publisher:
     async def __aenter__(self) -> Self:
         """Connect."""
         try:
-            await self._producer.start()
+            await whole(self._producer.start())
         except BaseException:
             await self._producer.stop()
             raise
