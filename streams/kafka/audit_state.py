@@ -142,6 +142,13 @@ class Reader:
         end = await self._consumer.end_offsets([at])
         return begin[at], end[at]
 
+    async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
+        """Give where partitions of a topic end now, by their numbers."""
+        topic = self._settings.topic(name)
+        places = [TopicPartition(topic, number) for number in numbers]
+        found = await self._consumer.end_offsets(places)
+        return {at.partition: end for at, end in found.items()}
+
     async def records(
         self, name: str, number: int, start: int, end: int
     ) -> AsyncIterator[Any]:

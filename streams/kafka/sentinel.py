@@ -212,16 +212,16 @@ class SentinelStage:
         again by that fact. And where the lines end is held against the findings.
         """
         async with reading(self._settings) as reader:
-            for number in numbers:
-                _, self.watched[number].target = await reader.bounds(ACCESS, number)
-            partitions = range(self._settings.partitions)
-            ends = {n: (await reader.bounds(FACTS, n))[1] for n in partitions}
+            lines = await reader.ends(ACCESS, numbers)
+            facts = await reader.ends(FACTS, range(self._settings.partitions))
+        for number, end in lines.items():
+            self.watched[number].target = end
         try:
             async with asyncio.timeout(LEVEL_SECONDS):
-                for number, end in ends.items():
+                for number, end in facts.items():
                     await self.replica.reach(number, end)
         except TimeoutError:
-            log.warning("taken_up_without_facts", ends=ends)
+            log.warning("taken_up_without_facts", ends=facts)
 
     async def _place(self, number: int) -> bool:
         """Find where a partition goes on; it stands still until it begins.

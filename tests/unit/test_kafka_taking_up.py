@@ -30,7 +30,7 @@ from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
 pytestmark = pytest.mark.unit
@@ -100,8 +100,8 @@ def topics_are(
     """Have topics end somewhere, and findings be what is read of them."""
 
     class Reader:
-        async def bounds(self, name: str, _: int) -> tuple[int, int]:
-            return 0, ends[name]
+        async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
+            return dict.fromkeys(numbers, ends[name])
 
     @asynccontextmanager
     async def reading(_: object) -> AsyncIterator[Reader]:
