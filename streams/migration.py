@@ -22,7 +22,7 @@ from attrs import define, frozen
 from agents_registry import inventory
 from agents_registry.facts import Fact, copy_key
 from agents_registry.registry import Registry
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import bundled, decode_fact
 from streams.engine.backup_archive import DATABASE
 from streams.engine.restore import alone
@@ -289,5 +289,5 @@ async def _read(
                 for record in records:
                     take(record)
     finally:
-        await consumer.stop()
+        await stopped(consumer.stop)
     return end

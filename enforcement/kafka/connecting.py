@@ -1,7 +1,9 @@
-"""A client is started as a whole: half of a start leaves a connection open.
+"""A client is started and stopped as a whole: half of that leaves a connection open.
 
-The client asks the first broker for the others, and nobody closes that connection where
-it is cancelled meanwhile.
+A client that starts asks the first broker for the others, and nobody closes that
+connection where it is cancelled meanwhile. One that stops takes a cancellation of ours
+for that of a task of its own, and we would go on; and its fetcher may take its end for
+that of a fetch, and wait for an assignment that never comes.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
 SECONDS: Final = 3.0
@@ -35,3 +37,23 @@ async def whole(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
             doing.exception()  # what came of it matters to nobody
         raise
     return result
+
+
+async def stopped(
+    stop: Callable[[], Awaitable[None]], seconds: float = SECONDS
+) -> None:
+    """Await the end of a client, by all means.
+
+    Args:
+        stop: ends it.
+        seconds: until what that waits for is cancelled once more; then it goes on.
+
+    Raises:
+        TimeoutError: it does not go on.
+    """
+
+    async def in_time() -> None:
+        async with asyncio.timeout(seconds):
+            await stop()
+
+    await whole(in_time(), 2 * seconds)

@@ -13,6 +13,7 @@ goes on being read, while a second reader feeds its successor.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,7 +22,7 @@ from attrs import define
 
 from enforcement import tracing
 from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation, pause
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from schemas.placement import partition_of
 
@@ -335,7 +336,6 @@ class LogFeed:
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
     try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await consumer.stop()
+        await stopped(consumer.stop, STOP_SECONDS)
     except (KafkaError, OSError, TimeoutError):
         pass  # it is gone either way

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from enforcement.feed import GOODBYE, PER_LEASE, SECOND, heed_cancellation, pause
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -163,8 +163,7 @@ class Reporter:
         if producer is None:
             return
         with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
+            await stopped(producer.stop, STOP_SECONDS)
 
     def _explained(self, error: Exception) -> str:
         text = f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from attrs import frozen
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -57,7 +57,7 @@ async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
         await whole(admin.start())
         yield admin
     finally:
-        await admin.close()
+        await stopped(admin.close)
 
 
 async def shapes_of(

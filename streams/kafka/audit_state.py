@@ -15,7 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from attrs import Factory, define
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from schemas.errors import SchemaError
 from streams.kafka.audit_chains import Chains, Fits, Link, Tip
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
@@ -158,14 +158,12 @@ class Reader:
         at = TopicPartition(self._settings.topic(name), number)
         self._consumer.assign([at])
         self._consumer.seek(at, start)
-        try:
-            while await self._consumer.position(at) < end:
-                fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
-                for record in fetched.get(at, ()):
-                    if record.offset < end:
-                        yield record
-        finally:
-            self._consumer.unsubscribe()
+        # Nobody unsubscribes: a client that stops right after that may never end.
+        while await self._consumer.position(at) < end:
+            fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
+            for record in fetched.get(at, ()):
+                if record.offset < end:
+                    yield record
 
 
 @asynccontextmanager
@@ -180,4 +178,4 @@ async def reading(settings: KafkaSettings) -> AsyncIterator[Reader]:
         await whole(consumer.start())
         yield Reader(settings, consumer)
     finally:
-        await consumer.stop()
+        await stopped(consumer.stop)

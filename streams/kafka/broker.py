@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from attrs import define
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from streams.kafka.broker_properties import (
     ADMIN,
     HOST,
@@ -261,7 +261,7 @@ class Cluster:
         except (KafkaError, OSError, TimeoutError):
             return set()
         finally:
-            await admin.close()
+            await stopped(admin.close)
         return {broker["node_id"] for broker in found["brokers"]}
 
     def _format(self) -> None:

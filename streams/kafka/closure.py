@@ -17,7 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from streams import tracing
 from streams.kafka import closure_findings
 from streams.kafka.followed import Followed, Rules, Tally, is_cause
@@ -137,7 +137,7 @@ class ClosureStage:
             await whole(self._asking.start())
             yield
         finally:
-            await self._asking.stop()
+            await stopped(self._asking.stop)
 
     async def _follow(self) -> None:
         """Read causes, and ask for the end of the receipts then."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from schemas.entries import GENESIS
 from schemas.errors import SchemaError
 from streams.kafka.framing import Genesis, genesis_record, read_entry
@@ -72,7 +72,7 @@ async def read_log(settings: KafkaSettings) -> Log:
             consumer.pause(*done)
             left -= done
     finally:
-        await consumer.stop()
+        await stopped(consumer.stop)
     foreign = {number for number, genesis in found.items() if genesis is None}
     return Log(
         {n: g for n, g in found.items() if g is not None}, lost, frozenset(foreign)
@@ -139,4 +139,4 @@ async def write_geneses(
                 headers=list(record.headers),
             )
     finally:
-        await producer.stop()
+        await stopped(producer.stop)

@@ -17,7 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.intake import NotWrittenError
@@ -103,7 +103,7 @@ class Kept:
         trace: TracebackType | None,
     ) -> None:
         """Disconnect."""
-        await self._asking.stop()
+        await stopped(self._asking.stop)
         await self._member.__aexit__(kind, error, trace)
 
     async def run(self) -> None:

@@ -18,7 +18,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -139,7 +139,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             await whole(self._consumer.start())
         except BaseException:
             # Nobody will leave what was not entered.
-            await self._consumer.stop()
+            await stopped(self._consumer.stop)
             raise
         if self._group is None:
             self._consumer.assign(self._fixed)
@@ -156,8 +156,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         """Disconnect. A member with a stable name keeps its place until it is due."""
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await self._consumer.stop()
+            await stopped(self._consumer.stop, COMMIT_SECONDS)
         except (KafkaError, TimeoutError) as broken:
             log.warning("consumer_not_stopped", error=type(broken).__name__)
 

@@ -17,7 +17,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -110,9 +110,9 @@ class Outlook:
         limit = {"request_timeout_ms": int(1000 * ANSWER_SECONDS)}
         reach = {**self._settings.client(), **limit}
         consumer = AIOKafkaConsumer(**reach)
-        stack.push_async_callback(consumer.stop)
+        stack.push_async_callback(stopped, consumer.stop)
         admin = AIOKafkaAdminClient(**reach)
-        stack.push_async_callback(admin.close)
+        stack.push_async_callback(stopped, admin.close)
         return consumer, admin
 
     async def _ask(self, consumer: Any, admin: Any) -> None:

@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from streams.kafka.batches import MOST_BYTES, batches
 from streams.kafka.lanes import Acked, Lane, NotAckedError
 
@@ -60,7 +60,7 @@ class Publisher:
         try:
             await whole(self._producer.start())
         except BaseException:
-            await self._producer.stop()
+            await stopped(self._producer.stop)
             raise
         await self._tasks.__aenter__()
         return self
@@ -75,8 +75,7 @@ class Publisher:
         for lane in self._lanes.values():
             lane.close()
         try:
-            async with asyncio.timeout(self._deadline):
-                await self._producer.stop()
+            await stopped(self._producer.stop, self._deadline)
         except (TimeoutError, KafkaError) as broken:
             log.warning("producer_not_stopped", error=type(broken).__name__)
         # What else is raised is no error of these tasks, to be grouped with theirs.

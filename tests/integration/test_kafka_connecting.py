@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiokafka.client
 import pytest
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.protocol.metadata import MetadataRequest
 
-from enforcement.kafka.connecting import whole
+from enforcement.kafka.connecting import stopped, whole
 from streams.kafka.administration import connected
 from streams.kafka.audit_state import reading
 from streams.kafka.genesis import read_geneses
@@ -121,3 +123,82 @@ async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever() -> None
     with pytest.raises(asyncio.CancelledError):
         await doing
     await asyncio.wait_for(gone.wait(), 10)
+
+
+async def test_a_fetch_that_ends_slowly_does_not_hold_the_end_up(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetcher takes its own end for that of a fetch, where an assignment goes."""
+    await lay_out(kafka_settings)
+    fetch, fetching = Fetcher._proc_fetch_request, asyncio.Event()
+
+    async def fetched(*args: Any, **more: Any) -> Any:
+        try:
+            fetching.set()
+            return await fetch(*args, **more)
+        except asyncio.CancelledError:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            raise
+
+    async def read() -> None:
+        async with reading(kafka_settings) as reader:
+            _, end = await reader.bounds("facts", 0)
+            async for _ in reader.records("facts", 0, end, end + 1):
+                pass
+
+    monkeypatch.setattr(Fetcher, "_proc_fetch_request", fetched)
+    doing = asyncio.create_task(read())
+    await fetching.wait()
+    doing.cancel()
+    await asyncio.wait([doing], timeout=30)
+
+    assert doing.cancelled()
+
+
+async def test_an_end_that_hangs_is_cancelled_and_goes_on() -> None:
+    """What it waits for took its first cancellation for something else."""
+    waits = asyncio.Event()
+    steps: list[str] = []
+
+    async def stubborn() -> None:
+        for _ in range(2):
+            with suppress(asyncio.CancelledError):
+                waits.set()
+                await asyncio.Event().wait()
+
+    async def stop() -> None:
+        task = asyncio.create_task(stubborn())
+        await waits.wait()
+        task.cancel()
+        await task
+        steps.append("closed")
+
+    await stopped(stop, 0.01)
+    assert ["closed"] == steps
+
+
+async def test_an_end_takes_no_cancellation_of_ours_for_its_own() -> None:
+    """It would go on as if nobody had asked it to end."""
+    begun, end = asyncio.Event(), asyncio.Event()
+    steps: list[str] = []
+
+    async def stop() -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await end.wait()
+        steps.append("closed")
+
+    async def whoever() -> None:
+        await stopped(stop)
+        steps.append("went on")
+
+    doing = asyncio.create_task(whoever())
+    await begun.wait()
+    doing.cancel()
+    await asyncio.sleep(0)
+    end.set()
+    await asyncio.wait([doing])
+
+    assert doing.cancelled()
+    assert ["closed"] == steps
