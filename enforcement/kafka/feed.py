@@ -335,7 +335,5 @@ class LogFeed:
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    try:
+    with suppress(KafkaError, OSError, TimeoutError):  # it is gone either way
         await stopped(consumer.stop, STOP_SECONDS)
-    except (KafkaError, OSError, TimeoutError):
-        pass  # it is gone either way
