@@ -31,8 +31,10 @@ async def whole(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
     try:
         (result,) = await asyncio.shield(doing)
     except asyncio.CancelledError:
-        await asyncio.wait([doing], timeout=seconds)
-        doing.cancel()
+        try:
+            await asyncio.wait([doing], timeout=seconds)
+        finally:
+            doing.cancel()
         if doing.done() and not doing.cancelled():
             doing.exception()  # what came of it matters to nobody
         raise
