@@ -2,13 +2,15 @@
 
 A client that starts asks the first broker for the others, and nobody closes that
 connection where it is cancelled meanwhile. One that stops takes a cancellation of ours
-for that of a task of its own, and we would go on; and its fetcher may take its end for
-that of a fetch, and wait for an assignment that never comes.
+for that of a task of its own, and we would go on; or it passes the end of such a task
+on as if it were ours. And its fetcher may take its end for that of a fetch, and wait
+for an assignment that never comes.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -26,11 +28,16 @@ async def whole(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
     Args:
         work: such as the start of a client.
         seconds: for that end at most; then it is cancelled as well.
+
+    Raises:
+        ConnectionAbortedError: it was cancelled, and nobody cancelled us.
     """
     doing = asyncio.gather(work)
     try:
         (result,) = await asyncio.shield(doing)
     except asyncio.CancelledError:
+        if not _cancelled():
+            raise ConnectionAbortedError("the client broke off") from None
         try:
             await asyncio.wait([doing], timeout=seconds)
         finally:
@@ -58,4 +65,11 @@ async def stopped(
         async with asyncio.timeout(seconds):
             await stop()
 
-    await whole(in_time(), 2 * seconds)
+    with suppress(ConnectionAbortedError):  # it is gone either way
+        await whole(in_time(), 2 * seconds)
+
+
+def _cancelled() -> bool:
+    """Tell whether somebody cancelled the task that asks."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

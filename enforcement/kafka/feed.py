@@ -180,6 +180,9 @@ class LogFeed:
             await whole(consumer.start())
             made = True
             await use(consumer)
+        except asyncio.CancelledError:
+            heed_cancellation()
+            self.last_error = "the client broke off"
         except Exception as error:  # noqa: BLE001
             # The boundary of a connection: whatever ended it, another one follows,
             # and until it has caught up the lapsed lease denies.

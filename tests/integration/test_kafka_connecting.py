@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiokafka.client
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from enforcement.kafka.connecting import stopped, whole
@@ -18,7 +20,8 @@ from streams.kafka.audit_state import reading
 from streams.kafka.genesis import read_geneses
 from streams.kafka.membership import Membership
 from streams.kafka.publisher import Publisher
-from tests.integration.kafka_guards import guard_of
+from tests.integration.kafka_guards import FAMILY, allowing, guard_of, writing
+from tests.integration.serving import until
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
@@ -202,3 +205,44 @@ async def test_an_end_takes_no_cancellation_of_ours_for_its_own() -> None:
 
     assert doing.cancelled()
     assert ["closed"] == steps
+
+
+async def test_a_client_that_breaks_off_cancels_nobody() -> None:
+    """The end of a task of its own is not that of whoever waits for it."""
+
+    async def broken_off() -> None:
+        raise asyncio.CancelledError
+
+    await stopped(broken_off)
+    with pytest.raises(ConnectionAbortedError):
+        await whole(broken_off())
+
+
+@pytest.mark.parametrize("where", ["stop", "getmany"])
+async def test_a_guard_outlives_a_client_that_breaks_off(
+    where: str, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader makes another one, and does not take that for its own end."""
+    await lay_out(kafka_settings)
+    real, broken = getattr(AIOKafkaConsumer, where), asyncio.Event()
+
+    async def break_off(*args: Any, **more: Any) -> Any:
+        result = await real(*args, **more)
+        if not broken.is_set():
+            broken.set()
+            raise asyncio.CancelledError
+        return result
+
+    async def refuse(*_: object, **__: object) -> Any:
+        raise KafkaError
+
+    async with writing(kafka_settings) as writer, guard_of(kafka_settings) as guard:
+        await writer.say(*FAMILY)
+        await allowing(guard)
+        connections = guard.feed.connections
+        with monkeypatch.context() as patched:
+            patched.setattr(AIOKafkaConsumer, "getmany", refuse)
+            patched.setattr(AIOKafkaConsumer, where, break_off)
+            await broken.wait()
+        await until(lambda: guard.feed.connections > connections)
+        await allowing(guard)
