@@ -218,6 +218,26 @@ async def test_a_client_that_breaks_off_cancels_nobody() -> None:
         await whole(broken_off())
 
 
+async def test_a_client_that_breaks_its_end_off_is_closed(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections come last, and it does nothing when it is asked again."""
+    close = Fetcher.close
+
+    async def closed(of: Fetcher) -> None:
+        await close(of)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Fetcher, "close", closed)
+    consumer = AIOKafkaConsumer(**kafka_settings.client())
+    await consumer.start()
+    await consumer.topics()
+    connections = list(consumer._client._conns.values())
+    await stopped(consumer.stop)
+
+    assert [False] == [each.connected() for each in connections]
+
+
 @pytest.mark.parametrize("where", ["stop", "getmany"])
 async def test_a_guard_outlives_a_client_that_breaks_off(
     where: str, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
