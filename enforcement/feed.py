@@ -370,6 +370,11 @@ def heed_cancellation() -> None:
     A TaskGroup whose child fails just when the task is cancelled raises the child's
     errors only (CPython 3.11); the task would then never end.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if cancelled():
         raise asyncio.CancelledError
+
+
+def cancelled() -> bool:
+    """Tell whether somebody cancelled the task that asks."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from enforcement.feed import cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
@@ -35,7 +37,7 @@ async def whole(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
     try:
         (result,) = await asyncio.shield(doing)
     except asyncio.CancelledError:
-        if not _cancelled():
+        if not cancelled():
             raise ConnectionAbortedError("the client broke off") from None
         try:
             await asyncio.wait([doing], timeout=seconds)
@@ -71,9 +73,3 @@ async def stopped(
         connections = getattr(getattr(stop, "__self__", None), "_client", None)
         if connections is not None:
             await whole(connections.close(), seconds)
-
-
-def _cancelled() -> bool:
-    """Tell whether somebody cancelled the task that asks."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
