@@ -53,7 +53,7 @@ class Gate:
             return self.connections[-1]
 
         async def sent(of: AIOKafkaConnection, request: Any, **more: Any) -> Any:
-            if isinstance(request, MetadataRequest | type(MetadataRequest([]))):
+            if isinstance(request, MetadataRequest):
                 self.asked.set()
                 await self.opened.wait()
             return await send(of, request, **more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -25,7 +26,7 @@ from tests.integration.working import decoded, facts_of, lay_out, task_of
 from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from streams.kafka.settings import KafkaSettings
@@ -199,16 +200,11 @@ async def test_who_had_nothing_to_do_takes_over_after_any_time(
 ) -> None:
     """A member without partitions is idle, and must not be taken for one that hangs."""
     monkeypatch.setattr(membership, "HANGING_MS", 1000)
-    settings = kafka_settings.model_copy(update={"partitions": 1})
-    await lay_out(settings)
-    topic, group = settings.topic("sources"), settings.group("polls")
-    members = [Membership(settings, topic, group=group) for _ in range(2)]
+    member_of = await of_one_partition(kafka_settings)
+    members = [member_of() for _ in range(2)]
 
     async def shared_out() -> bool:
-        await asyncio.gather(*(each.poll(0.1) for each in members))
-        for each in members:
-            for number in list(each.fresh):
-                each.begin(number, 0)
+        await asyncio.gather(*map(has_begun, members))
         return sorted(len(each.assigned) for each in members) == [0, 1]
 
     async def long_after() -> bool:
@@ -231,12 +227,8 @@ async def test_who_had_nothing_to_do_takes_over_after_any_time(
 
 async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> None:
     """Another process joined in its name, which a frozen one does not notice."""
-    settings = kafka_settings.model_copy(update={"partitions": 1})
-    await lay_out(settings)
-    topic, group = settings.topic("sources"), settings.group("polls")
-    before, after = (
-        Membership(settings, topic, group=group, instance="w0") for _ in range(2)
-    )
+    member_of = await of_one_partition(kafka_settings)
+    before, after = (member_of(instance="w0") for _ in range(2))
 
     async def given_anew(member: Membership) -> bool:
         asked = asyncio.create_task(member.confirm())
@@ -259,10 +251,8 @@ async def test_who_was_counted_out_commits_nothing_to_an_empty_group(
     kafka_settings: KafkaSettings,
 ) -> None:
     """A group without members takes the commits of anybody, over newer ones."""
-    settings = kafka_settings.model_copy(update={"partitions": 1})
-    await lay_out(settings)
-    topic, group = settings.topic("sources"), settings.group("polls")
-    frozen, other = (Membership(settings, topic, group=group) for _ in range(2))
+    member_of = await of_one_partition(kafka_settings)
+    frozen, other = (member_of() for _ in range(2))
     async with frozen:
         await until(lambda: has_begun(frozen))
         async with frozen.lock:  # it comes to nothing else, while the group goes on
@@ -284,11 +274,9 @@ async def test_a_doubt_is_there_until_the_group_has_answered(
     kafka_settings: KafkaSettings,
 ) -> None:
     """A poll after the standstill does not take it away; a commit does."""
-    settings = kafka_settings.model_copy(update={"partitions": 1})
-    await lay_out(settings)
-    topic, group = settings.topic("sources"), settings.group("polls")
+    member_of = await of_one_partition(kafka_settings)
     doubts: list[bool] = []
-    async with Membership(settings, topic, group=group) as member:
+    async with member_of() as member:
 
         async def stand_still() -> None:
             member._confirmed_at -= 5.1  # half of the session, and more
@@ -305,6 +293,14 @@ async def test_a_doubt_is_there_until_the_group_has_answered(
         doubts.append(member.doubtful)
 
     assert [False, True, False, True, False] == doubts
+
+
+async def of_one_partition(kafka: KafkaSettings) -> Callable[..., Membership]:
+    """Lay out topics of one partition; give what makes members of a group of one."""
+    settings = kafka.model_copy(update={"partitions": 1})
+    await lay_out(settings)
+    topic, group = settings.topic("sources"), settings.group("polls")
+    return partial(Membership, settings, topic, group=group)
 
 
 async def has_begun(member: Membership) -> bool:
