@@ -48,7 +48,7 @@ from streams.http.silences import SilencePages, act_of
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
-from streams.running import heeding_signals
+from streams.running import heeding_signals, say_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -165,8 +165,7 @@ async def serve(
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
-        if settings.ready_file is not None:
-            settings.ready_file.write_text(f"{url}\n", "utf-8")
+        say_ready(settings.ready_file, url)
         if started is not None:
             started(Served(url, store.genesis, stages, feed, guarding.prober))
         loops = [*guarding.loops, *taking.loops(), audit.run, watch.run]

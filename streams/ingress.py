@@ -50,6 +50,7 @@ from streams.kafka.writing import Writing
 from streams.orders import orders
 from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
+from streams.running import say_ready
 from streams.ssf.streams import Streams, Surroundings
 from streams.vaults import configured_vaults
 from streams.vendors import pollers, scim_server
@@ -231,8 +232,7 @@ def _tell(
     settings: Settings, url: str, started: Callable[[Receiving], None] | None
 ) -> None:
     """Say that requests are accepted."""
-    if settings.ready_file is not None:
-        settings.ready_file.write_text(f"{url}\n", "utf-8")
+    say_ready(settings.ready_file, url)
     if started is not None:
         started(Receiving(url))
 

@@ -15,6 +15,7 @@ from streams.logs import PROCESSORS, route_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class _NotQuoted(logging.Filter):
@@ -51,6 +52,24 @@ def first_error(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def say_ready(file: Path | None, url: str) -> None:
+    """Write where a process accepts requests, for who waits for the file.
+
+    Args:
+        file: gets the URL and a line end, all at once: who finds it can use it.
+            None for nobody.
+        url: of the process.
+
+    Raises:
+        OSError: it cannot be written, or no other file beside it.
+    """
+    if file is None:
+        return
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(f"{url}\n", "utf-8")
+    beside.replace(file)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
-from streams.running import heeding_signals
+from streams.running import heeding_signals, say_ready
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -187,8 +187,7 @@ async def work(
         runner, url = await listen(app, where.host, where.port, tls=entry.context)
         try:
             log.info("working", url=url, name=worker.name)
-            if settings.ready_file is not None:
-                settings.ready_file.write_text(f"{url}\n", "utf-8")
+            say_ready(settings.ready_file, url)
             if started is not None:
                 started(Working(url, process))
             loops = [sinks.run, *entry.loops()]

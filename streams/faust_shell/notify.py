@@ -31,7 +31,7 @@ from streams.kafka.publisher import Publisher, die
 from streams.kafka.silences import KeptSilences
 from streams.kafka.topics import assert_layout
 from streams.progress import Progress
-from streams.running import heeding_signals
+from streams.running import heeding_signals, say_ready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -150,8 +150,7 @@ async def tell(
 
         def all_started() -> None:
             log.info("notifying", url=url, name=notify.name)
-            if settings.ready_file is not None:
-                settings.ready_file.write_text(f"{url}\n", "utf-8")
+            say_ready(settings.ready_file, url)
             if started is not None:
                 started(Notifying(url, app, desk, progress))
 

@@ -24,6 +24,7 @@ from streams.pdp.issuers import KeySet, fetcher
 from streams.pdp.metrics import Metrics
 from streams.pdp.questions import AuthZen, Introspection
 from streams.pdp.tokens import LONGEST
+from streams.running import say_ready
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -102,8 +103,7 @@ async def serve(
         cleanup.callback(lambda: [each.cancel() for each in readers])
         await cleanup.enter_async_context(guard)
         log.info("deciding", url=url, grpc=address, guard=settings.name)
-        if settings.ready_file is not None:
-            settings.ready_file.write_text(f"{url}\n", "utf-8")
+        say_ready(settings.ready_file, url)
         if started is not None:
             started(Deciding(url, decider, address))
         await stop.wait()
