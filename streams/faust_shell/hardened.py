@@ -1,7 +1,7 @@
 """Faust without its record losses: an app that commits only what is done.
 
-Five ways in which faust-streaming 0.15 commits what was lost, and what stands here
-against each; `tests/integration/test_faust_losses.py` shows the loss and its end:
+Seven ways in which faust-streaming 0.15 loses records, and what stands here against
+each; `tests/integration/test_faust_losses.py` shows the loss and its end:
 
 - A produce that fails is only logged (``Topic._on_published``): `HardTopic` tells the
   app, and `HardConsumer._commit` crashes the app instead of committing.
@@ -11,6 +11,12 @@ against each; `tests/integration/test_faust_losses.py` shows the loss and its en
   `HardBuffer.flush` ends when all is sent, the message in hand too.
 - A commit goes past messages that are not acked: `HardConsumer` knows each one that
   was fetched, and commits below the first that is not done.
+- What is fetched while a rebalance stops the flow is dropped, and fetched again only
+  from where the group committed: `HardConsumer.seek_to_committed` goes back where it
+  never did, too.
+- A commit that the group refused is noted as one that it took, after the rebalance
+  forgot all notes, and what comes again below is never committed:
+  `HardConsumer._commit` leaves nothing to be noted.
 """
 
 from __future__ import annotations
@@ -136,8 +142,7 @@ class HardConsumer(driver.Consumer):
     """A consumer that commits below the first message that is not done.
 
     Attributes:
-        committed: what the broker took of commits in this assignment; Faust's own note
-            of it moves on when a commit fails, too.
+        committed: what the broker took of commits in this assignment.
     """
 
     def __init__(
@@ -168,6 +173,14 @@ class HardConsumer(driver.Consumer):
         self.committed.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Go back to what is committed, and to the beginning where nothing is."""
+        found: Mapping[Any, int] = await super().seek_to_committed()
+        # The client goes nowhere for these, and says nothing.
+        if fresh := [tp for tp, offset in found.items() if not offset]:
+            await self._thread.seek_to_beginning(*fresh)
+        return found
+
     def _new_offset(self, tp: Any) -> int | None:
         acked = self._acked[tp]
         # Streams write into `_acked` by themselves and never call `ack`.
@@ -189,6 +202,9 @@ class HardConsumer(driver.Consumer):
         committed: bool = await super()._commit(offsets)
         if committed:
             self.committed.update(offsets)
+        else:
+            # Faust notes as committed what it finds in here afterwards.
+            cast("dict[Any, int]", offsets).clear()
         return committed
 
 
