@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 REBALANCE_SECONDS: Final = 30.0
 COMMIT_SECONDS: Final = 0.5
-# Faust warns of a commit that stands still; ours waits for receivers, for days.
-DAYS: Final = 7 * 24 * 3600.0
 
 
 class NoKafka(BootStrategy):
@@ -94,7 +92,6 @@ def agent_app(
         "Topic": HardTopic,
         "processing_guarantee": "at_least_once",
         "broker_commit_interval": COMMIT_SECONDS,
-        "broker_commit_livelock_soft_timeout": DAYS,
         "broker_session_timeout": session_seconds,
         "broker_heartbeat_interval": session_seconds / 4,
         "broker_request_timeout": request,
@@ -103,7 +100,6 @@ def agent_app(
         "consumer_group_instance_id": instance,
         "stream_wait_empty": False,
         "stream_buffer_maxsize": 1024,
-        "stream_processing_timeout": DAYS,
         "producer_acks": -1,
         "producer_request_timeout": kafka.request_timeout_ms / 1000,
         "producer_linger": 0.005,

@@ -183,13 +183,7 @@ async def program(
         )
     try:
         running = Program(process, log)
-
-        def told() -> bool:
-            return process.poll() is not None or (
-                ready.exists() and ready.read_text().endswith("\n")
-            )
-
-        await until(told)
+        await until(lambda: ready.exists() or process.poll() is not None)
         running.url = ready.read_text().strip() if ready.exists() else ""
         yield running
     finally:

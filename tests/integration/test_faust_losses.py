@@ -440,3 +440,34 @@ def refusing_commits(consumer: Any) -> list[bool]:
 
     thread.commit = refusing
     return refused
+
+
+class Watches(HardConsumer):
+    verify_all_partitions_active = driver.Consumer.verify_all_partitions_active
+
+
+@KINDS
+async def test_a_place_that_is_being_looked_for_breaks_nothing(
+    tmp_path: Path, kafka_settings: KafkaSettings, kind: str
+) -> None:
+    """Override (h): Faust's watch over the commits takes a place for granted."""
+    source = await make(kafka_settings, "source")
+    await fill(kafka_settings, source)
+    app = app_of(kafka_settings, tmp_path, kind, Consumer=Watches)
+    seen: list[bytes] = []
+
+    @app.agent(app.topic(source, value_type=bytes))
+    async def read(stream: Any) -> None:
+        async for value in stream:
+            seen.append(value)  # noqa: PERF401 - it never ends
+
+    async with started(app):
+        await until(lambda: len(seen) == COUNT)
+        consumer: Any = app.consumer
+        assignment = consumer._thread._consumer._subscription.subscription.assignment
+        assignment.state_value(TopicPartition(source, 0)).await_reset("earliest")
+        if kind == "hardened":
+            await consumer.verify_all_partitions_active()
+        else:
+            with pytest.raises(AssertionError):
+                await consumer.verify_all_partitions_active()
