@@ -127,7 +127,7 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
 ) -> None:
     """PARTIAL names both; who never registered is not counted; CLOSED comes then."""
     await lay_out(kafka_settings)
-    more = {"closure": {"deadline": 0.5}}
+    more = {"closure": {"deadline": 3.0}}
     async with (
         pipeline(tmp_path, kafka_settings, **more) as run,
         AsyncExitStack() as stack,
