@@ -1,7 +1,8 @@
 """Faust without its record losses: an app that commits only what is done.
 
-Seven ways in which faust-streaming 0.15 loses records, and what stands here against
-each; `tests/integration/test_faust_losses.py` shows the loss and its end:
+Three ways in which faust-streaming 0.15 commits what was never written, and what stands
+here against each; `tests/integration/test_faust_losses.py` shows the loss and its end,
+and `streams.faust_shell.hard_consumer` has those of what is read:
 
 - A produce that fails is only logged (``Topic._on_published``): `HardTopic` tells the
   app, and `HardConsumer._commit` crashes the app instead of committing.
@@ -9,20 +10,11 @@ each; `tests/integration/test_faust_losses.py` shows the loss and its end:
   `HardProducer` always asks for it, and for all acks.
 - A flush gives up after 100 ms without progress, and the commit goes ahead:
   `HardBuffer.flush` ends when all is sent, the message in hand too.
-- A commit goes past messages that are not acked: `HardConsumer` knows each one that
-  was fetched, and commits below the first that is not done.
-- What is fetched while a rebalance stops the flow is dropped, and fetched again only
-  from where the group committed: `HardConsumer.seek_to_committed` goes back where it
-  never did, too.
-- A commit that the group refused is noted as one that it took, after the rebalance
-  forgot all notes, and what comes again below is never committed:
-  `HardConsumer._commit` leaves nothing to be noted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,6 +22,8 @@ import faust
 from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.producer import ProducerBuffer
+
+from streams.faust_shell.hard_consumer import HardConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,82 +130,6 @@ class HardProducer(driver.Producer):
         while self._unanswered:
             # This wait's own callbacks come after those of the topics.
             await asyncio.wait(self._unanswered)
-
-
-class HardConsumer(driver.Consumer):
-    """A consumer that commits below the first message that is not done.
-
-    Attributes:
-        committed: what the broker took of commits in this assignment.
-    """
-
-    def __init__(
-        self, transport: Any, callback: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        """Set up; see every message on its way to the streams."""
-        super().__init__(transport, callback, *args, **kwargs)
-        self.committed: dict[Any, int] = {}
-        self._in_flight: defaultdict[Any, set[int]] = defaultdict(set)
-        self._deliver = callback
-        self.callback = self._delivered
-
-    async def _delivered(self, message: Any) -> None:
-        self._in_flight[message.tp].add(message.offset)
-        await self._deliver(message)
-
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Forget what is in flight; it comes again to whoever has the partition."""
-        for tp in revoked:
-            self._in_flight.pop(tp, None)
-        await super().on_partitions_revoked(revoked)
-
-    async def on_partitions_assigned(
-        self, assigned: set[Any], generation_id: int = 0
-    ) -> None:
-        """Begin anew: everything not committed comes again."""
-        self._in_flight.clear()
-        self.committed.clear()
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def seek_to_committed(self) -> Mapping[Any, int]:
-        """Go back to what is committed, and to the beginning where nothing is."""
-        found: Mapping[Any, int] = await super().seek_to_committed()
-        # The client goes nowhere for these, and says nothing.
-        if fresh := [tp for tp, offset in found.items() if not offset]:
-            await self._thread.seek_to_beginning(*fresh)
-        return found
-
-    async def verify_all_partitions_active(self) -> None:
-        """Watch over nothing: a commit of ours may wait for receivers, for days.
-
-        Faust's watch breaks where a partition's place is just being looked for.
-        """
-
-    def _new_offset(self, tp: Any) -> int | None:
-        acked = self._acked[tp]
-        # Streams write into `_acked` by themselves and never call `ack`.
-        in_flight = self._in_flight[tp]
-        in_flight.difference_update(acked)
-        end = min(in_flight, default=None)
-        done = [offset for offset in acked if end is None or offset < end]
-        if not done:
-            return None
-        acked[:] = [offset for offset in acked if end is not None and offset >= end]
-        self._acked_index[tp].difference_update(done)
-        return max(done) + 1
-
-    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
-        failure = cast("HardApp", self.app).failure
-        if failure is not None:
-            await self.crash(failure)
-            return False
-        committed: bool = await super()._commit(offsets)
-        if committed:
-            self.committed.update(offsets)
-        else:
-            # Faust notes as committed what it finds in here afterwards.
-            cast("dict[Any, int]", offsets).clear()
-        return committed
 
 
 class HardTransport(driver.Transport):

@@ -2,6 +2,7 @@
 
 Each test runs the same agent twice: on Faust as it comes, where it must show the loss,
 and on `streams.faust_shell.hardened`, where there must be none.
+`test_faust_rebalances` goes on with what happens while partitions move.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.producer import ProducerBuffer
 
 from streams.faust_shell.apps import agent_app
-from streams.faust_shell.hardened import HardApp, HardConsumer, HardProducer, HardTopic
+from streams.faust_shell.hard_consumer import HardConsumer
+from streams.faust_shell.hardened import HardApp, HardProducer, HardTopic
 from streams.kafka.broker import Cluster
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import until
 from tests.integration.test_kafka_topics import administer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from streams.kafka.launch import Launcher
@@ -325,149 +327,3 @@ async def test_a_message_in_flight_is_not_committed_past(
             assert 0 == await committed(kafka_settings, source)
             events[0].ack()
         await until_committed(kafka_settings, source)
-
-
-class StaysAhead(HardConsumer):
-    seek_to_committed = driver.Consumer.seek_to_committed
-
-
-@KINDS
-async def test_what_comes_while_the_flow_stands_comes_again(
-    tmp_path: Path, kafka_settings: KafkaSettings, kind: str
-) -> None:
-    """Override (f): a rebalance stops the flow while records are being fetched."""
-    source = await make(kafka_settings, "source")
-    app = app_of(kafka_settings, tmp_path, kind, Consumer=StaysAhead)
-    offsets: list[int] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for event in stream.noack().events():
-            offsets.append(event.message.offset)  # noqa: PERF401 - it never ends
-
-    async with started(app):
-        consumer: Any = app.consumer
-        asked, sought = noting_fetches(consumer), noting_seeks(consumer)
-        await until(lambda: asked)
-        consumer.stop_flow()
-        await fill(kafka_settings, source)
-        await until(lambda: sought)
-        consumer.resume_flow()
-        await fill(kafka_settings, source)
-        await until(lambda: 2 * COUNT - 1 in offsets)
-        lost = {*range(2 * COUNT)}.difference(offsets)
-        assert (kind == "hardened") == (lost == set())
-
-
-def noting_fetches(consumer: Any) -> list[bool]:
-    """Note that records are asked for; that once, wait until there are some."""
-    asked: list[bool] = []
-    thread = consumer._thread
-    fetch = thread._fetch_records
-
-    async def patient(*args: Any, **kwargs: Any) -> Any:
-        if not asked:
-            asked.append(True)
-            kwargs["timeout"] = 3600
-        return await fetch(*args, **kwargs)
-
-    thread._fetch_records = patient
-    return asked
-
-
-def noting_seeks(consumer: Any) -> list[bool]:
-    """Note each time that it went back to what is committed."""
-    sought: list[bool] = []
-    seek = consumer.perform_seek
-
-    async def noting() -> None:
-        await seek()
-        sought.append(True)
-
-    consumer.perform_seek = noting
-    return sought
-
-
-class NotesAnyway(HardConsumer):
-    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
-        return await super()._commit(dict(offsets))
-
-
-@KINDS
-async def test_what_a_rebalance_kept_from_being_committed_is_committed_later(
-    tmp_path: Path, kafka_settings: KafkaSettings, kind: str
-) -> None:
-    """Override (g): the group refuses a commit, and its partitions are gone by then."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
-    app = app_of(kafka_settings, tmp_path, kind, Consumer=NotesAnyway)
-    events: list[Any] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for event in stream.noack().events():
-            events.append(event)
-            if len(events) % COUNT == 0:
-                # All at once: the commit that is refused is of all of them.
-                for each in events[-COUNT:]:
-                    each.ack()
-
-    app.finalize()
-    refused = refusing_commits(app.consumer)
-    async with started(app):
-        await until(lambda: len(events) == 2 * COUNT)
-        assert refused
-        await app.consumer.commit()
-        await app.consumer.commit()
-        done = COUNT if kind == "hardened" else 0
-        assert done == await committed(kafka_settings, source)
-
-
-def refusing_commits(consumer: Any) -> list[bool]:
-    """Have the first commit refused by a rebalance, as late as that may be said."""
-    refused: list[bool] = []
-    thread = consumer._thread
-    commit = thread.commit
-
-    async def refusing(offsets: Any) -> bool:
-        if refused:
-            return bool(await commit(offsets))
-        refused.append(True)
-        coordinator = thread._consumer._coordinator
-        thread.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
-        await until(lambda: not consumer.flow_active)
-        return False
-
-    thread.commit = refusing
-    return refused
-
-
-class Watches(HardConsumer):
-    verify_all_partitions_active = driver.Consumer.verify_all_partitions_active
-
-
-@KINDS
-async def test_a_place_that_is_being_looked_for_breaks_nothing(
-    tmp_path: Path, kafka_settings: KafkaSettings, kind: str
-) -> None:
-    """Override (h): Faust's watch over the commits takes a place for granted."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
-    app = app_of(kafka_settings, tmp_path, kind, Consumer=Watches)
-    seen: list[bytes] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for value in stream:
-            seen.append(value)  # noqa: PERF401 - it never ends
-
-    async with started(app):
-        await until(lambda: len(seen) == COUNT)
-        consumer: Any = app.consumer
-        assignment = consumer._thread._consumer._subscription.subscription.assignment
-        assignment.state_value(TopicPartition(source, 0)).await_reset("earliest")
-        if kind == "hardened":
-            await consumer.verify_all_partitions_active()
-        else:
-            with pytest.raises(AssertionError):
-                await consumer.verify_all_partitions_active()
