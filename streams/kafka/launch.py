@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +14,6 @@ from streams.kafka.broker_properties import HOST
 from streams.kafka.distribution import BrokerError, Distribution, find
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -63,6 +64,9 @@ class _Process:
 
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)
+        if number is signal.SIGSTOP:
+            # Its threads stop one by one, on a busy machine much later than this.
+            os.waitpid(self.popen.pid, os.WUNTRACED)
 
     def wait(self, seconds: float) -> bool:
         try:

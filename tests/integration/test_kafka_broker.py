@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -16,7 +18,7 @@ from streams.kafka.distribution import BrokerError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from streams.kafka.broker import Cluster
+    from streams.kafka.broker import Cluster, Node
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -92,6 +94,25 @@ async def test_frozen_node_answers_nothing_until_it_is_thawed(
         node.thaw()
         await asyncio.wait_for(ack, 60)
     assert await values(cluster) == [b"warm", b"late"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+async def test_a_node_stands_still_once_it_is_frozen(start_kafka: StartKafka) -> None:
+    """All its threads do: one that still runs may yet answer."""
+    cluster = await start_kafka()
+    (node,) = cluster.nodes
+    for _ in range(20):
+        node.freeze()
+        found = states_of_threads(node)
+        node.thaw()
+        assert {"T"} == found
+
+
+def states_of_threads(node: Node) -> set[str]:
+    """Give them as Linux names them: T is stopped."""
+    process: Any = node._handle
+    stats = Path(f"/proc/{process.popen.pid}/task").glob("*/stat")
+    return {each.read_text().rpartition(")")[2].split()[0] for each in stats}
 
 
 async def test_three_nodes_lose_one_and_nothing_else(start_kafka: StartKafka) -> None:
