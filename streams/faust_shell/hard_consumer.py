@@ -138,8 +138,8 @@ class HardConsumer(driver.Consumer):
     def _broken(self) -> BaseException | None:
         """Tell why the client gave up; it waits for that to be asked, for ever."""
         client: Any = self._thread._consumer  # noqa: SLF001 - Faust shows it nowhere
-        if client is None:
-            return None
+        if client is None or client._coordinator is None:  # noqa: SLF001
+            return None  # not started yet
         coordinator, fetcher = client._coordinator, client._fetcher  # noqa: SLF001
         for task in (coordinator._coordination_task, fetcher._fetch_task):  # noqa: SLF001
             if task.done() and not task.cancelled() and (error := task.exception()):

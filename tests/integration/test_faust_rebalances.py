@@ -382,6 +382,35 @@ async def test_a_client_that_gave_up_ends_the_app(
             assert not app.crashed
 
 
+class Looks(HardConsumer):
+    looked = 0
+
+    def _broken(self) -> BaseException | None:
+        Looks.looked += 1
+        return super()._broken()
+
+
+async def test_a_client_that_takes_long_to_start_has_not_given_up(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look at it comes first."""
+    source = await make(kafka_settings, "source")
+    await fill(kafka_settings, source)
+    app = app_of(kafka_settings, tmp_path, "without", Consumer=Looks)
+    events: list[Any] = []
+    read_into(app, source, events, ack=True)
+    connect = AIOKafkaConsumer._wait_topics
+
+    async def slow(client: Any) -> None:
+        await until(lambda: Looks.looked)
+        await connect(client)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "_wait_topics", slow)
+    async with started(app):
+        await until(lambda: len(events) == COUNT)
+        assert not app.crashed
+
+
 class SkipsWhatIsBelow(HardConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
