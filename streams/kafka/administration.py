@@ -104,6 +104,28 @@ async def configs_of(
     return configs
 
 
+async def overlooked(admin: AIOKafkaAdminClient, missing: Sequence[Topic]) -> bool:
+    """Tell whether one of these is there, though a broker knows nothing of it.
+
+    The controller, which is asked here, knows first; the brokers learn from it.
+    """
+    if not missing:
+        return False
+    asked = [_new(topic) for topic in missing]
+    answer = await admin.create_topics(asked, validate_only=True)
+    found = TopicAlreadyExistsError.errno
+    return any(code == found for _, code, _ in answer.topic_errors)
+
+
+def _new(topic: Topic) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        topic.partitions,
+        topic.replication_factor,
+        topic_configs=dict(topic.configs),
+    )
+
+
 async def create(admin: AIOKafkaAdminClient, missing: Sequence[Topic]) -> None:
     """Create topics, and wait until each partition has a leader.
 
@@ -113,17 +135,7 @@ async def create(admin: AIOKafkaAdminClient, missing: Sequence[Topic]) -> None:
     """
     if not missing:
         return
-    answer = await admin.create_topics(
-        [
-            NewTopic(
-                topic.name,
-                topic.partitions,
-                topic.replication_factor,
-                topic_configs=dict(topic.configs),
-            )
-            for topic in missing
-        ]
-    )
+    answer = await admin.create_topics([_new(topic) for topic in missing])
     for name, code, reason in answer.topic_errors:
         if code != TopicAlreadyExistsError.errno:
             _raise(code, f"{name}: {reason}")

@@ -7,17 +7,20 @@ would move, and its order with it.
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from streams.kafka.administration import (
+    APPLY_SECONDS,
     Shape,
     configs_of,
     configure,
     connected,
     create,
+    overlooked,
     shapes_of,
 )
 from streams.kafka.genesis import Log, read_log, write_geneses
@@ -151,6 +154,8 @@ async def apply(
     Raises:
         LayoutError: something differs that must not be changed; nothing was done.
         KafkaError: the cluster cannot be reached or refuses.
+        TimeoutError: the brokers do not agree on what is there, or have no leaders, for
+            30 s.
     """
     wanted = topics(settings)
     schemas = await _schemas(settings)
@@ -158,7 +163,7 @@ async def apply(
         await SchemaRegistry(settings.schema_registry).publish()
         await take_ids(settings)
     async with connected(settings) as admin:
-        differences = await _differences(admin, wanted)
+        differences = await _settled_differences(admin, wanted)
         found_log = Log({}, {})
         if _readable(settings, differences):
             found_log = await read_log(settings)
@@ -183,6 +188,21 @@ async def _schemas(settings: KafkaSettings) -> list[Difference]:
         Difference(subject_of(each), Kind.SCHEMA, f"version {each.version}", "none")
         for each in missing
     ]
+
+
+async def _settled_differences(
+    admin: AIOKafkaAdminClient, wanted: Sequence[Topic]
+) -> list[Difference]:
+    """Give the differences once no topic only seems to be missing.
+
+    One that is taken for missing, and is there in another shape, would get geneses.
+    """
+    async with asyncio.timeout(APPLY_SECONDS):
+        while True:
+            differences = await _differences(admin, wanted)
+            if not await overlooked(admin, _named(wanted, differences, Kind.MISSING)):
+                return differences
+            await asyncio.sleep(0.05)
 
 
 async def _differences(

@@ -11,11 +11,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.kafka import topics
+from streams.kafka.administration import shapes_of
 from streams.kafka.framing import Genesis, genesis_record, read_entry
 from streams.kafka.genesis import read_geneses
 from streams.kafka.topics import Kind, LayoutError, apply, assert_layout, plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.topics import Difference
 
@@ -180,6 +184,26 @@ async def test_refused_apply_does_nothing(kafka_settings: KafkaSettings) -> None
     """Where one thing must not be changed, nothing is."""
     facts = kafka_settings.topic("facts")
     await administer(kafka_settings, "create_topics", [NewTopic(facts, 3, 1)])
+    with pytest.raises(LayoutError, match="want 4 partitions, found 3"):
+        await applied(kafka_settings)
+    names = await administer(kafka_settings, "list_topics")
+    assert [n for n in names if n.startswith(kafka_settings.prefix)] == [facts]
+    assert await records(kafka_settings, 0) == []
+
+
+async def test_a_topic_that_the_broker_has_not_heard_of_yet_is_not_made(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller has it, the broker that is asked learns of it a little later."""
+    facts = kafka_settings.topic("facts")
+    await administer(kafka_settings, "create_topics", [NewTopic(facts, 3, 1)])
+    asked = count()
+
+    async def late(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Any]:
+        shapes = await shapes_of(admin, names)
+        return {} if next(asked) == 0 else shapes
+
+    monkeypatch.setattr(topics, "shapes_of", late)
     with pytest.raises(LayoutError, match="want 4 partitions, found 3"):
         await applied(kafka_settings)
     names = await administer(kafka_settings, "list_topics")
