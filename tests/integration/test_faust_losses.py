@@ -106,6 +106,27 @@ async def fill(kafka: KafkaSettings, topic: str) -> None:
         await producer.stop()
 
 
+async def filled(kafka: KafkaSettings) -> str:
+    """Make a topic with `COUNT` records; give its name."""
+    topic = await make(kafka, "source")
+    await fill(kafka, topic)
+    return topic
+
+
+def read_by(app: HardApp, source: str, *, ack: bool = False) -> list[Any]:
+    """Add an agent that reads a topic, and may ack; give the events that it gets."""
+    events: list[Any] = []
+
+    @app.agent(app.topic(source, value_type=bytes))
+    async def read(stream: Any) -> None:
+        async for event in stream.noack().events():
+            events.append(event)
+            if ack:
+                event.ack()
+
+    return events
+
+
 async def held(kafka: KafkaSettings, topic: str) -> list[bytes]:
     """Give the values that lie in a topic."""
     consumer = AIOKafkaConsumer(**kafka.client(), auto_offset_reset="earliest")
@@ -159,9 +180,8 @@ async def test_a_failed_produce_is_not_committed_past(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Overrides (a) and (b): the app crashes, and nothing is committed."""
-    source = await make(kafka_settings, "source")
+    source = await filled(kafka_settings)
     refusing = await make(kafka_settings, "sink", **{"max.message.bytes": "200"})
-    await fill(kafka_settings, source)
     if kind == "without-b":
         app = app_of(kafka_settings, tmp_path, "without", Consumer=CommitsAnyway)
     else:
@@ -263,9 +283,8 @@ async def test_a_commit_waits_for_a_slow_broker(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Override (d): what lies in the buffer is sent before it counts as done."""
-    source = await make(kafka_settings, "source")
+    source = await filled(kafka_settings)
     target = await make(kafka_settings, "sink")
-    await fill(kafka_settings, source)
     app = app_of(kafka_settings, tmp_path, kind)
     gated: Any = {
         "faust": GatedPlain, "without": GatedImpatient, "hardened": GatedHard,
@@ -307,16 +326,9 @@ async def test_a_message_in_flight_is_not_committed_past(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Override (e): a message that is not acked holds the commit below it."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=PastAnything)
-    events: list[Any] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def keep(stream: Any) -> None:
-        async for event in stream.noack().events():
-            events.append(event)  # noqa: PERF401 - it never ends
-
+    events = read_by(app, source)
     async with started(app):
         await until(lambda: len(events) == COUNT)
         for event in events[1:]:

@@ -26,13 +26,15 @@ from tests.integration.test_faust_losses import (
     app_of,
     committed,
     fill,
+    filled,
     make,
+    read_by,
     started,
     until_committed,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from streams.faust_shell.hardened import HardApp
@@ -58,6 +60,13 @@ def rejoin(app: HardApp) -> None:
     in_its_thread(app, client_of(app)._coordinator.request_rejoin)
 
 
+def state_of(app: HardApp, part: TopicPartition) -> Any:
+    """Give what the client knows of a partition; nothing before it is assigned."""
+    subscription = client_of(app)._subscription.subscription
+    assignment = subscription and subscription.assignment
+    return assignment and assignment.state_value(part)
+
+
 def hold_first_answer(app: HardApp) -> list[asyncio.Event]:
     """Hold the next answer to where the group is; what lets it go comes with it."""
     client = client_of(app)
@@ -75,15 +84,9 @@ def hold_first_answer(app: HardApp) -> list[asyncio.Event]:
     return held
 
 
-def read_into(app: HardApp, source: str, events: list[Any], *, ack: bool) -> None:
-    """Add an agent that keeps the events that it gets, and may ack each at once."""
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for event in stream.noack().events():
-            events.append(event)
-            if ack:
-                event.ack()
+def offsets_of(events: Iterable[Any]) -> list[int]:
+    """Give where the records of events lie."""
+    return [each.message.offset for each in events]
 
 
 class StaysAhead(HardConsumer):
@@ -97,13 +100,7 @@ async def test_what_comes_while_the_flow_stands_comes_again(
     """Override (f): a rebalance stops the flow while records are being fetched."""
     source = await make(kafka_settings, "source")
     app = app_of(kafka_settings, tmp_path, kind, Consumer=StaysAhead)
-    offsets: list[int] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for event in stream.noack().events():
-            offsets.append(event.message.offset)  # noqa: PERF401 - it never ends
-
+    events = read_by(app, source)
     async with started(app):
         consumer: Any = app.consumer
         asked, sought = noting_fetches(consumer), noting_seeks(consumer)
@@ -113,8 +110,8 @@ async def test_what_comes_while_the_flow_stands_comes_again(
         await until(lambda: sought)
         consumer.resume_flow()
         await fill(kafka_settings, source)
-        await until(lambda: 2 * COUNT - 1 in offsets)
-        lost = {*range(2 * COUNT)}.difference(offsets)
+        await until(lambda: 2 * COUNT - 1 in offsets_of(events))
+        lost = {*range(2 * COUNT)}.difference(offsets_of(events))
         assert (kind == "hardened") == (lost == set())
 
 
@@ -157,8 +154,7 @@ async def test_what_a_rebalance_kept_from_being_committed_is_committed_later(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Override (g): the group refuses a commit, and its partitions are gone by then."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=NotesAnyway)
     events: list[Any] = []
 
@@ -172,7 +168,7 @@ async def test_what_a_rebalance_kept_from_being_committed_is_committed_later(
                     each.ack()
 
     app.finalize()
-    refused = refusing_commits(app.consumer)
+    refused = refusing_commits(app)
     async with started(app):
         await until(lambda: len(events) == 2 * COUNT)
         assert refused
@@ -182,22 +178,21 @@ async def test_what_a_rebalance_kept_from_being_committed_is_committed_later(
         assert done == await committed(kafka_settings, source)
 
 
-def refusing_commits(consumer: Any) -> list[bool]:
+def refusing_commits(app: HardApp) -> list[bool]:
     """Have the first commit refused by a rebalance, as late as that may be said."""
     refused: list[bool] = []
-    thread = consumer._thread
-    commit = thread.commit
+    consumer: Any = app.consumer
+    commit = consumer._thread.commit
 
     async def refusing(offsets: Any) -> bool:
         if refused:
             return bool(await commit(offsets))
         refused.append(True)
-        coordinator = thread._consumer._coordinator
-        thread.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+        rejoin(app)
         await until(lambda: not consumer.flow_active)
         return False
 
-    thread.commit = refusing
+    consumer._thread.commit = refusing
     return refused
 
 
@@ -210,21 +205,13 @@ async def test_a_place_that_is_being_looked_for_breaks_nothing(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Override (h): Faust's watch over the commits takes a place for granted."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=Watches)
-    seen: list[bytes] = []
-
-    @app.agent(app.topic(source, value_type=bytes))
-    async def read(stream: Any) -> None:
-        async for value in stream:
-            seen.append(value)  # noqa: PERF401 - it never ends
-
+    events = read_by(app, source, ack=True)
     async with started(app):
-        await until(lambda: len(seen) == COUNT)
+        await until(lambda: len(events) == COUNT)
         consumer: Any = app.consumer
-        assignment = consumer._thread._consumer._subscription.subscription.assignment
-        assignment.state_value(TopicPartition(source, 0)).await_reset("earliest")
+        state_of(app, TopicPartition(source, 0)).await_reset("earliest")
         if kind == "hardened":
             await consumer.verify_all_partitions_active()
         else:
@@ -244,11 +231,9 @@ async def test_an_ack_from_before_a_rebalance_commits_nothing(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str, signal: str
 ) -> None:
     """What is below it and not done is not known any more when it comes."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=HeedsLate)
-    events: list[Any] = []
-    read_into(app, source, events, ack=False)
+    events = read_by(app, source)
 
     @getattr(app, signal).connect  # type: ignore[untyped-decorator]
     async def late(*_: Any, **__: Any) -> None:
@@ -281,14 +266,12 @@ async def test_what_comes_again_below_the_commit_does_not_hold_it(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """A second rebalance leaves the seek of the first, which goes on by itself."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=HoldsWhatIsCommitted)
-    events: list[Any] = []
-    read_into(app, source, events, ack=True)
+    events = read_by(app, source, ack=True)
 
     def times(offset: int) -> int:
-        return [each.message.offset for each in events].count(offset)
+        return offsets_of(events).count(offset)
 
     async def committed_is(offset: int) -> bool:
         return await committed(kafka_settings, source) == offset
@@ -321,11 +304,9 @@ async def test_a_place_that_is_not_found_in_time_ends_the_app(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Faust takes the time that ran out for its own end, and resumes never again."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=WaitsOn)
-    events: list[Any] = []
-    read_into(app, source, events, ack=True)
+    events = read_by(app, source, ack=True)
     async with started(app):
         await until(lambda: len(events) == COUNT)
         with pytest.warns(AlreadyConfiguredWarning):
@@ -357,11 +338,9 @@ async def test_a_client_that_gave_up_ends_the_app(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """The client stands still until it is asked what went wrong; Faust never asks."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=AsksNothing)
-    events: list[Any] = []
-    read_into(app, source, events, ack=True)
+    events = read_by(app, source, ack=True)
     async with started(app):
         await until(lambda: len(events) == COUNT)
         client = client_of(app)
@@ -394,11 +373,9 @@ async def test_a_client_that_takes_long_to_start_has_not_given_up(
     tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look at it comes first."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, "without", Consumer=Looks)
-    events: list[Any] = []
-    read_into(app, source, events, ack=True)
+    events = read_by(app, source, ack=True)
     connect = AIOKafkaConsumer._wait_topics
 
     async def slow(client: Any) -> None:
@@ -422,8 +399,7 @@ async def test_a_log_that_lost_its_end_is_read_again(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """The commit is above the log: the client begins anew, and Faust drops it all."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     part = TopicPartition(source, 0)
     before = AIOKafkaConsumer(
         **kafka_settings.client(),
@@ -435,8 +411,7 @@ async def test_a_log_that_lost_its_end_is_read_again(
     await before.commit({part: 100 * COUNT})
     await before.stop()
     app = app_of(kafka_settings, tmp_path, kind, Consumer=SkipsWhatIsBelow)
-    events: list[Any] = []
-    read_into(app, source, events, ack=True)
+    events = read_by(app, source, ack=True)
     async with started(app):
         if kind == "hardened":
             await until(lambda: len(events) == COUNT)
@@ -450,9 +425,7 @@ async def test_a_log_that_lost_its_end_is_read_again(
 
 def place(app: HardApp, part: TopicPartition) -> Any:
     """Give up to where records were taken from the client."""
-    subscription = client_of(app)._subscription.subscription
-    assignment = subscription and subscription.assignment
-    state = assignment and assignment.state_value(part)
+    state = state_of(app, part)
     return state and state._position
 
 
@@ -483,8 +456,7 @@ async def test_who_had_nothing_loses_nothing_of_its_first_partition(
     tmp_path: Path, kafka_settings: KafkaSettings, kind: str
 ) -> None:
     """Faust does not stop the flow of one that has nothing to be revoked."""
-    source = await make(kafka_settings, "source")
-    await fill(kafka_settings, source)
+    source = await filled(kafka_settings)
     app = app_of(kafka_settings, tmp_path, kind, Consumer=FlowsOn)
     app.conf.stream_buffer_maxsize = 2
     offsets: list[int] = []
