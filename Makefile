@@ -29,7 +29,7 @@ REST := conformance/*,enforcement/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \
-	e2e-keycloak promtool test-image guard-wheel clean
+	public-samples e2e-keycloak promtool test-image guard-wheel clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -95,6 +95,12 @@ bench: install ## Measure speed and memory, printed as tables
 
 campaign: install ## Run the property and crash tests for hours, seeds printed
 	$(RUN)/pytest -m campaign --timeout=0 -s
+
+# A folder with aws/, caep/, okta/ and others; the tests of `make test` need none.
+public-samples: install ## Read the public samples in the folder RESCIND_FIXTURES
+	@[ -n "$(RESCIND_FIXTURES)" ] || { \
+		echo "Name their folder: make public-samples RESCIND_FIXTURES=..."; exit 1; }
+	RESCIND_FIXTURES="$(RESCIND_FIXTURES)" $(RUN)/pytest -m public_samples tests/public_samples
 
 # Needs a Keycloak that runs; docs/sources/keycloak.md says how to start one.
 e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard

@@ -1,4 +1,4 @@
-"""What all tests share: the fixture folder, and no silent skips in CI."""
+"""What all tests share: where the samples are, and no silent skips in CI."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
+PUBLIC_SAMPLES = "RESCIND_FIXTURES"  # names the folder of the tier public_samples
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
@@ -25,16 +26,15 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fixtures_dir() -> Path:
-    """Give the folder of public samples; fail, and say how to set it, without one."""
-    folder = Path(os.environ.get("RESCIND_FIXTURES") or ROOT.parent / "shared/fixtures")
-    if not folder.is_dir():
-        pytest.fail(
-            f"The public samples are not in {folder}: "
-            "set RESCIND_FIXTURES to the folder that holds aws/, caep/, okta/ ...",
-            pytrace=False,
-        )
-    return folder
+def samples() -> Path:
+    """Give the folder of our own samples, one folder a vendor."""
+    return ROOT / "tests/samples"
+
+
+@pytest.fixture(scope="session")
+def public_samples() -> Path:
+    """Give the folder of vendors' public samples: aws/, caep/, okta/ and others."""
+    return Path(os.environ[PUBLIC_SAMPLES])
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,32 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start processes faster: none of this test tells what lines it ran."""
     for name in [name for name in os.environ if name.startswith("COV")]:
         monkeypatch.delenv(name)
+
+
+def pytest_configure() -> None:
+    """Refuse a folder of public samples that is not there: nobody meant that."""
+    folder = os.environ.get(PUBLIC_SAMPLES)
+    if folder and not Path(folder).is_dir():
+        raise pytest.UsageError(f"{PUBLIC_SAMPLES}={folder}: there is no such folder")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the tier of public samples where no folder of them is named."""
+    if os.environ.get(PUBLIC_SAMPLES):
+        return
+    out = [item for item in items if item.get_closest_marker("public_samples")]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in set(out)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so where the public samples were not tried."""
+    if not os.environ.get(PUBLIC_SAMPLES):
+        terminalreporter.write_line(
+            f"public samples: not tried, {PUBLIC_SAMPLES} names no folder of them"
+        )
 
 
 def pytest_collection_finish() -> None:

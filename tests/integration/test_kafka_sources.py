@@ -17,9 +17,10 @@ from streams.kafka import membership
 from streams.kafka.membership import Membership
 from streams.settings import Settings
 from tests.integration.fake_vendors import okta
+from tests.integration.scim_directory import call
 from tests.integration.serving import Server, until, values
 from tests.integration.test_polls import ago, okta_event, polling, rounds
-from tests.integration.test_scim_server import ALICE, call, replace
+from tests.integration.test_scim_server import ALICE, replace
 from tests.integration.test_ssf_health import polled
 from tests.integration.test_ssf_push import push
 from tests.integration.working import decoded, facts_of, lay_out, task_of

@@ -339,26 +339,6 @@ async def test_a_round_goes_on_where_a_restart_cut_it(tmp_path: Path) -> None:
         assert ["4"] == query_of(vendor.asked[before])["$skiptoken"]
 
 
-async def test_the_public_okta_sample_comes_through_a_poll(
-    tmp_path: Path, fixtures_dir: Path
-) -> None:
-    """One uuid with two event types: both survive."""
-    sample = (fixtures_dir / "okta" / "get_logs.json.resp").read_bytes()
-    async with okta() as vendor:
-        vendor.events = orjson.loads(sample)
-        vendor.limit = 1
-        settings = polling(vendor, "okta", first=20 * 365 * 86_400)
-        async with running(tmp_path, **settings) as server:
-            query = "SELECT count(*) FROM facts WHERE key LIKE '%/cause/%'"
-            store = server.served.stages._store
-
-            async def both() -> bool:
-                return [(2,)] == await store.read(query)
-
-            await until(both)
-            await until(lambda: dead(server, "okta.user:12345"))
-
-
 async def test_a_vendor_that_gives_no_token_is_asked_again(tmp_path: Path) -> None:
     """A wrong client secret, a login that talks nonsense: counted, and no end."""
     answers = ["", "[]", "{}", '{"access_token": 1}', '{"access_token": "a\\nb"}',

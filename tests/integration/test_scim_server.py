@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
-import re
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +10,10 @@ import orjson
 import pytest
 
 from streams.sources.envelope import LIMIT
-from tests.integration.serving import running, until, values
+from tests.integration.scim_directory import call, settings
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.integration.serving import Server
 
 pytestmark = pytest.mark.integration
@@ -26,32 +22,6 @@ PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 ALICE = {"userName": "alice@example.com", "externalId": "00uA", "active": True,
          "emails": [{"value": "alice@example.com"}]}  # fmt: skip
-
-
-def settings(folder: Path, **scim: Any) -> dict[str, Any]:
-    """Give settings with two directories."""
-    authorities = values(folder)["authorities"]
-    grants = [{"kind": "scim.user"}, {"kind": "scim.agent"}, {"kind": "okta.user"}]
-    for name in ("aws", "stranger"):
-        authorities[name] = {"grants": grants}
-    return {"scim": {"external_kind": "okta.user"} | scim, "authorities": authorities}
-
-
-async def call(
-    server: Server, method: str, path: str, body: Any = None, token: str = "stranger"
-) -> tuple[int, Any]:
-    """Send a request; give status and decoded answer."""
-    headers = {"Authorization": f"Bearer {token}"}
-    data = None
-    if body is not None:
-        headers["Content-Type"] = "application/scim+json"
-        data = io.BytesIO(body if isinstance(body, bytes) else orjson.dumps(body))
-    url = f"{server.url}/scim/v2/{path}"
-    async with server.session.request(method, url, data=data, headers=headers) as got:
-        answer = await got.read()
-        if answer:
-            assert "application/scim+json" == got.content_type
-        return got.status, orjson.loads(answer) if answer else None
 
 
 def replace(value: Any, **operation: Any) -> dict[str, Any]:
@@ -241,53 +211,3 @@ async def test_an_external_kind_that_cannot_be_is_a_wrong_setting(
         async with running(tmp_path, **wrong):
             pass
     assert kind in str(raised.value.exceptions[0])
-
-
-def collected(item: dict[str, Any]) -> Iterator[tuple[str, str, bytes | None]]:
-    """Give method, path and body of a collection's requests about users."""
-    if "request" in item:
-        asked = item["request"]
-        url = asked["url"] if isinstance(asked["url"], str) else asked["url"]["raw"]
-        path = url.partition("{{Api}}/")[2]
-        if path.startswith("Users"):
-            body = (asked.get("body") or {}).get("raw", "")
-            yield asked["method"], path, body.encode() if body else None
-    for inner in item.get("item", ()):
-        yield from collected(inner)
-
-
-async def test_the_public_collection_is_served(
-    tmp_path: Path, fixtures_dir: Path
-) -> None:
-    """Each variable stands for the oldest user that no other stands for.
-
-    Refused are the one body that is no JSON, the one without userName, a name that
-    is taken (three times), and filters of other attributes (four).
-    """
-    text = (fixtures_dir / "scim" / "PostmanCollection.json").read_text("utf-8-sig")
-    living: list[str] = []
-    bound: dict[str, str] = {}
-    answers: Counter[tuple[str, int]] = Counter()
-    async with running(tmp_path, **settings(tmp_path, external_kind=None)) as server:
-        for method, template, body in collected(orjson.loads(text)):
-            path = template
-            for name in re.findall(r"\{\{(\w+)\}\}", template):
-                if bound.get(name) not in living:
-                    free = [one for one in living if one not in bound.values()]
-                    bound[name] = free[0]
-                path = path.replace("{{" + name + "}}", bound[name])
-            status, answer = await call(server, method, path, body)
-            answers[method, status] += 1
-            if status == 201:
-                living.append(answer["id"])
-            if method == "DELETE":
-                living.remove(path.rpartition("/")[2])
-            if method in ("PUT", "PATCH") and b'"active": false' in (body or b""):
-                assert answer["active"] is False
-        (last,) = await server.served.stages._store.read("SELECT count(*) FROM scim")
-    assert (len(living),) == last
-    assert {
-        ("GET", 200): 13, ("GET", 400): 4,
-        ("POST", 201): 11, ("POST", 400): 2, ("POST", 409): 3,
-        ("PUT", 200): 4, ("PATCH", 200): 3, ("DELETE", 204): 11,
-    } == dict(answers)  # fmt: skip

@@ -1,12 +1,10 @@
 """Every mapper: order and repetition have no say, a cut costs what it cuts, no raise.
 
-The samples of each dialect are hand-made (`tests.generators.samples`); the public ones
-are replayed too.
+The samples of each dialect are hand-made (`tests.generators.samples`).
 """
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,58 +13,19 @@ import pytest
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.records import DeadLetter, Record
-from streams.sources import SOURCES, source
-from streams.sources.envelope import Event, events
+from streams.sources import SOURCES
 from streams.sources.guess import guess_bytes
 from streams.sources.scim import Request
 from streams.sources.scim import records as scim_records
 from streams.stages.ingress import Origin, facts_of
 from streams.times import SECOND
 from tests.generators.samples import DIALECTS, MAPPINGS, SCIM, Dialect, Events, as_lines
+from tests.property.replays import NOW, facts, orders, stated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from agents_registry.facts import Fact
 
 pytestmark = pytest.mark.property
-
-NOW = 1_800_000_000_000_000_000
-ORIGIN = Origin("issuer", "realm", received_at=NOW)
-PUBLIC = {
-    "anthropic": "anthropic", "aws": "cloudtrail", "caep": "ssf", "entra": "entra",
-    "github": "github", "kubernetes": "kubernetes", "okta": "okta",
-}  # fmt: skip
-
-
-def facts(records: Iterable[Record]) -> list[Fact]:
-    """Give the facts of records; an event without id and time has a fixed one here."""
-    return [
-        fact
-        for record in records
-        if not isinstance(record, DeadLetter)
-        for fact in facts_of(record, ORIGIN, fresh_id="fresh")
-    ]
-
-
-def orders(found: Events) -> list[Events]:
-    """Give the events twice, reversed, and shuffled with repeats."""
-    made = [found + found, found[::-1]]
-    for seed in range(3):
-        shuffled = found + found[: len(found) // 2]
-        Random(seed).shuffle(shuffled)
-        made.append(shuffled)
-    return made
-
-
-def stated(records: Iterable[Record]) -> set[Record]:
-    """Give what was read, wherever it stood."""
-    return {
-        record._replace(offset=0)
-        for record in records
-        if not isinstance(record, DeadLetter)
-    }
 
 
 def test_every_registered_dialect_has_samples() -> None:
@@ -110,24 +69,6 @@ def test_twice_reversed_and_shuffled_give_the_same_state(name: str) -> None:
         again = read(order)
         assert set(once) == set(again)
         assert expected == table(Registry.build(again), NOW)
-
-
-@pytest.mark.parametrize("folder", PUBLIC)
-def test_the_public_samples_replay(fixtures_dir: Path, folder: str) -> None:
-    """Each file by itself, twice, reversed and shuffled."""
-    for file in sorted((fixtures_dir / folder).iterdir()):
-        items = events(file.read_bytes(), "")
-        found = [item.body for item in items if isinstance(item, Event)]
-
-        def read(bodies: Events) -> list[Fact]:
-            return facts(source(PUBLIC[folder]).records(as_lines(bodies)))
-
-        once = read(found)
-        expected = table(Registry.build(once), NOW)
-        for order in orders(found):
-            again = read(order)
-            assert set(once) == set(again), file.name
-            assert expected == table(Registry.build(again), NOW), file.name
 
 
 def cuts(dialect: Dialect, every: int) -> None:
@@ -185,17 +126,6 @@ def test_a_cut_array_keeps_the_events_before_the_cut(name: str) -> None:
 def test_a_cut_at_any_byte_of_any_event(name: str) -> None:
     """The same at each byte of every event."""
     cuts(DIALECTS[name], every=1)
-
-
-@pytest.mark.parametrize("folder", PUBLIC)
-def test_a_cut_of_a_public_sample_never_raises(fixtures_dir: Path, folder: str) -> None:
-    """At every 97th byte; both halves are read, whatever form the file has."""
-    for file in sorted((fixtures_dir / folder).iterdir()):
-        data = file.read_bytes()
-        for cut in range(0, len(data), 97):
-            for half in (data[:cut], data[cut:]):
-                for record in source(PUBLIC[folder]).records(half):
-                    assert record.offset <= len(half), file.name
 
 
 def test_a_scim_request_cut_at_any_byte_changes_nothing() -> None:

@@ -13,7 +13,7 @@ from streams.times import rfc3339
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 HEADERS = {
     "X-GitHub-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
@@ -36,22 +36,22 @@ def only(records: list[Record]) -> Lifecycle:
     return record
 
 
-def test_an_authorization_ends_for_one_person_and_app(fixtures_dir: Path) -> None:
+def test_an_authorization_ends_for_one_person_and_app(public_samples: Path) -> None:
     """App and event id are in the headers alone; there is no time at all."""
     name = "github_app_authorization.revoked.payload.json"
-    found = only(read(fixtures_dir, name, "github_app_authorization"))
+    found = only(read(public_samples, name, "github_app_authorization"))
 
     assert "revoke" == found.effect
     assert ["github.app_authorization:5725/1"] == [str(i) for i in found.identifiers]
     assert (HEADERS["X-GitHub-Delivery"], None) == (found.event_id, found.occurred_at)
-    bare = only(read(fixtures_dir, name))
+    bare = only(read(public_samples, name))
     assert ("revoke", "1") == (bare.effect, bare.identifiers[0].value)
 
 
 @pytest.mark.parametrize("event", ["installation", ""])
-def test_an_installation_is_deleted(fixtures_dir: Path, event: str) -> None:
+def test_an_installation_is_deleted(public_samples: Path, event: str) -> None:
     """Installation 2 of app 5725, also where the headers are lost."""
-    found = only(read(fixtures_dir, "installation.deleted.payload.json", event))
+    found = only(read(public_samples, "installation.deleted.payload.json", event))
 
     assert ("revoke", "github.installation:2") == (
         found.effect, str(found.identifiers[0]),
@@ -60,9 +60,9 @@ def test_an_installation_is_deleted(fixtures_dir: Path, event: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["installation", ""])
-def test_an_installation_is_suspended(fixtures_dir: Path, event: str) -> None:
+def test_an_installation_is_suspended(public_samples: Path, event: str) -> None:
     """At its own time, by Codertocat."""
-    found = only(read(fixtures_dir, "installation.suspend.payload.json", event))
+    found = only(read(public_samples, "installation.suspend.payload.json", event))
 
     assert ("suspend", "github.installation:16598467", "suspended") == (
         found.effect, str(found.identifiers[0]), found.aspect,
@@ -73,20 +73,20 @@ def test_an_installation_is_suspended(fixtures_dir: Path, event: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["secret_scanning_alert", ""])
-def test_a_reopened_alert_is_a_leak(fixtures_dir: Path, event: str) -> None:
+def test_a_reopened_alert_is_a_leak(public_samples: Path, event: str) -> None:
     """Nothing is revoked."""
     found = only(
-        read(fixtures_dir, "secret_scanning_alert.reopened.payload.json", event)
+        read(public_samples, "secret_scanning_alert.reopened.payload.json", event)
     )
     assert ("leak", "Codertocat/Hello-World#191", "adafruit_io_key") == (
         found.effect, found.identifiers[0].value, found.reason,
     )  # fmt: skip
 
 
-def test_the_audit_log_gives_a_leak_and_an_access(fixtures_dir: Path) -> None:
+def test_the_audit_log_gives_a_leak_and_an_access(public_samples: Path) -> None:
     """A new alert, and a clone with a token."""
     name = "panther-github_secret_scanning_alert_created.jsonl"
-    leak, clone = read(fixtures_dir, name)
+    leak, clone = read(public_samples, name)
 
     assert isinstance(leak, Lifecycle)
     assert ("leak", "acme-inc/crown-jewels#12") == (

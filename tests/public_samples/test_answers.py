@@ -20,7 +20,7 @@ from streams.stages.ingress import Origin, facts_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 SOURCES: Final = {
     "anthropic": "anthropic", "aws": "cloudtrail", "caep": "ssf", "entra": "entra",
@@ -154,23 +154,23 @@ def said(record: Record) -> str:
     return f"{record.effect} {target}"
 
 
-def test_every_sample_has_an_answer(fixtures_dir: Path) -> None:
+def test_every_sample_has_an_answer(public_samples: Path) -> None:
     """Those that the README lists are those that are there, and those asked below."""
-    text = (fixtures_dir / "README.md").read_text(encoding="utf-8")
+    text = (public_samples / "README.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| (\w+/\S+) \|", text, re.MULTILINE))
     there = {
         f"{file.parent.name}/{file.name}"
-        for file in fixtures_dir.glob("*/*") if file.is_file()
+        for file in public_samples.glob("*/*") if file.is_file()
     }  # fmt: skip
     assert 50 == len(listed)
     assert listed == there == ANSWERS.keys() | ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_each_sample_gives_its_answer(fixtures_dir: Path, name: str) -> None:
+def test_each_sample_gives_its_answer(public_samples: Path, name: str) -> None:
     """These changes in this order, and no other."""
     reader = source(SOURCES[name.partition("/")[0]])
-    records = reader.records((fixtures_dir / name).read_bytes())
+    records = reader.records((public_samples / name).read_bytes())
     assert ANSWERS[name] == [line for line in map(said, records) if line]
 
 
@@ -183,7 +183,7 @@ def test_each_sample_gives_its_answer(fixtures_dir: Path, name: str) -> None:
     ids=["two types", "two contents"],
 )
 def test_events_that_share_their_id_all_become_causes(
-    fixtures_dir: Path, names: list[str]
+    public_samples: Path, names: list[str]
 ) -> None:
     """One uuid with two types; one iss, jti and type with two contents."""
     origin = Origin("a", "r", received_at=1_800_000_000 * 10**9)
@@ -191,7 +191,7 @@ def test_events_that_share_their_id_all_become_causes(
         fact
         for name in names
         for record in source(SOURCES[name.partition("/")[0]]).records(
-            (fixtures_dir / name).read_bytes()
+            (public_samples / name).read_bytes()
         )
         if not isinstance(record, DeadLetter)
         for fact in facts_of(record, origin)

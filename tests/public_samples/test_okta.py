@@ -14,7 +14,7 @@ from streams.times import rfc3339
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 TOKEN = Identifier("okta.api_token", "00Tpki36zlWjhjQ1u2p4")
 
@@ -29,9 +29,9 @@ def changes(records: list[Record]) -> list[Lifecycle]:
     return [record for record in records if isinstance(record, Lifecycle)]
 
 
-def test_one_uuid_carries_a_suspend_and_a_session_clear(fixtures_dir: Path) -> None:
+def test_one_uuid_carries_a_suspend_and_a_session_clear(public_samples: Path) -> None:
     """Both survive: the user is suspended, and ALL of the user's sessions end."""
-    records = read(fixtures_dir, "get_logs.json.resp")
+    records = read(public_samples, "get_logs.json.resp")
 
     assert [
         ("suspend", "okta.user:12345", "2023-04-27T07:49:21.764Z"),
@@ -44,17 +44,17 @@ def test_one_uuid_carries_a_suspend_and_a_session_clear(fixtures_dir: Path) -> N
     assert not [one for one in records if isinstance(one, DeadLetter)]
 
 
-def test_an_api_token_is_revoked(fixtures_dir: Path) -> None:
+def test_an_api_token_is_revoked(public_samples: Path) -> None:
     """One revoke."""
-    (revoke,) = read(fixtures_dir, "panther-okta_api_key_revoked.jsonl")
+    (revoke,) = read(public_samples, "panther-okta_api_key_revoked.jsonl")
     assert isinstance(revoke, Lifecycle)
     assert ("revoke", (TOKEN,)) == (revoke.effect, revoke.identifiers)
 
 
-def test_an_api_token_is_issued_to_its_actor(fixtures_dir: Path) -> None:
+def test_an_api_token_is_issued_to_its_actor(public_samples: Path) -> None:
     """Its uuid and time equal those of the revoke; the event type differs."""
-    (issue,) = changes(read(fixtures_dir, "panther-okta_api_key_created.jsonl"))
-    (revoke,) = changes(read(fixtures_dir, "panther-okta_api_key_revoked.jsonl"))
+    (issue,) = changes(read(public_samples, "panther-okta_api_key_created.jsonl"))
+    (revoke,) = changes(read(public_samples, "panther-okta_api_key_revoked.jsonl"))
 
     assert ("issue", (TOKEN,)) == (issue.effect, issue.identifiers)
     assert "user@example.com" == issue.owner
@@ -63,9 +63,9 @@ def test_an_api_token_is_issued_to_its_actor(fixtures_dir: Path) -> None:
     assert issue.event_type != revoke.event_type
 
 
-def test_a_reused_refresh_token_is_a_leak(fixtures_dir: Path) -> None:
+def test_a_reused_refresh_token_is_a_leak(public_samples: Path) -> None:
     """Line 2 alone, though both have one uuid and lower-cased keys."""
-    records = read(fixtures_dir, "panther-okta_app_refresh_access_token_reuse.jsonl")
+    records = read(public_samples, "panther-okta_app_refresh_access_token_reuse.jsonl")
 
     (leak,) = changes(records)
     assert ("leak", "app.oauth2.token.detect_reuse") == (leak.effect, leak.event_type)

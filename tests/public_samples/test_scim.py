@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 
 @pytest.fixture(scope="module")
-def requests(fixtures_dir: Path) -> list[Request]:
+def requests(public_samples: Path) -> list[Request]:
     """Give the requests of the collection in its order."""
-    text = (fixtures_dir / "scim/PostmanCollection.json").read_text(
+    text = (public_samples / "scim/PostmanCollection.json").read_text(
         encoding="utf-8-sig"
     )
     return list(walk(json.loads(text)))

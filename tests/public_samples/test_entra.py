@@ -15,7 +15,7 @@ from streams.times import rfc3339
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 APPLICATION = Identifier("entra.application", "11b49e19-2326-4be6-93cb-7f37439bbd81")
 SECRET = Identifier("entra.app_credential", "59eaeebc-8a6b-44a6-9f24-7d55e64420c9")
@@ -26,9 +26,9 @@ def read(folder: Path, name: str) -> list[Record]:
     return list(Entra().records((folder / "entra" / name).read_bytes()))
 
 
-def test_one_secret_is_added(fixtures_dir: Path) -> None:
+def test_one_secret_is_added(public_samples: Path) -> None:
     """Two lines are one event: the same facts, 1 issue, 0 revokes."""
-    first, again = read(fixtures_dir, "AADAuditEvents.json")
+    first, again = read(public_samples, "AADAuditEvents.json")
 
     assert isinstance(first, Lifecycle)
     assert isinstance(again, Lifecycle)
@@ -41,10 +41,10 @@ def test_one_secret_is_added(fixtures_dir: Path) -> None:
     assert APPLICATION in [parent.identifier for parent in first.parents]
 
 
-def test_four_lines_have_three_ids(fixtures_dir: Path) -> None:
+def test_four_lines_have_three_ids(public_samples: Path) -> None:
     """The other two activities change nothing that Rescind knows of."""
     reader = Entra()
-    list(reader.records((fixtures_dir / "entra/AADAuditEvents.json").read_bytes()))
+    list(reader.records((public_samples / "entra/AADAuditEvents.json").read_bytes()))
 
     assert 4 == reader.read
     assert {"update application": 1, "add delegated permission grant": 1} == dict(
@@ -53,11 +53,11 @@ def test_four_lines_have_three_ids(fixtures_dir: Path) -> None:
 
 
 def test_a_secret_without_a_key_identifier_has_its_subject_alone(
-    fixtures_dir: Path,
+    public_samples: Path,
 ) -> None:
     """Line 1 issues something of sp-app-456; line 2 is no credential; 0 revokes."""
     name = "panther-azure_service_principal_credentials_added.jsonl"
-    (issue,) = read(fixtures_dir, name)
+    (issue,) = read(public_samples, name)
 
     assert isinstance(issue, Lifecycle)
     assert ("issue", ()) == (issue.effect, issue.identifiers)

@@ -12,7 +12,7 @@ from streams.sources.cloudtrail import CloudTrail
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 RECORDED = (
     "aws.persistence.iam-create-admin-user.json",
@@ -42,9 +42,9 @@ def lineage(records: list[Record]) -> list[tuple[str, str]]:
     ]
 
 
-def test_admin_user(fixtures_dir: Path) -> None:
+def test_admin_user(public_samples: Path) -> None:
     """One key for malicious-iam-user, made with the key of christophe."""
-    (issue,) = changes(read(fixtures_dir, RECORDED[0]))
+    (issue,) = changes(read(public_samples, RECORDED[0]))
 
     assert "issue" == issue.effect
     assert (("aws.access_key", "AKIAXAFZN8JEPF6L682H"),) == issue.identifiers
@@ -55,9 +55,9 @@ def test_admin_user(fixtures_dir: Path) -> None:
     )  # fmt: skip
 
 
-def test_federation_token(fixtures_dir: Path) -> None:
+def test_federation_token(public_samples: Path) -> None:
     """One edge, its expiry, one use of the child."""
-    records = read(fixtures_dir, RECORDED[1])
+    records = read(public_samples, RECORDED[1])
 
     assert [("AKIA6V1GNZTT65XQH36M", "ASIASTJKC5GCM7ZE6LUP")] == lineage(records)
     assert "2024-11-30T20:43:17Z" == to_line(records[0])["expires_at"]
@@ -65,9 +65,9 @@ def test_federation_token(fixtures_dir: Path) -> None:
     assert ["AKIA6V1GNZTT65XQH36M", "ASIASTJKC5GCM7ZE6LUP"] == uses
 
 
-def test_leaving_the_organisation(fixtures_dir: Path) -> None:
+def test_leaving_the_organisation(public_samples: Path) -> None:
     """Two edges; only the first child is used, and refused."""
-    records = read(fixtures_dir, RECORDED[2])
+    records = read(public_samples, RECORDED[2])
 
     parent = "AKIADVISM0T50G52IF0D"
     assert [
@@ -81,18 +81,18 @@ def test_leaving_the_organisation(fixtures_dir: Path) -> None:
     ]
 
 
-def test_login_profile(fixtures_dir: Path) -> None:
+def test_login_profile(public_samples: Path) -> None:
     """The failed delete revokes nothing; the password is issued."""
-    found = changes(read(fixtures_dir, RECORDED[3]))
+    found = changes(read(public_samples, RECORDED[3]))
 
     assert [("issue", "aws.login_profile")] == [
         (record.effect, record.identifiers[0].kind) for record in found
     ]
 
 
-def test_four_events_with_one_id_all_survive(fixtures_dir: Path) -> None:
+def test_four_events_with_one_id_all_survive(public_samples: Path) -> None:
     """And the fifth, which failed, issues nothing."""
-    found = changes(read(fixtures_dir, "panther-aws_iam_user_key_created.jsonl"))
+    found = changes(read(public_samples, "panther-aws_iam_user_key_created.jsonl"))
 
     assert [("12345", "user1"), ("12345", "user2"), ("12345", "jack"),
             ("12345", "jackson")] == [
@@ -100,16 +100,16 @@ def test_four_events_with_one_id_all_survive(fixtures_dir: Path) -> None:
     ]  # fmt: skip
 
 
-def test_quarantine(fixtures_dir: Path) -> None:
+def test_quarantine(public_samples: Path) -> None:
     """Line 1 is a leak of test-user; a deny-all policy is none."""
     name = "panther-aws_iam_compromised_key_quarantine.jsonl"
-    (leak,) = changes(read(fixtures_dir, name))
+    (leak,) = changes(read(public_samples, name))
     assert ("leak", "test-user") == (leak.effect, leak.owner)
 
 
-def test_the_totals_of_the_recorded_files(fixtures_dir: Path) -> None:
+def test_the_totals_of_the_recorded_files(public_samples: Path) -> None:
     """11 events, 3 edges, 5 issues (2 beside the sessions), no revocation."""
-    records = [one for name in RECORDED for one in read(fixtures_dir, name)]
+    records = [one for name in RECORDED for one in read(public_samples, name)]
 
     assert 3 == len(lineage(records))
     assert ["issue"] * 5 == [record.effect for record in changes(records)]
@@ -117,8 +117,8 @@ def test_the_totals_of_the_recorded_files(fixtures_dir: Path) -> None:
     assert not [record for record in records if isinstance(record, DeadLetter)]
 
 
-def test_no_session_token_reaches_a_record(fixtures_dir: Path) -> None:
+def test_no_session_token_reaches_a_record(public_samples: Path) -> None:
     """Two files hold one."""
-    for file in (fixtures_dir / "aws").iterdir():
+    for file in (public_samples / "aws").iterdir():
         for record in CloudTrail().records(file.read_bytes()):
             assert "SESSION-TOKEN" not in repr(record)

@@ -12,7 +12,7 @@ from streams.sources.kubernetes import Kubernetes
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 TOKENS = "panther-k8s_serviceaccount_token_created.jsonl"
 TRAFFIC = "panther-system_namespace_public_ip.jsonl"
@@ -28,9 +28,9 @@ def changes(records: list[Record]) -> list[Lifecycle]:
     return [record for record in records if isinstance(record, Lifecycle)]
 
 
-def test_six_of_nine_lines_issue_a_token(fixtures_dir: Path) -> None:
+def test_six_of_nine_lines_issue_a_token(public_samples: Path) -> None:
     """The second comes as a string in AKS's envelope; only the account is known."""
-    records = read(fixtures_dir, TOKENS)
+    records = read(public_samples, TOKENS)
 
     assert [
         "k8s.service_account:production/persistence-sa",
@@ -45,18 +45,18 @@ def test_six_of_nine_lines_issue_a_token(fixtures_dir: Path) -> None:
     }
 
 
-def test_no_line_of_them_has_a_time(fixtures_dir: Path) -> None:
+def test_no_line_of_them_has_a_time(public_samples: Path) -> None:
     """Each is a dead letter that says so, and none gives an access."""
-    records = read(fixtures_dir, TOKENS)
+    records = read(public_samples, TOKENS)
 
     letters = [one for one in records if isinstance(one, DeadLetter)]
     assert ["no_time"] * 9 == [one.reason.split(":")[0] for one in letters]
     assert not [one for one in records if isinstance(one, Access)]
 
 
-def test_one_real_token_request_has_a_credential_id(fixtures_dir: Path) -> None:
+def test_one_real_token_request_has_a_credential_id(public_samples: Path) -> None:
     """Line 7; its two edited copies have none, and name the account alone."""
-    real, *copies = changes(read(fixtures_dir, TRAFFIC))
+    real, *copies = changes(read(public_samples, TRAFFIC))
 
     assert [
         "k8s.credential:JTI=2e6389af-b8bc-4c26-92d2-714fbe9cb4fa",
@@ -71,10 +71,10 @@ def test_one_real_token_request_has_a_credential_id(fixtures_dir: Path) -> None:
     ]
 
 
-def test_only_the_complete_stage_counts(fixtures_dir: Path) -> None:
+def test_only_the_complete_stage_counts(public_samples: Path) -> None:
     """Lines 1 and 4 are ResponseStarted; 7 uses are left, one of them refused."""
     reader = Kubernetes()
-    data = (fixtures_dir / "kubernetes" / TRAFFIC).read_bytes()
+    data = (public_samples / "kubernetes" / TRAFFIC).read_bytes()
     uses = [one for one in reader.records(data) if isinstance(one, Access)]
 
     assert 2 == reader.unknown["stage:ResponseStarted"]
@@ -85,10 +85,10 @@ def test_only_the_complete_stage_counts(fixtures_dir: Path) -> None:
     assert 4 == sum(str(one.event_id).startswith("e2626946") for one in uses)
 
 
-def test_an_aws_key_is_the_bridge_to_cloudtrail(fixtures_dir: Path) -> None:
+def test_an_aws_key_is_the_bridge_to_cloudtrail(public_samples: Path) -> None:
     """Line 6 was made with a role's session key."""
     (bridge,) = [
-        one for one in read(fixtures_dir, TRAFFIC)
+        one for one in read(public_samples, TRAFFIC)
         if isinstance(one, Access) and one.identifiers[0].kind == "aws.access_key"
     ]  # fmt: skip
     assert "ASIAXXXXXXXXXXXXXXXX" == bridge.identifiers[0].value

@@ -12,7 +12,7 @@ from streams.sources.ssf import Ssf
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 SESSION = ("session.id", "dMTlD|1600802906337.16|16008.16")
 TOKEN = ("jwt.jti", "f61t6e20zdo3px56gepu8rzlsp4c1dpc0fx7")
@@ -47,32 +47,32 @@ def read(folder: Path, number: str) -> Lifecycle:
 
 
 @pytest.mark.parametrize("number", ANSWERS)
-def test_each_sample(fixtures_dir: Path, number: str) -> None:
+def test_each_sample(public_samples: Path, number: str) -> None:
     """Its effect, and what it is about."""
     effect, target = ANSWERS[number]
-    record = read(fixtures_dir, number)
+    record = read(public_samples, number)
     assert (effect, () if target is None else (target,)) == (
         record.effect, record.identifiers,
     )  # fmt: skip
 
 
-def test_the_third_spares_other_devices_and_tenants(fixtures_dir: Path) -> None:
+def test_the_third_spares_other_devices_and_tenants(public_samples: Path) -> None:
     """It matches all members of the complex subject."""
-    record = read(fixtures_dir, "03")
+    record = read(public_samples, "03")
     device = f"{ISSUER}|e9297990-14d2-42ec-a4a9-4036db86509a"
     assert (device, "123456789") == (record.device, record.tenant)
 
 
-def test_what_remains_of_the_narrowed_tokens(fixtures_dir: Path) -> None:
+def test_what_remains_of_the_narrowed_tokens(public_samples: Path) -> None:
     """04 and 05 have one iss, jti and type, and other content: both survive."""
-    scopes = [read(fixtures_dir, number).scope for number in ("04", "05")]
+    scopes = [read(public_samples, number).scope for number in ("04", "05")]
     assert [("role|ro-admin",), ("trusted_network|false",)] == scopes
 
 
-def test_all_in_one_file(fixtures_dir: Path) -> None:
+def test_all_in_one_file(public_samples: Path) -> None:
     """13 records, whatever their shared ids; event_timestamp is the time."""
     data = b"\n".join(
-        file.read_bytes() for file in sorted((fixtures_dir / "caep").iterdir())
+        file.read_bytes() for file in sorted((public_samples / "caep").iterdir())
     )
     records = list(Ssf().records(data))
     assert 13 == len(records)

@@ -14,13 +14,13 @@ from streams.sources.guess import guess_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.golden
+pytestmark = pytest.mark.public_samples
 
 
 @pytest.fixture(scope="module")
-def records(fixtures_dir: Path) -> list[Record]:
+def records(public_samples: Path) -> list[Record]:
     """Read every file as its own source."""
-    files = sorted((fixtures_dir / "anthropic").iterdir())
+    files = sorted((public_samples / "anthropic").iterdir())
     assert 17 == len(files)
     return [one for file in files for one in Anthropic().records(file.read_bytes())]
 
@@ -69,7 +69,7 @@ def test_two_failed_accesses(records: list[Record]) -> None:
     ] == [(one.outcome, str(one.identifiers[0])) for one in uses]
 
 
-def test_each_file_is_recognised(fixtures_dir: Path) -> None:
+def test_each_file_is_recognised(public_samples: Path) -> None:
     """Its wrapper is taken off first."""
-    for file in (fixtures_dir / "anthropic").iterdir():
+    for file in (public_samples / "anthropic").iterdir():
         assert "anthropic" == guess_bytes(file.read_bytes())
