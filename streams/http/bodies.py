@@ -1,4 +1,7 @@
-"""Bodies of requests: read in bounded time and size, or refused in plain words."""
+"""Bodies of requests: read in bounded time and size, or refused in plain words.
+
+What no handler reads stays packed, and its connection is closed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from aiohttp import web
 
 from streams.http.problems import ProblemError
+from streams.http.unpacking import (
+    IDENTITY,
+    PackedError,
+    encoding_of,
+    refuse_packed,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -28,35 +38,50 @@ async def body_of(request: web.Request, holder: object) -> bytes:
         holder: who sends it.
 
     Raises:
-        ProblemError: 400, it cannot be unpacked or breaks off; 408, it is too slow.
+        ProblemError: 400, it cannot be unpacked or breaks off; 408, it is too slow;
+            415, its encoding is unknown.
         web.HTTPRequestEntityTooLarge: it is larger than the cap.
     """
     del holder  # only what was let in may cost memory
-    return await _in_time(request.read())
+    return await _in_time(_whole(request, encoding_of(request)))
 
 
-async def short_body_of(
-    request: web.Request, holder: object, most: int
+async def unproven_body_of(
+    request: web.Request, most: int | None = None
 ) -> bytes | None:
-    """Read a body as `body_of` does; None: it has more than ``most`` bytes.
+    """Read the body that has to prove who sent it; None: it has more than ``most``.
 
-    Of a longer one not more than that is held in memory.
+    Of a longer one not more than that is held in memory, and none is unpacked.
 
     Raises:
-        ProblemError: 400, it cannot be unpacked or breaks off; 408, it is too slow.
+        ProblemError: 400, it breaks off; 408, it is too slow; 415, it is packed.
+        web.HTTPRequestEntityTooLarge: without ``most``, it is larger than the cap.
     """
-    del holder  # as above
+    refuse_packed(request)
+    if most is None:
+        return await _in_time(_whole(request, IDENTITY))
     return await _in_time(_short(request, most))
 
 
-async def _short(request: web.Request, most: int) -> bytes | None:
-    body = bytearray()
+async def _whole(request: web.Request, encoding: str) -> bytes:
+    most = request.client_max_size
     if (request.content_length or 0) > most:
-        return None
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    body = bytearray()
+    async for piece in unpacked(request.content.iter_any(), encoding, most):
+        body += piece
+    return bytes(body)
+
+
+async def _short(request: web.Request, most: int) -> bytes | None:
+    try:
+        body = bytearray()
+        if (request.content_length or 0) > most:
             return None
+        async for piece in unpacked(request.content.iter_any(), IDENTITY, most):
+            body += piece
+    except web.HTTPRequestEntityTooLarge:
+        return None
     return bytes(body)
 
 
@@ -68,7 +93,7 @@ async def _in_time(reading: Coroutine[Any, Any, T]) -> T:
         detail = f"send a body within {SECONDS:.0f} s, or several smaller ones"
         status = http.HTTPStatus.REQUEST_TIMEOUT
         raise ProblemError(status, "too slow", detail) from error
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, PackedError) as error:
         detail = "the body breaks off, or is not what Content-Encoding says"
         status = http.HTTPStatus.BAD_REQUEST
         raise ProblemError(status, "broken body", detail) from error

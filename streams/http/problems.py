@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
+from streams.http.unread import leave_unread
 from streams.intake import NotWrittenError
 from streams.quotas import OverQuotaError
 
@@ -30,6 +31,7 @@ BODY_UNREAD: Final = frozenset(
         http.HTTPStatus.BAD_REQUEST,
         http.HTTPStatus.REQUEST_TIMEOUT,
         http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     }
 )
 
@@ -84,6 +86,12 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem document."""
+    response = await _answered(request, handler)
+    await leave_unread(request, response)
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ProblemError as problem:

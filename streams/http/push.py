@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from attrs import define
 
 from streams.http.auth import authority_of
-from streams.http.bodies import short_body_of
+from streams.http.bodies import unproven_body_of
 from streams.http.problems import ProblemError
 from streams.sources.set_verifier import LIMIT, SetRefusedError
 from streams.ssf.health import to_plain
@@ -113,7 +113,7 @@ class Push:
             if request.content_type != CONTENT_TYPE:
                 message = f"the content type is not {CONTENT_TYPE}"
                 raise SetRefusedError("invalid_request", message)
-            body = await short_body_of(request, speaker, LIMIT)
+            body = await unproven_body_of(request, LIMIT)
             if body is None:
                 message = f"longer than {LIMIT} bytes"
                 raise SetRefusedError("invalid_request", message)

@@ -97,6 +97,8 @@ async def listen(
         keepalive_timeout=IDLE_SECONDS,
         max_line_size=longest_header,
         max_field_size=longest_header,
+        auto_decompress=False,  # see streams.http.unpacking
+        lingering_time=0.0,  # what no handler read is not read to be thrown away
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from streams.http.bodies import body_of, short_body_of
+from streams.http.bodies import unproven_body_of
 from streams.http.hook_vendor import Vendor
 from streams.http.problems import ProblemError
 from streams.keyed_sources import keyed_github, keyed_github_secrets
@@ -37,7 +37,7 @@ class Graph(Vendor):
     ) -> bytes | None:
         """Read, then compare the secret of every notification."""
         del settings, now
-        body = await short_body_of(request, secret, MOST_UNSIGNED)
+        body = await unproven_body_of(request, MOST_UNSIGNED)
         if body is None or not entra_graph.authentic(secret, body):
             return None
         return body
@@ -60,12 +60,14 @@ class Github(Vendor):
         self, settings: Hook, secret: str, request: web.Request, now: int
     ) -> bytes | None:
         """Read, then verify."""
-        del now
+        del settings, now
         signature = request.headers.get(github_hook.HEADER)
         if signature is None:
             return None
-        body = await body_of(request, settings)
-        return body if github_hook.authentic(secret, body, signature) else None
+        body = await unproven_body_of(request)
+        if body is None or not github_hook.authentic(secret, body, signature):
+            return None
+        return body
 
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
@@ -109,7 +111,7 @@ class GithubSecrets(Vendor):
         key = github_hook.public_key(secret, key_id)
         if signature is None or key is None:
             return None
-        body = await short_body_of(request, secret, MOST_UNSIGNED)
+        body = await unproven_body_of(request, MOST_UNSIGNED)
         if body is None or not github_hook.authentic_push(key, body, signature):
             return None
         return body
@@ -136,7 +138,7 @@ class GitGuardian(Vendor):
         sent = request.headers.get(gitguardian.TIMESTAMP)
         if signature is None or sent is None:
             return None
-        body = await short_body_of(request, secret, MOST_UNSIGNED)
+        body = await unproven_body_of(request, MOST_UNSIGNED)
         if body is None:
             return None
         proven = gitguardian.authentic(body, sent, signature, secret.encode(), now)
