@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Fault(StrEnum):
@@ -16,6 +16,10 @@ class Fault(StrEnum):
     UNDECODABLE = "undecodable"
     UNKNOWN_SYMBOL = "unknown_symbol"
     NOT_A_FACT = "not_a_fact"
+
+
+# What a record of a newer version looks like to an older one.
+NEWER: Final = frozenset({Fault.UNKNOWN_ID, Fault.UNKNOWN_SYMBOL})
 
 
 class SchemaError(Exception):

@@ -22,7 +22,7 @@ from agents_registry.identifiers import VOCABULARY
 from enforcement.replica import SLICE, PastEndError, Replica
 from schemas.codec import bundled
 from schemas.entries import GENESIS, HEARTBEAT, Heartbeat, read_entry, realm_of
-from schemas.errors import Fault, SchemaError
+from schemas.errors import NEWER, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from schemas.entries import Entry
 
 _OF_THE_LOG: Final = (f"{GENESIS}/".encode(), f"{HEARTBEAT}/".encode())
-_NEWER: Final = frozenset({Fault.UNKNOWN_ID, Fault.UNKNOWN_SYMBOL})
 
 
 class Raw(Protocol):
@@ -161,7 +160,7 @@ class LogReplica(Replica):
         except SchemaError as error:
             self.unreadable += 1
             self.fault = str(error)
-            if error.code in _NEWER and self._ours(key):
+            if error.code in NEWER and self._ours(key):
                 self._newer.setdefault(key, record.offset)
             return None
         self._newer.pop(key, None)

@@ -94,7 +94,9 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.REGISTRY: {
         "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,), "dlq": (_W,),
     },
-    Role.AUDIT: {"facts": (_R,), "audit": (_R, _W), "heads": (_R, _W)},
+    Role.AUDIT: {
+        "facts": (_R,), "audit": (_R, _W), "heads": (_R, _W), "dlq": (_W,),
+    },
     Role.AUDITOR: {"facts": (_R,), "audit": (_R,), "heads": (_R,)},
     Role.CLOSURE: {
         # A guard that an operator removed must not come back with the next owner, who

@@ -17,10 +17,11 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.kafka.audit_records import AUDIT, head_record, link_record, signed
-from streams.kafka.audit_state import reading, restored
+from streams.kafka.audit_state import UnknownChainError, reading, restored
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
 from streams.kafka.membership import Membership, waiting_for_the_broker
+from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
 from streams.progress import Progress
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
 IDLE_SECONDS: Final = 0.2
 SLICE: Final = 250  # records; others of this process get their turn between
 COMMIT_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 5.0
+STANDS: Final = (
+    "not audited until it can be read: start the version that wrote it, or write a "
+    "tombstone under its key, and chains that lie there may begin anew"
+)
 
 log = structlog.get_logger()
 
@@ -87,6 +93,8 @@ class AuditStage:
         self._every = worker.head_seconds
         self._writer = f"{worker.name}-{clock()}"
         self._sign_at = 0.0
+        self._stands: set[int] = set()
+        self._look_at = 0.0
 
     async def run(self) -> None:
         """Work until cancelled; then the last heads are signed."""
@@ -100,26 +108,30 @@ class AuditStage:
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(COMMIT_SECONDS), self.member.lock:
-                await self._sign()
+                if not await self._sign() or self.member.fresh:
+                    # Entries of a partition to be read again have no head yet.
+                    await self._load()
+                    await self._sign()
         except (NotAckedError, TimeoutError) as error:
             log.warning("audit_not_signed", error=type(error).__name__)
         await self._commit(at_once=True)
 
     async def _turn(self) -> None:
-        if self.member.fresh:
+        loop = asyncio.get_running_loop()
+        if self.member.fresh - self._stands or loop.time() >= self._look_at:
+            self._look_at = loop.time() + LOOK_SECONDS
             await self._load()
         fetched = await self.member.poll(IDLE_SECONDS)
         await learn(fetched)
-        loop = asyncio.get_running_loop()
         async with self.member.lock:
             try:
                 for number, records in fetched.items():
                     if number in self.audited and number not in self.member.fresh:
                         await self._chain(self.audited[number], records)
-                if loop.time() >= self._sign_at:
+                if loop.time() >= self._sign_at and await self._sign():
                     self._sign_at = loop.time() + self._every
-                    await self._sign()
-                    self.signed_at = self._clock()
+                    if not self.member.fresh:
+                        self.signed_at = self._clock()
             except NotAckedError as error:
                 die("audit: not acked", error)
             await self._commit()
@@ -127,6 +139,9 @@ class AuditStage:
 
     async def _load(self) -> None:
         """Take up where the topics say that the fresh partitions stand."""
+        if not self.member.fresh:
+            return
+        self._stands.clear()
         async with waiting_for_the_broker():
             geneses = await read_geneses(self._settings)
             async with reading(self._settings) as reader:
@@ -139,7 +154,13 @@ class AuditStage:
                 del self.audited[number]
 
     async def _take_up(self, reader: Reader, number: int, genesis: str) -> None:
-        audited = await restored(reader, number, genesis)
+        try:
+            audited = await restored(reader, number, genesis)
+        except UnknownChainError as error:
+            log.error("audit_stands_still", record=str(error), remedy=STANDS)  # noqa: TRY400 - it says all
+            self._stands.add(number)
+            return
+        await self._bury(audited)
         begin, audited.target = await reader.bounds(FACTS, number)
         if not begin <= audited.position <= audited.target:
             audited.position = begin
@@ -151,6 +172,20 @@ class AuditStage:
             position=audited.position,
             realms=len(audited.chains.tips),
         )
+
+    async def _bury(self, audited: Audited) -> None:
+        """Put what cannot be read into the dead letters."""
+        count, number = self._settings.partitions, audited.number
+        groups = [
+            letter
+            for topic, each in audited.poison
+            for letter in letters(topic, number, count, [each])
+        ]
+        audited.poison.clear()
+        try:
+            await self._publisher.publish(self._settings.topic("dlq"), groups)
+        except NotAckedError as error:
+            die("audit: not acked", error)
 
     async def _chain(self, audited: Audited, records: Sequence[Any]) -> None:
         topic = self._settings.topic(AUDIT)
@@ -188,13 +223,12 @@ class AuditStage:
             audited.end = each.end
         return True
 
-    async def _sign(self) -> None:
-        """Sign the head of each chain that moved, and have it kept."""
-        for audited in self._ours():
-            if audited.unsigned:
-                await self._sign_of(audited)
+    async def _sign(self) -> bool:
+        """Sign the head of each chain that moved; False: one is to be read again."""
+        ours = [audited for audited in self._ours() if audited.unsigned]
+        return all([await self._sign_of(audited) for audited in ours])
 
-    async def _sign_of(self, audited: Audited) -> None:
+    async def _sign_of(self, audited: Audited) -> bool:
         end, position = audited.end, audited.position
         heads = [self._signed(audited, *each) for each in audited.unsigned]
         acked = await self._publisher.publish(
@@ -202,7 +236,7 @@ class AuditStage:
         )
         failpoint("audit.signed")
         if not self._alone(audited, acked):
-            return
+            return False
         # Behind their entries first, then where the next owner looks.
         topic = self._settings.topic(HEADS)
         await self._publisher.publish(
@@ -216,6 +250,7 @@ class AuditStage:
                 await self._publisher.end(topic, audited.number, key)
             audited.keys[head.realm] = {own}
             self._sinks.take(head.realm, head.sequence, head.signature)
+        return True
 
     def _signed(self, audited: Audited, realm: str, tip: Tip) -> SignedHead:
         now = self._clock() // SECOND
@@ -250,7 +285,8 @@ class AuditStage:
         positions = {each.number: each.position for each in ours}
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
-            assigned=self.member.assigned,
+            # What stands still on purpose is no reason to start this process anew.
+            assigned=self.member.assigned - self._stands,
             ready=bool(ours)
             and not self.member.fresh
             and all(each.position >= each.target for each in ours),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
+from schemas.errors import NEWER, SchemaError
 from streams.kafka.audit_chains import Chains, Fits, line_of, realm_named
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
 from streams.kafka.audit_state import reading
@@ -40,7 +41,7 @@ async def last_head(settings: KafkaSettings, realm: str) -> str | None:
     async with reading(settings) as reader:
         bounds = await reader.bounds(HEADS, number)
         async for record in reader.records(HEADS, number, *bounds):
-            found = None if record.value is None else read_audit(record.value)
+            found = None if record.value is None else _read(HEADS, record)
             if isinstance(found, SignedHead) and found.realm == realm:
                 later = last is None or found.sequence >= last.sequence
                 last = found if later else last
@@ -52,7 +53,7 @@ async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
 
     Raises:
         KafkaError: the cluster cannot be asked.
-        SchemaError: a record of ``audit`` cannot be read.
+        SchemaError: a newer version wrote a record of ``audit``.
     """
     await take_ids(settings)
     number = partition_of(realm, settings.partitions)
@@ -66,8 +67,8 @@ async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
         held = _Held(realm, facts)
         async for record in reader.records(AUDIT, number, *bounds):
             await learn_ids([record.value])
-            found = read_audit(record.value)
-            if found.realm != realm:
+            found = _read(AUDIT, record)
+            if found is None or found.realm != realm:
                 continue
             tip = chains.tips.get(realm)
             if isinstance(found, SignedHead):
@@ -78,6 +79,21 @@ async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
                     async for line in held.up_to(found, begins=tip is None):
                         yield line
                 yield line_of(found)
+
+
+def _read(name: str, record: Any) -> Link | SignedHead | None:
+    """Read a record; None for what no worker wrote, which proves nothing.
+
+    Raises:
+        SchemaError: a newer version wrote it.
+    """
+    try:
+        return read_audit(record.value)
+    except SchemaError as error:
+        if error.code in NEWER:
+            place = f"{name} partition {record.partition} offset {record.offset}"
+            raise SchemaError(error.code, f"{place}: {error}; upgrade this") from error
+        return None
 
 
 @define

@@ -20,6 +20,8 @@ from schemas.errors import SchemaError
 from streams.kafka.audit_chains import Chains, Fits, Link, Tip
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
 from streams.kafka.layout import HEADS
+from streams.kafka.poison import Poison, poison_of
+from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 WAIT_MS: Final = 500
 
 log = structlog.get_logger()
+
+
+class UnknownChainError(Exception):
+    """A head cannot be read, and ``audit`` does not hold all that it spoke of."""
 
 
 @define
@@ -43,6 +49,7 @@ class Audited:
         round_position: `position` one round of heads ago.
         round_end: `end` at that time: no head lacks what stands below.
         keys: realm to the keys of its heads in the topic ``heads``.
+        poison: records that could not be read, each with its topic.
     """
 
     number: int
@@ -55,6 +62,7 @@ class Audited:
     round_position: int = 0
     round_end: int = 0
     keys: dict[str, set[bytes]] = Factory(lambda: defaultdict(set))
+    poison: list[tuple[str, Poison]] = Factory(list)
 
     @property
     def unsigned(self) -> list[tuple[str, Tip]]:
@@ -82,13 +90,31 @@ class Audited:
             if of_round.genesis == self.genesis:
                 self.position = self.round_position = of_round.position
 
-    def follow(self, record: Any) -> None:
-        """Take up a record of ``audit``, in their order."""
+    def pass_over(self, topic: str, record: Any, why: str, key: bytes | None) -> None:
+        """Keep what a dead letter tells of a record that cannot be read.
+
+        Args:
+            topic: its full name.
+            record: of the client.
+            why: it cannot be read.
+            key: of the hash of its bytes.
+        """
+        log.error(
+            "audit_unreadable",
+            topic=topic,
+            partition=self.number,
+            offset=record.offset,
+            error=why,
+        )
+        self.poison.append((topic, poison_of(record, why, key)))
+
+    def follow(self, topic: str, record: Any, key: bytes | None) -> None:
+        """Take up a record of ``audit``, in their order; arguments of `pass_over`."""
         self.end = record.offset + 1
         try:
             found = read_audit(record.value)
         except SchemaError as error:
-            log.warning("audit_unreadable", partition=self.number, error=str(error))
+            self.pass_over(topic, record, str(error), key)
             return
         if isinstance(found, Link) and self.chains.follow(found) is Fits.GAP:
             log.error(
@@ -102,29 +128,58 @@ class Audited:
 async def restored(reader: Reader, number: int, genesis: str) -> Audited:
     """Give the audit of a partition as the topics tell it.
 
+    A head that cannot be read is passed over where ``audit`` still holds every link:
+    then the chains follow from these alone. A tombstone under its key, or a newer
+    record, ends it at once.
+
     Raises:
         KafkaError: the cluster cannot be asked.
-        SchemaError: a head cannot be read.
+        UnknownChainError: nothing tells where a chain ends.
     """
     audited = Audited(number, genesis, Chains(genesis, number))
-    heads = []
-    async for record in reader.records(
-        HEADS, number, *await reader.bounds(HEADS, number)
-    ):
-        if record.value is not None:
-            found = read_audit(record.value)
-            if isinstance(found, SignedHead):
-                heads.append((record.key, found))
-    audited.take_heads(heads)
-    start = audited.round_end
+    unread = await _take_heads(reader, audited)
     begin, end = await reader.bounds(AUDIT, number)
+    if unread is not None:
+        if begin > 0:
+            # A realm whose links are gone would begin a second chain.
+            raise UnknownChainError(unread)
+        audited.round_end = 0
+    start = audited.round_end
     if not begin <= start <= end:
         log.error("audit_lost", partition=number, expected=start, begin=begin, end=end)
         start = begin
+    topic, key = reader.settings.topic(AUDIT), reader.settings.digest()
     async for record in reader.records(AUDIT, number, start, end):
-        audited.follow(record)
+        await learn_ids([record.value])
+        audited.follow(topic, record, key)
     audited.end = end
     return audited
+
+
+async def _take_heads(reader: Reader, audited: Audited) -> str | None:
+    """Take up the heads; tell of one that cannot be read, and where it lies."""
+    number, topic = audited.number, reader.settings.topic(HEADS)
+    last: dict[bytes, Any] = {}
+    bounds = await reader.bounds(HEADS, number)
+    async for record in reader.records(HEADS, number, *bounds):
+        last[record.key or b""] = record
+    await learn_ids(each.value for each in last.values())
+    heads, unread = [], None
+    for key, record in last.items():
+        if record.value is None:
+            continue
+        try:
+            found = read_audit(record.value)
+        except SchemaError as error:
+            unread = f"{topic} partition {number} offset {record.offset}: {error}"
+            audited.pass_over(topic, record, str(error), reader.settings.digest())
+            # The next head of the realm takes its place.
+            audited.keys[key.partition(b"/")[0].decode("utf-8", "replace")].add(key)
+        else:
+            if isinstance(found, SignedHead):
+                heads.append((key, found))
+    audited.take_heads(heads)
+    return unread
 
 
 class Reader:
@@ -132,19 +187,19 @@ class Reader:
 
     def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
         """Read through a consumer that is started and has no group."""
-        self._settings = settings
+        self.settings = settings
         self._consumer = consumer
 
     async def bounds(self, name: str, number: int) -> tuple[int, int]:
         """Give where a partition of a topic begins and ends now."""
-        at = TopicPartition(self._settings.topic(name), number)
+        at = TopicPartition(self.settings.topic(name), number)
         begin = await self._consumer.beginning_offsets([at])
         end = await self._consumer.end_offsets([at])
         return begin[at], end[at]
 
     async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
         """Give where partitions of a topic end now, by their numbers."""
-        topic = self._settings.topic(name)
+        topic = self.settings.topic(name)
         places = [TopicPartition(topic, number) for number in numbers]
         found = await self._consumer.end_offsets(places)
         return {at.partition: end for at, end in found.items()}
@@ -155,7 +210,7 @@ class Reader:
         """Give the records from an offset up to another one that lies within."""
         if start >= end:
             return
-        at = TopicPartition(self._settings.topic(name), number)
+        at = TopicPartition(self.settings.topic(name), number)
         self._consumer.assign([at])
         self._consumer.seek(at, start)
         # Nobody unsubscribes: a client that stops right after that may never end.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from agents_registry.facts import Fact
 from agents_registry.registry import Registry
 from schemas.codec import in_force
-from schemas.errors import Fault, SchemaError
+from schemas.errors import NEWER, SchemaError
 from streams.kafka.framing import (
     Genesis,
     Heartbeat,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS: Final = 5.0
-# What a record of a newer version looks like to an older one.
-NEWER: Final = frozenset({Fault.UNKNOWN_ID, Fault.UNKNOWN_SYMBOL})
 MANY: Final = 5000  # records; heartbeats alone are not worth a write each
 
 

@@ -50,7 +50,7 @@ _ASSERTED: Final = {
     "registry": ("invalidations", "dlq"),
     "sentinel": (ACCESS, RECEIPTS, "findings", "dlq"),
     "closure": (RECEIPTS, "findings", "dlq"),
-    AUDIT: (AUDIT, HEADS),
+    AUDIT: (AUDIT, HEADS, "dlq"),
 }
 
 

@@ -22,7 +22,7 @@ from streams.failpoints import AUDIT_POINTS
 from streams.stages.audit_chain import BrokenChainError
 from streams.stages.audit_proof import Verifier
 from tests.integration.kafka_cluster import settings_of
-from tests.integration.kafka_crash_run import Run, later
+from tests.integration.kafka_crash_run import HUNG, Run, later
 from tests.integration.serving import until
 from tests.integration.test_kafka_pipeline import EVENTS, KEY
 from tests.integration.working import ends, keyed_facts_of, lay_out, pipeline
@@ -130,6 +130,42 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
     assert (3, True) == (code, "Kafka: KafkaConnectionError" in out)
 
 
+async def test_worker_that_ends_before_it_read_again_leaves_a_signed_head(
+    tmp_path: Path, kafka: Cluster
+) -> None:
+    """Another one wrote between; no later worker is needed to see its last entries."""
+    settings = settings_of(kafka, partitions=1, access_partitions=1)
+    await lay_out(settings)
+    order = {"identifier": "vault.accessor:a1"}
+    async with pipeline(tmp_path, settings) as running:
+        audit = running.working.process.audit
+        assert audit is not None
+        await until(lambda: audit.member.begun and not audit.audited[0].unsigned)
+        # As a worker does that was frozen and goes on: what it knew is old.
+        audit.audited[0].end -= 1
+        ended: list[asyncio.Task[Any]] = []
+        hold = audit.member.hold
+
+        def hold_and_end(number: int) -> None:
+            hold(number)
+            if not ended and (task := asyncio.current_task()) is not None:
+                ended.append(task)
+                task.cancel()
+
+        audit.member.hold = hold_and_end  # type: ignore[method-assign]
+        assert (await running.post("/v1/revocations", "revoker", order))[0] == 201
+        await until(lambda: bool(ended) and ended[0].done())
+    lines, last = await exported(settings)
+    assert not verified(lines, tmp_path / "worker/audit/audit.pub", last=last)
+    assert await chained_once(settings, lines)
+
+
+async def signed_facts(kafka: KafkaSettings, wanted: int) -> bool:
+    """Tell whether as many facts are chained and below a signed head."""
+    lines, _ = await exported(kafka)
+    return sum("fact" in line for line in lines) >= wanted
+
+
 async def revoked(url: str) -> AsyncGenerator[int]:
     """Revoke names without end, one each step."""
     async with aiohttp.ClientSession(
@@ -167,6 +203,9 @@ async def test_killed_and_frozen_workers_leave_one_chain(
                 frozen.send(signal.SIGCONT)
                 await anext(revoking)
                 await run.settled([frozen, other])
+                # Whoever has the partition at last reads it again before it signs.
+                end = len(await keyed_facts_of(settings))
+                await until(lambda: signed_facts(settings, end), HUNG)
         await revoking.aclose()
 
     lines, last = await exported(settings)

@@ -22,12 +22,13 @@ from streams.sources.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
 from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer
-from tests.integration.working import facts_of, lay_out, pipeline, records
+from tests.integration.working import ends, facts_of, lay_out, pipeline, records
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.kafka.settings import KafkaSettings
+    from tests.integration.working import Pipeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -302,3 +303,30 @@ async def test_no_event_of_a_source_stops_its_raw_topic(
         name.decode(): each["reason"].partition(":")[0]
         for name, (each,) in found.items()
     }
+
+
+async def chained(run: Pipeline, number: int) -> None:
+    """Wait until a partition is chained up to where it ends now."""
+    audit = run.working.process.audit
+    assert audit is not None
+    end = (await ends(run.kafka, "facts", run.kafka.partitions))[number]
+    await until(lambda: audit.progress.positions.get(number, 0) >= end)
+
+
+async def test_what_cannot_be_read_in_heads_ends_no_worker(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """The chains follow from their links alone, and the letter tells the place."""
+    kafka, key = with_key(kafka_settings)
+    await lay_out(kafka)
+    heads, number = kafka.topic("heads"), partition_of("default", kafka.partitions)
+    bad = [value for value in BAD if len(value) < TEN]
+    put = [await publish(kafka, heads, number, [value]) for value in bad]
+    last = put[-1][0].offset
+    body = json.dumps({"Records": EVENTS}).encode()
+    for _ in range(2):
+        async with pipeline(tmp_path, kafka) as run:
+            assert (await run.post("/v1/events/cloudtrail", "aws", body))[0] == 202
+            await chained(run, number)
+    found = letters_of(await records(kafka, "dlq"), heads)
+    check(found, heads, number, [(last, bad[-1], BAD[bad[-1]])], key)

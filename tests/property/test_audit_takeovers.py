@@ -28,6 +28,7 @@ from streams.kafka.audit import AuditStage
 from streams.kafka.audit_chains import Chains, Link
 from streams.kafka.audit_export import exported, last_head
 from streams.kafka.audit_records import read_audit
+from streams.kafka.audit_state import UnknownChainError
 from streams.kafka.framing import Genesis, act_record
 from streams.kafka.publisher import Acked
 from streams.kafka.settings import KafkaSettings
@@ -53,6 +54,11 @@ GENESIS = Genesis(
     genesis="g1", partition=0, partitions=1, created_at=1, created_by="ops"
 )
 KEY = HeadKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+NODE = encode_fact(
+    Node(
+        authority="a", version=1, received_at=1, node=Identifier("vault.accessor", "1")
+    )
+)
 READ_HEAD = head_reader([KEY.private.public_key()])
 
 
@@ -67,21 +73,27 @@ class Record:
     offset: int
     key: bytes
     value: bytes | None
+    timestamp: int = 0
+    partition: int = 0
 
 
 @define
 class World:
-    """The topics, and who works on them."""
+    """The topics, and who works on them; strangers write too where they are spoilt."""
 
     rng: random.Random
+    spoilt: bool = False
+    settings: KafkaSettings = SETTINGS
     topics: dict[str, list[Record]] = Factory(
         lambda: {"facts": [], "audit": [], "heads": []}
     )
     workers: list[Worker] = Factory(list)
+    begins: Counter[str] = Factory(Counter)
     ends: Counter[str] = Factory(Counter)
     said: set[bytes] = Factory(set)
     tombstones: set[bytes] = Factory(set)
     busy: bool = False
+    buried: set[tuple[str, int]] = Factory(set)
 
     def write(self, name: str, key: bytes, value: bytes | None) -> int:
         """Append a record; give its offset."""
@@ -93,6 +105,12 @@ class World:
     def say(self) -> None:
         """Accept a fact, a copy of one, an act, a tombstone or a heartbeat."""
         realm, number = self.rng.choice(REALMS), self.rng.randrange(12)
+        if self.spoilt and self.rng.random() < 0.2:
+            topic = self.rng.choice(("audit", "heads"))
+            key = self.rng.choice((b"", b"stranger", f"{realm}/newer-1".encode()))
+            bad = self.rng.choice((b"", b"garbage", NODE))
+            self.write(topic, key, bad)
+            self.buried.add((topic, self.ends[topic] - 1))
         name = Identifier("vault.accessor", str(number))
         kind = self.rng.random()
         if kind < 0.1:
@@ -151,7 +169,7 @@ class World:
     async def bounds(self, name: str, number: int) -> tuple[int, int]:
         """Give where a topic begins and ends."""
         assert number == 0
-        return 0, self.ends[name]
+        return self.begins[name], self.ends[name]
 
     async def records(
         self, name: str, number: int, start: int, end: int
@@ -354,6 +372,36 @@ def test_the_chain_holds_every_fact_once(
 ) -> None:
     """Whoever was killed, frozen or late."""
     run(seed, monkeypatch)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_strangers_write_stops_no_chain(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither between the links nor in place of a head, and each is told of."""
+    world = _patched(World(random.Random(seed), spoilt=True), monkeypatch)
+    asyncio.run(play(world, 80))
+    asyncio.run(check(world))
+    last = asyncio.run(audit_state.restored(world, 0, GENESIS.genesis))  # type: ignore[arg-type]
+    told = {(topic.split(".")[1], poison.offset) for topic, poison in last.poison}
+    assert told <= world.buried
+
+
+def test_a_head_nobody_can_read_begins_no_second_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the first links are gone it may be all that is left."""
+    world = quiet(monkeypatch)
+    world.begins["audit"] = 5
+    world.write("heads", b"acme/newer-1", b"\0\0\0\xff\xff")
+
+    def restored() -> Audited:
+        return asyncio.run(audit_state.restored(world, 0, GENESIS.genesis))  # type: ignore[arg-type]
+
+    with pytest.raises(UnknownChainError, match=r"heads.* partition 0 offset \d+"):
+        restored()
+    world.write("heads", b"acme/newer-1", None)
+    assert not restored().unsigned
 
 
 @pytest.mark.campaign
