@@ -45,6 +45,7 @@ _LIST: Final = re.compile(
             (?:"metadata"\s*:\s*\{[^\[{}]{0,256}\}[^\[{]{0,64}?)?"items"\s*:\s*
         |[^\[{]{0,1024}?"com\.okta\.[^\[{]{0,1024}?"data"\s*:\s*\{\s*"events"\s*:\s*
         |\s*"@odata[^\[{]{0,1024}?"value"\s*:\s*
+        |\s*(?:"object"\s*:\s*"list"\s*,\s*)?"data"\s*:\s*
     ))?\[""",
     re.VERBOSE,
 )

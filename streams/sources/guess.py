@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 _SAMPLE_BYTES: Final = 1 << 18
 _SAMPLE_EVENTS: Final = 1_000
+_SIGN_INS: Final = ("signInEventTypes", "SignInEventTypes", "AppDisplayName",
+                    "appDisplayName")  # fmt: skip
 _TOKEN: Final = re.compile(
     rb"^\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*$", re.ASCII | re.MULTILINE
 )
@@ -35,6 +37,8 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
         ):
             return "openbao"
         if "iss" in body and isinstance(body.get("events"), dict):  # RFC 8417
+            return "ssf"
+        if isinstance(body.get("sets"), dict):  # a poll response, RFC 8936
             return "ssf"
         if "realmId" in body and ("operationType" in body or "type" in body):
             return "keycloak"
@@ -62,7 +66,7 @@ def _entra(body: dict[str, Any]) -> bool:
     return any(
         name in one
         for one in (body, inner if isinstance(inner, dict) else {})
-        for name in ("activityDisplayName", "ActivityDisplayName")
+        for name in ("activityDisplayName", "ActivityDisplayName", *_SIGN_INS)
     )
 
 

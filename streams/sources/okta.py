@@ -2,7 +2,8 @@
 
 Rules:
 
-- Only ``outcome.result`` SUCCESS or ALLOW changes anything.
+- Only ``outcome.result`` SUCCESS or ALLOW changes anything; a refresh token that came
+  back is a leak whatever the outcome, which speaks of the request that it came with.
 - One uuid may carry two event types; both count.
 - A session, an API token and a grant require their user; a session requires
   ``okta.user_sessions`` too, the container that "clear user sessions" acts on, so
@@ -63,7 +64,9 @@ class Okta(Dialect):
         family = _family(seen.event_type)
         if family is None:
             self._count(seen.event_type)
-        elif mapping(seen.body.get("outcome")).get("result") in _DONE:
+        elif family is _reuse or (
+            mapping(seen.body.get("outcome")).get("result") in _DONE
+        ):
             changes = family(seen)
         return settle(seen, changes, _access(seen))
 

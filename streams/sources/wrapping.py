@@ -1,8 +1,9 @@
 """Find the events in a decoded document, whatever a vendor or a cloud put around them.
 
 - Lists: CloudTrail's ``Records``, Azure's ``records``, Kubernetes' ``EventList``,
-  Microsoft Graph's ``value``, Okta's ``data.events``, and CloudWatch Logs'
-  ``logEvents``, whose messages are text: the way of EKS.
+  Microsoft Graph's ``value``, Okta's ``data.events``, the pages (``data`` beside
+  ``has_more``) of OpenAI and Anthropic, and CloudWatch Logs' ``logEvents``, whose
+  messages are text: the way of EKS.
 - Single events: EventBridge's ``detail``, ``CloudTrailEvent``, AKS's
   ``properties.log``, and what Google's Pub/Sub pushes, in base64: the way of GKE.
 
@@ -21,7 +22,7 @@ _RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
 _GRAPH: Final = {"value", "validationTokens"}
 # The names of lists, for a quick look: a line with none of them is an event.
 LISTS: Final = (
-    "Records", "records", "Events", "items", "value", "events", "logEvents",
+    "Records", "records", "Events", "items", "value", "events", "data", "logEvents",
 )  # fmt: skip
 
 
@@ -44,6 +45,8 @@ def list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
     elif "data" in value and str(value.get("eventType")).startswith("com.okta."):
         data = value["data"]
         name, inner = "events", data.get("events") if type(data) is dict else None
+    elif "data" in value and "has_more" in value:
+        name, inner = "data", value["data"]
     elif "logEvents" in value and "messageType" in value:
         name, inner = "logEvents", _messages(value)
     return name, inner if type(inner) is list else None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from streams.pollers import keycloak as keycloak_feed
 from streams.settings import Settings
 from streams.times import SECOND, rfc3339
+from tests.golden.answers import causes
 from tests.integration.fake_vendors import graph, keycloak, okta, query_of, serving
 from tests.integration.serving import running, until, values
 
@@ -337,6 +338,27 @@ async def test_a_round_goes_on_where_a_restart_cut_it(tmp_path: Path) -> None:
                 name = f"entra.user:user-{number}"
                 await until(functools.partial(dead, server, name))
         assert ["4"] == query_of(vendor.asked[before])["$skiptoken"]
+
+
+async def test_a_whole_system_log_comes_through_a_poll(
+    tmp_path: Path, samples: Path
+) -> None:
+    """Two events of one uuid are two causes; the later end of a user stands."""
+    async with okta() as vendor:
+        vendor.events = orjson.loads((samples / "okta/system-log.json").read_bytes())
+        vendor.limit = 3
+        settings = polling(vendor, "okta", first=20 * 365 * 86_400)
+        query = "SELECT count(*) FROM facts WHERE key LIKE '%/cause/%'"
+        async with running(tmp_path, **settings) as server:
+            store = server.served.stages._store
+
+            async def all_causes() -> bool:
+                return [(len(causes("okta/system-log.json")),)] == await store.read(
+                    query
+                )
+
+            await until(all_causes)
+            await until(lambda: dead(server, "okta.user:00ukq2jonasVeld15d7"))
 
 
 async def test_a_vendor_that_gives_no_token_is_asked_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from streams.sources.envelope import LIMIT
+from tests.golden.answers import requests
 from tests.integration.scim_directory import call, settings
 from tests.integration.serving import running, until
 
@@ -211,3 +212,34 @@ async def test_an_external_kind_that_cannot_be_is_a_wrong_setting(
         async with running(tmp_path, **wrong):
             pass
     assert kind in str(raised.value.exceptions[0])
+
+
+async def test_a_directory_provisions_from_its_first_question_to_its_last(
+    tmp_path: Path,
+) -> None:
+    """Our sample, with the ids that the server gives in place of the sample's.
+
+    Refused are the body that is no JSON, groups, which are not kept here, and the
+    DELETE of no user in particular.
+    """
+    given: dict[str, str] = {}
+    answers: list[tuple[str, int]] = []
+    async with running(tmp_path, **settings(tmp_path, external_kind=None)) as server:
+        for one in requests("scim/requests.jsonl"):
+            path, body = one.path.removeprefix("/scim/v2/"), one.body
+            for name, real in given.items():
+                path = path.replace(name, real)
+                body = body.replace(name.encode(), real.encode())
+            status, answer = await call(server, one.method, path, body or None)
+            answers.append((one.method, status))
+            if status == 201 and one.assigned is not None:
+                given[one.assigned] = answer["id"]
+        await becomes(server, f"scim.user:{given['kq-u1']}", dead=True)
+        await becomes(server, f"scim.user:{given['kq-u2']}", dead=True)
+        await becomes(server, f"scim.user:{given['kq-u3']}", dead=True)
+    assert [
+        ("GET", 200), ("GET", 200), ("POST", 201), ("POST", 201), ("POST", 201),
+        ("POST", 404), ("POST", 400), ("GET", 200), *[("PATCH", 200)] * 6,
+        *[("PUT", 200)] * 3, ("PATCH", 404), ("DELETE", 404), ("DELETE", 204),
+        ("DELETE", 404),
+    ] == answers  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 UNMEASURED: Final = {
     "test_agreement", "test_arrivals", "test_closure", "test_dialect_replays",
     "test_dialect_values", "test_envelope_cuts", "test_hunt_truth",
+    "test_sample_replays",
 }  # fmt: skip
 
 
