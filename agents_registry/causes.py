@@ -7,7 +7,7 @@ revoke or a not_before. Several copies of a fact count once, with the smallest t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define
 
@@ -87,10 +87,12 @@ class Standing:
 
 
 _Stamp = tuple[int, int]  # version, uncertainty
-_Lifts = dict[str, _Stamp]
+_LiftStamp = tuple[int, int, int]  # version, uncertainty, version as claimed
+_Lifts = dict[str, _LiftStamp]
+_AnyStamp = TypeVar("_AnyStamp", _Stamp, _LiftStamp)
 
 
-def _earlier(first: _Stamp, second: _Stamp) -> _Stamp:
+def _earlier(first: _AnyStamp, second: _AnyStamp) -> _AnyStamp:
     """Give the smaller version; of equal ones the larger uncertainty."""
     return min(first, second, key=lambda stamp: (stamp[0], -stamp[1]))
 
@@ -127,7 +129,7 @@ class CauseBook:
             self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
-            of_target.update({name: (at, near) for name, (at, near) in lifts})
+            of_target.update({name: tuple(stamp) for name, stamp in lifts})
 
     def add(self, cause: Standing) -> None:
         """Merge one cause or one more copy of it."""
@@ -139,11 +141,14 @@ class CauseBook:
             known.merge(cause)
 
     def lift(self, fact_id: str, node: int, fact: Lift) -> None:
-        """Merge one lift; one that claims a time far ahead is refused."""
+        """Merge one lift; one that claims a time far ahead is refused.
+
+        A time a little ahead counts as the receipt: a lift ends nothing said later.
+        """
         if fact.version > fact.received_at + FUTURE_TOLERANCE:
             return
         lifts = self._lifts.setdefault((fact.authority, node, fact.aspect), {})
-        stamp = (fact.version, fact.uncertainty)
+        stamp = (fact.effective_version, fact.uncertainty, fact.version)
         lifts[fact_id] = _earlier(lifts.get(fact_id, stamp), stamp)
 
     def remove(self, node: int, fact_id: str) -> bool:
@@ -190,21 +195,25 @@ class CauseBook:
         return not any(
             version > cause.version + max(cause.uncertainty, uncertainty)
             and (at is None or version <= at)
-            for version, uncertainty in self._lifts_of(cause)
+            for version, uncertainty, _ in self._lifts_of(cause)
         )
 
     def turning_points(self, cause: Standing) -> list[int]:
         """Give the times at which the cause may begin or cease to count (ns)."""
-        return [cause.at, *(version for version, _ in self._lifts_of(cause))]
+        return [cause.at, *(version for version, *_ in self._lifts_of(cause))]
 
     def ambiguous(self, cause: Standing) -> bool:
-        """Tell whether a lift came so close that the order is not known."""
+        """Tell whether a lift came so close that the order is not known.
+
+        A lift dated ahead claims to be later than it can be shown to be.
+        """
         return self.in_force(cause) and any(
-            abs(version - cause.version) <= max(cause.uncertainty, uncertainty)
-            for version, uncertainty in self._lifts_of(cause)
+            version - near <= cause.version <= claimed + near
+            for version, uncertainty, claimed in self._lifts_of(cause)
+            for near in (max(cause.uncertainty, uncertainty),)
         )
 
-    def _lifts_of(self, cause: Standing) -> list[_Stamp]:
+    def _lifts_of(self, cause: Standing) -> list[_LiftStamp]:
         if cause.effect in _FINAL:
             return []
         lifts = self._lifts.get((cause.authority, cause.node, cause.aspect))

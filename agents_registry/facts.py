@@ -67,6 +67,7 @@ class Fact:
     """
 
     NAME: ClassVar[str] = ""
+    TOLERATED_AHEAD: ClassVar[int] = 0  # a grant acts no later than it was received
 
     authority: str
     event_id: str | None = None
@@ -77,17 +78,19 @@ class Fact:
     settings: int = field(default=0, metadata=COPY)
 
     @property
+    def ahead(self) -> bool:
+        """Tell whether the version lies too far past the receipt to be taken."""
+        return self.version > self.received_at + self.TOLERATED_AHEAD
+
+    @property
     def effective_version(self) -> int:
         """Give the version, or the receive time where the version lies ahead."""
-        if self.version > self.received_at + FUTURE_TOLERANCE:
-            return self.received_at
-        return self.version
+        return self.received_at if self.ahead else self.version
 
     @property
     def uncertainty(self) -> int:
         """Give u: how far off the effective version may be, in nanoseconds."""
-        ahead = self.version > self.received_at + FUTURE_TOLERANCE
-        return STAMP_UNCERTAINTY if self.stamped or ahead else 0
+        return STAMP_UNCERTAINTY if self.stamped or self.ahead else 0
 
 
 @frozen(kw_only=True, slots=True)
@@ -192,6 +195,7 @@ class Cause(Fact):
     """
 
     NAME: ClassVar[str] = "cause"
+    TOLERATED_AHEAD: ClassVar[int] = FUTURE_TOLERANCE
 
     target: Identifier
     effect: Effect
@@ -257,6 +261,7 @@ class Horizon(Fact):
     """Facts about credentials issued before ``version`` may have been pruned."""
 
     NAME: ClassVar[str] = "horizon"
+    TOLERATED_AHEAD: ClassVar[int] = FUTURE_TOLERANCE
 
 
 FACTS: Final[dict[str, type[Fact]]] = {

@@ -137,6 +137,14 @@ class ExpiryRegister:
         elif version == self._version[node]:
             self.earliest[node] = min(self.earliest[node], expires)
 
+    def version(self, node: int, authority: str) -> int | None:
+        """Give the standing version, None where there is no statement."""
+        holder = self._authority[node] if node < len(self._authority) else 0
+        if holder == _SHARED:
+            return self._shared.version(node, authority)
+        mine = holder != 0 and holder == self._authorities.get(authority)
+        return self._version[node] if mine else None
+
     def doubt(self, node: int, authority: str) -> None:
         """Let the node have expired, until something newer or a table built anew."""
         if self._authority[node] == _SHARED:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from agents_registry.causes import CauseBook, Standing
 from agents_registry.facts import (
-    FUTURE_TOLERANCE,
     Alias,
     Cause,
     Distrust,
@@ -44,6 +43,7 @@ from agents_registry.lineage import (
     Lineage,
 )
 from agents_registry.registers import ExpiryRegister, Register
+from agents_registry.versions import Versions, varies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -80,8 +80,7 @@ class Registry:
         self.needs_rebuild = False
         self._withdrawn: set[tuple[str, str, Identifier]] = set()
         self._distrusts: list[Distrust] = []
-        self._copies: dict[str, int] = {}
-        self._latest_receipt = 0
+        self._versions = Versions()
 
     @classmethod
     def build(
@@ -101,8 +100,8 @@ class Registry:
             if isinstance(fact, Withdraw | Distrust):
                 registry.apply(fact)
         for fact in facts:
-            if _varies(fact) and registry._stands(fact):
-                registry._note_copy(fact)
+            if varies(fact) and registry._stands(fact):
+                registry._versions.note(fact)
         for fact in facts:
             registry.apply(fact)
         registry.needs_rebuild = False
@@ -131,7 +130,7 @@ class Registry:
             "withdrawn": [(one, kind, *name) for one, kind, name in self._withdrawn],
             "distrusts": [to_plain(distrust) for distrust in self._distrusts],
             "horizon": self.horizon,
-            "latest_receipt": self._latest_receipt,
+            **self._versions.dump(),
         }
 
     @classmethod
@@ -157,11 +156,11 @@ class Registry:
         distrusts = map(from_plain, plain["distrusts"])
         registry._distrusts += cast("Iterator[Distrust]", distrusts)
         registry.horizon = plain["horizon"]
-        registry._latest_receipt = plain["latest_receipt"]
+        registry._versions.restore(plain)
         return registry
 
     def _maps(self) -> dict[str, dict[Any, Any]]:
-        return {"owned": self.owned, "copies": self._copies}
+        return {"owned": self.owned}
 
     def _nested(self) -> dict[str, dict[int, Any]]:
         return {
@@ -177,7 +176,6 @@ class Registry:
         """Merge one fact."""
         if not (self._withdrawn or self._distrusts) or self._stands(fact):
             self._MERGE[type(fact)](self, fact)
-        self._latest_receipt = max(self._latest_receipt, fact.received_at)
 
     def causes_of(self, node: int) -> Iterator[Standing]:
         """Yield the causes on an identifier or on an attribute that it holds."""
@@ -205,37 +203,25 @@ class Registry:
 
         What it replaced under its old version may be the one that counts.
         """
-        waits, self.needs_rebuild = self.needs_rebuild, False
-        register.put(node, fact.authority, self._version(fact), said)
-        if self.needs_rebuild:
-            register.doubt(node, fact.authority)
-        self.needs_rebuild |= waits
-
-    def _version(self, fact: Fact) -> int:
-        """Give the version that counts: the smallest over the fact's copies."""
-        if _varies(fact):
-            return self._note_copy(fact)
-        if self._copies:
-            return min(fact.version, self._copies.get(_id(fact), fact.version))
-        return fact.version
-
-    def _note_copy(self, fact: Fact) -> int:
-        """Remember the smallest version over the copies of a fact that may vary."""
-        identity = _id(fact)
-        effective = fact.effective_version
-        known = self._copies.get(identity)
-        if known is None:
-            # A copy that came late enough to be believed may be merged already.
-            if (
-                not fact.stamped
-                and fact.version <= self._latest_receipt + FUTURE_TOLERANCE
-            ):
-                self.needs_rebuild = True
-            self._copies[identity] = effective
-        elif effective < known:
+        authority, versions = fact.authority, self._versions
+        if not (versions or varies(fact)):
+            register.put(node, authority, fact.version, said)
+            return
+        merged = register.version(node, authority)
+        version, doubtful = versions.take(fact, merged)
+        register.put(node, authority, version, said)
+        if doubtful:
+            register.doubt(node, authority)
             self.needs_rebuild = True
-            self._copies[identity] = effective
-        return self._copies[identity]
+        versions.forget(fact, version if merged is None else max(version, merged))
+
+    def _latest(self, fact: Fact, merged: int | None) -> int:
+        """Give the highest version of a register that keeps nothing else."""
+        version, doubtful = self._versions.take(fact, merged)
+        self.needs_rebuild |= doubtful
+        latest = version if merged is None else max(version, merged)
+        self._versions.forget(fact, latest)
+        return latest
 
     def _node(self, fact: Node) -> None:
         lineage = self.lineage
@@ -262,9 +248,9 @@ class Registry:
     def _owner_set(self, fact: OwnerSet) -> None:
         node = self.lineage.intern(fact.node)
         if not fact.owners:
-            version = self._version(fact)
             emptied = self.emptied.setdefault(node, {})
-            emptied[fact.authority] = max(version, emptied.get(fact.authority, version))
+            authority = fact.authority
+            emptied[authority] = self._latest(fact, emptied.get(authority))
             return
         owners = frozenset(self.lineage.intern(owner) for owner in fact.owners)
         self._state(self.owners, node, fact, owners)
@@ -288,7 +274,7 @@ class Registry:
     def _holds(self, fact: Holds) -> None:
         node = self.lineage.intern(fact.node)
         attribute = self.lineage.intern(fact.attribute)
-        version = self._version(fact)
+        version = fact.effective_version  # of the copies the smallest, as of all facts
         for held, key in ((self.attributes, node), (self.holders, attribute)):
             other = attribute if key == node else node
             versions = held.setdefault(key, {})
@@ -319,8 +305,7 @@ class Registry:
             self.needs_rebuild = True
 
     def _horizon(self, fact: Horizon) -> None:
-        version = self._version(fact)
-        self.horizon = version if self.horizon is None else max(self.horizon, version)
+        self.horizon = self._latest(fact, self.horizon)
 
     _MERGE: ClassVar[dict[type[Fact], Callable[[Registry, Any], None]]] = {
         Node: _node,
@@ -345,11 +330,6 @@ def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
         for name, of in plain.items()
         if name.startswith(prefix)
     }
-
-
-def _varies(fact: Fact) -> bool:
-    """Tell whether copies of the fact may carry different versions."""
-    return fact.stamped or fact.version > fact.received_at + FUTURE_TOLERANCE
 
 
 def _id(fact: Fact) -> str:

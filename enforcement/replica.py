@@ -25,11 +25,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from agents_registry.facts import (
     Distrust,
     Fact,
-    Holds,
-    Horizon,
-    OwnerSet,
-    Renewal,
-    ScopeSet,
     Withdraw,
     from_plain,
 )
@@ -40,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
 SLICE: Final = 128  # facts merged in one go: about two milliseconds
-_VERSIONED: Final = (OwnerSet, Renewal, ScopeSet, Holds, Horizon)
 
 
 class FeedBrokenError(Exception):
@@ -253,14 +247,8 @@ def number(message: Mapping[str, Any], name: str) -> int:
 
 
 def _corrects(fact: Fact) -> bool:
-    """Tell whether a fact must be merged before those that it touches.
-
-    Besides what takes facts back, that is a versioned copy whose time was clamped to
-    its receipt: the smallest time over all copies of a fact counts.
-    """
-    return isinstance(fact, Withdraw | Distrust) or (
-        isinstance(fact, _VERSIONED) and fact.effective_version != fact.version
-    )
+    """Tell whether a fact takes others back, and so must be merged before them."""
+    return isinstance(fact, Withdraw | Distrust)
 
 
 def _read(facts: list[Any]) -> Generator[None, None, list[Fact]]:

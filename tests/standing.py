@@ -15,11 +15,13 @@ from attrs import frozen
 
 from agents_registry.facts import (
     FUTURE_TOLERANCE,
+    SECOND,
     Cause,
     Distrust,
     Effect,
     Fact,
     Holds,
+    Horizon,
     Lift,
     OwnerSet,
     Renewal,
@@ -87,10 +89,23 @@ def refused(fact: Fact) -> bool:
     return isinstance(fact, Lift) and fact.version > fact.received_at + FUTURE_TOLERANCE
 
 
+def clamped(fact: Fact) -> tuple[int, int]:
+    """Give the version of a copy and how far it may be off.
+
+    Times ahead: of causes and horizons, which limit, 5 min are believed; of all that
+    may grant, nothing.
+    """
+    believed = FUTURE_TOLERANCE if isinstance(fact, Cause | Horizon) else 0
+    if fact.version > fact.received_at + believed:
+        return fact.received_at, 5 * SECOND
+    return fact.version, 5 * SECOND if fact.stamped else 0
+
+
 def smallest(copies: list[Fact]) -> Standing:
     """Give the fact with the smallest clamped times over its copies."""
-    version = min(c.effective_version for c in copies)
-    doubt = max(c.uncertainty for c in copies if c.effective_version == version)
+    versions = [clamped(c) for c in copies]
+    version = min(versions)[0]
+    doubt = max(u for v, u in versions if v == version)
     causes = [c for c in copies if isinstance(c, Cause)]
     if not causes:
         return Standing(copies[0], version, doubt)

@@ -7,7 +7,8 @@ const LIMIT = 4096; // nodes that one check visits
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
 export const least = (a: bigint, b: bigint) => (a < b ? a : b);
-const vague = (f: Fact) => f.stamped || f.version > f.received_at + FUTURE; // its copies may differ
+const believed = (f: Fact) => (["cause", "horizon"].includes(f.fact) ? FUTURE : 0n);
+const vague = (f: Fact) => f.stamped || f.version > f.received_at + believed(f); // its copies may differ
 
 /** What the facts say, whatever the order and the number of times in which they came. */
 export class Table {
@@ -99,9 +100,10 @@ export class Table {
   private times = (n: string) =>
     this.of("node", n).filter((f) => f.issued_at != null).map((f) => least(f.issued_at, f.received_at));
   private causes(n: string): Fact[] {
-    const ends = (l: Fact, f: Fact) => // stricter: a lift that is vague ends nothing
-      !vague(l) && l.authority === f.authority && (l.aspect ?? "") === (f.aspect ?? "")
-      && l.version > f.version + (f.stamped ? UNCERTAIN : 0n);
+    const ends = (l: Fact, f: Fact) => // stricter: a lift that we stamped ends nothing
+      !l.stamped && l.version <= l.received_at + FUTURE
+      && l.authority === f.authority && (l.aspect ?? "") === (f.aspect ?? "")
+      && least(l.version, l.received_at) > f.version + (f.stamped || vague(l) ? UNCERTAIN : 0n);
     return this.of("cause", n)
       .filter((f) => !["suspend", "narrow"].includes(f.effect) || !this.of("lift", n).some((l) => ends(l, f)))
       .map((f) => ({ ...f, mark: least(f.not_before ?? f.at, f.received_at) }));

@@ -144,6 +144,8 @@ def distrust(body: Mapping[str, Any], origin: Origin, event_id: str) -> Act:
     since, until = _time(body, "from"), origin.received_at
     if "to" in body:
         until = _time(body, "to")
+    if until > origin.received_at:
+        raise ActError("to lies ahead: only what was received can be taken back")
     if since > until:
         raise ActError("from lies after to: nothing would be taken back")
     operators = evolve(origin, authority=OPERATORS)

@@ -138,7 +138,7 @@ def test_the_command_says_what_was_passed(repository: Path) -> None:
         (["--", "echo", '{"error": "no settings"}'], "no settings"),
         (["--http", "ftp://guard"], "not an http address"),
         (["--http", "http://127.0.0.1:1/"], "http://127.0.0.1:1/: "),
-        (["--group", "nonsense", "--", "true"], "no group nonsense: there are basics"),
+        (["--group", "nonsense", "--", "true"], "no group nonsense: there are ahead"),
     ],
 )
 def test_what_cannot_be_tested_is_said(

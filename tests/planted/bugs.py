@@ -274,10 +274,37 @@ BUGS = (
     ),
     bug(
         "a stale redelivery wins its register",
-        "registry.py",
-        "if _varies(fact):",
-        "if fact.effective_version != fact.version:",
+        "versions.py",
+        "return fact.stamped or fact.ahead",
+        "return fact.ahead",
+        "if fact.stamped:",
+        "if False:",
         seed=18,
+    ),
+    bug(
+        "a lift from ahead keeps its claim",
+        "causes.py",
+        "stamp = (fact.effective_version, ",
+        "stamp = (fact.version, ",
+        seed=18,
+    ),
+    bug(
+        "a register from ahead keeps its claim",
+        "facts.py",
+        "TOLERATED_AHEAD: ClassVar[int] = 0 ",
+        "TOLERATED_AHEAD: ClassVar[int] = FUTURE_TOLERANCE ",
+    ),
+    bug(
+        "a copy is believed once its claim has passed",
+        "versions.py",
+        "        if not fact.ahead and identity not in claims:",
+        "        if not fact.ahead:",
+    ),
+    bug(
+        "a claim is forgotten while it can win",
+        "versions.py",
+        "if claimed < standing:",
+        "if standing:",
     ),
     bug(
         "an actor that acts twice cuts the chain",
@@ -288,8 +315,8 @@ BUGS = (
     bug(
         "the first horizon stays",
         "registry.py",
-        "else max(self.horizon, version)",
-        "else min(self.horizon, version)",
+        "latest = version if merged is None else max(",
+        "latest = version if merged is None else min(",
         seed=13,
     ),
     bug(

@@ -210,7 +210,9 @@ class Maker:
         version = self.time()
         received = max(version, self.time())
         if random.random() < self.ahead:
-            received = version - random.choice((AHEAD, FUTURE_TOLERANCE))
+            received = version - random.choice(
+                (AHEAD, FUTURE_TOLERANCE, STEP, 6 * STEP)
+            )
         return {
             "authority": random.choice(AUTHORITIES),
             "version": version,
