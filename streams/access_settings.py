@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Act = Literal["lift", "withdraw", "distrust", "owners", "adopt"]
+GuardPatterns = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -29,6 +30,8 @@ class Token(Strict):
         person: who holds it, as the two-person rule counts people: one who has two
             credentials is one person. Without one, the name.
         realms: where it holds, ``*`` everywhere; empty: in the realm of this server.
+        guards: names that its guards may have beside its own, ``*`` for any part, and
+            nobody else's; empty: any name that is free.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Token(Strict):
     authority: str | None = None
     person: str = ""
     realms: frozenset[str] = frozenset()
+    guards: GuardPatterns = ()
 
 
 class Approvals(Strict):
@@ -66,12 +70,14 @@ class RoleRule(Strict):
         roles: that it gives; realms: where, ``*`` everywhere; empty: in the realm of
             this server.
         authority: on whose behalf its members speak as a source.
+        guards: names that their guards may have, as of a token.
     """
 
     group: str = Field(min_length=1)
     roles: frozenset[Role]
     realms: frozenset[str] = frozenset()
     authority: str | None = None
+    guards: GuardPatterns = ()
 
 
 class Oidc(Strict):
@@ -126,6 +132,7 @@ class ClientCertificate(Strict):
     authority: str | None = None
     person: str = ""
     realms: frozenset[str] = frozenset()
+    guards: GuardPatterns = ()
 
 
 class Tls(Strict):

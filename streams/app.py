@@ -17,6 +17,7 @@ from streams.alerting import alerting
 from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
+    guard_names,
     tolerances,
 )
 from streams.described import described
@@ -51,13 +52,14 @@ from streams.inputs import Inputs, inputs
 from streams.running import heeding_signals, say_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
     from streams.settings import Settings
+    from streams.stages.guard_names import GuardKeys
     from streams.stages.silences import Silence
 
     Loop = Callable[[], Coroutine[None, None, None]]
@@ -194,14 +196,21 @@ async def _guarding(
     store: Store,
     stages: Stages,
     vocabulary: Vocabulary,
-    guard_keys: Mapping[str, Ed25519PublicKey],
+    guard_keys: GuardKeys[Ed25519PublicKey],
     clock: Callable[[], int],
 ) -> _Guarding:
     """Make what feeds guards, and proves what they enforce."""
     points = stages.sentinel.points
-    closures = Closures(store, settings.closure.deadline, clock, boottime, points)
+    closures = Closures(
+        store,
+        settings.closure.deadline,
+        clock,
+        boottime,
+        points,
+        guard_names(settings),
+    )
     await closures.load()
-    receipts = Receipts(closures.roll, guard_keys, boottime)
+    receipts = Receipts(closures.roll, guard_keys, boottime, closures.refuse)
     tables = Tables(stages, store)
     lease_ms = int(settings.lease_seconds * 1000)
     feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)

@@ -272,10 +272,20 @@ def _findings(answer: dict[str, Any]) -> str:
 def _guards(answer: dict[str, Any]) -> str:
     if not answer["guards"]:
         return "No guards."
-    heads = ("guard", "mode", "lease", "standing", "connected", "behind", "heard")
+    heads = (
+        "guard",
+        "credential",
+        "mode",
+        "lease",
+        "standing",
+        "connected",
+        "behind",
+        "heard",
+    )
     rows = [
         (
             each["guard"],
+            each["credential"] or "",
             each["mode"],
             f"{each['lease_ms'] / 1000:g} s",
             each["standing"],
@@ -284,7 +294,7 @@ def _guards(answer: dict[str, Any]) -> str:
             f"{each['heard_ms_ago'] / 1000:.1f} s ago",
         )
         if "mode" in each
-        else (each["guard"], "", "", "sends no receipts", "yes", "", "")
+        else (each["guard"], "", "", "", "sends no receipts", "yes", "", "")
         for each in answer["guards"]
     ]
     return columns(heads, rows)

@@ -14,12 +14,14 @@ from streams.keyed_sources import keyed_source
 from streams.receivers import peppers_of
 from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of
+from streams.stages.guard_names import GuardKeys, GuardNames, bearers
 from streams.stages.sentinel import Tolerances
 from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streams.access_settings import ClientCertificate, Token
     from streams.engine.ingest import Reader
     from streams.settings import Settings, Socket, SourceSettings, Watch
     from streams.ssf.receiver import Verifier
@@ -86,8 +88,8 @@ def configured_streams(settings: Settings) -> dict[str, Verifier]:
     return verifiers
 
 
-def configured_guard_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
-    """Give the keys with which guards sign, by the guard's name.
+def configured_guard_keys(settings: Settings) -> GuardKeys[Ed25519PublicKey]:
+    """Give the keys with which guards sign.
 
     Raises:
         ConfigurationError: a key cannot be read.
@@ -101,7 +103,27 @@ def configured_guard_keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
         if not isinstance(key, Ed25519PublicKey):
             raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
         keys[name] = key
-    return keys
+    return GuardKeys(keys, settings.closure.signed_receipts)
+
+
+def guard_names(settings: Settings) -> GuardNames:
+    """Give the names of guards that the settings give to credentials."""
+    credentials: list[Token | ClientCertificate] = list(settings.tokens)
+    credentials += () if settings.tls is None else settings.tls.clients
+    settled = [
+        (each.name, each.guards) for each in credentials if "guard" in each.roles
+    ]
+    # Nobody has the name of a rule: its names are those of whom it lets in.
+    settled += [
+        ("", rule.guards) for each in settings.oidc.values() for rule in each.roles
+    ]
+    most, longest = settings.closure.max_guards, lease_ceiling(settings)
+    return GuardNames(bearers(settled), most, longest)
+
+
+def lease_ceiling(settings: Settings) -> int:
+    """Give the longest lease that closure waits for (ns)."""
+    return round(max(settings.closure.max_lease, settings.lease_seconds) * SECOND)
 
 
 def check(settings: Settings, sources: dict[str, Source]) -> None:

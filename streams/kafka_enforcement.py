@@ -37,6 +37,11 @@ class OwnGuards:
     clock: Callable[[], int]
     record_act: Callable[[Act], Awaitable[None]]
 
+    def credential(self, guard: str) -> str | None:
+        """Give the entry of the keys that a guard's name falls under."""
+        known = self.followed.realms.get(self.realm)
+        return None if known is None else known.roll.entry(guard)
+
     @property
     def guards(self) -> Mapping[str, Member]:
         """Give those that are registered."""

@@ -175,8 +175,10 @@ def holder(claims: Mapping[str, Any], issuer: Issuer, realm: str) -> Holder:
     groups = _groups(claims, rules.roles_claim)
     roles: dict[str, frozenset[Role]] = {}
     authorities = set()
+    guards: tuple[str, ...] = ()
     for rule in rules.roles:
         if rule.group in groups:
+            guards += rule.guards
             realms = rule.realms or {realm}
             # Who may say something in another realm, or only look, speaks for nobody.
             if realms & {realm, ANY_REALM} and rule.roles & SPEAKING:
@@ -189,7 +191,7 @@ def holder(claims: Mapping[str, Any], issuer: Issuer, realm: str) -> Holder:
     authorities.discard(None)
     # Who would speak for two authorities speaks for none.
     authority = authorities.pop() if len(authorities) == 1 else None
-    return Holder(f"{issuer.label}:{subject}", roles, person, authority)
+    return Holder(f"{issuer.label}:{subject}", roles, person, authority, guards)
 
 
 def refused(why: str) -> ProblemError:

@@ -238,10 +238,17 @@ class Closure(Strict):
             finding.
         probe_seconds: how often guards are asked whether they allow what is revoked;
             0 never asks.
+        max_lease: seconds; a guard that registers a longer lease counts as one of
+            this, and nobody waits longer for a guard that never proved anything.
+        max_guards: that one credential may have registered at once.
+        signed_receipts: take receipts of guards alone that ``guard_keys`` names.
     """
 
     deadline: float = Field(default=30.0, gt=0)
     probe_seconds: float = Field(default=10.0, ge=0)
+    max_lease: float = Field(default=60.0, ge=1, le=3600)
+    max_guards: int = Field(default=5000, ge=1, le=100_000)
+    signed_receipts: bool = False
 
 
 class FileSettings(BaseSettings):
@@ -274,8 +281,8 @@ class Settings(FileSettings):
         ready_file: gets the URL once the server accepts requests.
         silent_seconds: without any event of a source, after which that is a finding, by
             the name that `rescind sources` shows; without one a source may be silent.
-        guard_keys: name of a guard to the file with its public key (Ed25519, PEM);
-            its receipts must be signed then.
+        guard_keys: name of a guard, or of several with ``*`` for any part, to the file
+            with its public key (Ed25519, PEM); its receipts must be signed then.
         audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
             else one is made in the data folder.
         audit_sinks: where its signed heads are kept outside.

@@ -20,6 +20,7 @@ from streams.audit_sinks import Sinks
 from streams.configured import (
     configured_guard_keys,
     configured_sources,
+    lease_ceiling,
     tolerances,
 )
 from streams.first_start import audit_key
@@ -159,6 +160,8 @@ async def work(
         judged.silence,
         configured_guard_keys(settings),
         boottime,
+        lease_ceiling(settings),
+        settings.closure.max_guards,
     )
     sinks = Sinks(settings.audit_sinks)
     entry = access(settings, clock)

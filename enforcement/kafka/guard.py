@@ -8,7 +8,7 @@ organisation: whoever may read the topic can read all of them. Elsewhere use
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.verdict import DEFAULT_POLICY, Policy
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import NodeClass
     from schemas.codec import Codec
+
+LONGEST_LEASE: Final = 60.0  # seconds; closure waits for none that is longer
 
 
 class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
@@ -69,7 +71,8 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
             mode: what to do with what cannot be proven.
             routes: routes with a mode of their own, by name.
             policy: what to do with credentials that no fact makes known.
-            lease: seconds for which one proof may be used.
+            lease: seconds for which one proof may be used; at most 60, and at most
+                ``closure.max_lease`` of the workers.
             live_sessions: it serves sessions that end up to one lease after `check`
                 denies; a revocation is then counted as enforced that much later.
             receipts: report what is applied, and deny while that is impossible.
@@ -84,8 +87,11 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
 
         Raises:
             ImportError: there is a key and no cryptography.
-            ValueError: the key cannot be read.
+            ValueError: the key cannot be read, or the lease is out of range.
         """
+        if not 0 < lease <= LONGEST_LEASE:
+            message = f"a lease is above 0 and at most {LONGEST_LEASE:g} s"
+            raise ValueError(message)
         replica = LogReplica(realm, codec=codec, vocabulary=vocabulary)
         standing = LogStanding(round(lease * SECOND), replica, clock)
         reporter = None

@@ -21,6 +21,7 @@ from streams.metrics import PROPAGATION
 from streams.stages import closure_results as rows
 from streams.stages.closure import Closure, Outcome, State
 from streams.stages.closure_results import Result, Revocation, seconds_between
+from streams.stages.guard_names import GuardNames
 from streams.stages.points import Points
 from streams.times import SECOND
 from streams.traced_stages import trace_closure
@@ -40,6 +41,8 @@ SLICE: Final = 500  # facts read in one go
 PAUSE: Final = 0.002  # seconds between two steps, and a little for each guard
 PAUSE_PER_GUARD: Final = 20e-6
 RECENT: Final = 1000
+REFUSED_AGAIN: Final = 60 * SECOND  # between two findings on one guard and credential
+MOST_REFUSED: Final = 1000
 
 log = structlog.get_logger()
 
@@ -62,6 +65,7 @@ class Closures:
         clock: Callable[[], int],
         boottime: Callable[[], int],
         points: Points | None = None,
+        names: GuardNames | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
 
@@ -71,8 +75,10 @@ class Closures:
             clock: gives the time (ns).
             boottime: gives ns of a clock that nobody sets.
             points: told what guards report.
+            names: which credential has which guard's name.
         """
-        self.closure = Closure(round(deadline * SECOND))
+        names = GuardNames() if names is None else names
+        self.closure = Closure(round(deadline * SECOND), names.longest_lease)
         self.deadline = deadline
         self.states: Counter[State] = Counter()
         self.propagation = PROPAGATION.histogram()
@@ -85,13 +91,15 @@ class Closures:
         self._results: dict[int, Result] = {}
         self._open = rows.Open()
         self._signals: list[dict[str, Any]] = []
+        self._refused: dict[tuple[str, str], int] = {}
         self._unread: deque[Commit] = deque()
         self._taken = 0  # facts of the first of them
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
         points = Points() if points is None else points
-        self.roll = Roll(store, self.closure, self._news.set, clock, boottime, points)
+        clocks = clock, boottime
+        self.roll = Roll(store, self.closure, self._news.set, clocks, points, names)
         self._witnessed = 0
 
     async def load(self) -> None:
@@ -199,7 +207,9 @@ class Closures:
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(SAVE)
-            changed = self._results or self.roll.unforgotten or self._is_due
+            changed = (
+                self._results or self._signals or self.roll.unforgotten or self._is_due
+            )
             if changed or self._read - self._saved > LOADED:
                 await self._save()
 
@@ -222,7 +232,7 @@ class Closures:
             for cause in (self._followed[offset],)
         ]
         changed = (*results.values(), *pending)
-        gone = self.roll.take_gone()
+        gone, proven = self.roll.take_gone(), self.roll.take_proven()
         signals, self._signals = self._signals, []
         witnesses = []
         if self._is_due:
@@ -234,6 +244,8 @@ class Closures:
             tx.add_signals(signals)
             tx.set_position("closure", position)
             tx.put_witnesses(witnesses)
+            for name, body in proven.items():
+                tx.put_guard(name, body)
             self.roll.forget(gone, tx)
 
         await self._store.write_in_time(job)
@@ -244,6 +256,17 @@ class Closures:
             settled = offset not in self._followed
             if settled and self._offsets.get(each.cause.id) == offset:
                 del self._offsets[each.cause.id]
+
+    def refuse(self, guard: str, credential: str, why: str) -> None:
+        """Have a finding made of a guard that uses another's name, now and then."""
+        now = self._clock()
+        key = guard, credential
+        if now - self._refused.get(key, -REFUSED_AGAIN) < REFUSED_AGAIN:
+            return
+        while len(self._refused) >= MOST_REFUSED:
+            del self._refused[next(iter(self._refused))]
+        self._refused[key] = now
+        self._signals.append(rows.refusal(guard, credential, why, now))
 
     async def result(self, identity: str) -> Result | None:
         """Give a cause by its id, and what is known of it now."""

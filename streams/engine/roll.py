@@ -1,7 +1,8 @@
 """The guards that are registered: in the stage closure, and on disk.
 
-Receipts change memory alone. Who is registered is on disk before the guard is told, so
-that a restart forgets no laggard; who left is forgotten there a little later.
+Receipts change memory alone. Who is registered, and whose the name is, is on disk
+before the guard is told, so that a restart forgets no laggard; who left is forgotten
+there a little later, and its name stays bound.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.stages.closure import Closure, Registration
+    from streams.stages.guard_names import Bearer, GuardNames
     from streams.stages.points import Points
 
 
@@ -30,6 +32,7 @@ class Roll:
     Attributes:
         departed: told the name of each guard that is no member any more.
         points: told what guards report, and kept here over restarts.
+        names: which credential has which name.
     """
 
     def __init__(
@@ -37,9 +40,9 @@ class Roll:
         store: Store,
         closure: Closure,
         news: Callable[[], None],
-        clock: Callable[[], int],
-        boottime: Callable[[], int],
+        clocks: tuple[Callable[[], int], Callable[[], int]],
         points: Points,
+        names: GuardNames,
     ) -> None:
         """Start empty; `load` brings the guards back.
 
@@ -47,20 +50,21 @@ class Roll:
             store: keeps them.
             closure: counts them.
             news: called when a step of closure may find something.
-            clock: gives the time (ns).
-            boottime: gives ns of a clock that nobody sets.
+            clocks: give the time, and that of a clock that nobody sets (ns).
             points: told what guards report.
+            names: which credential has which name.
         """
         self.points = points
+        self.names = names
         self.departed: list[Callable[[str], None]] = []
         self._store = store
         self._closure = closure
         self._news = news
-        self._clock = clock
-        self._boottime = boottime
+        self._clock, self._boottime = clocks
         self._wanted: dict[str, bytes] = {}  # what is to be on disk
         self._written: dict[str, bytes] = {}
         self._gone: set[str] = set()
+        self._proven: set[str] = set()  # and not on disk yet
 
     async def load(self) -> None:
         """Bring the guards back; they are taken for heard now."""
@@ -70,24 +74,46 @@ class Roll:
                 self.points.restore(name, plain)
         for name, body in await self._store.read("SELECT name, body FROM guards"):
             self._wanted[name] = self._written[name] = body
-            terms = rows.terms_of(body)
-            self._closure.register(terms, self._boottime())
+            terms, proven = rows.guard_of(body)
+            member = self._closure.register(terms, self._boottime())
+            if proven:
+                member.trial = None
             self._registered(terms)
+        query = "SELECT name, credential FROM guard_names ORDER BY rowid"
+        self.names.restore(dict(await self._store.read(query)))
 
-    async def register(self, terms: Registration) -> None:
+    async def register(self, terms: Registration, bearer: Bearer) -> None:
         """Make a guard a member; on return that is on disk.
 
+        Args:
+            terms: under which it serves.
+            bearer: its credential, which the name is bound to from now on.
+
         Raises:
+            NameRefusedError: the name is another credential's.
             StoreBusyError: the store is being closed.
             sqlite3.Error: the file cannot be written.
             LookupError: it left meanwhile.
         """
-        name, body = terms.guard, rows.guard_body(terms)
+        name, known = terms.guard, self._closure.guards.get(terms.guard)
+        was = self.names.holder(name)
+        room = self.names.bind(name, bearer, self._wanted.keys())
+        proven = known is not None and known.trial is None
+        body = rows.guard_body(terms, proven=proven)
         self._wanted[name] = body
-        if self._written.get(name) != body:
-            await self._store.write_in_time(
-                lambda tx: tx.put_guard(name, body), urgent=True
-            )
+        if self._written.get(name) != body or was != bearer.name or room:
+
+            def job(tx: Transaction) -> None:
+                tx.put_guard(name, body)
+                tx.free_guards(room)
+                tx.bind_guard(name, bearer.name)
+
+            try:
+                await self._store.write_in_time(job, urgent=True)
+            except BaseException:
+                if name not in self._closure.guards:
+                    self._wanted.pop(name, None)
+                raise
             if name not in self._wanted:
                 raise LookupError(name)
             self._written[name] = body
@@ -98,6 +124,11 @@ class Roll:
     def _registered(self, terms: Registration) -> None:
         enforces = terms.mode is not Mode.OBSERVE
         self.points.registered(terms.guard, self._clock(), enforces=enforces)
+
+    def lease(self, guard: str) -> int:
+        """Give the lease that a guard registered (ns); 0 where it is no member."""
+        member = self._closure.guards.get(guard)
+        return 0 if member is None else member.terms.lease
 
     def heard(self, guard: str) -> None:
         """Note that a guard gave a sign of life."""
@@ -117,6 +148,9 @@ class Roll:
             sent_at: the guard's clock (ns), where it says.
         """
         if genesis == self._store.genesis and offset <= self._store.end:
+            member = self._closure.guards.get(guard)
+            if member is not None and member.trial is not None:
+                self._proven.add(guard)
             self._closure.apply(guard, offset, self._boottime())
             self.points.applied(guard, offset, said_at(sent_at, self._clock()))
             if self._closure.waiting:
@@ -130,13 +164,20 @@ class Roll:
         return known
 
     async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go on an operator's word; on return that is on disk."""
-        if not self.leave(guard):
+        """Let a guard go on an operator's word, and free its name.
+
+        Returns:
+            Whether there was such a guard or name; then that is on disk.
+        """
+        bound, known = self.names.free(guard), self.leave(guard)
+        if not (bound or known):
             return False
         at = self._clock()
 
         def job(tx: Transaction) -> None:
             self.forget([guard], tx)
+            if self.names.holder(guard) is None:  # else it is bound anew meanwhile
+                tx.free_guards([guard])
             tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
 
         await self._store.write(job, urgent=True)
@@ -151,8 +192,8 @@ class Roll:
 
     @property
     def unforgotten(self) -> bool:
-        """Tell whether guards that left may still be on disk."""
-        return bool(self._gone)
+        """Tell whether the disk does not know yet who left, or proved something."""
+        return bool(self._gone or self._proven)
 
     def take_gone(self) -> set[str]:
         """Give who left since the last call, to `forget` them on disk."""
@@ -164,6 +205,15 @@ class Roll:
         for guard in guards:
             if guard not in self._wanted:
                 tx.forget_guard(guard)
+
+    def take_proven(self) -> dict[str, bytes]:
+        """Give the rows of those that proved something since the last call."""
+        proven, self._proven = self._proven & self._written.keys(), set()
+        for name in proven:
+            terms, _ = rows.guard_of(self._written[name])
+            body = rows.guard_body(terms, proven=True)
+            self._wanted[name] = self._written[name] = body
+        return {name: self._written[name] for name in proven}
 
     def take_witnesses(self) -> list[tuple[str, bytes | None]]:
         """Give what changed of what guards reported, to be saved."""

@@ -268,6 +268,16 @@ class Transaction:
         """Forget a guard that left."""
         self._db.execute("DELETE FROM guards WHERE name = ?", (name,))
 
+    def bind_guard(self, name: str, credential: str) -> None:
+        """Save whose name a guard's is; the last one bound comes last."""
+        query = "INSERT OR REPLACE INTO guard_names VALUES (?, ?)"
+        self._db.execute(query, (name, credential))
+
+    def free_guards(self, names: Iterable[str]) -> None:
+        """Forget whose some names are."""
+        query = "DELETE FROM guard_names WHERE name = ?"
+        self._db.executemany(query, [(name,) for name in names])
+
     def put_closures(self, rows: Iterable[tuple[int, str, str, bytes]]) -> None:
         """Save what is known of causes: offset, id, state, body."""
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"

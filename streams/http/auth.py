@@ -38,12 +38,14 @@ class Holder:
         roles: what the holder may do, by realm; `ANY_REALM` is everywhere.
         person: the same for all credentials of one person.
         authority: on whose behalf it speaks as a source.
+        guards: patterns of the names that its guards may have; none: any free name.
     """
 
     name: str
     roles: Mapping[str, frozenset[Role]]
     person: str
     authority: str | None = None
+    guards: tuple[str, ...] = ()
 
     def may(self, realm: str, *roles: Role) -> bool:
         """Tell whether it has one of some roles in a realm; ``admin`` is all."""
@@ -178,6 +180,11 @@ class Credential(Protocol):
         """On whose behalf it speaks."""
         ...
 
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Patterns of the names that its guards may have."""
+        ...
+
 
 def holder_of(credential: Credential, realm: str) -> Holder:
     """Give the holder of a credential of the settings.
@@ -191,6 +198,7 @@ def holder_of(credential: Credential, realm: str) -> Holder:
         dict.fromkeys(credential.realms or {realm}, credential.roles),
         credential.person or credential.name,
         credential.authority,
+        credential.guards,
     )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Why receipts are not counted, on either engine.
 REFUSALS: Final = (
-    "left", "malformed", "name_in_use", "other_instance", "other_log", "repeated",
+    "lease_too_long", "left", "malformed", "name_bound", "name_in_use", "name_outside",
+    "name_reserved", "other_instance", "other_log", "repeated", "too_many_names",
     "unproven", "unreadable", "unsigned", "wrongly_signed",
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Commit, Store
     from streams.http.receipts import Receipts, Session
     from streams.http.tables import Packed, Tables
+    from streams.stages.guard_names import Bearer
 
 CHUNK: Final = 1000  # facts in one frame
 TAIL: Final = 1024  # frames kept for those that keep up
@@ -120,24 +121,30 @@ class Feed:
             for connection in self.connections:
                 connection.news.set()
 
-    async def serve(self, request: web.Request, guard: str) -> web.StreamResponse:
-        """Hold one connection until it ends."""
+    async def serve(self, request: web.Request, bearer: Bearer) -> web.StreamResponse:
+        """Hold one connection until it ends.
+
+        Args:
+            request: opens it.
+            bearer: whose credential the request carries.
+        """
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=MAX_FRAME, heartbeat=None
         )
         await socket.prepare(request)
-        connection = Connection(socket, guard)
+        connection = Connection(socket, bearer.name)
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = await _message(socket)
             if hello is None or hello.get("type") != "hello":
                 await socket.close(code=1002, message=b"hello first")
                 return socket
-            connection.guard = _name(hello, guard)
+            connection.guard = _name(hello, bearer.name)
+            self._receipts.admit(connection.guard, bearer)
             # Before it gets any pong: a revocation that does not wait for this guard
             # was read before, so the end in its pongs lies beyond.
-            await self._register(connection, hello, request)
-            log.info("guard_connected", guard=connection.guard, holder=guard)
+            await self._register(connection, bearer, hello, request)
+            log.info("guard_connected", guard=connection.guard, holder=bearer.name)
             await self._converse(connection, hello)
         except* ReceiptError as refused:
             text = str(refused.exceptions[0])
@@ -157,7 +164,11 @@ class Feed:
         return socket
 
     async def _register(
-        self, connection: Connection, hello: dict[str, Any], request: web.Request
+        self,
+        connection: Connection,
+        bearer: Bearer,
+        hello: dict[str, Any],
+        request: web.Request,
     ) -> None:
         """Make a guard that reports a member, and tell it; others are only fed."""
         if "receipt" not in hello:
@@ -168,7 +179,7 @@ class Feed:
                 request.transport.abort()
 
         name, receipt = connection.guard, hello["receipt"]
-        connection.session = await self._receipts.open(name, receipt, end)
+        connection.session = await self._receipts.open(name, bearer, receipt, end)
         await _send(connection.socket, {"type": "registered"})
 
     async def close(self) -> None:

@@ -36,6 +36,10 @@ class Enforcement(Protocol):
         subscribers: names of those that are fed and send no receipts.
     """
 
+    def credential(self, guard: str) -> str | None:
+        """Give the credential that a guard's name is bound to."""
+        ...
+
     @property
     def guards(self) -> Mapping[str, Member]: ...  # noqa: D102 - an attribute
     @property
@@ -52,7 +56,7 @@ class Enforcement(Protocol):
         ...
 
     async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go for good; tell whether it was a member."""
+        """Let a guard go for good and free its name; tell whether there was one."""
         ...
 
 
@@ -82,6 +86,10 @@ class ServedGuards:
         if realm not in (None, self._realm):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
         return self
+
+    def credential(self, guard: str) -> str | None:
+        """Name the credential that registered first under a name."""
+        return self._closures.roll.names.holder(guard)
 
     @property
     def guards(self) -> Mapping[str, Member]:
@@ -199,6 +207,7 @@ def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:
     terms, heard = member.terms, member.is_heard(now)
     return {
         "guard": name,
+        "credential": of.credential(name),
         "mode": terms.mode.value,
         "lease_ms": terms.lease // MILLISECOND,
         "live_sessions": terms.live_sessions,

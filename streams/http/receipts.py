@@ -16,13 +16,15 @@ from attrs import define, field
 from jwt.types import SigOptions
 
 from streams.stages.closure import Mode, Registration
+from streams.stages.guard_names import NameRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from streams.engine.roll import Roll
+    from streams.stages.guard_names import Bearer, GuardKeys
 
 MILLISECOND: Final = 1_000_000
 LONGEST_LEASE: Final = 24 * 3600 * 1000  # ms
@@ -56,12 +58,14 @@ class Receipts:
     """The connections of registered guards, and what closure hears of them.
 
     Attributes:
+        told: gets the name of a guard, its credential, and why it was refused.
         refused: receipts that could not be used, by reason.
     """
 
     roll: Roll
-    keys: Mapping[str, Ed25519PublicKey]
+    keys: GuardKeys[Ed25519PublicKey]
     boottime: Callable[[], int]
+    told: Callable[[str, str, str], None]
     refused: Counter[str] = field(factory=Counter)
     _sessions: dict[str, list[Session]] = field(
         factory=lambda: defaultdict(list), init=False
@@ -78,11 +82,25 @@ class Receipts:
         for session in self._sessions.pop(guard, ()):
             session.end()
 
-    async def open(self, guard: str, receipt: Any, end: Callable[[], None]) -> Session:
+    def admit(self, guard: str, bearer: Bearer) -> None:
+        """Check that a credential may use a guard's name, whether it reports or not.
+
+        Raises:
+            ReceiptError: it is another's.
+        """
+        try:
+            self.roll.names.check(guard, bearer)
+        except NameRefusedError as error:
+            raise self._name_refusal(guard, bearer, error) from error
+
+    async def open(
+        self, guard: str, bearer: Bearer, receipt: Any, end: Callable[[], None]
+    ) -> Session:
         """Register a guard; on return it is a member, and that is on disk.
 
         Args:
             guard: the name in its hello.
+            bearer: its credential.
             receipt: with the status ``registered``.
             end: cuts the connection.
 
@@ -95,18 +113,21 @@ class Receipts:
         now = self.boottime()
         sessions = self._sessions.get(guard, [])
         others = [each for each in sessions if each.instance != instance]
-        if any(now - each.heard < terms.lease for each in others):
+        known = self.roll.lease(guard)
+        if any(now - each.heard < max(terms.lease, known) for each in others):
             raise self._refusal("name_in_use", f"another {guard} is connected")
         for other in others:
             other.end()
         session = Session(guard, instance, end, plain["sequence"], now)
         self._sessions[guard].append(session)
         try:
-            await self.roll.register(terms)
+            await self.roll.register(terms, bearer)
         except BaseException as error:
             self.close(session)
             if isinstance(error, LookupError):
                 raise self._refusal("left", "it left meanwhile") from error
+            if isinstance(error, NameRefusedError):
+                raise self._name_refusal(guard, bearer, error) from error
             raise
         return session
 
@@ -157,7 +178,9 @@ class Receipts:
 
     def _read(self, guard: str, receipt: Any, status: str) -> dict[str, Any]:
         plain = receipt
-        key = self.keys.get(guard)
+        key = self.keys.key(guard)
+        if key is None and self.keys.required:
+            raise self._refusal("unsigned", f"{guard} has no key in guard_keys")
         if isinstance(receipt, str):
             plain = self._unpacked(receipt, key)
         elif key is not None:
@@ -214,6 +237,12 @@ class Receipts:
         if type(value) is not int or value < 0:
             raise self._refusal("malformed", f"{name} is a natural number")
         return value
+
+    def _name_refusal(
+        self, guard: str, bearer: Bearer, error: NameRefusedError
+    ) -> ReceiptError:
+        self.told(guard, bearer.name, str(error))
+        return self._refusal(error.reason, str(error))
 
     def _refusal(self, reason: str, text: str) -> ReceiptError:
         self.refused[reason] += 1

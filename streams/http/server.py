@@ -9,6 +9,7 @@ from attrs import frozen
 
 from streams.http.problems import problems
 from streams.http.traced import tracers
+from streams.stages.guard_names import Bearer
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +43,7 @@ class Handlers:
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
         token = self.tokens.holder(request, "guard")
-        return await self.feed.serve(request, token.name)
+        return await self.feed.serve(request, Bearer(token.name, token.guards))
 
 
 def application(handlers: Handlers, max_body_bytes: int) -> web.Application:

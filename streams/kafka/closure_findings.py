@@ -15,6 +15,7 @@ from streams.kafka.finding_records import (
     read_finding,
     told_episode,
 )
+from streams.stages.closure_results import GUARD
 
 if TYPE_CHECKING:
     from streams.findings import Finding
@@ -44,7 +45,8 @@ def episode_of(record: Any) -> Episode | None:
     except SchemaError:
         return None  # notify puts it into the dead letters
     finding = change.finding
-    if finding.kind is not FindingKind.CLOSURE_PARTIAL:
+    ours = finding.kind is FindingKind.CLOSURE_PARTIAL
+    if not ours and finding.presented.kind != GUARD:
         return None
     if (reopened := _reopened(finding)) is None:
         return None

@@ -10,7 +10,7 @@ read again by the next owner, who waits for it anew: see `Followed.floor`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import define, field, frozen
 
@@ -22,7 +22,7 @@ from streams.findings import FindingKind
 from streams.kafka.framing import heartbeat_start, read_entry, realm_of
 from streams.kafka.poison import poison_of
 from streams.kafka.receipts import read_receipt
-from streams.kafka.roll import LogRoll
+from streams.kafka.roll import CEILING, MOST_GUARDS, LogRoll
 from streams.metrics import PROPAGATION
 from streams.stages import closure_results as results
 from streams.stages.closure import State
@@ -67,14 +67,18 @@ class Rules:
     Attributes:
         deadline: seconds after which a cause that is not closed is a finding.
         silence: ns that close an episode of findings.
-        keys: of the guards that sign, by their names.
+        keys: of the guards that sign.
         boottime: gives ns of a clock that nobody sets.
+        ceiling: of leases (ns).
+        most: guards of one key, or without any.
     """
 
     deadline: float
     silence: int
     keys: Keys
     boottime: Callable[[], int]
+    ceiling: int = CEILING
+    most: int = MOST_GUARDS
 
 
 @define(eq=False)
@@ -177,8 +181,11 @@ class Followed:
         """Give the state of a realm."""
         found = self.realms.get(name)
         if found is None:
-            deadline = round(self._rules.deadline * SECOND)
-            roll = LogRoll(self.genesis, deadline, self._tally.refused)
+            rules = self._rules
+            deadline = round(rules.deadline * SECOND)
+            roll = LogRoll(
+                self.genesis, deadline, self._tally.refused, rules.ceiling, rules.most
+            )
             roll.closure.receipts = self.heard
             found = RealmCauses(roll, Episodes(name, self._rules.silence))
             self.realms[name] = found
@@ -189,7 +196,7 @@ class Followed:
         for episode in told:
             realm = self.realm(episode.finding.realm)
             realm.episodes.restore(episode)
-            if episode.open:
+            if episode.open and episode.finding.kind is FindingKind.CLOSURE_PARTIAL:
                 realm.targets.late(str(episode.finding.presented))
 
     def read(self, records: Iterable[Raw]) -> bool:
@@ -232,6 +239,10 @@ class Followed:
         for name, realm in self.realms.items():
             realm.roll.expire(now)
             yield from realm.episodes.close_silent(wall)
+            while realm.roll.refusals:
+                guard, why = realm.roll.refusals.popleft()
+                signal = results.refusal(guard, "a writer of receipts", why, wall)
+                yield self._see(realm, _signalled(signal), wall)
             for outcome in realm.roll.closure.step(now):
                 yield from self._became(name, realm, outcome, wall)
             if self.ready:
@@ -297,11 +308,9 @@ class Followed:
         new = cause.offset >= self.target
         self._tally.states[outcome.state] += new
         if outcome.state is State.PARTIAL:
-            sighting = _sighting(result, self._rules.deadline)
-            episode = realm.episodes.see(sighting, wall)
-            self._tally.findings[sighting.kind] += episode.revision == 1
             realm.targets.late(cause.target)
-            yield episode
+            signal = results.signal(result, self._rules.deadline)
+            yield self._see(realm, _signalled(signal), wall)
             return
         del realm.open[outcome.offset]
         if realm.targets.settle(cause.target):
@@ -316,6 +325,11 @@ class Followed:
             seconds = results.seconds_between(cause.accepted_at, wall)
             exemplar = tracing.exemplar_of(cause.id)
             self._tally.propagation.observe(seconds, exemplar)
+
+    def _see(self, realm: RealmCauses, sighting: Sighting, wall: int) -> Episode:
+        episode = realm.episodes.see(sighting, wall)
+        self._tally.findings[sighting.kind] += episode.revision == 1
+        return episode
 
     def _remember(self, name: str, result: Result) -> None:
         self._settled.append((name, result))
@@ -334,9 +348,9 @@ def _over(realm: RealmCauses, target: str, wall: int) -> Iterator[Episode]:
         yield episode
 
 
-def _sighting(result: Result, deadline: float) -> Sighting:
+def _signalled(signal: dict[str, Any]) -> Sighting:
     """Give what a finding is made of, as `Sentinel.report` makes it of a signal."""
-    values = results.signal(result, deadline)
+    values = dict(signal)
     at = values.pop("at")
     return Sighting(
         kind=FindingKind(values.pop("kind")),

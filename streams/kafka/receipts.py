@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    Keys = Mapping[str, Ed25519PublicKey]
+    from streams.stages.guard_names import GuardKeys
+
+    Keys = GuardKeys[Ed25519PublicKey]
 
 LONGEST_LEASE: Final = 24 * 3600 * SECOND
 LONGEST_NAME: Final = 128
 MOST_ROUTES: Final = 1000
 SIGNATURE_BYTES: Final = 64
+UNPROVEN: Final = " (unproven)"
 SIGNED: Final = b"\x80\x01"  # Avro's length in front of the signature
 
 
@@ -40,6 +43,7 @@ class Receipt:
         sequence: counts the receipts of that process from 1.
         genesis: of the log of which all below ``applied`` is applied.
         sent_at: by the guard's clock (ns).
+        entry: of the keys that its guard falls under.
         proven: it is signed, or need not be. Else it may add a member to wait for, and
             nothing that anybody waits for becomes true by it.
     """
@@ -51,6 +55,7 @@ class Receipt:
     sequence: int
     genesis: str
     applied: int
+    entry: str | None
     proven: bool
     sent_at: int
 
@@ -61,7 +66,7 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> Receipt:
     Args:
         key: ``realm/guard``.
         value: the record.
-        keys: of the guards that sign, by their names.
+        keys: of the guards that sign.
 
     Raises:
         SchemaError: it is none that we can read.
@@ -72,6 +77,7 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> Receipt:
     guard, realm = record["guard"], record["realm"]
     if key != f"{realm}/{guard}".encode():
         raise SchemaError(Fault.NOT_A_FACT, "the key of this receipt is not its guard")
+    entry, signer = keys.entry(guard), keys.key(guard)
     return Receipt(
         realm=realm,
         status=record["status"],
@@ -80,7 +86,10 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> Receipt:
         sequence=record["sequence"],
         genesis=record["genesis"],
         applied=record["applied"],
-        proven=guard not in keys or _is_signed(value, record, keys[guard]),
+        entry=entry,
+        proven=(
+            not keys.required if signer is None else _is_signed(value, record, signer)
+        ),
         sent_at=record["sent_at"],
     )
 
@@ -90,6 +99,7 @@ def _terms(record: Mapping[str, Any]) -> Registration:
     if not (
         0 < lease <= LONGEST_LEASE
         and 0 < len(record["guard"]) <= LONGEST_NAME
+        and not record["guard"].endswith(UNPROVEN)
         and len(record["instance"]) <= LONGEST_NAME
         and len(routes) <= MOST_ROUTES
     ):

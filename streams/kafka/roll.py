@@ -7,22 +7,35 @@ leases, or said goodbye.
 
 Of a guard the topic may hold nothing but its last receipt. Whoever has applied
 something was registered before, so it is a member of everything.
+
+What is not signed as it must be may come from the guard, with a wrong key, or from
+somebody else. So it makes a member of its own, that can be fenced and nothing more, and
+what the guard itself says counts as if nobody else had spoken.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from attrs import define
 
+from streams.kafka.receipts import UNPROVEN
 from streams.stages.closure import SILENCE, Closure, Mode
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from streams.kafka.receipts import Receipt
     from streams.stages.closure import Registration
 
+CEILING: Final = 60 * SECOND
+MOST_GUARDS: Final = 5000
+TOLD_AGAIN: Final = 60 * SECOND  # between two findings on one guard
+MOST_REFUSALS: Final = 1000
+UNSIGNED: Final = "a receipt is not signed with the key that guard_keys names"
+TOO_LONG: Final = "its lease is above closure.max_lease, and counts as that long"
+TOO_MANY: Final = "its key has {} guards: see closure.max_guards"
 WEAKEST_FIRST = (Mode.FAIL_OPEN, Mode.FAIL_CLOSED, Mode.OBSERVE)
 
 
@@ -46,18 +59,34 @@ class LogRoll:
     Attributes:
         closure: the stage; it counts receipts by their offsets.
         refused: receipts that could not be used, by reason.
+        refusals: guard and why, of which no finding was made yet.
     """
 
-    def __init__(self, genesis: str, deadline: int, refused: Counter[str]) -> None:
+    def __init__(
+        self,
+        genesis: str,
+        deadline: int,
+        refused: Counter[str],
+        ceiling: int = CEILING,
+        most: int = MOST_GUARDS,
+    ) -> None:
         """Start with nobody.
 
         Args:
             genesis: of the log that receipts must speak of.
             deadline: of a cause (ns).
             refused: counted here.
+            ceiling: of leases (ns).
+            most: members of one key, or without any.
         """
-        self.closure = Closure(deadline)
+        self.closure = Closure(deadline, ceiling)
         self.refused = refused
+        self.refusals: deque[tuple[str, str]] = deque(maxlen=MOST_REFUSALS)
+        self._ceiling = ceiling
+        self._most = most
+        self._entries: dict[str, str | None] = {}
+        self._counts: Counter[str | None] = Counter()
+        self._told: dict[str, int] = {}
         self._genesis = genesis
         self._speakers: dict[str, dict[str, Speaker]] = {}
 
@@ -71,16 +100,54 @@ class LogRoll:
         """
         self.closure.receipts = offset
         if not receipt.proven:
-            self.refused["unproven"] += 1
+            self._refuse("unproven", receipt, UNSIGNED, now)
+            guard = receipt.terms.guard + UNPROVEN
+            terms = attrs.evolve(receipt.terms, guard=guard)
+            receipt = attrs.evolve(receipt, terms=terms, entry=UNPROVEN)
         if receipt.status == "goodbye":
             self._goodbye(receipt)
-        elif self._is_news(receipt, now):
+        elif self._has_room(receipt, now) and self._is_news(receipt, now):
             self._hear(receipt, now)
         self.closure.receipts = offset + 1
 
+    def entry(self, guard: str) -> str | None:
+        """Give the entry of the keys that a member falls under."""
+        return self._entries.get(guard)
+
+    def _has_room(self, receipt: Receipt, now: int) -> bool:
+        """Tell whether a guard is a member, or one more may be of its key."""
+        guard = receipt.terms.guard
+        if guard in self._entries:
+            return True
+        if receipt.terms.lease > self._ceiling:
+            self._refuse("lease_too_long", receipt, TOO_LONG, now)
+        if self._counts[receipt.entry] >= self._most:
+            why = TOO_MANY.format(self._most)
+            self._refuse("too_many_names", receipt, why, now)
+            return False
+        self._counts[receipt.entry] += 1
+        self._entries[guard] = receipt.entry
+        return True
+
+    def _forget(self, guard: str) -> None:
+        self._speakers.pop(guard, None)
+        if guard in self._entries:
+            self._counts[self._entries.pop(guard)] -= 1
+
+    def _refuse(self, reason: str, receipt: Receipt, why: str, now: int) -> None:
+        """Count what does not count, and have a finding made of it now and then."""
+        guard = receipt.terms.guard
+        self.refused[reason] += 1
+        if now - self._told.get(guard, now - TOLD_AGAIN) < TOLD_AGAIN:
+            return
+        while len(self._told) >= self._most:
+            del self._told[next(iter(self._told))]
+        self._told[guard] = now
+        self.refusals.append((guard, why))
+
     def leave(self, guard: str) -> bool:
         """Let a guard go on an operator's word; tell whether it was a member."""
-        self._speakers.pop(guard, None)
+        self._forget(guard)
         known = guard in self.closure.guards
         at = self.closure.receipts
         self.closure.leave(guard)
@@ -91,7 +158,7 @@ class LogRoll:
         """Let those go that were silent for too long, and name them."""
         gone = self.closure.expire(now)
         for guard in gone:
-            self._speakers.pop(guard, None)
+            self._forget(guard)
         return gone
 
     def _is_news(self, receipt: Receipt, now: int) -> bool:
@@ -128,6 +195,8 @@ class LogRoll:
                 member.since = 0  # its registration was compacted away
         member = closure.guards[guard]
         member.heard = now
+        if receipt.proven and receipt.genesis:
+            member.trial = None  # what it applied once stands in each of its receipts
         if receipt.status != "applied" or not receipt.proven:
             return
         if len(speakers) > 1:

@@ -176,6 +176,8 @@ class Witnesses:
         if roll is None:
             roll = heard.rolls[realm] = LogRoll(heard.genesis, 0, Counter())
         roll.take(offset, receipt, at)
+        if not receipt.proven:
+            return
         member, points = roll.closure.guards.get(guard), self.points(realm)
         said = said_at(receipt.sent_at, at)
         if member is None:

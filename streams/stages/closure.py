@@ -8,7 +8,10 @@ the cause, and the members of a cause are the guards registered below it.
 
 A member has applied a cause (its receipt's offset is larger), or is fenced: it fails
 closed, and its lease, counted from when closure read the cause, must have lapsed.
-Closure's clock may run a tenth faster than the guard's.
+Closure's clock may run a tenth faster than the guard's. No lease is longer than the
+ceiling. A guard denies before it has read the log once, whatever its mode: so one that
+never proved that it applied anything is fenced after the ceiling too, and nobody holds
+a cause open by registering alone.
 
 For each guard all three, not a member, applied, fenced, hold for a first stretch of
 the causes in offset order. So a guard is one number, the causes that it covers, the
@@ -82,20 +85,25 @@ class Member:
         since: place of its registration among the receipts.
         applied: every fact below this offset is applied.
         heard: when it last gave a sign (ns).
+        trial: ns for which a member that fails open is waited for while it has proven
+            nothing; None: it has, or is waited for without end.
     """
 
     terms: Registration
     since: int
     heard: int
     applied: int = 0
+    trial: int | None = None
 
     @property
     def fence(self) -> int | None:
         """Give the time after which its lease has surely lapsed (ns)."""
-        if self.terms.mode is not Mode.FAIL_CLOSED:
+        fails_closed = self.terms.mode is Mode.FAIL_CLOSED
+        lease = self.terms.lease if fails_closed else self.trial
+        if lease is None:
             return None
         tenths = 21 if self.terms.live_sessions else 11
-        return -(-tenths * self.terms.lease // 10)
+        return -(-tenths * lease // 10)
 
     def is_heard(self, now: int) -> bool:
         """Tell whether it gave a sign within its lease."""
@@ -103,8 +111,10 @@ class Member:
 
     def has_left(self, now: int) -> bool:
         """Tell whether its silence means that it is gone."""
-        silent = now - self.heard >= SILENCE * self.terms.lease
-        return silent and self.terms.mode is not Mode.FAIL_OPEN
+        silence = now - self.heard
+        if self.terms.mode is Mode.FAIL_OPEN:
+            return self.trial is not None and silence >= SILENCE * self.trial
+        return silence >= SILENCE * self.terms.lease
 
 
 @define(eq=False)
@@ -152,12 +162,14 @@ class Closure:
         receipts: how many records of the receipts' log were applied.
     """
 
-    def __init__(self, deadline: int) -> None:
+    def __init__(self, deadline: int, ceiling: int | None = None) -> None:
         """Start with nobody registered.
 
         Args:
             deadline: when a cause that is not closed is PARTIAL, from its reading (ns).
+            ceiling: of leases (ns); None is none.
         """
+        self._ceiling = ceiling
         self.guards: dict[str, Member] = {}
         self.receipts = 0
         self._deadline = deadline
@@ -171,11 +183,14 @@ class Closure:
     def register(self, terms: Registration, now: int) -> Member:
         """Apply a registration; of a guard's leases the longest counts.
 
-        A member that registers again stays a member of what it had to enforce.
+        A member that registers again stays a member of what it had to enforce. A lease
+        above the ceiling counts as the ceiling: a guard holds none that is longer.
         """
+        if self._ceiling is not None and terms.lease > self._ceiling:
+            terms = attrs.evolve(terms, lease=self._ceiling)
         known = self.guards.get(terms.guard)
         if known is None:
-            known = Member(terms, self.receipts, now)
+            known = Member(terms, self.receipts, now, trial=self._ceiling)
             self.guards[terms.guard] = known
         else:
             if known.terms.mode is Mode.OBSERVE:
@@ -195,7 +210,7 @@ class Closure:
         member = self.guards.get(guard)
         if member is None:
             return False
-        member.heard = now
+        member.heard, member.trial = now, None
         member.applied = max(member.applied, offset)
         return True
 

@@ -10,7 +10,7 @@ import orjson
 from attrs import frozen
 
 from agents_registry.facts import Cause, fact_id
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.findings import FindingKind
 from streams.stages.closure import Mode, Outcome, Registration, State
 from streams.times import SECOND
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
 
+GUARD: Final = "guard"  # kind of the names in findings
 MOST_NAMED: Final = 20  # laggards that a finding names
 
 
@@ -90,17 +91,18 @@ def result_of(body: bytes) -> Result:
     )
 
 
-def guard_body(terms: Registration) -> bytes:
-    """Give a registration as it is kept."""
+def guard_body(terms: Registration, *, proven: bool) -> bytes:
+    """Give a registration as it is kept, and whether its guard proved anything."""
     plain: dict[str, Any] = attrs.asdict(terms) | {"mode": terms.mode.value}
-    return orjson.dumps(plain)
+    return orjson.dumps(plain | {"proven": proven})
 
 
-def terms_of(body: bytes) -> Registration:
-    """Read what `guard_body` gave."""
+def guard_of(body: bytes) -> tuple[Registration, bool]:
+    """Read what `guard_body` gave; older rows do not say what was proven."""
     plain = orjson.loads(body)
+    proven = plain.pop("proven", True)
     changed = {"mode": Mode(plain["mode"]), "routes": tuple(plain["routes"])}
-    return Registration(**plain | changed)
+    return Registration(**plain | changed), proven
 
 
 def signal(result: Result, deadline: float) -> dict[str, Any]:
@@ -137,6 +139,24 @@ def over(result: Result) -> dict[str, Any]:
         "presented": list(Identifier.parse(result.cause.target)),
         "at": result.settled_at,
         "over": True,
+    }
+
+
+def refusal(guard: str, credential: str, why: str, at: int) -> dict[str, Any]:
+    """Give the signal that a credential was refused a guard's name.
+
+    Args:
+        guard: the name.
+        credential: name of the credential, as audit lines have it.
+        why: for people.
+        at: ns.
+    """
+    short = guard.encode()[:MAX_VALUE_BYTES].decode(errors="ignore")
+    return {
+        "kind": FindingKind.UNAUTHORISED.value,
+        "presented": [GUARD, short],
+        "at": at,
+        "detail": f"{credential} was refused as guard {guard}: {why}",
     }
 
 

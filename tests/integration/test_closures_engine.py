@@ -18,6 +18,7 @@ from streams.engine.closures import SLICE, Closures
 from streams.engine.store import Store
 from streams.intake import Encoded
 from streams.stages.closure import Mode, Registration, State
+from streams.stages.guard_names import Bearer
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.integration
 
 SECOND = 10**9
 OPEN = Registration("open", SECOND, Mode.FAIL_OPEN, routes=("GET /orders",))
+BEARER = Bearer("guard")
 SHUT = Registration("shut", SECOND, Mode.FAIL_CLOSED)
 
 
@@ -83,7 +85,7 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
 ) -> None:
     """Nothing of it was saved by then, but the log has it; and the member is known."""
     async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN)
+        await before.closures.roll.register(OPEN, BEARER)
         identity = await before.revoke(1)
     async with engine(tmp_path) as between:
         between.closures._step()
@@ -104,8 +106,8 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
     async with engine(tmp_path) as before:
         unknown = await before.revoke(1)
         before.closures._step()
-        await before.closures.roll.register(OPEN)
-        await before.closures.roll.register(SHUT)
+        await before.closures.roll.register(OPEN, BEARER)
+        await before.closures.roll.register(SHUT, BEARER)
         closed = await before.revoke(2)
         before.closures.roll.applied("open", "g1", 2)
         before.now[0] = 2 * SECOND
@@ -137,7 +139,7 @@ async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
 ) -> None:
     """Also over a restart; with the last cause of its target."""
     async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN)
+        await before.closures.roll.register(OPEN, BEARER)
         await before.revoke(1, 2, target=1)
         before.now[0] = 40 * SECOND
         before.closures._step()
@@ -157,7 +159,7 @@ async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
 async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:
     """All of them, in order, also those of a commit that came after."""
     async with engine(tmp_path) as one:
-        await one.closures.roll.register(OPEN)
+        await one.closures.roll.register(OPEN, BEARER)
         await one.revoke(*range(2 * SLICE + 1))
         last = await one.revoke(2 * SLICE + 1)
         assert one.closures.closure.waiting == SLICE  # the small one read no further
@@ -183,7 +185,7 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", fails)
             with pytest.raises(sqlite3.DatabaseError):
-                await one.closures.roll.register(OPEN)
+                await one.closures.roll.register(OPEN, BEARER)
         assert not one.closures.closure.guards
 
         async def leaves(job: Any, **options: Any) -> None:
@@ -193,10 +195,13 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", leaves)
             with pytest.raises(LookupError):
-                await one.closures.roll.register(OPEN)
+                await one.closures.roll.register(OPEN, BEARER)
         assert not one.closures.closure.guards
 
-        both = one.closures.roll.register(OPEN), one.closures.roll.register(OPEN)
+        both = (
+            one.closures.roll.register(OPEN, BEARER),
+            one.closures.roll.register(OPEN, BEARER),
+        )
         await asyncio.gather(*both)
         await one.closures._save()
         assert [("open",)] == await one.rows("SELECT name FROM guards")
@@ -207,13 +212,13 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
     async with engine(tmp_path) as one:
         told: list[str] = []
         one.closures.roll.departed.append(told.append)
-        await one.closures.roll.register(OPEN)
-        await one.closures.roll.register(SHUT)
+        await one.closures.roll.register(OPEN, BEARER)
+        await one.closures.roll.register(SHUT, BEARER)
         one.now[0] = 10 * SECOND
         one.closures._step()
         assert one.closures.roll.leave("open")
         assert not one.closures.roll.leave("open")
-        await one.closures.roll.register(OPEN)
+        await one.closures.roll.register(OPEN, BEARER)
         await one.closures._save()
 
         assert told == ["shut", "open"]
@@ -229,7 +234,7 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
 async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
     """By the clock alone: a guard of which nothing is heard is fenced."""
     async with engine(tmp_path) as one:
-        await one.closures.roll.register(SHUT)
+        await one.closures.roll.register(SHUT, BEARER)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(one.closures.run())
             identity = await one.revoke(1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.stages.closure import Registration
+    from streams.stages.guard_names import Bearer
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.integration
 def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     """Forget a member over a crash that its guard was told of."""
 
-    async def register(roll: Roll, terms: Registration) -> None:
+    async def register(roll: Roll, terms: Registration, _: Bearer) -> None:
         roll._closure.register(terms, roll._boottime())
 
     patch.setattr(Roll, "register", register)

@@ -22,11 +22,13 @@ from streams.kafka.closure_findings import episode_of
 from streams.kafka.followed import Followed, Rules, Tally
 from streams.kafka.framing import fact_record
 from streams.kafka.payloads import finding_record
-from streams.kafka.roll import LogRoll
+from streams.kafka.receipts import UNPROVEN
+from streams.kafka.roll import CEILING, LogRoll
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
 from streams.stages.closure import State
 from streams.stages.episodes import Episode
+from streams.stages.guard_names import GuardKeys
 from streams.times import DAY, SECOND
 from tests.unit.test_notify import a_finding
 
@@ -41,6 +43,7 @@ GENESIS = "g" * 32
 REALM = "default"
 LEASE = SECOND
 DEADLINE = 30.0
+DOUBTFUL = f"g{UNPROVEN}"
 NOW = 1_700_000_000 * SECOND
 
 
@@ -95,13 +98,16 @@ class Partition:
     """A partition that is followed, and a clock."""
 
     keys: dict[str, Any] = attrs.Factory(dict)
+    required: bool = False
+    most: int = 5000
     now: int = 0
     tally: Tally = attrs.Factory(Tally)
     of: Followed = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Take it up."""
-        rules = Rules(DEADLINE, SECOND, self.keys, lambda: self.now)
+        keys = GuardKeys(self.keys, self.required)
+        rules = Rules(DEADLINE, SECOND, keys, lambda: self.now, CEILING, self.most)
         self.of = Followed(0, GENESIS, rules, self.tally)
 
     def hear(self, *records: Raw) -> None:
@@ -158,7 +164,7 @@ async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -
     waiting: list[int] = []
     nobody: Any = None
     partition = Partition()
-    rules = Rules(DEADLINE, SECOND, {}, lambda: 0)
+    rules = Rules(DEADLINE, SECOND, GuardKeys({}), lambda: 0)
     stage = ClosureStage(settings, WorkerSettings(), nobody, lambda: NOW, rules)
     stage.followed[0] = partition.of
 
@@ -347,18 +353,133 @@ def test_receipts_that_were_said_before_or_speak_of_another_log_do_not_count() -
 def test_a_guard_with_a_key_proves_nothing_without_it() -> None:
     """It is waited for all the same: it may be the guard, with a wrong key."""
     key, wrong = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    partition = Partition(keys={"g": key.public_key()})
-    identity = ""
-    for number, each in enumerate((None, wrong, key)):
-        guard = Guard(mode=Mode.FAIL_OPEN, key=each)
-        partition.hear(guard.says("registered", 10 * number))
-        identity = partition.read(cause(7 + number))
-        partition.hear(guard.says("applied", 10 * number + 1, applied=20))
-        if each is not key:
-            assert partition.state(identity) == (State.PENDING, 0, ("g",))
-            partition.hear(guard.says("goodbye", 10 * number + 2))
-            assert partition.state(identity) == (State.PENDING, 0, ("g",))
-    assert partition.state(identity) == (State.CLOSED, 1, ())
+    for each in (None, wrong):
+        partition = Partition(keys={"g": key.public_key()})
+        guard = Guard(mode=Mode.FAIL_CLOSED, key=each)
+        partition.hear(guard.says("registered", 0))
+        identity = partition.read(cause(7))
+        partition.hear(guard.says("applied", 1, applied=20), guard.says("goodbye", 2))
+        assert partition.state(identity) == (State.PENDING, 0, (DOUBTFUL,))
+        partition.now = 11 * LEASE // 10
+        assert partition.state(identity) == (State.CLOSED, 0, ())
+
+
+@pytest.mark.parametrize("lease", [LEASE, DAY])
+def test_who_has_not_the_key_does_nothing_to_the_guard_that_has(lease: int) -> None:
+    """No word of it counts for the guard, and none of the guard's is passed over."""
+    key = Ed25519PrivateKey.generate()
+    for named in ("g", "g*"):
+        partition = Partition(keys={named: key.public_key()})
+        real = Guard(mode=Mode.FAIL_CLOSED, key=key)
+        other = Guard(mode=Mode.FAIL_OPEN, instance="j", lease=lease)
+        partition.hear(real.says("registered", 0), other.says("registered", 1))
+        identity = partition.read(cause(7))
+        partition.hear(other.says("applied", 2, applied=20))
+        assert partition.state(identity) == (State.PENDING, 0, ("g", DOUBTFUL))
+        partition.hear(real.says("applied", 3, applied=8))
+        assert partition.state(identity) == (State.PENDING, 1, (DOUBTFUL,))
+        partition.hear(other.says("goodbye", 4))
+        assert partition.of.realms[REALM].roll.closure.guards["g"].heard == 0
+
+        partition.now = 11 * CEILING // 10
+
+        partition.hear(real.says("applied", 5, applied=8))
+        assert partition.state(identity) == (State.CLOSED, 1, ())
+        assert partition.tally.refused["unproven"] == 3
+        assert partition.tally.refused["name_in_use"] == 0
+
+
+def test_a_key_says_nothing_for_a_name_that_is_not_its_own() -> None:
+    """The name itself goes before a pattern."""
+    key, orders = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    keys = {"*": key.public_key(), "orders": orders.public_key()}
+    for name, proven in (("orders", False), ("edge", True)):
+        partition = Partition(keys=keys)
+        partition.hear(Guard(name, key=key).says("registered", 0))
+        expected = name if proven else f"{name}{UNPROVEN}"
+        assert [expected] == [*partition.of.realms[REALM].roll.closure.guards]
+
+
+@pytest.mark.parametrize("mode", [Mode.FAIL_CLOSED, Mode.FAIL_OPEN])
+def test_a_phantom_with_a_lease_of_a_day_is_waited_for_to_the_ceiling(
+    mode: Mode,
+) -> None:
+    """It proved nothing, however often it speaks; then it leaves."""
+    partition, phantom = Partition(), Guard("phantom", mode, lease=DAY)
+    partition.hear(phantom.says("registered", 0, genesis=""))
+    identity = partition.read(cause(7))
+    partition.now = 11 * CEILING // 10 - 1
+    partition.hear(phantom.says("registered", 1, genesis=""))
+    assert partition.state(identity) == (State.PARTIAL, 0, ("phantom",))
+    partition.now += 1
+    assert partition.state(identity) == (State.CLOSED, 0, ())
+    assert partition.tally.refused["lease_too_long"] == 1
+    partition.now += 10 * CEILING
+    list(partition.of.step(NOW))
+    assert not partition.of.realms[REALM].roll.closure.guards
+
+
+@pytest.mark.parametrize("status", ["registered", "applied"])
+def test_a_guard_that_fails_open_and_proved_something_is_waited_for(
+    status: str,
+) -> None:
+    """Also where compaction left nothing but its last receipt."""
+    partition, guard = Partition(), Guard(mode=Mode.FAIL_OPEN)
+    guard.says("applied", 0)
+    partition.hear(guard.says(status, 1, applied=3))
+    identity = partition.read(cause(7))
+    partition.now = DAY
+    assert partition.state(identity) == (State.PARTIAL, 0, ("g",))
+
+
+def test_one_key_has_so_many_guards_and_no_more() -> None:
+    """Each further name is refused, and a name that left makes room."""
+    partition = Partition(most=2)
+    several = [Guard(f"g{number}") for number in range(3)]
+    partition.hear(*(g.says("registered", n) for n, g in enumerate(several)))
+    guards = partition.of.realms[REALM].roll.closure.guards
+    assert sorted(guards) == ["g0", "g1"]
+    assert partition.tally.refused["too_many_names"] == 1
+    partition.hear(several[0].says("goodbye", 3), several[2].says("registered", 4))
+    assert sorted(guards) == ["g1", "g2"]
+
+
+def test_where_all_must_sign_a_guard_without_a_key_proves_nothing() -> None:
+    """As the settings say."""
+    partition, guard = Partition(required=True), Guard()
+    partition.hear(guard.says("registered", 0))
+    partition.read(cause(7))
+    partition.hear(guard.says("applied", 1, applied=8))
+    assert [DOUBTFUL] == [*partition.of.realms[REALM].roll.closure.guards]
+
+
+def test_a_finding_names_the_guard_in_whose_name_somebody_spoke() -> None:
+    """Once a minute; the next owner goes on with the same finding."""
+    partition = Partition(keys={"g": Ed25519PrivateKey.generate().public_key()})
+    guard = Guard()
+    partition.hear(*(guard.says("registered", number) for number in range(3)))
+    (episode,) = partition.of.step(NOW)
+    finding = episode.finding
+    assert (finding.kind, finding.presented) == (
+        FindingKind.UNAUTHORISED,
+        Identifier("guard", "g"),
+    )
+    assert "guard_keys" in finding.message
+    assert episode_of(_lying(finding_record(episode, 1))) == episode
+    partition.hear(guard.says("registered", 3))
+    assert list(partition.of.step(NOW)) == []
+    partition.now = 60 * SECOND
+    partition.hear(guard.says("registered", 4))
+    (again,) = partition.of.step(NOW)
+    assert (again.finding.id, again.finding.count) == (finding.id, 2)
+
+
+def test_no_guard_can_be_called_as_one_that_proved_nothing() -> None:
+    """Else what it applied would speak for that."""
+    partition = Partition()
+    partition.hear(Guard(DOUBTFUL).says("registered", 0))
+    assert not partition.of.realms
+    assert len(partition.of.poison) == 1
 
 
 def test_a_byte_of_a_signed_receipt_cannot_be_changed() -> None:

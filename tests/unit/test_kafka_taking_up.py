@@ -26,6 +26,7 @@ from streams.kafka.sentinel import SentinelStage
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
 from streams.stages.episodes import Episodes, Sighting
+from streams.stages.guard_names import GuardKeys
 from streams.stages.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
@@ -88,7 +89,7 @@ def stage_in(folder: Path) -> SentinelStage:
     loader: Any = SimpleNamespace(progress=None)  # of a replica that never runs
     return SentinelStage(
         KafkaSettings(), WorkerSettings(data_dir=folder), nobody, loader,
-        clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys={},
+        clock=lambda: NOW, tolerances=Tolerances(0, 0, 0, 0), keys=GuardKeys({}),
     )  # fmt: skip
 
 

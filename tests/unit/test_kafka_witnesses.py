@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from enforcement.verdict import Mode
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.witnesses import Witnesses
+from streams.stages.guard_names import GuardKeys
 from streams.stages.kinds import Standing
 from streams.stages.points import LATEST, NOBODY
 from streams.times import SECOND
@@ -24,7 +25,7 @@ class Topic:
 
     def __init__(self, keys: Any = None) -> None:
         """Start with no receipt."""
-        self.keys = keys or {}
+        self.keys = GuardKeys(keys or {})
         self.genesis = GENESIS
         self.now = NOW
         self.records: list[Any] = []
@@ -141,7 +142,7 @@ def test_what_does_not_count_for_closure_proves_nothing(topic: Topic) -> None:
     guard = Guard()
     signed.say(guard, "registered", 0)
     signed.say(guard, "applied", 5, 50)
-    assert Standing(reports=True) == signed.standing(6)
+    assert NOBODY == signed.standing(6)
 
     topic.say(Guard(instance="other"), "registered", 5)
     first = Guard()

@@ -37,6 +37,7 @@ from streams.metrics import (
 from streams.pdp.decider import Decision
 from streams.pdp.metrics import Metrics as PdpMetrics
 from streams.stages.approvals import HELD, Pending
+from streams.stages.guard_names import GuardKeys
 from streams.times import SECOND
 from tests.pdp import point
 
@@ -124,7 +125,7 @@ def test_kinds_that_callers_make_up_add_no_series() -> None:
 
 def test_realms_add_no_series() -> None:
     """A worker tells of all realms together."""
-    rules = Rules(1.0, 1, {}, lambda: NOW)
+    rules = Rules(1.0, 1, GuardKeys({}), lambda: NOW)
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     nobody: Any = None
     stage = ClosureStage(settings, WorkerSettings(), nobody, lambda: NOW, rules)
@@ -167,9 +168,10 @@ def test_sources_that_name_themselves_share_a_series() -> None:
 def test_reasons_of_refused_receipts_are_told_from_the_start(repository: Path) -> None:
     """All that the code has, so that the first of a reason is an increase."""
     files = ("streams/http/receipts.py", "streams/kafka/roll.py",
-             "streams/kafka/followed.py", "streams/engine/roll.py")  # fmt: skip
+             "streams/kafka/followed.py", "streams/engine/roll.py",
+             "streams/stages/guard_names.py")  # fmt: skip
     text = "".join((repository / name).read_text("utf-8") for name in files)
-    found = re.findall(r'(?:refused\[|_refusal\(\s*)"(\w+)"', text)
+    found = re.findall(r'(?:refused\[|refus\w+\(\s*|RefusedError\(\s*)"(\w+)"', text)
     assert set(REFUSALS) == set(found)
 
 
