@@ -223,12 +223,12 @@ BUGS = {
     "fenced after one lease": ("if self.terms.live_sessions else 11", "* 0 + 10"),
     "live sessions end with the check": ("tenths = 21 if", "tenths = 11 if"),
     "fences who fails open": (
-        "if self.terms.mode is not Mode.FAIL_CLOSED:\n            return None",
-        "if False:\n            return None",
+        "fails_closed = self.terms.mode is Mode.FAIL_CLOSED",
+        "fails_closed = True",
     ),
     "who fails open leaves in silence": (
-        "return silent and self.terms.mode is not Mode.FAIL_OPEN",
-        "return silent",
+        "if self.terms.mode is Mode.FAIL_OPEN:",
+        "if False:",
     ),
     "a lease is shortened": ("max(terms.lease, known.terms.lease)", "terms.lease"),
     "a member that registers again is forgiven": (
