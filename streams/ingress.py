@@ -150,6 +150,7 @@ async def receive(
         heart = Heart(kafka.topic(FACTS), name, geneses, clock)
         entry = access(settings, clock)
         tokens = entry.tokens
+        tokens.behind = lambda: publisher.stalled
         speakers = Speakers(settings, clock)
         events = Events(tokens, given.sources, speakers, writer)
         ordering = orders(
@@ -190,9 +191,8 @@ async def receive(
             topic.topic: RawInput(kafka, topic, name, writer)
             for topic in _raw_topics(given.sources, speakers)
         }
-        members = {topic: each.member for topic, each in inputs.items()}
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
-        writing = Writing(kafka, heart, members)
+        writing = Writing(kafka, heart, {t: each.member for t, each in inputs.items()})
         Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await _listen(app, settings, entry)
         try:

@@ -82,6 +82,13 @@ class Quotas:
         quota.take((each.fact for each in prepared.encoded), now)
         return prepared, whole
 
+    def give_back(self, prepared: Prepared, authority: str) -> None:
+        """Count what was not written no longer: whoever sent it repeats it."""
+        quota = self._quotas.get(authority)
+        if quota is not None:
+            facts = (each.fact for each in prepared.encoded)
+            quota.take(facts, self._clock(), back=True)
+
 
 def _causes_of(prepared: Prepared) -> Prepared:
     """Give what must not wait; the rest, and what is told of it, comes again."""

@@ -52,9 +52,19 @@ class Look:
         progress: Progress,
         attempts: Attempts,
         clock: Callable[[], int],
+        reached: Callable[[float], bool],
     ) -> None:
-        """Look at a desk."""
+        """Look at a desk.
+
+        Args:
+            desk: its records.
+            progress: of the stage.
+            attempts: by receiver.
+            clock: gives the time (ns).
+            reached: tells by the event loop's clock whether a broker answered lately.
+        """
         self._progress = progress
+        self._reached = reached
         alerts = AlertMetrics(desk, attempts, clock)
         self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress), alerts)
 
@@ -77,8 +87,12 @@ class Look:
         return _health("live", not progress.turned_at or progress.live(now))
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once what lay in its partitions was taken, or others have all."""
-        return _health("ready", self._progress.ready)
+        """Answer 200 once what lay in its partitions was taken, or others have all.
+
+        While no broker answers it takes no finding in, and is not ready.
+        """
+        now = asyncio.get_running_loop().time()
+        return _health("ready", self._progress.ready and self._reached(now))
 
 
 def _health(word: str, well: bool) -> web.Response:  # noqa: FBT001 - a private answer

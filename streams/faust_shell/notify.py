@@ -127,8 +127,8 @@ async def tell(
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
         desk.silences, silences.changed = silences.all, desk.heed
-        _agree(app, kafka, desk, progress, stop, kept)
-        pages = Look(desk, progress, attempts, clock).application()
+        outlook = _agree(app, kafka, desk, progress, stop, kept)
+        pages = Look(desk, progress, attempts, clock, outlook.reached).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())
@@ -188,13 +188,13 @@ def _agree(
     progress: Progress,
     stop: asyncio.Event,
     kept: Kept,
-) -> None:
-    """Bring app and desk together: agent, rebalances, loop and timer."""
+) -> Outlook:
+    """Bring app and desk together: agent, rebalances, loop and timer.
+
+    Give what tells whether a broker answers.
+    """
     topic = kafka.topic("findings")
     findings = app.topic(topic, key_type=bytes, value_type=bytes)
-
-    def wanted() -> list[tuple[str, int]]:
-        return [(topic, number) for number in range(kafka.partitions)]
 
     @app.agent(findings, name="notify")
     async def take(stream: Any) -> None:
@@ -215,6 +215,9 @@ def _agree(
     @app.on_partitions_revoked.connect
     async def revoked(*_: Any, **__: Any) -> None:
         desk.restart()
+
+    def wanted() -> list[tuple[str, int]]:
+        return [(topic, number) for number in range(kafka.partitions)]
 
     outlook = Outlook(kafka, wanted, {kafka.group("notify"): topic})
 
@@ -240,6 +243,8 @@ def _agree(
     @app.timer(interval=LOOK_SECONDS)  # type: ignore[untyped-decorator]
     async def look() -> None:
         turn(app, desk, progress, kafka, outlook)
+
+    return outlook
 
 
 def turn(

@@ -20,7 +20,7 @@ from attrs import frozen
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from streams.access_settings import Role, Token
 
@@ -60,7 +60,11 @@ MOST: Final = 256  # requests of one credential at once
 
 
 class Tokens:
-    """The credentials that this server takes."""
+    """The credentials that this server takes.
+
+    Attributes:
+        behind: tells whether the log stalls: then callers wait by no fault of theirs.
+    """
 
     def __init__(
         self, tokens: Iterable[Token], realm: str = DEFAULT_REALM, most: int = MOST
@@ -73,6 +77,7 @@ class Tokens:
             most: requests that one credential may have under way at once, so that no
                 sender's flood takes the place of another's revocation.
         """
+        self.behind: Callable[[], bool] = bool
         self._most = most
         self._under_way: Counter[str] = Counter()
         self._realm = realm
@@ -92,7 +97,8 @@ class Tokens:
 
         Raises:
             ProblemError: 401 without a good credential, 403 without the role, or in
-                another realm; 429 while too many requests of it are under way.
+                another realm; 429 while too many requests of it are under way, or
+                503 where that is so because the log stalls.
         """
         proven = request.get(PROVEN)
         if isinstance(proven, ProblemError):
@@ -117,6 +123,10 @@ class Tokens:
         if COUNTED in request or any("guard" in each for each in holder.roles.values()):
             return holder
         if self._under_way[holder.name] >= self._most:
+            if self.behind():
+                detail = "the log does not take anything now: send it again"
+                status = http.HTTPStatus.SERVICE_UNAVAILABLE
+                raise ProblemError(status, "not written", detail)
             detail = f"{self._most} requests of this credential are under way"
             status = http.HTTPStatus.TOO_MANY_REQUESTS
             raise ProblemError(status, "too many requests", detail)

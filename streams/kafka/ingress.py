@@ -133,10 +133,17 @@ class KafkaLog:
         else:
             prepared = prepare(delivery, fresh)
         later = 0.0
-        if self.quotas is not None and not patient and place is None:
-            prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
-        prepared = await sifted(self.limit, prepared, delivery.origin)
-        receipt = await self._write(prepared, delivery.origin, fresh, place)
+        quotas = None if patient or place is not None else self.quotas
+        if quotas is not None:
+            prepared, later = quotas.hold(prepared, delivery.origin.authority)
+        counted = prepared
+        try:
+            prepared = await sifted(self.limit, prepared, delivery.origin)
+            receipt = await self._write(prepared, delivery.origin, fresh, place)
+        except NotWrittenError:
+            if quotas is not None:
+                quotas.give_back(counted, delivery.origin.authority)
+            raise
         if later:
             raise OverQuotaError(delivery.origin.authority, later, ended=True)
         self._stated.remember(prepared)

@@ -65,6 +65,12 @@ class Lane:
     _bytes: int = 0
     _room: asyncio.Event = field(factory=asyncio.Event)
     _going: asyncio.Task[None] | None = None
+    _since: dict[asyncio.Future[Acked], float] = field(factory=dict)
+
+    @property
+    def since(self) -> float | None:
+        """Give when the oldest of what is not acked was handed over; None: nothing."""
+        return next(iter(self._since.values()), None)
 
     async def put(self, records: Sequence[Outgoing]) -> asyncio.Future[Acked]:
         """Hand records over, once there is room; give what waits for their ack.
@@ -78,8 +84,10 @@ class Lane:
         while self._bytes > WAITING_BYTES:
             self._room.clear()
             await self._room.wait()
-        acked = asyncio.get_running_loop().create_future()
-        acked.add_done_callback(_heard)
+        loop = asyncio.get_running_loop()
+        acked = loop.create_future()
+        self._since[acked] = loop.time()
+        acked.add_done_callback(self._heard)
         load = _Load(records, sum(map(size_of, records)), acked)
         self._waiting.append(load)
         self._bytes += load.size
@@ -152,14 +160,14 @@ class Lane:
                     load.acked.set_result(Acked(self.partition, start, end))
                 start = end
 
+    def _heard(self, acked: asyncio.Future[Acked]) -> None:
+        """Have an error that nobody asks for pass without a word."""
+        del self._since[acked]
+        if not acked.cancelled():
+            acked.exception()
+
 
 def _fail(loads: deque[_Load] | list[_Load], error: BaseException) -> None:
     for load in loads:
         if not load.acked.done():
             load.acked.set_exception(error)
-
-
-def _heard(acked: asyncio.Future[Acked]) -> None:
-    """Have an error that nobody asks for pass without a word."""
-    if not acked.cancelled():
-        acked.exception()

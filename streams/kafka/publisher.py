@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Acked", "NotAckedError", "Publisher", "die"]
 
+STALLED_SECONDS: Final = 1.0
 FAILED: Final = 70  # EX_SOFTWARE: nothing was committed, start again
 
 log = structlog.get_logger()
@@ -106,6 +107,13 @@ class Publisher:
         except (KafkaError, TimeoutError, OSError) as error:
             raise NotAckedError(f"{topic}: {type(error).__name__}") from error
         return waiting
+
+    @property
+    def stalled(self) -> bool:
+        """Tell whether something waits for its ack much longer than acks take."""
+        limit = asyncio.get_running_loop().time() - STALLED_SECONDS
+        waiting = (lane.since for lane in self._lanes.values())
+        return any(since is not None and since < limit for since in waiting)
 
     def _lane(self, topic: str, partition: int) -> Lane:
         key = topic, partition

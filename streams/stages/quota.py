@@ -78,12 +78,12 @@ class Quota:
         ]
         return ending, max([ending, *others])
 
-    def take(self, facts: Iterable[Fact], now: float) -> None:
-        """Count what is written."""
+    def take(self, facts: Iterable[Fact], now: float, *, back: bool = False) -> None:
+        """Count what is written; or count it ``back``, since it was not."""
         amounts = zip((self.issue, self.causes, self.nodes), count(facts), strict=True)
         for bucket, amount in amounts:
             if bucket is not None:
-                bucket.take(amount, now)
+                bucket.take(-amount if back else amount, now)
 
 
 def count(facts: Iterable[Fact]) -> tuple[int, int, int]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
+from streams import ingress
+from streams.http.auth import MOST
 from streams.kafka import outlook
+from streams.kafka.publisher import STALLED_SECONDS
 from streams.kafka.registry import RegistryStage
 from tests.integration.kafka_cluster import settings_of
-from tests.integration.serving import until
+from tests.integration.serving import receiving, until, values
+from tests.integration.test_kafka_notify import Clock, notifying
+from tests.integration.test_kafka_pipeline import EVENTS
 from tests.integration.working import lay_out, pipeline, worker
 
 if TYPE_CHECKING:
@@ -127,8 +133,12 @@ async def test_without_a_broker_it_is_live_and_not_ready(
     cluster = await start_kafka()
     settings = settings_of(cluster)
     await lay_out(settings)
-    async with pipeline(tmp_path, settings) as run:
-        urls = (run.working.url, run.ingress.url)
+    async with (
+        pipeline(tmp_path, settings) as run,
+        receiving() as receiver,
+        notifying(tmp_path / "notify", settings, receiver, Clock()) as notify,
+    ):
+        urls = (run.working.url, run.ingress.url, notify.url)
         process = run.working.process
         process.still_seconds = STILL
         for url in urls:
@@ -146,3 +156,41 @@ async def test_without_a_broker_it_is_live_and_not_ready(
         for url in urls:
             await becomes(url, "ready", 200)
             await becomes(url, "live", 200)
+
+
+async def test_while_the_broker_hangs_revocations_are_told_to_come_again(
+    tmp_path: Path, start_kafka: StartKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many come: the log is behind, and not who sends them."""
+    monkeypatch.setattr(ingress, "ACK_SECONDS", 4.0)
+    cluster = await start_kafka()
+    settings = settings_of(cluster)
+    await lay_out(settings)
+    given = values(tmp_path)["authorities"]
+    given["aws"]["quota"] = {"causes_per_second": 0.001, "burst_seconds": 1000}
+    async with (
+        pipeline(tmp_path, settings, authorities=given) as run,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        await becomes(run.ingress.url, "ready", 200)
+        cluster.nodes[0].freeze()
+        body = {"identifier": "vault.accessor:a1"}
+
+        async def revoke() -> tuple[int, str]:
+            headers = {"Authorization": "Bearer revoker"}
+            url = f"{run.ingress.url}/v1/revocations"
+            async with session.post(url, json=body, headers=headers) as got:
+                return got.status, got.headers.get("Retry-After", "")
+
+        async with asyncio.TaskGroup() as tasks:
+            first = [tasks.create_task(revoke()) for _ in range(MOST)]
+            await asyncio.sleep(2 * STALLED_SECONDS)
+            more = [tasks.create_task(revoke()) for _ in range(20)]
+        assert {(503, "1")} == {each.result() for each in [*first, *more]}
+        events = json.dumps({"Records": EVENTS}).encode()
+        for _ in range(2):
+            answer = await run.post("/v1/events/cloudtrail", "aws", events)
+            assert 503 == answer[0]
+        cluster.nodes[0].thaw()
+        await becomes(run.ingress.url, "ready", 200)
+        assert 202 == (await run.post("/v1/events/cloudtrail", "aws", events))[0]

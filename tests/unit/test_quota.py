@@ -107,6 +107,13 @@ def test_one_credential_has_so_many_requests_under_way(tmp_path: Path) -> None:
     asked("viewer")
     with pytest.raises(ProblemError, match="too many requests"):
         asked("viewer")
+    tokens.behind = lambda: True
+    with pytest.raises(ProblemError, match="not written") as stalled:
+        asked("viewer")
+    assert (503, "1") == (
+        stalled.value.response().status,
+        stalled.value.response().headers["Retry-After"],
+    )
     asked("revoker")
     for _ in range(5):
         asked("guard")
