@@ -1,91 +1,125 @@
-"""The closure of a presented identifier: all that its life may hang on.
+"""The closure: all that the life of a node, or of what is presented, may hang on.
 
 R(n) is n and everything reachable over ``requires``; other names of a node count
-both ways, and so does the delegation chain that the token itself presents. The
-closure adds the owners of every node of R(n), and theirs.
+both ways. The closure adds the owners of every node of R(n), and theirs.
+
+What is presented together is one credential that no fact names (`PRESENTED`). It
+requires each presented identifier and each actor of the delegation chain.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.lineage import CREDENTIAL, OWNED, UNKNOWN_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from agents_registry.registry import Registry
 
 CLOSURE_LIMIT: Final = 4096
+PRESENTED: Final = -2  # strangers, which no fact names, have the numbers below it
 
 
 class Claims(NamedTuple):
-    """What the presented token itself proves (its signature was verified).
+    """What was presented together, after its signature was verified.
 
     Attributes:
-        node: the presented identifier; negative when no fact names it.
-        issued_at: its ``iat`` or ``auth_time`` (ns).
-        chain: nodes of its delegation chain (``act``), presented one excluded.
+        presented: nodes; negative where no fact names the identifier.
+        issued_at: the earliest of ``iat`` and ``auth_time`` (ns).
+        chain: nodes of its delegation chain (``act``).
         credentials: those of the negative nodes whose kind is a credential's.
+        dated: something tells when it was issued, or must be taken to; a use that
+            only names principals is as good as the newest login.
     """
 
-    node: int
+    presented: tuple[int, ...]
     issued_at: int | None = None
     chain: tuple[int, ...] = ()
     credentials: frozenset[int] = frozenset()
+    dated: bool = True
+
+
+NO_CLAIMS: Final = Claims(())
 
 
 class Closure:
     """R(n) and the owners that its life hangs on.
 
     Attributes:
-        nodes: every node of it.
-        too_large: it has more than CLOSURE_LIMIT nodes and was not collected.
+        start: n: a node of the table, or `PRESENTED`.
+        presented: the nodes that are judged as presented: n, or what p requires
+            as an identifier of its own.
+        nodes: every node of it; of one that is too large, the nearest.
+        too_large: it has more than CLOSURE_LIMIT nodes of the table.
     """
 
-    def __init__(self, registry: Registry, claims: Claims) -> None:
-        """Collect it."""
+    def __init__(
+        self, registry: Registry, node: int | None, claims: Claims = NO_CLAIMS
+    ) -> None:
+        """Collect the closure of a node, or where that is None of what is presented."""
         self.claims = claims
-        self.nodes: set[int] = {claims.node}
+        self.start = PRESENTED if node is None else node
+        self.presented = claims.presented if node is None else (node,)
+        self.nodes: set[int] = {self.start}
         self._registry = registry
         self._lineage = registry.lineage
+        self._members = list(dict.fromkeys((*claims.presented, *claims.chain)))
         self._children: dict[int, list[int]] = {}
         self._parents: dict[int, list[int]] = {}
-        self._chained: dict[int, list[int]] = {}
-        for node, actor in pairwise((claims.node, *claims.chain)):
-            if node != actor:
-                self._chained.setdefault(node, []).append(actor)
+        self._verified = self._names_of_presented_credentials()
         self.too_large = not self._collect()
 
+    def _names_of_presented_credentials(self) -> frozenset[int]:
+        """Give the nodes whose issue time the verified claim bounds."""
+        if self.claims.issued_at is None:
+            return frozenset()
+        credentials = (n for n in self.claims.presented if self.flags(n) & CREDENTIAL)
+        return frozenset(name for node in credentials for name in self.names(node))
+
     def _collect(self) -> bool:
-        """Walk requires and owners; False when there is too much of it."""
-        todo = [self.claims.node]
-        for node in todo:
+        """Walk requires and owners; False when there is too much of it.
+
+        Of too much the complete levels are kept, whatever the order of facts.
+        """
+        level, limit = [self.start], CLOSURE_LIMIT + (self.start == PRESENTED)
+        while level:
+            following: dict[int, None] = {}
+            for node in level:
+                for up in self._ups(node, through_owners=True):
+                    if up not in self.nodes:
+                        following[up] = None
+                if len(self.nodes) + len(following) > limit:
+                    self._hang(self.nodes)
+                    return False
+            level = list(following)
+            self.nodes.update(level)
+        self._hang(self.nodes)
+        return True
+
+    def _hang(self, nodes: Iterable[int]) -> None:
+        for node in nodes:
             for parent in self.parents(node):
                 self._children.setdefault(parent, []).append(node)
-            for up in self._ups(node, through_owners=True):
-                if up not in self.nodes:
-                    self.nodes.add(up)
-                    todo.append(up)
-            if len(todo) > CLOSURE_LIMIT:
-                return False
-        return True
 
     def flags(self, node: int) -> int:
         """Give the flags of a node; of one that no fact names only its class."""
-        if node < 0:
-            return CREDENTIAL if node in self.claims.credentials else 0
-        return self._lineage.flags[node]
+        if node >= 0:
+            return self._lineage.flags[node]
+        if node == PRESENTED:
+            return CREDENTIAL if self.claims.dated else 0
+        return CREDENTIAL if node in self.claims.credentials else 0
 
     def names(self, node: int) -> list[int]:
         """Give the node and all its other names, the node first."""
         return [node] if node < 0 else self._lineage.others(node)
 
     def edges(self, node: int) -> list[tuple[int, int]]:
-        """Give (parent, strength of the relation), the presented chain included."""
-        edges = [] if node < 0 else self._lineage.parents(node)
-        return edges + [(actor, 0) for actor in self._chained.get(node, ())]
+        """Give (parent, strength of the relation)."""
+        if node == PRESENTED:
+            return [(member, 0) for member in self._members]
+        return [] if node < 0 else self._lineage.parents(node)
 
     def parents(self, node: int) -> list[int]:
         """Give what a node requires directly: its parents and its other names."""
@@ -129,11 +163,20 @@ class Closure:
         return steps[::-1]
 
     def own_issue(self, node: int) -> int:
-        """Give the earliest time of own facts and verified claims, or UNKNOWN_TIME."""
-        own = UNKNOWN_TIME if node < 0 else self._lineage.issued[node]
-        if node == self.claims.node and self.claims.issued_at is not None:
-            own = min(own, self.claims.issued_at)
-        return own
+        """Give the earliest time of own facts and verified claims, or UNKNOWN_TIME.
+
+        Of what is presented: the earliest of the verified claim and of the presented
+        credentials' own facts.
+        """
+        claimed = self.claims.issued_at
+        if node == PRESENTED:
+            credentials = (n for n in self.presented if self.flags(n) & CREDENTIAL)
+            own = [self._lineage.issued[n] for n in credentials if n >= 0]
+            return min([*own, UNKNOWN_TIME if claimed is None else claimed])
+        own_time = UNKNOWN_TIME if node < 0 else self._lineage.issued[node]
+        if claimed is not None and node in self._verified:
+            return min(own_time, claimed)
+        return own_time
 
     def earliest_issue(self, node: int) -> int:
         """Give the issue time that watermarks look at, or UNKNOWN_TIME.
@@ -142,10 +185,20 @@ class Closure:
         earliest time over all its names counts.
         """
         own = self.own_issue(node)
-        if own == UNKNOWN_TIME:
-            return UNKNOWN_TIME
+        if own == UNKNOWN_TIME or node < 0:
+            return own
         issued = self._lineage.issued
         return min([own, *(issued[name] for name in self.names(node)[1:])])
+
+    def bound_to(self, bindings: Mapping[int, set[str]], node: int) -> set[str]:
+        """Give the devices or tenants that a credential's own facts name.
+
+        What is presented is bound to those of the presented credentials.
+        """
+        if node != PRESENTED:
+            return bindings.get(node, set())
+        credentials = (n for n in self.presented if self.flags(n) & CREDENTIAL)
+        return set[str]().union(*(bindings.get(n, ()) for n in credentials))
 
     def latest_issue(self, node: int) -> int:
         """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
@@ -163,7 +216,7 @@ class Closure:
         todo = [start]
         for node in todo:
             for up in self._ups(node, through_owners=through_owners):
-                if up not in back:
+                if up not in back and up in self.nodes:
                     back[up] = node
                     todo.append(up)
         return back

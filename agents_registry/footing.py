@@ -73,15 +73,13 @@ def footing(registry: Registry, presented: Presented, now: int) -> Footing:
     lineage = registry.lineage
     names: set[int | Identifier] = set()
     expires = UNKNOWN_TIME
-    for identifier in presented.identifiers:
-        closure = Closure(registry, claims_of(registry, identifier, presented))
-        for node in closure.nodes:
-            if node < 0:
-                continue
-            names.add(node)
-            names.update(registry.attributes.get(node, ()))
-            if lineage.expires[node] > now:
-                expires = min(expires, lineage.expires[node])
+    for node in Closure(registry, None, claims_of(registry, presented)).nodes:
+        if node < 0:
+            continue
+        names.add(node)
+        names.update(registry.attributes.get(node, ()))
+        if lineage.expires[node] > now:
+            expires = min(expires, lineage.expires[node])
     named = (*presented.identifiers, *presented.chain)
     names.update(name for name in named if lineage.find(name) < 0)
     return Footing(frozenset(names), expires)

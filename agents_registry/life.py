@@ -7,6 +7,7 @@ cycle of requirements is no reason to be dead).
 
 The closure is collected first and then judged as a whole, so the answer and its
 reason depend neither on the order of facts nor on that of the walk.
+Owners: `agents_registry.ownership`.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ from agents_registry.lineage import (
     ROOT,
     UNKNOWN_TIME,
 )
+from agents_registry.ownership import ALIVE, NEVER, obligations
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agents_registry.ownership import Age
     from agents_registry.registry import Registry
 
 _BUDGET: Final = range(CLOSURE_LIMIT)
@@ -82,23 +87,27 @@ class Moment(NamedTuple):
         now: the clock (ns), for expiry.
         at: judge causes and lifts as of this event time (ns); None: all of them.
         inclusive: a cause at exactly that time counts.
+        doubts: expiry and the horizon count too; never where ``at`` is given.
     """
 
     now: int
     at: int | None = None
     inclusive: bool = False
+    doubts: bool = True
 
 
-def quiet(registry: Registry, start: int, now: int, loud: int = LOUD) -> bool:
-    """Tell fast that nothing in R(start) could be a reason to deny.
+def quiet(
+    registry: Registry, starts: Iterable[int], now: int, loud: int = LOUD
+) -> bool:
+    """Tell fast that nothing that these nodes require could be a reason to deny.
 
     False means "look closely", never "dead".
     """
     lineage = registry.lineage
     flags, ring, parent = lineage.flags, lineage.ring, lineage.parent
     expires, more_parents = lineage.expires, lineage.more_parents
-    seen = {start}
-    todo = [start]
+    seen = set(starts)
+    todo = list(seen)
     for _ in _BUDGET:
         if not todo:
             return True
@@ -123,11 +132,11 @@ def quiet(registry: Registry, start: int, now: int, loud: int = LOUD) -> bool:
 
 
 class Life:
-    """The closure of a presented identifier, judged at one moment.
+    """The closure of a node or of what is presented, judged at one moment.
 
     Attributes:
-        flaws: every reason for the identifier to be dead, nearest first; empty
-            when it lives, or when the closure is too large to judge.
+        flaws: every reason for n to be dead, nearest first; empty when it lives. Of a
+            closure that is too large only causes, and those of the nearest nodes.
     """
 
     def __init__(self, registry: Registry, closure: Closure, moment: Moment) -> None:
@@ -136,26 +145,23 @@ class Life:
         self._lineage = registry.lineage
         self._moment = moment
         self.closure = closure
-        self.flaws: list[Flaw] = []
-        if not self.closure.too_large:
-            self.flaws = self._judge()
+        self.flaws = self._judge()
 
     def path(self, flaw: Flaw) -> list[int]:
         """Give the way from n to a flaw, and on to what its cause names."""
-        way = self.closure.way(self.closure.claims.node, flaw.node)
+        way = self.closure.way(self.closure.start, flaw.node)
         if flaw.target is None or flaw.target in way:
             return way
         return way + self.closure.way(flaw.node, flaw.target)[1:]
 
     def narrows(self, node: int) -> list[Standing]:
-        """Give the narrows in force on a node, the earliest first."""
-        causes = (c for c in self._in_force(node) if c.effect is Effect.NARROW)
-        return sorted(causes, key=age)
+        """Give the narrows in force on a node."""
+        return [c for c in self._in_force(node) if c.effect is Effect.NARROW]
 
     def _in_force(self, node: int) -> list[Standing]:
         if not self.closure.flags(node) & CAUSED:
             return []
-        _, at, inclusive = self._moment
+        _, at, inclusive, _ = self._moment
         book = self._registry.causes
         return [
             cause
@@ -166,14 +172,15 @@ class Life:
     def _judge(self) -> list[Flaw]:
         """Give every flaw that kills n, nearest first."""
         inherited, personal = self._causes()
-        if self._moment.at is None:
-            inherited += self._beyond_horizon()
-            personal += self._expired()
-        inherited += self._orphans(inherited, personal)
-        start = self.closure.claims.node
+        if not self.closure.too_large:
+            if self._moment.at is None and self._moment.doubts:
+                inherited += self._beyond_horizon()
+                personal += self._expired()
+            inherited += self._orphans(inherited, personal)
+        start, presented = self.closure.start, self.closure.presented
         rank = {node: i for i, node in enumerate(self.closure.required(start))}
         flaws = [flaw for flaw in inherited if flaw.node in rank]
-        flaws += [flaw for flaw in personal if flaw.node == start]
+        flaws += [flaw for flaw in personal if flaw.node in presented]
         return sorted(flaws, key=lambda flaw: rank[flaw.node])
 
     def _causes(self) -> tuple[list[Flaw], list[Flaw]]:
@@ -233,10 +240,11 @@ class Life:
 
     def _spared(self, node: int, cause: Standing) -> bool:
         """Complex subjects: spare what is bound to another device or tenant."""
-        for wanted, bound in (
-            (cause.device, self._registry.devices.get(node)),
-            (cause.tenant, self._registry.tenants.get(node)),
+        for wanted, bindings in (
+            (cause.device, self._registry.devices),
+            (cause.tenant, self._registry.tenants),
         ):
+            bound = self.closure.bound_to(bindings, node)
             if wanted is not None and bound and wanted not in bound:
                 return True
         return False
@@ -275,46 +283,56 @@ class Life:
         return [Flaw(Reason.EXPIRED, node) for node in dead]
 
     def _orphans(self, inherited: list[Flaw], personal: list[Flaw]) -> list[Flaw]:
-        """Find the owner obligations that no living owner meets.
+        """Find the owner sets that no living owner meets."""
+        if not any(self.closure.flags(n) & OWNED for n in self.closure.nodes):
+            return []
+        unmet = self._unmet(_ends(inherited), _ends(personal))
+        if not unmet:
+            return []
+        # Doubts and expiry end owners too, but are no causes to name.
+        caused = [[f for f in flaws if f.cause] for flaws in (inherited, personal)]
+        last = self._unmet(*map(_ends, caused))
+        return [self._orphan(node, last.get(node, NEVER), caused) for node in unmet]
 
-        Start with nobody alive and let owners in as they are proved alive: what is
-        never proved (owners that own each other) stays dead.
+    def _unmet(
+        self, inherited: Mapping[int, Age], personal: Mapping[int, Age]
+    ) -> dict[int, Age]:
+        """Give the owned nodes without a living owner, and the end of the last one.
+
+        Of several owner sets that of a cause counts, the earliest one.
         """
-        closure, owners_of = self.closure, self._registry.owners.of
-        owned = [n for n in closure.nodes if closure.flags(n) & OWNED]
-        dead = closure.below(flaw.node for flaw in inherited)
-        dead |= {flaw.node for flaw in personal}
-        alive: set[int] = set()
-        while owned:
-            unmet = [
-                node
-                for node in owned
-                if any(not owners & alive for owners in owners_of(node))
-            ]
-            proved = closure.nodes - dead - closure.below(unmet)
-            if proved == alive:
-                return [self._orphan(n, alive, inherited + personal) for n in unmet]
-            alive = proved
-        return []
+        unmet: dict[int, Age] = {}
+        owners_of = self._registry.owners.of
+        for node, until in obligations(self.closure, owners_of, inherited, personal):
+            known = unmet.get(node, NEVER)
+            if until != ALIVE:
+                earliest = max if NEVER in {known, until} else min
+                unmet[node] = earliest(known, until)
+        return unmet
 
-    def _orphan(self, node: int, alive: set[int], flaws: list[Flaw]) -> Flaw:
+    def _orphan(self, node: int, until: Age, flaws: list[list[Flaw]]) -> Flaw:
         """Name the cause that took the last owner, when a cause did."""
-        last: tuple[tuple[int, str], Flaw] | None = None
-        for owners in self._registry.owners.of(node):
-            for owner in owners if not owners & alive else ():
-                reached = self.closure.reachable(owner)
-                first = min(
-                    ((age(f.cause), f) for f in flaws if f.cause and f.node in reached),
-                    key=lambda pair: pair[0],
-                    default=None,
-                )
-                if first and (last is None or first[0] > last[0]):
-                    last = first
-        if last is None:
-            return Flaw(Reason.NO_LIVING_OWNER, node)
-        return Flaw(Reason.NO_LIVING_OWNER, node, last[1].cause, last[1].target)
+        ending = {
+            flaw.target: flaw.cause
+            for some in flaws
+            for flaw in some
+            if flaw.cause is not None and age(flaw.cause) == until
+        }
+        for target in self.closure.reachable(node):
+            if target in ending:
+                return Flaw(Reason.NO_LIVING_OWNER, node, ending[target], target)
+        return Flaw(Reason.NO_LIVING_OWNER, node)
 
 
-def age(cause: Standing) -> tuple[int, str]:
+def _ends(flaws: list[Flaw]) -> dict[int, Age]:
+    """Give the earliest end of each node with a flaw."""
+    ends: dict[int, Age] = {}
+    for flaw in flaws:
+        end = NEVER if flaw.cause is None else age(flaw.cause)
+        ends[flaw.node] = min(end, ends.get(flaw.node, end))
+    return ends
+
+
+def age(cause: Standing) -> Age:
     """Order causes: the earliest first, ids break ties."""
     return (cause.at, cause.fact_id)

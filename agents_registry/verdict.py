@@ -9,11 +9,12 @@ to the ancestor and the cause. In every doubt the answer is deny.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
-from agents_registry.closure import Claims, Closure
+from agents_registry.closure import PRESENTED, Claims, Closure
 from agents_registry.facts import Effect, Reach
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, age, quiet
@@ -31,10 +32,14 @@ UnknownPolicy = Literal["deny", "allow_if_principal_known", "allow_and_report"]
 class Presented:
     """What a caller presented, after its signature was verified.
 
+    It is one credential, which requires each identifier and each actor. It was issued
+    at the earliest of the verified time and of what facts say of the presented
+    credentials; where neither is known, before every ``not_before``.
+
     Attributes:
-        identifiers: each is judged by itself; any denial denies.
-        issued_at: verified ``iat`` or ``auth_time`` (ns).
-        chain: the delegation chain (``act`` claims), nearest actor first.
+        identifiers: the credential's names, and whom it speaks for; any denial denies.
+        issued_at: verified ``iat`` or ``auth_time``, the earlier one (ns).
+        chain: the delegation chain (``act`` claims).
     """
 
     identifiers: tuple[Identifier, ...]
@@ -96,7 +101,6 @@ class Death:
 LIVES: Final = Verdict(allowed=True, reason=Reason.LIVES)
 NOTHING_PRESENTED: Final = Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
 DEFAULT_POLICY: Final = Policy()
-NO_CLAIMS: Final = Presented(())
 
 
 def judge(
@@ -117,20 +121,14 @@ def judge(
         policy: what to do with unknown credentials.
     """
     lineage = registry.lineage
-    loud = LOUD if scope is None else LOUD | SCOPED
+    nodes = [lineage.find(name) for name in presented.identifiers]
+    if not _unclouded(registry, nodes, presented, now, scope):
+        verdict = _closely(registry, presented, now, scope)
+        if not verdict.allowed:
+            return verdict
     report: tuple[str, ...] = ()
     recognised = False
-    for identifier in presented.identifiers:
-        node = lineage.find(identifier)
-        if (
-            node == NONE
-            or presented.chain
-            or registry.horizon is not None
-            or not quiet(registry, node, now, loud)
-        ):
-            verdict = _closely(registry, presented, identifier, now, scope)
-            if not verdict.allowed:
-                return verdict
+    for identifier, node in zip(presented.identifiers, nodes, strict=True):
         if node != NONE and lineage.flags[node] & KNOWN:
             recognised = True
             continue
@@ -146,14 +144,28 @@ def judge(
     )
 
 
+def _unclouded(
+    registry: Registry,
+    nodes: list[int],
+    presented: Presented,
+    now: int,
+    scope: str | None,
+) -> bool:
+    """Tell fast that nothing could deny but that an identifier is unknown."""
+    if registry.horizon is not None:
+        return False
+    if presented.chain:
+        nodes = nodes + [registry.lineage.find(actor) for actor in presented.chain]
+    loud = LOUD if scope is None else LOUD | SCOPED
+    return quiet(registry, [node for node in nodes if node != NONE], now, loud)
+
+
 def death(
     registry: Registry,
-    identifier: Identifier,
+    presented: Identifier | Presented,
     *,
     at: int | None = None,
     inclusive: bool = False,
-    now: int = 0,
-    claims: Presented = NO_CLAIMS,
 ) -> Death | None:
     """Tell whether causes had ended an identifier at the time of an access.
 
@@ -161,36 +173,44 @@ def death(
 
     Args:
         registry: the table of the realm.
-        identifier: what was presented.
+        presented: an identifier by itself, or what was presented together.
         at: the time of the access (ns): earlier causes count; None: all of them.
         inclusive: a cause at exactly that time counts too.
-        now: the clock (ns); only a placeholder where ``at`` is given.
-        claims: verified time of issue and chain that it is presented with.
     """
-    fate = Fate(registry, identifier, claims)
-    return fate.death(at=at, inclusive=inclusive, now=now)
+    return Fate(registry, presented).death(at=at, inclusive=inclusive)
 
 
 class Fate:
-    """When causes end an identifier; its ancestors are walked once for many times.
+    """When causes end something; its ancestors are walked once for many times.
 
     Attributes:
         closure: what its life hangs on; None where nothing of it could be a reason to
             deny.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        identifier: Identifier,
-        claims: Presented = NO_CLAIMS,
-    ) -> None:
-        """Walk; the table must not change while the answers are asked for."""
+    def __init__(self, registry: Registry, presented: Identifier | Presented) -> None:
+        """Walk; the table must not change while the answers are asked for.
+
+        Args:
+            registry: the table of the realm.
+            presented: an identifier by itself, or what was presented together. Of
+                principals alone, without a time of issue, nobody knows what was
+                presented: to them it is as the newest login is.
+        """
         self._registry = registry
-        node = registry.lineage.find(identifier)
         self.closure: Closure | None = None
-        if claims.chain or (node != NONE and not quiet(registry, node, -1)):
-            self.closure = Closure(registry, claims_of(registry, identifier, claims))
+        if isinstance(presented, Identifier):
+            node = registry.lineage.find(presented)
+            if node != NONE and not quiet(registry, (node,), -1):
+                self.closure = Closure(registry, node)
+            return
+        claims = claims_of(registry, presented)
+        nodes = [node for node in (*claims.presented, *claims.chain) if node >= 0]
+        if not quiet(registry, nodes, -1):
+            dated = claims.issued_at is not None or any(
+                is_credential(registry, name) for name in presented.identifiers
+            )
+            self.closure = Closure(registry, None, claims._replace(dated=dated))
 
     def turning_points(self) -> list[int]:
         """Give the times, sorted, between which the death stays the same (ns)."""
@@ -202,24 +222,36 @@ class Fate:
             for time in self._registry.causes.turning_points(cause)
         )
 
-    def death(
-        self, *, at: int | None = None, inclusive: bool = False, now: int = 0
-    ) -> Death | None:
+    def death(self, *, at: int | None = None, inclusive: bool = False) -> Death | None:
         """Give the death as of a time, as the function `death` does."""
         if self.closure is None:
             return None
-        registry = self._registry
-        life = Life(registry, self.closure, Moment(now, at, inclusive))
-        found = [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
+        registry, closure = self._registry, self.closure
+        life, found = self._found(closure, at, inclusive=inclusive)
         if not found:
             return None
         cause, flaw = min(found, key=lambda pair: age(pair[0]))
-        direct = flaw.target in self.closure.names(self.closure.claims.node)
+        own = {name for node in closure.presented for name in closure.names(node)}
         return Death(
             cause=reference(registry, cause),
             path=_path(registry, life.path(flaw)),
-            via="direct" if direct else "ancestor",
+            via="direct" if flaw.target in own else "ancestor",
         )
+
+    def causes(
+        self, *, at: int | None = None, inclusive: bool = False
+    ) -> set[CauseRef]:
+        """Give every cause that ends it as of a time, not the earliest alone."""
+        if self.closure is None:
+            return set()
+        _, found = self._found(self.closure, at, inclusive=inclusive)
+        return {reference(self._registry, cause) for cause, _ in found}
+
+    def _found(
+        self, closure: Closure, at: int | None, *, inclusive: bool
+    ) -> tuple[Life, list[tuple[Standing, Flaw]]]:
+        life = Life(self._registry, closure, Moment(0, at, inclusive, doubts=False))
+        return life, [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
 
 
 def reference(registry: Registry, cause: Standing) -> CauseRef:
@@ -240,45 +272,39 @@ def is_credential(registry: Registry, identifier: Identifier) -> bool:
     return node_class in {None, NodeClass.CREDENTIAL}
 
 
-def claims_of(
-    registry: Registry, identifier: Identifier, presented: Presented
-) -> Claims:
-    """Turn names into nodes; those that no fact names get negative numbers.
-
-    Args:
-        registry: the table of the realm.
-        identifier: the one of the presented that is judged.
-        presented: identifiers and verified claims.
-    """
+def claims_of(registry: Registry, presented: Presented) -> Claims:
+    """Turn names into nodes; those that no fact names get negative numbers."""
     strangers: dict[Identifier, int] = {}
 
     def node_of(name: Identifier) -> int:
         node = registry.lineage.find(name)
-        return strangers.setdefault(name, -2 - len(strangers)) if node < 0 else node
+        if node >= 0:
+            return node
+        return strangers.setdefault(name, PRESENTED - 1 - len(strangers))
 
-    node, *chain = map(node_of, (identifier, *presented.chain))
+    nodes, chain = map(node_of, presented.identifiers), map(node_of, presented.chain)
+    named = tuple(nodes), tuple(chain)
     credentials = (n for name, n in strangers.items() if is_credential(registry, name))
-    return Claims(node, presented.issued_at, tuple(chain), frozenset(credentials))
+    return Claims(named[0], presented.issued_at, named[1], frozenset(credentials))
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
-    """Give every flaw that kills an identifier now, nearest first."""
+    """Give every flaw that kills an identifier now, nearest first.
+
+    Of a lineage that is too large it gives the causes among the nearest nodes alone.
+    """
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []
-    return Life(registry, Closure(registry, Claims(node)), Moment(now)).flaws
+    return Life(registry, Closure(registry, node), Moment(now)).flaws
 
 
 def _closely(
-    registry: Registry,
-    presented: Presented,
-    identifier: Identifier,
-    now: int,
-    scope: str | None,
+    registry: Registry, presented: Presented, now: int, scope: str | None
 ) -> Verdict:
-    """Judge one identifier over its whole closure."""
-    claims = claims_of(registry, identifier, presented)
-    life = Life(registry, Closure(registry, claims), Moment(now))
+    """Judge what is presented over its whole closure."""
+    claims = claims_of(registry, presented)
+    life = Life(registry, Closure(registry, None, claims), Moment(now))
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:
@@ -299,22 +325,27 @@ def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
 
 def _scoped(registry: Registry, life: Life, scope: str | None) -> Verdict:
     """Hold a request against every declared and narrowed scope of the lineage."""
-    start = life.closure.claims.node
-    required = life.closure.required(start)
-    for node in required:
-        for cause in life.narrows(node):
-            if scope is None or not covers(cause.scopes, scope):
-                return Verdict(
-                    allowed=False,
-                    reason=Reason.NARROWED,
-                    path=_path(registry, life.closure.way(start, node)),
-                    cause=reference(registry, cause),
-                )
+    closure = life.closure
+    required = closure.required(closure.start)
+    narrows = [
+        (age(cause), node, cause)
+        for node in required
+        for cause in life.narrows(node)
+        if scope is None or not covers(cause.scopes, scope)
+    ]
+    if narrows:
+        _, node, cause = min(narrows, key=itemgetter(0))
+        return Verdict(
+            allowed=False,
+            reason=Reason.NARROWED,
+            path=_path(registry, closure.way(closure.start, node)),
+            cause=reference(registry, cause),
+        )
     if scope is None:
         return LIVES
     for node in required:
         if not all(covers(declared, scope) for declared in registry.scopes.of(node)):
-            path = _path(registry, life.closure.way(start, node))
+            path = _path(registry, closure.way(closure.start, node))
             return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES
 

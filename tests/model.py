@@ -14,10 +14,7 @@ to die, so the parents of a node are simply all that can be reached).
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
 from typing import TYPE_CHECKING
-
-from attrs import frozen
 
 from agents_registry.facts import (
     Alias,
@@ -34,7 +31,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from tests.standing import hits, in_force
+from tests.standing import hits, in_force, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,14 +42,18 @@ LIMIT = 4096
 DEFAULT_UNKNOWN: Mapping[str, str] = {"jwt.jti": "allow_if_principal_known"}
 
 
+# What is presented together is one credential, which no fact names.
+PRESENTED = Identifier("presented.together", "p")
+
+
 class Model:
-    """What the standing facts say at one time, to one who presents one chain."""
+    """What the standing facts say at one time, to one who presents something."""
 
     def __init__(
         self,
         stand: list[Standing],
         now: int,
-        presented: Identifier | None = None,
+        presented: tuple[Identifier, ...] = (),
         issued_at: int | None = None,
         chain: tuple[Identifier, ...] = (),
         vocabulary: Mapping[str, NodeClass] = VOCABULARY,
@@ -71,10 +72,8 @@ class Model:
                 self.aliases[fact.second].add(fact.first)
             elif isinstance(fact, Edge) and hangs(fact):
                 self.parents[fact.child].add((fact.parent, fact.relation))
-        if presented is not None:  # the presented chain is treated as edges
-            for child, parent in pairwise((presented, *chain)):
-                if child != parent:
-                    self.parents[child].add((parent, Relation.REQUIRES))
+        for required in (*presented, *chain):
+            self.parents[PRESENTED].add((required, Relation.REQUIRES))
         self.owners = in_force(stand, OwnerSet, lambda f: bool(f.owners))
         self.renewals = in_force(stand, Renewal)
         self.scopes = in_force(stand, ScopeSet)
@@ -157,7 +156,13 @@ class Model:
     # --- not_before T -----------------------------------------------------------
 
     def own_times(self, node: Identifier) -> list[int]:
-        """Give the issue times in the node's own facts, none later than heard of."""
+        """Give the issue times in the node's own facts, none later than heard of.
+
+        Presentation: those of the presented credentials.
+        """
+        if node == PRESENTED:
+            credentials = filter(self.is_credential, self.presented)
+            return [t for n in credentials for t in self.own_times(n)]
         return [
             min(n.issued_at, n.received_at)
             for n in self.nodes[node]
@@ -169,9 +174,15 @@ class Model:
         return [n.issued_at for n in self.nodes[node] if n.issued_at is not None]
 
     def verified_times(self, node: Identifier) -> list[int]:
-        """Give the verified issue time, where this is what was presented."""
-        unshown = node != self.presented or self.issued_at is None
-        return [] if unshown else [self.issued_at or 0]
+        """Give the verified issue time, where it counts for this node.
+
+        Presentation: it does for every name of the presented credentials.
+        """
+        if self.issued_at is None:
+            return []
+        credentials = [n for n in self.presented if self.is_credential(n)]
+        names = {name for n in credentials for name in self.alias_class(n)}
+        return [self.issued_at] if node in names | {PRESENTED} else []
 
     def issue_time(self, node: Identifier) -> int | None:
         """Give the earliest known time; no alias lifts the doubt about a node."""
@@ -186,9 +197,13 @@ class Model:
         cause = hit.cause
         if cause.effect is not Effect.NOT_BEFORE or hit.node not in self.requires(node):
             return False
+        # Presentation: bound as the presented credentials are.
+        bound = filter(self.is_credential, self.presented)
+        facts = [n for b in bound for n in self.nodes[b]]
+        facts = facts if node == PRESENTED else self.nodes[node]
         for wanted, named in (
-            (cause.device, {n.device for n in self.nodes[node]} - {None}),
-            (cause.tenant, {n.tenant for n in self.nodes[node]} - {None}),
+            (cause.device, {n.device for n in facts} - {None}),
+            (cause.tenant, {n.tenant for n in facts} - {None}),
         ):
             if wanted is not None and named and wanted not in named:
                 return False  # Complex subjects: another device or tenant
@@ -314,20 +329,22 @@ def reasons_to_deny(
     limit: int = LIMIT,
     vocabulary: Mapping[str, NodeClass] = VOCABULARY,
 ) -> set[str]:
-    """Give every reason to deny; none means allow. Each identifier by itself."""
+    """Give every reason to deny; none means allow.
+
+    Presentation: each identifier is judged by itself, and all of them as one.
+    """
+    model = Model(stand, now, identifiers, issued_at, chain, vocabulary)
+    visited = model.closure(PRESENTED)
     reasons = set()
-    models = [
-        Model(stand, now, node, issued_at, chain, vocabulary) for node in identifiers
-    ]
-    for node, model in zip(identifiers, models, strict=True):
-        visited = model.closure(node)
-        if len(visited) > limit:
-            reasons.add("lineage_too_large")
-            continue
-        reasons |= model.own_reasons(node) | model.scope_reasons(node, scope)
-        if not model.owned(node, model.living_owners(visited)):
+    if len(visited - {PRESENTED}) > limit:
+        reasons.add("lineage_too_large")
+    else:
+        reasons |= model.scope_reasons(PRESENTED, scope)
+        for node in (*identifiers, PRESENTED):
+            reasons |= model.own_reasons(node)
+        if not model.owned(PRESENTED, model.living_owners(visited)):
             reasons.add("ownerless")
-    if unknown_among(identifiers, chain, models[0], unknown):
+    if unknown_among(identifiers, chain, model, unknown):
         reasons.add("unknown_credential")
     return reasons
 
@@ -357,25 +374,17 @@ def unknown_among(
 # --- Status at a past time --------------------------------------------------------
 
 
-@frozen
-class Past:
-    """How a node stood at a time, causes alone.
-
-    Attributes:
-        ended_at: when the causes happened that end the node itself.
-        owned: every owner set within R(n) held a living owner.
-        orphan_by_birth: not so even without any cause.
-    """
-
-    ended_at: tuple[int, ...]
-    owned: bool
-    orphan_by_birth: bool
+Age = tuple[int, str]  # of a cause: when it happened, and its id
 
 
-def past(
+def ends_at(
     stand: list[Standing], node: Identifier, at: int | None, *, inclusive: bool
-) -> Past:
-    """Judge a node as of an event time: earlier causes, and lifts up to it."""
+) -> list[Age]:
+    """Give the causes that end a node as of an event time: its own, its owners'.
+
+    Earlier causes count, and lifts up to that time. An owner set ends with the cause
+    that takes its last owner; one that never held a living owner has no such cause.
+    """
     quiet = [s for s in stand if not isinstance(s.fact, Cause | Lift | Horizon)]
     seen = quiet + [
         s
@@ -386,13 +395,27 @@ def past(
             and (at is None or s.at < at or (inclusive and s.at == at))
         )
     ]
-    before_any_expiry = -(1 << 62)
-    calm, model = Model(quiet, before_any_expiry), Model(seen, before_any_expiry)
-    visited, in_force = model.closure(node), model.hits
-    owned = [m.owned(node, m.living_owners(visited)) for m in (model, calm)]
-    ended = []
-    for hit in in_force:
-        model.hits = [hit]
+    model = Model(seen, -(1 << 62))  # before any expiry
+    causes = sorted({age(hit) for hit in model.hits})
+    in_force = model.hits
+    ends = []
+    for one in causes:
+        model.hits = [hit for hit in in_force if age(hit) == one]
         if model.own_reasons(node):
-            ended.append(hit.stand.at)
-    return Past(tuple(ended), owned[0], not owned[1])
+            ends.append(one)
+    visited = model.closure(node)
+    sets = [s for n in model.requires(node) for s in model.obligations(n)]
+    model.hits = []
+    alive = model.living_owners(visited)
+    held = [owners for owners in sets if owners & alive]
+    for one in causes:
+        model.hits = [hit for hit in in_force if age(hit) <= one]
+        alive = model.living_owners(visited)
+        ends += [one for owners in held if not owners & alive]
+        held = [owners for owners in held if owners & alive]
+    return ends
+
+
+def age(hit: Hit) -> Age:
+    """Give when the cause of a hit happened, and its id."""
+    return hit.stand.at, same(hit.cause).hex()

@@ -4,6 +4,7 @@ import type { Fact } from "./wire.ts";
 
 const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
 const LIMIT = 4096; // nodes that one check visits
+const P = ""; // what is presented together: one credential, which no fact names
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
 export const least = (a: bigint, b: bigint) => (a < b ? a : b);
@@ -39,22 +40,24 @@ export class Table {
   judge(
     names: string[], chain: string[], verified: bigint | null, now: bigint, scope: string | null,
   ): string | null {
-    let visits = 0, shown = ""; // shown: the one of the names that is judged
+    let visits = 0;
     const reach = (start: string, step: (name: string) => string[]): Set<string> => {
       const found = new Set([start]); // grows while it is walked
       for (const name of found)
         if (++visits <= LIMIT) for (const next of step(name)) found.add(next);
       return found;
     };
-    const presented = (n: string) => // the presented chain counts as edges
-      [...(names.includes(n) ? chain.slice(0, 1) : []), ...chain.filter((_, i) => chain[i - 1] === n)];
-    const parents = (n: string) => [...this.edges(n).map((f) => f.parent), ...presented(n)];
+    const parents = (n: string) =>
+      n === P ? [...names, ...chain] : this.edges(n).map((f) => f.parent);
     const up = (n: string) => [
       ...parents(n), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
     const ends = (n: string) => [
       ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
+    const shown = names.filter(this.isCredential);
+    const dated = new Set([P, ...shown.flatMap((n) => [...reach(n, this.aliases)])]);
     const outdated = (n: string, mark: bigint): boolean => {
-      const own = [...this.times(n), ...(n === shown && verified !== null ? [verified] : [])];
+      const own = [...(n === P ? shown.flatMap(this.times) : this.times(n)),
+        ...(dated.has(n) && verified !== null ? [verified] : [])];
       const all = [...own, ...[...reach(n, this.aliases)].flatMap(this.times)];
       return !own.length || all.some((t) => t <= mark);
     };
@@ -79,8 +82,8 @@ export class Table {
       return visits > LIMIT ? "lineage_too_large" : null;
     };
     const unknown = !names.some(this.known) || names.some((n) => this.isCredential(n) && !this.known(n));
-    for (shown of names) {
-      const reason = flaw(shown, []);
+    for (const judged of [P, ...names]) {
+      const reason = flaw(judged, []);
       if (reason !== null) return reason;
     }
     return unknown ? "unknown_credential" : null;

@@ -104,7 +104,7 @@ class Queries:
         now = self._clock()
         verdict = judge(registry, Presented((identifier,)), now=now)
         at = _time(request.query.get("at"))
-        died = death(registry, identifier, at=at, inclusive=True, now=now)
+        died = death(registry, identifier, at=at, inclusive=True)
         path = died.path if died is not None else verdict.path
         return _json({
             "identifier": str(identifier),

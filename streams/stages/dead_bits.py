@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
+from agents_registry.closure import CLOSURE_LIMIT, Closure
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -192,7 +192,7 @@ class DeadBits:
             at: some time (ns).
             why: it was dead then.
         """
-        closure = fate.closure or Closure(self.registry, Claims(node))
+        closure = fate.closure or Closure(self.registry, node)
         if closure.too_large:
             return
         last = max(fate.turning_points(), default=0)

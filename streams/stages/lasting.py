@@ -42,6 +42,6 @@ def longest_silence(kind: FindingKind, silence: int) -> int | None:
 def denied_for_good(registry: Registry, name: Identifier, now: int) -> bool:
     """Tell whether a name is dead, and not for as long as it is suspended."""
     node = registry.lineage.find(name)
-    if node == NONE or name.kind in _ELSEWHERE or quiet(registry, node, now):
+    if node == NONE or name.kind in _ELSEWHERE or quiet(registry, (node,), now):
         return False
     return any(flaw.reason in _FOR_GOOD for flaw in flaws_of(registry, name, now))

@@ -126,7 +126,7 @@ def _below(registry: Registry, name: Identifier) -> Iterator[Identifier]:
     """
     lineage = registry.lineage
     node = lineage.find(name)
-    if node == NONE or quiet(registry, node, -1, SCOPED | CAUSED):
+    if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
         return
     holders = map(lineage.identifier, [*registry.holders.get(node, ())])
     for top in (name, *holders):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.closure import CLOSURE_LIMIT, Claims, Closure
+from agents_registry.closure import CLOSURE_LIMIT, Closure
 from agents_registry.identifiers import NodeClass
 from agents_registry.life import Reason, quiet
 from agents_registry.lineage import (
@@ -87,7 +87,7 @@ def above(registry: Registry, names: Iterable[int]) -> Iterator[int]:
 
 def flaws(registry: Registry, node: int, now: int) -> list[Flaw]:
     """Give what kills a node now, nothing for one that lives."""
-    if quiet(registry, node, now):
+    if quiet(registry, (node,), now):
         return []
     return flaws_of(registry, registry.lineage.identifier(node), now)
 
@@ -233,7 +233,7 @@ def owner_of(registry: Registry, names: list[int]) -> str | None:
 def next_expiry(registry: Registry, node: int, now: int) -> int | None:
     """Give when the next of all that a node's life hangs on expires (ns), or None."""
     expires = registry.lineage.expires
-    nodes = Closure(registry, Claims(node)).nodes
+    nodes = Closure(registry, node).nodes
     times = (expires[each] for each in nodes)
     return min((time for time in times if now < time < UNKNOWN_TIME), default=None)
 

@@ -74,7 +74,7 @@ def root(registry: Registry, fact: Fact) -> Identifier | None:
         return None
     touched: Identifier = getattr(fact, name)
     node = registry.lineage.find(touched)
-    if node == NONE or quiet(registry, node, -1):
+    if node == NONE or quiet(registry, (node,), -1):
         return None
     # A watermark ends the credentials below; principals and what is younger live.
     hit = _fate(registry, touched) or next(affected(registry, touched), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents_registry.closure import Claims, Closure
+from agents_registry.closure import Closure
 from agents_registry.life import Life, Moment, quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
@@ -66,9 +66,9 @@ def exceeded(
         at: when it was used (ns).
     """
     node = registry.lineage.find(identifier)
-    if node == NONE or quiet(registry, node, -1, SCOPED | CAUSED):
+    if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
         return None
-    life = Life(registry, Closure(registry, Claims(node)), Moment(at, at))
+    life = Life(registry, Closure(registry, node), Moment(at, at))
     for up in life.closure.required(node):
         declared = (said for at_, said in registry.scopes.said(up) if at_ <= at)
         narrowed = (cause.scopes for cause in life.narrows(up))

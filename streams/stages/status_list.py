@@ -17,7 +17,7 @@ from attrs import frozen
 from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from agents_registry.verdict import Policy, Presented, UnknownPolicy, death, judge
+from agents_registry.verdict import Fate, Policy, Presented, UnknownPolicy, judge
 
 if TYPE_CHECKING:
     from agents_registry.registry import Registry
@@ -133,14 +133,11 @@ def status_now(registry: Registry, entry: Entry, now: int, policy: Policy) -> St
         now: the clock (ns).
         policy: of `policy_for`, made once for many entries.
     """
-    worst = Status.VALID
-    for name in entry.identifiers:
-        presented = Presented((name,), entry.issued_at, entry.chain)
-        verdict = judge(registry, presented, now=now, policy=policy)
-        # A principal that no fact knows is no reason: it is judged by its causes.
-        if not verdict.allowed and verdict.reason is not Reason.UNKNOWN_CREDENTIAL:
-            worst = _worse(worst, verdict.cause)
-    return worst
+    verdict = judge(registry, entry.presented, now=now, policy=policy)
+    # A principal that no fact knows is no reason: it is judged by its causes.
+    if verdict.allowed or verdict.reason is Reason.UNKNOWN_CREDENTIAL:
+        return Status.VALID
+    return _worse(Status.VALID, verdict.cause)
 
 
 def status_at(registry: Registry, entry: Entry, at: int) -> Status:
@@ -152,10 +149,8 @@ def status_at(registry: Registry, entry: Entry, at: int) -> Status:
         at: the time (ns); a cause at exactly that time counts.
     """
     worst = Status.VALID
-    for name in entry.identifiers:
-        died = death(registry, name, at=at, inclusive=True, claims=entry.presented)
-        if died is not None:
-            worst = _worse(worst, died.cause)
+    for cause in Fate(registry, entry.presented).causes(at=at, inclusive=True):
+        worst = _worse(worst, cause)
     return worst
 
 

@@ -79,7 +79,7 @@ def dead_presentations(records: list[Record]) -> list[tuple[str | None, bool]]:
         (
             record.event_id,
             any(
-                death(registry, name, at=record.occurred_at, now=record.occurred_at)
+                death(registry, name, at=record.occurred_at)
                 for name in record.identifiers
             ),
         )
@@ -190,10 +190,9 @@ def test_leases_end_as_the_server_says(day: Day) -> None:
     """A lease is dead iff the server no longer knows it."""
     records = day.records
     registry = Registry.build(facts(records))
-    now = max(record.occurred_at or 0 for record in records)
 
     judged = {
-        name: death(registry, Identifier("vault.lease", lease), now=now) is None
+        name: death(registry, Identifier("vault.lease", lease)) is None
         for name, lease in day.scenario.leases.items()
     }
 

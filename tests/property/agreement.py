@@ -34,7 +34,7 @@ from agents_registry.facts import (
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, Verdict, death, judge
-from tests.model import DEFAULT_UNKNOWN, past, reasons_to_deny
+from tests.model import DEFAULT_UNKNOWN, ends_at, reasons_to_deny
 from tests.property.reduction import smaller, tell
 from tests.property.worlds import KINDS, STEP, UNTOUCHED, make, withdrawal
 from tests.standing import same, standing
@@ -316,18 +316,11 @@ def misdates(world: World, seed: int) -> str | None:
     for node in world.nodes:
         inclusive = random.random() < 0.5
         at = random.randint(0, 9) * STEP if random.random() < 0.8 else None
-        if at is None and registry.horizon is not None:
-            continue  # a doubt about owners, no cause
-        found = death(registry, node, at=at, inclusive=inclusive, now=-1)
-        right = past(stand, node, at, inclusive=inclusive)
-        case = f"{node} at {at} inclusive={inclusive}: {found}, the model: {right}"
-        if right.ended_at or (not right.owned and not right.orphan_by_birth):
-            if found is None:
-                return f"dead, but not found: {case}"
-        elif right.owned and found is not None:
-            return f"alive, but found dead: {case}"
-        if found and right.owned and found.cause.at != min(right.ended_at):
-            return f"not the earliest cause: {case}"
+        found = death(registry, node, at=at, inclusive=inclusive)
+        right = min(ends_at(stand, node, at, inclusive=inclusive), default=None)
+        cause = None if found is None else (found.cause.at, found.cause.fact_id)
+        if cause != right:
+            return f"{node} at {at} inclusive={inclusive}: {found}, the model: {right}"
     return None
 
 

@@ -71,9 +71,32 @@ def test_an_issue_time_ahead_of_its_receipt_escapes_no_watermark() -> None:
 def test_a_watermark_passes_through_principals_and_containers() -> None:
     """A user name that was deleted lives on as a name; its old sessions do not."""
     facts = [edge(t1, path), edge(path, alice), MARK, node(t1, 40)]
-    decides([*facts, node(alice)], alice, LIVES)
-    decides([*facts, node(path)], path, LIVES)
+    decides([*facts, node(alice)], alice, LIVES, issued=51)
+    decides([*facts, node(path)], path, LIVES, issued=51)
+    decides([*facts, owned(t2, alice), node(t2)], t2, LIVES)
     decides(facts, t1, {"not_before"})
+
+
+def test_a_principal_without_a_time_is_older_than_any_watermark() -> None:
+    """Nobody knows which login is presented."""
+    facts = [edge(path, alice), MARK, node(alice), node(path)]
+    decides(facts, alice, {"not_before"})
+    decides(facts, path, {"not_before"})
+    decides(facts, alice, {"not_before"}, issued=50)
+
+
+def test_a_watermark_reaches_what_is_presented_beside_its_subject() -> None:
+    """No fact ties the token to the user: that they come together does."""
+    facts = [MARK, node(alice)]
+    for issued, reasons in ((50, {"not_before"}), (51, LIVES), (None, {"not_before"})):
+        decides(facts, (jti, alice), reasons, issued=issued)
+        decides(facts, (alice, jti), reasons, issued=issued)
+    decides([*facts, node(t1, 51)], (t1, alice), LIVES)
+    decides([*facts, node(t1, 50)], (t1, alice), {"not_before"})
+    decides([*facts, node(t1)], (t1, alice), {"not_before"})
+    decides([*facts, node(t1, 51), node(t2, 50)], (t1, t2, alice), {"not_before"})
+    decides([*facts, node(t1, 51)], t1, LIVES, chain=(alice,))
+    decides([*facts, node(t1, 51)], t1, {"not_before"}, chain=(alice,), issued=50)
 
 
 def test_what_hangs_on_an_outdated_credential_is_dead() -> None:
@@ -343,7 +366,8 @@ def test_a_name_that_nobody_knows_is_denied() -> None:
 
 def test_the_class_follows_from_the_kind_alone() -> None:
     """A person that no fact names is no token of unknown age."""
-    decides([node(bob), not_before(bob, 5)], (bob, alice), LIVES, chain=(bob,))
+    decides([node(bob), not_before(bob, 5)], (bob, alice), LIVES, issued=6)
+    decides([node(alice), not_before(bob, 5), node(t1, 6)], (t1, bob, alice), LIVES)
     secret = Identifier("secret", "s")
     facts = [node(bob), not_before(bob, 5)]
     decides(facts, secret, {"not_before"}, chain=(bob,))

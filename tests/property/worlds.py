@@ -147,7 +147,7 @@ class Maker:
         for _ in range(self.random.randint(3, 5 + 2 * len(self.nodes))):
             self.facts.append(self.fact())
         questions = [self.question((node,)) for node in self.nodes]
-        questions += [self.question(self.some(2)) for _ in range(2)]
+        questions += [self.question(self.some(3)) for _ in range(4)]
         return World(tuple(self.facts), self.nodes, tuple(questions))
 
     def fact(self) -> Fact:
@@ -178,7 +178,7 @@ class Maker:
         return Question(
             identifiers,
             now=self.time(),
-            issued_at=self.time() if random.random() < 0.15 else None,
+            issued_at=self.time() if random.random() < 0.25 else None,
             chain=self.chain() if random.random() < 0.2 else (),
             scope=random.choice(REQUESTS),
             lenient=random.random() < 0.75,

@@ -169,7 +169,7 @@ def test_a_node_that_lives_again_is_not_dead_as_before() -> None:
     table.tell(Withdraw(fact_id=identity, kind="cause", target=CHILD, **SAID))
     later = SAID | {"version": 12, "received_at": 12}
     table.tell(Cause(target=CHILD, effect=Effect.SUSPEND, at=12, **later))
-    table.tell(Lift(target=CHILD, **later | {"version": 14}))
+    table.tell(Lift(target=CHILD, **later | {"version": 14, "received_at": 14}))
     assert not table.quiet()
     found = [table.death(at=at) for at in (20, 20, 13, 9)]
 

@@ -1,0 +1,176 @@
+"""Ownership: until when every owner set of a closure is met.
+
+A node lives while nothing of R(n) has ended and every owner set within R(n) holds a
+living owner: the least solution over owners (nodes that only own each other are
+dead), the greatest over ``requires`` (a cycle of requirements is no reason to die).
+
+Ends are ordered in time, so one pass tells for every node not only whether it lives
+but until which end: nodes are proved alive from the latest end down to the earliest,
+each once. The cost is near linear in the closure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from agents_registry.closure import Closure
+
+Age: TypeAlias = tuple[int, str]  # of a cause: when (ns), and its id to break ties
+ALIVE: Final[Age] = (1 << 64, "")
+NEVER: Final[Age] = (-(1 << 64), "")  # never proved alive, or ended without a cause
+
+
+class Obligation(NamedTuple):
+    """One owner set in force.
+
+    Attributes:
+        node: what is owned.
+        until: the end of the owner who lives longest.
+    """
+
+    node: int
+    until: Age
+
+
+def obligations(
+    closure: Closure,
+    owners_of: Callable[[int], Iterable[Collection[int]]],
+    inherited: Mapping[int, Age],
+    personal: Mapping[int, Age],
+) -> list[Obligation]:
+    """Give every owner set of a closure, with the time until which it is met.
+
+    Args:
+        closure: complete.
+        owners_of: the owner sets in force on a node, none for most.
+        inherited: ends that pass to what requires the node; `NEVER` without a cause.
+        personal: ends of the node alone.
+    """
+    ages = sorted({NEVER, ALIVE, *inherited.values(), *personal.values()})
+    rank = {age: number for number, age in enumerate(ages)}
+    proof = _Proof(closure, owners_of, len(ages) - 1)
+    proof.end(
+        {node: rank[age] for node, age in inherited.items()},
+        {node: rank[age] for node, age in personal.items()},
+    )
+    met = proof.run()
+    return [
+        Obligation(node, ages[until])
+        for (node, _), until in zip(proof.sets, met, strict=True)
+    ]
+
+
+class _Proof:
+    """Proves components of the closure alive, those that live longest first.
+
+    Ends are ranks here: 0 is never alive, the highest one is alive for good.
+    """
+
+    def __init__(
+        self,
+        closure: Closure,
+        owners_of: Callable[[int], Iterable[Collection[int]]],
+        alive: int,
+    ) -> None:
+        self.sets: list[tuple[int, Collection[int]]] = []
+        self._component = components(closure)
+        count = 1 + max(self._component.values())
+        self._alive = alive
+        self._until = [alive] * count  # of a component, owners apart
+        self._waits = [0] * count  # for components above, and for owner sets
+        self._below: list[set[int]] = [set() for _ in range(count)]
+        self._members: list[list[int]] = [[] for _ in range(count)]
+        self._owning: dict[int, list[int]] = {}
+        self._personal: Mapping[int, int] = {}
+        self._proved: list[list[int]] = [[] for _ in range(alive + 1)]  # by rank
+        self._living: list[list[int]] = [[] for _ in range(alive + 1)]  # owners
+        for node, own in self._component.items():
+            self._members[own].append(node)
+            for parent in closure.parents(node):
+                above = self._component[parent]
+                if above != own and own not in self._below[above]:
+                    self._below[above].add(own)
+                    self._waits[own] += 1
+            for owners in owners_of(node):
+                for owner in owners:
+                    self._owning.setdefault(owner, []).append(len(self.sets))
+                self.sets.append((node, owners))
+                self._waits[own] += 1
+
+    def end(self, inherited: Mapping[int, int], personal: Mapping[int, int]) -> None:
+        for node, until in inherited.items():
+            own = self._component[node]
+            self._until[own] = min(self._until[own], until)
+        self._personal = personal
+
+    def run(self) -> list[int]:
+        """Give for each owner set the rank until which it is met."""
+        met = [0] * len(self.sets)
+        for component, waits in enumerate(self._waits):
+            if not waits:
+                self._proved[self._until[component]].append(component)
+        for until in range(self._alive, 0, -1):
+            # What is proved at this rank may prove more at it, or at a lower one.
+            while self._proved[until] or self._living[until]:
+                if self._proved[until]:
+                    served = self._prove(self._proved[until].pop(), until)
+                else:
+                    owner = self._living[until].pop()
+                    unmet = [one for one in self._owning[owner] if not met[one]]
+                    for one in unmet:
+                        met[one] = until
+                    served = [self._component[self.sets[one][0]] for one in unmet]
+                self._serve(served, until)
+        return met
+
+    def _prove(self, component: int, until: int) -> Iterable[int]:
+        """Take up who of a component owns something; give the components below."""
+        for node in self._members[component]:
+            if node in self._owning:
+                last = min(until, self._personal.get(node, until))
+                self._living[last].append(node)
+        return self._below[component]
+
+    def _serve(self, components: Iterable[int], until: int) -> None:
+        """Count down what components wait for; the last one proves them."""
+        for component in components:
+            self._waits[component] -= 1
+            if not self._waits[component]:
+                self._proved[min(until, self._until[component])].append(component)
+
+
+def components(closure: Closure) -> dict[int, int]:
+    """Give for each node of a closure the number of its cycle of requirements.
+
+    Nodes that require one another, such as the names of one node, have one number.
+    """
+    finished: list[int] = []
+    seen: set[int] = set()
+    for start in closure.nodes:
+        if start in seen:
+            continue
+        seen.add(start)
+        ways = [(start, iter(closure.parents(start)))]
+        while ways:
+            node, above = ways[-1]
+            for parent in above:
+                if parent not in seen:
+                    seen.add(parent)
+                    ways.append((parent, iter(closure.parents(parent))))
+                    break
+            else:
+                finished.append(node)
+                ways.pop()
+    number: dict[int, int] = {}
+    for count, root in enumerate(reversed(finished)):
+        todo = [] if root in number else [root]
+        for node in todo:
+            number[node] = count
+            for child in closure.children(node):
+                if child not in number:
+                    number[child] = count
+                    todo.append(child)
+    return number
