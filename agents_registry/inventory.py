@@ -196,10 +196,14 @@ class Row:
 
 def table(registry: Registry, now: int) -> list[Row]:
     """Give the whole table, sorted by identifier; unknown ones are judged too."""
+    return sorted(rows(registry, now))
+
+
+def rows(registry: Registry, now: int) -> Iterator[Row]:
+    """Yield the rows of the table as they come."""
     lineage = registry.lineage
     lenient: UnknownPolicy = "allow_and_report"
     policy = Policy(dict.fromkeys(lineage.vocabulary, lenient))
-    rows = []
     for node in range(len(lineage)):
         identifier = lineage.identifier(node)
         if identifier.kind.startswith(ATTRIBUTE):
@@ -207,23 +211,20 @@ def table(registry: Registry, now: int) -> list[Row]:
         verdict = judge(registry, Presented((identifier,)), now=now, policy=policy)
         flaws = flaws_of(registry, identifier, now)
         expires = lineage.expires[node]
-        rows.append(
-            Row(
-                identifier=identifier,
-                allowed=verdict.allowed,
-                reason=verdict.reason.value,
-                causes=tuple(sorted({f.cause.fact_id for f in flaws if f.cause})),
-                expires_at=None if expires == UNKNOWN_TIME else expires,
-                scopes=tuple(sorted(registry.scopes.of(node))),
-                owners=tuple(
-                    sorted(
-                        tuple(sorted(map(lineage.identifier, owners)))
-                        for owners in registry.owners.of(node)
-                    )
-                ),
-            )
+        yield Row(
+            identifier=identifier,
+            allowed=verdict.allowed,
+            reason=verdict.reason.value,
+            causes=tuple(sorted({f.cause.fact_id for f in flaws if f.cause})),
+            expires_at=None if expires == UNKNOWN_TIME else expires,
+            scopes=tuple(sorted(registry.scopes.of(node))),
+            owners=tuple(
+                sorted(
+                    tuple(sorted(map(lineage.identifier, owners)))
+                    for owners in registry.owners.of(node)
+                )
+            ),
         )
-    return sorted(rows)
 
 
 def _walk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import time
 import uuid
@@ -21,9 +22,10 @@ from streams.configured import (
     tolerances,
 )
 from streams.described import described
+from streams.engine.analysis import Analysis
 from streams.engine.audit import Audit
 from streams.engine.closures import Closures
-from streams.engine.current import CurrentTable
+from streams.engine.current import CurrentTable, StageLimit
 from streams.engine.notifier import Notifier
 from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
@@ -52,15 +54,17 @@ from streams.inputs import Inputs, inputs
 from streams.running import heeding_signals, say_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from aiohttp import web
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
 
     from agents_registry.identifiers import Vocabulary
+    from streams.alerting import Alerting
+    from streams.audit_heads import HeadKey
     from streams.settings import Settings
     from streams.stages.guard_names import GuardKeys
-    from streams.stages.silences import Silence
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -118,46 +122,26 @@ async def serve(
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
-        judged = tolerances(settings)
-        stages = Stages(store, settings.realm, given.vocabulary, judged, clock)
-        guarding = await _guarding(
-            settings, store, stages, given.vocabulary, guard_keys, clock
-        )
+        analysis = Analysis()
+        await cleanup.enter_async_context(analysis.running())
+        about = _Surroundings(settings, store, clock, fresh_id, analysis)
+        analysed = await _analysed(about, given.vocabulary, receivers, signing)
+        stages = analysed.stages
+        guarding = await _guarding(about, stages, given.vocabulary, guard_keys)
         feed = guarding.feed
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
         if taking.orders.limited:
-            taking.orders.hold_to(CurrentTable(stages, store))
-        attempts = Attempts()
-        post = attempts.counting(receivers.poster(clock))
-        notifier = Notifier(store, receivers.routes, post, clock)
-        silences = StoredSilences(store, clock)
-        notifier.silences, silences.changed = silences.all, notifier.heed
-        sinks = Sinks(settings.audit_sinks)
-        audit = Audit(store, settings.realm, signing, clock, sinks)
-        told = (
-            AlertMetrics(notifier, attempts, clock),
-            StoreMetrics(store, audit),
-            taking.orders.collector,
-        )
-        watch = Watch(store, stages, notifier)
-        handlers = _handlers(taking, stages, guarding, watch, told, silences.all)
+            limits, table = taking.orders.limits, CurrentTable(stages, store)
+            desk = taking.orders.desk
+            taking.orders.limit_by(StageLimit(limits, table, desk, analysis))
+        handlers = _handlers(about, taking, guarding, analysed)
         app = application(handlers, settings.max_body_bytes)
-        Alerts(
-            taking.tokens, notifier, settings.realm, clock, taking.ingest.record_act
-        ).add_to(app)
-        SilencePages(
-            taking.tokens,
-            silences,
-            notifier,
-            clock,
-            realm=settings.realm,
-            fresh_id=fresh_id,
-            record_act=act_of(settings.realm, clock, taking.ingest.record_act),
-        ).add_to(app)
-        AuditPages(taking.tokens, audit).add_to(app)
+        analysed.add_to(app, about, taking)
         taking.add_to(app)
         if published is not None:
-            entries = StatusEntries(store, stages, clock, fresh_id, secrets.randbelow)
+            entries = StatusEntries(
+                store, stages, clock, fresh_id, secrets.randbelow, analysis
+            )
             StatusLists(
                 taking.tokens, taking.speakers, given.vocabulary, entries, published
             ).add_to(app)
@@ -170,9 +154,86 @@ async def serve(
         say_ready(settings.ready_file, url)
         if started is not None:
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        loops = [*guarding.loops, *taking.loops(), audit.run, watch.run]
-        await _work(store, stages, loops, notifier, stop)
+        loops = [*guarding.loops, *taking.loops(), analysed.watch.run]
+        loops += [functools.partial(analysis.run, each) for each in analysed.loops()]
+        await _work(store, loops, stop)
         log.info("stopping")
+
+
+@frozen
+class _Surroundings:
+    """What every part is made with.
+
+    Attributes:
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
+    """
+
+    settings: Settings
+    store: Store
+    clock: Callable[[], int]
+    fresh_id: Callable[[], str]
+    analysis: Analysis
+
+
+@frozen
+class _Analysed:
+    """What runs in the event loop of the analysis, and what is told of it."""
+
+    stages: Stages
+    notifier: Notifier
+    attempts: Attempts
+    silences: StoredSilences
+    audit: Audit
+    watch: Watch
+
+    def loops(self) -> Iterator[Loop]:
+        """Give what runs there until cancelled."""
+        yield _loaded(self.stages)
+        yield self.audit.run
+        if self.notifier.routes:
+            yield _loaded(self.notifier)
+
+    def add_to(
+        self, app: web.Application, about: _Surroundings, taking: Inputs
+    ) -> None:
+        """Add the routes."""
+        realm, clock, aside = about.settings.realm, about.clock, about.analysis.run
+        record = taking.ingest.record_act
+        Alerts(taking.tokens, self.notifier, realm, clock, record, aside).add_to(app)
+        SilencePages(
+            taking.tokens,
+            self.silences,
+            self.notifier,
+            clock,
+            realm=realm,
+            fresh_id=about.fresh_id,
+            record_act=act_of(realm, clock, record),
+            aside=aside,
+        ).add_to(app)
+        AuditPages(taking.tokens, self.audit, aside).add_to(app)
+
+
+async def _analysed(
+    about: _Surroundings, vocabulary: Vocabulary, receivers: Alerting, signing: HeadKey
+) -> _Analysed:
+    """Make it where it is to run."""
+    settings, store, clock = about.settings, about.store, about.clock
+    attempts = Attempts()
+    post = attempts.counting(receivers.poster(clock))
+    sinks = Sinks(settings.audit_sinks)
+    judged = tolerances(settings)
+
+    def made() -> _Analysed:
+        stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        notifier = Notifier(store, receivers.routes, post, clock)
+        silences = StoredSilences(store, clock)
+        notifier.silences, silences.changed = silences.all, notifier.heed
+        audit = Audit(store, settings.realm, signing, clock, sinks)
+        watch = Watch(store, stages, notifier)
+        return _Analysed(stages, notifier, attempts, silences, audit, watch)
+
+    return await about.analysis.call(made)
 
 
 @frozen
@@ -192,14 +253,14 @@ class _Guarding:
 
 
 async def _guarding(
-    settings: Settings,
-    store: Store,
+    about: _Surroundings,
     stages: Stages,
     vocabulary: Vocabulary,
     guard_keys: GuardKeys[Ed25519PublicKey],
-    clock: Callable[[], int],
 ) -> _Guarding:
     """Make what feeds guards, and proves what they enforce."""
+    settings, store, clock = about.settings, about.store, about.clock
+    aside = about.analysis.run
     points = stages.sentinel.points
     closures = Closures(
         store,
@@ -211,7 +272,7 @@ async def _guarding(
     )
     await closures.load()
     receipts = Receipts(closures.roll, guard_keys, boottime, closures.refuse)
-    tables = Tables(stages, store)
+    tables = Tables(stages, store, aside)
     lease_ms = int(settings.lease_seconds * 1000)
     feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)
     prober = Prober(
@@ -222,62 +283,58 @@ async def _guarding(
         clock,
         secrets.SystemRandom().sample,
         settings.closure.probe_seconds,
+        aside,
     )
     metrics = ClosureMetrics(closures, receipts, prober), closures.propagation
     return _Guarding(closures, feed, prober, metrics, (closures.run, prober.run))
 
 
 def _handlers(
-    taking: Inputs,
-    stages: Stages,
-    guarding: _Guarding,
-    watch: Watch,
-    more: tuple[Collector, ...],
-    silences: Callable[[], tuple[Silence, ...]],
+    about: _Surroundings, taking: Inputs, guarding: _Guarding, analysed: _Analysed
 ) -> Handlers:
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
-    settings, collectors = taking.described.settings, taking.vendors.collectors
-    feed, metrics = guarding.feed, (*guarding.metrics, *collectors, *more)
+    settings, aside = taking.described.settings, about.analysis.run
+    feed, stages = guarding.feed, analysed.stages
+    metrics = (
+        *guarding.metrics,
+        *taking.vendors.collectors,
+        AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
+        StoreMetrics(about.store, analysed.audit),
+        taking.orders.collector,
+    )
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest),
-        Queries(tokens, tables, speakers.clock),
-        Lists(tokens, taking.store, silences),
+        Queries(tokens, tables, speakers.clock, aside),
+        Lists(tokens, taking.store, analysed.silences.all, aside),
         feed,
-        Health(feed, stages, watch, *metrics),
+        Health(feed, stages, analysed.watch, *metrics),
         Push(tokens, taking.streams.receivers, speakers),
         Guards(tokens, served, boottime),
     )
 
 
-async def _work(
-    store: Store,
-    stages: Stages,
-    more: list[Loop],
-    notifier: Notifier,
-    stop: asyncio.Event,
-) -> None:
+def _loaded(stage: Stages | Notifier) -> Loop:
+    """Give a loop that begins with what was saved of it."""
+
+    async def run() -> None:
+        await stage.load()
+        await stage.run()
+
+    return run
+
+
+async def _work(store: Store, more: list[Loop], stop: asyncio.Event) -> None:
     """Run the loops; the first that breaks ends the server."""
-
-    async def stages_loop() -> None:
-        await stages.load()
-        await stages.run()
-
-    async def notifier_loop() -> None:
-        await notifier.load()
-        await notifier.run()
 
     async def broken() -> None:
         await asyncio.shield(store.failure)
 
     async with asyncio.TaskGroup() as tasks:
-        loops = [tasks.create_task(stages_loop()), tasks.create_task(broken())]
-        loops += [tasks.create_task(each()) for each in more]
-        if notifier.routes:
-            loops.append(tasks.create_task(notifier_loop()))
+        loops = [tasks.create_task(each()) for each in (broken, *more)]
         await stop.wait()
         for task in loops:
             task.cancel()

@@ -58,14 +58,19 @@ class Orders:
     @property
     def limited(self) -> bool:
         """Tell whether any authority has a blast limit: then a table is needed."""
-        return bool(self._limits())
+        return bool(self.limits)
 
     def hold_to(self, tables: Tables) -> None:
         """Hold revocations to the limits of their authorities from now on."""
-        limit = BlastLimit(self._limits(), tables, self.desk)
+        self.limit_by(BlastLimit(self.limits, tables, self.desk))
+
+    def limit_by(self, limit: BlastLimit) -> None:
+        """Have this judge revocations from now on."""
         self.log.limit = self.operators.limit = limit
 
-    def _limits(self) -> dict[str, Limit]:
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """Give the limits by authority."""
         return {
             name: Limit(each.blast_limit, each.over_limit == "hold")
             for name, each in self.speakers.settings.authorities.items()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
@@ -72,6 +73,7 @@ _CAUSE: Final = b"/cause/"
 
 _tracer: Any = None
 _traces: dict[str, str] = {}
+_noting = threading.Lock()
 
 
 class MissingError(Exception):
@@ -209,9 +211,10 @@ def note(identity: str, traceparent: str | None) -> None:
     """Remember the trace of a fact or a finding by its id."""
     if _tracer is None or traceparent is None:
         return
-    _traces[identity] = traceparent
-    if len(_traces) > MOST:
-        del _traces[next(iter(_traces))]
+    with _noting:
+        _traces[identity] = traceparent
+        if len(_traces) > MOST:
+            del _traces[next(iter(_traces))]
 
 
 def trace_of(identity: str | None) -> str | None:

@@ -1,13 +1,23 @@
-"""The table of the embedded server with all that was acked."""
+"""The table of the embedded server with all that was acked, and who counts in it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from streams.blast import TABLE_SECONDS, BlastLimit
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agents_registry.facts import Fact
     from agents_registry.registry import Registry
+    from streams.blast import Limit, Sifted
+    from streams.desk import Desk
+    from streams.engine.analysis import Analysis
     from streams.engine.stages import Stages
     from streams.engine.store import Store
+    from streams.stages.ingress import Origin
 
 
 class CurrentTable:
@@ -24,3 +34,40 @@ class CurrentTable:
         await self._stages.loaded.wait()
         await self._stages.wait_applied(end)
         return self._stages.registry
+
+
+class NoTable:
+    """In place of a table that is not there in time."""
+
+    async def current(self) -> Registry | None:
+        """Give none."""
+        return None
+
+
+class StageLimit(BlastLimit):
+    """Counts in the event loop of the stages, and waits for it no longer than it may.
+
+    Where that loop does not answer, a revocation is in doubt, as without a table.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, Limit],
+        tables: CurrentTable,
+        desk: Desk,
+        analysis: Analysis,
+    ) -> None:
+        """Set up as `BlastLimit`."""
+        super().__init__(limits, tables, desk)
+        self._analysis = analysis
+        self._doubt = BlastLimit(limits, NoTable(), desk)
+
+    async def sift(
+        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
+    ) -> Sifted:
+        """Tell what may be written; see `BlastLimit.sift`."""
+        try:
+            async with asyncio.timeout(2 * TABLE_SECONDS):
+                return await self._analysis.run(super().sift, facts, origin, person)
+        except TimeoutError:
+            return await self._doubt.sift(facts, origin, person)

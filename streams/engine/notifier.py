@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from streams.engine.crossing import Bell
 from streams.failpoints import failpoint
 from streams.progress import Progress
 from streams.records import DeadLetter
@@ -69,7 +70,7 @@ class Notifier:
         self._store = store
         self._clock = clock
         self._position = 0
-        self._news = asyncio.Event()
+        self._news = Bell()
         store.listeners.append(self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:

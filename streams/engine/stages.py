@@ -19,6 +19,8 @@ from attrs import define
 from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from streams.engine.crossing import Bell, Latch, Watermark
+from streams.engine.shared_points import SharedPoints
 from streams.failpoints import failpoint
 from streams.progress import Progress
 from streams.stages import episodes
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Vocabulary
-    from streams.engine.store import Commit, Store, Stored
+    from streams.engine.reading import Stored
+    from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
     from streams.findings import FindingKind
     from streams.stages.telling import Outputs
@@ -71,6 +74,9 @@ class Ends:
 class Stages:
     """The in-memory state of the embedded stages and the loop that moves it.
 
+    It belongs to the event loop that it was made in. Other threads may wait, ring, and
+    read single numbers; whoever looks into the table does so in that loop.
+
     Attributes:
         progress: for health.
         rebuilding: a table is built anew, which takes as long as it takes.
@@ -99,8 +105,8 @@ class Stages:
         self.rebuilding = False
         self.posture = Posture(tolerances.posture)
         self.sentinel = Sentinel(realm, tolerances)
-        self.applied = 0
-        self.loaded = asyncio.Event()
+        self.sentinel.points = SharedPoints(tolerances.points)
+        self.loaded = Latch()
         self.in_flight = 0
         self.opened: Counter[FindingKind] = Counter()
         self._store = store
@@ -119,8 +125,8 @@ class Stages:
         self._rechecking = False
         self._telling = False
         self._unweighed = True
-        self._news = asyncio.Event()
-        self._applied = asyncio.Condition()
+        self._news = Bell()
+        self._applied = Watermark()
         store.listeners.append(self._on_commit)
         self.sentinel.points.listeners.append(self._news.set)
 
@@ -129,7 +135,13 @@ class Stages:
         """Give the table."""
         return self._cascade.registry
 
+    @property
+    def applied(self) -> int:
+        """Give the offset below which every fact is in the table."""
+        return self._applied.value
+
     def _on_commit(self, commit: Commit) -> None:
+        """Note how far the logs go; runs in the main event loop."""
         self._ends = Ends(commit.end, commit.access_end, commit.signals_end)
         self._news.set()
 
@@ -150,7 +162,7 @@ class Stages:
         while self.applied < end:
             for stored in await self._store.facts(self.applied, LOADED):
                 self._apply(stored)
-                self.applied = stored.offset + 1
+                self._applied.raise_to(stored.offset + 1)
         if self.registry.needs_rebuild:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
@@ -262,8 +274,7 @@ class Stages:
 
     async def wait_applied(self, offset: int) -> None:
         """Wait until every fact below an offset is in the table."""
-        async with self._applied:
-            await self._applied.wait_for(lambda: self.applied >= offset)
+        await self._applied.reached(offset)
 
     async def _step(self) -> bool:
         """Give every kind of work one turn; tell whether there was any."""
@@ -296,9 +307,7 @@ class Stages:
             failpoint("stages.fact_applied")
         if self.registry.needs_rebuild:
             await self._rebuild()
-        async with self._applied:
-            self.applied = stored_facts[-1].offset + 1
-            self._applied.notify_all()
+        self._applied.raise_to(stored_facts[-1].offset + 1)
         return True
 
     def _apply(self, stored: Stored) -> None:

@@ -13,6 +13,7 @@ import orjson
 from attrs import frozen
 
 from streams.engine.transaction import NewList
+from streams.http.aside import collected
 from streams.stages.status_list import (
     Entry,
     Status,
@@ -25,6 +26,7 @@ from streams.stages.status_list import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from streams.engine.analysis import Analysis
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
@@ -69,6 +71,7 @@ class StatusEntries:
         clock: Callable[[], int],
         fresh_id: Callable[[], str],
         draw: Callable[[int], int],
+        analysis: Analysis,
     ) -> None:
         """Keep lists in a store.
 
@@ -78,7 +81,9 @@ class StatusEntries:
             clock: gives the time (ns).
             fresh_id: gives unique names.
             draw: gives an unpredictable number below another one.
+            analysis: the event loop of the stages.
         """
+        self._analysis = analysis
         self._store = store
         self._stages = stages
         self._clock = clock
@@ -132,12 +137,15 @@ class StatusEntries:
     async def statuses(self, known: Known, at: int | None) -> StatusList:
         """Judge every entry of a list, page by page; others get their turn between.
 
-        Not in another thread: a fact that is half applied there could hide a cause.
+        In the event loop of the stages: a fact that is half applied could hide a cause.
 
         Args:
             known: the list.
             at: as of a past time (ns); None: as of now.
         """
+        return await self._analysis.run(self._judged, known, at)
+
+    async def _judged(self, known: Known, at: int | None) -> StatusList:
         judged = StatusList(known.bits, known.size)
         query = (
             "SELECT idx, body FROM status_entries WHERE list = ? AND idx > ?"
@@ -145,7 +153,7 @@ class StatusEntries:
         )
         last = -1
         while rows := await self._store.read(query, known.number, last, PAGE):
-            for index, status in self._ended(rows, at):
+            for index, status in await collected(self._ended(rows, at)):
                 # One bit cannot tell what may be lifted from what is for good.
                 judged[index] = Status.INVALID if known.bits == 1 else status
             last = rows[-1][0]

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import sqlite3
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import structlog
 from attrs import define, frozen
 
-from agents_registry.facts import Fact
-from schemas.codec import decode_fact
 from streams.engine.chain import Chain
+from streams.engine.crossing import call_in
+from streams.engine.reading import Reading, Stored, connect, facts_of
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
@@ -60,13 +60,6 @@ class LostLogError(Exception):
     """The log that a folder held is not there any more; the text says what to do."""
 
 
-class Stored(NamedTuple):
-    """A fact of the log and its offset."""
-
-    offset: int
-    fact: Fact
-
-
 @frozen
 class Commit:
     """What one commit added to the log: facts of offsets start..end-1.
@@ -90,7 +83,10 @@ class _Waiting:
 
 
 class Store:
-    """Access to the file; make one with `Store.open` inside the event loop."""
+    """Access to the file; make one with `Store.open` inside the main event loop.
+
+    Any event loop may read and write; listeners are called in the main one.
+    """
 
     def __init__(self, folder: Path, lock: Any) -> None:
         """Take over an open lock; `open` is the way in."""
@@ -102,9 +98,9 @@ class Store:
         self._wake = threading.Condition()
         self._closing = False
         self._stop_checkpoints = threading.Event()
-        self._reader = _connect(self.path)
-        self._reading = threading.Lock()
-        self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._reader = Reading(self.path, "reader")
+        # What walks far must not stand in the way of what a guard waits for.
+        self._patient_reader = Reading(self.path, "patient-reader")
         # Done only when the writer broke; the server must end then.
         self.failure: asyncio.Future[None] = self._loop.create_future()
         self.genesis = ""
@@ -149,6 +145,7 @@ class Store:
                 store._prepare(realm, genesis)
             except BaseException:
                 store._reader.close()
+                store._patient_reader.close()
                 raise
         except BaseException:
             lock.close()
@@ -162,7 +159,7 @@ class Store:
         if moved.exists():
             message = f"{moved.read_text('utf-8').strip()}; see {moved}"
             raise LostLogError(message)
-        db = self._reader
+        db = self._reader.db
         schema = resources.files("streams.engine").joinpath("schema.sql")
         db.executescript(schema.read_text("utf-8"))
         failpoint("start.schema")
@@ -219,8 +216,8 @@ class Store:
         self._stop_checkpoints.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
-        await asyncio.to_thread(self._readers.shutdown)
-        self._reader.close()
+        for reader in (self._reader, self._patient_reader):
+            await asyncio.to_thread(reader.close)
         self._lock.close()
 
     async def write(
@@ -236,7 +233,7 @@ class Store:
             StoreBusyError: too many requests wait.
             sqlite3.Error: the file could not be written (disk full, ...).
         """
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         queue = self._urgent if urgent else self._patient
         if urgent and len(queue) >= MAX_WAITING:
             raise StoreBusyError
@@ -275,7 +272,7 @@ class Store:
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        since = self._loop.time()
+        since = asyncio.get_running_loop().time()
         self._waits.append(since)
         try:
             yield
@@ -292,33 +289,29 @@ class Store:
 
     async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a short query; keep a LIMIT in it, so that no read lasts long."""
-        return await self._aside(self.read_now, query, *values)
+        return await self._aside(lambda reader: reader.read(query, values))
 
     def read_now(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a short query in this thread."""
-        with self._reading:
-            return self._reader.execute(query, values).fetchall()
+        return self._reader.read(query, values)
 
     async def facts(self, start: int, limit: int) -> list[Stored]:
         """Give the facts from an offset on, at most ``limit``."""
-        return await self._aside(self.facts_now, start, limit)
+        return await self._aside(lambda reader: facts_of(reader, start, limit))
 
-    async def _aside(self, function: Callable[..., T], *values: Any) -> T:
-        """Read in a thread of the store's own: guards wait for no other work."""
+    async def _aside(self, function: Callable[[Reading], T]) -> T:
+        """Read in a thread: the main loop's reads wait for no other loop's."""
+        loop = asyncio.get_running_loop()
+        reader = self._reader if loop is self._loop else self._patient_reader
         with self._waiting():
-            return await self._loop.run_in_executor(self._readers, function, *values)
+            return await loop.run_in_executor(reader.threads, function, reader)
 
     def facts_now(self, start: int, limit: int) -> list[Stored]:
         """Give the facts from an offset on, read in this thread."""
-        rows = self.read_now(
-            "SELECT offset, value FROM facts WHERE offset >= ? ORDER BY offset LIMIT ?",
-            start,
-            limit,
-        )
-        return [Stored(offset, decode_fact(value)) for offset, value in rows]
+        return facts_of(self._patient_reader, start, limit)
 
     def _write_forever(self) -> None:
-        db = _connect(self.path)
+        db = connect(self.path)
         db.execute("PRAGMA wal_autocheckpoint = 0")
         chain = Chain(db, self._realm, self.genesis)
         try:
@@ -376,12 +369,7 @@ class Store:
             listener(commit)
         failpoint("store.before_answer")
         for future, answer, error in answers:
-            if future.cancelled():
-                continue
-            if error is None:
-                future.set_result(answer)
-            else:
-                future.set_exception(error)
+            call_in(future.get_loop(), functools.partial(_end, future, answer, error))
 
     def _checkpoint(self, db: sqlite3.Connection) -> None:
         """Move the write-ahead log into the file, and cut it where it is long.
@@ -395,7 +383,7 @@ class Store:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _checkpoint_forever(self) -> None:
-        db = _connect(self.path)
+        db = connect(self.path)
         try:
             while not self._stop_checkpoints.wait(CHECKPOINT_SECONDS):
                 try:
@@ -405,6 +393,15 @@ class Store:
                     log.warning("not_checkpointed", error=str(error))
         finally:
             db.close()
+
+
+def _end(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(answer)
+    else:
+        future.set_exception(error)
 
 
 def _run(tx: Transaction, job: Job) -> tuple[Any, BaseException | None]:
@@ -419,14 +416,6 @@ def _run(tx: Transaction, job: Job) -> tuple[Any, BaseException | None]:
         return None, error
     tx.release()
     return answer, None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA busy_timeout = 10000")
-    return db
 
 
 def _next_offset(db: sqlite3.Connection, table: str) -> int:

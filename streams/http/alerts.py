@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
+from streams.http.aside import Aside, here
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
@@ -49,8 +51,10 @@ class Alerts:
         realm: str,
         clock: Callable[[], int],
         record_act: Callable[[Act], Awaitable[None]],
+        aside: Aside = here,
     ) -> None:
-        """Set up; ``record_act`` keeps who ordered what."""
+        """Set up; ``record_act`` keeps who ordered what, ``aside`` gets to the desk."""
+        self._aside = aside
         self._tokens = tokens
         self._desk = desk
         self._realm = realm
@@ -66,12 +70,19 @@ class Alerts:
     async def list(self, request: web.Request) -> web.Response:
         """Say how each receiver is, and list what was given up."""
         holder = self._tokens.holder(request, "viewer", "revoker")
-        # What delivers on Kafka does so for all realms.
-        buried = [
-            each
-            for each in await self._desk.buried()
-            if holder.may(each.delivery.finding.realm, "viewer", "revoker")
-        ]
+
+        async def told() -> web.Response:
+            # What delivers on Kafka does so for all realms.
+            buried = [
+                each
+                for each in await self._desk.buried()
+                if holder.may(each.delivery.finding.realm, "viewer", "revoker")
+            ]
+            return self._list(buried)
+
+        return await self._aside(told)
+
+    def _list(self, buried: Sequence[Buried]) -> web.Response:
         state, now = self._desk.state, self._clock()
         return _json({
             "endpoints": [
@@ -103,7 +114,8 @@ class Alerts:
         names = await self._wanted(request, "replay")
         count = 0
         for name in names:
-            count += await self._desk.replay(name)
+            replay = functools.partial(self._desk.replay, name)
+            count += await self._aside(replay)
         return _json({"replayed": count})
 
     async def _wanted(self, request: web.Request, order: str) -> Sequence[str]:
@@ -123,11 +135,15 @@ class Alerts:
         await self._record_act(act)
         return names
 
+    async def _post(self, delivery: Delivery) -> Outcome:
+        return await self._desk.post(delivery)
+
     async def _try(self, name: str) -> dict[str, Any]:
         now = self._clock()
 
         async def send(activity: Activity) -> Outcome:
-            return await self._desk.post(trial(name, self._realm, activity, now))
+            delivery = trial(name, self._realm, activity, now)
+            return await self._aside(lambda: self._post(delivery))
 
         outcome = await send(Activity.CREATE)
         if outcome.accepted:

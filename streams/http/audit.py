@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
+from streams.http.aside import Aside, here, packed
 from streams.http.queries import limit_of, number_of
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class AuditPages:
     """Handler of ``/v1/audit``; needs the role viewer."""
 
-    def __init__(self, tokens: Tokens, audit: Audit) -> None:
-        """Answer from a chain."""
+    def __init__(self, tokens: Tokens, audit: Audit, aside: Aside = here) -> None:
+        """Answer from a chain; ``aside`` gets to it."""
+        self._aside = aside
         self._tokens = tokens
         self._audit = audit
 
@@ -30,6 +31,11 @@ class AuditPages:
         """Give lines of an export; ``?after=`` continues it, until that is null."""
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", 0)
-        lines, more = await self._audit.page(after, limit_of(request))
-        body = orjson.dumps({"lines": lines, "after": more})
+        limit = limit_of(request)
+
+        async def told() -> bytes:
+            lines, more = await self._audit.page(after, limit)
+            return await packed({"lines": lines, "after": more})
+
+        body = await self._aside(told)
         return web.Response(body=body, content_type="application/json")

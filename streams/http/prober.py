@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 from attrs import define, field
@@ -18,6 +18,7 @@ from attrs import define, field
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import death
 from streams.findings import FindingKind
+from streams.http.aside import Aside, here
 from streams.stages.closure_results import seconds_between
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ SAMPLE: Final = 20  # identifiers of one probe
 PATIENCE: Final = 1.0  # seconds for a guard's socket to take a probe
 
 
+class _Allowed(NamedTuple):
+    """What a guard said to allow, of what it was asked."""
+
+    guard: str
+    applied: int
+    found: list[Revocation]
+
+
 @define(eq=False)
 class Prober:
     """Asks the guards that are connected and registered.
@@ -42,6 +51,7 @@ class Prober:
         pick: gives some of the revocations, at most so many, at random.
         seconds: between two probes.
         results: identifiers by what the guards said: ``denied``, ``stale``, ``failed``.
+        aside: gets to the table.
         staleness: seconds since the acceptance of the oldest revocation that a guard
             had not applied, in the last probe.
     """
@@ -53,11 +63,13 @@ class Prober:
     clock: Callable[[], int]
     pick: Callable[[Sequence[Revocation], int], list[Revocation]]
     seconds: float
+    aside: Aside = here
     results: Counter[str] = field(factory=Counter)
     staleness: float = 0.0
     _number: int = 0
     _asked: dict[str, Revocation] = field(factory=dict)
     _waiting: set[Connection] = field(factory=set)
+    _allowed: asyncio.Queue[_Allowed] = field(factory=asyncio.Queue)
     _failed: asyncio.Queue[dict[str, Any]] = field(factory=asyncio.Queue)
 
     async def run(self) -> None:
@@ -68,6 +80,7 @@ class Prober:
         await self.stages.loaded.wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._report())
+            tasks.create_task(self._look_again())
             while True:
                 await asyncio.sleep(self.seconds)
                 await self.probe()
@@ -77,7 +90,8 @@ class Prober:
         self._number += 1
         recent = list(self.closures.recent)
         picked = self.pick(recent, min(SAMPLE, len(recent)))
-        self._asked = {each.target: each for each in picked if self._is_dead(each)}
+        dead = await self._dead(picked)
+        self._asked = {each.target: each for each in dead}
         self.staleness = 0.0
         self._waiting = {c for c in self.feed.connections if c.session is not None}
         if not self._asked:
@@ -91,6 +105,14 @@ class Prober:
         async with asyncio.TaskGroup() as tasks:
             for connection in tuple(self._waiting):
                 tasks.create_task(_send(connection, text))
+
+    async def _dead(self, picked: Sequence[Revocation]) -> list[Revocation]:
+        """Give those that the server's own table denies."""
+
+        async def look() -> list[Revocation]:
+            return [each for each in picked if self._is_dead(each)]
+
+        return await self.aside(look)
 
     def _is_dead(self, revocation: Revocation) -> bool:
         """Tell whether the server's own table denies it: it may have been withdrawn."""
@@ -111,17 +133,25 @@ class Prober:
             return
         self._waiting.discard(connection)
         found = [self._asked[n] for n in self._asked if n in allowed]
-        found = [each for each in found if self._is_dead(each)]
         self.results["denied"] += len(self._asked) - len(found)
-        now = self.clock()
-        for each in found:
-            if each.offset < applied:
-                self.results["failed"] += 1
-                self._failed.put_nowait(_signal(each, connection.guard, now))
-            else:
-                self.results["stale"] += 1
-                since = seconds_between(each.accepted_at, now)
-                self.staleness = max(self.staleness, since)
+        if found:
+            self._allowed.put_nowait(_Allowed(connection.guard, applied, found))
+
+    async def _look_again(self) -> None:
+        """See of what guards allow whether it is still dead."""
+        while True:
+            guard, applied, found = await self._allowed.get()
+            dead = await self._dead(found)
+            self.results["denied"] += len(found) - len(dead)
+            now = self.clock()
+            for each in dead:
+                if each.offset < applied:
+                    self.results["failed"] += 1
+                    self._failed.put_nowait(_signal(each, guard, now))
+                else:
+                    self.results["stale"] += 1
+                    since = seconds_between(each.accepted_at, now)
+                    self.staleness = max(self.staleness, since)
 
     async def _report(self) -> None:
         """Make findings of what should be impossible."""

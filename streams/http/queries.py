@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
+from streams.http.aside import Aside, collected, here, packed, walked
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
 from streams.stages import episodes
@@ -20,7 +23,7 @@ from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -83,12 +86,17 @@ class Queries:
     """
 
     def __init__(
-        self, tokens: Tokens, tables: Tables, clock: Callable[[], int]
+        self,
+        tokens: Tokens,
+        tables: Tables,
+        clock: Callable[[], int],
+        aside: Aside = here,
     ) -> None:
-        """Answer from tables."""
+        """Answer from tables; ``aside`` gets to the event loop that they belong to."""
         self._tokens = tokens
         self._tables = tables
         self._clock = clock
+        self._aside = aside
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -99,96 +107,142 @@ class Queries:
 
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
-        registry, as_of = self._table(request)
+        self._let_in(request)
         identifier = _identifier(request)
-        now = self._clock()
-        verdict = judge(registry, Presented((identifier,)), now=now)
         at = _time(request.query.get("at"))
-        died = death(registry, identifier, at=at, inclusive=True)
-        path = died.path if died is not None else verdict.path
-        return _json({
-            "identifier": str(identifier),
-            "allowed": verdict.allowed,
-            "reason": verdict.reason.value,
-            "dead": died is not None,
-            "via": None if died is None else died.via,
-            "path": [str(name) for name in path],
-            "cause": _cause(died.cause if died is not None else verdict.cause),
-            "ancestors": [
-                [str(name), depth]
-                for name, depth in itertools.islice(
-                    inventory.ancestors(registry, identifier), LIMIT
-                )
-            ],
-            "as_of": as_of,
-        })  # fmt: skip
+
+        async def judged(table: Table) -> dict[str, Any]:
+            registry, as_of = table
+            now = self._clock()
+            verdict = judge(registry, Presented((identifier,)), now=now)
+            died = death(registry, identifier, at=at, inclusive=True)
+            path = died.path if died is not None else verdict.path
+            above = inventory.ancestors(registry, identifier)
+            return {
+                "identifier": str(identifier),
+                "allowed": verdict.allowed,
+                "reason": verdict.reason.value,
+                "dead": died is not None,
+                "via": None if died is None else died.via,
+                "path": [str(name) for name in path],
+                "cause": _cause(died.cause if died is not None else verdict.cause),
+                "ancestors": [
+                    [str(name), depth] for name, depth in itertools.islice(above, LIMIT)
+                ],
+                "as_of": as_of,
+            }
+
+        return await self._ask(request, judged)
 
     async def blast_radius(self, request: web.Request) -> web.Response:
         """Count what ending an identifier would reach, and list the nearest."""
-        registry, _ = self._table(request)
+        self._let_in(request)
         identifier = _identifier(request)
         limit = limit_of(request)
 
-        def count() -> dict[str, Any]:
-            reached = inventory.blast_radius(registry, identifier)
-            nearest = itertools.islice(inventory.affected(registry, identifier), limit)
+        async def counted(table: Table) -> dict[str, Any]:
+            registry = table.registry
+            by_kind: Counter[str] = Counter()
+            nearest: list[list[Any]] = []
+
+            def reached() -> Iterator[None]:
+                for name, depth in inventory.affected(registry, identifier):
+                    by_kind[name.kind] += 1
+                    if len(nearest) < limit:
+                        nearest.append([str(name), depth])
+                    yield
+
+            await walked(reached())
+            created = inventory.created_by(registry, identifier)
             return {
                 "identifier": str(identifier),
-                "total": reached.total,
-                "by_kind": reached.by_kind,
-                "created": [str(name) for name in reached.created],
-                "identifiers": [[str(name), depth] for name, depth in nearest],
+                "total": by_kind.total(),
+                "by_kind": by_kind,
+                "created": [str(name) for name in created],
+                "identifiers": nearest,
             }
 
-        return _json(await _aside(count))
+        return await self._ask(request, counted)
 
     async def inventory(self, request: web.Request) -> web.Response:
         """List what stands out."""
-        registry, _ = self._table(request)
+        self._let_in(request)
         limit = limit_of(request)
 
-        def look() -> dict[str, Any]:
-            first = itertools.islice
-            shared = inventory.shared_service_accounts(registry)
+        async def looked(table: Table) -> dict[str, Any]:
+            registry = table.registry
+
+            async def first(found: Iterable[T]) -> list[T]:
+                return await collected(itertools.islice(found, limit))
+
             return {
                 "identifiers": len(registry.lineage),
-                "ownerless": [*map(str, first(inventory.ownerless(registry), limit))],
+                "ownerless": [*map(str, await first(inventory.ownerless(registry)))],
                 "shared_service_accounts": [
                     {"account": str(account), "agents": [*map(str, agents)]}
-                    for account, agents in first(shared, limit)
+                    for account, agents in await first(
+                        inventory.shared_service_accounts(registry)
+                    )
                 ],
                 "excess_scopes": [
                     {"child": str(child), "ancestor": str(above), "scopes": [*scopes]}
-                    for child, above, scopes in first(
-                        inventory.excess_scopes(registry), limit
+                    for child, above, scopes in await first(
+                        inventory.excess_scopes(registry)
                     )
                 ],
-                "unmapped": [*map(str, first(inventory.unmapped(registry), limit))],
+                "unmapped": [*map(str, await first(inventory.unmapped(registry)))],
                 "ambiguous_lifts": [
                     _cause(reference(registry, cause))
-                    for cause in first(inventory.ambiguous_lifts(registry), limit)
+                    for cause in await first(inventory.ambiguous_lifts(registry))
                 ],
                 "unapplied": [
                     _cause(reference(registry, cause))
-                    for cause in first(inventory.unapplied(registry), limit)
+                    for cause in await first(inventory.unapplied(registry))
                 ],
             }
 
-        return _json(await _aside(look))
+        return await self._ask(request, looked)
 
     async def table(self, request: web.Request) -> web.Response:
         """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
-        registry, as_of = self._table(request)
+        self._let_in(request)
         now = number_of(request, "now", self._clock())
 
-        def rows() -> list[list[Any]]:
-            return [table_row(row) for row in inventory.table(registry, now)]
+        async def rows(table: Table) -> dict[str, Any]:
+            found = await collected(inventory.rows(table.registry, now))
+            sort = functools.partial(sorted, found)
+            ordered = await asyncio.to_thread(sort)
+            told = await collected(map(table_row, ordered))
+            return {"as_of": table.as_of, "rows": told}
 
-        return _json({"as_of": as_of, "rows": await _aside(rows)})
+        return await self._ask(request, rows)
 
-    def _table(self, request: web.Request) -> Table:
+    def _let_in(self, request: web.Request) -> None:
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
-        return self._tables.table(request.query.get("realm"))
+
+    async def _ask(
+        self,
+        request: web.Request,
+        question: Callable[[Table], Coroutine[Any, Any, dict[str, Any]]],
+    ) -> web.Response:
+        """Ask a table in its event loop, in slices between which facts are applied.
+
+        Where that disturbs a walk, it is done again.
+        """
+        realm = request.query.get("realm")
+
+        async def answer() -> bytes:
+            for _ in range(TRIES):
+                try:
+                    found = await question(self._tables.table(realm))
+                except (RuntimeError, IndexError):
+                    continue
+                return await packed(found)
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "busy", "the table changes too fast; try again")
+
+        body = await self._aside(answer)
+        return web.Response(body=body, content_type="application/json")
 
 
 class Lists:
@@ -199,8 +253,10 @@ class Lists:
         tokens: Tokens,
         store: Store,
         silences: Callable[[], tuple[Silence, ...]] = tuple,
+        aside: Aside = here,
     ) -> None:
         """Answer from the store; ``silences`` gives those in force."""
+        self._aside = aside
         self._tokens = tokens
         self._store = store
         self._silences = silences
@@ -216,17 +272,19 @@ class Lists:
             "SELECT changed, body FROM findings WHERE changed > ?"
             " ORDER BY changed LIMIT ?"
         )
-        rows = await self._store.read(query, after, limit_of(request))
-        found, silences = [], self._silences()
-        for changed, body in rows:
-            episode = orjson.loads(body)
-            finding = episode["finding"] | {"open": episode["open"], "changed": changed}
-            known = episodes.from_plain(episode["finding"])
-            finding["silenced"] = mark(known, silences) if episode["open"] else None
-            for name in ("first_seen", "last_seen", "cause_at"):
-                finding[name] = rfc3339(finding[name])
-            found.append(finding)
-        return _json({"findings": found, "after": rows[-1][0] if rows else after})
+        limit = limit_of(request)
+
+        async def listed() -> bytes:
+            rows = await self._store.read(query, after, limit)
+            silences = self._silences()
+            found = await collected(
+                _finding(changed, each, silences) for changed, each in rows
+            )
+            last = rows[-1][0] if rows else after
+            return await packed({"findings": found, "after": last})
+
+        body = await self._aside(listed)
+        return web.Response(body=body, content_type="application/json")
 
     async def dlq(self, request: web.Request) -> web.Response:
         """List dead letters; ``?after=`` continues a list."""
@@ -246,6 +304,16 @@ class Lists:
         return _json({"dead_letters": letters, "after": last})
 
 
+def _finding(changed: int, body: bytes, silences: tuple[Silence, ...]) -> Any:
+    episode = orjson.loads(body)
+    finding = episode["finding"] | {"open": episode["open"], "changed": changed}
+    known = episodes.from_plain(episode["finding"])
+    finding["silenced"] = mark(known, silences) if episode["open"] else None
+    for name in ("first_seen", "last_seen", "cause_at"):
+        finding[name] = rfc3339(finding[name])
+    return finding
+
+
 def table_row(row: inventory.Row) -> list[Any]:
     """Give a row of the table as JSON-ready values."""
     return [
@@ -257,20 +325,6 @@ def table_row(row: inventory.Row) -> list[Any]:
         [list(scopes) for scopes in row.scopes],
         [[str(owner) for owner in owners] for owners in row.owners],
     ]
-
-
-async def _aside(question: Callable[[], T]) -> T:
-    """Ask the table in another thread, so that guards get their pongs meanwhile.
-
-    Facts go on being applied: where that disturbs a walk, it is done again.
-    """
-    for _ in range(TRIES):
-        try:
-            return await asyncio.to_thread(question)
-        except (RuntimeError, IndexError):
-            continue
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    raise ProblemError(status, "busy", "the table changes too fast; try again")
 
 
 def _json(document: Any) -> web.Response:

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
+from streams.http.aside import Aside, here
 from streams.http.auth import ANY_REALM
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
@@ -63,6 +64,7 @@ class SilencePages:
         realm: str,
         fresh_id: Callable[[], str],
         record_act: Callable[[str, str], Awaitable[None]],
+        aside: Aside = here,
     ) -> None:
         """Set up.
 
@@ -74,7 +76,9 @@ class SilencePages:
             realm: that is meant by who may order in this one alone.
             fresh_id: gives unique ids.
             record_act: keeps who ordered what.
+            aside: gets to what delivers.
         """
+        self._aside = aside
         self._tokens = tokens
         self._realm = realm
         self._silences = silences
@@ -92,6 +96,13 @@ class SilencePages:
     async def list(self, request: web.Request) -> web.Response:
         """List the silences in force, each with the findings that it holds back."""
         holder = self._tokens.holder(request, *READERS)
+
+        async def told() -> web.Response:
+            return self._list(holder)
+
+        return await self._aside(told)
+
+    def _list(self, holder: Holder) -> web.Response:
         silences = self._of(holder, READERS)
         held: dict[str, list[Finding]] = {each.id: [] for each in silences}
         for known in self._desk.state.announced.values():

@@ -152,7 +152,9 @@ class StatusLists:
                 if asked not in self._kept:
                     statuses = await self._entries.statuses(known, at)
                     since = (now if at is None else at) // SECOND
-                    self._keep(asked, self._sign(known, statuses, since))
+                    # It is packed first, which takes long where it is large.
+                    token = await asyncio.to_thread(self._sign, known, statuses, since)
+                    self._keep(asked, token)
         self._kept.move_to_end(asked)
         return self._kept[asked]
 

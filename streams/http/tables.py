@@ -7,12 +7,14 @@ be sent. It goes out as `enforcement.table` reads it, in binary frames.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from attrs import frozen
 
 from enforcement.table import Section
+from streams.http.aside import Aside, here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can read
 KEPT_SECONDS: Final = 10.0
+CATCH_UP_SECONDS: Final = 2.0
 PART: Final = 256 << 10  # bytes of a frame: pongs go out in between
 LIST: Final = 20_000  # entries in one piece of JSON: other threads get their turn
 
@@ -51,8 +54,9 @@ class Packed:
 class Tables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment."""
 
-    def __init__(self, stages: Stages, store: Store) -> None:
-        """Serve the stages' table of a store's log."""
+    def __init__(self, stages: Stages, store: Store, aside: Aside = here) -> None:
+        """Serve the stages' table of a store's log; ``aside`` gets to it."""
+        self._aside = aside
         self._stages = stages
         self._store = store
         self._kept: Packed | None = None
@@ -69,16 +73,24 @@ class Tables:
         if self._store.end < FROM_FACTS or not stages.loaded.is_set():
             return None
         async with self._making:
-            await stages.wait_applied(self._store.end)
-            while stages.registry.needs_rebuild:
-                await stages.wait_applied(self._store.end)
+            with suppress(TimeoutError):
+                # Not for ever: what is applied later comes as deltas.
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    await stages.wait_applied(self._store.end)
+                    while stages.registry.needs_rebuild:
+                        await stages.wait_applied(self._store.end)
+            if stages.registry.needs_rebuild:
+                return None
             if self._kept is None or self._kept.registry is not stages.registry:
-                offset, registry = stages.applied, stages.registry
-                plain = registry.dump()
-                sections, pieces = await asyncio.to_thread(_pack, plain)
-                self._kept = Packed(offset, registry, sections, pieces)
+                self._kept = await self._aside(self._make)
                 asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget)
             return self._kept
+
+    async def _make(self) -> Packed:
+        offset, registry = self._stages.applied, self._stages.registry
+        plain = registry.dump()
+        sections, pieces = await asyncio.to_thread(_pack, plain)
+        return Packed(offset, registry, sections, pieces)
 
     def _forget(self) -> None:
         self._kept = None

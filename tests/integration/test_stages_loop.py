@@ -23,8 +23,9 @@ from agents_registry.facts import (
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
+from streams.engine.reading import Stored
 from streams.engine.stages import Stages
-from streams.engine.store import Commit, Store, Stored
+from streams.engine.store import Commit, Store
 from streams.findings import FindingKind
 from streams.intake import Encoded
 from streams.stages.episodes import KEPT

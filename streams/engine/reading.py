@@ -1,0 +1,60 @@
+"""Reads of the file: on connections of their own, in threads of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents_registry.facts import Fact
+from schemas.codec import decode_fact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class Stored(NamedTuple):
+    """A fact of the log and its offset."""
+
+    offset: int
+    fact: Fact
+
+
+class Reading:
+    """A connection for reads, and the threads that use it in turns."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Open the file; ``name`` is that of the threads."""
+        self.db = connect(path)
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix=name)
+        self._turn = threading.Lock()
+
+    def read(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        """Run a query in this thread."""
+        with self._turn:
+            return self.db.execute(query, tuple(values)).fetchall()
+
+    def close(self) -> None:
+        """Wait for what is being read, and close the file."""
+        self.threads.shutdown()
+        self.db.close()
+
+
+def facts_of(reader: Reading, start: int, limit: int) -> list[Stored]:
+    """Give the facts from an offset on, at most ``limit``."""
+    rows = reader.read(
+        "SELECT offset, value FROM facts WHERE offset >= ? ORDER BY offset LIMIT ?",
+        (start, limit),
+    )
+    return [Stored(offset, decode_fact(value)) for offset, value in rows]
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file as every connection to it is opened."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA busy_timeout = 10000")
+    return db
