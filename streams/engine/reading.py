@@ -11,7 +11,7 @@ from agents_registry.facts import Fact
 from schemas.codec import decode_fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -25,16 +25,25 @@ class Stored(NamedTuple):
 class Reading:
     """A connection for reads, and the threads that use it in turns."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, threads: int = 2) -> None:
         """Open the file; ``name`` is that of the threads."""
         self.db = connect(path)
-        self.threads = ThreadPoolExecutor(2, thread_name_prefix=name)
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._turn = threading.Lock()
 
     def read(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
         """Run a query in this thread."""
         with self._turn:
             return self.db.execute(query, tuple(values)).fetchall()
+
+    def rows(self, query: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield rows one by one, for who may not want them all."""
+        with self._turn:
+            cursor = self.db.execute(query, tuple(values))
+            try:
+                yield from cursor
+            finally:
+                cursor.close()
 
     def close(self) -> None:
         """Wait for what is being read, and close the file."""

@@ -101,6 +101,8 @@ class Store:
         self._reader = Reading(self.path, "reader")
         # What walks far must not stand in the way of what a guard waits for.
         self._patient_reader = Reading(self.path, "patient-reader")
+        # One thread: what many ask for is made piece by piece.
+        self._feeder = Reading(self.path, "feeder", threads=1)
         # Done only when the writer broke; the server must end then.
         self.failure: asyncio.Future[None] = self._loop.create_future()
         self.genesis = ""
@@ -144,8 +146,7 @@ class Store:
             try:
                 store._prepare(realm, genesis)
             except BaseException:
-                store._reader.close()
-                store._patient_reader.close()
+                store._close_readers()
                 raise
         except BaseException:
             lock.close()
@@ -216,9 +217,12 @@ class Store:
         self._stop_checkpoints.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
-        for reader in (self._reader, self._patient_reader):
-            await asyncio.to_thread(reader.close)
+        await asyncio.to_thread(self._close_readers)
         self._lock.close()
+
+    def _close_readers(self) -> None:
+        for reader in (self._reader, self._patient_reader, self._feeder):
+            reader.close()
 
     async def write(
         self, job: Callable[[Transaction], T], *, urgent: bool = False
@@ -298,6 +302,11 @@ class Store:
     async def facts(self, start: int, limit: int) -> list[Stored]:
         """Give the facts from an offset on, at most ``limit``."""
         return await self._aside(lambda reader: facts_of(reader, start, limit))
+
+    async def look(self, function: Callable[[Reading], T]) -> T:
+        """Read for guards that start or fell behind, in a thread, one at a time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._feeder.threads, function, self._feeder)
 
     async def _aside(self, function: Callable[[Reading], T]) -> T:
         """Read in a thread: the main loop's reads wait for no other loop's."""

@@ -10,24 +10,24 @@ guard costs no memory: what has left the tail is read from the file again.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import structlog
 from aiohttp import WSMsgType, web
 from attrs import define, field
 
-from agents_registry.facts import Cause, Fact, fact_id, to_plain
+from agents_registry.facts import Cause, Fact, fact_id
 from enforcement.table import edition
 from streams import tracing
 from streams.failpoints import failpoint
+from streams.http.frames import Frame, Piece, Pieces, Tail, delta, with_facts
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
 from streams.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
     from streams.engine.store import Commit, Store
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from streams.http.tables import Packed, Tables
     from streams.stages.guard_names import Bearer
 
-CHUNK: Final = 1000  # facts in one frame
-TAIL: Final = 1024  # frames kept for those that keep up
+AT_ONCE: Final = 100  # facts of a commit that are told in the turn that learns of it
+UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 HELLO_SECONDS: Final = 10.0
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
@@ -45,12 +45,8 @@ LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
 log = structlog.get_logger()
 
 
-class Frame(NamedTuple):
-    """A delta, written once for all guards."""
-
-    start: int
-    end: int
-    text: str
+class UnreadError(ConnectionError):
+    """A guard does not read what it is sent."""
 
 
 @define(eq=False)
@@ -58,14 +54,32 @@ class Connection:
     """One guard; it was sent all facts below its position.
 
     Attributes:
+        end: cuts it.
         session: of a guard that sends receipts.
     """
 
     socket: web.WebSocketResponse
     guard: str
+    end: Callable[[], None]
     position: int = 0
     session: Session | None = None
     news: asyncio.Event = field(factory=asyncio.Event)
+
+    async def send(self, data: str | bytes) -> None:
+        """Send a frame; who does not read costs no more than that one.
+
+        Raises:
+            UnreadError: it was not taken in time; the connection is cut.
+            ConnectionError: the connection ended.
+        """
+        socket = self.socket
+        sent = socket.send_str if isinstance(data, str) else socket.send_bytes
+        try:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await sent(data)  # type: ignore[arg-type]
+        except TimeoutError as error:
+            self.end()
+            raise UnreadError(f"nothing read for {UNREAD_SECONDS:.0f} s") from error
 
 
 class Feed:
@@ -107,15 +121,16 @@ class Feed:
         self._lease_ms = lease_ms
         self.pace = Pace(lambda: self.end, lease_ms / 1000)
         self._receipts = receipts
-        self._tail: deque[Frame] = deque(maxlen=TAIL)
+        self._tail = Tail()
+        self._pieces = Pieces(store, realm)
         store.listeners.insert(0, self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
         """Wake the guards; runs before the writer is answered."""
-        if 0 < len(commit.facts) <= CHUNK:
+        if 0 < len(commit.facts) <= AT_ONCE:
             facts = [written.fact for written in commit.facts]
-            self._tail.append(_delta(commit.start, facts, _traces(facts)))
-        # A larger commit is read from the file, slice by slice: no pong waits for it.
+            self._tail.append(delta(commit.start, facts, _traces(facts)))
+        # A larger commit is read from the file, piece by piece: no pong waits for it.
         self.end = commit.end
         if commit.facts:
             for connection in self.connections:
@@ -132,7 +147,12 @@ class Feed:
             compress=False, max_msg_size=MAX_FRAME, heartbeat=None
         )
         await socket.prepare(request)
-        connection = Connection(socket, bearer.name)
+
+        def end() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        connection = Connection(socket, bearer.name, end)
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = await _message(socket)
@@ -143,7 +163,7 @@ class Feed:
             self._receipts.admit(connection.guard, bearer)
             # Before it gets any pong: a revocation that does not wait for this guard
             # was read before, so the end in its pongs lies beyond.
-            await self._register(connection, bearer, hello, request)
+            await self._register(connection, bearer, hello)
             log.info("guard_connected", guard=connection.guard, holder=bearer.name)
             await self._converse(connection, hello)
         except* ReceiptError as refused:
@@ -164,23 +184,15 @@ class Feed:
         return socket
 
     async def _register(
-        self,
-        connection: Connection,
-        bearer: Bearer,
-        hello: dict[str, Any],
-        request: web.Request,
+        self, connection: Connection, bearer: Bearer, hello: dict[str, Any]
     ) -> None:
         """Make a guard that reports a member, and tell it; others are only fed."""
         if "receipt" not in hello:
             return
-
-        def end() -> None:
-            if request.transport is not None:
-                request.transport.abort()
-
         name, receipt = connection.guard, hello["receipt"]
+        end = connection.end
         connection.session = await self._receipts.open(name, bearer, receipt, end)
-        await _send(connection.socket, {"type": "registered"})
+        await _send(connection, {"type": "registered"})
 
     async def close(self) -> None:
         """Tell every guard to come back later."""
@@ -210,11 +222,11 @@ class Feed:
                     self.probed(connection, message)
             if kind == "ping":
                 self.pace.hear(connection, message.get("position"))
-                await self._pong(connection.socket, message.get("seq"))
+                await self._pong(connection, message.get("seq"))
 
-    async def _pong(self, socket: web.WebSocketResponse, seq: Any) -> None:
+    async def _pong(self, connection: Connection, seq: Any) -> None:
         failpoint("feed.before_pong")
-        await _send(socket, {
+        await _send(connection, {
             "type": "pong",
             "seq": seq,
             "genesis": self._store.genesis,
@@ -252,7 +264,7 @@ class Feed:
             await self._send_table(connection, table)
 
     async def _send_table(self, connection: Connection, table: Packed) -> None:
-        await _send(connection.socket, {
+        await _send(connection, {
             "type": "table",
             "genesis": self._store.genesis,
             "realm": self._realm,
@@ -261,65 +273,45 @@ class Feed:
             "sections": [tuple(section) for section in table.sections],
         })  # fmt: skip
         for part in table.parts():
-            await connection.socket.send_bytes(part)
+            await connection.send(part)
         connection.position = table.offset
 
     async def _snapshot(self, connection: Connection) -> None:
         """Send every fact, what takes facts back first; a guard then builds once."""
-        end = self.end
-        await self._send_chunk(connection, await self._corrections(), 0, more=True)
-        position = 0
+        end, position = self.end, 0
+        await self._send_piece(connection, await self._pieces.taken_back(), more=True)
         while position < end:
-            stored = await self._store.facts(position, min(CHUNK, end - position))
-            position = stored[-1].offset + 1
-            facts = [each.fact for each in stored]
-            await self._send_chunk(connection, facts, position, more=position < end)
+            piece = await self._pieces.at(position, end)
+            position = piece.end
+            await self._send_piece(connection, piece, more=position < end)
         if end == 0:
-            await self._send_chunk(connection, [], 0, more=False)
-        connection.position = end
+            await self._send_piece(connection, Piece(0, 0, "[]"), more=False)
+        connection.position = position
 
-    async def _corrections(self) -> list[Fact]:
-        facts: list[Fact] = []
-        for kind in ("withdraw", "distrust"):
-            prefix = f"{self._realm}/{kind}/"
-            query = (
-                "SELECT offset FROM facts WHERE key >= ? AND key < ?"
-                " ORDER BY key LIMIT 1000"
-            )
-            for (offset,) in await self._store.read(query, prefix, prefix + "~"):
-                facts += [each.fact for each in await self._store.facts(offset, 1)]
-        return facts
-
-    async def _send_chunk(
-        self, connection: Connection, facts: list[Fact], offset: int, *, more: bool
+    async def _send_piece(
+        self, connection: Connection, piece: Piece, *, more: bool
     ) -> None:
-        await _send(connection.socket, {
+        about = {
             "type": "snapshot",
             "genesis": self._store.genesis,
             "realm": self._realm,
             "vocabulary": self._vocabulary,
-            "offset": offset,
-            "facts": [to_plain(fact) for fact in facts],
+            "offset": piece.end,
             "more": more,
-        })  # fmt: skip
+        }
+        await connection.send(with_facts(about, piece.facts))
 
     async def _catch_up(self, connection: Connection) -> None:
         """Send the next delta, out of the tail or else of the file."""
-        frame = self._in_tail(connection.position)
+        start = connection.position
+        frame = self._tail.at(start)
         if frame is None:
-            stored = await self._store.facts(connection.position, CHUNK)
-            frame = _delta(connection.position, [each.fact for each in stored])
+            piece = await self._pieces.at(start, self.end)
+            about = {"type": "delta", "from": start, "to": piece.end}
+            frame = Frame(start, piece.end, with_facts(about, piece.facts))
         failpoint("feed.before_delta")
-        await connection.socket.send_str(frame.text)
+        await connection.send(frame.text)
         connection.position = frame.end
-
-    def _in_tail(self, position: int) -> Frame | None:
-        for frame in reversed(self._tail):
-            if frame.start == position:
-                return frame
-            if frame.start < position:
-                break
-        return None
 
 
 def _name(hello: dict[str, Any], token: str) -> str:
@@ -336,15 +328,6 @@ def _name(hello: dict[str, Any], token: str) -> str:
     return name
 
 
-def _delta(start: int, facts: list[Fact], traces: Sequence[str] = ()) -> Frame:
-    end = start + len(facts)
-    plain = [to_plain(fact) for fact in facts]
-    message = {"type": "delta", "from": start, "to": end, "facts": plain}
-    if traces:
-        message["traces"] = traces
-    return Frame(start, end, orjson.dumps(message).decode())
-
-
 def _traces(facts: list[Fact]) -> list[str]:
     """Give the traces of the revocations among some facts."""
     if not tracing.on():
@@ -354,8 +337,8 @@ def _traces(facts: list[Fact]) -> list[str]:
     return [each for each in found if each is not None]
 
 
-async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
-    await socket.send_str(orjson.dumps(message).decode())
+async def _send(connection: Connection, message: dict[str, Any]) -> None:
+    await connection.send(orjson.dumps(message).decode())
 
 
 async def _message(socket: web.WebSocketResponse) -> dict[str, Any] | None:

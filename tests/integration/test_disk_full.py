@@ -118,7 +118,7 @@ async def test_checkpoints_go_on_once_there_is_room(
     def connect(path: Path) -> sqlite3.Connection:
         return Failing(path, isolation_level=None, check_same_thread=False)
 
-    monkeypatch.setattr(store, "_connect", connect)
+    monkeypatch.setattr(store, "connect", connect)
     opened = Store.open(tmp_path, realm="r", genesis="g")
     try:
         await until(lambda: len(tried) > 1)

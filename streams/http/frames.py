@@ -1,0 +1,167 @@
+"""Facts of the log as the feed sends them: pieces made off the event loop, for all.
+
+A guard without a table starts from every fact, and one that fell behind reads the file.
+Each piece is bounded in facts and bytes, made one at a time in a thread, and kept for a
+moment: guards that start together share it. So neither many guards nor one that reads
+slowly costs the main loop more than to send what is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from agents_registry.facts import to_plain
+from schemas.codec import decode_fact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from agents_registry.facts import Fact
+    from streams.engine.reading import Reading
+    from streams.engine.store import Store
+
+CHUNK: Final = 1000  # facts in one frame
+PIECE: Final = 256 << 10  # bytes of facts in one frame, but for a single larger one
+SHARED: Final = 16 << 20  # characters of the pieces that are kept
+KEPT_SECONDS: Final = 10.0
+TAIL: Final = 1024  # frames kept for those that keep up
+LONGEST_TAIL: Final = 16 << 20  # characters of them
+CORRECTIONS: Final = ("withdraw", "distrust")
+
+_READ: Final = (
+    "SELECT offset, value FROM facts WHERE offset >= ? AND offset < ?"
+    " ORDER BY offset LIMIT ?"
+)
+_TAKEN_BACK: Final = (
+    "SELECT offset, value FROM facts WHERE key >= ? AND key < ? ORDER BY key LIMIT 1000"
+)
+
+
+class Piece(NamedTuple):
+    """The facts of offsets start..end-1, as a JSON list."""
+
+    start: int
+    end: int
+    facts: str
+
+
+class _Kept(NamedTuple):
+    """A piece, and when it was made (the event loop's time)."""
+
+    piece: Piece
+    made: float
+
+
+class Frame(NamedTuple):
+    """A delta as it is sent: the facts of offsets start..end-1."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Tail:
+    """The last deltas, for guards that keep up."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._frames: deque[Frame] = deque()
+        self._size = 0
+
+    def append(self, frame: Frame) -> None:
+        """Keep a frame, and forget the oldest ones beyond the bounds."""
+        self._frames.append(frame)
+        self._size += len(frame.text)
+        while self._size > LONGEST_TAIL or len(self._frames) > TAIL:
+            self._size -= len(self._frames.popleft().text)
+
+    def at(self, position: int) -> Frame | None:
+        """Give the frame that begins at an offset, where it is kept."""
+        for frame in reversed(self._frames):
+            if frame.start == position:
+                return frame
+            if frame.start < position:
+                break
+        return None
+
+
+class Pieces:
+    """Reads the log for guards."""
+
+    def __init__(self, store: Store, realm: str) -> None:
+        """Read a store's facts; they are of a realm."""
+        self._store = store
+        self._realm = realm
+        self._one_at_a_time = asyncio.Lock()
+        self._kept: dict[int, _Kept] = {}  # the oldest first
+        self._size = 0
+
+    async def at(self, position: int, end: int) -> Piece:
+        """Give the next facts from an offset on, of those below another one."""
+        if position not in self._kept:
+            async with self._one_at_a_time:
+                if position not in self._kept:
+                    await self._make(position, end)
+        return self._kept[position].piece
+
+    async def taken_back(self) -> Piece:
+        """Give what takes facts back, so that a guard builds its table once."""
+
+        def read(reader: Reading) -> Piece:
+            facts: list[bytes] = []
+            for kind in CORRECTIONS:
+                prefix = f"{self._realm}/{kind}/"
+                rows = reader.read(_TAKEN_BACK, (prefix, prefix + "~"))
+                facts += [value for _, value in rows]
+            return Piece(0, 0, _json(facts))
+
+        return await self._store.look(read)
+
+    async def _make(self, position: int, end: int) -> None:
+        piece = await self._store.look(lambda reader: _piece(reader, position, end))
+        now = asyncio.get_running_loop().time()
+        for other, kept in [*self._kept.items()]:
+            if self._size <= SHARED and kept.made > now - KEPT_SECONDS:
+                break
+            del self._kept[other]
+            self._size -= len(kept.piece.facts)
+        self._kept[position] = _Kept(piece, now)
+        self._size += len(piece.facts)
+
+
+def delta(start: int, facts: Sequence[Fact], traces: Sequence[str] = ()) -> Frame:
+    """Make the frame of a small commit."""
+    end = start + len(facts)
+    plain = [to_plain(fact) for fact in facts]
+    message = {"type": "delta", "from": start, "to": end, "facts": plain}
+    if traces:
+        message["traces"] = traces
+    return Frame(start, end, orjson.dumps(message).decode())
+
+
+def with_facts(message: Mapping[str, Any], facts: str) -> str:
+    """Give a message as JSON, with the facts of a piece as one more field."""
+    return f'{orjson.dumps(message).decode()[:-1]},"facts":{facts}}}'
+
+
+def _piece(reader: Reading, position: int, end: int) -> Piece:
+    values: list[bytes] = []
+    size, last = 0, end - 1
+    for offset, value in reader.rows(_READ, (position, end, CHUNK)):
+        if values and size + len(value) > PIECE:
+            break
+        values.append(value)
+        size += len(value)
+        last = offset
+    else:
+        if len(values) < CHUNK:
+            last = end - 1
+    return Piece(position, last + 1, _json(values))
+
+
+def _json(values: Iterable[bytes]) -> str:
+    return orjson.dumps([to_plain(decode_fact(value)) for value in values]).decode()
