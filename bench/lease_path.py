@@ -1,0 +1,165 @@
+"""Does what others read, or a restart, cost a healthy guard its lease?
+
+A server over many credentials is started anew under a guard that has its replica; then
+subscribers read all of it, and others ask for all of it and read nothing, while a guard
+beside them is asked whether it holds its lease (`bench.bulk_import` is that guard, and
+measures an import).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from bench.processes import Part, end, line, part
+from bench.realm import fill, serving
+from bench.report import Row
+from enforcement.guard import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CREDENTIALS: Final = {"tiny": 6_000, "small": 100_000, "full": 492_000}
+READERS: Final = {"tiny": 1, "small": 2, "full": 3}
+UNREAD: Final = {"tiny": 3, "small": 150, "full": 150}
+LOOK: Final = 0.002  # seconds
+DEADLINE: Final = 300.0
+LEASE_SECONDS: Final = 2.0  # after the server listens again
+HEADERS: Final = {"Authorization": "Bearer guard"}
+
+
+def rows(scale: str) -> list[Row]:
+    """Start the server twice, and read it in both ways."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fill(folder / "data", CREDENTIALS[scale])
+        return [
+            *asyncio.run(_restart(folder, CREDENTIALS[scale])),
+            *_read(folder, scale),
+        ]
+
+
+async def _restart(folder: Path, count: int) -> list[Row]:
+    """Start anew under a guard; tell when it holds a lease again, and the table."""
+    listen = {"port": _free_port()}
+    with serving(folder, listen=listen) as url:
+        async with AsyncExitStack() as guards:
+            await _loaded(url)
+            guard = await guards.enter_async_context(Guard(url, "guard", name="bench"))
+            assert await guard.ready(DEADLINE)
+            stack = guards.pop_all()
+    async with stack:
+        while guard.standing.holds():
+            await asyncio.sleep(LOOK)
+        manager = serving(folder, listen=listen)
+        began = time.monotonic()
+        url = await asyncio.to_thread(manager.__enter__)
+        listens = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loaded = tasks.create_task(_loaded(url))
+                while not guard.standing.holds():
+                    await asyncio.sleep(LOOK)
+                holds = time.monotonic()
+            table = loaded.result()
+        finally:
+            await asyncio.to_thread(manager.__exit__, None, None, None)
+    after = holds - listens
+    return [
+        Row(
+            what=f"restart with {count:,} credentials: listens -> lease held",
+            value=f"{after:.2f} s",
+            target=f"<= {LEASE_SECONDS:g} s",
+            met=after <= LEASE_SECONDS,
+        ),
+        Row(what="of that: start -> listens", value=f"{listens - began:.2f} s"),
+        Row(what="listens -> table complete", value=f"{table - listens:.2f} s"),
+    ]
+
+
+async def _loaded(url: str) -> float:
+    async with aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE):
+        while True:
+            async with session.get(f"{url}/healthz/ready") as answer:
+                if answer.status == 200:  # noqa: PLR2004 - HTTP
+                    return time.monotonic()
+            await asyncio.sleep(LOOK)
+
+
+def _read(folder: Path, scale: str) -> Iterator[Row]:
+    with serving(folder) as url:
+        asyncio.run(_loaded(url))
+        with part("bench.bulk_import", url) as guard:
+            line(guard)
+            took, size = asyncio.run(_foreign(url, READERS[scale]))
+            yield from _lost(guard, f"{READERS[scale]} snapshots as facts")
+        yield Row(what="one of them", value=f"{took:.1f} s, {size / 1e6:.0f} MB")
+        with part("bench.bulk_import", url) as guard:
+            line(guard)
+            asyncio.run(_unread(url, UNREAD[scale]))
+            yield from _lost(guard, f"{UNREAD[scale]} subscribers that never read")
+
+
+def _lost(guard: Part, what: str) -> Iterator[Row]:
+    told = end(guard, DEADLINE)
+    lost, shortest = told["lost"], told["shortest"]
+    yield Row(
+        what=f"lease lost beside {what}",
+        value=f"{lost * 1e3:.0f} ms",
+        target="none",
+        met=lost == 0,
+    )
+    yield Row(what="shortest rest of a lease", value=f"{shortest * 1e3:.0f} ms")
+
+
+async def _hello(
+    session: aiohttp.ClientSession, url: str, name: str
+) -> aiohttp.ClientWebSocketResponse:
+    feed = await session.ws_connect(f"{url}/v1/feed", max_msg_size=0)
+    await feed.send_json({"type": "hello", "guard": name})
+    return feed
+
+
+async def _foreign(url: str, readers: int) -> tuple[float, int]:
+    """Take snapshots as guards of another language do; give seconds and bytes."""
+
+    async def take(number: int) -> tuple[float, int]:
+        began, size = time.monotonic(), 0
+        async with aiohttp.ClientSession(headers=HEADERS) as session:
+            feed = await _hello(session, url, f"foreign-{number}")
+            async for frame in feed:
+                size += len(frame.data)
+                if '"more":false' in frame.data[:10_000]:
+                    break
+        return time.monotonic() - began, size
+
+    taken: list[Any] = await asyncio.gather(*map(take, range(readers)))
+    return max(taken)
+
+
+async def _unread(url: str, count: int) -> None:
+    """Ask for everything and read nothing, until the server ends it."""
+    async with AsyncExitStack() as feeds:
+        session = aiohttp.ClientSession(
+            headers=HEADERS, connector=aiohttp.TCPConnector(limit=0)
+        )
+        await feeds.enter_async_context(session)
+        for number in range(count):
+            feed = await _hello(session, url, f"deaf-{number}")
+            transport = feed.get_extra_info("socket")
+            assert transport is not None
+            feed._response.connection.transport.pause_reading()  # type: ignore[union-attr]  # noqa: SLF001
+        await asyncio.sleep(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
