@@ -14,7 +14,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -24,7 +24,7 @@ from bench.report import Row
 from enforcement.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CREDENTIALS: Final = {"tiny": 6_000, "small": 100_000, "full": 492_000}
 READERS: Final = {"tiny": 1, "small": 2, "full": 3}
@@ -56,8 +56,7 @@ async def _restart(folder: Path, count: int) -> list[Row]:
             assert await guard.ready(DEADLINE)
             stack = guards.pop_all()
     async with stack:
-        while guard.standing.holds():
-            await asyncio.sleep(LOOK)
+        await _until(lambda: not guard.standing.holds())
         manager = serving(folder, listen=listen)
         began = time.monotonic()
         url = await asyncio.to_thread(manager.__enter__)
@@ -65,8 +64,7 @@ async def _restart(folder: Path, count: int) -> list[Row]:
         try:
             async with asyncio.TaskGroup() as tasks:
                 loaded = tasks.create_task(_loaded(url))
-                while not guard.standing.holds():
-                    await asyncio.sleep(LOOK)
+                await _until(guard.standing.holds)
                 holds = time.monotonic()
             table = loaded.result()
         finally:
@@ -84,11 +82,19 @@ async def _restart(folder: Path, count: int) -> list[Row]:
     ]
 
 
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(LOOK)
+
+
 async def _loaded(url: str) -> float:
     async with aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE):
         while True:
             async with session.get(f"{url}/healthz/ready") as answer:
-                if answer.status == 200:  # noqa: PLR2004 - HTTP
+                if answer.status == 200:
                     return time.monotonic()
             await asyncio.sleep(LOOK)
 
@@ -140,8 +146,7 @@ async def _foreign(url: str, readers: int) -> tuple[float, int]:
                     break
         return time.monotonic() - began, size
 
-    taken: list[Any] = await asyncio.gather(*map(take, range(readers)))
-    return max(taken)
+    return max(await asyncio.gather(*(take(number) for number in range(readers))))
 
 
 async def _unread(url: str, count: int) -> None:

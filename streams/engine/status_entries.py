@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 from attrs import frozen
 
+from streams.aside import collected
 from streams.engine.transaction import NewList
-from streams.http.aside import collected
 from streams.stages.status_list import (
     Entry,
     Status,

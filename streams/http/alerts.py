@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.http.aside import Aside, here
+from streams.aside import Aside, here
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route

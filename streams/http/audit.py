@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams.http.aside import Aside, here, packed
+from streams.aside import Aside, here, packed
 from streams.http.queries import limit_of, number_of
 
 if TYPE_CHECKING:

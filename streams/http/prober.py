@@ -17,8 +17,8 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import death
+from streams.aside import Aside, here
 from streams.findings import FindingKind
-from streams.http.aside import Aside, here
 from streams.stages.closure_results import seconds_between
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
-from streams.http.aside import Aside, collected, here, packed, walked
+from streams.aside import Aside, collected, here, packed, walked
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
 from streams.stages import episodes

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.http.aside import Aside, here
+from streams.aside import Aside, here
 from streams.http.auth import ANY_REALM
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable

@@ -14,7 +14,7 @@ import orjson
 from attrs import frozen
 
 from enforcement.table import Section
-from streams.http.aside import Aside, here
+from streams.aside import Aside, here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
