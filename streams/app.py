@@ -26,6 +26,7 @@ from streams.engine.analysis import Analysis
 from streams.engine.audit import Audit
 from streams.engine.closures import Closures
 from streams.engine.current import CurrentTable, StageLimit
+from streams.engine.dead_letters import Retention
 from streams.engine.notifier import Notifier
 from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
@@ -52,6 +53,7 @@ from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
 from streams.running import heeding_signals, say_ready
+from streams.times import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -154,7 +156,9 @@ async def serve(
         say_ready(settings.ready_file, url)
         if started is not None:
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        loops = [*guarding.loops, *taking.loops(), analysed.watch.run]
+        kept, most = settings.dead_letters.keep_days * DAY, settings.dead_letters.most
+        retention = Retention(store, int(kept), most, clock)
+        loops = [*guarding.loops, *taking.loops(), analysed.watch.run, retention.run]
         loops += [functools.partial(analysis.run, each) for each in analysed.loops()]
         await _work(store, loops, stop)
         log.info("stopping")

@@ -248,13 +248,27 @@ _LINES: Final[dict[str, Callable[[Any], str]]] = {
 }
 
 
+_LETTER: Final = (
+    "offset", "at", "count", "last_at", "source", "position", "event_id", "reason",
+)  # fmt: skip
+
+
 def _dead_letters(answer: dict[str, Any]) -> str:
     letters = answer["dead_letters"]
     if not letters:
         return "No dead letters."
     return columns(
-        ("offset", "received", "source", "position", "event", "reason"),
-        _rows(letters, ("offset", "at", "source", "position", "event_id", "reason")),
+        (
+            "offset",
+            "received",
+            "pieces",
+            "last",
+            "source",
+            "position",
+            "event",
+            "reason",
+        ),
+        _rows(letters, _LETTER),
     )
 
 

@@ -18,6 +18,7 @@ from streams.collisions import Memory
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter
 from streams.stages.admission import Admission, Rights, admit
+from streams.stages.dead_letters import Reasons, Refused, folded, number, refused
 from streams.stages.source_health import Batch, newest_of
 from streams.stages.source_notices import (
     collided,
@@ -66,6 +67,7 @@ class Receipt:
         facts: facts that were written.
         token: every fact of this request lies before it.
         held: revocations that wait for a second person, and are not accepted.
+        refused: the first reasons of the dead letters.
     """
 
     accepted: int
@@ -73,6 +75,7 @@ class Receipt:
     facts: int
     token: str
     held: int = 0
+    refused: tuple[Refused, ...] = ()
 
 
 def token_of(genesis: str, end: int, partition: int = 0) -> str:
@@ -146,6 +149,13 @@ class Prepared:
         """Count the records that were taken in."""
         return self.admission.accepted
 
+    def receipt(self, facts: int, token: str) -> Receipt:
+        """Give the receipt of a batch of which so many facts were written."""
+        letters, held = self.admission.dead_letters, self.held
+        return Receipt(
+            self.accepted, number(letters), facts, token, held, refused(letters)
+        )
+
 
 class Log(Protocol):
     """What writes to the log, whatever the engine."""
@@ -203,13 +213,17 @@ class Stated:
         self._key = key
         self._lines: dict[_Line, None] = {}
         self._events = Memory()
+        self._reasons = Reasons()
 
-    def prepare(self, delivery: Delivery, fresh: str) -> Prepared:
+    def prepare(
+        self, delivery: Delivery, fresh: str, *, again: bool = False
+    ) -> Prepared:
         """Do all that needs no log.
 
         Args:
             delivery: the batch.
             fresh: a unique id of it.
+            again: it may be taken in again, and must become the same then: no quota.
         """
         origin, now = delivery.origin, delivery.origin.received_at
         lines: set[_Line] = set()
@@ -232,10 +246,16 @@ class Stated:
         admission.signals += [each.signal(delivery.name) for each in notices]
         admission.signals += delivery.signals
         encoded = encode(admission.facts, origin, admission, self._key)
+        letters = admission.dead_letters
+        admission.dead_letters = (
+            folded(letters)
+            if again
+            else self._reasons.within(letters, origin.authority, now)
+        )
         batch = Batch(
             accepted=admission.accepted,
-            dead_letters=len(admission.dead_letters),
-            unmapped=len(unnamed),
+            dead_letters=number(letters),
+            unmapped=number(unnamed),
             collisions=len(differing),
             newest=newest_of(delivery.records),
             reason=last_code(admission.dead_letters),

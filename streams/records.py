@@ -136,6 +136,9 @@ class DeadLetter(NamedTuple):
         offset: where the bytes start in the input.
         length: how many there are.
         digest: keyed hash in hex, empty where there is no key.
+        pieces: how many this stands for, all of one source and reason; offset,
+            length, digest and event are those of the first.
+        span: from the offset of the first to that of the last.
     """
 
     source: str
@@ -146,6 +149,8 @@ class DeadLetter(NamedTuple):
     event_type: str | None = None
     occurred_at: int | None = None
     digest: str = ""
+    pieces: int = 1
+    span: int = 0
 
 
 Record = Lifecycle | Access | DeadLetter

@@ -251,6 +251,19 @@ class Closure(Strict):
     signed_receipts: bool = False
 
 
+class DeadLetterSettings(Strict):
+    """How long and how many dead letters the embedded server keeps.
+
+    Attributes:
+        keep_days: since one last grew.
+        most: rows; those that changed longest ago go first. A row is one authority,
+            source, reason and day, whatever the number of pieces.
+    """
+
+    keep_days: float = Field(default=30.0, gt=0)
+    most: int = Field(default=10_000, ge=1, le=10_000_000)
+
+
 class FileSettings(BaseSettings):
     """Settings of a process: a YAML or JSON file, or the environment."""
 
@@ -331,6 +344,7 @@ class Settings(FileSettings):
     sentinel: Sentinel = Sentinel()
     posture: Posture = Posture()
     closure: Closure = Closure()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict
     )

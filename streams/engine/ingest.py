@@ -29,6 +29,7 @@ from streams.intake import (
 from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
+from streams.stages.dead_letters import Collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -238,9 +239,8 @@ class Ingest:
         return facts
 
     def _receipt(self, tx: Transaction, prepared: Prepared, facts: int) -> Receipt:
-        dead = len(prepared.admission.dead_letters)
         token = token_of(self._store.genesis, tx.end)
-        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
+        return prepared.receipt(facts, token)
 
 
 def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:
@@ -282,10 +282,12 @@ async def read(reader: Reader, data: bytes, source: str) -> list[Record]:
 
 
 def _read(reader: Reader, data: bytes, source: str) -> list[Record]:
-    records: list[Record] = []
+    collected = Collected()
     try:
-        records.extend(reader.records(data))
+        for record in reader.records(data):
+            collected.add(record, record if isinstance(record, DeadLetter) else None)
     except Exception as error:  # noqa: BLE001 - boundary: hostile bytes end here
         reason = READER_FAILED.format(type(error).__name__)
-        records.append(DeadLetter(source, 0, len(data), reason))
-    return records
+        letter = DeadLetter(source, 0, len(data), reason)
+        collected.add(letter, letter)
+    return collected.records()

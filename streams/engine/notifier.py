@@ -223,4 +223,4 @@ def _bury(tx: Transaction, dead: Iterable[Dead], now: int) -> None:
         DeadLetter("notify", 0, 0, each.reason, event_id=each.delivery.finding.id)
         for each in dead
     ]
-    tx.add_dead_letters(letters, authority="notify", at=now)
+    tx.add_dead_letters(letters, authority="notify", at=now, single=True)

@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS signals (offset INTEGER PRIMARY KEY, body BLOB NOT NU
 CREATE TABLE IF NOT EXISTS dlq (
   offset INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL,
   authority TEXT NOT NULL, reason TEXT NOT NULL, position INTEGER NOT NULL,
-  length INTEGER NOT NULL, digest TEXT NOT NULL, event_id TEXT);
+  length INTEGER NOT NULL, digest TEXT NOT NULL, event_id TEXT,
+  fold TEXT, count INTEGER NOT NULL DEFAULT 1, last_at INTEGER, last_position INTEGER);
 CREATE TABLE IF NOT EXISTS invalidations (
   offset INTEGER PRIMARY KEY, identifier TEXT NOT NULL, cause TEXT NOT NULL,
   as_of INTEGER NOT NULL, UNIQUE (cause, identifier));

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import structlog
 from attrs import define, frozen
 
+from streams.engine import dead_letters
 from streams.engine.chain import Chain
 from streams.engine.crossing import call_in
 from streams.engine.reading import Reading, Stored, connect, facts_of
@@ -163,6 +164,7 @@ class Store:
         db = self._reader.db
         schema = resources.files("streams.engine").joinpath("schema.sql")
         db.executescript(schema.read_text("utf-8"))
+        dead_letters.upgrade(db)
         failpoint("start.schema")
         noted = self.path.with_name(GENESIS_FILE).exists()
         # A log without the note is new or restored: guards must read it from its

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from streams.engine import dead_letters
 from streams.failpoints import failpoint
 from streams.stages.audit_chain import pruning
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agents_registry.facts import Fact
     from streams.engine.chain import Chain
@@ -135,16 +136,21 @@ class Transaction:
             self.signals_end += 1
 
     def add_dead_letters(
-        self, letters: Iterable[DeadLetter], *, authority: str, at: int
+        self,
+        letters: Sequence[DeadLetter],
+        *,
+        authority: str,
+        at: int,
+        single: bool = False,
     ) -> None:
-        """Keep why bytes could not be used: reason, place, length, keyed hash."""
-        rows = [_dead_letter_row(letter, authority, at) for letter in letters]
-        self._db.executemany(
-            "INSERT INTO dlq (at, source, authority, reason, position, length, digest,"
-            " event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
+        """Keep why bytes could not be used; see `dead_letters.add`."""
+        self.dead_letters += dead_letters.add(
+            self._db, letters, authority, at, single=single
         )
-        self.dead_letters += len(rows)
+
+    def forget_dead_letters(self, before: int, most: int) -> int:
+        """Delete old ones and what is above ``most``; see `dead_letters.forget`."""
+        return dead_letters.forget(self._db, before, most)
 
     def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
         """Append (identifier, cause) pairs; a repeated pair is written once."""
@@ -381,8 +387,3 @@ class Transaction:
             "DELETE FROM access WHERE offset < ? AND received_at < ?",
             (min(below, self.access_end - 1), received_before),
         )
-
-
-def _dead_letter_row(letter: DeadLetter, authority: str, at: int) -> tuple[Any, ...]:
-    place = (letter.offset, letter.length, letter.digest, letter.event_id)
-    return (at, letter.source, authority, letter.reason, *place)

@@ -114,10 +114,12 @@ class Events:
 
 def _answer(receipt: Receipt) -> dict[str, object]:
     held = {"held": receipt.held, "detail": NOT_ACCEPTED} if receipt.held else {}
+    refused = [each._asdict() for each in receipt.refused]
     return {
         "accepted": receipt.accepted,
         "facts": receipt.facts,
         "dead_letters": receipt.dead_letters,
+        **({"refused": refused} if refused else {}),
         "token": receipt.token,
         **held,
     }

@@ -15,6 +15,7 @@ from aiohttp import web
 from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Presented, death, judge, reference
 from streams.aside import Aside, collected, here, packed, walked
+from streams.engine.dead_letters import NAMES, row_as_plain
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
 from streams.stages import episodes
@@ -287,19 +288,17 @@ class Lists:
         return web.Response(body=body, content_type="application/json")
 
     async def dlq(self, request: web.Request) -> web.Response:
-        """List dead letters; ``?after=`` continues a list."""
+        """List dead letters by their last change; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", -1)
-        names = ("offset", "at", "source", "authority", "reason", "position", "length",
-                 "digest", "event_id")  # fmt: skip
         query = (
-            f"SELECT {', '.join(names)} FROM dlq"  # noqa: S608 - constant names
+            f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
             " WHERE offset > ? ORDER BY offset LIMIT ?"
         )
         rows = await self._store.read(query, after, limit_of(request))
-        letters = [dict(zip(names, row, strict=True)) for row in rows]
+        letters = [row_as_plain(row) for row in rows]
         for letter in letters:
-            letter["at"] = rfc3339(letter["at"])
+            letter |= {name: rfc3339(letter[name]) for name in ("at", "last_at")}
         last = rows[-1][0] if rows else after
         return _json({"dead_letters": letters, "after": last})
 

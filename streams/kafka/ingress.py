@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ from streams.kafka.scope_uses import ScopeUses, scope_use_record
 from streams.quotas import OverQuotaError
 from streams.records import DeadLetter
 from streams.stages.admission import Admission
+from streams.stages.dead_letters import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -126,7 +128,7 @@ class KafkaLog:
             OverQuotaError: the authority says too much; its causes are written.
         """
         delivery = await self._complete(delivery)
-        prepare = self._stated.prepare
+        prepare = partial(self._stated.prepare, again=place is not None)
         fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
@@ -207,9 +209,8 @@ class KafkaLog:
             await self._rest(prepared.admission, origin, end, (fresh, place))
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
-        dead, facts = len(prepared.admission.dead_letters), len(prepared.encoded)
         token = token_of(self._geneses[partition].genesis, end, partition)
-        return Receipt(prepared.accepted, dead, facts, token, prepared.held)
+        return prepared.receipt(len(prepared.encoded), token)
 
     def written(self, realm: str) -> str:
         """Give the token of what this process wrote last for a realm."""
@@ -258,7 +259,7 @@ class KafkaLog:
             dead_letter_record(
                 letter, origin, settings.partitions, f"{fresh}/{number}", place
             )
-            for number, letter in enumerate([*admission.dead_letters, *refused])
+            for number, letter in enumerate([*admission.dead_letters, *folded(refused)])
         ]
         # Handed over in one turn, so that they travel together.
         waiting = [

@@ -262,6 +262,8 @@ def dead_letter_record(
         "digest": letter.digest or None,
         "event_id": letter.event_id,
         "at": origin.received_at,
+        "count": letter.pieces,
+        "last_offset": letter.offset + letter.span,
     }
     if place is not None:
         inside = f"; in the record at byte {letter.offset}" if letter.offset else ""
@@ -273,6 +275,7 @@ def dead_letter_record(
             "length": letter.length or place.length,
             "digest": letter.digest or place.digest,
             "at": place.at or origin.received_at,
+            "last_offset": None,
         }
     return _dead(record, partition_of(origin.realm, partitions), identity)
 

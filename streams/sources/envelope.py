@@ -56,8 +56,13 @@ _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL
 _BETWEEN: Final = b" \t\r\n,"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
-# Scans that ran to the end of the input without a result; more would be quadratic.
-_MAX_LOST_SCANS: Final = 64
+# Bytes that are scanned for the end of a value without a result; at least once all.
+_MOST_LOST: Final = 4 << 20
+# Broken pieces that are looked at closely. Of an input with more of them, a further
+# short one, or one that begins like no event, is only counted.
+_MOST_EXPLAINED: Final = 1_000
+_SHORT: Final = 7  # bytes; no event with a name and a value has less
+_BEGINS: Final = b"{[ \t\r\0\xef"  # of what may be an event, a list or torn
 _TAIL: Final = 64  # bytes at the end that may be blank
 _MAX_PROBES: Final = 1_000
 
@@ -87,6 +92,10 @@ class _Reader:
     def __init__(self, data: bytes, source: str) -> None:
         self.data = data
         self.source = source
+        self._may_lose = max(_MOST_LOST, len(data))
+        self._unexplained = _MOST_EXPLAINED
+        self._passed = self._last = 0
+        self._first = 0, 0
         # Behind it there is nothing: what breaks off here was cut, not malformed.
         self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip(_BETWEEN))
 
@@ -99,6 +108,25 @@ class _Reader:
             yield self._dead(0, len(data), ENCODING)
         else:
             yield from self._choose(start)
+            yield from self._told()
+
+    def _pass(self, start: int, end: int) -> bool:
+        """Count a piece that is not worth a look; tell whether it is none."""
+        if self._unexplained > 0 or (
+            end - start >= _SHORT and self.data[start] in _BEGINS
+        ):
+            return False
+        if not self._passed:
+            self._first = start, end - start
+        self._passed += 1
+        self._last = start
+        return True
+
+    def _told(self) -> Iterator[DeadLetter]:
+        if self._passed:
+            offset, length = self._first
+            letter = self._dead(offset, length, MALFORMED)
+            yield letter._replace(pieces=self._passed, span=self._last - offset)
 
     def _choose(self, start: int) -> Iterator[Item]:
         data = self.data
@@ -126,6 +154,9 @@ class _Reader:
             end = find(b"\n", start)
             if end < 0:
                 end = stop
+            if self._unexplained <= 0 and end > start and self._pass_line(start, end):
+                start = end + 1
+                continue
             line = data[start:end]
             try:
                 value = loads(line)
@@ -150,9 +181,15 @@ class _Reader:
                     yield from self._bad_line(line, start)
             start = end + 1
 
+    def _pass_line(self, start: int, end: int) -> bool:
+        """Count a line that cannot be an event, without parsing it."""
+        return self.data[start] not in _BEGINS and self._pass(start, end)
+
     def _bad_line(self, line: bytes, start: int) -> Iterator[Item]:
         """Save what can be saved of a line that is not one JSON value."""
         end = start + len(line)
+        if self._pass(start, end):
+            return
         array = _array_start(line, 0)
         if array is not None:
             yield from self._salvage(start + array, end)
@@ -203,15 +240,14 @@ class _Reader:
         data = self.data
         first = _FIRST_KEY.search(data, position, end)
         separator = first.group() if first else b"\n{"
-        lost = 0
         while (position := _GAP.match(data, position, end).end()) < end:  # type: ignore[union-attr]
             if data[position] in b"]}":
                 position += 1  # the tail of the array or document
                 continue
             stop = None
-            if lost < _MAX_LOST_SCANS and data[position] in b"{[":
+            if self._may_lose > 0 and data[position] in b"{[":
                 stop = _value_end(data, position, end)
-                lost += stop is None
+                self._may_lose -= 0 if stop else end - position
             if stop is None:
                 found = data.find(separator, position + 1, end)
                 stop = found if found >= 0 else end
@@ -220,6 +256,8 @@ class _Reader:
 
     def _one(self, start: int, end: int) -> Iterator[Item]:
         piece = self.data[start:end].rstrip(_BETWEEN)
+        if self._pass(start, start + len(piece)):
+            return
         value = _loads(piece)
         if value is None:
             yield self._dead(start, len(piece), self._why(piece, start))
@@ -240,6 +278,9 @@ class _Reader:
         """Name the reason why a piece did not parse."""
         if len(piece) > LIMIT:
             return TOO_LARGE
+        self._unexplained -= 1
+        if self._unexplained < 0:
+            return MALFORMED
         try:
             orjson.loads(piece)
         except orjson.JSONDecodeError as error:

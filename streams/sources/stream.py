@@ -116,7 +116,7 @@ class _Paired:
             if isinstance(item, Event):
                 yield from self._parser.feed(item.offset + base, item.body, item.length)
             else:
-                self._broken += 1
+                self._broken += item.pieces
                 yield item._replace(offset=item.offset + base)
 
     def close(self) -> Iterator[Record]:
