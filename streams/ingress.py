@@ -7,11 +7,10 @@ import time
 import uuid
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
-from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from streams import metrics
@@ -30,7 +29,6 @@ from streams.http.sources import SourceMetrics, Sources
 from streams.http.traced import tracers
 from streams.intake import NotWrittenError
 from streams.kafka.current import FollowedTable
-from streams.kafka.genesis import read_geneses
 from streams.kafka.heartbeats import Heart
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.kept import Kept
@@ -45,6 +43,7 @@ from streams.kafka.source_state import (
     KafkaKeeper,
     KafkaResources,
 )
+from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
 from streams.orders import orders
@@ -57,18 +56,17 @@ from streams.vendors import pollers, scim_server
 from streams.worker import until_stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.access import Access
     from streams.http.events import Source
-    from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
     from streams.orders import Orders
     from streams.records import Record
     from streams.settings import RawTopicSettings, Settings
 
-LOOK_SECONDS = 5.0
 LATE_SECONDS = 1.0
+TOPICS: Final = (ACCESS, "invalidations", "dlq", SOURCES)
 ACK_SECONDS = 10.0  # then the source gets 503, and repeats
 
 log = structlog.get_logger()
@@ -85,26 +83,19 @@ class AnotherLogError(Exception):
     """The topic is another than when this process started: start it again."""
 
 
-async def same_log(
-    kafka: KafkaSettings, geneses: Mapping[int, Genesis], heart: Heart
-) -> None:
+async def same_log(watch: TopicWatch, heart: Heart) -> None:
     """Look now and then whether the log is still the same, until cancelled.
 
     Raises:
         AnotherLogError: it is not; tokens of this process would name the old one.
     """
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        if heart.silent(asyncio.get_running_loop().time(), LATE_SECONDS):
-            continue  # nobody to ask; nothing is acked either
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                found = await read_geneses(kafka)
-        except (KafkaError, TimeoutError, OSError):
-            continue
-        for number, genesis in found.items():
-            if genesis.genesis != geneses[number].genesis:
-                raise AnotherLogError(f"partition {number} has another genesis")
+
+    def asked() -> bool:
+        # Else there is nobody to ask, and nothing is acked either.
+        return not heart.silent(asyncio.get_running_loop().time(), LATE_SECONDS)
+
+    await watch.run(asked)
+    raise AnotherLogError(watch.fault)
 
 
 async def receive(
@@ -134,7 +125,8 @@ async def receive(
     """
     given = described(settings, HEARSAY_SECONDS)
     _check_kafka(settings)
-    geneses = await assert_layout(kafka, [ACCESS, "invalidations", "dlq", SOURCES])
+    geneses = await assert_layout(kafka, TOPICS)
+    watch = TopicWatch(kafka, TOPICS, geneses)
     async with (
         Publisher(kafka, ACK_SECONDS) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
@@ -147,7 +139,8 @@ async def receive(
         writer = KafkaLog(
             kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
         )
-        heart = Heart(kafka.topic(FACTS), name, geneses, clock)
+        heart = Heart(kafka.topic(FACTS), name, geneses, clock, watch.doubt)
+        writer.watch = watch
         entry = access(settings, clock)
         tokens = entry.tokens
         tokens.behind = lambda: publisher.stalled
@@ -169,8 +162,9 @@ async def receive(
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
-        resources = KafkaResources(kept, writer)
-        scim = scim_server(settings, tokens, speakers, resources, _fresh_id)
+        scim = scim_server(
+            settings, tokens, speakers, KafkaResources(kept, writer), _fresh_id
+        )
         if scim is not None:
             scim.add_to(app)
         told = Metrics(
@@ -181,10 +175,12 @@ async def receive(
             DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
         )
         app.router.add_get("/metrics", told.get)
-        around = Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id)
-        streams = Streams(settings.ssf, given.verifiers, around)
+        streams = Streams(
+            settings.ssf,
+            given.verifiers,
+            Surroundings(writer, speakers.speaker, keeper, clock, _fresh_id),
+        )
         polls = pollers(settings, speakers, KafkaCursors(kept, writer), counts)
-        runs = {each.name: each.run for each in polls} | streams.polled()
         Push(tokens, streams.receivers, speakers).add_to(app)
         Sources(tokens, book, streams.receivers).add_to(app)
         inputs = {
@@ -192,7 +188,9 @@ async def receive(
             for topic in _raw_topics(given.sources, speakers)
         }
         queues = queue_readers(settings, speakers, writer.records, counts.of("queue"))
-        writing = Writing(kafka, heart, {t: each.member for t, each in inputs.items()})
+        writing = Writing(
+            kafka, heart, {topic: each.member for topic, each in inputs.items()}, watch
+        )
         Probes(writing.still, writing.waiting).add_to(app)
         runner, url = await _listen(app, settings, entry)
         try:
@@ -201,14 +199,18 @@ async def receive(
             await until_stopped(
                 stop or asyncio.Event(),
                 heart.run(publisher),
-                same_log(kafka, geneses, heart),
+                same_log(watch, heart),
                 writing.outlook.run(writing.judge),
                 *(each.run() for each in inputs.values()),
                 book.run(keeper, writer, speakers.own),
                 keeper.run(),
                 kept.run(),
                 ordering.desk.run(),
-                Shared(kafka, settings.realm, runs).run(),
+                Shared(
+                    kafka,
+                    settings.realm,
+                    {each.name: each.run for each in polls} | streams.polled(),
+                ).run(),
                 *(each() for each in [*receiving.loops(), *streams.pushed()]),
                 *(each() for each in entry.loops()),
                 *(each() for each in vaults.asking(writer, speakers)),

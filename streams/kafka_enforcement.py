@@ -68,7 +68,18 @@ class OwnGuards:
         return []
 
     async def result(self, identity: str) -> Result | None:
-        """Give a revocation by its id."""
+        """Give a revocation by its id.
+
+        Raises:
+            ProblemError: 503, what was accepted last is not read yet.
+        """
+        found = self.followed.result(self.realm, identity, self.clock())
+        if found is not None:
+            return found
+        if not await self.stage.read_up_to_now(self.followed):
+            detail = "what was accepted lately is not read yet: ask again"
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "not read yet", detail)
         return self.followed.result(self.realm, identity, self.clock())
 
     async def remove(self, guard: str, actor: str) -> bool:

@@ -52,7 +52,7 @@ class Look:
         progress: Progress,
         attempts: Attempts,
         clock: Callable[[], int],
-        reached: Callable[[float], bool],
+        stands: Callable[[float], bool],
     ) -> None:
         """Look at a desk.
 
@@ -61,10 +61,11 @@ class Look:
             progress: of the stage.
             attempts: by receiver.
             clock: gives the time (ns).
-            reached: tells by the event loop's clock whether a broker answered lately.
+            stands: tells by the event loop's clock whether a broker answered lately,
+                and the topics are as they must be.
         """
         self._progress = progress
-        self._reached = reached
+        self._stands = stands
         alerts = AlertMetrics(desk, attempts, clock)
         self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress), alerts)
 
@@ -89,10 +90,10 @@ class Look:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 once what lay in its partitions was taken, or others have all.
 
-        While no broker answers it takes no finding in, and is not ready.
+        While no broker answers, or the topics are unfit, it is not ready.
         """
         now = asyncio.get_running_loop().time()
-        return _health("ready", self._progress.ready and self._reached(now))
+        return _health("ready", self._progress.ready and self._stands(now))
 
 
 def _health(word: str, well: bool) -> web.Response:  # noqa: FBT001 - a private answer

@@ -29,12 +29,13 @@ from streams.kafka.notifier import Desk, Record
 from streams.kafka.outlook import Outlook
 from streams.kafka.publisher import Publisher, die
 from streams.kafka.silences import KeptSilences
+from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import assert_layout
 from streams.progress import Progress
 from streams.running import heeding_signals, say_ready
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from schemas.entries import Act
     from streams.faust_shell.hardened import HardApp
@@ -95,7 +96,7 @@ async def tell(
         message = "nobody gets the alerts: set webhook or alerts.endpoints"
         raise ConfigurationError(message)
     # Faust would start on topics that are not there, and stay idle for ever.
-    await assert_layout(kafka, TOPICS)
+    watch = TopicWatch(kafka, TOPICS, await assert_layout(kafka, TOPICS))
     async with AsyncExitStack() as stack:
         folder = Folder(notify.data_dir)
         stack.callback(folder.close)
@@ -127,8 +128,13 @@ async def tell(
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
         desk.silences, silences.changed = silences.all, desk.heed
-        outlook = _agree(app, kafka, desk, progress, stop, kept)
-        pages = Look(desk, progress, attempts, clock, outlook.reached).application()
+        loops = (desk.run, kept.run, watch.follow)
+        outlook = _agree(app, kafka, desk, progress, stop, loops)
+
+        def stands(now: float) -> bool:
+            return outlook.reached(now) and watch.fault is None
+
+        pages = Look(desk, progress, attempts, clock, stands).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())
@@ -187,7 +193,7 @@ def _agree(
     desk: Desk,
     progress: Progress,
     stop: asyncio.Event,
-    kept: Kept,
+    loops: Sequence[Callable[[], Coroutine[Any, Any, None]]],
 ) -> Outlook:
     """Bring app and desk together: agent, rebalances, loop and timer.
 
@@ -230,8 +236,7 @@ def _agree(
 
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(desk.run()),
-                tasks.create_task(kept.run()),
+                *(tasks.create_task(loop()) for loop in loops),
                 tasks.create_task(outlook.run(judge)),
             ]
             await stop.wait()

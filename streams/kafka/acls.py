@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from streams.kafka.layout import NAMES
+from streams.kafka.layout import COMPACTED, NAMES
 from streams.kafka.shared import polls_group
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Operation(StrEnum):
     WRITE = "Write"
     CREATE = "Create"
     DESCRIBE = "Describe"
+    DESCRIBE_CONFIGS = "DescribeConfigs"
     ALTER_CONFIGS = "AlterConfigs"
 
 
@@ -115,6 +116,8 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
     Role.PRUNE: {"facts": (_R, _W)},
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
 }  # fmt: skip
+# Who works with state looks whether its topic may lose it.
+_LOOKING: Final = frozenset(Role) - {Role.TOPICS, Role.AUDITOR, Role.GUARD}
 _GROUPS: Final = (
     Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.AUDIT, Role.NOTIFY,
 )  # fmt: skip
@@ -141,6 +144,9 @@ def acls(
         for name, operations in rights.items():
             for operation in operations:
                 yield Acl(principal, operation, "topic", settings.topic(name))
+            if role in _LOOKING and name in COMPACTED:
+                looking = Operation.DESCRIBE_CONFIGS
+                yield Acl(principal, looking, "topic", settings.topic(name))
         if role in _GROUPS:
             yield Acl(principal, Operation.READ, "group", settings.group(role))
         if role is Role.INGRESS:

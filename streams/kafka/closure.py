@@ -48,6 +48,7 @@ PAUSE_PER_GUARD: Final = 20e-6
 IDLE_STEP: Final = 1.0
 LOOK_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 2.0
+READ_SECONDS: Final = 2.0  # that who asks of a revocation waits for it to be read
 
 log = structlog.get_logger()
 
@@ -99,6 +100,20 @@ class ClosureStage:
         followed = self.followed.get(number)
         ours = number in self.member.begun
         return followed if ours and followed and followed.ready else None
+
+    async def read_up_to_now(self, followed: Followed) -> bool:
+        """Wait until all facts are read that were there when it was asked.
+
+        Tell whether that was so in time: else nobody can say what is not there.
+        """
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                _, end = await self._bounds(FACTS, followed.number)
+                while followed.position < end:  # noqa: ASYNC110 - the stage reads on
+                    await asyncio.sleep(TICK)
+        except (KafkaError, TimeoutError, OSError):
+            return False
+        return self.followed.get(followed.number) is followed
 
     async def remove(self, realm: str, guard: str, followed: Followed) -> bool:
         """Let a guard go on an operator's word; on return no take-over brings it back.

@@ -10,19 +10,20 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import define
+from attrs import Factory, define
 
 from streams.kafka.framing import Heartbeat, heartbeat_record
 from streams.kafka.publisher import NotAckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from streams.kafka.framing import Genesis, Outgoing
-    from streams.kafka.publisher import Publisher
+    from streams.kafka.publisher import Acked, Publisher
 
 PERIOD: Final = 0.25
 SILENT_SECONDS: Final = 5.0
+SHORTER: Final = "it ends before what it acked: it was made anew"
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Heart:
         writer: a stable name, so that compaction keeps one record of each.
         clock: gives the time (ns).
         beats: how many rounds were acked; failed: and how many were not.
+        doubt: gets why the log may be another than before.
         acked_at: when the last one was, by the event loop's clock.
     """
 
@@ -43,9 +45,11 @@ class Heart:
     writer: str
     geneses: Mapping[int, Genesis]
     clock: Callable[[], int]
+    doubt: Callable[[str], None] = log.error
     beats: int = 0
     failed: int = 0
     acked_at: float | None = None
+    _ends: dict[int, int] = Factory(dict)
 
     def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
         """Tell whether no round was acked for so long, or none yet."""
@@ -58,7 +62,7 @@ class Heart:
         sequence = 0
         while True:
             try:
-                await publisher.publish(self.topic, self._round(sequence))
+                self._note(await publisher.publish(self.topic, self._round(sequence)))
                 self.beats += 1
                 self.acked_at = loop.time()
             except NotAckedError as error:
@@ -68,6 +72,13 @@ class Heart:
             sequence += 1
             due = max(due + PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def _note(self, acked: Iterable[Acked]) -> None:
+        """Take note of where the partitions end: none becomes shorter."""
+        for each in acked:
+            if each.start < self._ends.get(each.partition, 0):
+                self.doubt(f"{self.topic} partition {each.partition}: {SHORTER}")
+            self._ends[each.partition] = each.end
 
     def _round(self, sequence: int) -> list[list[Outgoing]]:
         now = self.clock()

@@ -32,6 +32,7 @@ from streams.intake import (
     token_of,
 )
 from streams.kafka.framing import Act, Outgoing, act_record, cloud_event, partition_of
+from streams.kafka.heartbeats import SHORTER
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.payloads import (
     access_records,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from streams.kafka.payloads import Place
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
+    from streams.kafka.topic_watch import TopicWatch
     from streams.quotas import Quotas
     from streams.stages.ingress import Origin
 
@@ -74,6 +76,7 @@ class KafkaLog:
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
+        watch: of the topics; nothing is accepted while they are not as they must be.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class KafkaLog:
         self._scope_uses = ScopeUses()
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
+        self.watch: TopicWatch | None = None
 
     @tracing.spanned(tracing.ACCEPT)
     async def records(
@@ -185,6 +189,7 @@ class KafkaLog:
         Raises:
             NotWrittenError: it was not acked in time.
         """
+        self._fit()
         try:
             topic = self._settings.topic(FACTS)
             await self._publisher.publish(topic, [[self._act(act)]])
@@ -204,6 +209,7 @@ class KafkaLog:
         acts: Sequence[Outgoing] = (),
     ) -> Receipt:
         partition = partition_of(origin.realm, self._settings.partitions)
+        self._fit()
         try:
             end = await self._facts(prepared.encoded, origin, partition, acts)
             await self._rest(prepared.admission, origin, end, (fresh, place))
@@ -227,14 +233,26 @@ class KafkaLog:
     ) -> int:
         """Write facts; give the end of what this process wrote to their partition."""
         if encoded or acts:
-            topic = self._settings.topic(FACTS)
+            topic, before = self._settings.topic(FACTS), self._ends.get(partition, 0)
             groups = itertools.chain(
                 _events(encoded, origin.realm, partition), _each(acts)
             )
             acked = await self._publisher.publish(topic, groups)
+            if min(each.start for each in acked) < before and self.watch is not None:
+                self.watch.doubt(f"{topic} partition {partition}: {SHORTER}")
+            self._fit()
             end = max(each.end for each in acked)
             self._ends[partition] = max(end, self._ends.get(partition, 0))
         return self._ends.get(partition, 0)
+
+    def _fit(self) -> None:
+        """Refuse to accept what the topics may lose.
+
+        Raises:
+            NotWrittenError: they are not as they must be.
+        """
+        if self.watch is not None and self.watch.fault is not None:
+            raise NotWrittenError(self.watch.fault)
 
     async def _rest(
         self,

@@ -21,6 +21,7 @@ from streams.kafka.outlook import Holder, Outlook
 from streams.kafka.publisher import Publisher
 from streams.kafka.registry import RegistryStage
 from streams.kafka.sentinel import SentinelStage
+from streams.kafka.topic_watch import TOPICS, TopicWatch
 from streams.kafka.topics import assert_layout
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Process:
     heart: Heart
     settings: KafkaSettings
     still_seconds: float
+    watch: TopicWatch
     name: str = ""
     outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
@@ -147,6 +149,8 @@ class Process:
         missing = self.still(now)
         if not self.outlook.reached(now):
             missing.append("kafka")
+        if self.watch.fault is not None:
+            missing.append(TOPICS)
         missing += [
             name
             for name, progress in self.progress.items()
@@ -191,6 +195,11 @@ class Process:
         self.judge(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outlook.run(self.judge))
+            tasks.create_task(
+                self.watch.follow(
+                    lambda: self.outlook.reached(asyncio.get_running_loop().time())
+                )
+            )
             if self.registry is not None:
                 tasks.create_task(self.registry.run())
                 if self.registry.standby is not None:
@@ -237,8 +246,11 @@ async def worker_process(
         stack.callback(folder.close)
         publisher = Publisher(settings, worker.ack_seconds)
         await stack.enter_async_context(publisher)
-        heart = Heart(settings.topic(FACTS), worker.name, geneses, clock)
-        process = Process(publisher, heart, settings, worker.still_seconds, worker.name)
+        watch = TopicWatch(settings, names, geneses)
+        heart = Heart(settings.topic(FACTS), worker.name, geneses, clock, watch.doubt)
+        process = Process(
+            publisher, heart, settings, worker.still_seconds, watch, worker.name
+        )
 
         def loader(stage: str) -> Loader:
             each = Loader(

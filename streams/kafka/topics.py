@@ -11,6 +11,8 @@ import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import structlog
+from aiokafka.errors import TopicAuthorizationFailedError
 from attrs import frozen
 
 from streams.kafka.administration import (
@@ -24,11 +26,11 @@ from streams.kafka.administration import (
     shapes_of,
 )
 from streams.kafka.genesis import Log, read_log, write_geneses
-from streams.kafka.layout import FACTS, Topic, topics
+from streams.kafka.layout import COMPACTED, FACTS, Topic, topics
 from streams.kafka.schema_registry import SchemaRegistry, subject_of, take_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -70,6 +72,13 @@ class Difference:
         return f"{self.topic}: {self.kind}: want {self.wanted}, found {self.found}"
 
 
+# Configurations of state by which it is lost, and what of them will do.
+LOSING: Final[Mapping[str, Callable[[str, str], bool]]] = {
+    "cleanup.policy": lambda found, wanted: found == wanted,
+    "min.insync.replicas": lambda found, wanted: int(found) >= int(wanted),
+    "unclean.leader.election.enable": lambda found, wanted: found == wanted,
+}
+log = structlog.get_logger()
 FIXABLE: Final = frozenset({Kind.MISSING, Kind.CONFIG, Kind.GENESIS, Kind.SCHEMA})
 
 
@@ -113,8 +122,9 @@ async def assert_layout(
         names: the stage's topics, ``facts`` and so on.
 
     Raises:
-        LayoutError: a topic is missing or has another number of partitions, or a
-            partition of ``facts`` has no genesis or has lost its head.
+        LayoutError: a topic is missing, has another number of partitions or would
+            lose what was accepted, or a partition of ``facts`` has no genesis or has
+            lost its head.
         RegistryError: the schema registry does not answer, or lacks a schema.
         KafkaError: the cluster cannot be reached or refuses.
     """
@@ -123,17 +133,38 @@ async def assert_layout(
     wanted = [topic for topic in topics(settings) if topic.name in full]
     async with connected(settings) as admin:
         counted = await shapes_of(admin, [topic.name for topic in wanted])
-    wrong = [
-        d
-        for topic in wanted
-        if (d := _count(topic, counted.get(topic.name))) is not None
-    ]
-    if wrong:
-        raise LayoutError(wrong)
+        wrong = [
+            d
+            for topic in wanted
+            if (d := _count(topic, counted.get(topic.name))) is not None
+        ]
+        if wrong:
+            raise LayoutError(wrong)
+        losing = await _losing(admin, settings, wanted)
     found = await read_log(settings)
-    if without := _without_genesis(settings, found):
-        raise LayoutError(without)
+    if unfit := [*losing, *_without_genesis(settings, found)]:
+        raise LayoutError(unfit)
     return found.geneses
+
+
+async def _losing(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, wanted: Iterable[Topic]
+) -> list[Difference]:
+    """Give the configurations by which state is lost that was accepted."""
+    state = {settings.topic(name) for name in COMPACTED}
+    kept = {topic.name: topic for topic in wanted if topic.name in state}
+    try:
+        found = await configs_of(admin, kept)
+    except TopicAuthorizationFailedError as error:
+        remedy = "give it DescribeConfigs: `rescind topics acls` has the rights"
+        log.warning("topics_not_checked", topic=str(error), remedy=remedy)
+        return []
+    return [
+        Difference(name, Kind.CONFIG, f"{key}={topic.configs[key]}", f"{key}={value}")
+        for name, topic in kept.items()
+        for key, value in found[name].in_force.items()
+        if key in LOSING and not LOSING[key](value, topic.configs[key])
+    ]
 
 
 async def apply(

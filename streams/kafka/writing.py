@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from streams.kafka.layout import FACTS
 from streams.kafka.outlook import Outlook
+from streams.kafka.topic_watch import TOPICS
 from streams.progress import STILL_SECONDS, Progress
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from streams.kafka.heartbeats import Heart
     from streams.kafka.membership import Membership
     from streams.kafka.settings import KafkaSettings
+    from streams.kafka.topic_watch import TopicWatch
 
 HEARTBEATS = "heartbeats"
 
@@ -35,6 +37,7 @@ class Writing:
         settings: KafkaSettings,
         heart: Heart,
         raw: Mapping[str, Membership],
+        watch: TopicWatch,
         still_seconds: float = STILL_SECONDS,
     ) -> None:
         """Set up.
@@ -43,6 +46,7 @@ class Writing:
             settings: of the cluster.
             heart: of this process.
             raw: the raw topics and their readers.
+            watch: of the topics.
             still_seconds: without a step forward, then it is not live.
         """
         self.progress = {name: Progress() for name in (HEARTBEATS, *raw)}
@@ -50,6 +54,7 @@ class Writing:
         self._facts = settings.topic(FACTS)
         self._heart = heart
         self._raw = raw
+        self._watch = watch
         self._still_seconds = still_seconds
 
     def judge(self, now: float) -> None:
@@ -78,7 +83,8 @@ class Writing:
 
     def waiting(self, now: float) -> list[str]:
         """Name what keeps it from writing; nothing while writes are acked."""
-        return [HEARTBEATS] if self._heart.silent(now) else []
+        waiting = [HEARTBEATS] if self._heart.silent(now) else []
+        return waiting if self._watch.fault is None else [*waiting, TOPICS]
 
     def _wanted(self) -> Iterable[tuple[str, int]]:
         yield self._facts, 0

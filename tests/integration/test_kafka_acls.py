@@ -37,6 +37,7 @@ OPERATIONS = {
     Operation.CREATE: 5,
     Operation.ALTER_CONFIGS: 11,
     Operation.DESCRIBE: 8,
+    Operation.DESCRIBE_CONFIGS: 10,
 }
 RESOURCES = {"topic": 2, "group": 3}
 LITERAL = ALLOW = 3

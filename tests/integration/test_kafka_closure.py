@@ -21,7 +21,7 @@ from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
 from streams import order_commands as command
 from streams.client import Client
-from streams.kafka import closure_findings
+from streams.kafka import closure, closure_findings
 from streams.kafka.acls import acls
 from streams.kafka.framing import partition_of
 from streams.times import SECOND
@@ -364,3 +364,33 @@ async def test_what_a_guard_cannot_report_it_does_not_serve(
         assert guard.standing.deadline < silent + 6 * guard.standing.lease.length
         mute = False
         await allowing(guard)
+
+
+async def test_what_is_accepted_and_not_read_yet_is_not_denied_to_exist(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closure that is behind says so; 404 is for what the log does not hold."""
+    monkeypatch.setattr(closure, "READ_SECONDS", 0.3)
+    await lay_out(kafka_settings)
+    async with pipeline(tmp_path, kafka_settings) as run:
+        stage = run.working.process.closure
+        assert stage is not None
+        number = partition_of("default", kafka_settings.partitions)
+        await until(lambda: stage.serving(number) is not None)
+        url, poll, reading = run.working.url, stage.member.poll, asyncio.Event()
+
+        async def behind(seconds: float) -> dict[int, list[Any]]:
+            await reading.wait()
+            return await poll(seconds)
+
+        monkeypatch.setattr(stage.member, "poll", behind)
+        # The poll that was under way ends first.
+        await asyncio.sleep(2 * closure.IDLE_SECONDS)
+        body = {"identifier": "vault.accessor:late"}
+        told = await order(run.ingress.url, "revocations", "revoker", body)
+        path = f"revocations/{told['id']}"
+        status, answer = await ask(url, path)
+        assert (503, "not read yet") == (status, answer["title"])
+        reading.set()
+        await seen(url, told["id"], "closed", "unknown")
+        assert 404 == (await ask(url, "revocations/never"))[0]

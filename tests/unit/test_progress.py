@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from streams.kafka.settings import KafkaSettings
+from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.writing import HEARTBEATS, Writing
 from streams.progress import STILL_SECONDS, Progress
 
@@ -132,7 +133,7 @@ def writing(acked_at: float | None, **raw: Any) -> tuple[Writing, Outlook, Any]:
     """Watch a heart and raw topics that a test moves."""
     heart = SimpleNamespace(acked_at=acked_at, silent=lambda _now: False)
     settings = KafkaSettings(bootstrap_servers="nowhere:1")
-    watch = Writing(settings, cast("Any", heart), raw)
+    watch = Writing(settings, cast("Any", heart), raw, TopicWatch(settings, (), {}))
     outlook = Outlook()
     watch.outlook = cast("Any", outlook)
     return watch, outlook, heart
