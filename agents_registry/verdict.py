@@ -247,6 +247,20 @@ class Fate:
         _, found = self._found(self.closure, at, inclusive=inclusive)
         return {reference(self._registry, cause) for cause, _ in found}
 
+    def watermark(self) -> int | None:
+        """Give the latest T of a ``not_before`` that it hangs on (ns), or None.
+
+        What is issued after T lives as far as watermarks go, whoever presents it.
+        """
+        nodes = () if self.closure is None else self.closure.nodes
+        marks = [
+            cause.mark
+            for node in nodes
+            for cause in self._registry.causes_of(node)
+            if cause.effect is Effect.NOT_BEFORE
+        ]
+        return max(marks, default=None)
+
     def _found(
         self, closure: Closure, at: int | None, *, inclusive: bool
     ) -> tuple[Life, list[tuple[Standing, Flaw]]]:

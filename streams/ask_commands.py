@@ -178,6 +178,8 @@ def _reason(answer: dict[str, Any]) -> str:
             return _REASONS[UNKNOWN]
         return f"{cause['effect']}, {_via(answer)}"
     text = _REASONS.get(reason, reason)
+    if reason == "not_before" and (mark := answer.get("lives_if_issued_after")):
+        text = f"what was issued until {mark} is ended; newer tokens live"
     return f"{text}, {_via(answer)}" if cause is not None else text
 
 

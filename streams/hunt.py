@@ -19,7 +19,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
 from agents_registry.registry import Registry
-from agents_registry.verdict import Death, Fate
+from agents_registry.verdict import Death, Fate, Presented
 from streams.collisions import content_of
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
@@ -111,7 +111,7 @@ class Hunt:
         self.counts = Counts()
         self._causes: dict[str, NamedCause] = {}
         # Plain tuples: the collector of cycles soon lets go of them, not of `Use`.
-        self._uses: dict[tuple[Identifier, ...], list[_Use]] = {}
+        self._uses: dict[Presented, list[_Use]] = {}
         self._issued: set[Identifier] = set()
         self._seen: set[int] = set()
         self._derived: set[int] = set()
@@ -202,7 +202,8 @@ class Hunt:
                     self.registry.apply(fact)
         if record.occurred_at is not None:
             use = (record.occurred_at, record.outcome, record.event_id)
-            self._uses.setdefault(record.identifiers, []).append(use)
+            presented = Presented(record.identifiers, record.issued_at)
+            self._uses.setdefault(presented, []).append(use)
 
     def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
         origin = self._origins.get(record.source)
@@ -228,18 +229,18 @@ class Hunt:
 
     def _reuses(self, *, inclusive: bool) -> Iterable[Reuse]:
         found: dict[tuple[object, ...], Reuse] = {}
-        for identifiers in self._doomed():
-            fates = [Fate(self.registry, identifier) for identifier in identifiers]
-            marks = sorted(mark for fate in fates for mark in fate.turning_points())
+        for presented in self._doomed():
+            fate = Fate(self.registry, presented)
+            marks = fate.turning_points()
             judged: dict[tuple[int, int], Death | None] = {}
-            uses = sorted(self._uses[identifiers], key=itemgetter(0))
+            uses = sorted(self._uses[presented], key=itemgetter(0))
             for use in map(Use._make, uses):
                 stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
                 if stretch not in judged:
-                    judged[stretch] = _death(fates, use.time, inclusive=inclusive)
+                    judged[stretch] = fate.death(at=use.time, inclusive=inclusive)
                 dead = judged[stretch]
                 if dead is not None and not self._is_its_own_cause(use, dead):
-                    _count(found, identifiers, use, dead)
+                    _count(found, presented.identifiers, use, dead)
         return found.values()
 
     def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
@@ -251,8 +252,8 @@ class Hunt:
             and named.event_id == use.event_id
         )
 
-    def _doomed(self) -> Iterator[tuple[Identifier, ...]]:
-        """Give the presented identifiers that some cause may reach."""
+    def _doomed(self) -> Iterator[Presented]:
+        """Give what was presented that some cause may reach."""
         reached: set[Identifier] = set()
         for named in self._causes.values():
             if named.fact.target not in reached:
@@ -260,9 +261,9 @@ class Hunt:
                 reached.update(
                     other for other, _ in affected(self.registry, named.fact.target)
                 )
-        for identifiers in self._uses:
-            if not reached.isdisjoint(identifiers):
-                yield identifiers
+        for presented in self._uses:
+            if not reached.isdisjoint(presented.identifiers):
+                yield presented
 
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""
@@ -273,11 +274,6 @@ class Hunt:
             if lineage.flags[node] & CREDENTIAL
             for parent, _ in lineage.parents(node)
         )
-
-
-def _death(fates: Iterable[Fate], time: int, *, inclusive: bool) -> Death | None:
-    deaths = (fate.death(at=time, inclusive=inclusive) for fate in fates)
-    return next((dead for dead in deaths if dead is not None), None)
 
 
 def _count(

@@ -214,6 +214,11 @@ REMEMBERED_USES: Final = Gauge(
 IN_FLIGHT: Final = Count(
     "rescind_in_flight_uses", "Uses within the grace: counted only.", roles=_GUARDED
 )
+UNDATED: Final = Count(
+    "rescind_undated_uses",
+    "Uses by an account alone, after its older tokens were ended: counted only.",
+    roles=_GUARDED,
+)
 FINDINGS: Final = Count(
     "rescind_findings", "Findings that were opened, by kind.", ("kind",), roles=_GUARDED
 )

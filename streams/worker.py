@@ -84,6 +84,7 @@ class _State(Collector):
         yield findings_of(process.opened)
         if process.sentinel is not None:
             yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
+            yield metrics.UNDATED.of(process.sentinel.tally.undated)
         if process.audit is not None:
             yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from attrs import define, field
 
 from agents_registry.lineage import KNOWN, NONE
-from agents_registry.verdict import death, is_credential
+from agents_registry.verdict import Fate, Presented, death, is_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,13 +81,21 @@ class PlainJoin:
         if key in self._reported:
             return
         use = self._uses[key]
-        for name in use.identifiers:
-            why = death(registry, name, at=use.at - self.skew)
-            later = death(registry, name, at=use.at + self.skew)
+        for shown in presentations(use, registry):
+            why = death(registry, shown, at=use.at - self.skew)
+            later = death(registry, shown, at=use.at + self.skew)
             if why is not None and later is not None:
                 self._reported.add(key)
                 self.told.append(told(use, why))
                 return
+
+
+def presentations(use: Seen, registry: Registry) -> list[Identifier | Presented]:
+    """Give what is judged: each name, or all together under a ``not_before``."""
+    fates = [Fate(registry, name) for name in use.identifiers]
+    if any(fate.watermark() is not None for fate in fates):
+        return [Presented(use.identifiers, use.issued_at)]
+    return [*use.identifiers]
 
 
 def told(use: Seen, why: Death | None) -> Told:

@@ -81,6 +81,7 @@ class Stages:
         progress: for health.
         rebuilding: a table is built anew, which takes as long as it takes.
         in_flight: uses within the grace since the start.
+        undated: uses of principals alone, after a ``not_before`` on them, likewise.
         opened: findings opened since the start, by kind.
     """
 
@@ -108,6 +109,7 @@ class Stages:
         self.sentinel.points = SharedPoints(tolerances.points)
         self.loaded = Latch()
         self.in_flight = 0
+        self.undated = 0
         self.opened: Counter[FindingKind] = Counter()
         self._store = store
         self._tolerances = tolerances
@@ -503,6 +505,7 @@ class Stages:
 
     def _count(self, outputs: Outputs) -> None:
         self.in_flight += outputs.in_flight
+        self.undated += outputs.undated
         self.opened += outputs.opened
 
 

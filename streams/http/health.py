@@ -41,6 +41,7 @@ class _State(Collector):
         yield metrics.IDENTIFIERS.of(len(stages.registry.lineage))
         yield metrics.REMEMBERED_USES.of(len(stages.sentinel.uses))
         yield metrics.IN_FLIGHT.of(stages.in_flight)
+        yield metrics.UNDATED.of(stages.undated)
         yield findings_of(stages.opened)
         lag, position = metrics.LAG.family(), metrics.POSITION.family()
         lag.add_metric(["stages"], stages.backlog)

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from agents_registry import inventory
-from agents_registry.verdict import CauseRef, Presented, death, judge, reference
+from agents_registry.verdict import CauseRef, Fate, Presented, judge, reference
 from streams.aside import Aside, collected, here, packed, walked
 from streams.engine.dead_letters import NAMES, row_as_plain
 from streams.http.problems import ProblemError, unreadable
@@ -116,7 +116,8 @@ class Queries:
             registry, as_of = table
             now = self._clock()
             verdict = judge(registry, Presented((identifier,)), now=now)
-            died = death(registry, identifier, at=at, inclusive=True)
+            fate = Fate(registry, identifier)
+            died, watermark = fate.death(at=at, inclusive=True), fate.watermark()
             path = died.path if died is not None else verdict.path
             above = inventory.ancestors(registry, identifier)
             return {
@@ -127,6 +128,9 @@ class Queries:
                 "via": None if died is None else died.via,
                 "path": [str(name) for name in path],
                 "cause": _cause(died.cause if died is not None else verdict.cause),
+                "lives_if_issued_after": (
+                    None if watermark is None else rfc3339(watermark)
+                ),
                 "ancestors": [
                     [str(name), depth] for name, depth in itertools.islice(above, LIMIT)
                 ],

@@ -62,10 +62,12 @@ class Tally:
 
     Attributes:
         in_flight: uses within the grace.
+        undated: uses of principals alone, after a ``not_before`` on them.
         opened: findings that began, by kind.
     """
 
     in_flight: int = 0
+    undated: int = 0
     opened: Counter[FindingKind] = field(factory=Counter)
 
 
@@ -364,6 +366,7 @@ class Watched:
 
     def _add(self, realm: str, new: Outputs) -> None:
         self._tally.in_flight += new.in_flight
+        self._tally.undated += new.undated
         self._tally.opened += new.opened
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)

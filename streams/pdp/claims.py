@@ -1,16 +1,16 @@
 """What a verified token names: its claims become identifiers, as configured.
 
-Pure. The token's own claims give what is presented. Those of them that name whom the
-token speaks for are also what it hangs on, and so are the nested ``act`` claims, the
-current actor first (RFC 8693 section 4.1). RFC 8693 calls earlier actors
-informational; here each must live, as the token is worth what they handed on.
+Pure. The token's own claims give what is presented, whom it speaks for among it; the
+nested ``act`` claims are its chain, the current actor first (RFC 8693 section 4.1).
+RFC 8693 calls earlier actors informational; here each must live, as the token is worth
+what they handed on.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Presented
 from streams.times import SECOND
 
@@ -28,9 +28,7 @@ class UnreadableClaimError(ValueError):
     """A claim that decides cannot be read, so nothing may be allowed on it."""
 
 
-def presented(
-    claims: Mapping[str, Any], issuer: Issuer, vocabulary: Mapping[str, NodeClass]
-) -> Presented:
+def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
     """Give what a verified token presents.
 
     The issue time is the earliest of ``iat`` and ``auth_time``: a token that was
@@ -39,23 +37,15 @@ def presented(
     Args:
         claims: of the token.
         issuer: who signed it, and what its claims name.
-        vocabulary: kind to class; what is no credential is whom the token speaks for.
 
     Raises:
         UnreadableClaimError: a claim of the rules has another shape.
     """
     times = [moment(claims, name) for name in ("iat", "auth_time")]
-    names = tuple(_named(claims, issuer.claims, issuer.issuer))
-    # A cause on the subject that spares newer tokens finds the token below it.
-    subjects = (
-        name
-        for name in names
-        if vocabulary.get(name.kind, NodeClass.CREDENTIAL) is not NodeClass.CREDENTIAL
-    )
     return Presented(
-        names,
+        tuple(_named(claims, issuer.claims, issuer.issuer)),
         min((time for time in times if time is not None), default=None),
-        (*subjects, *_actors(claims, issuer)),
+        tuple(_actors(claims, issuer)),
     )
 
 

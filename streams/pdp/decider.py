@@ -209,7 +209,7 @@ class Decider:
         route: str | None,
     ) -> Decision:
         issuer = self._keys[claims["iss"]].issuer
-        names = presented(claims, issuer, self.vocabulary)
+        names = presented(claims, issuer)
         if issuer.token_kind is not None:
             # Not the signature: the holder of an ECDSA token can write another one.
             hashes = self._hashes(token.rpartition(".")[0], issuer.token_kind)

@@ -41,7 +41,7 @@ from agents_registry.lineage import (
     NONE,
     OWNED,
 )
-from agents_registry.verdict import Fate
+from agents_registry.verdict import Fate, Presented, is_credential
 from streams.stages.lines import I64, LATEST, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ QUIET: Final = 1  # nothing could have ended it, nor anything above it
 LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
 TIMED: Final = 8  # it is known from when on it lives, or is dead
+WATERMARKED: Final = 32  # of a timed node: a not_before stands on what it hangs on
 MET: Final = 16  # what is known of it, or of one below, hangs on what it is
 UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
@@ -156,14 +157,43 @@ class DeadBits:
         """Give the rows that present something that may have been dead."""
         return np.flatnonzero(~self._quiet(lines, self._find(lines.prints), skew))
 
-    def death(self, identifier: Identifier, first: int, last: int) -> Death | None:
-        """Give why an identifier was dead at two times; the death of the first one.
+    def death_of(self, presented: Presented, first: int, last: int) -> Death | None:
+        """Give why what was presented was dead at two times; the first one's death.
 
         Args:
-            identifier: what was presented.
+            presented: the names, and the time of issue where it is told.
             first: ns, as is ``last``.
             last: the same, or later.
         """
+        deaths = [self.death(name, first, last) for name in presented.identifiers]
+        if not any(map(self.watermarked, presented.identifiers)) or (
+            len(deaths) == 1
+            and presented.issued_at is None
+            and is_credential(self.registry, presented.identifiers[0])
+        ):
+            return next((why for why in deaths if why is not None), None)
+        fate = Fate(self.registry, presented)
+        why = fate.death(at=first)
+        still = why is None or first == last or fate.death(at=last) is not None
+        return why if still else None
+
+    def watermark(self, identifier: Identifier) -> int | None:
+        """Give the latest T of a ``not_before`` that an identifier hangs on (ns)."""
+        if not self.watermarked(identifier):
+            return None
+        return Fate(self.registry, identifier).watermark()
+
+    def watermarked(self, identifier: Identifier) -> bool:
+        """Tell whether a ``not_before`` stands on what an identifier hangs on."""
+        node = self.registry.lineage.find(identifier)
+        if node == NONE or node >= len(self._bits) or self._bits[node] & QUIET:
+            return False
+        if self._bits[node] & TIMED:
+            return bool(self._bits[node] & WATERMARKED)
+        return Fate(self.registry, identifier).watermark() is not None
+
+    def death(self, identifier: Identifier, first: int, last: int) -> Death | None:
+        """Give why an identifier by itself was dead at two times, as `death_of`."""
         while self.grow():
             pass
         node = self.registry.lineage.find(identifier)
@@ -195,6 +225,8 @@ class DeadBits:
         closure = fate.closure or Closure(self.registry, node)
         if closure.too_large:
             return
+        if fate.watermark() is not None:
+            self._bits[node] |= WATERMARKED
         last = max(fate.turning_points(), default=0)
         if at <= last:
             why = fate.death(at=last + 1)
@@ -230,8 +262,13 @@ class DeadBits:
         fine = bits & QUIET != 0
         timed = np.flatnonzero(bits & TIMED)
         if len(timed):
-            at = lines.at[lines.rows()[timed]] - skew
-            fine[timed] |= at > np.frombuffer(self._lives_after, I64)[nodes[timed]]
+            rows = lines.rows()[timed]
+            at = lines.at[rows] - skew
+            lives = at > np.frombuffer(self._lives_after, I64)[nodes[timed]]
+            # A watermark may end what is presented together, though each name lives.
+            flags = np.frombuffer(self.registry.lineage.flags, U8)[nodes[timed]]
+            alone = (lines.names[rows] == 1) & (flags & CREDENTIAL != 0)
+            fine[timed] |= lives & (alone | (bits[timed] & WATERMARKED == 0))
         return lines.every(~found | (fine & (bits & SHARED == 0)))
 
     def _find(self, prints: Numbers) -> Numbers:

@@ -30,7 +30,7 @@ DENIED: Final = OUTCOMES.index("denied")
 U16, U32, U64 = np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8")
 I64, U8 = np.dtype("<i8"), np.dtype("u1")
 # Values behind the identifiers; those at the end that are null are left out.
-_REST: Final = 4
+_REST: Final = 3
 LATEST: Final = 2**63 - 1  # ns; nobody acts on a log of another century
 # The columns as they lie in a record, with their types; all little-endian.
 COLUMNS: Final[dict[str, np.dtype[Any]]] = {
@@ -75,7 +75,8 @@ class Lines:
         checks: the other halves; empty where rows are only remembered.
         ends: where the text of each row ends in ``texts``.
         texts: two JSON arrays a row, the second on a line of its own: identifiers;
-            event id, owner, applied offset and scopes.
+            event id, owner, applied offset, time of issue (ns), scopes. A time of issue
+        that is not told is left out, so that scopes are the only array.
     """
 
     points: tuple[str, ...]
@@ -177,7 +178,9 @@ class Lines:
         names, _, rest = self.text(row).partition(b"\n")
         try:
             told = orjson.loads(rest)
-            event_id, owner, applied, scopes = told + [None] * (_REST - len(told))
+            event_id, owner, applied, *rest = told + [None] * (_REST - len(told))
+            issued_at = rest.pop(0) if rest and isinstance(rest[0], int) else None
+            scopes = rest[0] if rest else None
             return Seen(
                 identifiers=tuple(map(Identifier.parse, orjson.loads(names))),
                 point=self.points[self.point[row]],
@@ -187,6 +190,7 @@ class Lines:
                 owner=owner,
                 applied=applied,
                 scopes=None if scopes is None else tuple(scopes),
+                issued_at=issued_at,
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError("a row holds no access") from error
@@ -292,7 +296,8 @@ def _text(use: Seen) -> bytes:
     if not use.identifiers:
         raise ValueError("an access presents something")
     names = [f"{kind}:{value}" for kind, value in use.identifiers]
-    rest = [use.event_id, use.owner, use.applied, use.scopes]
+    issued = () if use.issued_at is None else (use.issued_at,)
+    rest = [use.event_id, use.owner, use.applied, *issued, use.scopes]
     while rest and rest[-1] is None:
         rest.pop()
     try:

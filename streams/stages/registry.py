@@ -46,10 +46,11 @@ _TOUCHED: Final[dict[type[Fact], str]] = {
 
 
 class Condemned(NamedTuple):
-    """An identifier that is dead, or was for some time, and why it is now.
+    """An identifier whose uses are of interest: it is dead, or was for some time.
 
     Attributes:
-        death: None where it lives again: only its uses of that time are of interest.
+        death: why it is dead now. None where it lives again, or where a ``not_before``
+            may end what is presented together with it.
     """
 
     identifier: Identifier
@@ -107,7 +108,9 @@ def _fate(registry: Registry, identifier: Identifier) -> Condemned | None:
     """Tell whether something is dead, or was; None where it never was."""
     fate = Fate(registry, identifier)
     why = fate.death()
-    was = why is not None or any(
-        fate.death(at=time, inclusive=True) for time in fate.turning_points()
+    was = (
+        why is not None
+        or fate.watermark() is not None
+        or any(fate.death(at=time, inclusive=True) for time in fate.turning_points())
     )
     return Condemned(identifier, why) if was else None

@@ -32,6 +32,7 @@ REPORTED: Final = 2  # as a use of something dead
 HELD: Final = 4  # nobody declared what it presents: to be asked again
 ASKED: Final = 8  # it was
 BEYOND: Final = 16  # reported as beyond its scopes
+UNDATED: Final = 32  # counted as one of principals alone, after a not_before on them
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20

@@ -16,6 +16,7 @@ from attrs import Factory, frozen
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
+from agents_registry.verdict import Presented, is_credential
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import KEPT, Doubt, Episodes, Key, Sighting
@@ -26,7 +27,14 @@ from streams.stages.late_limits import LateLimits, limited
 from streams.stages.lines import DENIED, U64, Lines, prints_of
 from streams.stages.points import Points
 from streams.stages.posture import Limits
-from streams.stages.remembered import BEYOND, IN_FLIGHT, MOST, REPORTED, Remembered
+from streams.stages.remembered import (
+    BEYOND,
+    IN_FLIGHT,
+    MOST,
+    REPORTED,
+    UNDATED,
+    Remembered,
+)
 from streams.stages.repeats import repeats_among
 from streams.stages.scope_use import violation
 from streams.stages.sightings import of_beyond, of_failure, of_unknown, of_use
@@ -34,7 +42,7 @@ from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.verdict import Death
@@ -286,12 +294,7 @@ class Sentinel:
         telling: Telling,
     ) -> None:
         """Report the uses among some rows that are dead and were not reported."""
-        dead = [
-            (piece, row, use, why)
-            for piece, rows in found
-            for row, use in telling.uses(piece, rows[piece.marks[rows] & REPORTED == 0])
-            if (why := self._death(use, registry)) is not None
-        ]
+        dead = list(self._dead_among(found, registry, telling))
         again = repeats_among(self.uses, (use for _, _, use, _ in dead))
         for piece, row, use, why in dead:
             if (piece.key, row) in again:
@@ -316,14 +319,39 @@ class Sentinel:
             if episode.revision == 1:
                 telling.relate(_names(registry, use.identifiers[0]))
 
+    def _dead_among(
+        self,
+        found: list[tuple[Piece, Numbers]],
+        registry: Registry,
+        telling: Telling,
+    ) -> Iterator[tuple[Piece, int, Seen, Death]]:
+        for piece, rows in found:
+            unreported = rows[piece.marks[rows] & REPORTED == 0]
+            for row, use in telling.uses(piece, unreported):
+                why = self._death(use, registry)
+                if why is not None:
+                    yield piece, row, use, why
+                elif not piece.marks[row] & UNDATED and self._undated(use, registry):
+                    self.uses.mark(piece, row, UNDATED)
+                    telling.outputs.undated += piece.merged_of(row)[1]
+
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
         skew, bits = self._tolerances.skew, self._bits(registry)
-        for name in use.identifiers:
-            why = bits.death(name, use.at - skew, use.at + skew)
-            if why is not None:
-                return why
-        return None
+        presented = Presented(use.identifiers, use.issued_at)
+        return bits.death_of(presented, use.at - skew, use.at + skew)
+
+    def _undated(self, use: Seen, registry: Registry) -> bool:
+        """Tell whether a use names principals alone, after a ``not_before`` on them.
+
+        A new login looks the same, so it is counted and no finding.
+        """
+        if use.issued_at is not None or any(
+            is_credential(registry, name) for name in use.identifiers
+        ):
+            return False
+        marks = map(self._bits(registry).watermark, use.identifiers)
+        return any(mark is not None and mark < use.at for mark in marks)
 
     def _evidence(self, use: Seen, why: Death) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)

@@ -30,6 +30,8 @@ class Outputs:
         episodes: changed episodes by the finding's id.
         dropped: ids of the findings that are forgotten.
         in_flight: uses within the grace, which are counted only.
+        undated: uses of principals alone, without a time of issue, after a
+            ``not_before`` on them; counted only, since a new login looks the same.
         unreadable: uses that could not be read when they had to be.
         forgotten: uses that were dropped before their time, since they are too many.
         opened: how many episodes began, by kind.
@@ -39,6 +41,7 @@ class Outputs:
     episodes: dict[str, Episode] = Factory(dict)
     dropped: list[str] = Factory(list)
     in_flight: int = 0
+    undated: int = 0
     unreadable: int = 0
     forgotten: int = 0
     opened: Counter[FindingKind] = Factory(Counter)

@@ -16,6 +16,7 @@ class Seen(NamedTuple):
     Attributes:
         applied: the offset of facts that the point had applied, where it says so.
         scopes: those that the use needed, where the log says so.
+        issued_at: when what was presented was issued (ns), where the log says so.
     """
 
     identifiers: tuple[Identifier, ...]
@@ -26,11 +27,13 @@ class Seen(NamedTuple):
     owner: str | None = None
     applied: int | None = None
     scopes: tuple[str, ...] | None = None
+    issued_at: int | None = None
 
     def to_plain(self) -> list[Any]:
         """Give JSON-ready values, short: an access block holds many."""
         names = [str(identifier) for identifier in self.identifiers]
-        return [names, *self[1:]]
+        rest = self[1:] if self.issued_at is not None else self[1:-1]
+        return [names, *rest]
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Seen:
@@ -57,4 +60,5 @@ def seen(access: Access, *, point: str, received_at: int) -> Seen:
         owner=access.owner,
         applied=access.applied,
         scopes=access.scope,
+        issued_at=access.issued_at,
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,7 +19,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.integration.serving import running
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,20 +32,22 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 KEY = "the key of the tests, as long as the hash asks for"
 TEAM = "team.id:logistics"
 AGENT = "agent.id:planner"
-HEADERS = {
-    "Authorization": "Bearer "
-    + jwt.encode(
-        {
-            "sub": "planner",
-            "jti": "t1",
-            "aud": "orders",
-            "iat": int(time.time()) - 1,
-            "exp": int(time.time()) + 3600,
-        },
-        KEY,
-        algorithm="HS256",
-    )
-}
+
+
+def token(issued_at: int) -> dict[str, str]:
+    """Give the header with a token of the agent."""
+    claims = {
+        "sub": "planner",
+        "jti": "t1",
+        "aud": "orders",
+        "iat": issued_at,
+        "exp": issued_at + 3600,
+    }
+    signed = jwt.encode(claims, KEY, algorithm="HS256")
+    return {"Authorization": f"Bearer {signed}"}
+
+
+HEADERS = token(int(time.time()) - 1)
 
 
 @pytest.fixture
@@ -124,6 +127,36 @@ async def test_a_web_example_stops_the_revoked(
         async with web.get("/orders") as got:
             assert got.status == 401
             assert (await got.json())["reason"] == "revoked"
+
+
+@pytest.mark.parametrize("name", ["aiohttp_app.py", "fastapi_app.py"])
+async def test_a_web_example_stops_tokens_of_before(
+    repository: Path, server: Server, name: str
+) -> None:
+    """All tokens of the agent are ended up to now: nobody had to name one."""
+    async with (
+        example(repository, name, server) as url,
+        aiohttp.ClientSession(url) as web,
+    ):
+        async with web.get("/orders", headers=HEADERS) as got:
+            assert got.status == 200
+        ended = datetime.now(UTC)
+        declared = {"identifier": AGENT, "not_before": ended.isoformat()}
+        status, answer = await server.post(
+            "/v1/adopt", "restorer", {"credentials": [declared]}
+        )
+        assert status == 201, answer
+
+        async def refused() -> bool:
+            async with web.get("/orders", headers=HEADERS) as got:
+                return (
+                    got.status == 401 and (await got.json())["reason"] == "not_before"
+                )
+
+        await until(refused)
+        younger = token(issued_at=int(ended.timestamp()) + 1)
+        async with web.get("/orders", headers=younger) as got:
+            assert got.status == 200
 
 
 async def test_the_mcp_example_stops_the_revoked(

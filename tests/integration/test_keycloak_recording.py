@@ -56,11 +56,7 @@ class Replay:
     def present(self, token: dict[str, Any]) -> Presented:
         """Give what a gateway presents for a token with these claims."""
         settings = claims(self.said["issuer"], "jwks.json", self.said["realm_id"])
-        return presented(
-            token,
-            Issuer.model_validate(settings),
-            self.guard.standing.replica.registry.lineage.vocabulary,
-        )
+        return presented(token, Issuer.model_validate(settings))
 
     def check(self, token: dict[str, Any]) -> Verdict:
         """Ask the guard about a token with these claims."""

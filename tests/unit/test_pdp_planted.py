@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from attrs import evolve
 
 from agents_registry.verdict import Presented
 from agents_registry.verdict import judge as judge_by_table
@@ -52,6 +53,12 @@ async def second_chance(self: Decider, token: str, **more: Any) -> Decision:
     return self._judge_claims(token, named, None, None)
 
 
+def token_alone(*said: Any) -> Presented:
+    """Leave out whom a token speaks for."""
+    shown = claims.presented(*said)
+    return evolve(shown, identifiers=shown.identifiers[:1])
+
+
 def verify_nothing(token: str, *_: Any) -> Mapping[str, Any]:
     """Believe what a token says of itself."""
     return claimed(token.encode())
@@ -82,8 +89,8 @@ BUGS = {
         Decider, "judge", without_a_lease,
         caught_by.test_without_a_lease_nothing_is_allowed,
     ),
-    "the subject is no ancestor": Bug(
-        Decider, "vocabulary", {},
+    "the token is judged without its subject": Bug(
+        decider, "presented", token_alone,
         lambda: caught_by.test_a_mass_revocation_asks_for_the_issue_time(
             {}, "not_before"
         ),

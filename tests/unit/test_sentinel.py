@@ -63,6 +63,7 @@ class Desk:
         self.findings: dict[str, episodes.Episode] = {}
         self.saved: dict[str, bytes] = {}
         self.in_flight = 0
+        self.undated = 0
         for node in (AGENT, TOKEN, HASH):
             self.tell(Node(node=node, issued_at=1, **COMMON))
 
@@ -114,6 +115,7 @@ class Desk:
             else:
                 self.saved[name] = body
         self.in_flight += outputs.in_flight
+        self.undated += outputs.undated
 
     def found(self) -> list[tuple[str, int]]:
         """Give kind and count of every finding."""
@@ -655,3 +657,62 @@ def test_says_where_the_source_honours_what_is_denied(
     )
 
     assert honoured == ("source_still_honours" in episodes.message(seen))
+
+
+JTI = Identifier("jwt.jti", "j")
+PERSON = Identifier("person.id", "p")
+
+
+def ended(at: int) -> Cause:
+    """End all tokens of the agent and the person that were issued up to a time."""
+    said = COMMON | {"received_at": at * S}
+    return Cause(target=USER, effect=Effect.NOT_BEFORE, at=at * S, **said)
+
+
+@pytest.mark.parametrize("cause_first", [True, False])
+@pytest.mark.parametrize(
+    ("issued", "kinds"), [(49, ["use_after_revocation"]), (51, []), (None, [])]
+)
+def test_a_token_is_held_to_the_subject_that_it_comes_with(
+    issued: int | None, kinds: list[str], cause_first: bool
+) -> None:
+    """No fact ties the token to the agent; its line does, and tells its age."""
+    desk = Desk()
+    desk.tell(Node(node=USER, **COMMON))
+    desk.tell(Node(node=JTI, issued_at=60 * S if issued is None else None, **COMMON))
+    facts = [ended(50)]
+    if cause_first:
+        desk.tell(facts.pop())
+    at = None if issued is None else issued * S
+    use = Seen((JTI, USER), "door", "allowed", 70 * S, "e", issued_at=at)
+    desk.keep(desk.sentinel.observe([use], desk.registry, desk.now))
+    for fact in facts:
+        desk.tell(fact)
+
+    assert kinds == [kind for kind, _ in desk.found()]
+
+
+def test_a_token_of_unknown_age_beside_an_ended_subject_is_a_use_of_the_dead() -> None:
+    """Nothing tells that it is younger, and the guard would deny it."""
+    desk = Desk()
+    desk.tell(Node(node=USER, **COMMON))
+    desk.tell(Node(node=JTI, **COMMON))
+    desk.tell(ended(50))
+    desk.use(70, names=(JTI, USER))
+
+    assert ["use_after_revocation"] == [kind for kind, _ in desk.found()]
+
+
+@pytest.mark.parametrize("cause_first", [True, False])
+def test_a_login_after_all_sessions_were_ended_is_counted(cause_first: bool) -> None:
+    """A line that names the account alone may be of a new token."""
+    desk = Desk()
+    desk.tell(Node(node=USER, **COMMON))
+    if cause_first:
+        desk.tell(ended(50))
+    for at in (40, 70, 80):
+        desk.use(at, names=(USER,))
+    desk.tell(ended(50))
+
+    assert not desk.findings
+    assert 2 == desk.undated

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from attrs import frozen
 
-from agents_registry.identifiers import VOCABULARY
 from agents_registry.registry import Registry
 from agents_registry.verdict import DEFAULT_POLICY, judge
 from streams.pdp.claims import presented
@@ -68,8 +67,6 @@ class Judging:
         )
         named = Issuer.model_validate(claims(self.issuer, "jwks", self.realm_id))
         return {
-            label: judge(
-                registry, presented(token, named, VOCABULARY), now=now, policy=policy
-            )
+            label: judge(registry, presented(token, named), now=now, policy=policy)
             for label, token in tokens.items()
         }
