@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -20,7 +19,7 @@ from streams.described import described
 from streams.engine.ingest import read
 from streams.health_book import KEY, HealthBook
 from streams.http.events import Events, Speakers
-from streams.http.metrics import DeadLetters, Metrics
+from streams.http.metrics import ClockOffset, DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.push import Push
@@ -28,8 +27,9 @@ from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
 from streams.http.traced import tracers
 from streams.intake import NotWrittenError
+from streams.kafka.cluster_clock import machine_clock, timestamps
 from streams.kafka.current import FollowedTable
-from streams.kafka.heartbeats import Heart
+from streams.kafka.heartbeats import Heart, begun
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.kept import Kept
 from streams.kafka.layout import ACCESS, FACTS, SOURCES
@@ -105,7 +105,7 @@ async def receive(
     *,
     stop: asyncio.Event | None = None,
     started: Callable[[Receiving], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    clock: Callable[[], int] | None = None,
 ) -> None:
     """Take events in until ``stop`` is set, or SIGTERM or SIGINT comes.
 
@@ -115,7 +115,7 @@ async def receive(
         name: stable and unique among the writers; its heartbeats go by it.
         stop: ends it.
         started: called once it accepts requests.
-        clock: gives the time (ns).
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
 
     Raises:
         ConfigurationError: the settings contradict themselves.
@@ -123,12 +123,13 @@ async def receive(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
+    clock = clock or machine_clock(kafka)
     given = described(settings, HEARSAY_SECONDS)
     _check_kafka(settings)
     geneses = await assert_layout(kafka, TOPICS)
     watch = TopicWatch(kafka, TOPICS, geneses)
     async with (
-        Publisher(kafka, ACK_SECONDS) as publisher,
+        Publisher(kafka, ACK_SECONDS, timestamps(clock)) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
         AsyncExitStack() as running,
     ):
@@ -139,13 +140,14 @@ async def receive(
         writer = KafkaLog(
             kafka, publisher, geneses, _fresh_id, book.took, vaults.complete
         )
-        heart = Heart(kafka.topic(FACTS), name, geneses, clock, watch.doubt)
+        heart = await begun(
+            Heart(kafka.topic(FACTS), name, geneses, clock, watch.doubt), publisher
+        )
         writer.watch = watch
         entry = access(settings, clock)
         tokens = entry.tokens
         tokens.behind = lambda: publisher.stalled
         speakers = Speakers(settings, clock)
-        events = Events(tokens, given.sources, speakers, writer)
         ordering = orders(
             tokens=tokens,
             speakers=speakers,
@@ -158,7 +160,9 @@ async def receive(
         if ordering.limited:
             table = FollowedTable(kafka, settings.realm, given.vocabulary, name, writer)
             ordering.hold_to(await running.enter_async_context(table))
-        app = _application(settings, events, ordering)
+        app = _application(
+            settings, Events(tokens, given.sources, speakers, writer), ordering
+        )
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
         receiving.add_to(app)
@@ -173,6 +177,7 @@ async def receive(
             SourceMetrics(book),
             ordering.collector,
             DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
+            ClockOffset(lambda: heart.clock_offset),
         )
         app.router.add_get("/metrics", told.get)
         streams = Streams(

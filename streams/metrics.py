@@ -141,6 +141,11 @@ BUILD: Final = Gauge(
     ("role", "version"),
     roles=_ALL,
 )
+CLOCK_OFFSET: Final = Gauge(
+    "rescind_clock_offset_seconds",
+    "By how much the machine's clock is ahead of the brokers'; 0 where not measured.",
+    roles=(INGRESS, WORKER),
+)
 DEAD_LETTERS: Final = Count(
     "rescind_dead_letters",
     "Written to the dead letters: input that could not be taken in.",

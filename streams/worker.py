@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -26,7 +25,7 @@ from streams.configured import (
 from streams.first_start import audit_key
 from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
-from streams.http.metrics import DeadLetters, Metrics
+from streams.http.metrics import ClockOffset, DeadLetters, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries, Table
@@ -34,6 +33,7 @@ from streams.http.server import listen
 from streams.intake import token_of
 from streams.kafka.audit import AuditStage
 from streams.kafka.audit_records import AUDIT
+from streams.kafka.cluster_clock import machine_clock
 from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
@@ -134,7 +134,7 @@ async def work(
     *,
     stop: asyncio.Event | None = None,
     started: Callable[[Working], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    clock: Callable[[], int] | None = None,
 ) -> None:
     """Run a worker until ``stop`` is set, or SIGTERM or SIGINT comes.
 
@@ -144,7 +144,7 @@ async def work(
         worker: of this worker.
         stop: ends it.
         started: called once its HTTP side accepts requests.
-        clock: gives the time (ns).
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
 
     Raises:
         LayoutError: the topics are not as they must be.
@@ -153,6 +153,7 @@ async def work(
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
+    clock = clock or machine_clock(kafka)
     # Kinds of mapping files count too, so that all processes see the same classes.
     vocabulary, _ = configured_sources(settings)
     judged = tolerances(settings)
@@ -178,7 +179,11 @@ async def work(
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting).add_to(app)
         written, dlq = process.publisher.written, kafka.topic("dlq")
-        collectors = [_State(process), DeadLetters(lambda: written[dlq])]
+        collectors = [
+            _State(process),
+            DeadLetters(lambda: written[dlq]),
+            ClockOffset(lambda: process.heart.clock_offset),
+        ]
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))
         app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)

@@ -54,6 +54,18 @@ class Build(Collector):
         yield family
 
 
+class ClockOffset(Collector):
+    """By how much the machine's clock is ahead of the one that it is measured by."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        """Ask for it at every scrape."""
+        self._seconds = seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the one series."""
+        yield metrics.CLOCK_OFFSET.of(self._seconds())
+
+
 class DeadLetters(Collector):
     """How many dead letters this process wrote."""
 

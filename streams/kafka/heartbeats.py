@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import Factory, define
 
+from streams.kafka.cluster_clock import SECOND, ClusterClock
 from streams.kafka.framing import Heartbeat, heartbeat_record
 from streams.kafka.publisher import NotAckedError
 
@@ -35,7 +36,7 @@ class Heart:
     Attributes:
         topic: ``facts``, its full name.
         writer: a stable name, so that compaction keeps one record of each.
-        clock: gives the time (ns).
+        clock: gives the time (ns); a `ClusterClock` is measured by every round.
         beats: how many rounds were acked; failed: and how many were not.
         doubt: gets why the log may be another than before.
         acked_at: when the last one was, by the event loop's clock.
@@ -50,6 +51,7 @@ class Heart:
     failed: int = 0
     acked_at: float | None = None
     _ends: dict[int, int] = Factory(dict)
+    _sequence: int = 0
 
     def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
         """Tell whether no round was acked for so long, or none yet."""
@@ -59,19 +61,29 @@ class Heart:
         """Beat until cancelled; a round that fails is not made up for."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        sequence = 0
         while True:
-            try:
-                self._note(await publisher.publish(self.topic, self._round(sequence)))
-                self.beats += 1
-                self.acked_at = loop.time()
-            except NotAckedError as error:
-                # Guards notice by themselves; who writes facts decides what to do.
-                self.failed += 1
-                log.warning("heartbeat_failed", error=str(error))
-            sequence += 1
+            await self.beat(publisher)
             due = max(due + PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    async def beat(self, publisher: Publisher) -> None:
+        """Send one round, and measure the clock by it."""
+        sequence, self._sequence = self._sequence, self._sequence + 1
+        clock = self.clock if isinstance(self.clock, ClusterClock) else None
+        sent = 0 if clock is None else clock.boottime()
+        try:
+            acked = await publisher.publish(self.topic, self._round(sequence))
+        except NotAckedError as error:
+            # Guards notice by themselves; who writes facts decides what to do.
+            self.failed += 1
+            log.warning("heartbeat_failed", error=str(error))
+            return
+        self._note(acked)
+        self.beats += 1
+        self.acked_at = asyncio.get_running_loop().time()
+        if clock is not None:
+            appended = [each.appended for each in acked if each.appended is not None]
+            clock.measured(sent, clock.boottime(), appended)
 
     def _note(self, acked: Iterable[Acked]) -> None:
         """Take note of where the partitions end: none becomes shorter."""
@@ -79,6 +91,19 @@ class Heart:
             if each.start < self._ends.get(each.partition, 0):
                 self.doubt(f"{self.topic} partition {each.partition}: {SHORTER}")
             self._ends[each.partition] = each.end
+
+    @property
+    def clock_faults(self) -> list[str]:
+        """Say what is wrong with the clock; nothing while it is right."""
+        clock = self.clock
+        fault = clock.fault if isinstance(clock, ClusterClock) else None
+        return [] if fault is None else [fault]
+
+    @property
+    def clock_offset(self) -> float:
+        """Give by how much the machine's clock is ahead of the brokers' (s)."""
+        clock = self.clock
+        return clock.offset / SECOND if isinstance(clock, ClusterClock) else 0.0
 
     def _round(self, sequence: int) -> list[list[Outgoing]]:
         now = self.clock()
@@ -96,3 +121,9 @@ class Heart:
             ]
             for partition, genesis in self.geneses.items()
         ]
+
+
+async def begun(heart: Heart, publisher: Publisher) -> Heart:
+    """Let the first round go: nothing is judged by a clock that was not measured."""
+    await heart.beat(publisher)
+    return heart

@@ -19,10 +19,12 @@ from attrs import define, field, frozen
 from streams.kafka.batches import BATCH_BYTES, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streams.kafka.framing import Outgoing
 
+MILLISECOND: Final = 1_000_000
+LOG_APPEND_TIME: Final = 1  # of Kafka's two types of timestamps
 WAITING_BYTES: Final = 4 * BATCH_BYTES  # then whoever sends waits
 
 
@@ -31,11 +33,17 @@ class NotAckedError(Exception):
 
 
 class Acked(NamedTuple):
-    """Records that are durable: offsets from ``start`` to ``end - 1``."""
+    """Records that are durable: offsets from ``start`` to ``end - 1``.
+
+    Attributes:
+        appended: when the leader took them by its clock (ms since 1970), None where
+            the topic keeps the writer's time.
+    """
 
     partition: int
     start: int
     end: int
+    appended: int | None = None
 
 
 @frozen(eq=False)
@@ -55,12 +63,14 @@ class Lane:
         producer: the client's.
         topic: its full name.
         tasks: run while there is something to send.
+        clock: gives the time of records (ns); without one it is the machine's.
     """
 
     producer: Any
     topic: str
     partition: int
     tasks: asyncio.TaskGroup
+    clock: Callable[[], int] | None = None
     _waiting: deque[_Load] = field(factory=deque)
     _bytes: int = 0
     _room: asyncio.Event = field(factory=asyncio.Event)
@@ -135,9 +145,11 @@ class Lane:
 
     def _batch(self, loads: list[_Load]) -> Any:
         batch = self.producer.create_batch()
+        # A broker refuses what claims to be of an hour ahead.
+        at = None if self.clock is None else self.clock() // MILLISECOND
         for record in (each for load in loads for each in load.records):
             taken = batch.append(
-                timestamp=None,
+                timestamp=at,
                 key=record.key,
                 value=record.value,
                 headers=list(record.headers),
@@ -153,11 +165,14 @@ class Lane:
         elif (error := done.exception()) is not None:
             _fail(loads, error)
         else:
-            start: int = done.result().offset
+            result = done.result()
+            start: int = result.offset
+            by_leader = result.timestamp_type == LOG_APPEND_TIME
+            appended = result.timestamp if by_leader else None
             for load in loads:
                 end = start + len(load.records)
                 if not load.acked.done():
-                    load.acked.set_result(Acked(self.partition, start, end))
+                    load.acked.set_result(Acked(self.partition, start, end, appended))
                 start = end
 
     def _heard(self, acked: asyncio.Future[Acked]) -> None:

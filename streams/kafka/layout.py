@@ -65,6 +65,9 @@ def _configs(name: str, settings: KafkaSettings) -> dict[str, str]:
         "compression.type": "producer",
         "max.message.bytes": str(1 << 20),
     }
+    if name == FACTS:
+        # Writers measure their clocks by the leaders'.
+        common["message.timestamp.type"] = "LogAppendTime"
     if name in COMPACTED:
         return {
             **common,

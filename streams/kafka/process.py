@@ -13,8 +13,9 @@ from attrs import define, field
 from streams.kafka.audit_records import AUDIT
 from streams.kafka.checkpoint import Folder
 from streams.kafka.closure import ClosureStage
+from streams.kafka.cluster_clock import timestamps
 from streams.kafka.framing import Act, act_record
-from streams.kafka.heartbeats import Heart
+from streams.kafka.heartbeats import Heart, begun
 from streams.kafka.layout import ACCESS, FACTS, HEADS, RECEIPTS
 from streams.kafka.loading import Loader
 from streams.kafka.outlook import Holder, Outlook
@@ -156,7 +157,7 @@ class Process:
             for name, progress in self.progress.items()
             if not progress.ready and not self._idle(name)
         ]
-        return sorted(set(missing))
+        return [*sorted(set(missing)), *self.heart.clock_faults]
 
     def judge(self, now: float) -> None:
         """Compare how far the stages are with where the topics end."""
@@ -244,10 +245,12 @@ async def worker_process(
     async with AsyncExitStack() as stack:
         folder = Folder(worker.data_dir)
         stack.callback(folder.close)
-        publisher = Publisher(settings, worker.ack_seconds)
+        publisher = Publisher(settings, worker.ack_seconds, timestamps(clock))
         await stack.enter_async_context(publisher)
         watch = TopicWatch(settings, names, geneses)
         heart = Heart(settings.topic(FACTS), worker.name, geneses, clock, watch.doubt)
+        if "registry" in worker.stages:
+            await begun(heart, publisher)
         process = Process(
             publisher, heart, settings, worker.still_seconds, watch, worker.name
         )

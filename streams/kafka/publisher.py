@@ -16,7 +16,7 @@ from streams.kafka.batches import MOST_BYTES, batches
 from streams.kafka.lanes import Acked, Lane, NotAckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
     from streams.kafka.framing import Outgoing
@@ -37,14 +37,21 @@ class Publisher:
         written: records handed over since the start, by topic.
     """
 
-    def __init__(self, settings: KafkaSettings, deadline: float) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        deadline: float,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         """Set up.
 
         Args:
             settings: of the cluster.
             deadline: for all acks of one call, in seconds.
+            clock: gives the time of records (ns); without one it is the machine's.
         """
         self._deadline = deadline
+        self._clock = clock
         self.written: Counter[str] = Counter()
         self._tasks = asyncio.TaskGroup()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -118,7 +125,9 @@ class Publisher:
     def _lane(self, topic: str, partition: int) -> Lane:
         key = topic, partition
         if key not in self._lanes:
-            self._lanes[key] = Lane(self._producer, topic, partition, self._tasks)
+            self._lanes[key] = Lane(
+                self._producer, topic, partition, self._tasks, self._clock
+            )
         return self._lanes[key]
 
     async def acks(self, waiting: Iterable[Awaitable[Acked]]) -> list[Acked]:

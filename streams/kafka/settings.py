@@ -116,6 +116,8 @@ class KafkaSettings(BaseSettings):
         digest_key: of the hashes in dead letters, 32 random bytes or more in hex, the
             same for all processes; without one a dead letter has none.
         schema_registry: gives the ids of schemas; without one they are the bundled.
+        clock_limit: by how much a machine's clock may differ from the brokers', in
+            seconds; beyond, a process is not ready and takes their time.
     """
 
     model_config = SettingsConfigDict(
@@ -137,6 +139,7 @@ class KafkaSettings(BaseSettings):
     digest_key: SecretStr | None = None
     schema_registry: SchemaRegistrySettings | None = None
     request_timeout_ms: int = Field(default=10_000, ge=100)
+    clock_limit: float = Field(default=2.0, gt=0, le=60)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,7 +1,8 @@
 """Health of a process that writes to Kafka: ingress, with the raw topics that it reads.
 
 Live: while a broker answers, heartbeats are acked (a producer that is stuck for good
-needs a new process) and raw topics are read. Ready: writes were acked lately.
+needs a new process) and raw topics are read. Ready: writes were acked lately,
+and the clock is that of the brokers.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class Writing:
     def waiting(self, now: float) -> list[str]:
         """Name what keeps it from writing; nothing while writes are acked."""
         waiting = [HEARTBEATS] if self._heart.silent(now) else []
+        waiting += self._heart.clock_faults
         return waiting if self._watch.fault is None else [*waiting, TOPICS]
 
     def _wanted(self) -> Iterable[tuple[str, int]]:

@@ -144,7 +144,11 @@ async def worker(
 async def pipeline(
     folder: Path, kafka: KafkaSettings, **more: Any
 ) -> AsyncIterator[Pipeline]:
-    """Run ingress and a worker in this process; the topics must be there."""
+    """Run ingress and a worker in this process; the topics must be there.
+
+    Of ``more``, which is settings, ``clock`` is that of ingress.
+    """
+    clock: Callable[[], int] | None = more.pop("clock", None)
     settings = Settings(**values(folder, **more))
     worker = WorkerSettings(name="w0", data_dir=folder / "worker")
     async with (
@@ -152,7 +156,9 @@ async def pipeline(
             lambda stop, told: work(settings, kafka, worker, stop=stop, started=told)
         ) as working,
         task_of(
-            lambda stop, told: receive(settings, kafka, "i0", stop=stop, started=told)
+            lambda stop, told: receive(
+                settings, kafka, "i0", stop=stop, started=told, clock=clock
+            )
         ) as ingress,
         aiohttp.ClientSession() as session,
     ):

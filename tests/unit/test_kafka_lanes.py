@@ -58,7 +58,8 @@ class Client:
 
     async def ack(self, offset: int) -> None:
         """Ack the last batch, and let what waits go."""
-        self.acks[-1].set_result(SimpleNamespace(offset=offset))
+        acked = SimpleNamespace(offset=offset, timestamp=1, timestamp_type=0)
+        self.acks[-1].set_result(acked)
         await turns()
 
 

@@ -92,6 +92,7 @@ def test_topics_are_those_of_the_design() -> None:
         "unclean.leader.election.enable": "false",
         "segment.ms": "600000",
         "max.compaction.lag.ms": "600000",
+        "message.timestamp.type": "LogAppendTime",
         "segment.bytes": str(64 * 1024 * 1024),
     }.items() <= facts.configs.items()
     compacted = {n for n, t in by_name.items() if "compact" in t.configs.values()}
