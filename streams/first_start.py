@@ -21,6 +21,7 @@ from streams.access_settings import Token
 from streams.audit_heads import HeadKey
 from streams.client import AUDIT_PUBLIC, TOKEN_FILE
 from streams.engine.store import InUseError
+from streams.private_folder import create_private, make_private
 from streams.sinks.standard_webhooks import PREFIX
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def audit_key(folder: Path, given: Path | None) -> HeadKey:
 @contextmanager
 def _mine(folder: Path) -> Iterator[None]:
     """Hold the lock that the store will hold, so that nobody else makes files."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
+    create_private(folder / "lock")
     with (folder / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

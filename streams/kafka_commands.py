@@ -16,6 +16,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
 from streams.metrics import INGRESS, NOTIFY, WORKER
+from streams.private_folder import OpenFolderError
 from streams.running import configure_logging, first_error
 from streams.settings import address, first_of, load
 from streams.tracing import MissingError, traced_process
@@ -121,7 +122,13 @@ def _run(role: str, start: Any) -> int:
         return _complain(first_of(error), USAGE)
     except LayoutError as error:
         return _complain(f"{error}; see: rescind topics plan", USAGE)
-    except (ConfigurationError, InUseError, MissingError, ValueError) as error:
+    except (
+        ConfigurationError,
+        InUseError,
+        MissingError,
+        OpenFolderError,
+        ValueError,
+    ) as error:
         return _complain(str(error), USAGE)
     except (KafkaError, OSError) as error:
         return _complain(f"{type(error).__name__}: {error}", BROKEN)

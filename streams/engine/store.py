@@ -28,6 +28,7 @@ from streams.engine.reading import Reading, Stored, connect, facts_of
 from streams.engine.transaction import Transaction, Written
 from streams.failpoints import failpoint
 from streams.intake import NotWrittenError
+from streams.private_folder import create_private, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,10 +132,13 @@ class Store:
         Raises:
             InUseError: another process serves from this folder.
             LostLogError: the log that was here is gone.
+            OpenFolderError: others may read what is another user's in the folder.
             ValueError: the log belongs to another realm.
             sqlite3.Error: the file cannot be read.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
+        for name in ("rescind.db", "lock"):
+            create_private(folder / name)
         lock = (folder / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -208,6 +212,7 @@ class Store:
             raise LostLogError(message)
         if not known:
             new = note.with_name(f"{note.name}.new")
+            create_private(new)
             new.write_text(f"{genesis}\n", "utf-8")
             new.replace(note)
 

@@ -12,6 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from streams.kafka.journal import DamagedError
+from streams.private_folder import FOLDER_MODE, create_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,13 +28,15 @@ class Beside:
     def __init__(self, path: Path) -> None:
         """Take up the folder of a database, or make it."""
         self._folder = path.with_suffix(".large")
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(exist_ok=True, mode=FOLDER_MODE)
 
     def put(self, realm: str, key: str, body: bytes) -> bytes:
         """Write a value if it is large; give what the row is to hold."""
         if len(body) < LARGE:
             return body
-        self._path(realm, key).write_bytes(body)
+        path = self._path(realm, key)
+        create_private(path)
+        path.write_bytes(body)
         return _MARK + b"%d %d" % (len(body), zlib.crc32(body))
 
     def body(self, realm: str, key: str, told: bytes) -> bytes:

@@ -18,6 +18,7 @@ from schemas.codec import edition
 from streams.kafka import snapshot as snapshots
 from streams.kafka.beside import Beside
 from streams.kafka.journal import Journal, Place
+from streams.private_folder import FOLDER_MODE, create_private, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,8 +61,10 @@ class Folder:
 
         Raises:
             InUseError: another process works in it.
+            OpenFolderError: others may read what is another user's in it.
         """
-        path.mkdir(parents=True, exist_ok=True)
+        make_private(path)
+        create_private(path / "lock")
         self.path = path
         self._lock = (path / "lock").open("a")
         try:
@@ -79,7 +82,8 @@ class _File:
     """One SQLite file; used by one thread at a time."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        create_private(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         # An episode that changed costs a page; new files only, older ones have larger.
         self._db.execute("PRAGMA page_size = 2048")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from streams.private_folder import FOLDER_MODE, create_private
 from streams.stages.delivery_state import DEAD, Buried, State, buried_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class DeliveryFile:
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        create_private(path)
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         # A power cut may take the last rows: then messages are sent once more.

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import orjson
 
+from streams.private_folder import FOLDER_MODE, create_private
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -85,8 +87,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it; `resume` reads where it stands."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        create_private(path)
         self._path = path
         self._file: BinaryIO = path.open("r+b", buffering=0)
         self.place = Place()
@@ -134,6 +136,7 @@ class Journal:
         )
         checksum = self._checksum(body, first=True)
         partial = self._path.with_suffix(".partial-journal")
+        create_private(partial)
         file: BinaryIO = partial.open("w+b", buffering=0)
         _write(file, FRAME.pack(len(body), checksum) + body)
         os.fsync(file.fileno())

@@ -23,6 +23,7 @@ import schemas
 from agents_registry.registry import Registry
 from schemas.codec import edition
 from streams.kafka.journal import Tip
+from streams.private_folder import create_private
 from streams.stages.known_deaths import Accepted
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def write(path: Path, content: Iterable[bytes]) -> None:
         OSError: it cannot be written.
     """
     partial = path.with_suffix(".partial")
+    create_private(partial)
     with partial.open("wb") as file:
         file.writelines(content)
         file.flush()
