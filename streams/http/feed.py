@@ -10,6 +10,7 @@ guard costs no memory: what has left the tail is read from the file again.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 100  # facts of a commit that are told in the turn that learns of it
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 HELLO_SECONDS: Final = 10.0
+PARTING_SECONDS: Final = 1.0
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
@@ -195,9 +197,18 @@ class Feed:
         await _send(connection, {"type": "registered"})
 
     async def close(self) -> None:
-        """Tell every guard to come back later."""
-        for connection in tuple(self.connections):
-            await connection.socket.close(code=1001, message=b"restarting")
+        """Tell every guard to come back later; who does not read is not waited for."""
+
+        async def part(connection: Connection) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PARTING_SECONDS):
+                    await connection.socket.close(code=1001, message=b"restarting")
+                    return
+            connection.end()
+
+        async with asyncio.TaskGroup() as tasks:
+            for connection in tuple(self.connections):
+                tasks.create_task(part(connection))
 
     async def _converse(self, connection: Connection, hello: dict[str, Any]) -> None:
         self.connections.add(connection)

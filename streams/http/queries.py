@@ -37,6 +37,7 @@ T = TypeVar("T")
 LIMIT: Final = 1000
 MOST: Final = 100_000
 TRIES: Final = 5
+ANSWER_SECONDS: Final = 60.0
 MOST_DIGITS: Final = 19
 LARGEST: Final = 2**63 - 1  # what SQLite can count to
 
@@ -235,6 +236,7 @@ class Queries:
         Where that disturbs a walk, it is done again.
         """
         realm = request.query.get("realm")
+        self._tables.table(realm)  # where there is none, nobody has to be asked
 
         async def answer() -> bytes:
             for _ in range(TRIES):
@@ -243,10 +245,13 @@ class Queries:
                 except (RuntimeError, IndexError):
                     continue
                 return await packed(found)
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "busy", "the table changes too fast; try again")
+            raise _busy("the table changes too fast; try again")
 
-        body = await self._aside(answer)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                body = await self._aside(answer)
+        except TimeoutError as error:
+            raise _busy("the analysis is busy; try again, or ask for less") from error
         return web.Response(body=body, content_type="application/json")
 
 
@@ -333,6 +338,10 @@ def table_row(row: inventory.Row) -> list[Any]:
 def _json(document: Any) -> web.Response:
     body = orjson.dumps(document)
     return web.Response(body=body, content_type="application/json")
+
+
+def _busy(detail: str) -> ProblemError:
+    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
 
 
 def _identifier(request: web.Request) -> Identifier:

@@ -27,6 +27,7 @@ class HealthyGuard:
     """A guard that counts how often its lease was lost since it had the first one.
 
     Attributes:
+        holds: it holds one now.
         denied: identifiers that it denies; ask with `watch`.
     """
 
@@ -34,6 +35,7 @@ class HealthyGuard:
     lease: float
     token: str = "guard"
     lost: int = 0
+    holds: bool = False
     denied: set[str] = field(factory=set)
     _watched: list[str] = field(factory=list)
     _ready: threading.Event = field(factory=threading.Event)
@@ -48,13 +50,13 @@ class HealthyGuard:
         async with guard:
             if not await guard.ready(READY_SECONDS):
                 return
+            self.holds = True
             self._ready.set()
-            holding = True
             while not self._stop.is_set():
                 await asyncio.sleep(LOOK_SECONDS)
-                before, holding = holding, guard.standing.holds()
-                self.lost += before and not holding
-                if holding:
+                before, self.holds = self.holds, guard.standing.holds()
+                self.lost += before and not self.holds
+                if self.holds:
                     for name in self._watched:
                         if not guard.check((name,)).allowed:
                             self.denied.add(name)

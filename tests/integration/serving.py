@@ -90,9 +90,20 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    folder: Path, clock: Callable[[], int] = time.time_ns, **more: Any
+    folder: Path,
+    clock: Callable[[], int] = time.time_ns,
+    *,
+    loaded: bool = True,
+    **more: Any,
 ) -> AsyncIterator[Server]:
-    """Run a server in this process until the context ends."""
+    """Run a server in this process until the context ends.
+
+    Args:
+        folder: for its data.
+        clock: that it goes by.
+        loaded: begin when its table is complete.
+        **more: settings.
+    """
     settings = Settings(**values(folder, **more))
     stop = asyncio.Event()
     started: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
@@ -106,8 +117,9 @@ async def running(
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             served = started.result() if started.done() else await failed(server)
             async with aiohttp.ClientSession() as session:
-                async with asyncio.timeout(DEADLINE):
-                    await served.stages.loaded.wait()
+                if loaded:
+                    async with asyncio.timeout(DEADLINE):
+                        await served.stages.loaded.wait()
                 yield Server(served.url, served, session)
         finally:
             stop.set()

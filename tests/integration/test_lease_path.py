@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+import orjson
 import pytest
 
+from agents_registry.facts import Node
+from agents_registry.identifiers import Identifier
 from streams.engine.stages import Stages
+from streams.http import frames
+from streams.intake import Encoded, encode
+from streams.stages.admission import Admission
+from streams.stages.ingress import Origin
 from tests.integration.healthy_guard import beside
-from tests.integration.serving import Server, running, until
+from tests.integration.serving import DEADLINE, Server, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from streams.engine.reading import Reading
+    from streams.engine.transaction import Transaction
+    from streams.http.feed import Connection
 
 pytestmark = pytest.mark.integration
 
 LEASE = 2.0
 AGENT = "agent.id:planner"
+OTHER = "agent.id:other"
 LONG = 4 * LEASE  # that the analysis computes at most
+IMPORTED = 8_000
+LARGE = 25_000  # facts; more than the buffers of a connection hold
+DEAF = 12  # subscribers
+HASTY = aiohttp.ClientWSTimeout(ws_close=0.1)
 
 
 class Busy:
@@ -30,15 +49,22 @@ class Busy:
         """Plant it in the stages."""
         self.begun = threading.Event()
         self.enough = threading.Event()
-        apply = Stages._apply
+        apply, load = Stages._apply, Stages.load
 
-        def computed(stages: Stages, stored: Any) -> None:
-            self._compute()
+        def applied(stages: Stages, stored: Any) -> None:
+            self.compute()
             apply(stages, stored)
 
-        patch.setattr(Stages, "_apply", computed)
+        async def loaded(stages: Stages) -> None:
+            if stages._ends.facts:
+                self.compute()
+            await load(stages)
 
-    def _compute(self) -> None:
+        patch.setattr(Stages, "_apply", applied)
+        patch.setattr(Stages, "load", loaded)
+
+    def compute(self) -> None:
+        """Compute without a pause."""
         clock = asyncio.get_running_loop().time
         until_then, number = clock() + LONG, 0
         self.begun.set()
@@ -90,3 +116,171 @@ async def test_a_busy_analysis_costs_no_lease_and_delays_no_revocation(
         busy.enough.set()
         await until(lambda: server.served.stages.idle)
         assert not (await server.get(f"/v1/why/{AGENT}"))[1]["allowed"]
+
+
+async def test_a_restart_serves_leases_and_accepts_before_the_table_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guard goes on from where it was; only what needs the table waits for it."""
+    where: dict[str, Any] = {"listen": {"port": free_port()}, "lease_seconds": LEASE}
+    async with AsyncExitStack() as guards:
+        async with running(tmp_path, **where) as server:
+            guard = await guards.enter_async_context(beside(server.url, LEASE))
+            await adopt(server, AGENT, OTHER)
+            await until(lambda: server.served.stages.idle)
+        await until(lambda: guard.lost)
+        busy = Busy(monkeypatch)
+        guards.callback(busy.enough.set)
+        async with running(tmp_path, loaded=False, **where) as server:
+            assert await asyncio.to_thread(busy.begun.wait, LONG)
+            await until(lambda: guard.holds)
+            guard.watch(AGENT)
+            body = {"identifier": AGENT}
+            revoked = await server.post("/v1/revocations", "revoker", body)
+            await until(lambda: AGENT in guard.denied)
+            asked = await server.get(f"/v1/why/{OTHER}")
+
+            assert not busy.enough.is_set()
+            assert (201, 503) == (revoked[0], asked[0])
+            assert 1 == guard.lost
+            busy.enough.set()
+            await until(lambda: server.served.stages.idle)
+            assert (await server.get(f"/v1/why/{OTHER}"))[1]["allowed"]
+            assert not (await server.get(f"/v1/why/{AGENT}"))[1]["allowed"]
+
+
+async def test_an_import_costs_no_lease(tmp_path: Path) -> None:
+    """Many credentials in one request, and revocations pass by them."""
+    names = [f"vault.accessor:{number}" for number in range(IMPORTED)]
+    async with (
+        running(tmp_path, lease_seconds=LEASE) as server,
+        beside(server.url, LEASE) as guard,
+        asyncio.TaskGroup() as tasks,
+    ):
+        guard.watch(AGENT)
+        importing = tasks.create_task(adopt(server, *names))
+        await until(lambda: server.served.feed.end)
+        body = {"identifier": AGENT}
+        assert 201 == (await server.post("/v1/revocations", "revoker", body))[0]
+        await until(lambda: AGENT in guard.denied)
+        await importing
+
+        assert 0 == guard.lost
+        assert IMPORTED + 1 == server.served.feed.end
+
+
+async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards without a table that start together get the same pieces."""
+    made: list[str] = []
+    make = frames._piece
+
+    def counted(reader: Reading, position: int, end: int) -> frames.Piece:
+        made.append(threading.current_thread().name)
+        return make(reader, position, end)
+
+    monkeypatch.setattr(frames, "_piece", counted)
+    async with running(tmp_path, lease_seconds=LEASE) as server:
+        await fill(server, LARGE)
+        async with beside(server.url, LEASE) as guard, AsyncExitStack() as feeds:
+            sizes: list[int] = []
+            for name in "abcde":
+                feed = await feeds.enter_async_context(subscribe(server, name))
+                sizes, facts = await snapshot(feed)
+
+                assert LARGE == facts
+                assert max(sizes) < 3 * frames.PIECE
+            assert 0 == guard.lost
+    assert len(made) < 2 * len(sizes)
+    assert all(name.startswith("feeder") for name in made)
+
+
+async def test_subscribers_that_never_read_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds no more than a piece meanwhile; a guard beside them loses nothing."""
+    monkeypatch.setattr("streams.http.feed.UNREAD_SECONDS", LEASE / 2)
+    async with running(tmp_path, lease_seconds=LEASE) as server:
+        await fill(server, LARGE)
+        feed = server.served.feed
+        async with beside(server.url, LEASE) as guard, AsyncExitStack() as feeds:
+            healthy = set(feed.connections)
+            for number in range(DEAF):
+                deaf = subscribe(server, f"deaf-{number}")
+                reader = await feeds.enter_async_context(deaf)
+                connection = reader._response.connection
+                assert connection is not None
+                connection.transport.pause_reading()  # type: ignore[union-attr]
+            held = 0
+            async with asyncio.timeout(DEADLINE):
+                while feed.connections != healthy:
+                    held = max(held, *map(unsent, feed.connections))
+                    await asyncio.sleep(0.01)
+
+            assert 0 < held < 3 * frames.PIECE
+            assert 0 == guard.lost
+
+
+@asynccontextmanager
+async def subscribe(
+    server: Server, name: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connect as a guard of another language that has nothing yet."""
+    headers = {"Authorization": "Bearer guard"}
+    url = f"{server.url}/v1/feed"
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.ws_connect(url, max_msg_size=0, timeout=HASTY) as feed,
+    ):
+        await feed.send_json({"type": "hello", "guard": name})
+        yield feed
+
+
+async def snapshot(feed: aiohttp.ClientWebSocketResponse) -> tuple[list[int], int]:
+    """Take a snapshot; give the sizes of its frames and how many facts it has."""
+    sizes, facts = [], 0
+    async for frame in feed:
+        message = orjson.loads(frame.data)
+        if message["type"] == "snapshot":
+            sizes.append(len(frame.data))
+            facts += len(message["facts"])
+            if not message["more"]:
+                break
+    return sizes, facts
+
+
+async def fill(server: Server, count: int) -> None:
+    """Write facts with long names, as fast as the file takes them."""
+    origin = Origin(authority="vault", realm="default", received_at=1, ingress_key="k")
+    facts = [
+        Node(
+            authority="vault",
+            version=number,
+            received_at=1,
+            node=Identifier("vault.accessor", f"{number:x<200}"),
+        )
+        for number in range(count)
+    ]
+    encoded = encode(facts, origin, Admission())
+    for start in range(0, count, 1000):
+        part = encoded[start : start + 1000]
+
+        def job(tx: Transaction, part: list[Encoded] = part) -> int:
+            return tx.add_facts(part)
+
+        await server.served.stages._store.write(job)
+
+
+def unsent(connection: Connection) -> int:
+    """Give the bytes that wait in this process for a guard to read."""
+    writer = connection.socket._writer
+    assert writer is not None
+    return int(writer.transport.get_write_buffer_size())
+
+
+def free_port() -> int:
+    """Give a port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
