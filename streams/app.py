@@ -28,6 +28,7 @@ from streams.engine.closures import Closures
 from streams.engine.current import CurrentTable, StageLimit
 from streams.engine.dead_letters import Retention
 from streams.engine.notifier import Notifier
+from streams.engine.reader_process import ReaderProcess
 from streams.engine.silences import StoredSilences
 from streams.engine.stages import Stages
 from streams.engine.status_entries import StatusEntries
@@ -124,9 +125,10 @@ async def serve(
     async with AsyncExitStack() as cleanup:
         cleanup.push_async_callback(store.close)
         cleanup.enter_context(heeding_signals(stop))
-        analysis = Analysis()
+        reading, analysis = ReaderProcess(), Analysis()
+        cleanup.push_async_callback(reading.close)
         await cleanup.enter_async_context(analysis.running())
-        about = _Surroundings(settings, store, clock, fresh_id, analysis)
+        about = _Surroundings(settings, store, clock, fresh_id, analysis, reading)
         analysed = await _analysed(about, given.vocabulary, receivers, signing)
         stages = analysed.stages
         guarding = await _guarding(about, stages, given.vocabulary, guard_keys)
@@ -178,6 +180,7 @@ class _Surroundings:
     clock: Callable[[], int]
     fresh_id: Callable[[], str]
     analysis: Analysis
+    reading: ReaderProcess
 
 
 @frozen
@@ -311,7 +314,7 @@ def _handlers(
     tables = StageTables(stages, taking.store, settings.realm)
     return Handlers(
         tokens,
-        Events(tokens, taking.described.sources, speakers, ingest),
+        Events(tokens, taking.described.sources, speakers, ingest, about.reading.read),
         Queries(tokens, tables, speakers.clock, aside),
         Lists(tokens, taking.store, analysed.silences.all, aside),
         feed,

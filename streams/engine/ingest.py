@@ -277,11 +277,12 @@ def _blocks(admission: Admission) -> Iterator[bytes]:
 async def read(reader: Reader, data: bytes, source: str) -> list[Record]:
     """Give the records of some bytes; a reader that breaks gives a dead letter."""
     if len(data) < THREAD_FROM:
-        return _read(reader, data, source)
-    return await asyncio.to_thread(_read, reader, data, source)
+        return read_now(reader, data, source)
+    return await asyncio.to_thread(read_now, reader, data, source)
 
 
-def _read(reader: Reader, data: bytes, source: str) -> list[Record]:
+def read_now(reader: Reader, data: bytes, source: str) -> list[Record]:
+    """Give the records of some bytes, as `read` does, in this thread."""
     collected = Collected()
     try:
         for record in reader.records(data):

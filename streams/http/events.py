@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 from attrs import frozen
@@ -21,10 +21,21 @@ from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from streams.http.auth import Tokens
+    from streams.records import Record
     from streams.settings import Authority, Settings
+
+
+class Read(Protocol):
+    """Makes records of the bytes of a source."""
+
+    async def __call__(
+        self, reader: Reader, data: bytes, source: str
+    ) -> Sequence[Record]:
+        """Give the records; a reader that breaks gives a dead letter."""
+        ...
 
 
 @frozen
@@ -82,8 +93,10 @@ class Events:
         sources: Mapping[str, Source],
         speakers: Speakers,
         ingest: Log,
+        read: Read = read,
     ) -> None:
-        """Serve the configured sources."""
+        """Serve the configured sources; ``read`` makes records of bytes."""
+        self._read = read
         self._tokens = tokens
         self._sources = sources
         self._speakers = speakers
@@ -99,7 +112,7 @@ class Events:
         authority = authority_of(token)
         body = await body_of(request, token)
         failpoint("ingress.received")
-        records = await read(source.make(), body, source.name)
+        records = await self._read(source.make(), body, source.name)
         delivery = Delivery(
             records,
             self._speakers.origin(authority, token.name),
