@@ -17,6 +17,7 @@ import structlog
 from schemas.codec import edition
 from streams.kafka import snapshot as snapshots
 from streams.kafka.beside import Beside
+from streams.kafka.disk import Room
 from streams.kafka.journal import Journal, Place
 from streams.private_folder import FOLDER_MODE, create_private, make_private
 
@@ -113,6 +114,7 @@ class FactsFile:
     Attributes:
         keep_after: facts between two snapshots, at least.
         unkept: facts that came after those of the last snapshot.
+        room: on the disk.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class FactsFile:
         self.keep_after = keep_after
         self.unkept = 0
         self._vocabulary = vocabulary
+        self.room = Room(path.with_suffix(".journal"))
         self._snapshot = path.with_suffix(".snapshot")
         self._journal = Journal(path.with_suffix(".journal"))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=path.name)
@@ -190,15 +193,23 @@ class FactsFile:
         position: int,
         listed: int,
         unread: int | None = None,
-    ) -> None:
-        """Add records and move on, all of it or nothing.
+    ) -> bool:
+        """Add records and move on, all of it or nothing; False: there is no room.
 
         A key that was pruned costs the next start a read of the whole topic: what is
         here still holds it.
         """
+        if self.room.missing:
+            return False
         place = Place(position, listed, bool(pruned), unread, edition())
-        self._journal.add(rows, place)
+        try:
+            self._journal.add(rows, place)
+        except OSError as error:
+            self.room.failed(error)
+            return False
+        self.room.found()
         self.unkept += len(rows)
+        return True
 
     def rows(self, *, behind: int = 0, since: int = 0) -> Iterator[Row]:
         """Yield records by their offsets, as `Journal.rows` does.
@@ -260,11 +271,13 @@ class UsesFile(_File):
 
     Attributes:
         position: every block below it was judged; None in a new file.
+        room: on the disk.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
         super().__init__(path, _USES)
+        self.room = Room(path)
         self._beside = Beside(path)
         self.position: int | None = self._meta("position", None)
 
@@ -283,8 +296,10 @@ class UsesFile(_File):
         episodes: Iterable[tuple[str, str, bytes | None]],
         position: int | None,
         used_scopes: Iterable[tuple[str, str, bytes | None]] = (),
-    ) -> None:
+    ) -> bool:
         """Save changed uses and episodes and move on, in one transaction.
+
+        Nothing of it is saved, and False given, where there is no room.
 
         Args:
             uses: realm, key and body; None forgets one.
@@ -292,8 +307,31 @@ class UsesFile(_File):
             position: the next block to judge.
             used_scopes: realm, name and body; None forgets one.
         """
+        if self.room.missing:
+            return False
+        try:
+            self._db.execute("BEGIN")
+            gone = self._put_uses(uses)
+            self._replace("used_scopes", "name", used_scopes)
+            self._replace("episodes", "id", episodes)
+            if position is not None:
+                self._put(position=position)
+            self._db.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self.room.failed(error)
+            return False
+        self.room.found()
+        self._beside.drop(gone)
+        self.position = position
+        return True
+
+    def _put_uses(
+        self, uses: Iterable[tuple[str, str, bytes | None]]
+    ) -> list[tuple[str, str]]:
+        """Put rows of uses; give those that are gone."""
         gone = []
-        self._db.execute("BEGIN")
         for realm, key, body in uses:
             if body is None:
                 query = "DELETE FROM uses WHERE realm = ? AND key = ?"
@@ -303,13 +341,7 @@ class UsesFile(_File):
                 query = "INSERT OR REPLACE INTO uses VALUES (?, ?, ?)"
                 told = self._beside.put(realm, key, body)
                 self._db.execute(query, (realm, key, told))
-        self._replace("used_scopes", "name", used_scopes)
-        self._replace("episodes", "id", episodes)
-        if position is not None:
-            self._put(position=position)
-        self._db.execute("COMMIT")
-        self._beside.drop(gone)
-        self.position = position
+        return gone
 
     def _replace(
         self, table: str, name: str, rows: Iterable[tuple[str, str, bytes | None]]

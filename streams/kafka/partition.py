@@ -294,13 +294,16 @@ class Partition:
                 self.realms[name].cascade.finish()
 
     def save(self) -> None:
-        """Append what is new to the file; call it after the acks."""
-        self.file.save(
-            self._rows, self._pruned, self.position, self.listed, self.unread
-        )
-        self._rows.clear()
-        self._pruned.clear()
+        """Append what is new to the file; call it after the acks.
+
+        Where there is no room it is kept for the next time.
+        """
         self.poison.clear()
+        if self.file.save(
+            self._rows, self._pruned, self.position, self.listed, self.unread
+        ):
+            self._rows.clear()
+            self._pruned.clear()
 
     @property
     def worth_keeping(self) -> bool:

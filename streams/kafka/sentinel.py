@@ -351,7 +351,7 @@ class SentinelStage:
 
     async def _write(self) -> None:
         """Publish what changed, and save it once it is acked."""
-        ours = self._ours()
+        ours = [each for each in self._ours() if not each.file.room.missing]
         changed = [each for each in ours if each.changed]
         if changed and self.member.doubtful and not await self._confirmed():
             return
@@ -405,6 +405,8 @@ class SentinelStage:
         positions = {
             each.number: (max(each.position, each.judged), self._worker.name)
             for each in self._ours()
+            # What has no room on the disk is read again by the next process.
+            if not each.file.room.missing
         }
         if await self.member.commit(positions):
             failpoint("sentinel.committed")

@@ -334,9 +334,13 @@ class Watched:
             yield from ((realm, identity, None) for identity in each.dropped)
 
     def save(self) -> None:
-        """Write what changed to the file; call it after the acks."""
+        """Write what changed to the file; call it after the acks.
+
+        Where there is no room it is kept for the next time, and told again then.
+        """
+        self.poison.clear()
         outputs = self._outputs
-        self.file.save(
+        saved = self.file.save(
             (
                 (realm, key, body)
                 for realm, each in outputs.items()
@@ -347,11 +351,12 @@ class Watched:
             self.position if self._caught_up else None,
             ((*key, body) for key, body in self._used.items()),
         )
+        if not saved:
+            return
         self._outputs = {}
         if self._caught_up:
             self._taken = []
         self._used = {}
-        self.poison.clear()
 
     def _sentinel(self, realm: str) -> Sentinel:
         sentinel = self._sentinels.get(realm)
