@@ -145,13 +145,12 @@ def withdrawn(key: bytes, fact: Fact, by: Withdraw) -> bool:
 def spoken_of(fact: Fact) -> set[Identifier]:
     """Return the targets of a fact, as a withdraw names it.
 
-    Reading ("withdraw"): the target of a fact about two identifiers is either.
+    Reading ("withdraw"): the target of an edge or alias is either of its two, and that
+    of an attribute's holder is the holder.
     """
     match fact:
-        case Node() | OwnerSet() | Renewal() | ScopeSet():
+        case Node() | OwnerSet() | Renewal() | ScopeSet() | Holds():
             return {fact.node}
-        case Holds():
-            return {fact.node, fact.attribute}
         case Edge():
             return {fact.child, fact.parent}
         case Alias():
