@@ -208,15 +208,28 @@ class Lineage:
 
     def join(self, first: int, second: int) -> None:
         """Make two identifiers names of one node."""
-        if second not in self.others(first):
+        if not self._are_one(first, second):
             ring = self.ring
             ring[first], ring[second] = ring[second], ring[first]
 
-    def others(self, node: int) -> list[int]:
-        """Give the node and all its other names, the node first."""
+    def _are_one(self, first: int, second: int) -> bool:
+        """Tell whether two identifiers name one node, in the steps of the fewer names.
+
+        Both rings are walked side by side: it is known once one of them is round.
+        """
+        ring, one, other = self.ring, first, second
+        while True:
+            if one == second or other == first:
+                return True
+            one, other = ring[one], ring[other]
+            if one == first or other == second:
+                return one == second or other == first
+
+    def others(self, node: int, most: int | None = None) -> list[int]:
+        """Give the node and all its other names, or at most some, the node first."""
         names = [node]
         other = self.ring[node]
-        while other != node:
+        while other != node and len(names) != most:
             names.append(other)
             other = self.ring[other]
         return names

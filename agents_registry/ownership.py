@@ -11,16 +11,38 @@ each once. The cost is near linear in the closure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from agents_registry.closure import Closure
+    from agents_registry.steps import Steps
 
 Age: TypeAlias = tuple[int, str]  # of a cause: when (ns), and its id to break ties
 ALIVE: Final[Age] = (1 << 64, "")
 NEVER: Final[Age] = (-(1 << 64), "")  # never proved alive, or ended without a cause
+
+
+STEP: Final = 127  # a mask: nodes between two yields
+
+
+class Graph(Protocol):
+    """Nodes with all that they require."""
+
+    @property
+    def nodes(self) -> Collection[int]:
+        """Give every node."""
+        ...
+
+    def parents(self, node: int) -> Iterable[int]:
+        """Give what a node requires directly."""
+        ...
+
+    def children(self, node: int) -> Iterable[int]:
+        """Give the nodes that require a node directly."""
+        ...
 
 
 class Obligation(NamedTuple):
@@ -36,11 +58,21 @@ class Obligation(NamedTuple):
 
 
 def obligations(
-    closure: Closure,
+    closure: Graph,
     owners_of: Callable[[int], Iterable[Collection[int]]],
     inherited: Mapping[int, Age],
     personal: Mapping[int, Age],
 ) -> list[Obligation]:
+    """Give every owner set of a closure in one go; see `proving`."""
+    return finish(proving(closure, owners_of, inherited, personal))
+
+
+def proving(
+    closure: Graph,
+    owners_of: Callable[[int], Iterable[Collection[int]]],
+    inherited: Mapping[int, Age],
+    personal: Mapping[int, Age],
+) -> Steps[list[Obligation]]:
     """Give every owner set of a closure, with the time until which it is met.
 
     Args:
@@ -51,12 +83,13 @@ def obligations(
     """
     ages = sorted({NEVER, ALIVE, *inherited.values(), *personal.values()})
     rank = {age: number for number, age in enumerate(ages)}
-    proof = _Proof(closure, owners_of, len(ages) - 1)
+    proof = _Proof((yield from numbering(closure)), len(ages) - 1)
+    yield from proof.take(closure, owners_of)
     proof.end(
         {node: rank[age] for node, age in inherited.items()},
         {node: rank[age] for node, age in personal.items()},
     )
-    met = proof.run()
+    met = yield from proof.run()
     return [
         Obligation(node, ages[until])
         for (node, _), until in zip(proof.sets, met, strict=True)
@@ -69,15 +102,10 @@ class _Proof:
     Ends are ranks here: 0 is never alive, the highest one is alive for good.
     """
 
-    def __init__(
-        self,
-        closure: Closure,
-        owners_of: Callable[[int], Iterable[Collection[int]]],
-        alive: int,
-    ) -> None:
+    def __init__(self, component: Mapping[int, int], alive: int) -> None:
         self.sets: list[tuple[int, Collection[int]]] = []
-        self._component = components(closure)
-        count = 1 + max(self._component.values())
+        self._component = component
+        count = 1 + max(component.values())
         self._alive = alive
         self._until = [alive] * count  # of a component, owners apart
         self._waits = [0] * count  # for components above, and for owner sets
@@ -87,7 +115,14 @@ class _Proof:
         self._personal: Mapping[int, int] = {}
         self._proved: list[list[int]] = [[] for _ in range(alive + 1)]  # by rank
         self._living: list[list[int]] = [[] for _ in range(alive + 1)]  # owners
-        for node, own in self._component.items():
+
+    def take(
+        self, closure: Graph, owners_of: Callable[[int], Iterable[Collection[int]]]
+    ) -> Steps[None]:
+        """Take the graph in, and the owner sets on its nodes."""
+        for count, (node, own) in enumerate(self._component.items()):
+            if not count & STEP:
+                yield
             self._members[own].append(node)
             for parent in closure.parents(node):
                 above = self._component[parent]
@@ -106,15 +141,19 @@ class _Proof:
             self._until[own] = min(self._until[own], until)
         self._personal = personal
 
-    def run(self) -> list[int]:
+    def run(self) -> Steps[list[int]]:
         """Give for each owner set the rank until which it is met."""
         met = [0] * len(self.sets)
+        count = 0
         for component, waits in enumerate(self._waits):
             if not waits:
                 self._proved[self._until[component]].append(component)
         for until in range(self._alive, 0, -1):
             # What is proved at this rank may prove more at it, or at a lower one.
             while self._proved[until] or self._living[until]:
+                count += 1
+                if not count & STEP:
+                    yield
                 if self._proved[until]:
                     served = self._prove(self._proved[until].pop(), until)
                 else:
@@ -142,19 +181,40 @@ class _Proof:
                 self._proved[min(until, self._until[component])].append(component)
 
 
-def components(closure: Closure) -> dict[int, int]:
+def numbering(closure: Graph) -> Steps[dict[int, int]]:
     """Give for each node of a closure the number of its cycle of requirements.
 
     Nodes that require one another, such as the names of one node, have one number.
     """
+    finished = yield from _upwards(closure)
+    number: dict[int, int] = {}
+    for count, root in enumerate(reversed(finished)):
+        if not count & STEP:
+            yield
+        todo = [] if root in number else [root]
+        for node in todo:
+            number[node] = count
+            for child in closure.children(node):
+                if child not in number:
+                    number[child] = count
+                    todo.append(child)
+    return number
+
+
+def _upwards(closure: Graph) -> Steps[list[int]]:
+    """Give every node, each after all that it requires outside of its cycle."""
     finished: list[int] = []
     seen: set[int] = set()
+    steps = 0
     for start in closure.nodes:
         if start in seen:
             continue
         seen.add(start)
         ways = [(start, iter(closure.parents(start)))]
         while ways:
+            steps += 1
+            if not steps & STEP:
+                yield
             node, above = ways[-1]
             for parent in above:
                 if parent not in seen:
@@ -164,13 +224,4 @@ def components(closure: Closure) -> dict[int, int]:
             else:
                 finished.append(node)
                 ways.pop()
-    number: dict[int, int] = {}
-    for count, root in enumerate(reversed(finished)):
-        todo = [] if root in number else [root]
-        for node in todo:
-            number[node] = count
-            for child in closure.children(node):
-                if child not in number:
-                    number[child] = count
-                    todo.append(child)
-    return number
+    return finished

@@ -15,7 +15,9 @@ import orjson
 from agents_registry.causes import CauseBook
 from agents_registry.facts import Cause, Effect
 from agents_registry.inventory import descendants
+from agents_registry.reach import Reach
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from agents_registry.verdict import Presented, judge
 from bench.credentials import (
     LATER,
@@ -185,10 +187,13 @@ async def _publish(store: Store, registry: Registry, number: int, records: int) 
     registry.causes = CauseBook()
     registry.apply(_revocation(number))
     sentinel = Sentinel("bench", Tolerances(skew=0, grace=0, remember=0, silence=0))
-    listing = islice(condemned(registry, TOP), records)
-    while found := list(islice(listing, SLICE)):
+    reach = Reach(registry, [registry.lineage.find(TOP)])
+    listed = 0
+    while listed < records:
+        found = finish(condemned(registry, reach))[: records - listed]
+        listed += len(found)
         names = [each.identifier for each in found]
-        sentinel.reconsider(names, registry, NOW)
+        finish(sentinel.reconsider(names, registry, NOW))
         rows = [(str(name), why.cause.fact_id) for name, why in dead(found)]
 
         def job(tx: Transaction, rows: list[tuple[str, str]] = rows) -> None:
@@ -221,7 +226,11 @@ def _write(db: sqlite3.Connection, names: list[str], number: str) -> None:
 
 def _encoding(registry: Registry, records: int) -> Row:
     """Write the same as Avro, as records of the log that subscribers read."""
-    found = list(islice(condemned(registry, TOP), records))
+    reach = Reach(registry, [registry.lineage.find(TOP)])
+    found: list[Condemned] = []
+    while len(found) < records:
+        found += finish(condemned(registry, reach))
+    found = found[:records]
     codec = bundled()
 
     def ours() -> None:

@@ -32,19 +32,21 @@ from streams.stages.scope_use import scoped
 from streams.stages.sentinel import Sentinel, Tolerances
 from streams.stages.uses import Seen
 from streams.traced_stages import trace_applied, trace_finding
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Vocabulary
+    from agents_registry.steps import Steps
     from streams.engine.reading import Stored
     from streams.engine.store import Commit, Store
     from streams.engine.transaction import Transaction
     from streams.findings import FindingKind
     from streams.stages.telling import Outputs
 
-FACTS: Final = 200  # applied before others get their turn
+FACTS: Final = 200  # read from the file at once
 LOADED: Final = 5000
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
@@ -162,9 +164,7 @@ class Stages:
             self.posture.book.restore(Identifier.parse(name), body)
         end = self._ends.facts
         while self.applied < end:
-            for stored in await self._store.facts(self.applied, LOADED):
-                self._apply(stored)
-                self._applied.raise_to(stored.offset + 1)
+            await in_turns(self._load(await self._store.facts(self.applied, LOADED)))
         if self.registry.needs_rebuild:
             await self._rebuild()
         # All that is applied, not `end`: more came in while the file was read, and
@@ -173,13 +173,19 @@ class Stages:
         position = self._saved
         while position < self.applied:
             limit = min(LOADED, self.applied - position)
-            for stored in await self._store.facts(position, limit):
-                self._list(stored)
-                position = stored.offset + 1
+            stored_facts = await self._store.facts(position, limit)
+            await in_turns(self._relist(stored_facts))
+            position = stored_facts[-1].offset + 1
         self.posture.restore(self.sentinel.episodes.open_ones())
         self.posture.follow(self.registry)
         failpoint("start.loaded")
         self.loaded.set()
+
+    def _load(self, stored_facts: list[Stored]) -> Steps[None]:
+        for stored in stored_facts:
+            self._apply(stored)
+            self._applied.raise_to(stored.offset + 1)
+            yield
 
     async def _restore_known(self) -> None:
         """Take back from where on the log tells of the dead, as far as it is kept."""
@@ -302,15 +308,19 @@ class Stages:
         if self.applied >= self._ends.facts:
             return False
         stored_facts = await self._store.facts(self.applied, FACTS)
+        await in_turns(self._take(stored_facts))
+        if self.registry.needs_rebuild:
+            await self._rebuild()
+        self._applied.raise_to(stored_facts[-1].offset + 1)
+        return True
+
+    def _take(self, stored_facts: list[Stored]) -> Steps[None]:
         for stored in stored_facts:
             self._apply(stored)
             self._list(stored)
             self.posture.note(stored.fact)
             failpoint("stages.fact_applied")
-        if self.registry.needs_rebuild:
-            await self._rebuild()
-        self._applied.raise_to(stored_facts[-1].offset + 1)
-        return True
+            yield
 
     def _apply(self, stored: Stored) -> None:
         self._cascade.apply(stored.fact)
@@ -319,6 +329,11 @@ class Stages:
     def _list(self, stored: Stored) -> None:
         self._cascade.enlist(stored.offset, stored.fact)
         trace_applied(stored.fact)
+
+    def _relist(self, stored_facts: list[Stored]) -> Steps[None]:
+        for stored in stored_facts:
+            self._list(stored)
+            yield
 
     async def _rebuild(self) -> None:
         """Build the table anew; the old one answers meanwhile."""
@@ -335,7 +350,7 @@ class Stages:
         if self.loaded.is_set():
             self.posture.follow(self.registry)
         self.sentinel.known.rebuilt(self._ends.facts)
-        outputs = self.sentinel.follow(self.registry, self._clock())
+        outputs = await in_turns(self.sentinel.follow(self.registry, self._clock()))
         if outputs.uses or outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)
@@ -345,18 +360,18 @@ class Stages:
         oldest = self._cascade.oldest
         if oldest is None:
             return await self._save_idle_position()
-        found, done = self._cascade.next_slice()
+        found, done = await in_turns(self._cascade.next_slice())
         now = self._clock()
         names = [each.identifier for each in found]
         as_of = self.applied
         pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
         self.sentinel.known.note(pairs, as_of)
-        outputs = self.sentinel.reconsider(names, self.registry, now)
+        outputs = await in_turns(self.sentinel.reconsider(names, self.registry, now))
         rows = [(str(identifier), cause) for identifier, cause in pairs]
         position = oldest
         if done:
-            second = self._cascade.second
-            position = self.applied if second is None else second
+            following = self._cascade.following
+            position = self.applied if following is None else following
         failpoint("stages.before_slice")
 
         def job(tx: Transaction) -> None:
@@ -387,7 +402,7 @@ class Stages:
     async def _take_signals(self) -> bool:
         query = (
             "SELECT offset, body FROM signals WHERE offset >= ? AND offset < ?"
-            " ORDER BY offset LIMIT 500"
+            " ORDER BY offset LIMIT 100"
         )
         if self._signals >= self._ends.signals:
             return False
@@ -412,7 +427,8 @@ class Stages:
         now = self._clock()
         if not self.posture.waiting(now):
             return False
-        outputs = self.sentinel.report(self.posture.step(now), now)
+        signals = await in_turns(self.posture.step(now))
+        outputs = self.sentinel.report(signals, now)
         self._pieces += 1
         if outputs.episodes:
             self._untold = True
@@ -431,7 +447,7 @@ class Stages:
         # What was saved of receipts may not have been weighed before the start.
         news = self.sentinel.points.take_news()
         points = None if first else news
-        outputs = self.sentinel.recheck(points, self._clock())
+        outputs = await in_turns(self.sentinel.recheck(points, self._clock()))
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)
@@ -447,7 +463,7 @@ class Stages:
         ((offset, block),) = await self._store.read(query, self._access)
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
-        outputs = self.sentinel.observe(batch, self.registry, now)
+        outputs = await in_turns(self.sentinel.observe(batch, self.registry, now))
         told = ((u.identifiers[0], u.scopes, u.at) for u in scoped(batch))
         used = [
             (str(name), body)
@@ -473,7 +489,7 @@ class Stages:
         if not self.sentinel.unsettled(now):
             return False
         self._telling = True
-        outputs = self.sentinel.settle(self.registry, now)
+        outputs = await in_turns(self.sentinel.settle(self.registry, now))
         if outputs.uses or outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)
@@ -483,7 +499,7 @@ class Stages:
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close what is silent or over."""
         outputs = self.sentinel.expire(now)
-        denied = self.sentinel.end_denied(self.registry, now)
+        denied = await in_turns(self.sentinel.end_denied(self.registry, now))
         outputs.episodes.update(denied.episodes)
         declared = self.sentinel.end_declared(self.registry, now)
         outputs.episodes.update(declared.episodes)

@@ -20,31 +20,40 @@ from streams.kafka.partition import Partition
 from streams.kafka.publisher import die
 from streams.kafka.schema_registry import learn_ids
 from streams.progress import Progress
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from agents_registry.identifiers import Vocabulary
+    from agents_registry.steps import Steps
     from streams.kafka.framing import Genesis
     from streams.kafka.membership import Membership
     from streams.kafka.partition import Raw
     from streams.kafka.settings import KafkaSettings
 
 WATCH_SECONDS: Final = 1.0
+TOGETHER: Final = 16  # records applied before others may have their turn
 
 log = structlog.get_logger()
 
 
-def take(partition: Partition, records: Iterable[Raw]) -> None:
+async def take(partition: Partition, records: Sequence[Raw]) -> None:
     """Apply records; a file that must be read for it and is damaged ends the process.
 
     It was thrown away by then, so the next process reads the topic.
     """
     try:
-        partition.take(records)
+        await in_turns(_take(partition, records))
     except DamagedError as error:
         die("the local checkpoint is damaged", error)
+
+
+def _take(partition: Partition, records: Sequence[Raw]) -> Steps[None]:
+    for start in range(0, len(records), TOGETHER):
+        partition.take(records[start : start + TOGETHER])
+        yield
 
 
 class Loader:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.identifiers import Vocabulary
+    from agents_registry.steps import Steps
     from streams.kafka.checkpoint import FactsFile
     from streams.kafka.framing import Entry
     from streams.kafka.journal import Row
@@ -281,11 +282,13 @@ class Partition:
             self._looked_at = now
         return doubt
 
-    def slices(self) -> Iterator[Listed]:
-        """Yield the next slice of each realm that has one."""
+    def slices(self) -> Steps[list[Listed]]:
+        """Give the next slice of each realm that has one."""
+        listed = []
         for name, realm in self.realms.items():
             if realm.cascade.waiting:
-                yield Listed(name, realm.cascade.next_slice())
+                listed.append(Listed(name, (yield from realm.cascade.next_slice())))
+        return listed
 
     def finish(self, listed: Iterable[Listed]) -> None:
         """Take note that slices are done with."""

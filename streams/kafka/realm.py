@@ -54,7 +54,7 @@ class Realm:
 
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
-        self.cascade.registry.apply(fact)
+        self.cascade.apply(fact)
         self.known.turn(fact, offset)
         if self.heard is not None:
             self.heard(fact)

@@ -22,6 +22,7 @@ from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.schema_registry import learn
 from streams.kafka.standby import Standby
 from streams.stages.registry import dead
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -135,12 +136,12 @@ class RegistryStage:
         now = asyncio.get_running_loop().time()
         for partition in ours:
             if records := fetched.get(partition.number):
-                take(partition, records)
+                await take(partition, records)
                 tracing.note_read(records, tracing.REGISTRY, self._clock())
                 failpoint("registry.applied")
             if partition.doubtful(now):
                 self.member.hold(partition.number)
-        listed = [(p, each) for p in ours for each in p.slices()]
+        listed = [(p, each) for p in ours for each in await in_turns(p.slices())]
         poison = [p for p in ours if p.poison]
         if listed or poison:
             await self._publish(listed, poison)

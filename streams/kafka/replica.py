@@ -11,6 +11,7 @@ from streams.kafka.layout import FACTS
 from streams.kafka.loading import take
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.schema_registry import learn
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -102,14 +103,14 @@ class Replica:
     async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
         for number, records in fetched.items():
             partition = self.partitions[number]
-            take(partition, records)
+            await take(partition, records)
             tracing.note_read(records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()
             if partition.doubtful(asyncio.get_running_loop().time()):
                 self.member.hold(number)
         for partition in self.partitions.values():
-            listed = list(partition.slices())
+            listed = await in_turns(partition.slices())
             if listed:
                 await told(listed)
                 partition.finish(listed)

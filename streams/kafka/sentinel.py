@@ -32,6 +32,7 @@ from streams.kafka.witnesses import Witnesses
 from streams.progress import Progress
 from streams.stages.registry import dead
 from streams.traced_stages import trace_finding
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -142,17 +143,17 @@ class SentinelStage:
             read[watched] = [(each.offset, watched.read(each)) for each in records]
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
-            self._judge(read)
+            await self._judge(read)
             self._limit()
             for each in self._ours():
-                each.follow(self._clock())
-                each.settle(self._clock())
-            self._inspect()
+                await in_turns(each.follow(self._clock()))
+                await in_turns(each.settle(self._clock()))
+            await self._inspect()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
                 self._tidied = now
                 for each in self._ours():
-                    each.tidy(self._clock())
+                    await in_turns(each.tidy(self._clock()))
             await self._write()
             await self._commit()
         self._tell()
@@ -176,7 +177,7 @@ class SentinelStage:
                 if self.member.assignments != assignments:
                     return  # another may have had them meanwhile: all is found out anew
                 each.take(told.get(number, ()))
-                if not each.restore(self._clock()):
+                if not await in_turns(each.restore(self._clock())):
                     continue  # it stands still, and is taken up anew
                 self.member.begin(number, each.position)
                 await self._write()
@@ -284,7 +285,7 @@ class SentinelStage:
         except TimeoutError:
             log.warning("judged_without_facts", realms=sorted(after))
 
-    def _judge(
+    async def _judge(
         self, read: Mapping[Watched, Sequence[tuple[int, Record | None]]]
     ) -> None:
         now = self._clock()
@@ -292,7 +293,7 @@ class SentinelStage:
         for watched, records in read.items():
             if watched not in ours or not records:
                 continue  # it went, or was loaded anew, while we waited
-            watched.advance(records, now)
+            await in_turns(watched.advance(records, now))
             failpoint("sentinel.applied")
 
     @property
@@ -312,7 +313,7 @@ class SentinelStage:
                 for watched in self._ours() if names else ():
                     watched.limit(name, names)
 
-    def _inspect(self) -> None:
+    async def _inspect(self) -> None:
         """Look at how credentials stand, in the realms whose findings are ours."""
         now = self._clock()
         self._inspecting = sum(each.unsettled(now) for each in self._ours())
@@ -320,7 +321,7 @@ class SentinelStage:
             if home is None:
                 realm.heard = None
             else:
-                self._inspecting += home.inspect(name, now)
+                self._inspecting += await in_turns(home.inspect(name, now))
 
     def _homes(self) -> Iterator[tuple[str, Realm, Watched | None]]:
         """Give each realm, with what its own findings belong to where that is ours."""
@@ -338,7 +339,7 @@ class SentinelStage:
             self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
             names = [each.identifier for each in found]
             for watched in self._ours():
-                watched.reconsider(realm, names, now)
+                await in_turns(watched.reconsider(realm, names, now))
         await self._write()
 
     async def _reported(self, news: Mapping[str, set[str]]) -> None:
@@ -346,7 +347,7 @@ class SentinelStage:
         now = self._clock()
         for realm, points in news.items():
             for watched in self._ours():
-                watched.recheck(realm, points, now)
+                await in_turns(watched.recheck(realm, points, now))
         await self._write()
 
     async def _write(self) -> None:

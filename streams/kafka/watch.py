@@ -31,6 +31,7 @@ from streams.stages.told import Told
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from agents_registry.steps import Steps
     from streams.findings import Finding, FindingKind
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.finding_records import Held
@@ -134,14 +135,14 @@ class Watched:
         """Tell whether there is something to tell, and to save."""
         return bool(self._outputs or self._used or self.poison)
 
-    def restore(self, now: int) -> bool:
+    def restore(self, now: int) -> Steps[bool]:
         """Take up what the file holds, and judge all of it by the tables of now.
 
         Facts that came while nobody watched are made up for by that. Tell whether it
         could be read; it is thrown away where not, since topics have all of it.
         """
         try:
-            self._restore(now)
+            yield from self._restore(now)
         except (DamagedError, ValueError) as error:
             log.warning("uses_damaged", partition=self.number, error=str(error))
             self._sentinels, self._outputs = {}, {}
@@ -165,17 +166,18 @@ class Watched:
             limits.add(below)
         self._limits = sorted(limits)
 
-    def _restore(self, now: int) -> None:
+    def _restore(self, now: int) -> Steps[None]:
         for realm, body in self.file.episodes():
             self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
         for realm, rows in self.file.uses().items():
             sentinel = self._sentinel(realm)
             sentinel.restore(rows)
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, sentinel.reconsider_all(registry, now))
+            self._add(realm, (yield from sentinel.reconsider_all(registry, now)))
         for realm in self._sentinels:
             # Receipts were read before, and are news to nobody.
-            self._add(realm, self._sentinel(realm).recheck(None, now))
+            outputs = yield from self._sentinel(realm).recheck(None, now)
+            self._add(realm, outputs)
 
     def read(self, record: Block) -> Record | None:
         """Read a record; None where it is poison."""
@@ -185,7 +187,9 @@ class Watched:
             self.poison.append(poison_of(record, str(error), self._digest_key))
             return None
 
-    def advance(self, records: Sequence[tuple[int, Record | None]], now: int) -> None:
+    def advance(
+        self, records: Sequence[tuple[int, Record | None]], now: int
+    ) -> Steps[None]:
         """Take records in, by their offsets; None where one is poison.
 
         What an earlier owner judged is remembered, and told as far as it was not.
@@ -194,7 +198,7 @@ class Watched:
         for _, some in groupby(read, lambda pair: bisect_right(self._limits, pair[0])):
             alike = list(some)
             self._recall(alike[0][0])
-            self.judge((each for _, each in alike), now)
+            yield from self.judge((each for _, each in alike), now)
         self._recall(None)
         self.position = records[-1][0] + 1
         if self._caught_up:
@@ -211,7 +215,7 @@ class Watched:
             told.at = at or 0
             self._sentinel(realm).episodes.told = None if at is None else told
 
-    def judge(self, records: Iterable[Record], now: int) -> None:
+    def judge(self, records: Iterable[Record], now: int) -> Steps[None]:
         """Take records in; blocks of one realm that follow each other as one."""
         for (realm, kind), group in groupby(
             records, lambda each: (each.realm, type(each))
@@ -227,7 +231,8 @@ class Watched:
             registry = self._realm_of(realm).cascade.registry
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
-                self._add(realm, sentinel.observe(lines, registry, now))
+                outputs = yield from sentinel.observe(lines, registry, now)
+                self._add(realm, outputs)
 
     def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
         posture = self._posture(realm)
@@ -236,14 +241,17 @@ class Watched:
             if body is not None:
                 self._used[realm, str(use.name)] = body
 
-    def reconsider(self, realm: str, names: Collection[Identifier], now: int) -> None:
+    def reconsider(
+        self, realm: str, names: Collection[Identifier], now: int
+    ) -> Steps[None]:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, sentinel.reconsider(names, registry, now))
+            outputs = yield from sentinel.reconsider(names, registry, now)
+            self._add(realm, outputs)
 
-    def inspect(self, realm: str, now: int) -> int:
+    def inspect(self, realm: str, now: int) -> Steps[int]:
         """Look at the next nodes of a realm that may stand otherwise than before.
 
         Its findings are those of one partition, wherever the realm is used. Give how
@@ -251,7 +259,7 @@ class Watched:
         """
         posture = self._posture(realm)
         if posture.waiting(now):
-            signals = posture.step(now)
+            signals = yield from posture.step(now)
             self._add(realm, self._sentinel(realm).report(signals, now))
         return posture.waiting(now)
 
@@ -273,39 +281,42 @@ class Watched:
         posture = self._postures.get(realm)
         return 1 if posture is None else posture.waiting(now)
 
-    def follow(self, now: int) -> None:
+    def follow(self, now: int) -> Steps[None]:
         """Judge all uses again of the realms whose tables were built anew."""
         for realm in self._sentinels:
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, self._sentinel(realm).follow(registry, now))
+            outputs = yield from self._sentinel(realm).follow(registry, now)
+            self._add(realm, outputs)
 
-    def recheck(self, realm: str, points: Iterable[str], now: int) -> None:
+    def recheck(self, realm: str, points: Iterable[str], now: int) -> Steps[None]:
         """See whether receipts that came in turn lags into failures."""
         if realm in self._sentinels:
-            self._add(realm, self._sentinel(realm).recheck(points, now))
+            outputs = yield from self._sentinel(realm).recheck(points, now)
+            self._add(realm, outputs)
 
     def limit(self, realm: str, names: Collection[Identifier]) -> None:
         """Have uses held against their scopes again, of what hangs on some names."""
         if realm in self._sentinels:
             self._sentinels[realm].limit(names)
 
-    def settle(self, now: int) -> None:
+    def settle(self, now: int) -> Steps[None]:
         """Ask about the next uses again whose time has come."""
         for realm, sentinel in self._sentinels.items():
             if sentinel.unsettled(now):
                 registry = self._realm_of(realm).cascade.registry
-                self._add(realm, self._sentinel(realm).settle(registry, now))
+                outputs = yield from self._sentinel(realm).settle(registry, now)
+                self._add(realm, outputs)
 
     def unsettled(self, now: int) -> int:
         """Count the realms in which there are such uses."""
         return sum(each.unsettled(now) for each in self._sentinels.values())
 
-    def tidy(self, now: int) -> None:
+    def tidy(self, now: int) -> Steps[None]:
         """Forget old uses, and close what is silent or over."""
         for realm, sentinel in self._sentinels.items():
             self._add(realm, sentinel.expire(now))
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, sentinel.end_denied(registry, now))
+            self._add(realm, (yield from sentinel.end_denied(registry, now)))
             self._add(realm, sentinel.end_declared(registry, now))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):

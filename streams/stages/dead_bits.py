@@ -60,7 +60,7 @@ UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
 MOST_ENDS: Final = 1 << 16
 LONGEST: Final = 8  # names of a path that is kept, most often under 200 bytes each
-GROWN_AT_ONCE: Final = 20_000  # nodes whose prints are made in one step
+GROWN_AT_ONCE: Final = 1000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before the sorted prints are made anew.
 SORTED_AFTER: Final = 4096
 # The nodes whose life a fact may have hung on something else, by the kind of fact.

@@ -10,22 +10,22 @@ Where none does, nothing is noted.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Holds, ScopeSet
-from agents_registry.inventory import descendants
 from agents_registry.life import quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
+from agents_registry.reach import Reach
 from streams.stages.lines import U64, prints_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece, Remembered
 
@@ -56,8 +56,8 @@ class LateLimits:
         self._everything = False
         self._prints: deque[Numbers] = deque()
         self._names: dict[Identifier, None] = {}
-        self._below: Iterator[Identifier] = iter(())
-        self._more = False  # perhaps, below the last name
+        self._tops: list[int] = []
+        self._below: Reach | None = None
 
     def need(self) -> None:
         """Take note that a use tells its scopes; before, nothing need be noted."""
@@ -72,25 +72,29 @@ class LateLimits:
 
     def note_all(self) -> None:
         """Have everything looked at."""
-        self._everything, self._more = True, False
+        self._everything = True
         self._names.clear()
         self._prints.clear()
-        self._below = iter(())
+        self._below, self._tops = None, []
 
     @property
     def waiting(self) -> bool:
         """Tell whether there may be more to look at."""
-        return self._everything or bool(self._names or self._prints) or self._more
+        names = self._names or self._tops or self._below is not None
+        return self._everything or bool(names or self._prints)
 
-    def step(self, registry: Registry) -> list[tuple[Piece, Numbers]]:
+    def step(self, registry: Registry) -> Steps[list[tuple[Piece, Numbers]]]:
         """Give the uses to look at next, which tell their scopes."""
         if self._everything:
             self._begin_anew()
         if self._prints:
             prints = self._prints.popleft()
         else:
-            names = self._take(registry)
-            prints = np.array([prints_of(name)[0] for name in names], U64)
+            of_names = []
+            for name in (yield from self._take(registry)):
+                yield
+                of_names.append(prints_of(name)[0])
+            prints = np.array(of_names, U64)
         found = self._uses.find(np.unique(prints))
         return [
             (piece, rows[piece.lines.tells_scopes()[rows]]) for piece, rows in found
@@ -108,28 +112,23 @@ class LateLimits:
         for start in range(0, len(every), AT_ONCE):
             self._prints.append(every[start : start + AT_ONCE])
 
-    def _take(self, registry: Registry) -> list[Identifier]:
-        taken = list(islice(self._below, AT_ONCE))
-        while len(taken) < AT_ONCE and self._names:
+    def _take(self, registry: Registry) -> Steps[list[Identifier]]:
+        """Give the next names; so many of those noted are walked from together."""
+        lineage = registry.lineage
+        while self._below is None and self._names:
+            yield
             name = next(iter(self._names))
             del self._names[name]
-            self._below = _below(registry, name)
-            taken += islice(self._below, AT_ONCE - len(taken))
-        self._more = len(taken) == AT_ONCE
-        return taken
-
-
-def _below(registry: Registry, name: Identifier) -> Iterator[Identifier]:
-    """Yield a name, who holds it if it is an attribute, and all that hangs on these.
-
-    Nothing where nothing limits scopes.
-    """
-    lineage = registry.lineage
-    node = lineage.find(name)
-    if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
-        return
-    holders = map(lineage.identifier, [*registry.holders.get(node, ())])
-    for top in (name, *holders):
-        yield top
-        for each, _ in descendants(registry, top):
-            yield each
+            node = lineage.find(name)
+            # Nothing limits scopes there.
+            if node != NONE and not quiet(registry, (node,), -1, SCOPED | CAUSED):
+                self._tops.append(node)
+            if len(self._tops) >= AT_ONCE or not self._names:
+                self._below = Reach(registry, self._tops)
+                self._tops = []
+        if self._below is None:
+            return []
+        taken = self._below.take(AT_ONCE)
+        if self._below.over:
+            self._below = None
+        return [lineage.identifier(node) for node in taken]

@@ -18,6 +18,7 @@ from agents_registry.registry import Registry
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_rules as rules
 from streams.stages.posture_agenda import Agenda
+from streams.stages.posture_view import View
 from streams.stages.used_scopes import UsedScopes
 from streams.times import DAY, SECOND
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
 
-SLICE: Final = 500  # nodes looked at in one step
+    Signals = list[dict[str, Any]]
+
+SLICE: Final = 200  # nodes looked at in one step
 LOOK_AGAIN: Final = 300 * SECOND  # at what is open: it may end by time alone
 # What is often put right by the next fact, of another source.
 _SETTLING: Final = frozenset({
@@ -93,33 +97,49 @@ class Posture:
         """Count what is still to be looked at, roughly."""
         return len(self._gone) + self._agenda.waiting(now)
 
-    def step(self, now: int, most: int = SLICE) -> list[dict[str, Any]]:
+    def step(self, now: int, most: int = SLICE) -> Steps[Signals]:
         """Look at the next nodes; give what began and what is over, as signals.
+
+        No fact may be applied before it has done so.
 
         Args:
             now: ns.
             most: how many nodes are looked at.
         """
-        signals: list[dict[str, Any]] = []
-        while self._gone:
+        signals: Signals = []
+        for _ in range(min(most, len(self._gone))):
             signals += self._ended(self._gone.pop(), {}, now)
-        for _ in range(most):
-            node = self._agenda.take(now)
-            if node == NONE:
-                break
-            signals += self._look(node, now)
+        registry = self._agenda.registry
+        todo: dict[int, list[int]] = {}
+        for count, node in enumerate(self._agenda.take(now, most)):
+            if not count % 16:
+                yield
+            if not rules.plain(registry, node) or self._remembers(node):
+                todo[node] = self._names(node)
+        if todo:
+            view = View(registry)
+            names = (name for some in todo.values() for name in some)
+            yield from view.collect(names, now, rules.is_agent)
+            for node, some in todo.items():
+                yield
+                signals += yield from self._look(view, node, some, now)
         return signals
 
-    def _look(self, node: int, now: int) -> list[dict[str, Any]]:
-        registry = self._agenda.registry
-        lineage = registry.lineage
-        if rules.plain(registry, node) and not self._remembers(node):
-            return []
-        names = lineage.others(node)
-        called = {name: lineage.identifier(name) for name in names}
+    def _names(self, node: int) -> list[int]:
+        """Give the names of a node, none where they are too many."""
+        names = self._agenda.registry.lineage.others(node, rules.MOST_NAMES + 1)
+        return names if len(names) <= rules.MOST_NAMES else []
+
+    def _look(
+        self, view: View, node: int, names: list[int], now: int
+    ) -> Steps[Signals]:
+        identifier = view.registry.lineage.identifier
+        if not names:
+            return list(self._ended(identifier(node), {}, now))
+        called = {name: identifier(name) for name in names}
         first = min(called.values())
-        wrong = self._wrong(registry, names, now)
-        signals: list[dict[str, Any]] = []
+        wrong = yield from self._wrong(view, names, now)
+        signals: Signals = []
         for other in called.values():
             wanted = wrong if other == first else {}
             signals += self._ended(other, wanted, now)
@@ -133,7 +153,7 @@ class Posture:
             self._open.setdefault(first, set()).add(kind)
             signals.append({
                 "kind": kind.value, "presented": list(first), "at": now,
-                "owner": rules.owner_of(registry, names), "detail": detail,
+                "owner": rules.owner_of(view.registry, names), "detail": detail,
             })  # fmt: skip
         if first in self._open:
             self._agenda.again(node, now + LOOK_AGAIN)
@@ -166,52 +186,49 @@ class Posture:
             del self._open[name]
 
     def _wrong(
-        self, registry: Registry, names: list[int], now: int
-    ) -> dict[FindingKind, str]:
+        self, view: View, names: list[int], now: int
+    ) -> Steps[dict[FindingKind, str]]:
         """Give what is wrong with a node now, in words."""
+        registry = view.registry
+        sharing = yield from self._shared(view, names, now)
         found: dict[FindingKind, str | None] = {
             FindingKind.LIFT_AMBIGUOUS: rules.ambiguous(registry, names),
-            FindingKind.SCOPE_ESCALATION: rules.escalation(registry, names),
-            FindingKind.SHARED_SERVICE_ACCOUNT: self._shared(registry, names, now),
+            FindingKind.SCOPE_ESCALATION: rules.escalation(view, names),
+            FindingKind.SHARED_SERVICE_ACCOUNT: sharing,
             FindingKind.EXCESS_SCOPE: self._excess(registry, names, now),
         }
         if not all(registry.lineage.flags[name] & KNOWN for name in names):
             found[FindingKind.UNMAPPED] = rules.only_named(registry, names)
-        if self._may_lack_owner(registry, names, now):
-            flaws = rules.flaws(registry, names[0], now)
-            missing = rules.without_owner(registry, names, flaws)
-            found[FindingKind.OWNERLESS] = missing
+        if self._may_lack_owner(view, names):
+            found[FindingKind.OWNERLESS] = rules.without_owner(view, names)
         wrong = {
             kind: text
             for kind, text in found.items()
             if text is not None and kind in self._limits.kinds
         }
-        return self._of_the_living(registry, names, now, wrong) if wrong else {}
+        return self._of_the_living(view, names[0], wrong) if wrong else {}
 
     def _of_the_living(
-        self,
-        registry: Registry,
-        names: list[int],
-        now: int,
-        wrong: dict[FindingKind, str],
+        self, view: View, node: int, wrong: dict[FindingKind, str]
     ) -> dict[FindingKind, str]:
         """Leave out what is over with the node; that its owner is gone stays."""
-        flaws = rules.flaws(registry, names[0], now)
-        if not flaws:
+        reasons = set(view.reasons(node))
+        if not reasons:
             return wrong
-        self._agenda.lapsed.update(
-            flaw.node for flaw in flaws if flaw.reason is Reason.EXPIRED
-        )
-        orphan = all(flaw.reason is Reason.NO_LIVING_OWNER for flaw in flaws)
-        suspended = all(flaw.reason is Reason.SUSPENDED for flaw in flaws)
-        kept = {FindingKind.OWNERLESS} if orphan else set()
-        kept |= {FindingKind.LIFT_AMBIGUOUS} if suspended else set()
+        if Reason.EXPIRED in reasons:
+            self._agenda.lapsed.add(node)
+        kept = set()
+        if reasons == {Reason.NO_LIVING_OWNER}:
+            kept.add(FindingKind.OWNERLESS)
+        if reasons == {Reason.SUSPENDED}:
+            kept.add(FindingKind.LIFT_AMBIGUOUS)
         return {kind: text for kind, text in wrong.items() if kind in kept}
 
-    def _may_lack_owner(self, registry: Registry, names: list[int], now: int) -> bool:
+    def _may_lack_owner(self, view: View, names: list[int]) -> bool:
+        registry = view.registry
         agent = any(rules.is_agent(registry.lineage.kind(name)) for name in names)
         if agent:
-            expires = rules.next_expiry(registry, names[0], now)
+            expires = view.next_expiry(names[0])
             if expires is not None:
                 self._agenda.again(names[0], expires)
         return agent or any(name in registry.emptied for name in names)
@@ -254,26 +271,29 @@ class Posture:
         days = self._limits.excess // DAY
         return f"in {days} days it did not use {rules.few(idle)}"
 
-    def _shared(self, registry: Registry, names: list[int], now: int) -> str | None:
+    def _shared(self, view: View, names: list[int], now: int) -> Steps[str | None]:
+        registry = view.registry
         lineage = registry.lineage
         kinds = [lineage.kind(name) for name in names]
         if any(map(rules.is_agent, kinds)):
-            self._uses_accounts(registry, names, now)
+            self._uses_accounts(view, names)
             return None
         agents = rules.holders(registry, names)
         for name, kind in zip(names, kinds, strict=True):
             if rules.is_account(kind):
                 agents += self._agents.get(name, ())
-        return rules.shared(registry, agents, now) if len(agents) > 1 else None
+        if len(agents) < 2:  # noqa: PLR2004 - two share
+            return None
+        return (yield from rules.shared(registry, agents, now))
 
-    def _uses_accounts(self, registry: Registry, names: list[int], now: int) -> None:
+    def _uses_accounts(self, view: View, names: list[int]) -> None:
         """Note which accounts an agent hangs on; have them looked at, if it is news."""
-        lineage = registry.lineage
+        lineage = view.registry.lineage
         for name in names:
             for parent, _ in lineage.parents(name):
                 if rules.is_account(lineage.kind(parent)):
                     users = self._agents.setdefault(parent, {})
-                    standing = rules.standing(registry, names, now)
+                    standing = rules.standing(view, names)
                     if users.get(name) != standing:
                         users[name] = standing
                         self._agenda.dirty[parent] = None

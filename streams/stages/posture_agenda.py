@@ -1,13 +1,13 @@
 """Which nodes are to be looked at, since what a fact or time changed may touch them.
 
 A fact marks what it names, and what hangs on that where that may stand otherwise too.
-A table that is new is looked at once from its first node to its last.
+Marks that come while others are worked off wait and are worked off together. A table
+that is new is looked at once from its first node to its last.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import (
@@ -25,11 +25,11 @@ from agents_registry.facts import (
     Withdraw,
 )
 from agents_registry.lineage import NONE
+from agents_registry.reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agents_registry.registry import Registry
+
 
 # What a fact changes by itself, and what else hangs on that.
 _NAMES: Final[dict[type[Fact], tuple[str, ...]]] = {
@@ -72,8 +72,7 @@ class Agenda:
         self.dirty: dict[int, None] = {}
         self.lapsed: set[int] = set()
         self._roots: dict[int, None] = {}
-        self._walk: Iterator[int] = iter(())
-        self._walking = False
+        self._reach: Reach | None = None
         self._scan, self._end = 0, len(registry.lineage)
         self._due: list[tuple[int, int]] = []
         self._due_at: dict[int, int] = {}
@@ -100,14 +99,21 @@ class Agenda:
 
     def _root(self, node: int) -> None:
         """Have all looked at that hangs on a node."""
-        if node != NONE and next(self._downs(node), None) is not None:
+        registry = self.registry
+        if node != NONE and (
+            node in registry.owned
+            or node in registry.holders
+            or registry.lineage.ring[node] != node
+            or next(registry.lineage.children(node), None) is not None
+        ):
             self._roots[node] = None
 
     def waiting(self, now: int) -> int:
         """Count what is still to be looked at, roughly."""
         rest = self._end - self._scan
         due = bool(self._due) and self._due[0][0] <= now
-        return len(self.dirty) + len(self._roots) + self._walking + rest + due
+        walking = self._reach is not None
+        return len(self.dirty) + len(self._roots) + walking + rest + due
 
     def again(self, node: int, at: int) -> None:
         """Look at a node at a time, or before."""
@@ -115,44 +121,30 @@ class Agenda:
             self._due_at[node] = at
             heapq.heappush(self._due, (at, node))
 
-    def take(self, now: int) -> int:
-        """Give the next node, NONE where all is looked at."""
-        if self.dirty:
-            node = next(iter(self.dirty))
-            del self.dirty[node]
-            return node
-        while self._walking or self._roots:
-            if not self._walking:
-                root = next(iter(self._roots))
-                del self._roots[root]
-                self._walk, self._walking = self._below(root), True
-            for node in self._walk:
-                return node
-            self._walking = False
-        while self._due and self._due[0][0] <= now:
+    def take(self, now: int, most: int) -> list[int]:
+        """Give the next nodes; fewer, or none, also where there are more."""
+        taken = self._take_below(most)
+        while len(taken) < most and self._due and self._due[0][0] <= now:
             at, node = heapq.heappop(self._due)
             if self._due_at.get(node) == at:
                 del self._due_at[node]
-                return node
-        if self._scan < self._end:
-            self._scan += 1
-            return self._scan - 1
-        return NONE
+                taken.append(node)
+        start = self._scan
+        self._scan = min(start + most - len(taken), self._end)
+        return [*taken, *range(start, self._scan)]
 
-    def _below(self, root: int) -> Iterator[int]:
-        """Yield what hangs on a node by lineage, ownership or an attribute."""
-        seen = {root}
-        todo = deque(seen)
-        while todo:
-            for node in self._downs(todo.popleft()):
-                if node not in seen:
-                    seen.add(node)
-                    todo.append(node)
-                    yield node
-
-    def _downs(self, node: int) -> Iterator[int]:
-        registry = self.registry
-        yield from registry.lineage.children(node)
-        yield from registry.owned.get(node, ())
-        yield from list(registry.holders.get(node, ()))
-        yield from registry.lineage.others(node)[1:]
+    def _take_below(self, most: int) -> list[int]:
+        """Give what is marked, then what hangs on it."""
+        taken: list[int] = []
+        while self.dirty and len(taken) < most:
+            node = next(iter(self.dirty))
+            del self.dirty[node]
+            taken.append(node)
+        if self._reach is None and self._roots:
+            self._reach = Reach(self.registry, self._roots)
+            self._roots.clear()
+        if self._reach is not None and len(taken) < most:
+            taken += self._reach.take(most - len(taken))
+            if self._reach.over:
+                self._reach = None
+        return taken

@@ -8,11 +8,12 @@ same answer, in whatever order its facts came.
 from __future__ import annotations
 
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.closure import CLOSURE_LIMIT, Closure
+from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.identifiers import NodeClass
-from agents_registry.life import Reason, quiet
+from agents_registry.life import Reason
 from agents_registry.lineage import (
     CAUSED,
     CREDENTIAL,
@@ -21,18 +22,20 @@ from agents_registry.lineage import (
     NONE,
     OWNED,
     SCOPED,
-    UNKNOWN_TIME,
 )
 from agents_registry.scope import escalates
-from agents_registry.verdict import flaws_of
+from streams.stages.posture_view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agents_registry.life import Flaw
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 SHOWN: Final = 3  # names or scopes in a sentence
+MOST_NAMES: Final = 64  # of what has more nothing is told
+NEAR: Final = 256  # nodes above that are searched for an owner to name
+FEW_USERS: Final = 64  # agents looked at before it is seen whether they are enough
 _ACCOUNTS: Final = frozenset({
     "aws.user", "vault.entity", "keycloak.client", "keycloak.client_uuid",
     "auth0.client",
@@ -77,19 +80,12 @@ def above(registry: Registry, names: Iterable[int]) -> Iterator[int]:
             yield node
         ups = [parent for parent, _ in lineage.parents(node)]
         for up in ups:
-            for name in lineage.others(up):
+            for name in () if up in seen else lineage.others(up):
                 if name not in seen:
                     seen.add(name)
                     todo.append(name)
         if len(todo) > CLOSURE_LIMIT:
             return
-
-
-def flaws(registry: Registry, node: int, now: int) -> list[Flaw]:
-    """Give what kills a node now, nothing for one that lives."""
-    if quiet(registry, (node,), now):
-        return []
-    return flaws_of(registry, registry.lineage.identifier(node), now)
 
 
 def declared(registry: Registry, names: Iterable[int]) -> list[str]:
@@ -99,8 +95,11 @@ def declared(registry: Registry, names: Iterable[int]) -> list[str]:
     return sorted({scope for said in saids for each in said for scope in each})
 
 
-def escalation(registry: Registry, names: list[int]) -> str | None:
+def escalation(view: View, names: list[int]) -> str | None:
     """Say which scopes a node declares that something above it does not cover."""
+    if view.below_scopes.isdisjoint(names):
+        return None
+    registry = view.registry
     lineage, own = registry.lineage, declared(registry, names)
     for up in above(registry, names) if own else ():
         for covering in registry.scopes.of(up) if lineage.flags[up] & SCOPED else ():
@@ -109,36 +108,32 @@ def escalation(registry: Registry, names: list[int]) -> str | None:
     return None
 
 
-def without_owner(
-    registry: Registry, names: list[int], found: Iterable[Flaw]
-) -> str | None:
+def without_owner(view: View, names: list[int]) -> str | None:
     """Say how a node has no owner.
 
     Of agents that hang on one another only the topmost is looked at: the rest have its
     owner. One that nobody declared, and on which nothing hangs, is a name and no agent.
     The set that an authority emptied is told of whatever the node is.
-
-    Args:
-        registry: the table.
-        names: of the node.
-        found: what kills it, as `flaws` gives it.
     """
+    registry = view.registry
     lineage = registry.lineage
     if any(_emptied(registry, name) for name in names):
         return "its owners were taken away, and nobody was named in their place"
     if not any(is_agent(lineage.kind(name)) for name in names):
         return None
-    ups = list(above(registry, names))
-    if any(is_agent(lineage.kind(up)) for up in ups):
+    if not view.below_agents.isdisjoint(names) and any(
+        is_agent(lineage.kind(up)) for up in above(registry, names)
+    ):
         return None
-    if any(flaw.reason is Reason.NO_LIVING_OWNER for flaw in found):
+    if Reason.NO_LIVING_OWNER in view.reasons(names[0]):
         return "none of its owners is there any more"
+    if not view.owned.isdisjoint(names):
+        return None
     exists = any(
         lineage.flags[name] & KNOWN or next(lineage.children(name), None) is not None
         for name in names
     )
-    owned = any(lineage.flags[node] & OWNED for node in (*names, *ups))
-    if (exists or ups) and not owned:
+    if exists or next(above(registry, names), None) is not None:
         return "nobody is named as its owner"
     return None
 
@@ -161,33 +156,51 @@ def holders(registry: Registry, names: list[int]) -> list[int]:
     return [parent for parent in parents if is_agent(lineage.kind(parent))]
 
 
-def shared(registry: Registry, agents: Iterable[int], now: int) -> str | None:
+def shared(registry: Registry, agents: Iterable[int], now: int) -> Steps[str | None]:
     """Say which agents share what they all use.
 
     One that is dead does not count, nor one that hangs on another of them: a parent
-    and its sub-agents are one.
+    and its sub-agents are one. Of many only so many are looked at as it takes to see
+    that they are several.
     """
     lineage = registry.lineage
-    living = {min(lineage.others(agent)) for agent in agents}
-    living = {agent for agent in living if not flaws(registry, agent, now)}
-    if len(living) < 2:  # noqa: PLR2004 - two share
-        return None
-    tops = [
-        agent
-        for agent in living
-        if living.isdisjoint(above(registry, lineage.others(agent)))
-    ]
+    users = dict.fromkeys(min(lineage.others(agent)) for agent in agents)
+    left, most = list(users), FEW_USERS
+    tops: list[str] = []
+    while left and len(tops) < 2:  # noqa: PLR2004 - two share
+        some, left = left[:most], left[most:]
+        most *= 2
+        tops += yield from _tops(registry, users, some, now)
     if len(tops) < 2:  # noqa: PLR2004 - as above
         return None
-    named = sorted(str(lineage.identifier(agent)) for agent in tops)
-    return f"{len(named)} agents use it: {few(named)}"
+    count = f"{len(tops)} or more" if left else f"{len(tops)}"
+    return f"{count} agents use it: {few(sorted(tops))}"
 
 
-def standing(registry: Registry, names: list[int], now: int) -> int:
+def _tops(
+    registry: Registry, users: Iterable[int], some: list[int], now: int
+) -> Steps[list[str]]:
+    """Give the living ones of some users that hang on no other living one."""
+    lineage = registry.lineage
+    view = View(registry)
+    yield from view.collect(some, now, is_agent)
+    tops = []
+    for agent in some:
+        yield
+        if view.reasons(agent):
+            continue
+        ups = above(registry, lineage.others(agent))
+        if not any(up in users and not view.reasons(up) for up in ups):
+            tops.append(str(lineage.identifier(agent)))
+    return tops
+
+
+def standing(view: View, names: list[int]) -> int:
     """Give a hash of all of an agent that `shared` looks at."""
-    kind = registry.lineage.kind
-    ups = sorted(up for up in above(registry, names) if is_agent(kind(up)))
-    return hash((bool(flaws(registry, names[0], now)), *sorted(names), NONE, *ups))
+    kind, ups = view.registry.lineage.kind, list[int]()
+    if not view.below_agents.isdisjoint(names):
+        ups = sorted(up for up in above(view.registry, names) if is_agent(kind(up)))
+    return hash((bool(view.reasons(names[0])), *sorted(names), NONE, *ups))
 
 
 def only_named(registry: Registry, names: list[int]) -> str | None:
@@ -220,22 +233,14 @@ def ambiguous(registry: Registry, names: list[int]) -> str | None:
 
 
 def owner_of(registry: Registry, names: list[int]) -> str | None:
-    """Give the nearest owner, in words."""
+    """Give the nearest owner, in words, where there is one near."""
     lineage = registry.lineage
-    for node in (*names, *above(registry, names)):
+    for node in (*names, *islice(above(registry, names), NEAR)):
         if lineage.flags[node] & OWNED:
             owners = sorted(o for some in registry.owners.of(node) for o in some)
             if owners:
                 return str(min(map(lineage.identifier, owners)))
     return None
-
-
-def next_expiry(registry: Registry, node: int, now: int) -> int | None:
-    """Give when the next of all that a node's life hangs on expires (ns), or None."""
-    expires = registry.lineage.expires
-    nodes = Closure(registry, node).nodes
-    times = (expires[each] for each in nodes)
-    return min((time for time in times if now < time < UNKNOWN_TIME), default=None)
 
 
 def few(texts: Iterable[str]) -> str:

@@ -12,12 +12,15 @@ from streams.stages.remembered import MINUTE, bucket
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.steps import Steps
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece, Remembered
     from streams.stages.uses import Seen
 
 
-def repeats_among(remembered: Remembered, uses: Iterable[Seen]) -> set[tuple[str, int]]:
+def repeats_among(
+    remembered: Remembered, uses: Iterable[Seen]
+) -> Steps[set[tuple[str, int]]]:
     """Give, by piece and number, the rows that tell again what an earlier one told.
 
     Args:
@@ -30,10 +33,13 @@ def repeats_among(remembered: Remembered, uses: Iterable[Seen]) -> set[tuple[str
     minutes = [use.at // MINUTE for use in told]
     names = dict.fromkeys(use.identifiers[0] for use in told)
     prints = np.unique(np.array([prints_of(name)[0] for name in names], U64))
-    return repeats(remembered.find(prints, (min(minutes), max(minutes))))
+    found = remembered.find(prints, (min(minutes), max(minutes)))
+    return (yield from repeats(found))
 
 
-def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
+def repeats(
+    found: Iterable[tuple[Piece, Numbers]],
+) -> Steps[set[tuple[str, int]]]:
     """Give, by piece and number, those of some rows that tell again what one told.
 
     That is the same event's id of the same credential, point, outcome and minute.
@@ -51,6 +57,7 @@ def repeats(found: Iterable[tuple[Piece, Numbers]]) -> set[tuple[str, int]]:
     before = 0
     for piece, rows in found:
         for row in rows[alike[before : before + len(rows)]].tolist():
+            yield
             try:
                 event = piece.lines.use(row).event_id
             except ValueError:

@@ -4,11 +4,14 @@ An access is judged when it is seen, and again whenever a later fact (a cause, a
 edge, an alias, an owner set) condemns an identifier that it presented, or may limit
 its scopes. What nobody declared is asked about again before it is told. Times are those
 of the events. A use is reported at most once as dead, as beyond its scopes, as unknown.
+
+What may take long is done in steps (`agents_registry.steps`); no fact may be applied
+before one of them is over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import Factory, frozen
@@ -42,13 +45,18 @@ from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from agents_registry.verdict import Death
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece
     from streams.stages.uses import Seen
+
+    Found = list[tuple[Piece, Numbers]]
+
+PIECES: Final = 15  # a mask: pieces searched between two yields
 
 
 @frozen
@@ -131,31 +139,35 @@ class Sentinel:
 
     def observe(
         self, batch: Lines | Iterable[Seen], registry: Registry, now: int
-    ) -> Outputs:
+    ) -> Steps[Outputs]:
         """Judge new accesses, and remember them."""
         lines = batch if isinstance(batch, Lines) else Lines.of(batch)
         if not len(lines):
             return Outputs()
         telling = Telling(self.episodes, now)
-        quiet, declared = self._bits(registry).look(lines, self._tolerances.skew)
+        bits = yield from self._grown(registry)
+        quiet, declared = bits.look(lines, self._tolerances.skew)
         piece = self.uses.add(lines, now)
-        self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
+        yield
+        yield from self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
         if self._tolerances.report_unknown:
             ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
             found = telling.uses(piece, ask)
-            for row, use in self._undeclared.meet(piece, found, registry, now):
+            met = yield from self._undeclared.meet(piece, found, registry, now)
+            for row, use in met:
+                yield
                 telling.see_use(of_unknown(use, *piece.merged_of(row)), use, registry)
         scoped = np.flatnonzero(lines.tells_scopes())
         if len(scoped):
             self._late_limits.need()
-            self._hold_to_scopes([(piece, scoped)], registry, telling)
+            yield from self._hold_to_scopes([(piece, scoped)], registry, telling)
         return self._done(telling)
 
     def unsettled(self, now: int) -> bool:
         """Tell whether there is something to be asked about again by now."""
         return self._undeclared.waiting(now) or self._late_limits.waiting
 
-    def settle(self, registry: Registry, now: int) -> Outputs:
+    def settle(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Ask about the next uses again.
 
         Those of credentials that stayed undeclared are told, and those are held
@@ -163,10 +175,11 @@ class Sentinel:
         """
         telling = Telling(self.episodes, now)
         if self._late_limits.waiting:
-            found = self._late_limits.step(registry)
-            self._hold_to_scopes(found, registry, telling)
+            found = yield from self._late_limits.step(registry)
+            yield from self._hold_to_scopes(found, registry, telling)
         for piece, rows in self._undeclared.due(now):
             for row, use in telling.uses(piece, rows):
+                yield
                 if unknown(use, registry):
                     told = of_unknown(use, *piece.merged_of(row))
                     telling.see_use(told, use, registry)
@@ -181,30 +194,42 @@ class Sentinel:
 
     def reconsider(
         self, identifiers: Collection[Identifier], registry: Registry, now: int
-    ) -> Outputs:
+    ) -> Steps[Outputs]:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         telling = Telling(self.episodes, now)
-        prints = np.array([prints_of(name)[0] for name in identifiers], U64)
-        self._judge(self.uses.find(np.unique(prints)), registry, telling)
+        prints = []
         for identifier in identifiers:
+            yield
+            prints.append(prints_of(identifier)[0])
+        wanted = np.unique(np.array(prints, U64))
+        found: Found = []
+        for count, piece in enumerate(self.uses):
+            if not count & PIECES:
+                yield
+            rows = piece.find(wanted)
+            if len(rows):
+                found.append((piece, rows))
+        yield from self._judge(found, registry, telling)
+        for identifier in identifiers:
+            yield
             if self.episodes.about(identifier):
                 telling.relate(_names(registry, identifier))
         return self._done(telling)
 
-    def reconsider_all(self, registry: Registry, now: int) -> Outputs:
+    def reconsider_all(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
         telling = Telling(self.episodes, now)
         self._table = registry
-        bits = self._bits(registry)
-        found = [
-            (piece, bits.suspects(piece.lines, self._tolerances.skew))
-            for piece in self.uses
-        ]
-        self._judge(found, registry, telling)
+        bits = yield from self._grown(registry)
+        found: Found = []
+        for piece in self.uses:
+            yield
+            found.append((piece, bits.suspects(piece.lines, self._tolerances.skew)))
+        yield from self._judge(found, registry, telling)
         self._late_limits.note_all()
         return self._done(telling)
 
-    def follow(self, registry: Registry, now: int) -> Outputs:
+    def follow(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again if the table was built anew.
 
         Where something was taken back more may be dead than before, and nobody lists
@@ -212,9 +237,9 @@ class Sentinel:
         """
         if self._table is registry:
             return Outputs()
-        return self.reconsider_all(registry, now)
+        return (yield from self.reconsider_all(registry, now))
 
-    def recheck(self, points: Iterable[str] | None, now: int) -> Outputs:
+    def recheck(self, points: Iterable[str] | None, now: int) -> Steps[Outputs]:
         """See whether receipts that came in turn lags into failures.
 
         Args:
@@ -225,6 +250,7 @@ class Sentinel:
         for point in self.episodes.doubtful_points if points is None else points:
             for episode in self.episodes.doubted(point):
                 for doubt in list(episode.doubts):
+                    yield
                     kind = self._name(doubt.evidence, point)
                     if kind is FindingKind.ENFORCEMENT_FAILURE:
                         episode.doubts.remove(doubt)
@@ -258,11 +284,12 @@ class Sentinel:
             telling.see(sighting)
         return telling.outputs
 
-    def end_denied(self, registry: Registry, now: int) -> Outputs:
+    def end_denied(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about names that are denied for good now."""
         telling = Telling(self.episodes, now)
         for kind in OF_NAMES:
             for key in self.episodes.open_of(kind):
+                yield
                 if denied_for_good(registry, key.presented, now):
                     telling.end(key)
         return telling.outputs
@@ -287,16 +314,19 @@ class Sentinel:
             self.bits = DeadBits(registry)
         return self.bits
 
-    def _judge(
-        self,
-        found: list[tuple[Piece, Numbers]],
-        registry: Registry,
-        telling: Telling,
-    ) -> None:
+    def _grown(self, registry: Registry) -> Steps[DeadBits]:
+        """Give the dead bits, with every node that facts named taken in."""
+        bits = self._bits(registry)
+        while bits.grow():
+            yield
+        return bits
+
+    def _judge(self, found: Found, registry: Registry, telling: Telling) -> Steps[None]:
         """Report the uses among some rows that are dead and were not reported."""
-        dead = list(self._dead_among(found, registry, telling))
-        again = repeats_among(self.uses, (use for _, _, use, _ in dead))
+        dead = yield from self._dead_among(found, registry, telling)
+        again = yield from repeats_among(self.uses, [use for _, _, use, _ in dead])
         for piece, row, use, why in dead:
+            yield
             if (piece.key, row) in again:
                 self.uses.mark(piece, row, REPORTED)
                 continue
@@ -320,20 +350,20 @@ class Sentinel:
                 telling.relate(_names(registry, use.identifiers[0]))
 
     def _dead_among(
-        self,
-        found: list[tuple[Piece, Numbers]],
-        registry: Registry,
-        telling: Telling,
-    ) -> Iterator[tuple[Piece, int, Seen, Death]]:
+        self, found: Found, registry: Registry, telling: Telling
+    ) -> Steps[list[tuple[Piece, int, Seen, Death]]]:
+        dead = []
         for piece, rows in found:
             unreported = rows[piece.marks[rows] & REPORTED == 0]
             for row, use in telling.uses(piece, unreported):
+                yield
                 why = self._death(use, registry)
                 if why is not None:
-                    yield piece, row, use, why
+                    dead.append((piece, row, use, why))
                 elif not piece.marks[row] & UNDATED and self._undated(use, registry):
                     self.uses.mark(piece, row, UNDATED)
                     telling.outputs.undated += piece.merged_of(row)[1]
+        return dead
 
     def _death(self, use: Seen, registry: Registry) -> Death | None:
         """Give why a use was one of a dead credential, by whatever clock."""
@@ -371,22 +401,21 @@ class Sentinel:
         return kind_of(evidence, standing, self._tolerances)
 
     def _hold_to_scopes(
-        self,
-        found: list[tuple[Piece, Numbers]],
-        registry: Registry,
-        telling: Telling,
-    ) -> None:
+        self, found: Found, registry: Registry, telling: Telling
+    ) -> Steps[None]:
         """Report the uses among some rows that needed more than they may."""
         skew, grace = self._tolerances.skew, self._tolerances.grace
-        beyond = [
-            (piece, row, use, detail)
-            for piece, rows in found
-            for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0])
-            if use.outcome != "denied"
-            and (detail := violation(use, registry, skew=skew, grace=grace))
-        ]
-        again = repeats_among(self.uses, (use for _, _, use, _ in beyond))
+        beyond = []
+        for piece, rows in found:
+            for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0]):
+                yield
+                if use.outcome != "denied" and (
+                    detail := violation(use, registry, skew=skew, grace=grace)
+                ):
+                    beyond.append((piece, row, use, detail))
+        again = yield from repeats_among(self.uses, [use for _, _, use, _ in beyond])
         for piece, row, use, detail in beyond:
+            yield
             self.uses.mark(piece, row, BEYOND)
             if (piece.key, row) not in again:
                 told = of_beyond(use, detail, *piece.merged_of(row))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from streams.stages.episodes import Episodes
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece, Remembered
@@ -66,7 +67,7 @@ class Undeclared:
         found: Iterable[tuple[int, Seen]],
         registry: Registry,
         now: int,
-    ) -> list[tuple[int, Seen]]:
+    ) -> Steps[list[tuple[int, Seen]]]:
         """Hold those of some new uses whose credential is unknown.
 
         Args:
@@ -78,10 +79,15 @@ class Undeclared:
         Returns:
             Those that are told at once.
         """
-        strange = [(row, use) for row, use in found if unknown(use, registry)]
-        again = repeats_among(self._uses, (use for _, use in strange))
+        strange = []
+        for row, use in found:
+            yield
+            if unknown(use, registry):
+                strange.append((row, use))
+        again = yield from repeats_among(self._uses, [use for _, use in strange])
         at_once, held = [], []
         for row, use in strange:
+            yield
             key = Key(use.identifiers[0], _KIND, use.point)
             told = self._episodes.known(of_unknown(use, use.at, 1))
             if (piece.key, row) in again or told is not None:

@@ -10,6 +10,7 @@ from attrs import define
 from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, OwnerSet
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.inventory import table
+from agents_registry.steps import finish
 from schemas.codec import edition
 from streams.kafka import checkpoint, journal, snapshot
 from streams.kafka.checkpoint import FactsFile
@@ -94,7 +95,7 @@ def work_off(partition: Partition, some: list[Raw], *, save: bool = True) -> Non
     """Apply records, list what they condemned, and save."""
     partition.take(some)
     while partition.waiting:
-        partition.finish(list(partition.slices()))
+        partition.finish(finish(partition.slices()))
     if save:
         partition.save()
     if partition.worth_keeping:

@@ -23,6 +23,8 @@ from tests.unit import test_sentinel_receipts as receipts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.steps import Steps
+
 pytestmark = pytest.mark.unit
 
 Patch = pytest.MonkeyPatch
@@ -52,7 +54,12 @@ def forgets_what_was_forgotten(patch: Patch) -> None:
 
 def passes_over_late_receipts(patch: Patch) -> None:
     """Leave what was told as it was told."""
-    patch.setattr(Sentinel, "recheck", lambda *_: Outputs())
+
+    def nothing(*_: object) -> Steps[Outputs]:
+        yield
+        return Outputs()
+
+    patch.setattr(Sentinel, "recheck", nothing)
 
 
 def asks_one_guard_of_many(patch: Patch) -> None:
@@ -125,7 +132,12 @@ def forgets_what_is_held(patch: Patch) -> None:
 
 def asks_about_every_copy(patch: Patch) -> None:
     """Take a line that comes again for another use."""
-    patch.setattr(undeclared, "repeats_among", lambda *_: set())
+
+    def none(*_: object) -> Steps[set[tuple[str, int]]]:
+        yield
+        return set()
+
+    patch.setattr(undeclared, "repeats_among", none)
 
 
 def holds_to_scopes_once(patch: Patch) -> None:

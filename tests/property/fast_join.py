@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from agents_registry.identifiers import Identifier
+from agents_registry.reach import Reach
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
+from agents_registry.uncaused import Uncaused
 from streams.findings import FindingKind
 from streams.stages import dead_bits, lines, remembered, repeats, sentinel
 from streams.stages.posture import Limits
@@ -93,13 +96,15 @@ class Pair:
         if self.registry.needs_rebuild:
             self.registry = Registry.build(self.maker.facts)
             self.plain.reconsider_all(self.registry)
-            self.keep(self.fast.follow(self.registry, 0))
-        start = root(self.registry, fact)
+            self.keep(finish(self.fast.follow(self.registry, 0)))
+        start = root(self.registry, fact, Uncaused(self.registry))
         if start is None:
             return
-        names = [each.identifier for each in condemned(self.registry, start)]
+        node = self.registry.lineage.find(start)
+        found = finish(condemned(self.registry, Reach(self.registry, [node])))
+        names = [each.identifier for each in found]
         self.plain.reconsider(names, self.registry)
-        self.keep(self.fast.reconsider(names, self.registry, 0))
+        self.keep(finish(self.fast.reconsider(names, self.registry, 0)))
 
     def uses(self) -> None:
         """Show some uses, a few of them again."""
@@ -109,7 +114,7 @@ class Pair:
         random.shuffle(batch)
         self.past += batch
         self.plain.observe(batch, self.registry)
-        self.keep(self.fast.observe(batch, self.registry, 0))
+        self.keep(finish(self.fast.observe(batch, self.registry, 0)))
 
     def use(self) -> Seen:
         """Make a use of known or strange names."""
@@ -131,7 +136,7 @@ class Pair:
         self.fast = Fast(self.told, self.skew)
         self.fast.restore(self.saved.items())
         self.plain.reconsider_all(self.registry)
-        self.keep(self.fast.reconsider_all(self.registry, 0))
+        self.keep(finish(self.fast.reconsider_all(self.registry, 0)))
 
 
 def differs(start: int) -> str | None:

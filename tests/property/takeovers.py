@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.payloads import (
@@ -182,7 +183,7 @@ class Life(World):
                 if each.is_file():
                     each.unlink()
         self.worker = self.start()
-        self.worker.restore(self.now)
+        finish(self.worker.restore(self.now))
         self.write()
         self.commit()
 
@@ -223,7 +224,7 @@ class Life(World):
         lines = list(enumerate(self.accesses))[self.worker.position :]
         lines = lines[: self.random.choice((1, 2, 3, 9))]
         if lines:
-            self.worker.advance(lines, self.now)
+            finish(self.worker.advance(lines, self.now))
         self.write()
 
     def end_other(self) -> None:
@@ -234,7 +235,7 @@ class Life(World):
         ended = Cause(**self.said, target=OTHER, effect=Effect.REVOKE, at=START - S)
         self.tell(ended)
         for realm in REALMS:
-            self.worker.reconsider(realm, [OTHER], self.now)
+            finish(self.worker.reconsider(realm, [OTHER], self.now))
         self.write()
 
     def hear(self) -> None:
@@ -243,15 +244,15 @@ class Life(World):
             self.knew_at = self.random.randint(START, self.now)
             self.points.applied("door", self.end, self.knew_at)
         for realm in REALMS:
-            self.worker.recheck(realm, ["door"], self.now)
+            finish(self.worker.recheck(realm, ["door"], self.now))
         self.write()
 
     def wait_a_while(self) -> None:
         """Let time pass; what is held becomes due, what is silent closes."""
         spans = (S,) if self.receipts else (S, SETTLED, 3 * SILENCE)
         self.now += self.random.choice(spans)
-        self.worker.settle(self.now)
-        self.worker.tidy(self.now)
+        finish(self.worker.settle(self.now))
+        finish(self.worker.tidy(self.now))
         self.write()
 
     def settle(self) -> None:
@@ -259,7 +260,7 @@ class Life(World):
         while self.worker.position < len(self.accesses):
             self.judge()
         self.now += SETTLED
-        self.worker.settle(self.now)
+        finish(self.worker.settle(self.now))
         self.write()
         self.commit()
         if self.revoked:

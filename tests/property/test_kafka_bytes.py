@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import extend
+from agents_registry.steps import finish
 from streams.kafka.checkpoint import FactsFile, UsesFile
 from streams.kafka.finding_records import read_finding
 from streams.kafka.framing import (
@@ -125,18 +126,18 @@ def test_no_bytes_stop_a_partition(
     poison = 0
     for offset in range(ROUNDS):
         partition.take([as_read(random, offset, random.choice(facts))])
-        listed = list(partition.slices())
+        listed = finish(partition.slices())
         list(invalidations((partition, each) for each in listed))
         partition.finish(listed)
         access = watched.read(as_read(random, offset, random.choice(accesses)))
         if access is not None:
-            watched.judge([access], NOW)
+            finish(watched.judge([access], NOW))
         findings = [finding_record(each, 4) for each in watched.findings()]
         assert all(read_finding(f.value, f.headers) for f in findings)
         if offset % 100 == 99:
             poison += len(partition.poison) + len(watched.poison)
             partition.save()
-            watched.tidy(2 * NOW)
+            finish(watched.tidy(2 * NOW))
             watched.save()
     assert partition.position == ROUNDS
     assert poison > ROUNDS // 4

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.kafka import finding_records
 from streams.kafka.watch import Watched
@@ -85,7 +86,7 @@ def ends(life: Life) -> str | None:
     if silent != {realm for realm, lasts in life.silent.items() if lasts}:
         return f"told {silent}, happened {life.silent}"
     life.now += SILENCE + S
-    life.worker.tidy(life.now)
+    finish(life.worker.tidy(life.now))
     life.write()
     left = [e for e in life.last() if e.open and e.finding.kind is not SILENT]
     return f"never ended: {left}" if left else None

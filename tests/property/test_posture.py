@@ -9,6 +9,7 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_agenda
 from streams.stages.posture import LOOK_AGAIN, Limits, Posture
@@ -43,7 +44,7 @@ def heard(opened: Open, signals: Iterable[Mapping[str, Any]]) -> None:
 def drained(stage: Posture, now: int, opened: Open) -> Open:
     """Have all looked at that waits."""
     while stage.waiting(now):
-        heard(opened, stage.step(now, most=7))
+        heard(opened, finish(stage.step(now, most=7)))
     return opened
 
 
@@ -69,7 +70,7 @@ def as_they_came(facts: tuple[Fact, ...], random: Random, *, clock: bool) -> Ope
             stage = Posture(Limits(settle=0))
             stage.restore(sorted(opened, key=str))
             stage.follow(registry)
-        heard(opened, stage.step(now, most=random.choice((0, 1, 3, 50))))
+        heard(opened, finish(stage.step(now, most=random.choice((0, 1, 3, 50)))))
         now += clock * random.choice((0, STEP // 2))
     later = now + 2 * LOOK_AGAIN if clock else now
     return drained(stage, later, drained(stage, now, opened))

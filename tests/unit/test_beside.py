@@ -11,6 +11,7 @@ import pytest
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier, extend
+from agents_registry.steps import finish
 from schemas.codec import in_force
 from streams.kafka.beside import LARGE
 from streams.kafka.checkpoint import UsesFile
@@ -120,20 +121,20 @@ def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     records = list(access_records([use], ORIGIN, 0, 1, "f"))
     blocks = [read_access(each.value, each.headers) for each in records]
     each = watched(file, realm)
-    each.judge(blocks, NOW)
+    finish(each.judge(blocks, NOW))
     each.save()
     realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1), 0)
     whole = watched(file, realm)
-    assert whole.restore(NOW)
+    assert finish(whole.restore(NOW))
     assert [("use_after_revocation", 1)] == found(whole)
     assert 9 == whole.position
     beside(tmp_path)[0].write_bytes(b"")
 
     damaged = watched(file, realm)
-    assert not damaged.restore(NOW)
+    assert not finish(damaged.restore(NOW))
     assert (None, []) == (file.position, found(damaged))
     anew = watched(file, realm)
-    anew.judge(blocks, NOW)
+    finish(anew.judge(blocks, NOW))
     assert [e.finding.id for e in whole.findings()] == [
         e.finding.id for e in anew.findings()
     ]
@@ -148,7 +149,7 @@ def test_a_file_of_an_earlier_version_is_taken_up(file: UsesFile) -> None:
     file.save([("default", key, orjson.dumps(bucket)) for key in keys], [], 5)
     each = watched(file, Realm(Cascade(extend({}))))
 
-    each.restore(NOW)
+    finish(each.restore(NOW))
     each.save()
 
     (row,) = file.uses()["default"]
@@ -190,8 +191,8 @@ def test_a_line_that_cannot_be_read_stops_nothing(file: UsesFile) -> None:
     value = record.value.replace(b'["e"]', b'[!e"]')
     block = read_access(value, record.headers)
     each = watched(file, Realm(Cascade(extend({}))))
-    each.judge([block], NOW)
-    each.settle(NOW + 900 * S)
+    finish(each.judge([block], NOW))
+    finish(each.settle(NOW + 900 * S))
 
     assert [("unknown_credential", 1)] == found(each)
     file.close()

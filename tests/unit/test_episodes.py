@@ -12,6 +12,7 @@ from attrs import define, field
 
 from agents_registry.facts import Node
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.stages import episodes, notify
 from streams.stages.deliveries import Activity, Delivery, Outcome, Route
@@ -56,7 +57,9 @@ class World:
     def use(self, point: str = "door", outcome: str = "allowed") -> None:
         """Show a use of now."""
         use = Seen((TOKEN,), point, outcome, self.now, f"{self.now}")
-        self.tell(self.sentinel.observe([use], self.registry, self.now).episodes)
+        self.tell(
+            finish(self.sentinel.observe([use], self.registry, self.now)).episodes
+        )
 
     def wait(self, span: int) -> None:
         """Let time pass, and both stages tidy up every five seconds."""

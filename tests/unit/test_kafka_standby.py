@@ -9,6 +9,7 @@ from attrs import define
 
 from agents_registry.facts import Cause, Effect, Node, fact_key
 from agents_registry.identifiers import Identifier, extend
+from agents_registry.steps import finish
 from schemas.codec import encode_fact
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.partition import Partition
@@ -53,7 +54,7 @@ def dead(partition: Partition) -> list[str]:
     """List what a partition would publish, to the end."""
     found = []
     while partition.waiting:
-        listed = list(partition.slices())
+        listed = finish(partition.slices())
         found += [str(each.identifier) for _, (some, _) in listed for each in some]
         partition.finish(listed)
     return found

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier, extend
+from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.kafka import finding_records
 from streams.kafka.checkpoint import UsesFile
@@ -113,7 +114,7 @@ class World:
             **self.said, target=token, effect=Effect.REVOKE, at=at or self.now
         )
         self.tell(cause)
-        self.worker.reconsider("default", [token], self.now)
+        finish(self.worker.reconsider("default", [token], self.now))
         self.write()
 
     def use(self, token: Identifier = TOKEN, event_id: str | None = None) -> None:
@@ -134,13 +135,15 @@ class World:
 
     def _read(self, record: Outgoing) -> None:
         self.accesses.append(read_access(record.value, record.headers))
-        self.worker.advance([(len(self.accesses) - 1, self.accesses[-1])], self.now)
+        finish(
+            self.worker.advance([(len(self.accesses) - 1, self.accesses[-1])], self.now)
+        )
         self.write()
 
     def wait(self, span: int) -> None:
         """Let time pass."""
         self.now += span
-        self.worker.tidy(self.now)
+        finish(self.worker.tidy(self.now))
         self.write()
 
     def write(self) -> None:
@@ -185,10 +188,10 @@ class World:
         self.worker.judged = committed or len(self.accesses)
         self.worker.target = len(self.accesses)
         self.worker.take(found)
-        assert self.worker.restore(self.now)
+        assert finish(self.worker.restore(self.now))
         self.write()
         if self.accesses:
-            self.worker.advance(list(enumerate(self.accesses)), self.now)
+            finish(self.worker.advance(list(enumerate(self.accesses)), self.now))
             self.write()
         return len(self.told) - before
 
@@ -256,7 +259,7 @@ async def test_a_restart_after_that_goes_on_from_the_new_file(
     world.worker = Watched(
         0, file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
     )
-    assert world.worker.restore(world.now)
+    assert finish(world.worker.restore(world.now))
     world.wait(SILENCE + S)
 
     assert [False] == [each.open for each in world.last()]
@@ -324,11 +327,11 @@ async def test_who_dies_while_catching_up_leaves_no_file_to_go_on_from(
     caught_up = world.worker.file.position
     world.accesses = accesses
     world.begin_from(world.last()[0], len(accesses), judged=1, target=len(accesses))
-    world.worker.advance([(0, accesses[0]), (1, accesses[1])], world.now)
+    finish(world.worker.advance([(0, accesses[0]), (1, accesses[1])], world.now))
     world.write()
 
     assert (2, None) == (caught_up, world.worker.file.position)
-    world.worker.advance([(2, accesses[2])], world.now)
+    finish(world.worker.advance([(2, accesses[2])], world.now))
     world.write()
     assert (3, 3) == (world.worker.file.position, world.last()[0].finding.count)
 
@@ -342,7 +345,7 @@ async def test_what_is_told_anew_while_catching_up_knows_no_less(
         world.use(event_id=event_id and event_id.format(number))
     (told,) = world.last()
     world.begin_from(told, 3, judged=1, target=3)
-    world.worker.advance([(0, world.accesses[0])], world.now)
+    finish(world.worker.advance([(0, world.accesses[0])], world.now))
     world.wait(SILENCE + S)
 
     assert 0 == await world.take_over(monkeypatch, committed=1)
@@ -373,7 +376,7 @@ async def test_what_is_over_ends_while_older_lines_are_judged_again(
     (told,) = world.last()
     told.touched = world.now
     world.begin_from(told, 2, judged=2, target=2)
-    world.worker.advance([(0, world.accesses[0])], world.now)
+    finish(world.worker.advance([(0, world.accesses[0])], world.now))
     world.wait(S)
 
     assert [False] == [each.open for each in world.last()]
@@ -403,7 +406,7 @@ async def test_a_lag_that_was_told_still_becomes_a_failure(
     world.points.applied("door", world.end, START + S // 2)
     kinds = []
     for _ in range(2):
-        world.worker.recheck("default", ["door"], world.now)
+        finish(world.worker.recheck("default", ["door"], world.now))
         world.write()
         kinds.append([each.finding.kind.value for each in world.last()])
         await world.take_over(monkeypatch)

@@ -9,6 +9,7 @@ import pytest
 from agents_registry.facts import Cause, Effect, Node, ScopeSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.payloads import access_records, read_access
 from streams.kafka.realm import Realm
@@ -67,7 +68,7 @@ def show(watched: Watched, name: Identifier = TOKEN, *scopes: str) -> None:
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
-    watched.judge([block], NOW)
+    finish(watched.judge([block], NOW))
 
 
 def kinds(watched: Watched) -> list[str]:
@@ -79,11 +80,11 @@ def test_uses_are_judged_again_by_a_table_that_was_built_anew(world: World) -> N
     """Something was taken back, and nobody lists what is dead without it."""
     each = world.watched()
     show(each)
-    each.follow(NOW)
+    finish(each.follow(NOW))
     assert [] == kinds(each)
     world.realm.cascade.replace(Registry.build([CAUSE]))
     for _ in range(2):
-        each.follow(NOW)
+        finish(each.follow(NOW))
 
     assert ["use_after_revocation"] == kinds(each)
 
@@ -99,7 +100,7 @@ def test_a_restart_weighs_receipts_that_came_meanwhile(world: World) -> None:
     world.points.applied("door", 2, 2 * S)
     world.points.take_news()
     after = world.watched()
-    after.restore(NOW)
+    finish(after.restore(NOW))
 
     assert ["enforcement_failure", "enforcement_lag"] == kinds(after)
 
@@ -113,14 +114,14 @@ def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
     assert ([], 0) == (kinds(before), before.unsettled(NOW))
     before.save()
     after = world.watched()
-    after.restore(NOW)
+    finish(after.restore(NOW))
     later = NOW + 900 * S
     assert 1 == after.unsettled(later)
-    after.settle(later)
+    finish(after.settle(later))
     assert (["unknown_credential"], 0) == (kinds(after), after.unsettled(later))
     after.save()
     world.realm.apply(Node(**SAID, node=SHADOW, issued_at=1), 1)
-    after.tidy(later)
+    finish(after.tidy(later))
 
     assert [False] == [each.open for each in after.findings()]
 
@@ -136,6 +137,6 @@ def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:
     each.limit("nobody uses this one", names)
     each.limit("default", names)
     while each.unsettled(NOW):
-        each.settle(NOW)
+        finish(each.settle(NOW))
 
     assert ["scope_violation"] == kinds(each)

@@ -9,6 +9,7 @@ import pytest
 from agents_registry.facts import Cause, Effect, Node, Renewal
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.findings import LASTING, FindingKind
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.payloads import read_access, signal_records
@@ -98,10 +99,10 @@ def test_what_was_leaked_or_not_revoked_is_over_once_it_is_denied_for_good(
     sentinel = told(kind)
     registry = Registry.build(facts, extend({}))
 
-    found = sentinel.end_denied(registry, NOW + 1).episodes.values()
+    found = finish(sentinel.end_denied(registry, NOW + 1)).episodes.values()
 
     assert [each.open for each in found] == [False] * over
-    assert not sentinel.end_denied(registry, NOW + 2).episodes
+    assert not finish(sentinel.end_denied(registry, NOW + 2)).episodes
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_what_denying_does_not_mend_is_not_over_by_it(
     sentinel = told(kind, presented=presented)
     registry = Registry.build([ended(target=presented)], extend({}))
 
-    assert not sentinel.end_denied(registry, NOW + 1).episodes
+    assert not finish(sentinel.end_denied(registry, NOW + 1)).episodes
 
 
 def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
@@ -130,7 +131,8 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
 
     def tell(*signals: Any) -> list[tuple[str, bool]]:
         for record in signal_records(signals, origin, 1, "f"):
-            watched.judge([read_access(record.value, record.headers)], NOW)
+            read = read_access(record.value, record.headers)
+            finish(watched.judge([read], NOW))
         found = watched.findings()
         watched.save()
         return [(each.finding.kind.value, each.open) for each in found]
@@ -139,9 +141,9 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
     assert tell(signal(silent)) == [("source_silent", True)]
     assert tell(signal(silent, over=True)) == [("source_silent", False)]
     assert tell(signal(leak)) == [("leak", True)]
-    watched.tidy(NOW + 1)
+    finish(watched.tidy(NOW + 1))
     assert tell() == []
     realm.apply(ended(), 0)
-    watched.tidy(NOW + 2)
+    finish(watched.tidy(NOW + 2))
     assert tell() == [("leak", False)]
     file.close()

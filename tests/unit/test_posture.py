@@ -20,6 +20,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.findings import POSTURE, FindingKind
 from streams.posture_settings import Posture as PostureSettings
 from streams.stages import used_scopes
@@ -67,7 +68,7 @@ class Desk:
         """Look at all that waits."""
         self.signals: list[dict[str, Any]] = []
         while self.stage.waiting(self.now):
-            self.signals += self.stage.step(self.now)
+            self.signals += finish(self.stage.step(self.now))
         return sorted(
             f"{'-' if s.get('over') else ''}{s['kind']} {s['presented'][1]}"
             for s in self.signals
@@ -185,7 +186,7 @@ def test_a_start_goes_on_from_what_is_open() -> None:
 
     assert desk.look() == ["-ownerless bot", "-ownerless gone"]
     assert not Posture(desk.limits).waiting(NOW)
-    assert not Posture(desk.limits).step(NOW)
+    assert not finish(Posture(desk.limits).step(NOW))
 
 
 def test_facts_of_a_table_not_followed_are_not_marked() -> None:

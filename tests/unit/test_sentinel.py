@@ -21,7 +21,10 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.reach import Reach
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
+from agents_registry.uncaused import Uncaused
 from streams.findings import FindingKind
 from streams.stages import episodes, late_limits
 from streams.stages.posture import Limits
@@ -73,17 +76,18 @@ class Desk:
         self.sentinel.note(fact, self.end)
         self.end += 1
         self.facts.append(fact)
-        start = root(self.registry, fact)
+        start = root(self.registry, fact, Uncaused(self.registry))
         if self.registry.needs_rebuild:
             self.registry = Registry.build(self.facts)
             self.sentinel.known.rebuilt(self.end)
-            self.keep(self.sentinel.follow(self.registry, self.now))
+            self.keep(finish(self.sentinel.follow(self.registry, self.now)))
         if start is not None:
-            found = list(condemned(self.registry, start))
+            node = self.registry.lineage.find(start)
+            found = finish(condemned(self.registry, Reach(self.registry, [node])))
             pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
             self.sentinel.known.note(pairs, self.end)
             names = [each.identifier for each in found]
-            self.keep(self.sentinel.reconsider(names, self.registry, self.now))
+            self.keep(finish(self.sentinel.reconsider(names, self.registry, self.now)))
 
     def use(
         self,
@@ -96,13 +100,13 @@ class Desk:
         """Show an access at a time in seconds."""
         use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
         use = use._replace(scopes=scopes)
-        self.keep(self.sentinel.observe([use], self.registry, self.now))
+        self.keep(finish(self.sentinel.observe([use], self.registry, self.now)))
 
     def wait(self, seconds: int) -> None:
         """Let time pass, and do what is done then."""
         self.now += seconds * S
         while self.sentinel.unsettled(self.now):
-            self.keep(self.sentinel.settle(self.registry, self.now))
+            self.keep(finish(self.sentinel.settle(self.registry, self.now)))
         self.keep(self.sentinel.end_declared(self.registry, self.now))
         self.keep(self.sentinel.expire(self.now))
 
@@ -524,7 +528,7 @@ def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
             Seen((SHADOW,), "door", "allowed", 150 * S, f"{number}/{n}")
             for n in range(3)
         ]
-        desk.keep(desk.sentinel.observe(some, desk.registry, desk.now))
+        desk.keep(finish(desk.sentinel.observe(some, desk.registry, desk.now)))
     again.sentinel.restore(desk.saved.items())
     again.wait(59)
     assert again.found() == []
@@ -567,8 +571,8 @@ def test_the_owner_is_whom_the_line_names_else_the_facts(
         desk.tell(fact)
     for names in ((TOKEN,), (SHADOW, USER)):
         use = Seen(names, "door", "allowed", 50 * S, None, said)
-        desk.keep(desk.sentinel.observe([use, use._replace(at=150 * S)], desk.registry,
-                                        desk.now))  # fmt: skip
+        uses = [use, use._replace(at=150 * S)]
+        desk.keep(finish(desk.sentinel.observe(uses, desk.registry, desk.now)))
     desk.wait(60)
 
     assert [
@@ -685,7 +689,7 @@ def test_a_token_is_held_to_the_subject_that_it_comes_with(
         desk.tell(facts.pop())
     at = None if issued is None else issued * S
     use = Seen((JTI, USER), "door", "allowed", 70 * S, "e", issued_at=at)
-    desk.keep(desk.sentinel.observe([use], desk.registry, desk.now))
+    desk.keep(finish(desk.sentinel.observe([use], desk.registry, desk.now)))
     for fact in facts:
         desk.tell(fact)
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from agents_registry.facts import Alias, Edge, Effect, OwnerSet
+from agents_registry.steps import finish
 from streams.findings import SEVERITY, FindingKind, Severity
 from streams.stages import episodes
 from streams.stages.episodes import MAX_DOUBTS, MAX_RELATED
@@ -33,14 +34,14 @@ class Watch(Desk):
         """Show that the door let something in at a second."""
         use = Seen((TOKEN,), DOOR, "allowed", at * S, f"e{at}", applied=applied)
         use = use._replace(**more)
-        self.keep(self.sentinel.observe([use], self.registry, self.now))
+        self.keep(finish(self.sentinel.observe([use], self.registry, self.now)))
 
     def receipt(self, at: int, offset: int | None = None) -> None:
         """Have the guard say at a second that it applied all there is."""
         end = self.end if offset is None else offset
         self.sentinel.points.applied(DOOR, end, at * S)
         news = self.sentinel.points.take_news()
-        self.keep(self.sentinel.recheck(news, self.now))
+        self.keep(finish(self.sentinel.recheck(news, self.now)))
 
     def restart(self) -> Watch:
         """Go on in another process with what was saved."""
@@ -292,7 +293,7 @@ def test_names_so_many_related_ones_and_no_more() -> None:
     watch.use(150, "denied", names=(HASH,))
     for number in range(MAX_RELATED + 5):
         use = Seen((TOKEN,), f"p{number}", "denied", 150 * S, None)
-        watch.keep(watch.sentinel.observe([use], watch.registry, watch.now))
+        watch.keep(finish(watch.sentinel.observe([use], watch.registry, watch.now)))
     (other,) = (e for e in watch.findings.values() if e.finding.presented == HASH)
 
     assert MAX_RELATED == len(other.finding.related)

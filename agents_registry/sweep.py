@@ -1,0 +1,359 @@
+"""Many nodes judged at once: what they share above them is walked once.
+
+A sweep collects all that the life of some nodes may hang on and finds every flaw in
+it. What ends a node then comes from above by one walk down, so that the cost is near
+linear in what was collected, however deep the lineage is. The answers are those that
+`agents_registry.life` gives for each node alone, without its limit on the size.
+
+The work is cut into steps: each `yield` is a place at which the caller may let others
+have their turn. No fact may be applied before the sweep is over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.facts import Effect, Reach
+from agents_registry.life import Reason, age
+from agents_registry.lineage import (
+    ALWAYS,
+    CAUSED,
+    CREDENTIAL,
+    ENDS,
+    KNOWN,
+    OWNED,
+    ROOT,
+    UNKNOWN_TIME,
+)
+from agents_registry.ownership import ALIVE, NEVER, proving
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from agents_registry.causes import Standing
+    from agents_registry.ownership import Age
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+
+STEP: Final = 127  # a mask: nodes walked between two yields
+SHOWN: Final = 64  # nodes looked at for a way to tell
+_REASON: Final = {Effect.REVOKE: Reason.REVOKED, Effect.SUSPEND: Reason.SUSPENDED}
+
+
+class End(NamedTuple):
+    """What ends a node first: the cause, and the node that carries it."""
+
+    cause: Standing
+    target: int
+
+
+class Sweep:
+    """Some nodes and all that their life may hang on, judged together.
+
+    Attributes:
+        registry: the table.
+        nodes: what was collected.
+        waned: nodes with a cause that was lifted, or with a ``not_before``: what hangs
+            on them may have been dead for a time, or be dead with what else is
+            presented.
+    """
+
+    def __init__(self, registry: Registry, now: int | None = None) -> None:
+        """Start with no nodes.
+
+        Args:
+            registry: the table, which must not change until the sweep is over.
+            now: judge expiry and the horizon too, as of this time (ns); None: causes
+                alone.
+        """
+        self.registry = registry
+        self._lineage = registry.lineage
+        self._now = now
+        self.nodes: dict[int, None] = {}
+        self.waned: list[int] = []
+        self._todo: list[int] = []
+        self._above: dict[int, list[int]] = {}
+        self._below: dict[int, list[int]] = {}
+        self._inherited: list[tuple[Reason, int, End | None]] = []
+        self._personal: list[tuple[Reason, int, End | None]] = []
+
+    def include(self, nodes: Iterable[int]) -> Steps[None]:
+        """Collect nodes, and all that their life may hang on."""
+        known, below = self.nodes, self._below
+        flags, owners = self._lineage.flags, self.registry.owners
+        todo = [node for node in dict.fromkeys(nodes) if node not in known]
+        known.update(dict.fromkeys(todo))
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
+            above = self._above[node] = self._requires(node)
+            for up in above:
+                below.setdefault(up, []).append(node)
+            if flags[node] & OWNED:
+                above = [*above, *(one for some in owners.of(node) for one in some)]
+            for up in above:
+                if up not in known:
+                    known[up] = None
+                    todo.append(up)
+
+    def _requires(self, node: int) -> list[int]:
+        """Give what a node requires; of its other names the next one of the ring."""
+        lineage = self._lineage
+        above = [parent for parent, _ in lineage.parents(node)]
+        if (other := lineage.ring[node]) != node:
+            above.append(other)
+        return above
+
+    def parents(self, node: int) -> list[int]:
+        """Give what a collected node requires directly."""
+        return self._above[node]
+
+    def children(self, node: int) -> Collection[int]:
+        """Give the collected nodes that require a node directly."""
+        return self._below.get(node, ())
+
+    def judge(self) -> Steps[None]:
+        """Find every flaw; once, after all nodes are collected."""
+        marks: list[End] = []
+        for count, node in enumerate(self.nodes):
+            if not count & STEP:
+                yield
+            if self._lineage.flags[node] & CAUSED:
+                self._take_causes(node, marks)
+        marks.sort(key=lambda mark: age(mark.cause))
+        yield from self._find_too_old(marks)
+        if self._now is not None:
+            yield from self._find_expired(self._now)
+            yield from self._find_beyond_horizon()
+        yield from self._find_orphans()
+
+    def ends(self) -> Steps[dict[int, End]]:
+        """Find what ends each node first, where a cause does."""
+        ends: dict[int, End] = {}
+        caused = [
+            (age(end.cause), node, end) for _, node, end in self._inherited if end
+        ]
+        caused.sort(key=lambda each: each[0])
+        count = 0
+        for _, start, end in caused:
+            todo = [] if start in ends else [start]
+            for node in todo:
+                count += 1
+                if not count & STEP:
+                    yield
+                if node not in ends:
+                    ends[node] = end
+                    todo += self.children(node)
+        for _, node, other in self._personal:
+            first = ends.get(node)
+            if other and (not first or age(other.cause) < age(first.cause)):
+                ends[node] = other
+        return ends
+
+    def reasons(self) -> Steps[dict[int, set[Reason]]]:
+        """Find for each node why it is dead now."""
+        found: dict[int, set[Reason]] = {}
+        starts: dict[Reason, list[int]] = {}
+        for reason, node, _ in self._inherited:
+            starts.setdefault(reason, []).append(node)
+        count = 0
+        for reason, nodes in starts.items():
+            seen = set(nodes)
+            todo = list(seen)
+            for node in todo:
+                count += 1
+                if not count & STEP:
+                    yield
+                found.setdefault(node, set()).add(reason)
+                for child in self.children(node):
+                    if child not in seen:
+                        seen.add(child)
+                        todo.append(child)
+        for reason, node, _ in self._personal:
+            found.setdefault(node, set()).add(reason)
+        return found
+
+    def under(self, starts: Iterable[int]) -> Steps[set[int]]:
+        """Find what hangs on nodes by lineage or ownership."""
+        seen = set(starts)
+        todo = list(seen)
+        owned = self.registry.owned
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
+            for down in (*self.children(node), *owned.get(node, ())):
+                if down in self.nodes and down not in seen:
+                    seen.add(down)
+                    todo.append(down)
+        return seen
+
+    def _take_causes(self, node: int, marks: list[End]) -> None:
+        book = self.registry.causes
+        for cause in self.registry.causes_of(node):
+            if cause.effect is Effect.NARROW:
+                continue
+            if not book.in_force(cause):
+                self.waned.append(node)
+                continue
+            end = End(cause, node)
+            if cause.effect is Effect.NOT_BEFORE:
+                marks.append(end)
+                self.waned.append(node)
+            elif cause.reach is Reach.SUBTREE:
+                self._inherited.append((_REASON[cause.effect], node, end))
+            else:
+                self._take_self(end)
+
+    def _take_self(self, end: End) -> None:
+        """Reach self: every name, and each edge whose child is not older."""
+        lineage, reason = self._lineage, _REASON[end.cause.effect]
+        for name in lineage.others(end.target):
+            if name in self.nodes:
+                self._personal.append((reason, name, end))
+            for child in self.children(name):
+                for parent, strength in lineage.parents(child):
+                    if parent == name and (
+                        strength == ALWAYS
+                        or lineage.latest_issue(child) >= end.cause.at
+                    ):
+                        self._inherited.append((reason, child, end))
+
+    def _find_too_old(self, marks: Iterable[End]) -> Steps[None]:
+        """Find credentials below watermarks that were issued up to them.
+
+        What hangs on one that an earlier cause ended so is ended by that one.
+        """
+        flags = self._lineage.flags
+        ended: set[int] = set()
+        for mark in marks:
+            seen = {mark.target}
+            todo = list(seen)
+            for count, node in enumerate(todo):
+                if not count & STEP:
+                    yield
+                if node in ended:
+                    continue
+                if flags[node] & CREDENTIAL and self._is_too_old(node, mark.cause):
+                    ended.add(node)
+                    self._inherited.append((Reason.NOT_BEFORE, node, mark))
+                    continue
+                for child in self.children(node):
+                    if child not in seen:
+                        seen.add(child)
+                        todo.append(child)
+
+    def _is_too_old(self, node: int, cause: Standing) -> bool:
+        lineage, registry = self._lineage, self.registry
+        issued = lineage.issued[node]
+        if issued != UNKNOWN_TIME:
+            issued = min(lineage.issued[name] for name in lineage.others(node))
+            if issued > cause.mark:
+                return False
+        for wanted, bindings in (
+            (cause.device, registry.devices),
+            (cause.tenant, registry.tenants),
+        ):
+            bound = bindings.get(node)
+            if wanted is not None and bound and wanted not in bound:
+                return False
+        return True
+
+    def _find_expired(self, now: int) -> Steps[None]:
+        expires, lineage = self._lineage.expires, self._lineage
+        dead = {node for node in self.nodes if expires[node] <= now}
+        todo = list(dead)
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
+            self._personal.append((Reason.EXPIRED, node, None))
+            heirs = [
+                child
+                for child in self.children(node)
+                for parent, strength in lineage.parents(child)
+                if parent == node and strength >= ENDS
+            ]
+            for heir in (lineage.ring[node], *heirs):
+                if heir in self.nodes and heir not in dead:
+                    dead.add(heir)
+                    todo.append(heir)
+
+    def _find_beyond_horizon(self) -> Steps[None]:
+        horizon, lineage = self.registry.horizon, self._lineage
+        if horizon is None:
+            return
+        flags = lineage.flags
+        for count, node in enumerate(self.nodes):
+            if not count & STEP:
+                yield
+            if (
+                flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
+                and not horizon <= lineage.issued[node] < UNKNOWN_TIME
+                and any(not flags[up] & KNOWN for up, _ in lineage.parents(node))
+            ):
+                self._inherited.append((Reason.BEYOND_HORIZON, node, None))
+
+    def _find_orphans(self) -> Steps[None]:
+        """Find the owner sets that no living owner meets, and what took the last."""
+        if not any(self._lineage.flags[node] & OWNED for node in self.nodes):
+            return
+        unmet = last = yield from self._unmet(caused=False)
+        if unmet and self._now is not None:
+            # Doubts and expiry end owners too, but are no causes to name.
+            last = yield from self._unmet(caused=True)
+        by_age = {
+            age(end.cause): end
+            for _, _, end in (*self._inherited, *self._personal)
+            if end is not None
+        }
+        for node in unmet:
+            end = by_age.get(last.get(node, NEVER))
+            self._inherited.append((Reason.NO_LIVING_OWNER, node, end))
+
+    def _unmet(self, *, caused: bool) -> Steps[dict[int, Age]]:
+        """Find the owned nodes without a living owner, and the end of the last one."""
+        unmet: dict[int, Age] = {}
+        ends = []
+        for flaws in (self._inherited, self._personal):
+            first: dict[int, Age] = {}
+            for _, node, end in flaws:
+                if end is not None or not caused:
+                    until = NEVER if end is None else age(end.cause)
+                    first[node] = min(until, first.get(node, until))
+            ends.append(first)
+            yield
+        owners_of = self.registry.owners.of
+        for node, until in (yield from proving(self, owners_of, *ends)):
+            known = unmet.get(node, NEVER)
+            if until != ALIVE:
+                earliest = max if NEVER in {known, until} else min
+                unmet[node] = earliest(known, until)
+        return unmet
+
+
+def shown_way(registry: Registry, start: int, target: int) -> list[int]:
+    """Give the way up to a node, through owners only where nothing else leads.
+
+    Where it is not near, only its ends.
+    """
+    lineage, owners = registry.lineage, registry.owners
+    for through_owners in (False, True):
+        back = {start: start}
+        todo = [start]
+        for node in todo:
+            if node == target:
+                steps = [node]
+                while steps[-1] != start:
+                    steps.append(back[steps[-1]])
+                return steps[::-1]
+            if len(todo) > SHOWN:
+                break
+            above = [parent for parent, _ in lineage.parents(node)]
+            if lineage.ring[node] != node:
+                above += lineage.others(node, SHOWN)[1:]
+            if through_owners and lineage.flags[node] & OWNED:
+                above += (one for some in owners.of(node) for one in some)
+            for up in above:
+                if up not in back:
+                    back[up] = node
+                    todo.append(up)
+    return [start, target]

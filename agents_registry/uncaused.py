@@ -1,0 +1,152 @@
+"""Which nodes no cause could have ended at any time: a bit each, found out once.
+
+A node is clear when nothing that its life may hang on (ancestors, other names, owners
+and theirs) carries a cause or holds an attribute. That is found out by one walk, which
+makes all that it passes clear, and stays so until a fact hangs such a node on something
+that is not clear. So facts on lineages without causes cost the same however large the
+lineage is, and in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.facts import Alias, Cause, Edge, Holds, OwnerSet
+from agents_registry.lineage import CAUSED, NONE, OWNED
+
+if TYPE_CHECKING:
+    from agents_registry.facts import Fact
+    from agents_registry.registry import Registry
+
+AT_ONCE: Final = 4096  # nodes undone one by one; of more all are undone
+CLEAR: Final = 1
+NOT_CLEAR: Final = 2
+
+
+class Uncaused:
+    """The bits of one table; a table that was built anew needs new ones."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Start with nothing known."""
+        self._registry = registry
+        self._bits = bytearray()
+
+    def is_clear(self, start: int) -> bool:
+        """Tell whether no cause could have ended a node; `NOT_CLEAR` never ends."""
+        self._extend()
+        known = self._bits[start]
+        return known == CLEAR if known else self._find_out([start], set())
+
+    def _find_out(self, starts: list[int], named: set[int]) -> bool:
+        """Walk up from names of one node that are not known to be clear.
+
+        Args:
+            starts: the names.
+            named: those whose other names are among the starts.
+        """
+        bits, lineage = self._bits, self._registry.lineage
+        flags, ring = lineage.flags, lineage.ring
+        met = set(starts)
+        todo = list(starts)
+        for node in todo:
+            if flags[node] & CAUSED or NOT_CLEAR in {bits[node], bits[ring[node]]}:
+                for start in starts:
+                    bits[start] = NOT_CLEAR
+                return False
+            if bits[node] == CLEAR:
+                continue
+            for up in (*self._ups(node), *self._names(node, named)):
+                if up not in met:
+                    met.add(up)
+                    todo.append(up)
+        for node in todo:
+            bits[node] = CLEAR
+        return True
+
+    def note(self, fact: Fact) -> None:
+        """Undo what a fact, which was just applied, may have made wrong."""
+        lineage = self._registry.lineage
+        match fact:
+            case Cause():
+                self._undo(lineage.find(fact.target))
+            case Holds():
+                self._undo(lineage.find(fact.node))
+            case Edge():
+                self._hang(lineage.find(fact.child), [lineage.find(fact.parent)])
+            case Alias():
+                self._join(lineage.find(fact.first), lineage.find(fact.second))
+            case OwnerSet():
+                owners = [lineage.find(owner) for owner in fact.owners]
+                self._hang(lineage.find(fact.node), owners)
+
+    def _hang(self, node: int, ups: list[int]) -> None:
+        """Undo a clear node where it hangs on something that is not clear."""
+        if not 0 <= node < len(self._bits) or self._bits[node] != CLEAR:
+            return
+        if not all(up == NONE or self.is_clear(up) for up in ups):
+            self._undo(node)
+
+    def _join(self, first: int, second: int) -> None:
+        """Undo the names of a clear node that were joined to others, or clear those.
+
+        Of one node's names all are clear or none, so where one of two is, they were
+        two nodes' before. The other node's names stand between them in the ring.
+        """
+        if min(first, second) < 0 or self._is_marked(first) == self._is_marked(second):
+            return
+        clear, other = (first, second) if self._is_marked(first) else (second, first)
+        ring = self._registry.lineage.ring
+        names = [ring[clear]]
+        while names[-1] != other:
+            if names[-1] == clear:
+                return  # the fact had been taken back before it came
+            names.append(ring[names[-1]])
+        self._extend()
+        if not self._find_out(names, set(names)):
+            self._undo(clear)
+
+    def _extend(self) -> None:
+        missing = len(self._registry.lineage) - len(self._bits)
+        if missing:
+            self._bits.extend(bytes(missing))
+
+    def _is_marked(self, node: int) -> bool:
+        return node < len(self._bits) and self._bits[node] == CLEAR
+
+    def _undo(self, start: int) -> None:
+        """Undo a node and all whose life may hang on it; below others none is clear."""
+        bits, registry = self._bits, self._registry
+        lineage = registry.lineage
+        nodes = [start]
+        named: set[int] = set()
+        for node in nodes:
+            if not 0 <= node < len(bits) or bits[node] != CLEAR:
+                continue
+            bits[node] = 0
+            nodes += islice(lineage.children(node), AT_ONCE + 1)
+            nodes += islice(registry.owned.get(node, ()), AT_ONCE + 1)
+            nodes += self._names(node, named)
+            if len(nodes) > AT_ONCE:
+                self._bits = bytearray(bits.translate(_UNDONE))
+                return
+
+    def _names(self, node: int, named: set[int]) -> list[int]:
+        """Give a node's names the first time that one of them is asked about."""
+        lineage = self._registry.lineage
+        if lineage.ring[node] == node or node in named:
+            return []
+        names = lineage.others(node)
+        named.update(names)
+        return names
+
+    def _ups(self, node: int) -> list[int]:
+        registry = self._registry
+        lineage = registry.lineage
+        ups = [parent for parent, _ in lineage.parents(node)]
+        if lineage.flags[node] & OWNED:
+            ups += (one for some in registry.owners.of(node) for one in some)
+        return ups
+
+
+_UNDONE: Final = bytes(0 if bit == CLEAR else bit for bit in range(256))

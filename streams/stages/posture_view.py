@@ -1,0 +1,126 @@
+"""What the rules of posture need to know of all that some nodes hang on.
+
+It is found out for many nodes at once (`agents_registry.sweep`), since they share most
+of it: whether they are dead and why, and whether there is an agent, an owner or a
+declared scope above them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.lineage import OWNED, SCOPED, UNKNOWN_TIME
+from agents_registry.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from agents_registry.life import Reason
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+
+STEP: Final = 127  # a mask: nodes walked between two yields
+_NONE: Final[frozenset[Reason]] = frozenset()
+
+
+class View:
+    """Some nodes with all that they hang on, at one moment.
+
+    Attributes:
+        registry: the table, which must not change while it is looked at.
+        owned: nodes of which something that they require, or they, have an owner.
+        below_agents: nodes that may require an agent other than themselves.
+        below_scopes: nodes that may require something else that declares scopes.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        """Start with nothing known; `collect` finds it out."""
+        self.registry = registry
+        self.owned: set[int] = set()
+        self.below_agents: set[int] = set()
+        self.below_scopes: set[int] = set()
+        self._reasons: Mapping[int, set[Reason]] = {}
+        self._soonest: dict[int, int] = {}
+
+    def collect(
+        self, nodes: Iterable[int], now: int, is_agent: Callable[[str], bool]
+    ) -> Steps[None]:
+        """Find out all there is to know of nodes.
+
+        Args:
+            nodes: every name of them.
+            now: ns.
+            is_agent: tells whether a kind names agents.
+        """
+        lineage = self.registry.lineage
+        flags, kind = lineage.flags, lineage.kind
+        sweep = Sweep(self.registry, now)
+        yield from sweep.include(nodes)
+        yield from sweep.judge()
+        self._reasons = yield from sweep.reasons()
+        owned, agents, scoped = [], [], []
+        for count, node in enumerate(sweep.nodes):
+            if not count & STEP:
+                yield
+            if flags[node] & OWNED:
+                owned.append(node)
+            if flags[node] & SCOPED:
+                scoped += _hanging(sweep, node)
+            if is_agent(kind(node)):
+                agents += _hanging(sweep, node)
+        self.owned = yield from _down(sweep, owned)
+        self.below_agents = yield from _down(sweep, agents)
+        self.below_scopes = yield from _down(sweep, scoped)
+        yield from self._find_soonest(sweep, now)
+
+    def reasons(self, node: int) -> Iterable[Reason]:
+        """Give why a node is dead; nothing where it lives."""
+        return self._reasons.get(node, _NONE)
+
+    def next_expiry(self, node: int) -> int | None:
+        """Give when the next of all that a node's life hangs on expires (ns)."""
+        return self._soonest.get(node)
+
+    def _find_soonest(self, sweep: Sweep, now: int) -> Steps[None]:
+        expires, owned = self.registry.lineage.expires, self.registry.owned
+        due = sorted(
+            (expires[node], node)
+            for node in sweep.nodes
+            if now < expires[node] < UNKNOWN_TIME
+        )
+        count = 0
+        for at, start in due:
+            todo = [start]
+            for node in todo:
+                count += 1
+                if not count & STEP:
+                    yield
+                if node in sweep.nodes and node not in self._soonest:
+                    self._soonest[node] = at
+                    todo += sweep.children(node)
+                    todo += owned.get(node, ())
+
+
+def _hanging(sweep: Sweep, node: int) -> list[int]:
+    """Give what requires any name of a node by an edge."""
+    lineage = sweep.registry.lineage
+    names = lineage.others(node)
+    return [
+        child
+        for name in names
+        for child in sweep.children(name)
+        if any(parent == name for parent, _ in lineage.parents(child))
+    ]
+
+
+def _down(sweep: Sweep, starts: Iterable[int]) -> Steps[set[int]]:
+    seen = set(starts)
+    todo = list(seen)
+    for count, node in enumerate(todo):
+        if not count & STEP:
+            yield
+        for child in sweep.children(node):
+            if child not in seen:
+                seen.add(child)
+                todo.append(child)
+    return seen
