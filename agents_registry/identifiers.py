@@ -43,8 +43,8 @@ class Identifier(NamedTuple):
         """
         kind, _, value = text.partition(":")
         if not kind or not value:
-            message = f"{text!r} is not an identifier: write it as kind:value"
-            raise ValueError(message)
+            # Not what was given: that may be a secret without its kind.
+            raise ValueError("this is not an identifier: write it as kind:value")
         return cls(kind, value).checked()
 
     def checked(self) -> Identifier:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.secret_shapes import HIDDEN, is_secret, without_secrets
 from enforcement.names import Names, read_presented
 from enforcement.verdict import Mode
 
@@ -45,7 +46,9 @@ def decision(
     read = read_presented(presented)
     names: dict[str, list[str]] = {}
     for identifier in () if read is None else read.identifiers:
-        names.setdefault(identifier.kind, []).append(identifier.value)
+        # Whoever presents a secret by value asks about nothing that anybody knows.
+        value = HIDDEN if is_secret(identifier) else identifier.value
+        names.setdefault(without_secrets(identifier.kind), []).append(value)
     observes = verdict.mode is Mode.OBSERVE
     told = {} if applied is None or observes else {"applied": str(applied)}
     return {

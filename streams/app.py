@@ -147,7 +147,12 @@ async def serve(
                 store, stages, clock, fresh_id, secrets.randbelow, analysis
             )
             StatusLists(
-                taking.tokens, taking.speakers, given.vocabulary, entries, published
+                taking.tokens,
+                taking.speakers,
+                given.vocabulary,
+                entries,
+                published,
+                taking.ingest.stated.secrets,
             ).add_to(app)
         await cleanup.enter_async_context(taking.listening())
         where, tls = settings.listen, taking.access.context
@@ -208,7 +213,7 @@ class _Analysed:
         realm, clock, aside = about.settings.realm, about.clock, about.analysis.run
         record = taking.ingest.record_act
         Alerts(taking.tokens, self.notifier, realm, clock, record, aside).add_to(app)
-        SilencePages(
+        silencing = SilencePages(
             taking.tokens,
             self.silences,
             self.notifier,
@@ -217,7 +222,9 @@ class _Analysed:
             fresh_id=about.fresh_id,
             record_act=act_of(realm, clock, record),
             aside=aside,
-        ).add_to(app)
+        )
+        silencing.hashed_kinds = taking.ingest.stated.secrets.kinds
+        silencing.add_to(app)
         AuditPages(taking.tokens, self.audit, aside).add_to(app)
 
 
@@ -315,7 +322,7 @@ def _handlers(
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest, about.reading.read),
-        Queries(tokens, tables, speakers.clock, aside),
+        Queries(tokens, tables, speakers.clock, ingest.stated.secrets, aside),
         Lists(tokens, taking.store, analysed.silences.all, aside),
         feed,
         Health(feed, stages, analysed.watch, *metrics),

@@ -6,9 +6,11 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.identifiers import VOCABULARY
 from streams.client import ClientError
 from streams.findings import Severity
 from streams.plain_text import clean, columns, count
+from streams.secret_names import SecretNames
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import identifier_of
 
@@ -57,10 +59,30 @@ def moment_of(text: str | None) -> str | None:
     return rfc3339(time)
 
 
+def names_of(client: Client, text: str) -> list[str]:
+    """Give what may stand in a URL for what somebody names.
+
+    A secret is posted, and its hashes come back; what is of a kind that only the
+    settings of the server know may be one.
+
+    Raises:
+        ClientError: refused, or no server there.
+        ValueError: it cannot be read.
+    """
+    if SecretNames().plain(text) is None:
+        identifier = identifier_of(text)
+        if identifier.kind in VOCABULARY:
+            return [str(identifier)]
+    answer = client.post("names", {"identifier": text.strip()})
+    return list(answer["identifiers"])
+
+
 def why(client: Client, text: str, at: str | None, output: str) -> int:
     """Say whether an identifier is alive, and what ended it; 0 alive, 1 denied."""
-    identifier, moment = identifier_of(text), moment_of(at)
-    answer = client.get("why", str(identifier), at=moment)
+    moment = moment_of(at)
+    answers = [client.get("why", each, at=moment) for each in names_of(client, text)]
+    known = [each for each in answers if each["reason"] != UNKNOWN or each["dead"]]
+    answer = (known or answers)[0]
     if moment is None:
         alive = bool(answer["allowed"])
     else:
@@ -72,7 +94,7 @@ def why(client: Client, text: str, at: str | None, output: str) -> int:
 
 def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
     """Count what ending an identifier would reach, and list the nearest."""
-    name = str(identifier_of(text))
+    name, *_ = names_of(client, text)
     _print(client.get("blast-radius", name, limit=limit), output, _blast_radius)
     return DONE
 

@@ -16,6 +16,7 @@ from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
 from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
+from streams.secret_names import PlainSecretError, SecretNames
 from streams.sources.mapping import MappingError, load_mapping
 from streams.times import parse_time, rfc3339
 from streams.typed_names import identifier_of
@@ -88,9 +89,11 @@ def operator_cause(text: str) -> tuple[Identifier, int]:
     name, _, moment = text.rpartition("@")
     time = parse_time(moment) if name else None
     if time is None:
-        message = f"--revoke {text!r}: write kind:value@TIME, such as "
+        message = "--revoke: write kind:value@TIME, such as "
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
+    if SecretNames().plain(name) is not None:
+        raise PlainSecretError("--revoke takes the hash that `rescind why` prints")
     return identifier_of(name), time
 
 

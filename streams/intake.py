@@ -17,6 +17,7 @@ from schemas.errors import Fault, SchemaError
 from streams.collisions import Memory
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter
+from streams.secret_names import SecretNames
 from streams.stages.admission import Admission, Rights, admit
 from streams.stages.dead_letters import Reasons, Refused, folded, number, refused
 from streams.stages.source_health import Batch, newest_of
@@ -193,10 +194,12 @@ class Limited(Log, Protocol):
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
+        stated: what was said already, and what names secrets.
     """
 
     limit: BlastLimit | None
     quotas: Quotas | None
+    stated: Stated
 
 
 Noted = Callable[[Delivery, Prepared], None]  # told of what was written
@@ -206,11 +209,15 @@ class Stated:
     """Uses whose lineage was stated within the hour.
 
     The log would drop those facts by their keys; this spares making them.
+
+    Attributes:
+        secrets: names them, before anything else is made of a record.
     """
 
     def __init__(self, key: Key = fact_key) -> None:
         """Start with none; ``key`` names records as the engine's log needs it."""
         self._key = key
+        self.secrets = SecretNames()
         self._lines: dict[_Line, None] = {}
         self._events = Memory()
         self._reasons = Reasons()
@@ -226,9 +233,10 @@ class Stated:
             again: it may be taken in again, and must become the same then: no quota.
         """
         origin, now = delivery.origin, delivery.origin.received_at
+        records = [self.secrets.conceal(each) for each in delivery.records]
         lines: set[_Line] = set()
         admission = admit(
-            delivery.records,
+            records,
             origin,
             delivery.rights,
             fresh=fresh,
@@ -236,7 +244,7 @@ class Stated:
             stated=self._test(origin, lines),
         )
         differing, marks = self._events.look(
-            delivery.records, origin.authority, joined=delivery.joined
+            records, origin.authority, joined=delivery.joined
         )
         unnamed = unmapped(admission.dead_letters)
         notices = nameless(unnamed, _signalled(admission), now)
@@ -257,7 +265,7 @@ class Stated:
             dead_letters=number(letters),
             unmapped=number(unnamed),
             collisions=len(differing),
-            newest=newest_of(delivery.records),
+            newest=newest_of(records),
             reason=last_code(admission.dead_letters),
             gap=delivery.gap,
         )

@@ -8,10 +8,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.identifiers import VOCABULARY
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
 from streams.grant_commands import waits
 from streams.plain_text import clean, count
+from streams.secret_names import SecretNames
 from streams.typed_names import identifier_of, is_plain
 
 if TYPE_CHECKING:
@@ -50,12 +52,14 @@ def revoke(  # noqa: PLR0913 - each by name
         1 when guards were waited for and not all of them enforce it, or when it waits
         itself for a second person.
     """
-    identifier = identifier_of(text)
+    secret = SecretNames().plain(text)
+    identifier = identifier_of(text) if secret is None else secret
     name = str(identifier)
     order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     knowing = worker or client
     # What only the server can name as the logs do is asked of nobody else.
-    if not is_plain(identifier) and _is_stranger(knowing, name):
+    nameable = secret is None and identifier.kind in VOCABULARY
+    if nameable and not is_plain(identifier) and _is_stranger(knowing, name):
         _note("revoke", f"nothing is known of {name} so far: is it spelt right?")
     answer = client.post("revocations", order)
     if "pending" in answer:  # over the blast limit

@@ -13,6 +13,7 @@ from streams.http.acts import Acts
 from streams.http.operators import Operators
 from streams.http.order_metrics import OrderMetrics
 from streams.quotas import Quotas
+from streams.receivers import secret_names
 from streams.stages.quota import DAY, Bucket, Quota
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ def orders(  # noqa: PLR0913 - each by name
         {name: _quota(each.quota) for name, each in settings.authorities.items()},
         time.monotonic,
     )
+    log.stated.secrets = secrets = secret_names(settings)
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
+    operators.secrets = secrets
     return Orders(tokens, speakers, desk, operators, log)
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
 
+from agents_registry.secret_shapes import HASHED_KINDS
 from streams import metrics
 from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
+from streams.secret_names import SecretNames
 from streams.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -151,6 +153,16 @@ def _callers(settings: Settings) -> dict[str, Caller]:
             text = f"global_revocation {name}: {each.jwks}: {error}"
             raise VendorError(text) from error
     return callers
+
+
+def secret_names(settings: Settings) -> SecretNames:
+    """Give what names secrets in the realm.
+
+    Raises:
+        VendorError: a pepper cannot be read, or is none.
+    """
+    kinds = HASHED_KINDS | set(settings.hashed_kinds)
+    return SecretNames(tuple(peppers_of(settings)), kinds)
 
 
 def peppers_of(settings: Settings) -> list[bytes]:

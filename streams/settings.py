@@ -289,6 +289,8 @@ class Settings(FileSettings):
         version: number of this configuration; stored in every fact it lets in.
         peppers: keys (base64) of the hash that names opaque tokens, by their name;
             while two are in use a token has two names.
+        hashed_kinds: further kinds whose values are keyed hashes of secrets, such as
+            ``opaque_kind`` of a PDP; a secret that is given instead is hashed.
         lease_seconds: how long a guard may answer from one proof of freshness.
         max_requests: that one credential may have under way at once.
         ready_file: gets the URL once the server accepts requests.
@@ -334,6 +336,7 @@ class Settings(FileSettings):
     global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
     scim: Scim | None = None
     peppers: dict[str, Secret] = Field(default_factory=dict)
+    hashed_kinds: tuple[str, ...] = ()
     watch: tuple[Watch, ...] = ()
     vaults: dict[str, Vault] = Field(default_factory=dict)
     sockets: dict[str, Socket] = Field(default_factory=dict)

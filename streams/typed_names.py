@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from agents_registry.identifiers import Identifier
+from streams.secret_names import PlainSecretError
 from streams.sources.aws_identity import principal_of
 from streams.sources.openbao_call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 
 _NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 
 
-class PlainSecretError(ValueError):
+class UnhashedError(PlainSecretError):
     """A secret stands where its HMAC should, and no vault is known to hash it."""
 
     def __init__(self, kind: str) -> None:
+        """Say what to do about an identifier of a kind."""
         super().__init__(
             f"{kind} is the HMAC of a secret, and only that may be stored: give it as "
             "the audit log has it, or set the vault under `vaults`, to be asked for it"

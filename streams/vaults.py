@@ -37,7 +37,7 @@ class Vaults:
         """Give the names in the audit logs of what somebody names in plain text.
 
         Raises:
-            PlainSecretError: it is a secret, and there is no vault to hash it.
+            UnhashedError: it is a secret, and there is no vault to hash it.
             VaultError: a vault did not answer.
         """
         return await names_in_log(identifier, self.vaults.values())

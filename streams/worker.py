@@ -38,6 +38,7 @@ from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.receivers import secret_names
 from streams.running import heeding_signals, say_ready
 from streams.times import SECOND
 
@@ -188,7 +189,7 @@ async def work(
             collectors.append(OwnClosures(process.closure))
         app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
         tokens = entry.tokens
-        Queries(tokens, tables, clock).add_to(app)
+        Queries(tokens, tables, clock, secret_names(settings)).add_to(app)
         places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
         Guards(tokens, places, boottime).add_to(app)
         entry.guard(app)

@@ -76,6 +76,7 @@ class Ingest:
     Attributes:
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
+        stated: what was said already, and what names secrets.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Ingest:
         self._room = room
         self._fresh_id = fresh_id
         self._complete = complete
-        self._stated = Stated()
+        self.stated = Stated()
         self._noted = noted
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
@@ -128,7 +129,7 @@ class Ingest:
             sqlite3.Error: the file could not be written.
         """
         delivery = await self._complete(delivery)
-        prepare, fresh = self._stated.prepare, self._fresh_id()
+        prepare, fresh = self.stated.prepare, self._fresh_id()
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
@@ -154,7 +155,7 @@ class Ingest:
             receipt = await write(job, urgent=True)
         if later:
             raise OverQuotaError(delivery.origin.authority, later, ended=True)
-        self._stated.remember(prepared)
+        self.stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)
         return receipt

@@ -140,7 +140,7 @@ async def tell(
         await stack.enter_async_context(entry.running())
         Alerts(entry.tokens, desk, settings.realm, clock, _log_act).add_to(pages)
         keep = act_of(settings.realm, clock, _log_act)
-        SilencePages(
+        silencing = SilencePages(
             entry.tokens,
             silences,
             desk,
@@ -148,7 +148,9 @@ async def tell(
             realm=settings.realm,
             fresh_id=_fresh_id,
             record_act=keep,
-        ).add_to(pages)
+        )
+        silencing.hashed_kinds |= set(settings.hashed_kinds)
+        silencing.add_to(pages)
         where = settings.listen
         runner, url = await listen(pages, where.host, where.port, tls=entry.context)
         stack.push_async_callback(runner.cleanup)

@@ -119,7 +119,7 @@ class Acts:
         self, request: web.Request, fields: set[str]
     ) -> tuple[Holder, dict[str, Any]]:
         holder = self._tokens.holder(request, "restorer")
-        body = await json_object(request, holder)
+        body = await json_object(request, holder, named=True)
         unknown = set(body) - fields
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.facts import Cause, Fact, fact_id
+from agents_registry.secret_shapes import has_secret
 from enforcement.table import edition
 from streams import tracing
 from streams.failpoints import failpoint
@@ -334,6 +335,8 @@ def _name(hello: dict[str, Any], token: str) -> str:
     name = hello.get("guard", token)
     if not isinstance(name, str) or not name.isprintable() or not name:
         raise ReceiptError("guard is a printable name")
+    if has_secret(name):
+        raise ReceiptError("guard is a name, and no secret")
     if len(name) > LONGEST_NAME:
         raise ReceiptError(f"guard is a name of at most {LONGEST_NAME} characters")
     return name

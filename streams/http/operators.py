@@ -5,28 +5,31 @@ from __future__ import annotations
 import asyncio
 import functools
 import http
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
+from agents_registry.secret_shapes import has_secret, without_secrets
 from streams.blast import Sifted, tell
 from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
 from streams.http.events import Speakers
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import MANY, Log
+from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages.acts import MAX_REASON, Act
 from streams.stages.approvals import Pending
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.stages.entitlement import OPERATORS, entitled, targets
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import (
-    PlainSecretError,
+    UnhashedError,
     VaultError,
     identifier_of,
+    is_plain,
     is_plain_secret,
 )
 
@@ -40,6 +43,14 @@ if TYPE_CHECKING:
     from streams.http.auth import Holder, Tokens
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
+
+
+GIVE_THE_HASH: Final = (
+    "a secret stands where its hash should: give the name that `rescind why` prints "
+    "for it"
+)
+TEXTS: Final = frozenset({"reason", "listed"})  # for people
+IDENTIFIER: Final = "identifier"
 
 
 def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -> Cause:
@@ -74,6 +85,7 @@ class Operators:
 
     Attributes:
         limit: holds back what reaches too much.
+        secrets: names those that somebody names by value.
     """
 
     def __init__(
@@ -102,11 +114,12 @@ class Operators:
         self._names = names
         self._desk = desk
         self.limit: BlastLimit | None = None
+        self.secrets = SecretNames()
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
         token = self._tokens.holder(request, "revoker")
-        body = await json_object(request, token)
+        body = await json_object(request, token, named=True)
         unknown = set(body) - {"identifier", "reason", "at"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
@@ -193,7 +206,7 @@ class Operators:
     async def _in_logs(self, identifier: Identifier) -> tuple[Identifier, ...]:
         try:
             return await self._names(identifier)
-        except PlainSecretError as error:
+        except UnhashedError as error:
             raise unreadable(str(error)) from error
         except VaultError as error:
             status = http.HTTPStatus.SERVICE_UNAVAILABLE
@@ -222,7 +235,12 @@ class Operators:
             ProblemError: 422, it cannot be read; 503, a vault does not answer.
         """
         try:
-            identifier = identifier_of_kind(given, self._vocabulary, plain=True)
+            secret = self.secrets.plain(given)
+            if secret is not None and not is_plain(secret):
+                return self.secrets.names(secret)
+            identifier = identifier_of_kind(
+                given, self._vocabulary, self.secrets, plain=True
+            )
         except ValueError as error:
             raise unreadable(str(error)) from error
         # From here on only what the logs call it: the name given may be a secret.
@@ -245,7 +263,7 @@ class Operators:
         Raises:
             ValueError: it is none.
         """
-        return identifier_of_kind(text, self._vocabulary)
+        return identifier_of_kind(text, self._vocabulary, self.secrets)
 
     def _authority(self, name: Any) -> str:
         if name is None or name == OPERATORS:
@@ -284,13 +302,18 @@ def _check_entitled(facts: Iterable[Fact], origin: Origin, rights: Rights) -> No
 
 
 def identifier_of_kind(
-    text: Any, vocabulary: Vocabulary, *, plain: bool = False
+    text: Any,
+    vocabulary: Vocabulary,
+    secrets: SecretNames,
+    *,
+    plain: bool = False,
 ) -> Identifier:
     """Read an identifier of a known kind.
 
     Args:
         text: what somebody gave.
         vocabulary: kind to class.
+        secrets: tell what is a secret.
         plain: it may be a secret that stands for its HMAC, and is not stored.
 
     Raises:
@@ -298,20 +321,29 @@ def identifier_of_kind(
     """
     if not isinstance(text, str):
         raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
+    if not plain and secrets.plain(text) is not None:
+        raise PlainSecretError(GIVE_THE_HASH)
     identifier = identifier_of(text)
     if identifier.kind not in vocabulary:
         message = f"no kind is called {identifier.kind!r}; a typing error?"
         raise ValueError(message)
     if not plain and is_plain_secret(identifier):
-        raise PlainSecretError(identifier.kind)
+        raise UnhashedError(identifier.kind)
     return identifier
 
 
-async def json_object(request: web.Request, holder: Holder) -> dict[str, Any]:
+async def json_object(
+    request: web.Request, holder: Holder, *, named: bool = False
+) -> dict[str, Any]:
     """Read the JSON object that a token's holder sends.
 
+    Args:
+        request: with the body.
+        holder: of the token.
+        named: its ``identifier`` may be a secret, which the caller hashes.
+
     Raises:
-        ProblemError: 422, the body is none.
+        ProblemError: 422, the body is none, or a secret stands in it.
     """
     try:
         body = orjson.loads(await body_of(request, holder))
@@ -319,7 +351,23 @@ async def json_object(request: web.Request, holder: Holder) -> dict[str, Any]:
         raise unreadable("the body is not JSON") from error
     if not isinstance(body, dict):
         raise unreadable("the body is not an object")
-    return body
+    return {
+        name: value if named and name == IDENTIFIER else _without_secrets(name, value)
+        for name, value in body.items()
+    }
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    """Give a member of a body in which no secret stands.
+
+    Raises:
+        ProblemError: 422, one stands where nothing can take its place.
+    """
+    if name in TEXTS and isinstance(value, str):
+        return without_secrets(value)
+    if has_secret(orjson.dumps({name: value}).decode()):
+        raise unreadable(GIVE_THE_HASH)
+    return value
 
 
 def _moment(value: Any, now: int) -> int:

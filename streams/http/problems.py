@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
+from agents_registry.secret_shapes import without_secrets
 from streams.http.unread import leave_unread
 from streams.intake import NotWrittenError
 from streams.quotas import OverQuotaError
@@ -73,8 +74,8 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     if status in RETRIED:
         headers["Retry-After"] = str(math.ceil(more.pop("retry_after", RETRY_AFTER)))
     document = {"type": "about:blank", "title": title, "status": status}
-    if detail:
-        document["detail"] = detail
+    if detail:  # it may quote what was sent
+        document["detail"] = without_secrets(detail)
     response = web.json_response(
         document | more, status=status, headers=headers, content_type=CONTENT_TYPE
     )

@@ -16,12 +16,14 @@ from agents_registry import inventory
 from agents_registry.verdict import CauseRef, Fate, Presented, judge, reference
 from streams.aside import Aside, collected, here, packed, walked
 from streams.engine.dead_letters import NAMES, row_as_plain
+from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
+from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages import episodes
 from streams.stages.silences import Silence, mark
 from streams.times import AbsurdTimeError, parse_time, rfc3339
-from streams.typed_names import identifier_of
+from streams.typed_names import UnhashedError, identifier_of, is_plain_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -81,6 +83,12 @@ class StageTables:
         return Table(self._stages.registry, as_of)
 
 
+IN_A_URL: Final = (
+    "a secret stands in no URL: post it to /v1/names as the identifier, and ask for "
+    "the name that this gives"
+)
+
+
 class Queries:
     """Handlers of the questions to a table; all need the role viewer or revoker.
 
@@ -92,9 +100,19 @@ class Queries:
         tokens: Tokens,
         tables: Tables,
         clock: Callable[[], int],
+        secrets: SecretNames,
         aside: Aside = here,
     ) -> None:
-        """Answer from tables; ``aside`` gets to the event loop that they belong to."""
+        """Answer from tables.
+
+        Args:
+            tokens: who may ask.
+            tables: give the table of a realm.
+            clock: gives the time (ns).
+            secrets: names those that are asked about.
+            aside: gets to the event loop that the tables belong to.
+        """
+        self._secrets = secrets
         self._tokens = tokens
         self._tables = tables
         self._clock = clock
@@ -102,15 +120,35 @@ class Queries:
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
+        app.router.add_post("/v1/names", self.names)
         app.router.add_get("/v1/why/{identifier:.+}", self.why)
         app.router.add_get("/v1/blast-radius/{identifier:.+}", self.blast_radius)
         app.router.add_get("/v1/inventory", self.inventory)
         app.router.add_get("/v1/table", self.table)
 
+    async def names(self, request: web.Request) -> web.Response:
+        """Give the names of what somebody names, by value where it is a secret.
+
+        A secret must stand in no URL, where the questions have their identifier.
+        """
+        holder = self._tokens.holder(request, "viewer", "revoker", any_realm=True)
+        body = await json_object(request, holder, named=True)
+        text = body.get("identifier")
+        try:
+            secret = self._secrets.plain(text)
+            if secret is None:
+                found: tuple[Identifier, ...] = (_hashed(identifier_of(str(text))),)
+            else:
+                found = self._secrets.names(_hashed(secret))
+        except ValueError as error:
+            raise unreadable(str(error)) from error
+        hashed = secret is not None
+        return _json({"identifiers": [*map(str, found)], "hashed": hashed})
+
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
         self._let_in(request)
-        identifier = _identifier(request)
+        identifier = self._identifier(request)
         at = _time(request.query.get("at"))
 
         async def judged(table: Table) -> dict[str, Any]:
@@ -143,7 +181,7 @@ class Queries:
     async def blast_radius(self, request: web.Request) -> web.Response:
         """Count what ending an identifier would reach, and list the nearest."""
         self._let_in(request)
-        identifier = _identifier(request)
+        identifier = self._identifier(request)
         limit = limit_of(request)
 
         async def counted(table: Table) -> dict[str, Any]:
@@ -223,6 +261,15 @@ class Queries:
 
         return await self._ask(request, rows)
 
+    def _identifier(self, request: web.Request) -> Identifier:
+        text = request.match_info["identifier"]
+        try:
+            if self._secrets.plain(text) is not None:
+                raise PlainSecretError(IN_A_URL)
+            return _hashed(identifier_of(text))
+        except ValueError as error:
+            raise unreadable(str(error)) from error
+
     def _let_in(self, request: web.Request) -> None:
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
 
@@ -253,6 +300,17 @@ class Queries:
         except TimeoutError as error:
             raise _busy("the analysis is busy; try again, or ask for less") from error
         return web.Response(body=body, content_type="application/json")
+
+
+def _hashed(identifier: Identifier) -> Identifier:
+    """Give an identifier that is no secret of a vault, whose HMAC only a vault knows.
+
+    Raises:
+        UnhashedError: it is one.
+    """
+    if is_plain_secret(identifier):
+        raise UnhashedError(identifier.kind)
+    return identifier
 
 
 class Lists:
@@ -342,13 +400,6 @@ def _json(document: Any) -> web.Response:
 
 def _busy(detail: str) -> ProblemError:
     return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
-
-
-def _identifier(request: web.Request) -> Identifier:
-    try:
-        return identifier_of(request.match_info["identifier"])
-    except ValueError as error:
-        raise unreadable(str(error)) from error
 
 
 def number_of(request: web.Request, name: str, default: int) -> int:

@@ -15,6 +15,7 @@ import orjson
 from attrs import define, field
 from jwt.types import SigOptions
 
+from agents_registry.secret_shapes import has_secret
 from streams.stages.closure import Mode, Registration
 from streams.stages.guard_names import NameRefusedError
 
@@ -218,6 +219,7 @@ class Receipts:
             not isinstance(routes, list)
             or len(routes) > MOST_ROUTES
             or not all(isinstance(each, str) for each in routes)
+            or any(map(has_secret, routes))
         ):
             raise self._refusal("malformed", "routes is a list of names")
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from attrs import evolve, frozen
 
+from agents_registry.secret_shapes import has_secret
 from streams.times import rfc3339
 
 LONGEST: Final = 256  # bytes of a name
@@ -218,6 +219,8 @@ def _name(value: Any, attribute: str) -> str:
     if not isinstance(value, str) or not 0 < len(value.encode()) <= LONGEST:
         detail = f"{attribute} is a text of 1 to {LONGEST} bytes"
         raise ScimError(400, detail, "invalidValue")
+    if has_secret(value):
+        raise ScimError(400, f"{attribute} holds a secret", "invalidValue")
     return value
 
 

@@ -9,6 +9,7 @@ import attrs
 import orjson
 from aiohttp import web
 
+from agents_registry.secret_shapes import HASHED_KINDS
 from schemas.entries import Act
 from streams.aside import Aside, here
 from streams.http.auth import ANY_REALM
@@ -86,6 +87,7 @@ class SilencePages:
         self._clock = clock
         self._fresh_id = fresh_id
         self._record_act = record_act
+        self.hashed_kinds = HASHED_KINDS
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -128,7 +130,11 @@ class SilencePages:
         body = await json_object(request, token)
         try:
             silence = ordered(
-                body, fresh=self._fresh_id(), by=token.name, now=self._clock()
+                body,
+                fresh=self._fresh_id(),
+                by=token.name,
+                now=self._clock(),
+                hashed_kinds=self.hashed_kinds,
             )
         except ValueError as error:
             raise unreadable(str(error)) from error

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.http.publication import Publication
+    from streams.secret_names import SecretNames
     from streams.stages.admission import Rights
     from streams.stages.status_list import StatusList
 
@@ -60,8 +61,10 @@ class StatusLists:
         vocabulary: Vocabulary,
         entries: StatusEntries,
         publication: Publication,
+        secrets: SecretNames,
     ) -> None:
-        """Serve the lists of a store."""
+        """Serve the lists of a store; ``secrets`` tell what is none of a name."""
+        self._secrets = secrets
         self._tokens = tokens
         self._speakers = speakers
         self._vocabulary = vocabulary
@@ -219,7 +222,10 @@ class StatusLists:
         if not isinstance(texts, list) or len(texts) > MOST_NAMES:
             raise unreadable(f"{field} is a list of at most {MOST_NAMES} identifiers")
         try:
-            return tuple(identifier_of_kind(text, self._vocabulary) for text in texts)
+            return tuple(
+                identifier_of_kind(text, self._vocabulary, self._secrets)
+                for text in texts
+            )
         except ValueError as error:
             raise unreadable(f"{field}: {error}") from error
 

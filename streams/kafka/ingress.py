@@ -77,6 +77,7 @@ class KafkaLog:
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
         watch: of the topics; nothing is accepted while they are not as they must be.
+        stated: what was said already, and what names secrets.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class KafkaLog:
         self._geneses = geneses
         self._fresh_id = fresh_id
         self._complete = complete
-        self._stated = Stated(copy_key)
+        self.stated = Stated(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
         self._scope_uses = ScopeUses()
@@ -132,7 +133,7 @@ class KafkaLog:
             OverQuotaError: the authority says too much; its causes are written.
         """
         delivery = await self._complete(delivery)
-        prepare = partial(self._stated.prepare, again=place is not None)
+        prepare = partial(self.stated.prepare, again=place is not None)
         fresh = self._fresh_id() if place is None else str(place)
         if len(delivery.records) > MANY:
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
@@ -152,7 +153,7 @@ class KafkaLog:
             raise
         if later:
             raise OverQuotaError(delivery.origin.authority, later, ended=True)
-        self._stated.remember(prepared)
+        self.stated.remember(prepared)
         if self._noted is not None:
             self._noted(delivery, prepared)
         return receipt

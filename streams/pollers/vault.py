@@ -23,7 +23,7 @@ import orjson
 from agents_registry.identifiers import Identifier
 from streams.pollers.transport import FailedError, fetch
 from streams.sources.openbao_call import HASHED, OPEN_KINDS
-from streams.typed_names import PlainSecretError, VaultError, is_plain, is_plain_secret
+from streams.typed_names import UnhashedError, VaultError, is_plain, is_plain_secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -178,7 +178,7 @@ async def names_in_log(
         vaults: the clusters that it may be of.
 
     Raises:
-        PlainSecretError: it is a secret, and there is no vault to hash it.
+        UnhashedError: it is a secret, and there is no vault to hash it.
         VaultError: a vault did not answer.
     """
     kind, value = identifier
@@ -194,5 +194,5 @@ async def names_in_log(
     if names:
         return tuple(dict.fromkeys(names))
     if is_plain_secret(identifier):
-        raise PlainSecretError(kind)
+        raise UnhashedError(kind)
     return (identifier,)  # of a device that writes accessors in plain text

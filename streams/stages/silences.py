@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import frozen
 
+from agents_registry.secret_shapes import HASHED_KINDS
 from streams.findings import FindingKind
 from streams.times import DAY, SECOND, AbsurdTimeError, parse_time, rfc3339
 
@@ -25,6 +26,7 @@ LONGEST: Final = 30 * DAY  # findings are kept for longer
 MOST: Final = 200
 MOST_TEXT: Final = 500
 ANY: Final = "*"
+_HASH_PATTERN: Final = re.compile(r"[0-9a-f*]{0,32}")
 # Silence on these hides that revocation does not work. It takes an admin who says so.
 CRITICAL: Final = frozenset({
     FindingKind.ENFORCEMENT_FAILURE,
@@ -110,7 +112,14 @@ def mark(finding: Finding, silences: tuple[Silence, ...]) -> dict[str, Any] | No
     return {name: shown[name] for name in ("id", "reason", "by", "until")}
 
 
-def ordered(body: Mapping[str, Any], *, fresh: str, by: str, now: int) -> Silence:
+def ordered(
+    body: Mapping[str, Any],
+    *,
+    fresh: str,
+    by: str,
+    now: int,
+    hashed_kinds: frozenset[str] = HASHED_KINDS,
+) -> Silence:
     """Read an order to be silent.
 
     Args:
@@ -120,6 +129,7 @@ def ordered(body: Mapping[str, Any], *, fresh: str, by: str, now: int) -> Silenc
         fresh: a unique id.
         by: who orders it.
         now: ns.
+        hashed_kinds: whose values are hashes of secrets.
 
     Raises:
         ValueError: the order cannot be read; the text says what to write.
@@ -130,6 +140,9 @@ def ordered(body: Mapping[str, Any], *, fresh: str, by: str, now: int) -> Silenc
     identifier, realm = _text(body, "identifier"), _text(body, "realm")
     if not (kinds or identifier or realm):
         raise ValueError("say what is silenced: kinds, identifier or realm")
+    kind, _, value = identifier.partition(":")
+    if kind in hashed_kinds and not _HASH_PATTERN.fullmatch(value):
+        raise ValueError(f"a value of {kind} is a hash, with * for any part of it")
     critical = body.get("critical", False)
     if not isinstance(critical, bool):
         raise ValueError("critical is true or false")  # noqa: TRY004 - as the others

@@ -43,6 +43,7 @@ ROUTES: dict[str, Any] = {
     "GET /v1/guards": WATCHERS,
     "DELETE /v1/guards/{name}": {"restorer"},
     "GET /v1/revocations/{id}": WATCHERS,
+    "POST /v1/names": WATCHERS,
     "GET /v1/why/{identifier}": WATCHERS,
     "GET /v1/blast-radius/{identifier}": WATCHERS,
     "GET /v1/inventory": WATCHERS,
