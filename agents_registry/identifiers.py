@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from agents_registry.secret_shapes import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,8 +45,9 @@ class Identifier(NamedTuple):
         """
         kind, _, value = text.partition(":")
         if not kind or not value:
-            # Not what was given: that may be a secret without its kind.
-            raise ValueError("this is not an identifier: write it as kind:value")
+            shown = without_secrets(text)  # it may be one, without its kind
+            message = f"{shown!r} is not an identifier: write it as kind:value"
+            raise ValueError(message)
         return cls(kind, value).checked()
 
     def checked(self) -> Identifier:

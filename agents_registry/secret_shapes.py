@@ -30,7 +30,7 @@ _SHAPES: Final = re.compile(
     # Anthropic, OpenAI and what speaks like it.
     r"|sk-(?:ant|proj|svcacct|admin|or)-[\w-]{10,}|sk-[A-Za-z0-9]{20,}(?![\w-])"
     # Google, PyPI, SendGrid.
-    r"|AIza[\w-]{35}(?![\w-])|ya29\.[\w-]{20,}|pypi-AgE[\w-]{16,}"
+    r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}|pypi-AgE[\w-]{16,}"
     r"|SG\.[\w-]{16,}\.[\w-]{16,}"
     # JWS and JWE in compact form (RFC 7515 and 7516, section 3.1).
     r"|eyJ[\w-]{5,}\.eyJ[\w-]{2,}\.[\w-]*|eyJ[\w-]{5,}(?:\.[\w-]*){4}"

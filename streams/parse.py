@@ -7,6 +7,7 @@ bytes of the (unpacked) file.
 
 from __future__ import annotations
 
+import secrets
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from attrs import define, field
 
 from streams.collisions import Collisions
+from streams.keyed_names import LEAST_BYTES
 from streams.records import DeadLetter, Lifecycle
+from streams.secret_names import SecretNames
 from streams.sources import source as make_source
 from streams.sources.envelope import TOO_LARGE, Event, events, has_lines
 from streams.sources.guess import guess_bytes
@@ -105,6 +108,8 @@ def parse_paths(
     Raises:
         FileNotFoundError: a path does not exist.
         ValueError: there is no source of that name.
+
+    A secret that is named by its value has a hash of its own in each call.
     """
     named = [Path(path) for path in paths]
     chosen: Stream | None = None
@@ -112,7 +117,10 @@ def parse_paths(
         made = make_source(source) if isinstance(source, str) else source()
         chosen = open_stream(made)
     files = files_of(named)
-    return _read(files, frozenset(named), chosen, progress, tally or Tally())
+    # A pepper of this run alone: what is named here is compared with nothing else.
+    names = SecretNames((secrets.token_bytes(LEAST_BYTES),))
+    found = _read(files, frozenset(named), chosen, progress, tally or Tally())
+    return map(names.conceal, found)
 
 
 def _read(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import structlog
 
+from agents_registry.life import Reason
 from agents_registry.secret_shapes import has_secret
 from enforcement import Guard
 from streams import app as composition
@@ -309,7 +310,7 @@ async def test_no_route_lets_a_secret_in(
             )
             await until(lambda: receiver.got)
             name = keyed_identifier("secret", GITHUB, PEPPER)
-            assert not guard.check(str(name)).allowed
+            assert guard.check(str(name)).reason is Reason.REVOKED
             shown = await asked_for(server)
             fed = await snapshot(server)
             files = list(kept(tmp_path))

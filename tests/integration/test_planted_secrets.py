@@ -96,9 +96,9 @@ async def everything_said(server: Server) -> str:
     return "\n".join(found)
 
 
-def kept(folder: Path) -> Iterator[tuple[str, bytes]]:
+def kept(folder: Path, of: str = "data") -> Iterator[tuple[str, bytes]]:
     """Give all files of the data folder."""
-    for file in sorted((folder / "data").rglob("*")):
+    for file in sorted((folder / of).rglob("*")):
         if file.is_file():
             yield file.name, file.read_bytes()
 

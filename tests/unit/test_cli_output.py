@@ -65,11 +65,11 @@ def test_why_says_in_words_what_a_reason_means(
         "reason": "suspended", "dead": True, "cause": CAUSE,
         "path": ["k:v", "vault.entity:e"],
     }  # fmt: skip
-    assert 1 == why(fake(suspended), "k:v", None, "table")
+    assert 1 == why(fake(suspended), "agent.id:v", None, "table")
     named = suspended | {"reason": "revoked", "via": "direct"}
-    assert 1 == why(fake(named), "k:v", None, "table")
+    assert 1 == why(fake(named), "agent.id:v", None, "table")
     expired = STRANGER | {"reason": "expired"}
-    assert 1 == why(fake(expired), "k:v", None, "table")
+    assert 1 == why(fake(expired), "agent.id:v", None, "table")
 
     lines = capsys.readouterr().out.splitlines()
     assert "k:v is denied: suspended, until a restore, through an ancestor" == lines[0]

@@ -1,0 +1,76 @@
+"""A secret that is sent in the place of a name lies in no topic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Cause
+from streams.keyed_names import keyed_identifier
+from tests.integration.test_planted_everywhere import (
+    GITHUB,
+    MARK,
+    NAMES,
+    PEPPER,
+    events,
+    settings,
+)
+from tests.integration.test_planted_secrets import kept
+from tests.integration.working import facts_of, lay_out, pipeline, records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.kafka.settings import KafkaSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+TOPICS = ("facts", "access", "invalidations", "findings", "dlq", "audit", "sources")
+
+
+async def test_no_topic_and_no_answer_holds_a_secret(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """From orders, questions and events; what was ordered is the end of its hash."""
+    await lay_out(kafka_settings)
+    answers: list[str] = []
+    async with pipeline(tmp_path, kafka_settings, **settings(tmp_path)) as run:
+        headers = {"Authorization": "Bearer everything"}
+
+        async def post(url: str, body: Any) -> str:
+            async with run.session.post(url, json=body, headers=headers) as got:
+                answers.append(await got.text())
+                return answers[-1]
+
+        ingress, worker = run.ingress.url, run.working.url
+        for name in NAMES:
+            order = {"identifier": name, "reason": name if "_" in name else ""}
+            await post(f"{ingress}/v1/revocations", order)
+            await post(f"{ingress}/v1/owners", order | {"owners": [name]})
+            await post(f"{worker}/v1/names", {"identifier": name})
+        for name in NAMES[::7]:
+            await post(f"{ingress}/v1/events/own", list(events(name)))
+        revoked = json.loads(
+            await post(
+                f"{ingress}/v1/revocations", {"identifier": f"github.token:{GITHUB}"}
+            )
+        )
+        await run.settled()
+        for path in ("table", "inventory"):
+            async with run.session.get(f"{worker}/v1/{path}", headers=headers) as got:
+                answers.append(await got.text())
+    name = str(keyed_identifier("secret", GITHUB, PEPPER))
+    assert name in revoked["identifiers"]
+    causes = [f for f in await facts_of(kafka_settings) if isinstance(f, Cause)]
+    assert name in {str(cause.target) for cause in causes}
+    lying = {topic: await records(kafka_settings, topic) for topic in TOPICS}
+    assert lying["findings"]
+    for topic, found in lying.items():
+        held = [(e.key or b"") + (e.value or b"") for e in found]
+        held += [value for each in found for _, value in each.headers]
+        assert not [each for each in held if MARK.encode() in each], topic
+    files = [*kept(tmp_path), *kept(tmp_path, "worker")]
+    assert not [name for name, data in files if MARK.encode() in data]
+    assert not [each for each in answers if MARK in each]
