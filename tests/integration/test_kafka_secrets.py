@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.facts import Cause
+from agents_registry.secret_shapes import has_secret
 from streams.keyed_names import keyed_identifier
 from tests.integration.test_planted_everywhere import (
     GITHUB,
@@ -46,7 +47,7 @@ async def test_no_topic_and_no_answer_holds_a_secret(
 
         ingress, worker = run.ingress.url, run.working.url
         for name in NAMES:
-            order = {"identifier": name, "reason": name if "_" in name else ""}
+            order = {"identifier": name, "reason": name if has_secret(name) else ""}
             await post(f"{ingress}/v1/revocations", order)
             await post(f"{ingress}/v1/owners", order | {"owners": [name]})
             await post(f"{worker}/v1/names", {"identifier": name})
