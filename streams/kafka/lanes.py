@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from attrs import define, field, frozen
 
 from streams.kafka.batches import BATCH_BYTES, size_of
@@ -119,6 +119,9 @@ class Lane:
                 sent = await self.producer.send_batch(
                     self._batch(loads), self.topic, partition=self.partition
                 )
+            except UnknownTopicOrPartitionError:
+                # So the client says that no broker told of it in time.
+                self._again(loads)
             except (KafkaError, OSError, NotAckedError) as error:
                 _fail(loads, error)
             except BaseException:
@@ -142,6 +145,11 @@ class Lane:
                 filled += load.size
         self._room.set()
         return loads
+
+    def _again(self, loads: list[_Load]) -> None:
+        """Take loads first once more: their callers say for how long they wait."""
+        self._waiting.extendleft(reversed(loads))
+        self._bytes += sum(load.size for load in loads)
 
     def _batch(self, loads: list[_Load]) -> Any:
         batch = self.producer.create_batch()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Acked", "NotAckedError", "Publisher", "die"]
 
 STALLED_SECONDS: Final = 1.0
+REQUEST_MS: Final = 2000
 FAILED: Final = 70  # EX_SOFTWARE: nothing was committed, start again
 
 log = structlog.get_logger()
@@ -55,13 +56,20 @@ class Publisher:
         self.written: Counter[str] = Counter()
         self._tasks = asyncio.TaskGroup()
         self._lanes: dict[tuple[str, int], Lane] = {}
+        # What is handed over is sent again until its caller gives up, or may have.
+        client = settings.client() | {"request_timeout_ms": round(1000 * deadline)}
         self._producer = AIOKafkaProducer(
-            **settings.client(),
+            **client,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=MOST_BYTES,
         )
+        # A request is given up long before: a frozen leader would hold it, while
+        # another one takes it already. The client has one setting for both.
+        limit = min(REQUEST_MS, settings.request_timeout_ms)
+        self._producer.client._request_timeout_ms = limit  # noqa: SLF001 - as above
+        self._producer._sender._request_timeout_ms = limit  # noqa: SLF001 - as above
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -111,7 +119,10 @@ class Publisher:
                     lane = self._lane(topic, partition)
                     waiting.append(await lane.put(records))
                     self.written[topic] += len(records)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
+            text = f"{topic}: no broker takes anything within {self._deadline:g} s"
+            raise NotAckedError(text) from error
+        except (KafkaError, OSError) as error:
             raise NotAckedError(f"{topic}: {type(error).__name__}") from error
         return waiting
 
@@ -139,7 +150,9 @@ class Publisher:
         try:
             async with asyncio.timeout(self._deadline):
                 return list(await asyncio.gather(*waiting))
-        except (KafkaError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
+            raise NotAckedError(f"no ack within {self._deadline:g} s") from error
+        except (KafkaError, OSError) as error:
             raise NotAckedError(type(error).__name__) from error
 
     async def publish(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from attrs import Factory, define
 
 from streams.kafka.batches import BATCH_BYTES
@@ -32,6 +32,7 @@ class Client:
     sent: list[list[bytes]] = Factory(list)
     acks: list[asyncio.Future[Any]] = Factory(list)
     error: Exception | None = None
+    untold: int = 0
 
     def create_batch(self) -> Any:
         """Give an empty batch."""
@@ -50,6 +51,10 @@ class Client:
         assert (topic, partition) == ("facts", 7)
         if self.error is not None:
             raise self.error
+        if self.untold:
+            self.untold -= 1
+            await asyncio.sleep(0)
+            raise UnknownTopicOrPartitionError
         while self.acks and not self.acks[-1].done():
             await asyncio.wait(self.acks[-1:])
         self.sent.append(batch.keys)
@@ -202,3 +207,20 @@ async def test_what_waits_when_it_is_closed_is_not_acked(
     for each in waiting:
         with pytest.raises(NotAckedError, match="was closed"):
             each.result()
+
+
+async def test_what_no_broker_told_of_in_time_is_tried_until_its_caller_gives_up(
+    client: Client, lane: Lane
+) -> None:
+    """The client takes a cluster that does not answer for a topic that is gone."""
+    client.untold = 1000
+    first = await lane.put([record("a")])
+    second = await lane.put([record("b")])
+    await turns()
+    assert not first.done()
+    first.cancel()
+    client.untold = 1
+    await turns()
+    await client.ack(3)
+    assert Acked(7, 3, 4) == await second
+    assert [[b"b"]] == client.sent

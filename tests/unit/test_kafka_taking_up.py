@@ -249,8 +249,11 @@ async def test_who_stood_still_tells_nothing_before_the_group_confirms(
     )
     stage._publisher = SimpleNamespace(send=send, acks=acks)
     saved: list[int] = []
+    file = SimpleNamespace(room=SimpleNamespace(missing=False))
     stage.watched = {
-        0: SimpleNamespace(number=0, changed=True, save=lambda: saved.append(0))
+        0: SimpleNamespace(
+            number=0, changed=True, save=lambda: saved.append(0), file=file
+        )
     }
     await stage._write()
 
