@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
 
 import orjson
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from streams.records import Record
     from streams.stages.ingress import Origin
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 THREAD_FROM: Final = 64 << 10  # bytes; smaller bodies are read faster than handed over
@@ -130,19 +131,17 @@ class Ingest:
         """
         delivery = await self._complete(delivery)
         prepare, fresh = self.stated.prepare, self._fresh_id()
-        if len(delivery.records) > MANY:
-            prepared = await asyncio.to_thread(prepare, delivery, fresh)
-        else:
-            prepared = prepare(delivery, fresh)
+        many = len(delivery.records) > MANY
+        aside = asyncio.to_thread if many else _at_once
+        prepared = await aside(prepare, delivery, fresh)
         tracing.note_written(prepared.encoded)
         later = 0.0
         if self.quotas is not None and not patient:
             prepared, later = self.quotas.hold(prepared, delivery.origin.authority)
         prepared = await sifted(self.limit, prepared, delivery.origin)
-        blocks = list(_blocks(prepared.admission))
+        blocks, (*first, rest) = await aside(_cut, prepared)
         failpoint("ingress.admitted")
         write = self._store.write_in_time if patient else self._store.write
-        *first, rest = slices(prepared.encoded)
         written = await self._ahead(first, write)
 
         def job(tx: Transaction) -> Receipt:
@@ -172,18 +171,18 @@ class Ingest:
         """
         admission = Admission()
 
-        def prepare() -> tuple[list[Encoded], list[str]]:
+        def prepare() -> tuple[list[Encoded], list[Sequence[Encoded]], list[str]]:
             encoded = encode(facts, origin, admission)
-            return encoded, [fact_id(each.fact).hex() for each in encoded]
+            detail = [fact_id(each.fact).hex() for each in encoded]
+            return encoded, slices(encoded), detail
 
-        many = len(facts) > MANY
-        encoded, detail = await asyncio.to_thread(prepare) if many else prepare()
+        aside = asyncio.to_thread if len(facts) > MANY else _at_once
+        encoded, (*first, rest), detail = await aside(prepare)
         if admission.dead_letters:
             token = token_of(self._store.genesis, self._store.end)
             return Receipt(0, len(admission.dead_letters), 0, token)
 
         tracing.note_written(encoded)
-        *first, rest = slices(encoded)
         written = await self._ahead(first, self._store.write)
 
         def job(tx: Transaction) -> Receipt:
@@ -254,6 +253,16 @@ def slices(encoded: Sequence[Encoded]) -> list[Sequence[Encoded]]:
         return [encoded]
     ordered = sorted(encoded, key=_grants)
     return [ordered[at : at + SLICE] for at in range(0, len(ordered), SLICE)]
+
+
+async def _at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what takes less time than to hand it to a thread."""
+    return function(*args, **kwargs)
+
+
+def _cut(prepared: Prepared) -> tuple[list[bytes], list[Sequence[Encoded]]]:
+    """Give the blocks of accesses, and the facts of each commit."""
+    return list(_blocks(prepared.admission)), slices(prepared.encoded)
 
 
 def _grants(each: Encoded) -> int:

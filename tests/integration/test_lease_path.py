@@ -14,13 +14,14 @@ import pytest
 
 from agents_registry.facts import Node
 from agents_registry.identifiers import Identifier
+from streams.engine import ingest
 from streams.engine.stages import Stages
 from streams.http import frames
-from streams.intake import Encoded, encode
+from streams.intake import MANY, Encoded, encode
 from streams.stages.admission import Admission
 from streams.stages.ingress import Origin
 from tests.integration.healthy_guard import beside
-from tests.integration.serving import DEADLINE, Server, running, until
+from tests.integration.serving import DEADLINE, Server, running, until, used_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from streams.engine.reading import Reading
     from streams.engine.transaction import Transaction
     from streams.http.feed import Connection
+    from streams.intake import Prepared
 
 pytestmark = pytest.mark.integration
 
 LEASE = 2.0
 AGENT = "agent.id:planner"
 OTHER = "agent.id:other"
+AT = "2026-11-01T10:00:00Z"
 LONG = 4 * LEASE  # that the analysis computes at most
 IMPORTED = 8_000
 LARGE = 25_000  # facts; more than the buffers of a connection hold
@@ -167,6 +170,29 @@ async def test_an_import_costs_no_lease(tmp_path: Path) -> None:
 
         assert 0 == guard.lost
         assert IMPORTED + 1 == server.served.feed.end
+
+
+async def test_what_many_lines_cost_is_paid_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to pack and to cut them, once they are read and admitted."""
+    where: list[threading.Thread] = []
+    cut = ingest._cut
+
+    def noted(prepared: Prepared) -> Any:
+        where.append(threading.current_thread())
+        return cut(prepared)
+
+    monkeypatch.setattr(ingest, "_cut", noted)
+    async with running(tmp_path) as server:
+        for count in (1, MANY + 1):
+            events = [used_key("AKIA1", "u", AT, f"e{n}") for n in range(count)]
+            body = {"Records": events}
+            status, _ = await server.post("/v1/events/cloudtrail", "aws", body)
+            assert 202 == status
+    small, large = where
+    assert small is threading.main_thread()
+    assert large is not threading.main_thread()
 
 
 async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
