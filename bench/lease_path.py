@@ -21,6 +21,7 @@ import aiohttp
 from bench.processes import Part, end, line, part
 from bench.realm import fill, serving
 from bench.report import Row
+from enforcement.clocks import boottime
 from enforcement.guard import Guard
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def _restart(folder: Path, count: int) -> list[Row]:
                 loaded = tasks.create_task(_loaded(url))
                 await _until(guard.standing.holds)
                 holds = time.monotonic()
+                lost = await _lost_until(loaded, guard)
             table = loaded.result()
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)
@@ -79,7 +81,24 @@ async def _restart(folder: Path, count: int) -> list[Row]:
         ),
         Row(what="of that: start -> listens", value=f"{listens - began:.2f} s"),
         Row(what="listens -> table complete", value=f"{table - listens:.2f} s"),
+        Row(
+            what="lease lost meanwhile",
+            value=f"{lost * 1e3:.0f} ms",
+            target="none",
+            met=lost == 0,
+        ),
     ]
+
+
+async def _lost_until(done: asyncio.Task[float], guard: Guard) -> float:
+    """Give the seconds without a lease until a task is done."""
+    lost, seen = 0.0, boottime()
+    while not done.done():
+        await asyncio.sleep(LOOK)
+        now = boottime()
+        lost += max(0, now - max(guard.standing.deadline, seen)) / 1e9
+        seen = now
+    return lost
 
 
 async def _until(condition: Callable[[], bool]) -> None:
