@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CREDENTIALS: Final = {"tiny": 6_000, "small": 100_000, "full": 492_000}
 READERS: Final = {"tiny": 1, "small": 2, "full": 3}
 UNREAD: Final = {"tiny": 3, "small": 150, "full": 150}
+UNREAD_SECONDS: Final = {"tiny": 1.0, "small": 30.0, "full": 30.0}
 LOOK: Final = 0.002  # seconds
 DEADLINE: Final = 300.0
 LEASE_SECONDS: Final = 2.0  # after the server listens again
@@ -128,7 +129,7 @@ def _read(folder: Path, scale: str) -> Iterator[Row]:
         yield Row(what="one of them", value=f"{took:.1f} s, {size / 1e6:.0f} MB")
         with part("bench.bulk_import", url) as guard:
             line(guard)
-            asyncio.run(_unread(url, UNREAD[scale]))
+            asyncio.run(_unread(url, UNREAD[scale], UNREAD_SECONDS[scale]))
             yield from _lost(guard, f"{UNREAD[scale]} subscribers that never read")
 
 
@@ -168,8 +169,8 @@ async def _foreign(url: str, readers: int) -> tuple[float, int]:
     return max(await asyncio.gather(*(take(number) for number in range(readers))))
 
 
-async def _unread(url: str, count: int) -> None:
-    """Ask for everything and read nothing, until the server ends it."""
+async def _unread(url: str, count: int, seconds: float) -> None:
+    """Ask for everything and read nothing, for longer than the server waits."""
     async with AsyncExitStack() as feeds:
         session = aiohttp.ClientSession(
             headers=HEADERS, connector=aiohttp.TCPConnector(limit=0)
@@ -180,7 +181,7 @@ async def _unread(url: str, count: int) -> None:
             transport = feed.get_extra_info("socket")
             assert transport is not None
             feed._response.connection.transport.pause_reading()  # type: ignore[union-attr]  # noqa: SLF001
-        await asyncio.sleep(30)
+        await asyncio.sleep(seconds)
 
 
 def _free_port() -> int:
