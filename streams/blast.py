@@ -1,8 +1,9 @@
-"""The blast limit: a revocation that reaches too much is paged, or held.
+"""The blast limit: what ends too much at once is paged, or held.
 
-It is judged once, at ingress, with the table as it is then; what comes to hang there
-later is reached all the same. In doubt (the table is not read yet, or is behind) a
-revocation is enforced and paged: anything uncertain may revoke.
+A batch is judged as a whole, once, at ingress, with the table as it is then: its
+causes, and whatever else puts something under what has ended. In doubt (the table is
+not read yet, or is behind) a revocation is enforced and paged: anything uncertain may
+revoke.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import attrs
 from attrs import define, field
 
-from agents_registry.facts import Cause
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Holds,
+    Node,
+    OwnerSet,
+    Renewal,
+)
 from streams.desk import FullError
 from streams.intake import Delivery, NotWrittenError
 from streams.stages import blast
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from streams.stages.approvals import Pending
     from streams.stages.ingress import Origin
 
+_ENDING: Final = (Alias, Cause, Edge, Holds, Node, OwnerSet, Renewal)
 TABLE_SECONDS: Final = 1.0  # that a revocation may wait for the table, at most
 HELD: Final = (
     "held, not enforced: it reaches more than {} identifiers; approve or reject it "
@@ -100,32 +110,43 @@ class BlastLimit:
         """
         everything = Sifted(list(range(len(facts))))
         rule = self._limits.get(origin.authority)
-        if rule is None or not any(isinstance(one, Cause) for one in facts):
+        if rule is None or not any(isinstance(one, _ENDING) for one in facts):
             return everything
         limit, hold = rule
         table = await self._table()
-        over = set()
-        for position, fact in enumerate(facts):
-            if isinstance(fact, Cause) and await _is_over(table, fact, limit):
-                over.add(position)
+        over = await _over(table, facts, limit, origin.received_at)
         if not over:
             return everything
         hold = hold and table is not None
         if hold and person is not None:
             over = set(everything.facts)
         text = (HELD if hold else PAGED) if table is not None else UNCOUNTED
-        causes = [
+        ending = [
             fact
             for n, fact in enumerate(facts)
-            if n in over and isinstance(fact, Cause)
+            if n in over and isinstance(fact, _ENDING)
         ]
         sifted = Sifted(
             [n for n in everything.facts if not hold or n not in over],
-            [blast.held(one, limit, person) for one in causes if hold],
-            [blast.notice(one, text.format(limit)) for one in causes],
+            [blast.held(one, limit, person) for one in ending if hold],
+            [blast.notice(one, text.format(limit)) for one in ending],
         )
         await self._keep(sifted.held, origin)
         return sifted
+
+    async def paged(
+        self, facts: Sequence[Fact], origin: Origin
+    ) -> list[dict[str, Any]]:
+        """Give the findings on facts that are written whatever they end.
+
+        For declarations of a restorer, which take a second person where so set.
+        """
+        rule = self._limits.get(origin.authority)
+        if rule is None:
+            return []
+        over = await _over(await self._table(), facts, rule.most, origin.received_at)
+        text = PAGED.format(rule.most)
+        return [blast.notice(facts[position], text) for position in sorted(over)]
 
     async def _keep(self, held: Iterable[Pending], origin: Origin) -> None:
         for each in held:
@@ -142,12 +163,16 @@ class BlastLimit:
             return None
 
 
-async def _is_over(table: Registry | None, cause: Cause, limit: int) -> bool:
-    """Judge one cause; what cannot be counted counts as over."""
-    await asyncio.sleep(0)  # guards must get their pongs between two counts
+async def _over(
+    table: Registry | None, facts: Sequence[Fact], limit: int, now: int
+) -> set[int]:
+    """Give the positions of what is over the limit; what cannot be counted is."""
     if table is None:
-        return True
-    return not blast.stands(table, cause) and blast.exceeds(table, cause, limit)
+        return {n for n, fact in enumerate(facts) if isinstance(fact, Cause)}
+    reach = blast.BatchReach(table, facts, limit, now)
+    for _ in reach.steps():
+        await asyncio.sleep(0)  # guards must get their pongs between two counts
+    return reach.over
 
 
 async def sifted(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from agents_registry.facts import Cause, fact_id
+from agents_registry.facts import fact_id
 from schemas import entries
 from streams.intake import Delivery, NotWrittenError
 from streams.stages.acts import ActError
@@ -253,10 +253,9 @@ class Desk:
 
     async def _settled(self, pending: Pending) -> None:
         """Forget what was decided; the finding on what was held is over."""
-        causes = [each for each in pending.facts if isinstance(each, Cause)]
         if pending.kind == HELD:
             origin = self._origin(pending, SYSTEM)
-            signals = [over(each) for each in causes]
+            signals = [over(each) for each in pending.facts]
             await self._log.records(Delivery((), origin, Rights(()), signals=signals))
         await self._shelf.forget(pending.id)
         self.seen = tuple(each for each in self.seen if each.id != pending.id)

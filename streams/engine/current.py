@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.blast import TABLE_SECONDS, BlastLimit
 
@@ -71,3 +71,13 @@ class StageLimit(BlastLimit):
                 return await self._analysis.run(super().sift, facts, origin, person)
         except TimeoutError:
             return await self._doubt.sift(facts, origin, person)
+
+    async def paged(
+        self, facts: Sequence[Fact], origin: Origin
+    ) -> list[dict[str, Any]]:
+        """Give the findings on facts that are written; see `BlastLimit.paged`."""
+        try:
+            async with asyncio.timeout(2 * TABLE_SECONDS):
+                return await self._analysis.run(super().paged, facts, origin)
+        except TimeoutError:
+            return await self._doubt.paged(facts, origin)

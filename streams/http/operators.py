@@ -181,9 +181,11 @@ class Operators:
             raise unreadable(str(error)) from error
         summary = f"adopt {len(entries)} credentials as {authority}"
         act = Act("adopt", summary, listed, facts)
+        signals = await self.limit.paged(facts, origin) if self.limit else []
         receipt = await take(self._desk, act, origin, token)
         if isinstance(receipt, Pending):
             return waits(receipt)
+        await tell(self._ingest, signals, self._speakers.own())
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
         answer = {

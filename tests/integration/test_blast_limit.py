@@ -147,3 +147,18 @@ async def test_an_operators_own_revocation_is_not_approved_by_that_operator(
         assert (await run.post(f"{path}/reject", "bob", reason))[0] == 200
         assert await lives(run, "agent.id:parent")
         assert (await run.get("/v1/approvals"))[1] == {"approvals": []}
+
+
+async def test_a_declaration_that_ends_too_much_is_paged(tmp_path: Path) -> None:
+    """What comes to hang under something dead is ended as by a revocation."""
+    async with running(tmp_path, **limited("hold")) as run:
+        await grow(run, "agent.id:parent", range(1 + LIMIT))
+        order = {"identifier": "agent.id:gone", "reason": "leaked"}
+        assert (await run.post("/v1/revocations", "revoker", order))[0] == 201
+        entry = {"identifier": "agent.id:parent", "parents": ["agent.id:gone"]}
+        await run.post("/v1/adopt", "restorer", {"credentials": [entry]})
+
+        (finding,) = await paged(run)
+        assert finding["presented"] == "agent.id:parent"
+        assert "enforced" in finding["message"]
+        assert not await lives(run, "agent.id:0")

@@ -10,9 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_registry.facts import Cause, Edge, Effect, Lift, Withdraw, fact_id
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Lift,
+    Node,
+    OwnerSet,
+    Relation,
+    Renewal,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.verdict import Death, Presented, death, judge
 from schemas import entries
 from streams import blast as blast_limit
 from streams import desk as desk_of
@@ -99,10 +114,109 @@ def table(children: int) -> Registry:
     return registry
 
 
+def over(registry: Registry, facts: list[Fact], limit: int = 5) -> set[int]:
+    """Give the positions of the facts that a limit holds."""
+    reach = blast.BatchReach(registry, facts, limit, 10)
+    for _ in reach.steps():
+        pass
+    return reach.over
+
+
 @given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=40))
 def test_a_limit_is_what_may_be_reached(children: int, limit: int) -> None:
     """So many, and not one more."""
-    assert blast.exceeds(table(children), CAUSE, limit) is (children > limit)
+    assert bool(over(table(children), [CAUSE], limit)) is (children > limit)
+
+
+SAID: dict[str, Any] = {"authority": "a", "version": 5, "received_at": 5}
+NEW, GONE = Identifier("agent.id", "new"), Identifier("agent.id", "gone")
+MARKED = Identifier("person.id", "marked")
+HELD_BY = Identifier("attribute.email", "aa")
+ENDED = [
+    Cause(target=GONE, effect=Effect.REVOKE, at=5, **SAID),
+    Cause(target=HELD_BY, effect=Effect.REVOKE, at=5, **SAID),
+    Cause(target=MARKED, effect=Effect.NOT_BEFORE, at=4, **SAID),
+    Edge(child=NAME, parent=MARKED, **SAID),
+    Node(node=NAME, issued_at=5, **SAID),
+]
+NEWLY_DEAD: dict[str, list[Fact]] = {
+    "another name of the large one": [
+        Alias(first=NEW, second=NAME, **SAID),
+        Cause(target=NEW, effect=Effect.REVOKE, at=5, **SAID),
+    ],
+    "a new parent of the large one": [
+        Cause(target=NEW, effect=Effect.SUSPEND, at=5, **SAID),
+        Edge(child=NAME, parent=NEW, **SAID),
+    ],
+    "a parent that is dead": [Edge(child=NAME, parent=GONE, **SAID)],
+    "a dead alias": [Alias(first=GONE, second=NAME, **SAID)],
+    "a dead alias, the other way": [Alias(first=NAME, second=GONE, **SAID)],
+    "dead owners": [OwnerSet(node=NAME, owners=(GONE,), **SAID)],
+    "an attribute that is dead": [Holds(node=NAME, attribute=HELD_BY, **SAID)],
+    "an older time of issue": [Node(node=NAME, issued_at=3, **SAID)],
+    "an expiry that is over": [Renewal(node=NAME, expires_at=9, **SAID)],
+}
+
+
+@pytest.mark.parametrize("how", NEWLY_DEAD)
+def test_whatever_ends_too_much_is_over_the_limit(how: str) -> None:
+    """Not the cause alone: whatever puts something large under what has ended."""
+    registry, facts = table(6), NEWLY_DEAD[how]
+    for fact in ENDED:
+        registry.apply(fact)
+    assert over(registry, facts, 5)
+    assert not over(registry, facts, 20)
+    for fact in facts:
+        registry.apply(fact)
+    finally_dead = death(registry, NAME) or judge(registry, Presented((NAME,)), now=10)
+    assert isinstance(finally_dead, Death) or not finally_dead.allowed
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        Edge(child=NAME, parent=NEW, **SAID),
+        Edge(child=NAME, parent=GONE, relation=Relation.CREATED_BY, **SAID),
+        Alias(first=NEW, second=NAME, **SAID),
+        OwnerSet(node=NAME, owners=(GONE, NEW), **SAID),
+        OwnerSet(node=NAME, owners=(), **SAID),
+        Holds(node=NAME, attribute=Identifier("attribute.email", "bb"), **SAID),
+        Node(node=NAME, issued_at=6, **SAID),
+        Renewal(node=NAME, expires_at=11, **SAID),
+        Renewal(node=NAME, expires_at=None, **SAID),
+    ],
+)
+def test_what_ends_nothing_is_under_every_limit(fact: Fact) -> None:
+    """Declarations of what lives, however much hangs below."""
+    registry = table(6)
+    for ended in ENDED:
+        registry.apply(ended)
+    assert not over(registry, [fact], 1)
+
+
+def test_a_batch_counts_as_one() -> None:
+    """Two halves of what is too much; each alone is not, and what is small passes."""
+    registry = table(4)
+    other = Identifier("agent.id", "other")
+    for number in range(4):
+        child = Identifier("agent.id", f"o{number}")
+        registry.apply(Edge(child=child, parent=other, **SAID))
+    leaf = Identifier("agent.id", "o1")
+    causes: list[Fact] = [
+        Cause(target=name, effect=Effect.REVOKE, at=5, **SAID)
+        for name in (NAME, leaf, other)
+    ]
+    assert not over(registry, causes[:2], 5)
+    assert over(registry, causes, 5) == {0, 2}
+
+
+def test_what_is_dead_already_is_not_ended_again() -> None:
+    """A revocation below one for good counts nothing."""
+    registry = table(6)
+    registry.apply(Edge(child=NAME, parent=GONE, **SAID))
+    registry.apply(Cause(target=GONE, effect=Effect.REVOKE, at=5, **SAID))
+    assert not over(registry, [CAUSE], 1)
+    assert not over(registry, [Edge(child=NAME, parent=GONE, **SAID)], 1)
 
 
 def test_a_cause_that_stands_is_not_held_again() -> None:
