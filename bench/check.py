@@ -12,6 +12,7 @@ from bench.credentials import CHAIN, NOW, accessor, chains, register, token_hmac
 from bench.report import Row
 from bench.rounds import interleave
 from enforcement.guard import Guard
+from enforcement.steady import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def _guarding(registry: Registry, leaves: list[Identifier]) -> Row:
     guard = Guard("http://localhost", "", name="bench")
     guard.standing.replica.registry = registry
     guard.standing.deadline = 2**63
-    guard._wall = lambda: CLOCK  # noqa: SLF001 - the clock of the made-up realm
+    guard.time = SteadyClock(lambda: CLOCK, lambda: 0)  # of the made-up realm
     presented = [Presented((leaf,)) for leaf in leaves]
     assert guard.check(presented[0]).allowed
     assert judge(registry, presented[0], now=CLOCK) is LIVES

@@ -14,7 +14,7 @@ import yaml
 from attrs import field, frozen
 
 from agents_registry.identifiers import VOCABULARY
-from conformance.facts import wire
+from conformance.facts import time, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,16 +126,29 @@ def _case(group: str, plain: dict[str, Any]) -> Case:
             raise SuiteError(f"not a step: {step}")
     if bool(checks) == bool(steps):
         raise SuiteError("a case has facts and checks, or a log and steps")
+    now = plain.get("now", NOW)
+    if checks:
+        checks = _in_time(checks, now)
+        now = checks[0]["now"]
     return Case(
         group=group,
         name=plain["name"],
         settings={**DEFAULTS, **plain.get("settings", {})},
         vocabulary={**_VOCABULARY, **plain.get("vocabulary", {})},
-        now=plain.get("now", NOW),
+        now=now,
         facts=wire(plain.get("facts", plain.get("log", []))),
         checks=checks,
         steps=steps,
     )
+
+
+def _in_time(checks: list[dict[str, Any]], now: float | str) -> list[dict[str, Any]]:
+    """Order checks by when they are asked: the time of a guard does not go back."""
+    timed = []
+    for check in checks:
+        now = check.get("now", now)
+        timed.append({**check, "now": now})
+    return sorted(timed, key=lambda check: time(check["now"]))
 
 
 def _only(plain: dict[str, Any], names: frozenset[str]) -> None:

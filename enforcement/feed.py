@@ -259,6 +259,7 @@ class Feed:
                 text(message, "genesis"),
                 number(message, "end"),
                 number(message, "remaining_ms"),
+                number(message, "time_ms") if "time_ms" in message else None,
             )
         elif kind == "delta":
             await _in_slices(link.replica.delta(message))

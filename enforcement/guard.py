@@ -36,6 +36,7 @@ from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Standing
+from enforcement.steady import SteadyClock
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
 from enforcement.watchlist import LiveSession
@@ -93,6 +94,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         standing: its replica and its lease.
         feed: what keeps them current.
         sessions: the running sessions that it watches.
+        time: by which expiry is judged.
         live_sessions: it may watch sessions on routes that fail closed.
     """
 
@@ -118,12 +120,13 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self._routes = dict(routes or {})
         self._policy = policy
         self._clock = clock
-        self._wall = wall_clock
+        self.time = SteadyClock(wall_clock, clock)
+        standing.witness = self.time.witness
         self._granted = {
             each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
         }
         self.sessions = Sessions(
-            standing, self._judge, clock=clock, wall_clock=wall_clock
+            standing, self._judge, clock=clock, wall_clock=self.time
         )
         self._tasks = asyncio.TaskGroup()
         self._running: asyncio.Task[None]
@@ -262,7 +265,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
 
     def _judge(self, presented: Presented, scope: str | None) -> Judgement:
         """Ask the table, and where it allows those of logs that are gone."""
-        now, policy = self._wall(), self._policy
+        now, policy = self.time(), self._policy
         table = self.standing.replica.registry
         judged = judge(table, presented, now=now, scope=scope, policy=policy)
         for old in self.standing.kept:

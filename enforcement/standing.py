@@ -57,7 +57,10 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         sound: the replica may be continued and may hold a lease.
         partition: of the log, as tokens name it.
         kept: tables of logs that are gone; what they deny stays denied.
+        witness: takes the time that a server or a broker tells (ns since 1970).
     """
+
+    witness: Callable[[int], None] | None = None
 
     def __init__(
         self,
@@ -147,6 +150,10 @@ class AnyStanding(Generic[OfLease, OfReplica]):
             and token.offset <= self.replica.proven
         )
 
+    def _testify(self, time_ms: int) -> None:
+        if self.witness is not None:
+            self.witness(time_ms * MILLISECOND)
+
 
 class Standing(AnyStanding[Lease, Replica]):
     """The standing of a guard that a server feeds and whose pings it answers."""
@@ -176,9 +183,23 @@ class Standing(AnyStanding[Lease, Replica]):
         return self._seq
 
     def pong(
-        self, replica: Replica, seq: int, genesis: str, end: int, remaining_ms: int
+        self,
+        replica: Replica,
+        seq: int,
+        genesis: str,
+        end: int,
+        remaining_ms: int,
+        time_ms: int | None = None,
     ) -> None:
         """Take the answer to a ping of the connection that feeds a replica.
+
+        Args:
+            replica: of that connection.
+            seq: of the ping.
+            genesis: of the log.
+            end: of the log.
+            remaining_ms: for which the server may vouch for that.
+            time_ms: the server's time since 1970, where it tells it.
 
         Raises:
             GenesisError: the server serves another log than this connection's.
@@ -193,7 +214,9 @@ class Standing(AnyStanding[Lease, Replica]):
             if replica is self.replica:
                 self.condemn(forget=True)
             raise PastEndError(f"the log ends at {end}, {replica.position} is applied")
-        self.lease.pong(seq, end, remaining_ms * MILLISECOND)
+        proves = self.lease.pong(seq, end, remaining_ms * MILLISECOND)
+        if proves and time_ms is not None:
+            self._testify(time_ms)
         self.refresh()
 
     def fail(self, replica: Replica, error: Exception) -> None:

@@ -289,6 +289,7 @@ async def _guarding(
     tables = Tables(stages, store, aside)
     lease_ms = int(settings.lease_seconds * 1000)
     feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)
+    feed.clock = clock
     prober = Prober(
         feed,
         closures,

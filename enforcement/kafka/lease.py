@@ -73,6 +73,10 @@ class EndLease:
         """
         return min(self._until(position), self._until(self._beat))
 
+    def fresh(self, offset: int, now: int) -> bool:
+        """Tell whether what lies at an offset was written less than a lease ago."""
+        return self._until(offset) > now
+
     def drop(self) -> None:
         """Forget every proof: the log changed."""
         self._ends.clear()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from schemas.entries import Entry
 
 _OF_THE_LOG: Final = (f"{GENESIS}/".encode(), f"{HEARTBEAT}/".encode())
+LOG_APPEND_TIME: Final = 1  # of Kafka's two types of timestamps
 
 
 class Raw(Protocol):
@@ -43,10 +44,16 @@ class Raw(Protocol):
 
 
 class Beat(NamedTuple):
-    """A heartbeat that was read."""
+    """A heartbeat that was read.
+
+    Attributes:
+        appended: when the leader took it (ms since 1970), None where the topic keeps
+            the writer's time.
+    """
 
     genesis: str
     offset: int
+    appended: int | None = None
 
 
 class LogReplica(Replica):
@@ -138,7 +145,7 @@ class LogReplica(Replica):
             if isinstance(entry, Fact):
                 facts.append(entry)
             elif isinstance(entry, Heartbeat):
-                self.beats.append(Beat(entry.genesis, record.offset))
+                self.beats.append(Beat(entry.genesis, record.offset, _append(record)))
             if count % SLICE == 0:
                 yield
         yield from self._merge(facts, at=self.next)
@@ -171,3 +178,10 @@ class LogReplica(Replica):
             return realm_of(key) == self._realm
         except SchemaError:
             return False
+
+
+def _append(record: Raw) -> int | None:
+    """Give when the leader appended a record (ms since 1970), where that is kept."""
+    if getattr(record, "timestamp_type", None) != LOG_APPEND_TIME:
+        return None
+    return int(getattr(record, "timestamp", 0))

@@ -104,6 +104,9 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         """Take a heartbeat that was read."""
         if beat.genesis == self.genesis:
             self.lease.beat(beat.offset)
+            # An old one tells what time it was, not what time it is.
+            if beat.appended and self.lease.fresh(beat.offset, self._clock()):
+                self._testify(beat.appended)
         elif self.genesis is not None and beat.genesis not in self._strange:
             self._strange.add(beat.genesis)
             self.doubt()

@@ -9,18 +9,25 @@ const MILLISECOND = 1_000_000n;
 
 export class Guard {
   private lease: bigint; private clock: () => bigint; private wall: () => bigint;
-  private seq = 0n;
+  private seq = 0n; private began: bigint;
   private table!: Table; private genesis!: string | null; private position!: bigint | null;
   private sent!: Map<bigint, bigint>; private proofs!: { end: bigint; until: bigint }[];
 
   /** `lease` in ns; `clock`: ns, set by nobody, counts sleep; `wall`: ns since 1970, for expiry. */
   constructor(lease: bigint, clock: () => bigint, wall: () => bigint) {
     [this.lease, this.clock, this.wall] = [lease, clock, wall];
+    this.began = wall() - clock();
     this.forget();
   }
   private forget(): void {
     [this.table, this.genesis, this.position] = [new Table({}), null, null];
     [this.sent, this.proofs] = [new Map(), []];
+  }
+
+  /** The time for expiry: whoever sets the wall clock back revives nothing. */
+  private time(): bigint {
+    const [wall, carried] = [this.wall(), this.began + this.clock()];
+    return wall > carried ? wall : carried;
   }
 
   /** Give the first message of a connection; half a snapshot is none. */
@@ -77,7 +84,7 @@ export class Guard {
     let reason: string | null = "unreadable";
     try {
       const [names, chain] = [presented.identifiers, presented.chain ?? []].map((all) => all.map(identifier));
-      reason = this.table.judge(names, chain, presented.issued_at ?? null, this.wall(), scope);
+      reason = this.table.judge(names, chain, presented.issued_at ?? null, this.time(), scope);
     } catch { /* what cannot be read is denied */ }
     const [, genesis, offset] = /^(.+):0:([0-9]+)$/s.exec(atLeast ?? "") ?? [];
     const position = this.position ?? -1n;

@@ -93,7 +93,10 @@ class Feed:
         connections: the guards that are connected.
         pace: whether they keep up with what is written.
         probed: takes what a registered guard answers to a probe.
+        clock: gives the time (ns) that guards are told, as a second opinion.
     """
+
+    clock: Callable[[], int] | None = None
 
     def __init__(
         self,
@@ -244,6 +247,7 @@ class Feed:
             "genesis": self._store.genesis,
             "end": self.end,
             "remaining_ms": self._lease_ms,
+            **({} if self.clock is None else {"time_ms": self.clock() // 1_000_000}),
         })  # fmt: skip
 
     async def _push(self, connection: Connection, hello: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ async def serve(
     *,
     stop: asyncio.Event,
     started: Callable[[Deciding], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    clock: Callable[[], int] | None = None,
 ) -> None:
     """Decide until ``stop`` is set.
 
@@ -69,12 +69,13 @@ async def serve(
         guard: with the settings' mode and routes; not yet entered.
         stop: ends it.
         started: called once requests are accepted; a lease may come later.
-        clock: ns since 1970 (UTC).
+        clock: ns since 1970 (UTC), by default the guard's, which does not go back.
 
     Raises:
         OSError: an address cannot be bound, or the log of decisions not be opened.
         ValueError: the extra for gRPC is not installed.
     """
+    clock = clock or guard.time
     grpc_listen = _grpc_listener(settings)
     async with AsyncExitStack() as cleanup:
         session = await cleanup.enter_async_context(aiohttp.ClientSession())

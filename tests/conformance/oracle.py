@@ -45,10 +45,10 @@ def wrong_checks(case: Case) -> Iterator[str]:
 
 
 class Told:
-    """The facts that a guard has applied by now, and the wall clock.
+    """The facts that a guard has applied by now, and the time.
 
     Attributes:
-        now: ns.
+        now: ns, as if nobody had set the wall clock.
     """
 
     def __init__(self, case: Case) -> None:
@@ -57,6 +57,7 @@ class Told:
         self._chunks: list[Fact] = []
         self._position = 0
         self.now = time(case.now)
+        self._set = 0
 
     def take(self, step: dict[str, Any]) -> None:
         """Follow a step, as far as it brings facts or moves the wall clock."""
@@ -75,8 +76,10 @@ class Told:
             indices = content.get("facts", range(content["from"], content["to"]))
             held = [log[i] for i in indices]
             self._put(held, content["to"], self._facts)
-        elif name in {"wait", "wall"}:
+        elif name == "wait":
             self.now += span(content)
+        elif name == "wall":
+            self._set += span(content)
 
     def reasons(self, check: dict[str, Any]) -> set[str]:
         """Ask the model."""
@@ -88,7 +91,7 @@ class Told:
         found = reasons_to_deny(
             standing(self._facts),
             tuple(map(Identifier.parse, names)),
-            now=self.now,
+            now=self.now + max(0, self._set),  # set back, it is carried on
             issued_at=None if issued is None else time(issued),
             chain=tuple(map(Identifier.parse, check.get("chain", ()))),
             scope=check.get("scope"),

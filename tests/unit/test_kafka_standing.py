@@ -239,3 +239,24 @@ def test_tokens_are_of_the_partition(standing: LogStanding) -> None:
     assert standing.covers(Token("g1", 3, 10))
     assert not standing.covers(Token("g1", 0, 10))
     assert not standing.covers(Token("g1", 3, 11))
+
+
+def test_a_fresh_heartbeat_tells_the_time_and_an_old_one_does_not() -> None:
+    """One that waited in the log tells what time it was."""
+    clock = Clock()
+    fed = replica()
+    standing = LogStanding(SECOND, fed, clock)
+    told: list[int] = []
+    standing.witness = told.append
+    standing.identify("g1")
+
+    standing.beat(Beat("g1", 10, 7))
+    assert told == [], "nothing says when it was written"
+    standing.ended(standing.ask(), 10)
+    standing.beat(Beat("g1", 10, 8))
+    standing.beat(Beat("g1", 9, 9))
+    standing.beat(Beat("g1", 11))
+    clock.now += SECOND
+    standing.beat(Beat("g1", 12, 10))
+
+    assert told == [8_000_000]

@@ -12,6 +12,7 @@ from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
 from enforcement.replica import GapError, GenesisError, Replica
+from enforcement.steady import SteadyClock
 
 pytestmark = pytest.mark.unit
 
@@ -318,7 +319,7 @@ def test_a_pause_while_it_judges_counts(serving: Guard, clock: Clock) -> None:
         clock.now += 3600 * SECOND
         return NOW
 
-    serving._wall = slow
+    serving.time = SteadyClock(slow, clock)
     verdict = serving.check(ALIVE)
 
     assert (False, Lapse.NO_LEASE) == (verdict.allowed, verdict.reason)

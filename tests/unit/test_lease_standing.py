@@ -332,3 +332,16 @@ def test_what_is_not_a_token_is_refused(text: str) -> None:
     """A mistyped token must not count as applied."""
     with pytest.raises(ValueError, match="not a token"):
         Token.parse(text)
+
+
+def test_only_a_pong_that_proves_something_tells_the_time(standing: Standing) -> None:
+    """An answer to no ping of ours may be as old as it likes."""
+    fed, told = serving(standing), list[int]()
+    standing.witness = told.append
+
+    seq = standing.ping()
+    standing.pong(fed, seq, "g1", 10, 1000, 5)
+    standing.pong(fed, seq, "g1", 10, 1000, 6)
+    standing.pong(fed, standing.ping(), "g1", 10, 1000)
+
+    assert told == [5_000_000]

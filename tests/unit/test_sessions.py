@@ -283,7 +283,7 @@ async def test_a_renewed_session_goes_on(world: World) -> None:
     world.say(Renewal(**SAID, node=CHILD, expires_at=soon))
     world.open("session")
     await settled(world)
-    later = {**SAID, "version": NOW + 1}
+    later = {**SAID, "version": NOW + 1, "received_at": NOW + 1}
     world.say(Renewal(**later, node=CHILD, expires_at=soon + 60 * SECOND))
     world.wall = soon
     await settled(world)
@@ -357,7 +357,9 @@ async def test_a_suspension_that_was_lifted_ends_nothing_more(
     world.open("session")
     world.say(cause(PARENT, Effect.SUSPEND))
     await until(lambda: world.ended == ["session"])
-    world.say(Lift(**{**SAID, "version": NOW + 1}, target=PARENT))
+    world.say(
+        Lift(**{**SAID, "version": NOW + 1, "received_at": NOW + 1}, target=PARENT)
+    )
     world.open("next")
     await settled(world)
 
@@ -410,12 +412,12 @@ async def test_an_earlier_copy_of_a_lift_ends_a_session(world: World) -> None:
 
 async def test_a_lift_that_is_withdrawn_ends_a_session(world: World) -> None:
     """What it had ended is in force again."""
-    lift = Lift(**{**SAID, "version": NOW + 1}, target=PARENT)
+    lift = Lift(**{**SAID, "version": NOW + 1, "received_at": NOW + 1}, target=PARENT)
     world.say(cause(PARENT, Effect.SUSPEND), lift)
     world.open("session")
     await settled(world)
     withdraw = Withdraw(
-        **{**SAID, "version": NOW + 2},
+        **{**SAID, "version": NOW + 2, "received_at": NOW + 2},
         fact_id=fact_id(lift).hex(),
         kind=Lift.NAME,
         target=PARENT,
