@@ -156,7 +156,9 @@ async def serve(
             ).add_to(app)
         await cleanup.enter_async_context(taking.listening())
         where, tls = settings.listen, taking.access.context
-        runner, url = await listen(app, where.host, where.port, tls=tls)
+        runner, url = await listen(
+            app, where.host, where.port, tls=tls, bounds=settings.connections
+        )
         cleanup.push_async_callback(runner.cleanup)
         cleanup.push_async_callback(feed.close)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
     from streams.access import Access
     from streams.http.events import Source
+    from streams.http.listening import Listening
     from streams.kafka.settings import KafkaSettings
     from streams.orders import Orders
     from streams.records import Record
@@ -229,10 +230,12 @@ async def receive(
 
 async def _listen(
     app: web.Application, settings: Settings, entry: Access
-) -> tuple[web.AppRunner, str]:
+) -> tuple[Listening, str]:
     entry.guard(app)
     where = settings.listen
-    return await listen(app, where.host, where.port, tls=entry.context)
+    return await listen(
+        app, where.host, where.port, tls=entry.context, bounds=settings.connections
+    )
 
 
 def _tell(

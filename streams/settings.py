@@ -30,6 +30,7 @@ from streams.access_settings import (
 )
 from streams.alert_settings import Alerts
 from streams.audit_settings import AuditSink
+from streams.limit_settings import ConnectionSettings, DeadLetterSettings
 from streams.poll_settings import AnyPoll, Queue
 from streams.posture_settings import Posture
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
@@ -251,19 +252,6 @@ class Closure(Strict):
     signed_receipts: bool = False
 
 
-class DeadLetterSettings(Strict):
-    """How long and how many dead letters the embedded server keeps.
-
-    Attributes:
-        keep_days: since one last grew.
-        most: rows; those that changed longest ago go first. A row is one authority,
-            source, reason and day, whatever the number of pieces.
-    """
-
-    keep_days: float = Field(default=30.0, gt=0)
-    most: int = Field(default=10_000, ge=1, le=10_000_000)
-
-
 class FileSettings(BaseSettings):
     """Settings of a process: a YAML or JSON file, or the environment."""
 
@@ -318,6 +306,7 @@ class Settings(FileSettings):
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     max_body_bytes: int = Field(default=8 << 20, gt=0)
     max_requests: int = Field(default=256, gt=0)
+    connections: ConnectionSettings = ConnectionSettings()
     tokens: tuple[Token, ...] = ()
     oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
         default_factory=dict

@@ -194,7 +194,9 @@ async def work(
         Guards(tokens, places, boottime).add_to(app)
         entry.guard(app)
         where = settings.listen
-        runner, url = await listen(app, where.host, where.port, tls=entry.context)
+        runner, url = await listen(
+            app, where.host, where.port, tls=entry.context, bounds=settings.connections
+        )
         try:
             log.info("working", url=url, name=worker.name)
             say_ready(settings.ready_file, url)

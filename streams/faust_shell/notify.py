@@ -151,8 +151,10 @@ async def tell(
         )
         silencing.hashed_kinds |= set(settings.hashed_kinds)
         silencing.add_to(pages)
-        where = settings.listen
-        runner, url = await listen(pages, where.host, where.port, tls=entry.context)
+        where, bounds = settings.listen, settings.connections
+        runner, url = await listen(
+            pages, where.host, where.port, tls=entry.context, bounds=bounds
+        )
         stack.push_async_callback(runner.cleanup)
         stack.enter_context(heeding_signals(stop))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from aiohttp import hdrs, web
 from attrs import frozen
 
+from streams.http.connections import prove
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ class Tokens:
         if realm != self._realm and not any_realm:
             detail = f"this is of the realm {self._realm} alone"
             raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
-        return self._counted(request, _entitled(found, roles, realm))
+        entitled = _entitled(found, roles, realm)
+        prove(request, entitled.name, guard=_is_guard(entitled))
+        return self._counted(request, entitled)
 
     def left(self, request: web.Request) -> None:
         """Count a request no longer: it is answered."""
@@ -120,7 +123,7 @@ class Tokens:
 
     def _counted(self, request: web.Request, holder: Holder) -> Holder:
         # A guard's feed stays for as long as the guard does.
-        if COUNTED in request or any("guard" in each for each in holder.roles.values()):
+        if COUNTED in request or _is_guard(holder):
             return holder
         if self._under_way[holder.name] >= self._most:
             if self.behind():
@@ -160,6 +163,10 @@ class Tokens:
         if found is None:
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "unknown token")
         return found
+
+
+def _is_guard(holder: Holder) -> bool:
+    return any("guard" in each for each in holder.roles.values())
 
 
 class Credential(Protocol):

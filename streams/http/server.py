@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from attrs import frozen
 
+from streams.http.connections import Bounds, Room
+from streams.http.listening import Listening, connections_of
 from streams.http.problems import problems
 from streams.http.traced import tracers
 from streams.stages.guard_names import Bearer
@@ -77,8 +79,9 @@ async def listen(
     port: int,
     longest_header: int = LONGEST_HEADER,
     tls: ssl.SSLContext | None = None,
-) -> tuple[web.AppRunner, str]:
-    """Listen; give the runner, to be cleaned up, and the URL that is bound.
+    bounds: Room = Bounds(),  # noqa: B008 - immutable
+) -> tuple[Listening, str]:
+    """Listen; give what listens, to be cleaned up, and the URL that is bound.
 
     Args:
         app: what answers.
@@ -86,10 +89,12 @@ async def listen(
         port: 0 takes a free one.
         longest_header: bytes of the first line and of each header.
         tls: to serve HTTPS with.
+        bounds: of the connections of strangers.
 
     Raises:
         OSError: the address cannot be bound.
     """
+    connections = connections_of(app, bounds)
     # A guard's socket is closed by the feed; what else is open may take a second.
     runner = web.AppRunner(
         app,
@@ -102,13 +107,13 @@ async def listen(
         lingering_time=0.0,  # what no handler read is not read to be thrown away
     )
     await runner.setup()
-    site = web.TCPSite(runner, host, port, ssl_context=tls)
+    listening = Listening(runner, connections, tls)
     try:
-        await site.start()
+        await listening.start(host, port)
     except OSError:
-        await runner.cleanup()
+        await listening.cleanup()
         raise
-    bound = runner.addresses[0]
+    bound = listening.address
     name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
     scheme = "http" if tls is None else "https"
-    return runner, f"{scheme}://{name}:{bound[1]}"
+    return listening, f"{scheme}://{name}:{bound[1]}"

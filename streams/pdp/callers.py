@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs
 
+from streams.http.connections import prove
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Callers:
         if found is None:
             detail = "send Authorization: Bearer <token> of a caller in the settings"
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "unknown caller", detail)
+        prove(request, found.name)
         return found
 
 

@@ -92,7 +92,9 @@ async def serve(
         metrics = Metrics(guard, keys, written)
         app = application(decider, metrics, keys)
         where = settings.listen
-        runner, url = await listen(app, where.host, where.port, LONGEST_HEADER)
+        runner, url = await listen(
+            app, where.host, where.port, LONGEST_HEADER, bounds=settings.connections
+        )
         cleanup.push_async_callback(runner.cleanup)
         address = None
         if grpc_listen is not None:

@@ -27,6 +27,7 @@ from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
 from streams.access_settings import Sha256
 from streams.keyed_names import pepper_bytes
+from streams.limit_settings import ConnectionSettings
 from streams.settings import FileSettings, Listen
 
 PREFIX: Final = "RESCIND_PDP_"
@@ -167,6 +168,7 @@ class PdpSettings(FileSettings):
     mode: Mode = Mode.FAIL_CLOSED
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     listen: Listen = Listen(port=8760)
+    connections: ConnectionSettings = ConnectionSettings()
     grpc_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None

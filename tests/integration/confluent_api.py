@@ -105,6 +105,7 @@ async def confluent_api(
     app.router.add_post("/subjects/{subject}/versions", api.post)
     app.router.add_get("/schemas/ids/{id}", api.get)
     app.router.add_put("/config/{subject}", api.config)
+    runner: Any
     if tls is None:
         runner, api.url = await listen(app, "127.0.0.1", 0)
     else:

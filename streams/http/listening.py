@@ -1,0 +1,185 @@
+"""Listening: sockets are accepted one by one, and counted before anything is read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+
+from streams.http.connections import (
+    CONNECTIONS,
+    FIRST_SECONDS,
+    PIECE,
+    SWEEP_SECONDS,
+    Bounds,
+    Connections,
+    Entry,
+    Piecewise,
+    Room,
+    address_of,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Coroutine
+
+    from streams.http.connections import Handler
+
+BACKLOG: Final = 1024
+EXHAUSTED_SECONDS: Final = 0.5  # when there are no file descriptors left
+
+log = structlog.get_logger()
+
+
+class Listening:
+    """A listening server; `cleanup` ends it.
+
+    Attributes:
+        connections: all of them.
+        address: the first that is bound: host and port.
+    """
+
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        connections: Connections,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """Serve with a runner that is set up."""
+        self.connections = connections
+        self.address = ("", 0)
+        self._runner = runner
+        self._tls = tls
+        self._sockets: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._buffer = memoryview(bytearray(PIECE))
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind every address of a host, and accept.
+
+        Raises:
+            OSError: an address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, _, _, _, where in dict.fromkeys(found):
+            bound = _bound(family, where)
+            self._sockets.append(bound)
+        self.address = self._sockets[0].getsockname()[:2]
+        for each in self._sockets:
+            self._begin(self._accept(each))
+        self._begin(self._sweep())
+
+    async def cleanup(self) -> None:
+        """Accept no more, and end what is open as the runner is set to."""
+        for each in self._sockets:
+            each.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.cleanup()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                taken, peer = await loop.sock_accept(listening)
+            except OSError as error:
+                log.warning("not_accepted", error=error.strerror or str(error))
+                await asyncio.sleep(EXHAUSTED_SECONDS)
+                continue
+            entry = self.connections.enter(address_of(peer), loop.time())
+            if self._tls is None:
+                await self._serve(taken, entry)
+            else:
+                self._begin(self._serve(taken, entry))
+
+    async def _serve(self, taken: socket.socket, entry: Entry) -> None:
+        loop = asyncio.get_running_loop()
+        entry.close = _ending(taken)
+        server: Callable[[], asyncio.Protocol] | None = self._runner.server
+        if server is None:
+            taken.close()
+            return
+        with suppress(OSError):
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol = Piecewise(server(), entry, self.connections, self._buffer)
+        try:
+            await loop.connect_accepted_socket(
+                lambda: protocol,
+                taken,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else FIRST_SECONDS,
+            )
+        except (OSError, ValueError):  # the peer left, or speaks no TLS
+            self.connections.leave(entry)
+            taken.close()
+
+    async def _sweep(self) -> None:
+        loop, told = asyncio.get_running_loop(), 0
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.connections.sweep(loop.time())
+            if self.connections.cut != told:
+                count, told = self.connections.cut - told, self.connections.cut
+                log.warning("connections_cut", count=count)
+
+
+def _bound(family: int, where: tuple[Any, ...]) -> socket.socket:
+    """Give a listening socket that never blocks.
+
+    Raises:
+        OSError: the address cannot be bound; it says which and why.
+    """
+    try:
+        bound = socket.create_server(where, family=family, backlog=BACKLOG)
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        text = f"cannot listen at {where[0]}, port {where[1]}: {why}"
+        raise OSError(error.errno, text) from error
+    bound.settimeout(0)
+    return bound
+
+
+def _ending(taken: socket.socket) -> Callable[[], None]:
+    """Give what ends a connection that has no transport yet."""
+
+    def end() -> None:
+        with suppress(OSError):
+            taken.shutdown(socket.SHUT_RDWR)
+
+    return end
+
+
+def connections_of(app: web.Application, bounds: Room) -> Connections:
+    """Put an application behind a register of its connections.
+
+    Strangers get at most half of the files that the process may open.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    strangers = bounds.strangers
+    if files != resource.RLIM_INFINITY and strangers > files // 2:
+        strangers = max(1, files // 2)
+        log.warning("few_files", strangers=strangers, open_files=files)
+    connections = Connections(Bounds(strangers, min(bounds.of_address, strangers)))
+    app[CONNECTIONS] = connections
+
+    @web.middleware
+    async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await connections.watched(request, handler)
+
+    app.middlewares.insert(0, watched)
+    return connections
