@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import shutil
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -18,7 +18,7 @@ from unittest import mock
 import aiohttp
 from attrs import define, field
 
-from streams import failpoints, health_book
+from streams import app, failpoints, health_book
 from streams.app import Served, serve
 from streams.engine import closures, notifier, stages, watch
 from streams.engine import store as store_module
@@ -33,7 +33,7 @@ from tests.integration.serving import values
 from tests.virtual import VirtualLoop, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 START = 1_800_000_000
@@ -245,6 +245,23 @@ class Stream:
         return found
 
 
+class OneLoop:
+    """In place of the analysis' thread: its own clock would be the machine's."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run nothing."""
+        yield
+
+    async def run(self, function: Any, *args: Any, **more: Any) -> Any:
+        """Run it here."""
+        return await function(*args, **more)
+
+    async def call(self, function: Any, *args: Any, **more: Any) -> Any:
+        """Call it here."""
+        return function(*args, **more)
+
+
 @contextmanager
 def unhurried() -> Iterator[None]:
     """Let what looks for work now and then do so seldom; nothing else changes."""
@@ -262,6 +279,7 @@ def unhurried() -> Iterator[None]:
     read_once = functools.cache(mapping.load_mapping)
     with ExitStack() as patches:
         for where, name, value in (
+            (app, "Analysis", OneLoop),
             (Store, "write", write),
             (store_module, "CHECKPOINT_SECONDS", 3600.0),
             (stages, "TIDY_SECONDS", 300.0),
