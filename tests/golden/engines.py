@@ -23,7 +23,7 @@ from streams.ingress import receive
 from streams.kafka.framing import partition_of
 from streams.kafka.payloads import OPEN
 from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Settings
+from streams.settings import Closure, Settings
 from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
@@ -45,8 +45,8 @@ TOKENS = {
     "restorer": ["restorer"],
     "guard": ["guard"],
 }  # fmt: skip
-# A lease that no case outlives, by whatever clock.
-TERMS = Terms(24 * 3600 * SECOND, Mode.FAIL_CLOSED, {})
+# The longest lease that is no finding; no case is as long as ten of them.
+TERMS = Terms(round(Closure().max_lease * SECOND), Mode.FAIL_CLOSED, {})
 
 
 @frozen
