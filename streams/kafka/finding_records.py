@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MILLISECOND: Final = 1_000_000
 STEP: Final = 1000  # records
+MOST_DIGITS: Final = 18
 _FIELDS = tuple(field.name for field in attrs.fields(Finding))
 
 
@@ -74,7 +75,7 @@ def read_finding(
     except (KeyError, TypeError, ValueError) as error:
         message = "a field of this finding cannot be read"
         raise SchemaError(Fault.UNDECODABLE, message) from error
-    order = 2 * int(revision) - 1 if revision.isdecimal() else 0
+    order = 2 * _number(revision.encode()) - 1
     closed = told.get(OPEN, b"1") == b"0"
     return FindingRecord(identity, Change(finding, closed, max(0, order)))
 
@@ -134,8 +135,15 @@ def _held(record: Any, now: int) -> Held | None:
     except SchemaError:
         return None  # notify puts it into the dead letters
     # Earlier versions say neither how often nor how far.
-    reopened, judged = int(told.get(REOPENED, b"0")), int(told.get(JUDGED, b"0"))
+    reopened, judged = _number(told.get(REOPENED)), _number(told.get(JUDGED))
     return Held(told_episode(change, reopened, min(touched, now)), judged)
+
+
+def _number(text: bytes | None) -> int:
+    """Read a number of a header; 0 where there is none, or none of ours."""
+    if text is None or not text.isdigit() or len(text) > MOST_DIGITS:
+        return 0
+    return int(text)
 
 
 def told_episode(change: Change, reopened: int, touched: int) -> Episode:

@@ -33,7 +33,7 @@ from tests.integration.kafka_guards import (
     writing,
 )
 from tests.integration.serving import until
-from tests.integration.working import lay_out
+from tests.integration.working import lay_out, records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -219,3 +219,34 @@ async def test_a_frozen_leader_holds_no_write(start_kafka: StartKafka) -> None:
         print(f"a frozen leader held a write for {time.monotonic() - began:.1f} s")  # noqa: T201 - measured for the docs
         assert before.end <= after.start
         leader.thaw()
+
+
+async def test_what_one_copy_alone_has_is_not_acked(start_kafka: StartKafka) -> None:
+    """So the death of a leader loses nothing that was accepted."""
+    cluster = await start_kafka(3)
+    kafka = settings_of(cluster, partitions=1, access_partitions=1)
+    await lay_out(kafka)
+    topic, acked = kafka.topic("facts"), []
+    async with Publisher(kafka, 120.0) as publisher:
+
+        async def write(name: str) -> None:
+            record = Outgoing(partition=0, key=name.encode(), value=b"x", headers=())
+            await publisher.publish(topic, [[record]])
+            acked.append(record.key)
+
+        for number in range(20):
+            await write(f"before-{number}")
+        leader = await leader_of(cluster, kafka, 0)
+        others = [node for node in cluster.nodes if node is not leader]
+        for node in others:
+            node.freeze()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(4):
+                await write("alone")
+        leader.kill()
+        for node in others:
+            node.thaw()
+        await write("after")
+    left = [record.key for record in await records(kafka, "facts")]
+    assert b"after" in acked
+    assert set(acked) <= set(left)

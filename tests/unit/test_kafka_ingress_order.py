@@ -1,0 +1,71 @@
+"""What ingress writes: the facts of an event together, acked before its uses."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.intake import Delivery
+from streams.kafka.ingress import KafkaLog
+from streams.kafka.publisher import Acked
+from streams.kafka.settings import KafkaSettings
+from streams.sources.cloudtrail import CloudTrail
+from streams.stages.admission import Rights
+from streams.stages.entitlement import Grant
+from streams.stages.ingress import Origin
+from tests.integration.serving import created_key, used_key
+
+pytestmark = pytest.mark.unit
+
+KEY = "AKIAEXAMPLE000000001"
+EVENTS = [
+    created_key(KEY, "bob", "2026-01-01T10:00:00Z", "e1"),
+    used_key(KEY, "bob", "2026-01-01T13:00:00Z", "e4"),
+]
+
+
+class Publisher:
+    """Notes what is written, and what is acked by then."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.said: list[tuple[str, Any]] = []
+
+    async def send(self, topic: str, groups: Any) -> list[Any]:
+        """Take records."""
+        names = [[record.key for record in group] for group in groups]
+        if names:
+            self.said.append((topic, names))
+        return []
+
+    async def acks(self, _: Any) -> list[Acked]:
+        """Ack."""
+        self.said.append(("acked", None))
+        return [Acked(0, 0, 9)]
+
+    async def publish(self, topic: str, groups: Any) -> list[Acked]:
+        """Write and ack."""
+        return await self.acks(await self.send(topic, groups))
+
+
+async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() -> None:
+    """A sentinel that reads the use finds what it hangs on; no reader half an event."""
+    kafka = KafkaSettings(partitions=1, access_partitions=1)
+    publisher = Publisher()
+    geneses: Any = {0: SimpleNamespace(genesis="g")}
+    ids = iter(map(str, range(100)))
+    log = KafkaLog(kafka, publisher, geneses, lambda: next(ids))  # type: ignore[arg-type]
+    body = json.dumps({"Records": EVENTS}).encode()
+    records = list(CloudTrail().records(body))
+    origin = Origin("aws", "default", 10**18, "aws", 1, issuer_log=True)
+    rights = Rights((Grant("aws.*"),))
+    await log.records(Delivery(records, origin, rights))
+    facts, access = kafka.topic("facts"), kafka.topic("access")
+    order = [topic for topic, _ in publisher.said]
+    assert order.index(facts) < order.index("acked") < order.index(access)
+    groups = dict(publisher.said)[facts]
+    assert max(map(len, groups)) > 1
+    assert all(groups)
