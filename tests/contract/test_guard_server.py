@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from enforcement import Guard, Lapse
 from streams.access_settings import Token
 from streams.app import Served, serve
 from streams.settings import Listen, Settings
+from streams.times import SECOND, rfc3339
 from tests.contract.guard_cases import GRACE, LEASE, until
 
 if TYPE_CHECKING:
@@ -129,3 +131,26 @@ async def test_a_server_with_another_log_is_read_anew(tmp_path: Path) -> None:
             await until(lambda: guard.check(AGENT).allowed)
     finally:
         await guard.__aexit__(None, None, None)
+
+
+async def test_a_guard_that_is_behind_lets_nothing_expired_pass(tmp_path: Path) -> None:
+    """Its wall clock was set back while it was down; the server tells the time."""
+    name, hour = "agent.instance:old", 3600 * SECOND
+    async with serving(tmp_path) as url:
+        ended = rfc3339(time.time_ns() - hour // 2)
+        one = {"identifier": name, "expires_at": ended}
+        await post(url, "/v1/adopt", {"credentials": [one]})
+        guard = Guard(
+            url,
+            "guard",
+            name="g",
+            lease=LEASE,
+            wall_clock=lambda: time.time_ns() - hour,
+        )
+        async with guard:
+            assert await guard.ready(10)
+            verdict = guard.check(name)
+            offset = guard.time.offset
+
+    assert (verdict.allowed, verdict.reason) == (False, Reason.EXPIRED)
+    assert abs(offset + hour) < hour // 10
