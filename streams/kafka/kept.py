@@ -24,12 +24,15 @@ from streams.intake import NotWrittenError
 from streams.kafka.framing import Outgoing, cloud_event, partition_of
 from streams.kafka.layout import SOURCES
 from streams.kafka.membership import Membership
+from streams.kafka.poison import letters, poison_of
 from streams.kafka.publisher import NotAckedError
+from streams.kafka.schema_registry import learn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from streams.kafka.poison import Poison
     from streams.kafka.publisher import Publisher
     from streams.kafka.settings import KafkaSettings
 
@@ -76,6 +79,9 @@ class Kept:
         self._member = Membership(settings, self._topic, partitions=[self._number])
         self._asking: Any = AIOKafkaConsumer(**settings.client())
         self._position = 0
+        self._poison: list[Poison] = []
+        self._digest = settings.digest()
+        self._letters = settings.topic("dlq"), settings.partitions
         self._moved = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -169,8 +175,10 @@ class Kept:
 
     async def _poll(self) -> None:
         fetched = await self._member.poll(IDLE_SECONDS)
+        await learn(fetched)
         for record in fetched.get(self._number, ()):
-            self._apply(record.key or b"", record.value)
+            self._apply(record)
+        await self._bury()
         if self._number in self._member.fresh:
             return
         # Of compacted records and of the broker's own there is nothing to apply.
@@ -180,7 +188,21 @@ class Kept:
                 self._position = position
                 self._moved.notify_all()
 
-    def _apply(self, key: bytes, value: bytes | None) -> None:
+    async def _bury(self) -> None:
+        """Put what cannot be read into the dead letters; it is no reason to stop."""
+        if not self._poison:
+            return
+        topic, count = self._letters
+        groups = letters(self._topic, self._number, count, self._poison)
+        try:
+            await self._publisher.publish(topic, groups)
+        except NotAckedError as error:
+            log.warning("dead_letters_not_written", error=str(error))
+        else:
+            self._poison.clear()
+
+    def _apply(self, record: Any) -> None:
+        key, value = record.key or b"", record.value
         realm, _, rest = key.decode("utf-8", "replace").partition("/")
         kind, _, name = rest.partition("/")
         if realm != self._realm:
@@ -190,7 +212,15 @@ class Kept:
             if value is not None:
                 body = _body_of(value)
         except (SchemaError, zlib.error) as error:
-            log.warning("not_readable", topic=self._topic, error=type(error).__name__)
+            why = str(error) if isinstance(error, SchemaError) else "undecodable: body"
+            log.warning(
+                "not_readable",
+                topic=self._topic,
+                partition=self._number,
+                offset=record.offset,
+                error=why,
+            )
+            self._poison.append(poison_of(record, why, self._digest))
             return
         if body is None:
             self.entries.pop((kind, name), None)

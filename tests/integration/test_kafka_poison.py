@@ -20,7 +20,15 @@ from streams.kafka.framing import access_partition_of, partition_of
 from streams.kafka.membership import Membership
 from streams.sources.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
-from tests.integration.serving import created_key, deleted_key, until, used_key
+from tests.integration.serving import (
+    created_key,
+    deleted_key,
+    receiving,
+    until,
+    used_key,
+)
+from tests.integration.test_kafka_health import becomes
+from tests.integration.test_kafka_notify import Clock, notifying
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import ends, facts_of, lay_out, pipeline, records
 
@@ -76,6 +84,7 @@ async def publish(
     partition: int,
     values: list[bytes],
     codec: str | None = "zstd",
+    key: bytes = b"stranger/node/x",
 ) -> list[Any]:
     """Write values as a stranger would, well compressed; give their metadata."""
     producer = AIOKafkaProducer(
@@ -84,9 +93,7 @@ async def publish(
     await producer.start()
     try:
         return [
-            await producer.send_and_wait(
-                topic, value, b"stranger/node/x", partition=partition
-            )
+            await producer.send_and_wait(topic, value, key, partition=partition)
             for value in values
         ]
     finally:
@@ -330,3 +337,42 @@ async def test_what_cannot_be_read_in_heads_ends_no_worker(
             await chained(run, number)
     found = letters_of(await records(kafka, "dlq"), heads)
     check(found, heads, number, [(last, bad[-1], BAD[bad[-1]])], key)
+
+
+async def test_what_strangers_write_keeps_nobody_from_starting(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """In each topic that is read: all become ready, and a letter tells the place."""
+    kafka, key = with_key(kafka_settings)
+    await lay_out(kafka)
+    number = partition_of("default", kafka.partitions)
+    bad = [value for value in BAD if value and len(value) < TEN]
+    names = ("facts", "receipts", "findings", "sources", "audit", "heads")
+    sent: dict[str, list[tuple[int, bytes, str]]] = {}
+    for name in names:
+        topic = kafka.topic(name)
+        # Of a compacted topic that is folded by its keys the last one counts.
+        values = bad[-1:] if name == "heads" else bad
+        put = await publish(kafka, topic, number, values, key=b"default/cursor/x")
+        sent[topic] = [
+            (each.offset, value, BAD[value])
+            for each, value in zip(put, values, strict=True)
+        ]
+    async with (
+        pipeline(tmp_path, kafka) as run,
+        receiving() as receiver,
+        notifying(tmp_path / "notify", kafka, receiver, Clock()) as notify,
+    ):
+        for url in (run.ingress.url, run.working.url, notify.url):
+            await becomes(url, "ready", 200)
+
+        async def told() -> bool:
+            dlq = await records(kafka, "dlq")
+            return all(
+                len(letters_of(dlq, topic)) == len(of) for topic, of in sent.items()
+            )
+
+        await until(told)
+    dlq = await records(kafka, "dlq")
+    for topic, of in sent.items():
+        check(letters_of(dlq, topic), topic, number, of, key)
