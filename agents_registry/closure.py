@@ -68,6 +68,7 @@ class Closure:
         self._members = list(dict.fromkeys((*claims.presented, *claims.chain)))
         self._children: dict[int, list[int]] = {}
         self._parents: dict[int, list[int]] = {}
+        self._earliest: dict[int, int] = {}
         self._verified = self._names_of_presented_credentials()
         self.too_large = not self._collect()
 
@@ -84,10 +85,11 @@ class Closure:
         Of too much the complete levels are kept, whatever the order of facts.
         """
         level, limit = [self.start], CLOSURE_LIMIT + (self.start == PRESENTED)
+        named: set[int] = set()
         while level:
             following: dict[int, None] = {}
             for node in level:
-                for up in self._ups(node, through_owners=True):
+                for up in self._ups(node, named, through_owners=True):
                     if up not in self.nodes:
                         following[up] = None
                 if len(self.nodes) + len(following) > limit:
@@ -122,12 +124,24 @@ class Closure:
         return [] if node < 0 else self._lineage.parents(node)
 
     def parents(self, node: int) -> list[int]:
-        """Give what a node requires directly: its parents and its other names."""
+        """Give what a node requires directly; of its other names the next one alone.
+
+        They are a ring, so each of many names leads to all of them.
+        """
         found = self._parents.get(node)
         if found is None:
-            found = [parent for parent, _ in self.edges(node)] + self.names(node)[1:]
+            found = [parent for parent, _ in self.edges(node)]
+            if (name := self.next_name(node)) != node:
+                found.append(name)
             self._parents[node] = found
         return found
+
+    def next_name(self, node: int) -> int:
+        """Give the next name of a node within the closure, itself where it has none."""
+        name = node if node < 0 else self._lineage.ring[node]
+        while name != node and name not in self.nodes:
+            name = self._lineage.ring[name]
+        return name
 
     def children(self, node: int) -> Iterable[int]:
         """Give the nodes of the closure that require a node directly."""
@@ -187,8 +201,11 @@ class Closure:
         own = self.own_issue(node)
         if own == UNKNOWN_TIME or node < 0:
             return own
-        issued = self._lineage.issued
-        return min([own, *(issued[name] for name in self.names(node)[1:])])
+        if node not in self._earliest:
+            names, issued = self.names(node), self._lineage.issued
+            earliest = min(issued[name] for name in names)
+            self._earliest.update(dict.fromkeys(names, earliest))
+        return min(own, self._earliest[node])
 
     def bound_to(self, bindings: Mapping[int, set[str]], node: int) -> set[str]:
         """Give the devices or tenants that a credential's own facts name.
@@ -204,18 +221,24 @@ class Closure:
         """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
         return UNKNOWN_TIME if node < 0 else self._lineage.latest_issue(node)
 
-    def _ups(self, node: int, *, through_owners: bool) -> list[int]:
+    def _ups(self, node: int, named: set[int], *, through_owners: bool) -> list[int]:
+        """Give what a node hangs on; its names where none of them was asked about."""
+        ups = [parent for parent, _ in self.edges(node)]
+        if node >= 0 and self._lineage.ring[node] != node and node not in named:
+            names = self.names(node)
+            named.update(names)
+            ups += names[1:]
         if through_owners and self.flags(node) & OWNED:
-            owners = self._registry.owners.of(node)
-            return self.parents(node) + [one for some in owners for one in some]
-        return self.parents(node)
+            ups += [one for some in self._registry.owners.of(node) for one in some]
+        return ups
 
     def _search(self, start: int, *, through_owners: bool) -> dict[int, int]:
         """Walk up breadth first; give each node with the one it was reached from."""
         back = {start: start}
         todo = [start]
+        named: set[int] = set()
         for node in todo:
-            for up in self._ups(node, through_owners=through_owners):
+            for up in self._ups(node, named, through_owners=through_owners):
                 if up not in back and up in self.nodes:
                     back[up] = node
                     todo.append(up)

@@ -270,7 +270,7 @@ class Life:
         dead = {n for n in closure.nodes if n >= 0 and expires[n] <= now}
         todo = list(dead)
         for node in todo:
-            heirs = closure.names(node) + [
+            heirs = [closure.next_name(node)] + [
                 child
                 for child in closure.children(node)
                 for parent, strength in closure.edges(child)

@@ -71,9 +71,9 @@ class Sweep:
         self._now = now
         self.nodes: dict[int, None] = {}
         self.waned: list[int] = []
-        self._todo: list[int] = []
         self._above: dict[int, list[int]] = {}
         self._below: dict[int, list[int]] = {}
+        self._issued: dict[int, int] = {}
         self._inherited: list[tuple[Reason, int, End | None]] = []
         self._personal: list[tuple[Reason, int, End | None]] = []
 
@@ -243,12 +243,11 @@ class Sweep:
                         todo.append(child)
 
     def _is_too_old(self, node: int, cause: Standing) -> bool:
-        lineage, registry = self._lineage, self.registry
-        issued = lineage.issued[node]
-        if issued != UNKNOWN_TIME:
-            issued = min(lineage.issued[name] for name in lineage.others(node))
-            if issued > cause.mark:
-                return False
+        registry = self.registry
+        if self._lineage.issued[node] != UNKNOWN_TIME and (
+            self._earliest_issue(node) > cause.mark
+        ):
+            return False
         for wanted, bindings in (
             (cause.device, registry.devices),
             (cause.tenant, registry.tenants),
@@ -257,6 +256,14 @@ class Sweep:
             if wanted is not None and bound and wanted not in bound:
                 return False
         return True
+
+    def _earliest_issue(self, node: int) -> int:
+        """Give the earliest issue time over all names; found out once for each node."""
+        if node not in self._issued:
+            names = self._lineage.others(node)
+            earliest = min(self._lineage.issued[name] for name in names)
+            self._issued.update(dict.fromkeys(names, earliest))
+        return self._issued[node]
 
     def _find_expired(self, now: int) -> Steps[None]:
         expires, lineage = self._lineage.expires, self._lineage

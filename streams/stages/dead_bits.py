@@ -354,6 +354,7 @@ class DeadBits:
         bits, flags = self._bits, self.registry.lineage.flags
         above = {start}
         todo = [start]
+        named: set[int] = set()
         for node in todo:
             bit = bits[node]
             if bit & QUIET:
@@ -361,19 +362,26 @@ class DeadBits:
             if flags[node] & CAUSED or bit & LOUD or len(todo) > CLOSURE_LIMIT:
                 bits[start] |= LOUD
                 return
-            for up in self._ups(node):
+            for up in (*self._ups(node), *self._names(node, named)):
                 if up not in above:
                     above.add(up)
                     todo.append(up)
         for node in todo:
             bits[node] |= QUIET | MET
 
+    def _names(self, node: int, named: set[int]) -> list[int]:
+        """Give a node's names the first time that one of them is asked about."""
+        lineage = self.registry.lineage
+        if lineage.ring[node] == node or node in named:
+            return []
+        names = lineage.others(node)
+        named.update(names)
+        return names
+
     def _ups(self, node: int) -> list[int]:
         """Give all that the life of a node hangs on directly."""
         lineage = self.registry.lineage
         ups = [parent for parent, _ in lineage.parents(node)]
-        if lineage.ring[node] != node:
-            ups += lineage.others(node)[1:]
         if lineage.flags[node] & OWNED:
             ups += [owner for some in self.registry.owners.of(node) for owner in some]
         return ups
@@ -386,11 +394,12 @@ class DeadBits:
         """
         bits, lineage = self._bits, self.registry.lineage
         owned = self.registry.owned
+        named: set[int] = set()
         for node in nodes:
             if node < len(bits) and bits[node] & MET:
                 bits[node] &= SHARED
                 nodes += islice(lineage.children(node), UNDONE_AT_ONCE + 1)
-                nodes += lineage.others(node)[1:]
+                nodes += self._names(node, named)
                 nodes += islice(owned.get(node, ()), UNDONE_AT_ONCE + 1)
             if len(nodes) > UNDONE_AT_ONCE:
                 self._undo_all()

@@ -59,15 +59,16 @@ class View:
         yield from sweep.judge()
         self._reasons = yield from sweep.reasons()
         owned, agents, scoped = [], [], []
+        met: tuple[set[int], set[int]] = (set(), set())
         for count, node in enumerate(sweep.nodes):
             if not count & STEP:
                 yield
             if flags[node] & OWNED:
                 owned.append(node)
             if flags[node] & SCOPED:
-                scoped += _hanging(sweep, node)
+                scoped += _hanging(sweep, node, met[0])
             if is_agent(kind(node)):
-                agents += _hanging(sweep, node)
+                agents += _hanging(sweep, node, met[1])
         self.owned = yield from _down(sweep, owned)
         self.below_agents = yield from _down(sweep, agents)
         self.below_scopes = yield from _down(sweep, scoped)
@@ -101,10 +102,11 @@ class View:
                     todo += owned.get(node, ())
 
 
-def _hanging(sweep: Sweep, node: int) -> list[int]:
-    """Give what requires any name of a node by an edge."""
+def _hanging(sweep: Sweep, node: int, met: set[int]) -> list[int]:
+    """Give what requires any name of a node by an edge, once for each node."""
     lineage = sweep.registry.lineage
-    names = lineage.others(node)
+    names = [] if node in met else lineage.others(node)
+    met.update(names)
     return [
         child
         for name in names

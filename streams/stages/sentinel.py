@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     Found = list[tuple[Piece, Numbers]]
 
+RELATED: Final = 256  # names of one credential whose findings tell of each other
 PIECES: Final = 15  # a mask: pieces searched between two yields
 
 
@@ -426,6 +427,6 @@ def _names(registry: Registry, presented: Identifier) -> list[Identifier]:
     """Give all names of a credential, this one first."""
     lineage = registry.lineage
     node = lineage.find(presented)
-    others = [] if node == NONE else lineage.others(node)
+    others = [] if node == NONE else lineage.others(node, RELATED)
     names = (lineage.identifier(other) for other in others)
     return list(dict.fromkeys((presented, *names)))
