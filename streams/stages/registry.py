@@ -93,7 +93,7 @@ def condemned(registry: Registry, reach: Reach) -> Steps[list[Condemned]]:
     nodes: list[int] = []
     sweep = Sweep(registry)
     while not reach.over and len(nodes) < max(TOGETHER, len(sweep.nodes) // 2):
-        taken = reach.take(TOGETHER // 4)
+        taken = reach.take(1 + TOGETHER // 4)
         nodes += taken
         yield from sweep.include(taken)
     yield from sweep.judge()
