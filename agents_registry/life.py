@@ -259,7 +259,7 @@ class Life:
             Flaw(Reason.BEYOND_HORIZON, node)
             for node in closure.nodes
             if closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL
-            and not horizon <= closure.own_issue(node) < UNKNOWN_TIME
+            and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME
             and any(not closure.flags(up) & KNOWN for up, _ in closure.edges(node))
         ]
 

@@ -276,11 +276,11 @@ class Model:
 
     def beyond_horizon(self, node: Identifier) -> bool:
         """Tell whether what would have ended the credential may be forgotten."""
-        times = self.own_times(node) + self.verified_times(node)
+        issued = self.issue_time(node)
         return (
             self.horizon is not None
             and any(not self.known(parent) for parent, _ in self.parents[node])
-            and min(times, default=self.horizon - 1) < self.horizon
+            and (issued is None or issued < self.horizon)
             and not any(fact.root for fact in self.nodes[node])
         )
 

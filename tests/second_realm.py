@@ -27,7 +27,6 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import (
-    REUSABLE_KINDS,
     VOCABULARY,
     Identifier,
     NodeClass,
@@ -117,15 +116,13 @@ class Realm:
     def link_names(
         parents: dict[Identifier, set[tuple[Identifier, Link]]], alias: Alias
     ) -> None:
-        """Add two requires edges, one each way, but a reusable name stays a parent."""
-        for one, other in (
-            (alias.first, alias.second),
-            (alias.second, alias.first),
-        ):
-            if other.kind in REUSABLE_KINDS:
-                parents[one].add((other, "requires"))
-            elif one.kind not in REUSABLE_KINDS:
-                parents[one].add((other, "alias"))
+        """Add two requires edges, one each way.
+
+        Reading (section 1, alias): that a reusable name never joins a class is kept by
+        ingress, which says an edge of it; an alias fact that exists is one.
+        """
+        parents[alias.first].add((alias.second, "alias"))
+        parents[alias.second].add((alias.first, "alias"))
 
     def up(self, start: Iterable[Identifier], *links: Link) -> Names:
         """Return what is reachable from the start over these links, or over any."""

@@ -7,10 +7,9 @@ are roots, i.e. have no parent at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from agents_registry.facts import (
-    Alias,
     Cause,
     Edge,
     Effect,
@@ -23,12 +22,13 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from streams.stages.admission import MAX_ALIASES, MAX_PARENTS
+from streams.stages.ingress import named_together
 from streams.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from streams.stages.ingress import Origin
+    from streams.stages.ingress import Common, Origin
 
 # The lists that hang an entry on others, by how it hangs on them.
 PARENTS: Final = {
@@ -136,7 +136,7 @@ def _entry(
     yield Node(node=node, issued_at=issued_at, root=entry.get("root", False), **lasting)
     for other in map(read, entry.get("aliases") or ()):
         yield Node(node=other, issued_at=issued_at, **lasting)
-        yield Alias(first=node, second=other, **lasting)
+        yield named_together(node, other, cast("Common", lasting))
     for name, relation in PARENTS.items():
         for parent in map(read, entry.get(name) or ()):
             yield Edge(child=node, parent=parent, relation=relation, **lasting)

@@ -24,7 +24,7 @@ from agents_registry.facts import (
     Renewal,
     ScopeSet,
 )
-from agents_registry.identifiers import REUSABLE_KINDS
+from agents_registry.identifiers import REUSABLE_KINDS, Identifier
 from streams.records import ENDING_EFFECTS, Access, Lifecycle
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _lineage(
 ) -> Iterator[Fact]:
     primary, *others = record.identifiers
     for other in others:
-        yield Alias(first=primary, second=other, **common)
+        yield named_together(primary, other, common)
     for parent in record.parents:
         yield Edge(
             child=primary,
@@ -180,6 +180,21 @@ def _lineage(
             derived=derived,
             **common,
         )
+
+
+def named_together(
+    first: Identifier, second: Identifier, common: Common
+) -> Alias | Edge:
+    """Give the fact that two identifiers name one thing.
+
+    A name that its owner may give again is never another name of an id: the id
+    requires it, one way.
+    """
+    if second.kind in REUSABLE_KINDS:
+        return Edge(child=first, parent=second, **common)
+    if first.kind in REUSABLE_KINDS:
+        return Edge(child=second, parent=first, **common)
+    return Alias(first=first, second=second, **common)
 
 
 def _lifted(record: Lifecycle, target: Identifier) -> str | None:

@@ -12,21 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice, pairwise
 from random import Random
 from typing import Any, Final
-
 import pytest
-from attrs import frozen
 
 from agents_registry.facts import (
     Alias,
-    Cause,
     Edge,
-    Effect,
     Fact,
-    Horizon,
     Node,
     OwnerSet,
 )
-from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, Verdict, judge
 from tests.second_model import LIMIT, PRECEDENCE, Answer, decide
@@ -83,9 +78,7 @@ def compare(seeds: Iterable[int]) -> Iterator[str]:
         AssertionError: core and model differ; the message is the shrunk world.
     """
     for seed in seeds:
-        worlds = [w for w in draw(seed, QUESTIONS) if not exclusions(w)]
-        if not worlds:
-            continue
+        worlds = draw(seed, QUESTIONS)
         registry = Registry.build(in_any_order(seed, worlds[0].facts))
         for world in worlds:
             answer = decide(world.facts, world.question)
@@ -105,94 +98,12 @@ def report(seed: int, world: World) -> str:
     )
 
 
-# ------------------------------------------------------------- what is not compared yet
-
-
 T: Final = 500 * SECOND
-JTI, ACCESSOR, SUB, NAME, ROLE = map(
-    Identifier.parse,
-    ("jwt.jti:1", "vault.accessor:1", "jwt.sub:1", "spiffe.id:1", "application.id:1"),
-)
 
 
 def said(kind: type[Fact], **content: Any) -> Fact:
     """Say something as the identity provider, at T."""
     return kind(**{"authority": "idp", "version": T, "received_at": T, **content})
-
-
-def reusable_alias(facts: Iterable[Fact]) -> bool:
-    """Section 1, alias: "Reusable names never join it: the id requires the name".
-
-    The core links both ways, and denies more.
-    """
-    return any(
-        isinstance(fact, Alias)
-        and (fact.first.kind in REUSABLE_KINDS or fact.second.kind in REUSABLE_KINDS)
-        for fact in facts
-    )
-
-
-def horizon_beside_alias(facts: Iterable[Fact]) -> bool:
-    """Section 2, not_before: "Issue time = the earliest known over the alias class".
-
-    At the horizon the core takes the time of the one name, and allows more.
-    """
-    kinds = {type(fact) for fact in facts}
-    return {Horizon, Alias} <= kinds
-
-
-@frozen
-class Exclusion:
-    """A difference to the design that stands in the core.
-
-    Attributes:
-        holds: whether the facts may bring it about.
-        world: the smallest world that shows it.
-    """
-
-    holds: Callable[[Iterable[Fact]], bool]
-    world: World
-
-
-EXCLUDED: Final = {
-    "an alias that names a reusable name": Exclusion(
-        reusable_alias,
-        World(
-            (
-                said(Node, node=NAME),
-                said(Alias, first=SUB, second=NAME),
-                said(Cause, target=SUB, effect=Effect.REVOKE, at=T),
-            ),
-            Question((NAME,), now=T),
-        ),
-    ),
-    "an older alias at the horizon": Exclusion(
-        horizon_beside_alias,
-        World(
-            (
-                said(Node, node=JTI, issued_at=T),
-                said(Node, node=ACCESSOR, issued_at=T - 1),
-                said(Alias, first=JTI, second=ACCESSOR),
-                said(Edge, child=JTI, parent=ROLE),
-                said(Horizon),
-            ),
-            Question((JTI,), now=T),
-        ),
-    ),
-}
-
-
-def exclusions(world: World) -> list[str]:
-    """Name what in a world is not compared yet."""
-    return [n for n, excluded in EXCLUDED.items() if excluded.holds(world.facts)]
-
-
-@pytest.mark.parametrize("name", EXCLUDED)
-def test_what_is_excluded_is_still_a_difference(name: str) -> None:
-    """Once the core agrees, this fails: then compare it, and take it out here."""
-    world = EXCLUDED[name].world
-    assert exclusions(world) == [name]
-    assert differs(world)
 
 
 # ----------------------------------------------------------------------- random worlds
@@ -259,7 +170,7 @@ def test_limit_of_a_lineage_is_the_same_in_each_shape(
 ) -> None:
     """4,096 nodes are judged, one more is denied; the model shows it at 12."""
     size, small = LIMIT + more, 12
-    nodes = [Identifier(ROLE.kind, f"{n}") for n in range(size)]
+    nodes = [Identifier("application.id", f"{n}") for n in range(size)]
     known = said(Node, node=nodes[0])
     question = Question((nodes[0],), now=T)
     verdict = answer_of_core(Registry.build([known, *shape(nodes)]), question)

@@ -328,6 +328,14 @@ def test_the_horizon_asks_for_credentials_with_a_parent_only() -> None:
     decides([horizon(100), node(t1, 1), alias(t1, t2)], t1, LIVES)
 
 
+def test_an_older_name_counts_at_the_horizon() -> None:
+    """What would have ended the older name may be forgotten."""
+    facts = [horizon(100), node(t1, 100), edge(t1, alice)]
+    decides(facts, t1, LIVES)
+    decides([*facts, alias(t1, t2), node(t2, 99)], t1, {"beyond_horizon"})
+    decides([*facts, alias(t1, t2), node(t2, 101)], t1, LIVES)
+
+
 def test_the_presented_chain_and_time_count_at_the_horizon() -> None:
     """A pruned actor ends an old token; a fresh token tells its own time."""
     facts = [horizon(100), node(t1, 1)]

@@ -205,6 +205,21 @@ def test_keeps_the_cause_of_a_record_with_a_refused_name() -> None:
     assert start.facts == []
 
 
+def test_a_reusable_name_is_no_other_name_of_an_id() -> None:
+    """The id requires the name, one way: its end is not the end of the name."""
+    (edge,) = (
+        fact
+        for fact in facts_of(lifecycle("issue", identifiers=(KEY, USER)), ORIGIN)
+        if not isinstance(fact, Node)
+    )
+    assert isinstance(edge, Edge)
+    assert (KEY, USER) == (edge.child, edge.parent)
+    said = list(facts_of(lifecycle("issue", identifiers=(USER, KEY)), ORIGIN))
+    assert not any(isinstance(fact, Alias) for fact in said)
+    (edge,) = (fact for fact in said if isinstance(fact, Edge))
+    assert (KEY, USER) == (edge.child, edge.parent)
+
+
 def test_alias_needs_both_names() -> None:
     """An alias to a kind that is not granted would let one authority end another's."""
     facts: list[Fact] = admitted(
