@@ -28,11 +28,12 @@ COPIED: Final = (
     "tests/conftest.py",
     TEST,
 )
-JUDGED: Final = "verdict = judge(registry, presented, now=now, policy=policy)"
-OWN: Final = """node = registry.lineage.find(name)
+JUDGED: Final = "verdict = judge(registry, entry.presented, now=now, policy=policy)"
+OWN: Final = """for name in entry.identifiers:
+        node = registry.lineage.find(name)
         if node >= 0:
             registry.lineage.parent[node] = -1
-        """
+    """
 # Name to the right line, the wrong one, and the tests that must see it.
 BUGS: Final = {
     "bits from the most significant on": (
@@ -42,8 +43,8 @@ BUGS: Final = {
     ),
     "only the credential's own causes": (JUDGED, OWN + JUDGED, "revoked_ancestor"),
     "the last name decides": (
-        "worst = _worse(worst, verdict.cause)",
-        "worst = _worse(Status.VALID, verdict.cause)",
+        "judge(registry, entry.presented, now",
+        "judge(registry, Presented(entry.identifiers[-1:]), now",
         "worst_of_an_entrys_names",
     ),
     "what may be lifted is for good": (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice, pairwise
 from random import Random
 from typing import Any, Final
+
 import pytest
 
 from agents_registry.facts import (

@@ -28,8 +28,8 @@ class Bug(NamedTuple):
 BUGS = {
     "ends with the identifier that the cause names, not with its ancestors": Bug(
         "agents_registry/footing.py",
-        "for node in closure.nodes:",
-        "for node in (closure.claims.node,):",
+        "claims_of(registry, presented)).nodes:",
+        "claims_of(registry, presented)).presented:",
     ),
     "a lost lease ends what fails open": Bug(
         "enforcement/sessions.py",
