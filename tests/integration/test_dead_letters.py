@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,8 +33,8 @@ CREATE TABLE dlq (
   authority TEXT NOT NULL, reason TEXT NOT NULL, position INTEGER NOT NULL,
   length INTEGER NOT NULL, digest TEXT NOT NULL, event_id TEXT);
 INSERT INTO dlq (at, source, authority, reason, position, length, digest, event_id)
-  VALUES (1, 's', 'a', 'old: one', 5, 6, '', NULL),
-         (2, 's', 'a', 'old: two', 7, 8, 'd', 'e');
+  VALUES ({at}, 's', 'a', 'old: one', 5, 6, '', NULL),
+         ({at}, 's', 'a', 'old: two', 7, 8, 'd', 'e');
 """
 
 
@@ -168,7 +169,7 @@ async def test_a_file_of_an_older_version_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     with sqlite3.connect(folder / "rescind.db") as db:
-        db.executescript(BEFORE)
+        db.executescript(BEFORE.format(at=time.time_ns()))
     db.close()
     async with running(tmp_path) as server:
         old, _ = await letters(server)
