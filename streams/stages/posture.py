@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Signals = list[dict[str, Any]]
 
-SLICE: Final = 50  # nodes looked at in one step
+SLICE: Final = 200  # nodes looked at in one step
 LOOK_AGAIN: Final = 300 * SECOND  # at what is open: it may end by time alone
 # What is often put right by the next fact, of another source.
 _SETTLING: Final = frozenset({
