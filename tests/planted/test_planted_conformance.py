@@ -56,7 +56,8 @@ OURS = {
     "lease by the wall clock": Bug(
         "enforcement/guard.py",
         "now = self._clock()",
-        "now = min(self._clock(), self._clock() + self._wall() - 1767228600 * SECOND)",
+        "now = min(self._clock(), self._clock() + self.time._wall()"
+        " - 1767228600 * SECOND)",
         "lease",
     ),
     "gap ignored": Bug(

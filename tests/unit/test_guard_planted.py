@@ -38,7 +38,7 @@ BUGS = {
     "lease before the proven end is applied": Bug("lease", "if end <= position", ""),
     "one ping proves twice": Bug("lease", "_sent.pop(seq, None)", "_sent.get(seq)"),
     "lease by the wall clock": Bug(
-        "guard", "now = self._clock()", "now = self._wall() - 900 * SECOND"
+        "guard", "now = self._clock()", "now = self.time._wall() - 900 * SECOND"
     ),
     "gap check skipped": Bug("replica", "if start != self.position:", "if False:"),
     "gap keeps the lease": Bug("standing", "isinstance(error, GapError)", "False"),
