@@ -19,6 +19,7 @@ from streams.audit_heads import head_reader, public_key
 from streams.audit_kafka import KafkaChain
 from streams.cli import app
 from streams.failpoints import AUDIT_POINTS
+from streams.kafka import audit as audit_stage
 from streams.stages.audit_chain import BrokenChainError
 from streams.stages.audit_proof import Verifier
 from tests.integration.kafka_cluster import settings_of
@@ -131,9 +132,11 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
 
 
 async def test_worker_that_ends_before_it_read_again_leaves_a_signed_head(
-    tmp_path: Path, kafka: Cluster
+    tmp_path: Path, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another one wrote between; no later worker is needed to see its last entries."""
+    # On a busy machine two seconds may not be enough to read and sign.
+    monkeypatch.setattr(audit_stage, "COMMIT_SECONDS", 60.0)
     settings = settings_of(kafka, partitions=1, access_partitions=1)
     await lay_out(settings)
     order = {"identifier": "vault.accessor:a1"}
