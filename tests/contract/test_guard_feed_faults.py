@@ -96,6 +96,34 @@ async def test_a_snapshot_where_deltas_were_expected_makes_a_new_table(
     assert guard.feed.connections == 1
 
 
+async def test_a_snapshot_of_another_log_is_met_before_it_is_complete(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """No pong has named the new log yet: its first chunk alone ends the old table."""
+    server.answers = False
+    chunk = {
+        "type": "snapshot", "genesis": "g2", "realm": "acme", "offset": 9,
+        "vocabulary": {}, "facts": [], "more": True,
+    }  # fmt: skip
+    await server.say(chunk)
+
+    await until(lambda: guard.check(CHILD).reason is Lapse.NOT_CAUGHT_UP)
+    assert guard.check(CHILD, route="fail_open").reason is Lapse.NOT_CAUGHT_UP
+
+
+async def test_a_snapshot_of_another_log_keeps_what_the_old_one_denied(
+    server: ScriptedFeed, guard: Guard
+) -> None:
+    """As after a reconnect: the new log may be a backup that lost a revocation."""
+    token = await server.append(revoke(PARENT))
+    assert await guard.wait_for(token, 5)
+    server.genesis, server.log = "g2", [*FAMILY, node(OTHER)]
+    await server._snapshot(server.connections[0], len(server.log))
+    await until(lambda: guard.check(OTHER).allowed)
+
+    assert guard.check(CHILD).reason is Reason.REVOKED
+
+
 @pytest.mark.parametrize("message", [[], {"type": "delta"}, {"type": "pong", "seq": 1}])
 async def test_what_cannot_be_read_ends_the_connection(
     server: ScriptedFeed, guard: Guard, message: object

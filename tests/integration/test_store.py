@@ -70,6 +70,8 @@ async def test_a_failing_request_leaves_its_group_alone(tmp_path: Path) -> None:
         raise LookupError("no")
 
     async with opened(tmp_path) as store:
+        commits: list[Commit] = []
+        store.listeners.append(commits.append)
         results = await asyncio.gather(
             store.write(adding(encoded("a")), urgent=True),
             store.write(bad, urgent=True),
@@ -78,6 +80,9 @@ async def test_a_failing_request_leaves_its_group_alone(tmp_path: Path) -> None:
         )
         stored = await store.facts(0, 10)
 
+        told = [(each.offset, each.fact) for one in commits for each in one.facts]
+        assert [(each.offset, each.fact) for each in stored] == told
+        assert commits[-1].end == 2
         assert [1, 1] == [results[0], results[2]]
         assert isinstance(results[1], LookupError)
         assert [0, 1] == [each.offset for each in stored]

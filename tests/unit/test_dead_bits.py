@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from agents_registry.facts import (
+    Alias,
     Cause,
     Edge,
     Effect,
     Fact,
+    Holds,
     Lift,
     Node,
+    OwnerSet,
     Withdraw,
     fact_id,
 )
@@ -27,6 +30,7 @@ from streams.stages.uses import Seen
 pytestmark = pytest.mark.unit
 
 SAID: dict[str, Any] = {"authority": "v", "version": 5, "received_at": 5}
+MAIL = Identifier("attribute.mail", "00ff")
 PARENT, CHILD, OTHER = (Identifier("vault.accessor", value) for value in "pco")
 
 
@@ -67,6 +71,59 @@ def test_a_cause_above_undoes_what_hangs_below() -> None:
     table.tell(revoke(PARENT))
     assert not table.quiet()
     assert table.quiet(OTHER)
+
+
+LATE: dict[str, list[Fact]] = {
+    "a cause on it": [revoke(CHILD)],
+    "a cause above": [revoke(PARENT)],
+    "a cause far above": [Edge(child=PARENT, parent=OTHER, **SAID), revoke(OTHER)],
+    "an edge": [revoke(OTHER), Edge(child=CHILD, parent=OTHER, **SAID)],
+    "an edge above": [revoke(OTHER), Edge(child=PARENT, parent=OTHER, **SAID)],
+    "an alias": [revoke(OTHER), Alias(first=OTHER, second=CHILD, **SAID)],
+    "the same alias": [
+        revoke(OTHER),
+        Alias(first=CHILD, second=OTHER, **SAID),
+    ],
+    "a dead owner": [revoke(OTHER), OwnerSet(node=CHILD, owners=(OTHER,), **SAID)],
+    "a dead owner above": [
+        revoke(OTHER),
+        OwnerSet(node=PARENT, owners=(OTHER,), **SAID),
+    ],
+    "an owner that dies": [
+        OwnerSet(node=CHILD, owners=(OTHER,), **SAID),
+        revoke(OTHER),
+    ],
+    "a cause on what it holds": [
+        Holds(node=CHILD, attribute=MAIL, **SAID),
+        revoke(MAIL),
+    ],
+    "a cause on what its parent holds": [
+        Holds(node=PARENT, attribute=MAIL, **SAID),
+        revoke(MAIL),
+    ],
+    "an attribute that was ended": [
+        revoke(MAIL),
+        Holds(node=CHILD, attribute=MAIL, **SAID),
+    ],
+    "an earlier time of issue": [
+        Node(node=CHILD, issued_at=9, **SAID | {"version": 9}),
+        revoke(CHILD, Effect.NOT_BEFORE),
+    ],
+}
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_whatever_ends_it_last_undoes_its_bit(how: str) -> None:
+    """After each fact the node is met again, so a bit that stays would be seen."""
+    table = Table()
+    for fact in LATE[how]:
+        for name in (CHILD, PARENT):
+            assert table.quiet(name) or table.death(name) is None
+            assert table.quiet(name)
+        table.tell(fact)
+
+    assert not table.quiet()
+    assert table.death() is not None
 
 
 def test_a_withdrawal_lets_all_be_met_again() -> None:

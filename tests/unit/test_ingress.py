@@ -37,6 +37,7 @@ USER = Identifier("aws.user", "arn:aws:iam::111122223333:user/builder")
 ROLE = Identifier("aws.role", "arn:aws:iam::111122223333:role/r")
 ORIGIN = Origin("aws", "default", 1000, "key-1", 3)
 AWS = Rights((Grant("aws.*"), Grant("secret")))
+REQUIRES = Relation.REQUIRES
 
 
 def lifecycle(effect: str | None, **more: Any) -> Lifecycle:
@@ -218,6 +219,35 @@ def test_a_reusable_name_is_no_other_name_of_an_id() -> None:
     assert not any(isinstance(fact, Alias) for fact in said)
     (edge,) = (fact for fact in said if isinstance(fact, Edge))
     assert (KEY, USER) == (edge.child, edge.parent)
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        ({"owners": (USER,)}, []),
+        ({"expires_at": 900}, []),
+        ({"scope": ("aws|s3:*",)}, []),
+        ({"parents": (Parent(*USER, REQUIRES),)}, []),
+        ({"effect": "revoke", "owners": (USER,)}, []),
+        ({"effect": "restore"}, []),
+        ({"effect": "revoke", "identifiers": (USER, KEY)}, [Cause]),
+        ({"effect": "restore", "identifiers": (USER, KEY)}, []),
+        ({"identifiers": (USER,), "ties": (Tie(KEY, USER, REQUIRES),)}, []),
+        ({"identifiers": (USER,), "ties": (Tie(USER, KEY, REQUIRES),)}, [Edge]),
+    ],
+)
+def test_each_fact_of_a_record_is_entitled(
+    said: dict[str, Any], stays: list[type[Fact]]
+) -> None:
+    """Whatever a record says of a name that is not its authority's stays out.
+
+    Of a record that is in part its authority's the denials stay, and no grant.
+    """
+    rights = Rights((Grant("aws.user"),))
+    values: dict[str, Any] = {"effect": None} | said
+    facts = admitted(lifecycle(**values), rights=rights).facts
+
+    assert stays == [type(f) for f in facts if not isinstance(f, Node)]
 
 
 def test_alias_needs_both_names() -> None:

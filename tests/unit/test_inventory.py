@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import attrs
@@ -133,6 +134,22 @@ def test_an_empty_owner_set_that_came_later_is_ownerless() -> None:
 
     assert BOT in set(ownerless(registry(*bot, emptied)))
     assert BOT not in set(ownerless(registry(*bot, emptied, refilled)))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_ownerless_is_the_same_in_every_order(order: tuple[int, ...]) -> None:
+    """The latest empty set counts for each authority, whichever arrives last."""
+    statements = [
+        fact(OwnerSet, at=2, node=BOT, owners=(ANN,)),
+        fact(OwnerSet, at=1, node=BOT, owners=()),
+        fact(OwnerSet, at=3, node=BOT, owners=()),
+        attrs.evolve(fact(OwnerSet, at=9, node=BOT, owners=(ANN,)), authority="okta"),
+    ]
+    arrived = [fact(Node, node=BOT), *(statements[number] for number in order)]
+
+    assert BOT in set(ownerless(registry(*arrived)))
+    arrived.remove(statements[2])
+    assert BOT not in set(ownerless(registry(*arrived)))
 
 
 def test_a_service_account_of_two_agents_is_shared() -> None:

@@ -162,6 +162,18 @@ def test_waits_as_long_as_the_receiver_asks() -> None:
     assert next_due(state, NOW) == NOW + 3600 * SECOND
 
 
+@pytest.mark.parametrize("status", [400, 413, 429, 500, 503])
+def test_waits_whatever_the_answer_that_asks_for_it(status: int) -> None:
+    """Retry-After is of the message where the receiver is not busy as a whole."""
+    state, (delivery,) = told(a_finding())
+    answer = Outcome(status=status, retry_after=3600 * SECOND)
+
+    state, _ = settle(state, delivery, answer, NOW)
+    (waiting,) = state.deliveries.values()
+
+    assert waiting.next_at == NOW + 3600 * SECOND
+
+
 def test_buries_a_delivery_after_the_last_attempt() -> None:
     """Three days of failures end in a dead letter that says why."""
     state, (delivery,) = told(a_finding())
@@ -313,6 +325,26 @@ def test_says_nothing_when_nothing_changed() -> None:
 
     assert next_due(state, NOW + LEASE) is None
     assert step(state, [], NOW + 10 * UPDATE_EVERY, routes=[SOC]).due == ()
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"severity": Severity.CRITICAL},
+        {"related": (f"{2:032x}",)},
+        {"last_seen": NOW + SECOND},
+        {"message": "it was used, which its owner denies"},
+    ],
+    ids=lambda news: next(iter(news)),
+)
+def test_tells_what_changes_without_another_use(news: dict[str, Any]) -> None:
+    """A finding may get worse, or be tied to another, at the same count."""
+    state = accepted(told(a_finding()).state)
+    changed = a_finding(**news)
+    state, _ = step(state, [Change(changed)], NOW, routes=[SOC])
+    (update,) = step(state, [], NOW + UPDATE_EVERY, routes=[SOC]).due
+
+    assert (Activity.UPDATE, changed) == (update.activity, update.finding)
 
 
 def test_never_counts_back() -> None:

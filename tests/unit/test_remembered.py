@@ -283,6 +283,42 @@ def test_what_is_too_much_is_forgotten_the_oldest_first() -> None:
     assert {f"p{number:012}" for number in range(3)} == dropped
 
 
+@pytest.mark.parametrize("before", range(7))
+def test_what_is_young_enough_stays_to_the_last_ns(before: int) -> None:
+    """A piece goes once its newest row is older than asked, and not one ns sooner."""
+    remembered = Remembered(DAY, most=6)
+    for number in range(6):
+        remembered.add(Lines.of([use(number)]), number)
+
+    assert 0 == remembered.forget(before)
+    assert list(range(before, 6)) == [one.at for one in rows(remembered)]
+
+
+def test_a_piece_stays_as_long_as_its_newest_row() -> None:
+    """What was joined goes whole, so what is old stays beside what is young."""
+    remembered = Remembered(DAY)
+    for number in range(FAN):
+        remembered.add(Lines.of([use(number, f"e{number}")]), number)
+        remembered.changes()
+    (piece,) = remembered
+
+    assert (0, FAN - 1) == (piece.oldest, piece.newest)
+    assert 0 == remembered.forget(FAN - 1)
+    assert FAN == len(rows(remembered))
+    remembered.forget(FAN)
+    assert [] == rows(remembered)
+
+
+def test_what_is_old_makes_room_for_what_is_young() -> None:
+    """Rows that are due anyway leave the bound to the others."""
+    remembered = Remembered(DAY, most=3)
+    for number in range(6):
+        remembered.add(Lines.of([use(number)]), number)
+
+    assert 0 == remembered.forget(3)
+    assert [3, 4, 5] == [one.at for one in rows(remembered)]
+
+
 def buckets() -> Iterable[tuple[str, bytes]]:
     """Give uses as earlier versions saved them: a row a credential and minute."""
     for name, singles in (

@@ -27,6 +27,7 @@ from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
 from streams.findings import FindingKind
 from streams.stages import episodes, late_limits
+from streams.stages.known_deaths import Accepted
 from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
 from streams.stages.remembered import FAN, SINGLES
@@ -242,6 +243,21 @@ def test_an_earlier_cause_makes_more_of_what_was_in_flight() -> None:
 
     assert [("use_after_revocation", 1)] == desk.found()
     assert 1 == desk.in_flight
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2)])
+def test_a_cause_was_accepted_with_its_earliest_copy(order: tuple[int, ...]) -> None:
+    """A source that repeats itself does not make late what was known in time."""
+    desk = Desk()
+    for number in order:
+        desk.tell(revoke(at=100, received=120 + 50 * number))
+    copies = [Accepted((120 + 50 * each) * S, 3 + n) for n, each in enumerate(order)]
+    (accepted,) = desk.sentinel.accepted.values()
+    desk.use(130)
+
+    assert Accepted(120 * S, 3) == accepted
+    assert 120 * S == min(copy.at for copy in copies)
+    assert [("use_after_revocation", 1)] == desk.found()
 
 
 def test_tolerates_skew_between_clocks() -> None:
