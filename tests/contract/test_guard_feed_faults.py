@@ -96,7 +96,7 @@ async def test_a_snapshot_where_deltas_were_expected_makes_a_new_table(
     assert guard.feed.connections == 1
 
 
-async def test_a_snapshot_of_another_log_is_met_before_it_is_complete(
+async def test_another_logs_snapshot_is_met_at_once(
     server: ScriptedFeed, guard: Guard
 ) -> None:
     """No pong has named the new log yet: its first chunk alone ends the old table."""

@@ -84,6 +84,16 @@ BUGS = {
     "a log that is gone is not asked": Bug(
         "guard", "if not earlier.allowed and earlier", "if False and earlier"
     ),
+    "lease that stands still while the machine sleeps": Bug(
+        "clocks",
+        'getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)',
+        "time.CLOCK_MONOTONIC",
+    ),
+    "successor without the copy that it is due for": Bug(
+        "replica",
+        "            self.corrections[fact] = None\n            if self._corrected_at",
+        "            if self._corrected_at",
+    ),
     "observe denies": Bug(
         "guard", "allowed=observed or not refused", "allowed=not refused"
     ),
@@ -100,6 +110,7 @@ def copy(tmp_path: Path, repository: Path) -> Path:
         *GUARD,
         "pyproject.toml",
         "tests/conftest.py",
+        "tests/unit/test_clocks.py",
         "tests/unit/test_replica.py",
         *(f"tests/unit/{test.name}" for test in leases),
     )
