@@ -131,6 +131,8 @@ def test_a_limit_is_what_may_be_reached(children: int, limit: int) -> None:
 SAID: dict[str, Any] = {"authority": "a", "version": 5, "received_at": 5}
 NEW, GONE = Identifier("agent.id", "new"), Identifier("agent.id", "gone")
 MARKED = Identifier("person.id", "marked")
+EXPIRED = Identifier("vault.accessor", "expired")
+ENDS_WITH = Relation.ENDS_WITH_PARENT
 HELD_BY = Identifier("attribute.email", "aa")
 ENDED = [
     Cause(target=GONE, effect=Effect.REVOKE, at=5, **SAID),
@@ -138,6 +140,7 @@ ENDED = [
     Cause(target=MARKED, effect=Effect.NOT_BEFORE, at=4, **SAID),
     Edge(child=NAME, parent=MARKED, **SAID),
     Node(node=NAME, issued_at=5, **SAID),
+    Renewal(node=EXPIRED, expires_at=9, **SAID),
 ]
 NEWLY_DEAD: dict[str, list[Fact]] = {
     "another name of the large one": [
@@ -151,6 +154,9 @@ NEWLY_DEAD: dict[str, list[Fact]] = {
     "a parent that is dead": [Edge(child=NAME, parent=GONE, **SAID)],
     "a dead alias": [Alias(first=GONE, second=NAME, **SAID)],
     "a dead alias, the other way": [Alias(first=NAME, second=GONE, **SAID)],
+    "a parent whose expiry ends it": [
+        Edge(child=NAME, parent=EXPIRED, relation=ENDS_WITH, **SAID)
+    ],
     "dead owners": [OwnerSet(node=NAME, owners=(GONE,), **SAID)],
     "an attribute that is dead": [Holds(node=NAME, attribute=HELD_BY, **SAID)],
     "an older time of issue": [Node(node=NAME, issued_at=3, **SAID)],
@@ -177,11 +183,13 @@ def test_whatever_ends_too_much_is_over_the_limit(how: str) -> None:
     [
         Edge(child=NAME, parent=NEW, **SAID),
         Edge(child=NAME, parent=GONE, relation=Relation.CREATED_BY, **SAID),
+        Edge(child=NAME, parent=EXPIRED, **SAID),
         Alias(first=NEW, second=NAME, **SAID),
         OwnerSet(node=NAME, owners=(GONE, NEW), **SAID),
         OwnerSet(node=NAME, owners=(), **SAID),
         Holds(node=NAME, attribute=Identifier("attribute.email", "bb"), **SAID),
         Node(node=NAME, issued_at=6, **SAID),
+        Node(node=NAME, issued_at=5, **SAID),
         Renewal(node=NAME, expires_at=11, **SAID),
         Renewal(node=NAME, expires_at=None, **SAID),
     ],
@@ -229,6 +237,37 @@ def test_a_cause_that_stands_is_not_held_again() -> None:
     assert blast.held(CAUSE, 1, None).id == blast.held(again, 1, None).id
     assert blast.held(CAUSE, 1, None).person == "hook"
     assert blast.held(CAUSE, 1, "alice").person == "alice"
+
+
+@pytest.mark.parametrize(
+    ("fact", "says"),
+    [
+        (CAUSE, "revoke agent.id:x by okta"),
+        (NEWLY_DEAD["a parent that is dead"][0], "edge of {} under agent.id:gone by a"),
+        (NEWLY_DEAD["a dead alias"][0], "alias of agent.id:gone under {} by a"),
+        (NEWLY_DEAD["dead owners"][0], "owner_set of {} by a"),
+        (
+            NEWLY_DEAD["an attribute that is dead"][0],
+            "holds of {} under attribute.email:aa by a",
+        ),
+        (NEWLY_DEAD["an expiry that is over"][0], "renewal of {} by a"),
+    ],
+)
+def test_who_decides_reads_what_it_is(fact: Fact, says: str) -> None:
+    """What it would end, by what, and who says so; the finding names the same."""
+    held = blast.held(fact, 3, None)
+    signal, end = blast.notice(fact, "why"), blast.over(fact)
+
+    expected = f"{says.format('agent.id:x')}, which reaches more than 3 identifiers"
+    assert expected == held.summary
+    assert (fact.authority, (fact,), None) == (
+        held.authority,
+        held.facts,
+        held.expires_at,
+    )
+    assert signal["presented"] == end["presented"]
+    assert (fact.received_at, "why") == (signal["at"], signal["detail"])
+    assert end["over"]
 
 
 class Shelf:
