@@ -406,7 +406,8 @@ async def test_a_held_cause_that_is_decided_ends_its_finding() -> None:
         made, _, log = desk()
         kept = blast.held(CAUSE, 3, None)
         await made.keep(kept, "hook")
-        await getattr(made, decide)(kept.id, "bobs", "bob")
+        assert await getattr(made, decide)(kept.id, "bobs", "bob")
+        assert await getattr(made, decide)(kept.id, "bobs", "bob") is None
         assert [each["over"] for each in log.signals] == [True]
         assert bool(log.written) is (decide == "approve")
 

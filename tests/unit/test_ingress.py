@@ -179,6 +179,29 @@ def test_a_refused_use_states_nothing() -> None:
     assert facts_of(access(outcome="denied"), ORIGIN) == ()
 
 
+@pytest.mark.parametrize(
+    ("kinds", "stated"),
+    [
+        (("aws.*",), [Node, Edge]),
+        (("aws.access_key",), [Node, Edge]),
+        (("aws.user",), []),
+        ((), []),
+    ],
+)
+def test_a_log_states_no_lineage_of_what_is_not_its_owners(
+    kinds: tuple[str, ...], stated: list[type[Fact]]
+) -> None:
+    """The use counts all the same: whoever shows it may have seen it."""
+    rights = Rights(tuple(map(Grant, kinds)))
+    use = access(parents=(Parent(*USER, REQUIRES),))
+    result = admitted(use, lifecycle("leak"), rights=rights)
+
+    facts = [fact for fact in result.facts if fact.event_id is None]
+    assert stated == [type(fact) for fact in facts]
+    assert 1 == len(result.accesses)
+    assert 2 == result.accepted
+
+
 def test_refuses_a_kind_that_was_not_granted() -> None:
     """The whole record stays out and is a finding and a dead letter."""
     result = admitted(lifecycle("revoke"), rights=Rights((Grant("vault.*"),)))
