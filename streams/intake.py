@@ -233,7 +233,9 @@ class Stated:
             again: it may be taken in again, and must become the same then: no quota.
         """
         origin, now = delivery.origin, delivery.origin.received_at
+        unhashed = filter(None, map(self.secrets.unhashed, delivery.records))
         records = [self.secrets.conceal(each) for each in delivery.records]
+        records += unhashed
         lines: set[_Line] = set()
         admission = admit(
             records,

@@ -66,6 +66,9 @@ class Lifecycle(NamedTuple):
         device: what the issued credential is bound to; of an ending record: spare
             credentials whose node facts name another one (complex subjects).
         tenant: the same for the tenant.
+        attributes: that the primary identifier holds, in plain as
+            `streams.attributes` writes them; ingress makes keyed hashes of them.
+            Identifiers of such kinds are the target of a cause alone.
     """
 
     source: str
@@ -91,6 +94,7 @@ class Lifecycle(NamedTuple):
     issued_at: int | None = None
     device: str | None = None
     tenant: str | None = None
+    attributes: tuple[Identifier, ...] = ()
 
 
 class Access(NamedTuple):

@@ -21,6 +21,7 @@ from agents_registry.secret_shapes import (
     is_secret,
     without_secrets,
 )
+from streams.attributes import is_attribute
 from streams.keyed_names import keyed_digest, keyed_identifier
 from streams.records import (
     ENDING_EFFECTS,
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 SHOWN: Final = "secret"  # the kind of what guards are shown and know by its hash
+UNHASHED: Final = (
+    "needs_pepper: the subject is known by an attribute alone, such as an e-mail "
+    "address; set `peppers`, so that its hash can stand for it, and revoke this one "
+    "by hand"
+)
 _GITHUB: Final = re.compile(r"gh[pousr]_|github_pat_")
 _BY_GITHUB: Final = "github.hashed_token"
 _DIGEST_BYTES: Final = 32
@@ -103,8 +109,24 @@ class SecretNames:
                 found.append(keyed_digest(kind, digest, pepper))
         return tuple(dict.fromkeys(found))
 
+    def unhashed(self, record: Record) -> DeadLetter | None:
+        """Give the dead letter of a record whose target has no name without a pepper.
+
+        `conceal` leaves the record itself without a target.
+        """
+        if self.peppers or not isinstance(record, Lifecycle):
+            return None
+        if record.effect is None or not any(map(is_attribute, record.identifiers)):
+            return None
+        return DeadLetter(
+            record.source, record.offset, 0, UNHASHED, record.event_id,
+            record.event_type, record.occurred_at,
+        )  # fmt: skip
+
     def conceal(self, record: Record) -> Record:
-        """Give a record in which no secret stands; mostly the same."""
+        """Give a record in which no secret and no attribute stands; mostly the same."""
+        if isinstance(record, Lifecycle):
+            record = self._hashed(record)
         if not self._holds_any(record):
             return record
         texts: dict[str, Any] = {
@@ -141,6 +163,23 @@ class SecretNames:
         if isinstance(record, Lifecycle):
             record = record._replace(owners=self._all(record.owners))
         return record
+
+    def _hashed(self, record: Lifecycle) -> Lifecycle:
+        """Give a record with the hashes of attributes in their place."""
+        if not (record.attributes or any(map(is_attribute, record.identifiers))):
+            return record
+        return record._replace(
+            identifiers=tuple(self._hashes(record.identifiers)),
+            attributes=tuple(self._hashes(record.attributes)),
+        )
+
+    def _hashes(self, identifiers: Iterable[Identifier]) -> Iterator[Identifier]:
+        for each in identifiers:
+            if not is_attribute(each):
+                yield each
+                continue
+            for pepper in self.peppers:
+                yield keyed_identifier(each.kind, each.value, pepper)
 
     def _all(self, identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
         """Give the names of some identifiers; what has none is left out."""

@@ -32,12 +32,13 @@ from streams.sources.ssf_subjects import subject_of
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from streams.http.events import Speakers
     from streams.intake import Log
     from streams.key_set import KeySet
     from streams.records import Record
+    from streams.sources.ssf_subjects import Subject
     from streams.vendor_settings import GlobalRevocation
 
 SOURCE: Final = "global_revocation"
@@ -128,7 +129,11 @@ class GlobalRevocations:
             self._count(name, "refused")
             raise
         authority = caller.settings.authority
-        records, named = _records(await _subject(request), caller.settings.issuer)
+        found = subject_of(await _subject(request), caller.settings.issuer)
+        records = list(_records(found))
+        named = bool(found.principals or found.credentials) or bool(
+            found.attributes and self._speakers.settings.peppers
+        )
         delivery = Delivery(
             records,
             self._speakers.origin(authority, f"global_revocation:{name}"),
@@ -183,17 +188,14 @@ async def _subject(request: web.Request) -> dict[str, Any]:
     return found
 
 
-def _records(subject: dict[str, Any], issuer: str) -> tuple[list[Record], bool]:
-    """Give what the request means, and whether it names anybody."""
-    found = subject_of(subject, issuer)
-    names = found.principals or found.credentials
-    ends = "not_before" if found.principals else "revoke"
-    records: list[Record] = [
-        Lifecycle(
+def _records(subject: Subject) -> Iterator[Record]:
+    """Give what the request means."""
+    for each in subject.each():
+        names = each.principals or each.credentials or each.attributes
+        ends = "revoke" if names == each.credentials else "not_before"
+        yield Lifecycle(
             SOURCE, None, EVENT, ends, occurred_at=None, identifiers=names, offset=0,
-            outcome="allowed", device=found.device, tenant=found.tenant,
-        )
-    ]  # fmt: skip
-    if not names:
-        records.append(DeadLetter(SOURCE, 0, 0, BY_ATTRIBUTE, None, EVENT))
-    return records, bool(names)
+            outcome="allowed", device=each.device, tenant=each.tenant,
+        )  # fmt: skip
+        if not names:
+            yield DeadLetter(SOURCE, 0, 0, BY_ATTRIBUTE, None, EVENT)

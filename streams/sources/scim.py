@@ -11,6 +11,8 @@ Rules:
   schema's URN before it) or by PUT. A PUT without it changes nothing.
 - What cannot be read as true is false: removed, null, a list, "maybe".
 - DELETE ends the user, agent or group; ids are ours and never given again.
+- What a user is looked up by (``userName``, ``emails``, ``phoneNumbers``) is held as
+  attributes. One that is taken away stays held: it may still name who had it.
 - A member that leaves a group is a signal: which credentials hang on it is not told.
 
 Source: RFC 7643 section 4.1.1, RFC 7644 sections 3.3 to 3.7.
@@ -19,12 +21,14 @@ Source: RFC 7643 section 4.1.1, RFC 7644 sections 3.3 to 3.7.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import orjson
 from attrs import frozen
 
+from streams.attributes import email, login_names, phone
 from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle
 from streams.sources.envelope import LIMIT
 from streams.sources.fields import identifier, listed, mapping, named, text
@@ -32,6 +36,7 @@ from streams.sources.fields import identifier, listed, mapping, named, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agents_registry.identifiers import Identifier
     from streams.records import Record
 
 NAME: Final = "scim"
@@ -47,6 +52,12 @@ _PATH: Final = re.compile(
 _BULK: Final = re.compile(r"(?:^|/)bulk/?$", re.IGNORECASE)
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _UNSET: Final = object()
+MOST_ATTRIBUTES: Final = 16  # of one request; a user with more is no person
+_LOOKED_UP: Final[dict[str, Callable[[Any], tuple[Identifier | None, ...]]]] = {
+    "username": login_names,
+    "emails": lambda value: (email(value),),
+    "phonenumbers": lambda value: (phone(value),),
+}
 
 
 @frozen
@@ -106,7 +117,8 @@ def _read(
     name = request.assigned if method == "POST" else given
     target = identifier(kinds[resource], name)
     effects = _effects(method, resource, body)
-    for effect in effects:
+    attributes = _attributes(method, body) if resource == "users" else ()
+    for position, effect in enumerate(effects):
         yield Lifecycle(
             source=NAME,
             event_id=None,
@@ -118,6 +130,7 @@ def _read(
             owner=text(body.get("userName")) or text(body.get("displayName")),
             outcome="allowed",
             aspect=ASPECT if effect in ("suspend", "restore") else "",
+            attributes=() if position else attributes,
         )
     if target is None and ENDING_EFFECTS.intersection(effects):
         yield _letter(request, NO_TARGET)
@@ -151,6 +164,38 @@ def _patched(body: dict[str, Any]) -> Any:
         elif _names_active(path):
             active = None if removes or value is _UNSET else value
     return active
+
+
+def _attributes(method: str, body: dict[str, Any]) -> tuple[Identifier, ...]:
+    """Give what a request says that a user is looked up by."""
+    found: list[Identifier | None] = []
+    for name, value in _said(method, body):
+        read = _LOOKED_UP.get(name)
+        if read is None:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            found += read(_member(one, "value") if isinstance(one, dict) else one)
+    return named(*found[:MOST_ATTRIBUTES])
+
+
+def _said(method: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the attributes that a request sets, by their names in lower case."""
+    if method != "PATCH":
+        yield from ((_base(name), value) for name, value in body.items())
+        return
+    for one in listed(_member(body, "Operations")):
+        operation = mapping(one)
+        if str(_member(operation, "op")).casefold() == "remove":
+            continue
+        path, value = text(_member(operation, "path")), _member(operation, "value")
+        given = mapping(value) if path is None else {path: value}
+        yield from ((_base(name), inner) for name, inner in given.items())
+
+
+def _base(path: str) -> str:
+    """Give the attribute of a path: no schema, filter, sub-attribute or case."""
+    whole = path.partition("[")[0].strip().rpartition(":")[2]
+    return whole.partition(".")[0].casefold()
 
 
 def _names_active(path: str) -> bool:

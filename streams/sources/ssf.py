@@ -7,9 +7,10 @@ Rules:
   credentials whose own node fact names another device or tenant (CAEP's complex
   subjects match all members). A named session is revoked; Keycloak's session "ALL"
   names none.
-- A subject known by an e-mail address or phone number alone is a cause on the keyed
-  hash of it. This mapper has no key, so an ending event gives its record without
-  identifiers and the dead letter ``subject_by_attribute``: never silence.
+- A subject known by an e-mail address, phone number or account alone is a cause on
+  the keyed hash of it: ingress makes the hash. A value that cannot be read gives the
+  record without identifiers and the dead letter ``subject_by_attribute``: never
+  silence.
 - The time is event_timestamp, else iat. One SET may carry several events of one type
   under aliases; each is read.
 
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 BY_ATTRIBUTE: Final = (
-    "subject_by_attribute: known by an e-mail address or phone number alone; set the "
-    "stream to iss_sub subjects, and revoke this one by hand"
+    "subject_by_attribute: known by an e-mail address, phone number or account alone, "
+    "which cannot be read; set the stream to iss_sub subjects, and revoke this one by "
+    "hand"
 )
 NOT_OURS: Final = "not_ssf: no iss, jti and events; name the source with --source"
 NOT_A_SET: Final = "malformed: not a compact JWS of JSON claims; look at the sender"
@@ -69,7 +71,9 @@ class _Said(NamedTuple):
 
     def about(self, effect: str | None, **values: Any) -> Lifecycle:
         """Give an effect on the principal."""
-        return self._change(effect, self.subject.principals, **values)
+        subject = self.subject  # a signal needs nobody to be looked up
+        targets = subject.principals if effect is None else subject.user
+        return self._change(effect, targets, **values)
 
     def ended(self, effect: str = "not_before") -> Lifecycle:
         """Revoke the session or token that is named, else all of the principal."""
@@ -77,7 +81,7 @@ class _Said(NamedTuple):
         if subject.credentials:
             return self._change("revoke", subject.credentials)
         return self._change(
-            effect, subject.principals, device=subject.device, tenant=subject.tenant
+            effect, subject.user, device=subject.device, tenant=subject.tenant
         )
 
     def on(self, effect: str, target: Identifier | None, **values: Any) -> Lifecycle:
@@ -132,14 +136,13 @@ class Ssf(EventLog):
         (event,) = claims["events"].values()
         body = inside(event)
         raw = claims.get("sub_id", body.get("subject"))
-        said = _Said(heard, body, subject_of(raw, claims["iss"]), raw)
-        read = EFFECTS.get(heard.event_type)
-        change = said.about(None) if read is None else read(said)
-        yield change
-        if change.effect in ENDING_EFFECTS and not change.identifiers:
-            attribute = said.subject.by_attribute
-            reason = BY_ATTRIBUTE if attribute else NO_TARGET.format(heard.event_type)
-            yield heard.letter(reason)
+        read = EFFECTS.get(heard.event_type, _nothing)
+        for subject in subject_of(raw, claims["iss"]).each():
+            change = read(_Said(heard, body, subject, raw))
+            yield change
+            if change.effect in ENDING_EFFECTS and not change.identifiers:
+                unread = BY_ATTRIBUTE if subject.by_attribute else NO_TARGET
+                yield heard.letter(unread.format(heard.event_type))
 
     def _set(self, item: Event) -> Iterator[Record]:
         said = item.body.get("events")
@@ -190,6 +193,10 @@ def _reason(body: dict[str, Any]) -> str | None:
     return text(given) or text(body.get("reason"))
 
 
+def _nothing(said: _Said) -> Lifecycle:
+    return said.about(None)
+
+
 def _session_revoked(said: _Said) -> Lifecycle:
     return said._replace(subject=as_session(said.subject, said.raw)).ended()
 
@@ -202,7 +209,7 @@ def _claims_changed(said: _Said) -> Lifecycle:
         for one in (value if isinstance(value, list) else (value,))
     )
     change = said.about("narrow", scope=scope)
-    return change._replace(identifiers=subject.credentials or subject.principals)
+    return change._replace(identifiers=subject.credentials or subject.user)
 
 
 def _credential_changed(said: _Said) -> Lifecycle:

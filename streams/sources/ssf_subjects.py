@@ -3,24 +3,28 @@
 - A subject is qualified by its issuer (``issuer|sub``), for it is unique there only
   (OpenID Connect Core section 2). A jti is unique over all issuers (RFC 7519 section
   4.1.7) and a session id is random, so both stand alone: they are what tokens carry.
-- An e-mail address or phone number is looked up, not owned: it names nobody here.
+- An e-mail address, phone number or account is looked up, not owned: it is an
+  attribute, and stands only where nothing else names the subject.
 - The old dialects: ``subject_type`` for ``format`` (Google), ``phone`` for
   ``phone_number`` (an example of SSF itself), complex subjects without a format.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
+from streams.attributes import email, login, phone
 from streams.sources.eventlog import inside, qualified
 from streams.sources.fields import named, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVERY_SESSION: Final = "ALL"  # Keycloak's session id of "log this user out"
 # In the order in which one of them is acted on: the closest to a credential first.
 _CONTAINERS: Final = ("application", "device", "group", "org_unit", "tenant")
 _MEMBERS: Final = frozenset({"user", "session", *_CONTAINERS})
-_ATTRIBUTES: Final = frozenset({"email", "phone", "phone_number", "account"})
 
 
 class Subject(NamedTuple):
@@ -31,14 +35,30 @@ class Subject(NamedTuple):
         principals: the names of the user, or of what stands in for one.
         device: what credentials may be spared by, as their node facts write it.
         tenant: the same.
-        by_attribute: it is known by an e-mail address or a phone number alone.
+        attributes: what it is looked up by, in plain.
+        by_attribute: it is known by an e-mail address, phone number or account alone,
+            readable or not.
     """
 
     credentials: tuple[Identifier, ...] = ()
     principals: tuple[Identifier, ...] = ()
     device: str | None = None
     tenant: str | None = None
+    attributes: tuple[Identifier, ...] = ()
     by_attribute: bool = False
+
+    @property
+    def user(self) -> tuple[Identifier, ...]:
+        """Give the names of the user, or else the attribute it is known by."""
+        return self.principals or self.attributes
+
+    def each(self) -> Iterator[Subject]:
+        """Give a subject for each attribute: no two of them name one node."""
+        if self.principals or len(self.attributes) < 2:  # noqa: PLR2004 - several
+            yield self
+            return
+        for attribute in self.attributes:
+            yield self._replace(attributes=(attribute,))
 
 
 def subject_of(value: Any, issuer: Any) -> Subject:
@@ -59,6 +79,9 @@ def subject_of(value: Any, issuer: Any) -> Subject:
         return Subject(
             tuple(dict.fromkeys(name for one in several for name in one.credentials)),
             tuple(dict.fromkeys(name for one in several for name in one.principals)),
+            attributes=tuple(
+                dict.fromkeys(name for one in several for name in one.attributes)
+            ),
             by_attribute=any(one.by_attribute for one in several),
         )
     return _simple(value, issuer)
@@ -92,6 +115,7 @@ def _complex(value: dict[str, Any], issuer: Any) -> Subject:
         principals,
         _plain(value.get("device")),
         _plain(value.get("tenant")),
+        user.attributes,
         user.by_attribute and not user.principals,
     )
 
@@ -142,5 +166,16 @@ def _simple(value: Any, issuer: Any) -> Subject:
             name = body.get("url") or body.get("uri")
             kind = "spiffe.id" if str(name).startswith("spiffe://") else "agent.id"
             return Subject(principals=named(qualified(kind, name)))
-        case form:
-            return Subject(by_attribute=form in _ATTRIBUTES)
+        case "email":
+            return _looked_up(email(body.get("email")))
+        case "phone" | "phone_number":
+            given = body.get("phone_number") or body.get("phone")
+            return _looked_up(phone(given))
+        case "account":
+            return _looked_up(login(body.get("uri")))
+        case _:
+            return Subject()
+
+
+def _looked_up(attribute: Identifier | None) -> Subject:
+    return Subject(attributes=named(attribute), by_attribute=True)

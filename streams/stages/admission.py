@@ -17,6 +17,7 @@ from agents_registry.facts import (
     Cause,
     Edge,
     Fact,
+    Holds,
     Lift,
     Node,
     OwnerSet,
@@ -218,6 +219,8 @@ def _named(fact: Fact) -> tuple[Identifier, ...]:
             return (fact.child, fact.parent)
         case Alias():
             return (fact.first, fact.second)
+        case Holds():
+            return (fact.node, fact.attribute)
         case Cause() | Lift():
             return (fact.target,)
     return ()

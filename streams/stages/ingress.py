@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from attrs import frozen
 
 from agents_registry.facts import (
+    STAMP_UNCERTAINTY,
     Alias,
     Cause,
     Edge,
     Effect,
     Fact,
+    Holds,
     Lift,
     Node,
     OwnerSet,
@@ -25,6 +27,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from agents_registry.inventory import ATTRIBUTE
 from streams.records import ENDING_EFFECTS, Access, Lifecycle
 
 if TYPE_CHECKING:
@@ -133,18 +136,7 @@ def _of_lifecycle(
     common = said_by(origin, event_id=event_id, occurred_at=record.occurred_at)
     primary = record.identifiers[0]
     if record.effect == "issue":
-        issued_at = record.occurred_at
-        if record.issued_at is not None:
-            issued_at = record.issued_at
-        for identifier in record.identifiers:
-            yield Node(
-                node=identifier,
-                issued_at=issued_at,
-                derived=not record.known,
-                device=record.device,
-                tenant=record.tenant,
-                **common,
-            )
+        yield from _issued(record, common)
     yield from _lineage(record, common, derived=False)
     if record.owners:
         yield OwnerSet(node=primary, owners=record.owners, **common)
@@ -152,10 +144,49 @@ def _of_lifecycle(
         yield Renewal(node=primary, expires_at=record.expires_at, **common)
     if record.scope is not None and record.effect == "issue":
         yield ScopeSet(node=primary, scopes=record.scope, **common)
-    if (aspect := _lifted(record, primary)) is not None:
-        yield Lift(target=primary, aspect=aspect, **common)
-    elif record.effect in ENDING_EFFECTS:
-        yield _cause(record, primary, common)
+    yield from _held(record, common)
+    aspect = _lifted(record, primary)
+    for target in _targets(record):
+        if aspect is not None:
+            yield Lift(target=target, aspect=aspect, **common)
+        elif record.effect in ENDING_EFFECTS:
+            yield _cause(record, target, common)
+
+
+def _issued(record: Lifecycle, common: Common) -> Iterator[Fact]:
+    own = record.issued_at
+    for identifier in record.identifiers:
+        yield Node(
+            node=identifier,
+            issued_at=record.occurred_at if own is None else own,
+            derived=not record.known,
+            device=record.device,
+            tenant=record.tenant,
+            **common,
+        )
+
+
+def _targets(record: Lifecycle) -> tuple[Identifier, ...]:
+    """Give what a record ends: its primary identifier.
+
+    Readers match an attribute by its very hash, so each of its hashes is a target.
+    """
+    names = record.identifiers
+    return names if names[0].kind.startswith(ATTRIBUTE) else names[:1]
+
+
+def _held(record: Lifecycle, common: Common) -> Iterator[Fact]:
+    """Give the attributes that a node holds.
+
+    The facts can only deny, so a version that ingress stamped is the earliest that it
+    may be, and repeats may collapse.
+    """
+    if common["stamped"]:
+        common = common.copy()
+        common["version"] -= STAMP_UNCERTAINTY
+        common["event_id"] = None
+    for attribute in record.attributes:
+        yield Holds(node=record.identifiers[0], attribute=attribute, **common)
 
 
 def _lineage(
@@ -241,7 +272,7 @@ def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:
             return Effect.NOT_BEFORE, Reach.SUBTREE
     if target.kind in REISSUED_KINDS:
         return Effect.SUSPEND, Reach.SUBTREE
-    if target.kind in REUSABLE_KINDS:
+    if target.kind in REUSABLE_KINDS or target.kind.startswith(ATTRIBUTE):
         return Effect.NOT_BEFORE, Reach.SUBTREE
     if record.effect == "rotate":
         return Effect.REVOKE, Reach.SELF

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agents_registry.inventory import ATTRIBUTE
 from agents_registry.life import Reason, quiet
 from agents_registry.lineage import NONE
 from agents_registry.verdict import flaws_of
@@ -40,7 +41,12 @@ def longest_silence(kind: FindingKind, silence: int) -> int | None:
 
 
 def denied_for_good(registry: Registry, name: Identifier, now: int) -> bool:
-    """Tell whether a name is dead, and not for as long as it is suspended."""
+    """Tell whether a name is dead, and not for as long as it is suspended.
+
+    A value that is looked up is no name: posture ends what is told of it.
+    """
+    if name.kind.startswith(ATTRIBUTE):
+        return False
     node = registry.lineage.find(name)
     if node == NONE or name.kind in _ELSEWHERE or quiet(registry, (node,), now):
         return False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from agents_registry.inventory import ATTRIBUTE
 from agents_registry.life import Reason
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.registry import Registry
@@ -77,7 +78,7 @@ class Posture:
     def restore(self, opened: Iterable[tuple[Identifier, FindingKind]]) -> None:
         """Take up what the sentinel has open."""
         for presented, kind in opened:
-            if kind in POSTURE:
+            if kind in POSTURE or _is_unheld(presented, kind):
                 self._open.setdefault(presented, set()).add(kind)
 
     def follow(self, registry: Registry) -> None:
@@ -206,7 +207,10 @@ class Posture:
             for kind, text in found.items()
             if text is not None and kind in self._limits.kinds
         }
-        return self._of_the_living(view, names[0], wrong) if wrong else {}
+        wrong = self._of_the_living(view, names[0], wrong) if wrong else {}
+        if (text := rules.unheld(registry, names)) is not None:
+            wrong[FindingKind.REVOCATION_NOT_APPLIED] = text
+        return wrong
 
     def _of_the_living(
         self, view: View, node: int, wrong: dict[FindingKind, str]
@@ -297,3 +301,9 @@ class Posture:
                     if users.get(name) != standing:
                         users[name] = standing
                         self._agenda.dirty[parent] = None
+
+
+def _is_unheld(presented: Identifier, kind: FindingKind) -> bool:
+    """Tell whether a finding is one on an attribute that nothing holds."""
+    unapplied = kind is FindingKind.REVOCATION_NOT_APPLIED
+    return unapplied and presented.kind.startswith(ATTRIBUTE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.identifiers import NodeClass
+from agents_registry.inventory import ATTRIBUTE
 from agents_registry.life import Reason
 from agents_registry.lineage import (
     CAUSED,
@@ -228,6 +229,27 @@ def ambiguous(registry: Registry, names: list[int]) -> str | None:
                     f"{cause.authority} suspended it and lifted that at one time "
                     f"(aspect {cause.aspect or 'none'}); it stays suspended until "
                     "the lift is sent again"
+                )
+    return None
+
+
+def unheld(registry: Registry, names: list[int]) -> str | None:
+    """Say that a cause ends whoever holds an attribute, and that nobody does.
+
+    The names are the hashes of one value. Who came to hold it after the cause is not
+    meant by it.
+    """
+    lineage, book = registry.lineage, registry.causes
+    if not any(lineage.kind(name).startswith(ATTRIBUTE) for name in names):
+        return None
+    held = [v for name in names for v in registry.holders.get(name, {}).values()]
+    first = min(held, default=None)
+    for name in names:
+        for cause in book.on(name):
+            if (first is None or cause.version < first) and book.in_force(cause):
+                return (
+                    f"{cause.authority} ended who is looked up by it, and nothing held "
+                    "it by then: revoke the user by another name"
                 )
     return None
 

@@ -28,6 +28,7 @@ from streams.times import SECOND, parse_time
 from streams.worker import work
 from tests.integration.serving import until
 from tests.integration.test_receipts import Wire
+from tests.integration.test_ssf_push import AUDIENCE, ISSUER, OLD, jwks, signed
 from tests.integration.working import Pipeline, records, task_of
 
 if TYPE_CHECKING:
@@ -41,12 +42,16 @@ if TYPE_CHECKING:
 
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
-    "keycloak": ["ingest"], "revoker": ["revoker"], "viewer": ["viewer"],
+    "keycloak": ["ingest"], "directory": ["ingest"], "signals": ["ingest"],
+    "revoker": ["revoker"], "viewer": ["viewer"],
     "restorer": ["restorer"],
     "guard": ["guard"],
 }  # fmt: skip
 # The longest lease that is no finding; no case is as long as ten of them.
 TERMS = Terms(round(Closure().max_lease * SECOND), Mode.FAIL_CLOSED, {})
+
+
+MEDIA_TYPES = {"user": "application/scim+json", "set": "application/secevent+jwt"}
 
 
 @frozen
@@ -127,12 +132,15 @@ class Case:
                     ]
                 },
                 "stranger": {"grants": [{"kind": "jwt.jti"}]},
+                "directory": {"grants": [{"kind": "scim.user"}, {"kind": "jwt.sub"}]},
+                "signals": {"grants": [{"kind": "attribute.*"}]},
             },
             "sources": {
                 "gateway": {"format": "generic", "mapping": mapping},
                 "vault": {"format": "openbao", "point": "vault"},
                 "keycloak": {"format": "keycloak"},
             },
+            "ssf": {"idp": _stream(folder)},
             **self.plain.get("settings", {}),
         })  # fmt: skip
 
@@ -163,11 +171,20 @@ class Case:
                     at = at if isinstance(at, str) else at.isoformat()
                     path, token = "/v1/revocations", "revoker"
                     data = orjson.dumps({"identifier": step["revoke"], "at": at})
+                elif "user" in step:
+                    path, token = "/scim/v2/Users", "directory"
+                    data = orjson.dumps(step["user"])
+                elif "set" in step:
+                    path, token = "/v1/ssf/push/idp", step.get("token", "signals")
+                    data = signed(**step["set"])
                 else:
                     token = step["token"]
                     path = f"/v1/events/{step.get('source', 'gateway')}"
                     data = _bytes(step, repository, engine)
                 headers = {"Authorization": f"Bearer {token}"}
+                for kind, media in MEDIA_TYPES.items():
+                    if kind in step:
+                        headers["Content-Type"] = media
                 async with session.post(
                     engine.url + path, data=data, headers=headers
                 ) as got:
@@ -188,6 +205,14 @@ class Case:
                 (f[0], f[1], f[5], *filter(None, f[-1:])) for f in outcome.findings
             )
             assert wanted == found_, found_
+
+
+def _stream(folder: Path) -> dict[str, Any]:
+    """Give the settings of a stream whose SETs `signed` makes, and write its keys."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "jwks.json"
+    file.write_bytes(jwks(old=OLD))
+    return {"issuer": ISSUER, "audience": [AUDIENCE], "jwks": str(file)}
 
 
 def _bytes(step: dict[str, Any], repository: Path, engine: Engine) -> bytes:

@@ -12,6 +12,7 @@ from agents_registry.facts import (
     Edge,
     Effect,
     Fact,
+    Holds,
     Lift,
     Node,
     OwnerSet,
@@ -304,3 +305,44 @@ def test_only_uses_that_were_let_in_with_scopes_count() -> None:
     ]
 
     assert scoped(uses) == [uses[0], uses[3]]
+
+
+MAIL, OTHER_HASH = (Identifier("attribute.email", name) for name in ("aa", "bb"))
+
+
+def test_a_cause_on_an_attribute_that_nothing_holds_is_told() -> None:
+    """Until something comes to hold it that held it before, over a start."""
+    cause = fact(
+        Cause, 10, target=MAIL, effect=Effect.NOT_BEFORE, at=10 * SECOND,
+        not_before=10 * SECOND,
+    )  # fmt: skip
+    lost = "revocation_not_applied aa"
+    desk = Desk()
+    assert [lost] == desk.put(cause)
+    assert [] == desk.put(fact(Holds, 11, node=ANN, attribute=MAIL))
+    after = Posture(desk.limits)
+    after.restore([(MAIL, FindingKind.REVOCATION_NOT_APPLIED)])
+    after.follow(desk.registry)
+    desk.stage = after
+    assert [] == desk.look()
+    assert [f"-{lost}"] == desk.put(fact(Holds, 9, node=BOT, attribute=MAIL))
+
+
+def test_a_cause_under_two_peppers_is_applied_where_one_of_its_hashes_is_held() -> None:
+    """Who was told of under one pepper alone is meant by both."""
+    put = [fact(Holds, 9, node=ANN, attribute=OTHER_HASH)]
+    put.append(fact(Alias, 10, first=MAIL, second=OTHER_HASH))
+    put += [
+        fact(Cause, 10, target=each, effect=Effect.SUSPEND, at=10 * SECOND)
+        for each in (MAIL, OTHER_HASH)
+    ]
+    assert [] == [s for s in Desk().put(*put) if "not_applied" in s]
+
+
+def test_a_suspension_of_nobody_is_over_once_it_is_lifted() -> None:
+    """Nothing is left that was not applied."""
+    desk = Desk()
+    suspend = fact(Cause, 10, target=MAIL, effect=Effect.SUSPEND, at=10 * SECOND)
+    assert ["revocation_not_applied aa"] == desk.put(suspend)
+    lifted = desk.put(fact(Lift, 20, target=MAIL))
+    assert ["-revocation_not_applied aa"] == lifted

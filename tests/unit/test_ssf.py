@@ -198,33 +198,79 @@ def test_without_a_user_the_closest_container_is_meant(
     assert ("not_before", (target,)) == (found.effect, found.identifiers)
 
 
+ANN_MAIL = ("attribute.email", "ann@example.com")
+PHONE = ("attribute.phone", "+12065550100")
+BY_MAIL = {"format": "email", "email": " Ann@Example.COM"}
+
+
 @pytest.mark.parametrize(
-    "subject",
+    ("subject", "target"),
     [
-        {"format": "email", "email": "ann@example.com"},
-        {"subject_type": "email", "email": "ann@example.com"},
-        {"format": "phone", "phone": "+12065550100"},
-        {"format": "phone_number", "phone_number": "+12065550100"},
-        {"subject_type": "phone-number", "phone_number": "+12065550100"},
-        {"format": "account", "uri": "acct:ann@example.com"},
-        {"format": "complex", "user": {"format": "email", "email": "ann@example.com"}},
+        (BY_MAIL, ANN_MAIL),
+        ({"subject_type": "email", "email": "ann@example.com"}, ANN_MAIL),
+        ({"format": "phone", "phone": "+1 206 555-0100"}, PHONE),
+        ({"format": "phone_number", "phone_number": "+12065550100"}, PHONE),
+        ({"subject_type": "phone-number", "phone_number": "+12065550100"}, PHONE),
+        (
+            {"format": "account", "uri": "acct:ann@example.com"},
+            ("attribute.login", "ann@example.com"),
+        ),
+        ({"format": "complex", "user": BY_MAIL}, ANN_MAIL),
+        ({"format": "aliases", "identifiers": [BY_MAIL, BY_MAIL]}, ANN_MAIL),
     ],
     ids=str,
 )
-def test_a_subject_known_by_an_attribute_alone_is_never_silent(
-    subject: dict[str, Any],
+def test_a_subject_known_by_an_attribute_alone_is_one(
+    subject: dict[str, Any], target: tuple[str, str]
 ) -> None:
-    """No key is here to hash it with, and its value is kept nowhere."""
+    """Of whatever form, and in one form here; ingress makes a keyed hash of it."""
     for kind, effect in (
         ("caep/session-revoked", "not_before"),
         ("risc/account-disabled", "suspend"),
+        ("risc/account-enabled", "restore"),
+        ("risc/account-purged", "delete_subject"),
     ):
-        record, code = lost(a_set(kind, subject))
-        assert (effect, (), "subject_by_attribute") == (
-            record.effect, record.identifiers, code,
-        )  # fmt: skip
-        assert "ann" not in repr(record)
+        found = change(a_set(kind, subject))
+        assert (effect, (target,)) == (found.effect, found.identifiers)
     assert () == change(a_set("caep/session-established", subject)).identifiers
+
+
+def test_a_name_stands_before_an_attribute() -> None:
+    """Whoever is named is not looked up; of several attributes each is acted on."""
+    both = {"format": "aliases", "identifiers": [BY_MAIL, USER]}
+    assert (NAMED,) == change(a_set("caep/session-revoked", both)).identifiers
+    session = {"format": "opaque", "id": "s1"}
+    of_ann = {"format": "complex", "user": BY_MAIL, "session": session}
+    found = change(a_set("caep/session-revoked", of_ann))
+    assert ("revoke", (("session.id", "s1"),)) == (found.effect, found.identifiers)
+    several = {"format": "aliases", "identifiers": [BY_MAIL, {
+        "format": "phone_number", "phone_number": PHONE[1],
+    }]}  # fmt: skip
+    mail, number = read(a_set("caep/session-revoked", several))
+    assert isinstance(mail, Lifecycle)
+    assert isinstance(number, Lifecycle)
+    assert ((ANN_MAIL,), (PHONE,)) == (mail.identifiers, number.identifiers)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"format": "email", "email": "ann"},
+        {"format": "email", "email": 7},
+        {"format": "phone", "phone": "555-0100"},
+        {"format": "account"},
+    ],
+    ids=str,
+)
+def test_an_attribute_that_cannot_be_read_is_never_silent(
+    subject: dict[str, Any],
+) -> None:
+    """It is told, and its value is kept nowhere."""
+    record, code = lost(a_set("risc/account-disabled", subject))
+    assert ("suspend", (), "subject_by_attribute") == (
+        record.effect, record.identifiers, code,
+    )  # fmt: skip
+    assert "ann" not in repr(record)
 
 
 @pytest.mark.parametrize(
