@@ -323,8 +323,8 @@ def test_an_owner_who_came_and_went_blames_nobody() -> None:
     said = COMMON | {"received_at": 90 * S}
     first, second = (AGENT,), (HASH,)
     watch.tell(revoke(AGENT))
-    watch.tell(OwnerSet(node=TOKEN, owners=first, **said | {"version": 91 * S}))
-    watch.tell(OwnerSet(node=TOKEN, owners=second, **said | {"version": 92 * S}))
+    watch.tell(OwnerSet(node=TOKEN, owners=first, **said | {"version": 81 * S}))
+    watch.tell(OwnerSet(node=TOKEN, owners=second, **said | {"version": 82 * S}))
     knew = watch.end
     watch.receipt(101)
     watch.enter(150, knew)
