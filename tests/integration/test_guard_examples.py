@@ -154,6 +154,10 @@ async def test_a_web_example_stops_tokens_of_before(
                 )
 
         await until(refused)
+        await until(lambda: server.served.stages.idle)
+        _, why = await server.get(f"/v1/why/{AGENT}")
+        assert (why["allowed"], why["reason"]) == (False, "not_before")
+        assert datetime.fromisoformat(why["lives_if_issued_after"]) == ended
         younger = token(issued_at=int(ended.timestamp()) + 10)
         async with web.get("/orders", headers=younger) as got:
             assert got.status == 200
