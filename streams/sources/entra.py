@@ -33,7 +33,7 @@ from streams.sources.entra_values import flag, key_ids, latest
 from streams.sources.fields import identifier, mapping, named, plain, requires, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
     from streams.records import Lifecycle, Record
@@ -69,7 +69,9 @@ class Entra(Dialect):
         if not audit.activity:
             return [seen.letter(NOT_OURS)]
         name = plain(audit.activity)
-        changes = tuple(_changes(name, seen, audit)) if audit.succeeded else ()
+        changes: Sequence[Lifecycle] = ()
+        if audit.succeeded:
+            changes = _held(name, seen, audit, list(_changes(name, seen, audit)))
         if not changes and name not in _ACTIVITIES:
             self._count(name)
         return settle(seen, changes)
@@ -132,6 +134,24 @@ def _changes(name: str, seen: Seen, audit: Audit) -> Iterator[Lifecycle]:
             yield from _watermark(seen, target)
         if read is None:
             yield from _enabled(seen, target)
+
+
+def _held(
+    name: str, seen: Seen, audit: Audit, changes: list[Lifecycle]
+) -> list[Lifecycle]:
+    """Add what users are looked up by to the first change of each, or as a change."""
+    for target in audit.targets:
+        attributes = target.attributes
+        for position, change in enumerate(changes if attributes else ()):
+            if change.identifiers == target.names:
+                changes[position] = change._replace(attributes=attributes)
+                break
+        else:
+            if attributes and name in _PROFILES:
+                changes.append(
+                    seen.change(None, target.identifier, attributes=attributes)
+                )
+    return changes
 
 
 def _secrets(name: str, seen: Seen, target: Target) -> Iterator[Lifecycle]:
@@ -206,6 +226,7 @@ def _reset_tokens(seen: Seen, audit: Audit) -> Iterator[Lifecycle]:
     yield from marks or _each("not_before", kinds=_USERS)(seen, audit)
 
 
+_PROFILES: Final = frozenset({"add user", "update user"})
 _USERS: Final = ("entra.user", "entra.upn")
 _APPS: Final = ("entra.application",)
 _PRINCIPALS: Final = ("entra.service_principal",)

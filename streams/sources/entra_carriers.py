@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
+from streams.attributes import email, login_names
 from streams.records import Tie
 from streams.sources.fields import identifier, listed, mapping, named, nested, text
 
@@ -48,6 +49,20 @@ class Target(NamedTuple):
     def names(self) -> tuple[Identifier, ...]:
         """Give the identifier where there is one."""
         return named(self.identifier)
+
+    @property
+    def attributes(self) -> tuple[Identifier, ...]:
+        """Give what a user is looked up by, as far as the event tells."""
+        if self.identifier is None or self.identifier.kind != "entra.user":
+            return ()
+        found: list[Identifier | None] = []
+        if self.upn is not None:
+            found += login_names(self.upn.value)
+        for name in ("userprincipalname", "mail"):
+            value = nested(self.changes.get(name, (None, None))[1])
+            for one in value if isinstance(value, list) else [value]:
+                found += [email(one)] if name == "mail" else login_names(one)
+        return named(*found)
 
     @property
     def ties(self) -> tuple[Tie, ...]:

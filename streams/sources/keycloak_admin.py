@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from streams.attributes import email, login_names
+from streams.records import Lifecycle
 from streams.sources.eventlog import Heard, inside
 from streams.sources.fields import identifier, mapping, named, nested, requires, text
 from streams.sources.keycloak_names import client, client_uuid, pair, realm, users
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agents_registry.identifiers import Identifier
-    from streams.records import Lifecycle, Record
+    from streams.records import Record
 
 NO_DETAILS: Final = (
     "no_details: an update without its representation may be a disable that nobody "
@@ -60,9 +62,10 @@ def _user(event: _Event) -> Iterator[Record]:
     target = users(user_id, event.issuer)
     match event.operation, action:
         case "CREATE", None:
-            yield event.change("issue", *target)
+            yield _held(event, event.change("issue", *target))
         case "UPDATE", None:
-            yield from _enabled(event, target)
+            for position, record in enumerate(_enabled(event, target)):
+                yield record if position else _held(event, record)
         case "DELETE", None:
             yield event.change("delete_subject", *target)
         case "ACTION", "logout":
@@ -76,6 +79,14 @@ def _user(event: _Event) -> Iterator[Record]:
             yield event.change("not_before", granted)
         case _:
             yield event.change(None, *target)
+
+
+def _held(event: _Event, record: Record) -> Record:
+    """Add what the user is looked up by, where the event has its representation."""
+    if not isinstance(record, Lifecycle) or not record.identifiers:
+        return record
+    found = (*login_names(event.after.get("username")), email(event.after.get("email")))
+    return record._replace(attributes=named(*found))
 
 
 def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Record]:

@@ -10,6 +10,8 @@ Rules:
   that API tokens of the user live on, as they do at Okta.
 - A deactivation suspends the user and ends what was issued before: Okta deprovisions
   API tokens and sessions, and a later activation does not bring them back.
+- A user holds its login (``alternateId``) as an attribute by each event of its
+  lifecycle and profile.
 - An access is by the API token of the request, else by the session. DENY refuses it;
   a FAILURE does only in authentication, elsewhere the credential was accepted.
 - Exporters lower-case some keys; both spellings are read.
@@ -22,6 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
+from streams.attributes import login_names
 from streams.records import Access, Tie
 from streams.sources.dialect import Dialect, Seen, moment, read_time, settle
 from streams.sources.fields import identifier, listed, mapping, named, requires, text
@@ -41,7 +44,9 @@ _TOKENS: Final = {
     "access_token": "okta.access_token",
     "refresh_token": "okta.refresh_token",
 }
-_USER_EFFECTS: Final = {
+_USER_EFFECTS: Final[dict[str, tuple[str | None, str]]] = {
+    "user.lifecycle.create": (None, ""),
+    "user.account.update_profile": (None, ""),
     "user.lifecycle.suspend": ("suspend", "suspended"),
     "user.lifecycle.unsuspend": ("restore", "suspended"),
     "user.lifecycle.deactivate": ("suspend", "deactivated"),
@@ -145,11 +150,14 @@ def _session_ties(user: Identifier | None) -> tuple[Tie, ...]:
 def _users(seen: Seen) -> Iterator[Lifecycle]:
     effect, aspect = _USER_EFFECTS[seen.event_type]
     targets = [target for target in _targets(seen) if _user(target)]
-    for target in targets or [{}]:
+    for target in targets or ([] if effect is None else [{}]):
         user = _user(target)
         if aspect == "deactivated" and effect == "suspend":
             yield seen.change("not_before", user, owner=_owner(target)["owner"])
-        yield seen.change(effect, user, aspect=aspect, owner=_owner(target)["owner"])
+        yield seen.change(
+            effect, user, aspect=aspect, owner=_owner(target)["owner"],
+            attributes=login_names(target.get("alternateId")) if user else (),
+        )  # fmt: skip
 
 
 def _session_start(seen: Seen) -> Iterator[Lifecycle]:

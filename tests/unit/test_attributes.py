@@ -17,6 +17,7 @@ from streams.intake import Delivery, Stated
 from streams.keyed_names import keyed_identifier
 from streams.records import Lifecycle
 from streams.secret_names import SecretNames
+from streams.sources import source as make_source
 from streams.sources.scim import Request, records
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
@@ -215,3 +216,74 @@ def test_a_directory_tells_what_a_user_is_looked_up_by() -> None:
     assert () == held_by("PATCH", operation("remove", None, "emails"))
     assert () == held_by("PATCH", operation("replace", "7", "emails.type"))
     assert () == held_by("POST", {"userName": "a@b.example"}, "Groups")
+
+
+def source_of(name: str, event: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Read an event; give each node and what it holds."""
+    found = make_source(name).records(orjson.dumps(event))
+    return [
+        (str(each.identifiers[0]), each.attributes)
+        for each in found
+        if isinstance(each, Lifecycle) and each.attributes
+    ]
+
+
+ANN_LOGIN = (Identifier(LOGIN, MAIL.value), MAIL)
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    ["lifecycle.create", "account.update_profile", "lifecycle.suspend"],
+)
+def test_okta_tells_the_login_of_a_user(event_type: str) -> None:
+    """As it is made or changed, and of targets that are users alone."""
+    event = {
+        "uuid": "e1", "eventType": f"user.{event_type}",
+        "published": "2026-03-02T09:00:00.000Z", "outcome": {"result": "SUCCESS"},
+        "target": [
+            {"type": "AppUser", "id": "0ua", "alternateId": "app@example.com"},
+            {"type": "User", "id": "00u", "alternateId": "Ann@Example.com"},
+        ],
+    }  # fmt: skip
+    assert [("okta.user:00u", ANN_LOGIN)] == source_of("okta", event)
+    alone = event | {"target": None}
+    assert [] == source_of("okta", alone)
+
+
+def test_keycloak_tells_the_names_of_a_user() -> None:
+    """Made, or changed with its representation."""
+    event = {
+        "id": "e1", "time": 1_772_442_000_000, "realmId": "r", "resourceType": "USER",
+        "operationType": "CREATE", "resourcePath": "users/u1",
+        "authDetails": {"realmId": "r", "userId": "admin"},
+        "representation": '{"username": "ANN", "email": "ann@example.com"}',
+    }  # fmt: skip
+    wanted = (Identifier(LOGIN, "ann"), MAIL)
+    for operation in ("CREATE", "UPDATE"):
+        changed = event | {"operationType": operation}
+        assert [("keycloak.user:u1", wanted)] == source_of("keycloak", changed)
+
+
+def test_entra_tells_the_names_of_a_user() -> None:
+    """The principal name, and an address that an update gave."""
+    key = "a9f3c1d2-0000-4000-8000-000000000000"
+    event = {
+        "id": "e1", "activityDisplayName": "Update user", "result": "success",
+        "activityDateTime": "2026-03-02T09:00:00Z",
+        "targetResources": [
+            {
+                "id": key, "type": "User", "userPrincipalName": "Ann@example.com",
+                "modifiedProperties": [
+                    {
+                        "displayName": "Mail", "oldValue": "[]",
+                        "newValue": '["a@example.org"]',
+                    },
+                    {"displayName": "DisplayName", "newValue": '["x@example.org"]'},
+                ],
+            }
+        ],
+    }  # fmt: skip
+    wanted = (*ANN_LOGIN, Identifier(EMAIL, "a@example.org"))
+    assert [(f"entra.user:{key}", wanted)] == source_of("entra", event)
+    app = {"id": key, "type": "ServicePrincipal", "displayName": "a@example.com"}
+    assert [] == source_of("entra", event | {"targetResources": [app]})
