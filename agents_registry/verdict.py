@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from agents_registry.causes import Standing
     from agents_registry.registry import Registry
 
+MOST_IDENTIFIERS: Final = 64  # of one presentation
+MOST_ACTORS: Final = 32
+
 UnknownPolicy = Literal["deny", "allow_if_principal_known", "allow_and_report"]
 
 
@@ -45,6 +48,12 @@ class Presented:
     identifiers: tuple[Identifier, ...]
     issued_at: int | None = None
     chain: tuple[Identifier, ...] = ()
+
+    def is_bounded(self) -> bool:
+        """Tell whether it may be judged: names cost time, and callers choose them."""
+        return (
+            len(self.identifiers) <= MOST_IDENTIFIERS and len(self.chain) <= MOST_ACTORS
+        )
 
 
 @frozen

@@ -170,12 +170,10 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         """
         mode = self._mode if route is None else self._routes[route]
         standing = self.standing
-        if not isinstance(presented, Presented):
-            read = read_presented(presented)
-            if read is None:
-                return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
-            presented = read
-        judged = self._judge(presented, scope)
+        read = read_presented(presented)
+        if read is None:
+            return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
+        judged = self._judge(read, scope)
         now = self._clock()  # only now: the process may have been stopped meanwhile
         stale = now >= standing.deadline
         if judged is LIVES and not stale and at_least is None:

@@ -83,7 +83,9 @@ export class Guard {
   check(presented: Presented, scope: string | null = null, atLeast: string | null = null) {
     let reason: string | null = "unreadable";
     try {
-      const [names, chain] = [presented.identifiers, presented.chain ?? []].map((all) => all.map(identifier));
+      const { identifiers, chain: acting = [] } = presented;
+      must(identifiers, identifiers.length <= 64 && acting.length <= 32, "too large");
+      const [names, chain] = [identifiers, acting].map((all) => all.map(identifier));
       reason = this.table.judge(names, chain, presented.issued_at ?? null, this.time(), scope);
     } catch { /* what cannot be read is denied */ }
     const [, genesis, offset] = /^(.+):0:([0-9]+)$/s.exec(atLeast ?? "") ?? [];

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiohttp import ETag, hdrs, web
 
 from agents_registry.identifiers import NodeClass
+from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS
 from streams.engine.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
 from streams.http.operators import identifier_of_kind, json_object
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from streams.stages.status_list import StatusList
 
 MEDIA_TYPE: Final = "application/statuslist+jwt"
-MOST_NAMES: Final = 64  # identifiers, or links of the chain, of one entry
 KEPT: Final = 64  # signed lists
 MOST_DIGITS: Final = 11  # of a time in seconds
 _FIELDS: Final = frozenset({"identifiers", "chain", "issued_at"})
@@ -206,7 +206,7 @@ class StatusLists:
         unknown = set(body) - _FIELDS
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        names = self._identifiers(body, "identifiers")
+        names = self._identifiers(body, "identifiers", MOST_IDENTIFIERS)
         credentials = [name for name in names if self._is_credential(name)]
         if not credentials:
             raise unreadable("identifiers name a credential, and may name more")
@@ -215,12 +215,15 @@ class StatusLists:
                 detail = f"this authority may not speak of {name.kind}"
                 raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
         issued_at = _issued_at(body.get("issued_at"), self._clock())
-        return Entry(names, issued_at, self._identifiers(body, "chain"))
+        chain = self._identifiers(body, "chain", MOST_ACTORS)
+        return Entry(names, issued_at, chain)
 
-    def _identifiers(self, body: dict[str, Any], field: str) -> tuple[Identifier, ...]:
+    def _identifiers(
+        self, body: dict[str, Any], field: str, most: int
+    ) -> tuple[Identifier, ...]:
         texts = body.get(field, [])
-        if not isinstance(texts, list) or len(texts) > MOST_NAMES:
-            raise unreadable(f"{field} is a list of at most {MOST_NAMES} identifiers")
+        if not isinstance(texts, list) or len(texts) > most:
+            raise unreadable(f"{field} is a list of at most {most} identifiers")
         try:
             return tuple(
                 identifier_of_kind(text, self._vocabulary, self._secrets)

@@ -8,10 +8,11 @@ what they handed on.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import Presented
+from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS, Presented
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from streams.pdp.settings import ClaimRule, Issuer
 
-LONGEST_CHAIN: Final = 32
-MOST_VALUES: Final = 64
 _LAST_SECOND: Final = 1 << 33  # about the year 2242; later is a mistake
 
 
@@ -39,14 +38,19 @@ def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
         issuer: who signed it, and what its claims name.
 
     Raises:
-        UnreadableClaimError: a claim of the rules has another shape.
+        UnreadableClaimError: a claim of the rules has another shape, or they name more
+            than may be presented together.
     """
     times = [moment(claims, name) for name in ("iat", "auth_time")]
-    return Presented(
-        tuple(_named(claims, issuer.claims, issuer.issuer)),
+    names = _named(claims, issuer.claims, issuer.issuer)
+    shown = Presented(
+        tuple(islice(names, MOST_IDENTIFIERS + 1)),
         min((time for time in times if time is not None), default=None),
-        tuple(_actors(claims, issuer)),
+        tuple(islice(_actors(claims, issuer), MOST_ACTORS + 1)),
     )
+    if not shown.is_bounded():
+        raise UnreadableClaimError("too many")
+    return shown
 
 
 def declared_scopes(claims: Mapping[str, Any], namespace: str) -> frozenset[str] | None:
@@ -83,7 +87,7 @@ def _actors(claims: Mapping[str, Any], issuer: Issuer) -> Iterator[Identifier]:
     actor = claims.get("act")
     if actor is None:
         return
-    for _ in range(LONGEST_CHAIN):
+    for _ in range(MOST_ACTORS):
         if not isinstance(actor, dict):
             raise UnreadableClaimError("act")
         named = list(_named(actor, issuer.actor, actor.get("iss", issuer.issuer)))
@@ -105,7 +109,7 @@ def _named(
         if stated is None or None in other:
             continue
         values = stated if isinstance(stated, list) else [stated]
-        if len(values) > MOST_VALUES:
+        if len(values) > MOST_IDENTIFIERS:
             raise UnreadableClaimError(rule.claim)
         for value in values:
             yield _identifier(rule, [value, *other], issuer)

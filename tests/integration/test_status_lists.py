@@ -334,6 +334,7 @@ async def test_a_reader_gets_a_jwt_or_nothing(
         ("aws", {"identifiers": ["aws.user:only-a-principal"]}, 422),
         ("aws", {"identifiers": CHILD}, 422),
         ("aws", {"identifiers": [CHILD] * 65}, 422),
+        ("aws", {"identifiers": [CHILD], "chain": [CHILD] * 33}, 422),
         ("aws", {"identifiers": ["aws.typo:x"]}, 422),
         ("aws", {"identifiers": [CHILD], "chain": [7]}, 422),
         ("aws", {"identifiers": [CHILD], "parents": [PARENT]}, 422),
