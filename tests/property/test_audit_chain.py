@@ -223,6 +223,50 @@ def test_another_key_signs_nothing() -> None:
     )
 
 
+def pruned(named: set[int], gone: set[int]) -> Lines:
+    """Give an export whose last act says that some facts were pruned; some are gone."""
+    lines = exported()
+    for line in lines:
+        if line.get("sequence") in gone:
+            del line["value"], line["fact"]
+    last = next(line for line in reversed(lines) if "entry" in line)
+    detail = audit_chain.pruning(sorted(named), ["ab"], lines[-1]["head"])
+    entry = audit_chain.act_entry(
+        last["hash"], Place("g1", "r", 9), at=9, actor="ann", action="prune",
+        detail=detail,
+    )  # fmt: skip
+    sequence, hash_ = last["sequence"] + 1, audit_chain.hash_of(entry)
+    head = Head("r", "g1", sequence, hash_, 9)
+    return [
+        *lines,
+        audit_chain.act_line(sequence, entry, hash_),
+        {"head": KEY.sign(head)},
+    ]
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_a_fact_is_gone_where_a_pruning_names_it_and_nowhere_else(number: int) -> None:
+    """Whichever of the four facts are pruned, and whichever are gone."""
+    of_facts = [line["sequence"] for line in exported() if "fact" in line]
+    sets = [{each for n, each in enumerate(of_facts) if m >> n & 1} for m in range(16)]
+    for gone in sets:
+        named = sets[number]
+        said = verified(pruned(named, gone))
+        missing = gone - named
+        expected = f"entry {min(missing)}: its fact is gone" if missing else ""
+
+        assert said.startswith(expected)
+        assert bool(said) is bool(missing)
+
+
+def test_a_pruning_names_runs_of_entries() -> None:
+    """From the first to the last of what lies together, and nothing between."""
+    line = audit_chain.pruning([1, 2, 4, 5, 6, 9], ["ab"], "head")
+
+    assert [[1, 2], [4, 6], [9, 9]] == line[audit_chain.PRUNED]
+    assert [] == audit_chain.pruning([], [], "head")[audit_chain.PRUNED]
+
+
 BUGS = (
     ("if got != due or isinstance(got, bool):", "if False:"),
     ('hash_of(entry) != line.get("hash")', "False"),

@@ -70,6 +70,18 @@ def serving(standing: Standing, position: int = 10) -> Replica:
     return fed
 
 
+@pytest.mark.parametrize("position", [0, 1, 10])
+def test_what_is_applied_is_told_from_the_empty_log_on(
+    standing: Standing, position: int
+) -> None:
+    """A guard of a realm without facts sends receipts, too; one that is unsure none."""
+    assert standing.applied() is None
+    standing.offer(replica(position))
+    assert ("g1", position) == standing.applied()
+    standing.condemn(forget=False)
+    assert standing.applied() is None
+
+
 def test_starts_with_nothing(standing: Standing) -> None:
     """No replica, no lease, and a hello that asks for everything."""
     assert not standing.holds()
