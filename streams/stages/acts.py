@@ -20,6 +20,7 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
+from streams.stages.admission import MAX_OWNERS
 from streams.stages.entitlement import OPERATORS
 from streams.stages.ingress import said_by
 from streams.times import AbsurdTimeError, parse_time, rfc3339
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Common, Origin
 
 MAX_REASON: Final = 1000  # characters
-MAX_OWNERS: Final = 64
 MAX_NAME: Final = 200  # characters
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _FINAL: Final = frozenset({Withdraw.NAME, Distrust.NAME})

@@ -25,6 +25,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from agents_registry.verdict import MOST_IDENTIFIERS
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.stages.entitlement import Grant, entitled, only_denies, targets
@@ -38,14 +39,24 @@ if TYPE_CHECKING:
 
 MAX_ALIASES: Final = 16
 MAX_PARENTS: Final = 64
+MAX_OWNERS: Final = 64  # of one set
+MAX_TIES: Final = 512  # a path of 256 bytes has 127 steps, and an event a few paths
 MAX_EVENT_ID: Final = 1024  # characters; the ids of vendors have 64
 TOO_LONG: Final = (
     f"value_too_long: an identifier has more than {MAX_VALUE_BYTES} bytes; "
     "look at the event at the source"
 )
 TOO_MANY: Final = (
-    f"too_many: more than {MAX_ALIASES} names or {MAX_PARENTS} parents; "
-    "look at the event at the source"
+    f"too_many: more than {MAX_ALIASES} names, {MAX_PARENTS} parents, {MAX_OWNERS} "
+    f"owners or {MAX_TIES} further edges; look at the event at the source"
+)
+TOO_MANY_PRESENTED: Final = (
+    f"too_many: a use presents more than {MOST_IDENTIFIERS} identifiers; "
+    "look at the line at the source"
+)
+TOO_MANY_EDGES: Final = (
+    f"too_many: a use tells of more than {MAX_PARENTS} parents or {MAX_TIES} further "
+    "edges, which are left out; look at the line at the source"
 )
 UNAUTHORISED: Final = (
     "unauthorised: {} may not speak of {}; grant it in the settings, or distrust it"
@@ -106,7 +117,7 @@ def admit(
             admission.dead_letters.append(record)
         elif isinstance(record, Access):
             if _admit_access(record, origin, admission, point) and not stated(record):
-                admission.facts += _lineage(record, origin, rights)
+                _admit_lineage(record, origin, rights, admission)
         else:
             fresh_id = f"{fresh}/{position}"
             _admit_lifecycle(record, origin, rights, admission, fresh_id)
@@ -129,18 +140,30 @@ def _admit_access(
     if not record.identifiers or not all(map(_legal, record.identifiers)):
         admission.dead_letters.append(_letter(record, TOO_LONG))
         return False
+    if len(record.identifiers) > MOST_IDENTIFIERS:
+        admission.dead_letters.append(_letter(record, TOO_MANY_PRESENTED))
+        return False
     received_at = origin.received_at
     admission.accesses.append(seen(record, point=point, received_at=received_at))
     return True
 
 
-def _lineage(record: Access, origin: Origin, rights: Rights) -> list[Fact]:
+def _admit_lineage(
+    record: Access, origin: Origin, rights: Rights, admission: Admission
+) -> None:
     """Read lineage off a use; what the log's owner may not state is left out."""
-    return [
+    if not _few_edges(record):
+        admission.dead_letters.append(_letter(record, TOO_MANY_EDGES))
+        return
+    admission.facts += [
         fact
         for fact in facts_of(record, origin)
         if entitled(fact, rights.grants) and _is_legal(fact)
     ]
+
+
+def _few_edges(record: Lifecycle | Access) -> bool:
+    return len(record.parents) <= MAX_PARENTS and len(record.ties) <= MAX_TIES
 
 
 def _admit_lifecycle(
@@ -190,9 +213,8 @@ def _refusal(
         if not entitled(fact, rights.grants, restorer=rights.restorer):
             kinds = sorted({target.kind for target in targets(fact) or ()})
             return UNAUTHORISED.format(origin.authority, ", ".join(kinds))
-    if len(record.identifiers) > MAX_ALIASES or len(record.parents) > MAX_PARENTS:
-        return TOO_MANY
-    return None
+    few = len(record.identifiers) <= MAX_ALIASES and len(record.owners) <= MAX_OWNERS
+    return None if few and _few_edges(record) else TOO_MANY
 
 
 def _may_stay(fact: Fact, record: Lifecycle, rights: Rights) -> bool:
@@ -200,7 +222,7 @@ def _may_stay(fact: Fact, record: Lifecycle, rights: Rights) -> bool:
         return False
     if not entitled(fact, rights.grants):
         return False
-    few = len(record.identifiers) <= MAX_ALIASES and len(record.parents) <= MAX_PARENTS
+    few = len(record.identifiers) <= MAX_ALIASES and _few_edges(record)
     return few or isinstance(fact, Cause)
 
 

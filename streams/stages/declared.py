@@ -21,7 +21,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import Identifier
-from streams.stages.admission import MAX_ALIASES, MAX_PARENTS
+from streams.stages.admission import MAX_ALIASES, MAX_OWNERS, MAX_PARENTS
 from streams.stages.ingress import named_together
 from streams.times import parse_time
 
@@ -39,7 +39,7 @@ PARENTS: Final = {
 LISTS: Final = {
     "aliases": MAX_ALIASES - 1,
     **dict.fromkeys(PARENTS, MAX_PARENTS),
-    "owners": None,
+    "owners": MAX_OWNERS,
     "scope": None,
 }
 TIMES: Final = ("issued_at", "changed_at", "expires_at", "not_before", "suspended_at")

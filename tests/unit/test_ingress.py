@@ -326,6 +326,70 @@ def test_bounds_what_one_event_may_say(record: Lifecycle, reason: str) -> None:
     ]
 
 
+def some(kind: str, number: int) -> tuple[Identifier, ...]:
+    """Give so many names."""
+    return tuple(Identifier(kind, str(n)) for n in range(number))
+
+
+def test_bounds_the_owners_of_one_set() -> None:
+    """Its edges still get in, and the event beside it; 64 owners are a set."""
+    owners = some("aws.user", 65)
+    parents = (Parent("aws.user", "builder", Relation.REQUIRES),)
+    rich = lifecycle("issue", owners=owners, parents=parents)
+    result = admitted(rich, lifecycle("issue", owners=owners[:-1], event_id="e9"))
+
+    assert [64] == [len(f.owners) for f in result.facts if isinstance(f, OwnerSet)]
+    assert [KEY] == [f.child for f in result.facts if isinstance(f, Edge)]
+    assert ["too_many"] == [
+        letter.reason.partition(":")[0] for letter in result.dead_letters
+    ]
+
+
+def test_bounds_what_a_use_presents() -> None:
+    """The lines beside it are taken in; 64 identifiers are one presentation."""
+    names = some("aws.access_key", 65)
+    lines = [access(identifiers=names), access(identifiers=names[:-1], event_id="e9")]
+    result = admitted(*lines)
+
+    assert ["e9"] == [use.event_id for use in result.accesses]
+    assert ["too_many"] == [
+        letter.reason.partition(":")[0] for letter in result.dead_letters
+    ]
+
+
+@pytest.mark.parametrize("field", ["parents", "ties"])
+def test_bounds_the_lineage_that_a_use_tells(field: str) -> None:
+    """The use itself is taken in, and a dead letter says what is left out."""
+    parents = tuple(
+        Parent("aws.user", each.value, REQUIRES) for each in some("aws.user", 600)
+    )
+    ties = tuple(
+        Tie(each, Identifier("aws.user", "x"), REQUIRES)
+        for each in some("aws.user", 600)
+    )
+    more = {"parents": parents} if field == "parents" else {"ties": ties}
+    result = admitted(access(**more))
+
+    assert ([], 1) == (result.facts, len(result.accesses))
+    assert ["too_many"] == [
+        letter.reason.partition(":")[0] for letter in result.dead_letters
+    ]
+
+
+def test_bounds_the_ties_of_one_event() -> None:
+    """Whatever else it says, edges without end are not taken in."""
+    ties = tuple(
+        Tie(each, Identifier("aws.user", "x"), REQUIRES)
+        for each in some("aws.user", 600)
+    )
+    result = admitted(lifecycle("revoke", ties=ties))
+
+    assert [Cause] == [type(fact) for fact in result.facts]
+    assert ["too_many"] == [
+        letter.reason.partition(":")[0] for letter in result.dead_letters
+    ]
+
+
 def test_a_cause_passes_every_bound_on_lists() -> None:
     """Too many names do not save the credential."""
     names = (KEY, *(Identifier("aws.access_key", str(n)) for n in range(20)))
