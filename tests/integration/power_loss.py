@@ -26,9 +26,17 @@ from ctypes import (
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Where SQLite is built into Python it has no file, and may be hidden.
+_LIBRARY: Final = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+seen_from_here = pytest.mark.skipif(
+    not hasattr(_LIBRARY, "sqlite3_vfs_find"),
+    reason="this Python hides its SQLite; one with a shared library shows it",
+)
 OK: Final = 0
 _METHODS: Final = 18  # of a file, up to version 3 of the interface
 
@@ -129,8 +137,7 @@ class Disk:
 @contextmanager
 def watched_disk(folder: Path) -> Iterator[Disk]:
     """Watch the SQLite files that this process opens in a folder meanwhile."""
-    library = ctypes.CDLL(_sqlite3.__file__)
-    find = library.sqlite3_vfs_find
+    find = _LIBRARY.sqlite3_vfs_find
     find.restype = POINTER(_FileSystem)
     system = find(None).contents
     before, disk = (system.open, system.delete), Disk(folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streams.engine import store as store_module
+from streams.engine.reading import connect
 from streams.engine.store import Store
-from tests.integration.power_loss import watched_disk
+from tests.integration.power_loss import seen_from_here, watched_disk
 from tests.integration.test_store import adding, encoded, opened
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ async def left(folder: Path) -> list[int]:
         await store.close()
 
 
+@seen_from_here
 @pytest.mark.parametrize("moving", [False, True], ids=["as set", "moved all the time"])
 async def test_a_power_cut_takes_nothing_that_was_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moving: bool
@@ -45,6 +48,13 @@ async def test_a_power_cut_takes_nothing_that_was_answered(
                     assert list(range(answered)) == await left(after)
 
 
+def test_every_connection_syncs_each_commit(tmp_path: Path) -> None:
+    """As it says itself, whatever can be seen of its disk."""
+    with closing(connect(tmp_path / "file")) as db:
+        assert (2,) == db.execute("PRAGMA synchronous").fetchone()  # FULL
+
+
+@seen_from_here
 def test_what_is_not_synced_is_lost(tmp_path: Path) -> None:
     """Else the disk here would be one that forgets nothing."""
     folder = tmp_path / "data"

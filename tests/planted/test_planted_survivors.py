@@ -29,6 +29,7 @@ from tests.contract import test_guard_feed_faults as faults
 from tests.contract.feed_server import ScriptedFeed
 from tests.contract.guard_cases import FAMILY, connect, until
 from tests.integration import test_power_loss, test_store
+from tests.integration.power_loss import seen_from_here
 from tests.unit import test_dead_bits as bits
 from tests.unit import test_entitlement as rights
 from tests.unit import test_ingress as ingress
@@ -217,6 +218,7 @@ def test_a_planted_bug_is_caught(
         test()
 
 
+@seen_from_here
 async def test_a_commit_that_is_not_synced_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
