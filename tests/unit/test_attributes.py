@@ -175,6 +175,16 @@ def test_what_is_held_without_a_time_counts_from_a_little_before() -> None:
     assert [] == dead(*held.facts, *late)
 
 
+def test_a_holder_whose_name_is_too_long_is_refused() -> None:
+    """What holds an attribute is a name like any other."""
+    given = holder()._replace(
+        effect=None, identifiers=(Identifier(USER.kind, "x" * 300),)
+    )
+    found = prepared(given, authority=DIRECTORY)
+    assert [] == found.facts
+    assert "value_too_long" in found.dead_letters[0].reason
+
+
 BODY = {
     "userName": "Ann@Example.com",
     "emails": [{"value": "ann@example.com"}, {"value": "a@example.org"}, "x", None],

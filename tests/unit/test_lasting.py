@@ -147,3 +147,11 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
     finish(watched.tidy(NOW + 2))
     assert tell() == [("leak", False)]
     file.close()
+
+
+def test_a_cause_that_found_nobody_stays_told_though_it_is_for_good() -> None:
+    """Its attribute is no name, which nobody presents: posture says when it is over."""
+    mail = Identifier("attribute.email", "aa")
+    sentinel = told(FindingKind.REVOCATION_NOT_APPLIED, presented=mail)
+    registry = Registry.build([ended(Effect.NOT_BEFORE, mail), ended(target=mail)])
+    assert {} == finish(sentinel.end_denied(registry, NOW)).episodes
