@@ -133,6 +133,16 @@ def test_the_silent_leave_after_ten_leases_unless_they_fail_open() -> None:
     assert list(closure.guards) == ["open"]
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_a_guard_that_had_live_sessions_has_them_until_they_lapsed(first: bool) -> None:
+    """Whichever registration named them, a stream may still be open."""
+    closure = closure_of(guard(live=first), guard(live=not first))
+    read(closure, 7)
+
+    assert closure.step(21 * LEASE // 10 - 1) == []
+    assert closure.step(21 * LEASE // 10) == [Outcome(7, State.CLOSED, fenced=("g",))]
+
+
 def test_of_two_leases_the_longer_counts() -> None:
     """A proof under the first may still be in use."""
     closure = closure_of(Registration("g", 2 * LEASE, Mode.FAIL_CLOSED))
