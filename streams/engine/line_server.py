@@ -201,8 +201,9 @@ class LineServer:
         rest = bytearray()
         place, skipping = 0, False
         while data := await lines.read(CHUNK):
+            begin = len(rest)  # there is no line end before it
             rest += data
-            end = rest.rfind(b"\n") + 1
+            end = rest.rfind(b"\n", begin) + 1
             if end:
                 whole = bytes(rest[:end])
                 del rest[:end]

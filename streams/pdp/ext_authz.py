@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROUTE: Final = "rescind.route"  # the key in Envoy's context_extensions
 SURFACE: Final = "ext_authz"
+MOST_HEADERS: Final = 1024  # of one request; Envoy itself takes 100 by default
 _OVERWRITE: Final = 2  # HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _CODES: Final = {
     http.HTTPStatus.OK: grpc.StatusCode.OK,
@@ -58,6 +59,8 @@ class Authorization:
     async def check(self, request: Any, _: Any) -> Any:
         """Answer a CheckRequest with a CheckResponse."""
         try:
+            if _headers_of(request.attributes.request.http) > MOST_HEADERS:
+                return _denied(http.HTTPStatus.FORBIDDEN, {REASON: "too_many_headers"})
             decision = await self._decide(request.attributes)
         except Exception:  # boundary: whatever breaks here denies
             log.exception("check_failed")
@@ -94,6 +97,10 @@ def header_values(request: Any, name: str) -> Iterator[str]:
         if header.key.lower() == wanted:
             # Bytes that are no text stay what no token has.
             yield header.value or header.raw_value.decode("utf-8", "replace")
+
+
+def _headers_of(request: Any) -> int:
+    return len(request.headers) + len(request.header_map.headers)
 
 
 def response_to(decision: Decision) -> Any:

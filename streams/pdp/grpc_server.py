@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from streams.settings import Listen
 
 GRACE: Final = 1.0  # seconds for calls that are being answered at the end
-MAX_MESSAGE: Final = 1 << 20  # bytes; Envoy sends headers, and a body where told to
+# Bytes; Envoy sends headers, and a body where told to. A message is parsed in one turn
+# of the event loop, and a mebibyte of short headers takes 60 ms.
+MAX_MESSAGE: Final = 256 << 10
+MAX_METADATA: Final = 16 << 10  # bytes, of a call
+MOST_CALLS: Final = 1000  # at once, waiting for keys that are read anew
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_metadata_size", MAX_METADATA),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA),
+    ("grpc.max_concurrent_streams", 256),  # of a connection; the others wait in Envoy
     ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a share
 )
 
@@ -69,7 +76,7 @@ async def listen(
     Raises:
         OSError: the address cannot be bound.
     """
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
     server.add_generic_rpc_handlers((authorization.handlers(),))
     health_pb2_grpc.add_HealthServicer_to_server(Health(ready), server)
     host = f"[{where.host}]" if ":" in where.host else where.host

@@ -139,6 +139,43 @@ async def test_an_endless_line_is_skipped(
         assert [] == await gaps(server)
 
 
+async def test_silent_and_endless_connections_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that says nothing for long keeps its place; one more gets none.
+
+    What a connection holds in memory is a line of legal length at most.
+    """
+    bound, most = _bound(monkeypatch), line_server.MOST_CONNECTIONS
+    async with running(tmp_path, **socket("127.0.0.1:0")) as server:
+        opened = [await asyncio.open_connection(*bound()) for _ in range(most)]
+        for _, writer in opened[1:]:
+            writer.write(b"x" * line_server.LONGEST_LINE)
+            await writer.drain()
+        refused, late = await asyncio.open_connection(*bound())
+        try:
+            gone = await refused.read() == b""
+        except ConnectionResetError:
+            gone = True
+        opened[0][1].write(lines(*created("a")))
+        await until(lambda: knows(server, "a"))
+        for each in (late, opened[-1][1]):
+            each.close()
+
+        async def heard() -> bool:
+            _, again = await asyncio.open_connection(*bound())
+            again.write(lines(*created("b")))
+            again.close()
+            return await knows(server, "b")
+
+        await until(heard)
+        for _, writer in opened[:-1]:
+            writer.close()
+
+        assert gone
+        assert all(not reader.at_eof() for reader, _ in opened[:-1])
+
+
 async def test_a_silent_stop_is_a_gap_after_the_next_start(tmp_path: Path) -> None:
     """Nobody knows what was said to nobody; before a first word there is no gap."""
     path = tmp_path / "bao.sock"

@@ -15,8 +15,14 @@ from prometheus_client import generate_latest
 
 from streams.pdp.decider import Decision
 from streams.pdp.envoy import SERVICE, CheckRequest, CheckResponse
-from streams.pdp.ext_authz import ROUTE, Authorization, header_values, response_to
-from streams.pdp.grpc_server import listen
+from streams.pdp.ext_authz import (
+    MOST_HEADERS,
+    ROUTE,
+    Authorization,
+    header_values,
+    response_to,
+)
+from streams.pdp.grpc_server import MAX_MESSAGE, MAX_METADATA, listen
 from streams.pdp.metrics import Metrics
 from streams.pdp.service import Deciding, missing, serve
 from streams.pdp_command import guard_of
@@ -240,6 +246,82 @@ async def test_headers_are_read_from_either_form() -> None:
         codes.append((await made.ask(request)).status.code)
 
     assert [16, 0, 16, 16, 16] == codes
+
+
+@pytest.mark.parametrize("form", ["map", "raw"])
+async def test_headers_without_end_are_not_looked_at(form: str) -> None:
+    """The token is good; as many headers as any proxy sends are read."""
+    async with envoy(point(*KNOWN)) as made:
+        answers = []
+        for count in (MOST_HEADERS, MOST_HEADERS + 1):
+            request = asked(None)
+            of = request.attributes.request.http
+            of.headers.clear()
+            if form == "map":
+                of.headers.update({f"x-{n}": "" for n in range(count - 1)})
+                of.headers["authorization"] = bearer("child")
+            else:
+                for n in range(count - 1):
+                    of.header_map.headers.add(key=f"x-{n}")
+                of.header_map.headers.add(key="authorization", value=bearer("child"))
+            answers.append(await made.ask(request))
+
+    assert [OK, PERMISSION_DENIED] == [answer.status.code for answer in answers]
+    denied = told(answers[1].denied_response.headers)
+    assert "too_many_headers" == denied["X-Rescind-Reason"]
+
+
+async def test_a_message_that_is_too_large_is_not_parsed() -> None:
+    """A message of that size takes the loop's turn whole; another call is answered."""
+    async with envoy(point(*KNOWN)) as made:
+        request = asked(bearer("child"))
+        request.attributes.request.http.body = "x" * MAX_MESSAGE
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await made.ask(request)
+
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await made.check(bearer("child"))).status.code == OK
+
+
+async def test_a_call_with_long_metadata_is_refused() -> None:
+    """Envoy sends none of the client's; 16 KiB is ample for its own."""
+    async with envoy(point(*KNOWN)) as made:
+        check = made.channel.unary_unary(
+            f"/{SERVICE}/Check",
+            request_serializer=CheckRequest.SerializeToString,
+            response_deserializer=CheckResponse.FromString,
+        )
+        long = (("x-long", "x" * (2 * MAX_METADATA)),)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await check(asked(bearer("child")), timeout=30, metadata=long)
+
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await made.check(bearer("child"))).status.code == OK
+
+
+async def test_calls_beyond_the_bound_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A decision may wait for keys to be read, and what waits is in memory."""
+    known, free = point(*KNOWN), asyncio.Event()
+    monkeypatch.setattr("streams.pdp.grpc_server.MOST_CALLS", 2)
+
+    async def waits(*_: Any, **__: Any) -> Decision:
+        await free.wait()
+        return Decision(allowed=True, reason="lives")
+
+    monkeypatch.setattr(known.decider, "decide_header", waits)
+    async with envoy(known) as made:
+        calls = [asyncio.ensure_future(made.check("x")) for _ in range(3)]
+        done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        refused = [call.exception() for call in done]
+        free.set()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [grpc.StatusCode.RESOURCE_EXHAUSTED] == [
+        each.code() for each in refused if isinstance(each, grpc.aio.AioRpcError)
+    ]
+    assert 2 == sum(not isinstance(each, BaseException) for each in ended)
 
 
 async def test_an_empty_request_is_denied() -> None:
