@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import structlog
-from attrs import frozen
+from attrs import Factory, frozen
 
 from enforcement.clocks import boottime
 from streams.alerting import alerting
@@ -53,6 +53,7 @@ from streams.http.silences import SilencePages, act_of
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
+from streams.loop_hold import LoopHold
 from streams.running import heeding_signals, say_ready
 from streams.times import DAY
 
@@ -169,6 +170,10 @@ async def serve(
         retention = Retention(store, int(kept), most, clock)
         loops = [*guarding.loops, *taking.loops(), analysed.watch.run, retention.run]
         loops += [functools.partial(analysis.run, each) for each in analysed.loops()]
+        loops += [
+            functools.partial(about.held.watch, "main"),
+            functools.partial(analysis.run, about.held.watch, "analysis"),
+        ]
         await _work(store, loops, stop)
         log.info("stopping")
 
@@ -180,6 +185,7 @@ class _Surroundings:
     Attributes:
         clock: gives the time (ns).
         fresh_id: gives unique ids.
+        held: how long the two event loops are.
     """
 
     settings: Settings
@@ -188,6 +194,7 @@ class _Surroundings:
     fresh_id: Callable[[], str]
     analysis: Analysis
     reading: ReaderProcess
+    held: LoopHold = Factory(LoopHold)
 
 
 @frozen
@@ -318,6 +325,7 @@ def _handlers(
         *taking.vendors.collectors,
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
         StoreMetrics(about.store, analysed.audit),
+        about.held,
         taking.orders.collector,
     )
     served = ServedGuards(guarding.closures, feed, settings.realm)

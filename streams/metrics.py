@@ -39,6 +39,7 @@ LABELS: Final[Mapping[str, str]] = {
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
+    "loop": "main, analysis",
     "mode": "fail_closed, fail_open, observe",
     "outcome": "allow, deny, observe",
     "partition": "partitions of a topic, fixed for life",
@@ -125,7 +126,9 @@ class Distribution(_Named):
 
     def histogram(self) -> Histogram:
         """Give a histogram of its own."""
-        return Histogram(self.name, self.text, buckets=self.buckets, registry=None)
+        return Histogram(
+            self.name, self.text, self.labels, buckets=self.buckets, registry=None
+        )
 
 
 AnyMetric = Gauge | Count | Distribution
@@ -156,6 +159,13 @@ LAG: Final = Gauge(
     "Records that are in the log and not worked off.",
     ("stage",),
     roles=_STAGES,
+)
+LOOP_HOLD: Final = Distribution(
+    "rescind_loop_hold_seconds",
+    "By how much a timer of 20 ms was late, since work held the event loop.",
+    ("loop",),
+    roles=(SERVER,),
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
 
 POSITION: Final = Gauge(

@@ -1,0 +1,47 @@
+"""Measure how long event loops are held, by timers that are late.
+
+A loop turns when the work of its last turn is over, so a timer that is due meanwhile is
+late by what is left of that work: by its length but for one period at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.registry import Collector
+
+from streams.metrics import LOOP_HOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+
+PERIOD: Final = 0.02  # seconds; a loop may be held for as long
+LOOPS: Final = ("main", "analysis")
+
+
+class LoopHold(Collector):
+    """How late the timers of the server's event loops were."""
+
+    def __init__(self) -> None:
+        """Start at nothing; each loop has its series from the first scrape on."""
+        self._late = LOOP_HOLD.histogram()
+        self._of = {name: self._late.labels(name) for name in LOOPS}
+
+    async def watch(self, name: str) -> None:
+        """Measure the loop that this runs in, until cancelled.
+
+        Args:
+            name: of that loop, one of `LOOPS`.
+        """
+        now, late = asyncio.get_running_loop().time, self._of[name]
+        while True:
+            due = now() + PERIOD
+            await asyncio.sleep(PERIOD)
+            late.observe(max(0.0, now() - due))
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the distribution of each loop."""
+        return self._late.collect()
