@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import time
 from typing import Final
 
@@ -18,21 +19,30 @@ KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
-# Takes minutes of all cores, so only who names it gets it.
+# Take minutes of all cores, so only who names one gets it.
 LOAD: Final = "load"
+HOSTILE: Final = "hostile"
+OPTIONS: Final = {
+    LOAD: ("rate", "seconds", "engine"),
+    HOSTILE: ("rate", "seconds", "callers"),
+}
 SCALES: Final = ("tiny", "small", "full")
 
 
 def main() -> None:
     """Run what the command line names; everything where it names nothing."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    known = (*NAMES, LOAD)
+    known = (*NAMES, *OPTIONS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--scale", choices=SCALES, default="full")
-    load = parser.add_argument_group(LOAD, "how much, instead of the scale's")
+    about = "how much, instead of the scale's"
+    load = parser.add_argument_group(" and ".join(OPTIONS), about)
     load.add_argument("--rate", type=int, default=0, help="revocations a second")
     load.add_argument("--seconds", type=int, default=0)
     load.add_argument("--engine", choices=("kafka", "embedded"), default="kafka")
+    load.add_argument(
+        "--callers", nargs="+", default=(), help="of hostile, instead of all"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(known)
     if unknown:
@@ -40,16 +50,20 @@ def main() -> None:
     for line in report.machine():
         print(line)
     print()
+    broken = False
     for name in arguments.names or NAMES:
         started = time.monotonic()
-        own = ("rate", "seconds", "engine") if name == LOAD else ()
-        given = {each: getattr(arguments, each) for each in own}
+        given = {each: getattr(arguments, each) for each in OPTIONS.get(name, ())}
         module = importlib.import_module(f"bench.{name}")
         rows = module.rows(arguments.scale, **given)
         took = time.monotonic() - started
         title = f"{name} ({arguments.scale} scale, {took:.0f} s)"
         # The targets speak of the full size; a smaller one fits the caches.
-        report.show(title, rows, judged=arguments.scale == "full")
+        judged = name == HOSTILE or arguments.scale == "full"
+        report.show(title, rows, judged=judged)
+        broken |= name == HOSTILE and any(row.met is False for row in rows)
+    if broken:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,16 @@ class Sources:
         events = [_event("root", living(number).value) for number in range(lives)]
         await self.tell(events)
         for start in range(0, families, BIRTHS):
-            events = []
-            for number in range(start, min(start + BIRTHS, families)):
-                above = parent(number).value
-                born = _event("minted", child(number).value)
-                events += [_event("root", above), born | {"above": above}]
-            await self.tell(events)
+            await self.declare(range(start, min(start + BIRTHS, families)))
+
+    async def declare(self, numbers: range) -> None:
+        """Tell of families, in one request."""
+        events = []
+        for number in numbers:
+            above = parent(number).value
+            born = _event("minted", child(number).value)
+            events += [_event("root", above), born | {"above": above}]
+        await self.tell(events)
 
     async def end(self, numbers: range) -> float:
         """Tell that these are revoked; give when that was accepted (monotonic)."""

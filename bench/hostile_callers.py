@@ -1,0 +1,124 @@
+"""The hostile callers of the benchmark ``hostile``: ``URL SCALE [NAME]...``.
+
+All run in one process. Each calls again and again until the end of input, and counts
+how it was answered. What they send stands in `bench.hostile_requests`, and how they
+misuse connections in `bench.hostile_connections`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from attrs import define, field
+
+from bench import hostile_connections as connections
+from bench import hostile_requests as requests
+from bench.hostile_sizes import SIZES, Sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SECONDS: Final = 60.0  # for one request
+
+
+@define(eq=False)
+class Target:
+    """The server, as one caller sees it.
+
+    Attributes:
+        round: number of the one that runs.
+        answers: by status, or by what ended the connection.
+        slowest: seconds until an answer.
+    """
+
+    url: str
+    sizes: Sizes
+    session: aiohttp.ClientSession
+    round: int = 0
+    answers: Counter[str] = field(factory=Counter)
+    slowest: float = 0.0
+
+    async def ask(
+        self, method: str, path: str, token: str = "", **more: Any
+    ) -> tuple[int, bytes]:
+        """Send a request; give the status and the answer's first bytes."""
+        headers = dict(more.pop("headers", {}))
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        began = time.monotonic()
+        async with self.session.request(
+            method, self.url + path, headers=headers, **more
+        ) as answer:
+            start = await answer.content.read(1 << 16)
+            async for _ in answer.content.iter_chunked(1 << 16):
+                pass
+        self.answers[str(answer.status)] += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        return answer.status, start
+
+
+CALLERS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
+    "bombs": requests.bombs,
+    "known_bombs": requests.known_bombs,
+    "broken_lines": requests.broken_lines,
+    "agent_chain": requests.agent_chain,
+    "owned_chain": requests.owned_chain,
+    "aliases": requests.aliases,
+    "children": requests.children,
+    "documents": requests.documents,
+    "queries": requests.queries,
+    "snapshots": connections.snapshots,
+    "deaf": connections.deaf,
+    "silent": connections.silent,
+    "dribbling": connections.dribbling,
+    "frames": connections.frames,
+}
+
+
+async def again(name: str, target: Target) -> None:
+    """Call again and again; whatever becomes of a round, the next one comes."""
+    while True:
+        try:
+            await CALLERS[name](target)
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            target.answers[type(error).__name__] += 1
+        target.round += 1
+        await asyncio.sleep(target.sizes.pause)
+
+
+async def main(url: str, scale: str, names: list[str]) -> None:
+    """Call until the end of input, and tell how that was answered."""
+    sizes = SIZES[scale]
+    timeout = aiohttp.ClientTimeout(SECONDS)
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=aiohttp.TCPConnector(limit=0, force_close=True)
+    ) as session:
+        targets = {name: Target(url, sizes, session) for name in names or CALLERS}
+        print("ready", flush=True)
+        async with asyncio.TaskGroup() as tasks:
+            calling = [
+                tasks.create_task(again(name, target))
+                for name, target in targets.items()
+            ]
+            await asyncio.to_thread(sys.stdin.read)
+            for task in calling:
+                task.cancel()
+    told = {
+        name: {
+            "rounds": target.round,
+            "answers": dict(target.answers),
+            "slowest": target.slowest,
+        }
+        for name, target in targets.items()
+    }
+    print(json.dumps({"callers": told, "cpu": time.process_time()}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
