@@ -1,0 +1,64 @@
+"""The run of everything hostile, for a few seconds: it counts, and it sees a fault."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bench.hostile import lines, measured
+from bench.hostile_callers import CALLERS
+from bench.hostile_guards import LeaseWatch
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.no_cover,
+    pytest.mark.usefixtures("unmeasured"),
+]
+
+SECOND = 1_000_000_000
+
+
+async def test_every_caller_calls_beside_a_load_and_nothing_is_allowed_late() -> None:
+    """At a tiny size; how long leases hold here is for a person to read."""
+    tally = await asyncio.to_thread(measured, "tiny", 10, 3)
+
+    assert tally.callers.keys() == CALLERS.keys()
+    assert sum(len(each["answers"]) for each in tally.callers.values()) > 0
+    assert len(tally.guards) == 2
+    assert any(allowed for _, allowed, _ in tally.seen)
+    assert (tally.late, tally.unproven) == (0, 0)
+    assert "MainThread" in tally.holds
+    assert all(row.value for row in lines(tally, ""))
+
+
+@pytest.mark.campaign
+async def test_guards_that_lose_a_cause_are_seen() -> None:
+    """Of each ten causes they lose one."""
+    tally = await asyncio.to_thread(measured, "tiny", 20, 3, ["bombs"], "forgets")
+
+    assert tally.late > 0
+    assert tally.unproven > 0
+
+
+def test_a_loss_lasts_until_the_lease_is_renewed() -> None:
+    """Looks within one loss are one; the next one counts anew."""
+    watch = LeaseWatch(0)
+    looks = ((1, 3), (2, 3), (4, 3), (5, 3), (6, 9), (10, 9), (12, 14))
+    for now, until in looks:
+        watch.look(now * SECOND, until * SECOND)
+
+    assert [2.0, 1.0] == watch.losses
+    assert 0 == watch.shortest
+    assert 4.0 == watch.pause
+
+
+def test_a_lease_that_is_held_has_no_loss() -> None:
+    """Its shortest rest is told."""
+    watch = LeaseWatch(0)
+    for now in range(1, 5):
+        watch.look(now * SECOND, now * SECOND + SECOND // 2)
+
+    assert [] == watch.losses
+    assert 0.5 == watch.shortest
