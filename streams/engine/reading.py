@@ -11,7 +11,7 @@ from agents_registry.facts import Fact
 from schemas.codec import decode_fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -35,15 +35,6 @@ class Reading:
         """Run a query in this thread."""
         with self._turn:
             return self.db.execute(query, tuple(values)).fetchall()
-
-    def rows(self, query: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-        """Yield rows one by one, for who may not want them all."""
-        with self._turn:
-            cursor = self.db.execute(query, tuple(values))
-            try:
-                yield from cursor
-            finally:
-                cursor.close()
 
     def close(self) -> None:
         """Wait for what is being read, and close the file."""

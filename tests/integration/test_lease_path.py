@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,9 +13,10 @@ import aiohttp
 import orjson
 import pytest
 
-from agents_registry.facts import Node
+from agents_registry.facts import Node, to_plain
 from agents_registry.identifiers import Identifier
 from streams.engine import ingest
+from streams.engine.reading import Reading
 from streams.engine.stages import Stages
 from streams.http import frames
 from streams.intake import MANY, Encoded, encode
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from streams.engine.reading import Reading
     from streams.engine.transaction import Transaction
     from streams.http.feed import Connection
     from streams.intake import Prepared
@@ -220,6 +221,39 @@ async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
             assert 0 == guard.lost
     assert len(made) < 2 * len(sizes)
     assert all(name.startswith("feeder") for name in made)
+
+
+async def test_a_piece_is_one_row_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each row Python's lock is let go of, and waited for behind the analysis."""
+    rows: list[int] = []
+    read = Reading.read
+
+    def counted(reader: Reading, query: str, values: Any) -> list[tuple[Any, ...]]:
+        found = read(reader, query, values)
+        if reader is store._feeder:  # others read, too
+            rows.append(len(found))
+        return found
+
+    async with running(tmp_path) as server:
+        await fill(server, 2 * frames.CHUNK)
+        store = server.served.stages._store
+        stored = await store.facts(0, 2 * frames.CHUNK)
+        monkeypatch.setattr(Reading, "read", counted)
+        for most, pieces in ((1 << 30, 2), (100_000, None), (1, 2 * frames.CHUNK)):
+            monkeypatch.setattr(frames, "PIECE", most)
+            made: list[frames.Piece] = []
+            rows.clear()
+            while not made or made[-1].end < len(stored):
+                start = made[-1].end if made else 0
+                make = functools.partial(frames._piece, position=start, end=len(stored))
+                made.append(await store.look(make))
+
+            assert pieces in (None, len(made))
+            told = [fact for each in made for fact in orjson.loads(each.facts)]
+            assert [to_plain(each.fact) for each in stored] == told
+            assert {1} == set(rows)
 
 
 async def test_subscribers_that_never_read_are_cut(
