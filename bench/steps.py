@@ -1,0 +1,213 @@
+"""The longest step of each stage, and all that it takes, on lineages that are hostile.
+
+The stages are driven as the embedded engine drives them, without a store. A step is
+what no other work of the event loop can interrupt; times are CPU time of the thread,
+without the collector of garbage.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Node,
+    OwnerSet,
+    Relation,
+)
+from agents_registry.identifiers import VOCABULARY, Identifier
+from bench.report import Row
+from streams.stages.cascade import Cascade
+from streams.stages.posture import Limits, Posture
+from streams.stages.registry import dead
+from streams.stages.sentinel import Sentinel, Tolerances
+from streams.stages.uses import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.steps import Steps
+
+Result = TypeVar("Result")
+
+S: Final = 1_000_000_000
+NOW: Final = 1_800_000_000 * S
+LATER: Final = NOW + 500 * S
+SAID: Final[dict[str, Any]] = {"authority": "a", "version": NOW, "received_at": NOW}
+DIVISOR: Final = {"tiny": 100, "small": 10, "full": 1}
+BATCH: Final = 200  # facts
+LONGEST: Final = 0.02  # seconds, of one step
+
+# What is told before the end, the end, and whose use is looked at.
+World = tuple[list[Fact], Fact, Identifier]
+
+
+def rows(scale: str) -> list[Row]:
+    """Measure each lineage; a row for each stage that took time at all."""
+    found = []
+    _Run().play(*_chain(2))  # what is loaded at the first use is no step of a lineage
+    for what, make, full in LINEAGES:
+        size = full // DIVISOR[scale]
+        run = _Run()
+        gc.collect()
+        gc.disable()
+        try:
+            run.play(*make(size))
+        finally:
+            gc.enable()
+        for stage, total in run.total.items():
+            longest = run.longest[stage]
+            found.append(
+                Row(
+                    f"{what.format(size)}: {stage}, longest step",
+                    f"{longest * 1000:.1f} ms",
+                    total,
+                    target="<= 20 ms",
+                    met=longest <= LONGEST,
+                )
+            )
+    return found
+
+
+class _Run:
+    """Stages over one lineage, and what their steps took."""
+
+    def __init__(self) -> None:
+        self._cascade = Cascade(dict(VOCABULARY))
+        self._sentinel = Sentinel("r", Tolerances(S, S, 86_400 * S, 600 * S))
+        self._posture = Posture(Limits())
+        self._posture.follow(self._cascade.registry)
+        self._applied = 0
+        self.longest: dict[str, float] = defaultdict(float)
+        self.total: dict[str, float] = defaultdict(float)
+
+    def play(self, before: list[Fact], end: Fact, used: Identifier) -> None:
+        """Tell the facts, then the end; a use comes before it and one after it."""
+        self._follow(before)
+        self._use(used, "before")
+        self._follow([end])
+        self._use(used, "after")
+
+    def _follow(self, facts: list[Fact]) -> None:
+        waiting = list(reversed(facts))
+        now = LATER + S
+        cascade, posture = self._cascade, self._posture
+        while waiting or cascade.waiting or posture.waiting(now):
+            if waiting and not cascade.alone:
+                for _ in range(min(BATCH, len(waiting))):
+                    self._timed("facts", self._take, waiting.pop())
+            if cascade.waiting:
+                self._slice(now)
+            if posture.waiting(now):
+                signals = self._steps("posture", posture.step(now))
+                self._timed("posture", self._sentinel.report, signals, now)
+
+    def _take(self, fact: Fact) -> None:
+        self._cascade.apply(fact)
+        self._sentinel.note(fact, self._applied)
+        self._cascade.enlist(self._applied, fact)
+        self._posture.note(fact)
+        self._applied += 1
+
+    def _slice(self, now: int) -> None:
+        found, done = self._steps("cascade", self._cascade.next_slice())
+        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+        self._sentinel.known.note(pairs, self._applied)
+        names = [each.identifier for each in found]
+        again = self._sentinel.reconsider(names, self._cascade.registry, now)
+        self._steps("sentinel", again)
+        if done:
+            self._cascade.finish()
+
+    def _use(self, name: Identifier, event: str) -> None:
+        use = Seen((name,), "p", "allowed", LATER, event)
+        registry = self._cascade.registry
+        self._steps("sentinel", self._sentinel.observe([use], registry, LATER + S))
+
+    def _steps(self, stage: str, steps: Steps[Result]) -> Result:
+        while True:
+            before = time.thread_time()
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            finally:
+                self._note(stage, time.thread_time() - before)
+
+    def _timed(self, stage: str, function: Callable[..., object], *given: Any) -> None:
+        before = time.thread_time()
+        function(*given)
+        self._note(stage, time.thread_time() - before)
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self.longest[stage] = max(self.longest[stage], seconds)
+        self.total[stage] += seconds
+
+
+def _names(kind: str, number: int) -> list[Identifier]:
+    return [Identifier(kind, str(each)) for each in range(number)]
+
+
+def _chain(number: int, kind: str = "vault.accessor") -> World:
+    names, owner = _names(kind, number), Identifier("person.id", "owner")
+    links = zip(names[1:], names, strict=False)
+    facts = [_node(owner), _owned(names[0], owner), *map(_node, names)]
+    return [*facts, *(_edge(child, of) for child, of in links)], _end(owner), names[-1]
+
+
+def _agents(number: int) -> World:
+    facts, end, last = _chain(number, "agent.id")
+    return facts[::-1], end, last
+
+
+def _aliases(number: int) -> World:
+    first = Identifier("vault.accessor", "first")
+    names = _names("vault.token_hmac", number)
+    same = [Alias(first=first, second=name, **SAID) for name in names]
+    return [_node(first), *same], _end(first), names[-1]
+
+
+def _children(number: int) -> World:
+    parent, names = Identifier("vault.accessor", "top"), _names("vault.lease", number)
+    facts = [_node(parent), *(_edge(name, parent) for name in names)]
+    return [*facts, *map(_node, names)], _end(parent), names[-1]
+
+
+def _owns(number: int) -> World:
+    owner, names = Identifier("person.id", "owner"), _names("agent.id", number)
+    facts = [_node(owner), *(_owned(name, owner) for name in names)]
+    return [*facts, *map(_node, names)], _end(owner), names[-1]
+
+
+def _node(name: Identifier) -> Node:
+    return Node(node=name, issued_at=NOW, **SAID)
+
+
+def _edge(child: Identifier, parent: Identifier) -> Edge:
+    return Edge(child=child, parent=parent, relation=Relation.REQUIRES, **SAID)
+
+
+def _owned(name: Identifier, owner: Identifier) -> OwnerSet:
+    return OwnerSet(node=name, owners=(owner,), **SAID)
+
+
+def _end(target: Identifier) -> Cause:
+    return Cause(target=target, effect=Effect.REVOKE, at=NOW + S, **SAID)
+
+
+LINEAGES: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
+    ("chain of {:,} under one owner", _chain, 1_000),
+    ("chain of {:,} under one owner", _chain, 4_000),
+    ("chain of {:,} agents told from its end", _agents, 5_000),
+    ("{:,} names of one node", _aliases, 16_000),
+    ("{:,} children of one node", _children, 100_000),
+    ("owner of {:,} agents", _owns, 100_000),
+)
