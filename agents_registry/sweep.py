@@ -294,10 +294,15 @@ class Sweep:
                 yield
             if (
                 flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
-                and not horizon <= lineage.issued[node] < UNKNOWN_TIME
+                and not self._younger(node, horizon)
                 and any(not flags[up] & KNOWN for up, _ in lineage.parents(node))
             ):
                 self._inherited.append((Reason.BEYOND_HORIZON, node, None))
+
+    def _younger(self, node: int, horizon: int) -> bool:
+        """Tell whether a credential is known to be no older than the horizon."""
+        own = self._lineage.issued[node]
+        return own != UNKNOWN_TIME and horizon <= self._earliest_issue(node)
 
     def _find_orphans(self) -> Steps[None]:
         """Find the owner sets that no living owner meets, and what took the last."""

@@ -43,15 +43,15 @@ def bug(name: str, file: str, *texts: str, seed: int = SEED) -> Bug:
 BUGS = (
     bug(
         "owners that own each other live",
-        "life.py",
-        "alive: set[int] = set()\n",
-        "alive: set[int] = set(closure.nodes)\n",
+        "ownership.py",
+        "self.sets.append((node, owners))\n                self._waits[own] += 1",
+        "self.sets.append((node, owners))",
     ),
     bug(
         "a doubt met inside an open proof of ownership is kept",
-        "life.py",
-        "if proved == alive:",
-        "if proved == alive or alive:",
+        "ownership.py",
+        "while self._proved[until] or self._living[until]:",
+        "for _ in range(len(self._proved[until]) + len(self._living[until])):",
     ),
     bug(
         "an issue time counts as stated",
@@ -61,9 +61,9 @@ BUGS = (
     ),
     bug(
         "an owner's own end does not count",
-        "life.py",
-        "dead |= {flaw.node for flaw in personal}",
-        "dead |= set()",
+        "ownership.py",
+        "last = min(until, self._personal.get(node, until))",
+        "last = until",
     ),
     bug(
         "an empty set of owners replaces the last one",
@@ -124,14 +124,14 @@ BUGS = (
     bug(
         "an alias that is told twice parts the names",
         "lineage.py",
-        "if second not in self.others(first):",
+        "if not self._are_one(first, second):",
         "if second != first:",
     ),
     bug(
         "an alias gives an issue time",
         "closure.py",
-        "if own == UNKNOWN_TIME:",
-        "if own is None:",
+        "if own == UNKNOWN_TIME or node < 0:",
+        "if node < 0:",
     ),
     bug(
         "an unknown issue time survives a watermark",
@@ -172,8 +172,8 @@ BUGS = (
     bug(
         "reach self cuts the edges to its target",
         "closure.py",
-        "edges = [] if node < 0 else self._lineage.parents(node)",
-        "edges = [] if node < 0 else [\n"
+        "return [] if node < 0 else self._lineage.parents(node)",
+        "return [] if node < 0 else [\n"
         "            (p, s) for p, s in self._lineage.parents(node)\n"
         "            if s == 2 or not any(\n"
         "                c.reach.value == 'self' for c in self._registry.causes.on(p)\n"
@@ -233,8 +233,8 @@ BUGS = (
     bug(
         "a narrow lets those pass who do not say what they want",
         "verdict.py",
-        "if scope is None or not covers(cause.scopes, scope):",
-        "if scope is not None and not covers(cause.scopes, scope):",
+        "if scope is None or not covers(cause.scopes, scope)\n",
+        "if scope is not None and not covers(cause.scopes, scope)\n",
     ),
     bug(
         "a child expands what its parent declares",
@@ -307,10 +307,29 @@ BUGS = (
         "if standing:",
     ),
     bug(
-        "an actor that acts twice cuts the chain",
+        "the first actor of the chain counts alone",
         "closure.py",
-        "self._chained.setdefault(node, []).append(actor)",
-        "self._chained.setdefault(node, [actor])",
+        "(*claims.presented, *claims.chain)",
+        "(*claims.presented, *claims.chain[:1])",
+    ),
+    bug(
+        "what is presented has the time of issue of its first credential",
+        "closure.py",
+        "credentials = (n for n in self.presented if self.flags(n) & CREDENTIAL)\n"
+        "            own =",
+        "credentials = self.presented[:1]\n            own =",
+    ),
+    bug(
+        "the verified time counts for the presented names alone",
+        "closure.py",
+        "return frozenset(name for node in credentials for name in self.names(node))",
+        "return frozenset(credentials)",
+    ),
+    bug(
+        "what is presented together is dated by its subject",
+        "closure.py",
+        "return CREDENTIAL if self.claims.dated else 0",
+        "return 0",
     ),
     bug(
         "the first horizon stays",
@@ -322,8 +341,14 @@ BUGS = (
     bug(
         "an age that nobody knows is beyond no horizon",
         "life.py",
+        "and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME",
+        "and not horizon <= closure.earliest_issue(node)",
+    ),
+    bug(
+        "at the horizon a name counts as old as it says itself",
+        "life.py",
+        "and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME",
         "and not horizon <= closure.own_issue(node) < UNKNOWN_TIME",
-        "and not horizon <= closure.own_issue(node)",
     ),
     bug(
         "the last copy of an hour takes the earliest one's place in a compacted log",
