@@ -190,7 +190,7 @@ FOREIGN = {
         "basics",
     ),
     "the verified time is that of an owner too": Bug(
-        "table.ts", "(n === shown && verified", "(verified", "claims"
+        "table.ts", "(dated.has(n) && verified", "(verified", "claims"
     ),
     "half a snapshot is served": Bug(
         "guard.ts", "if (!more) this.position", "this.position", "feed"

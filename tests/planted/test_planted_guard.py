@@ -80,7 +80,7 @@ BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
         "tests/unit",
     ),
     "a newer record is passed over": (
-        (("replica", "if error.code in _NEWER and self._ours(key):", "if False:"),),
+        (("replica", "if error.code in NEWER and self._ours(key):", "if False:"),),
         "tests/unit",
     ),
     "complete before the end": (

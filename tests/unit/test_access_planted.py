@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from agents_registry.inventory import affected
 from streams import oidc
 from streams.sources.set_verifier import claimed
 from streams.stages import approvals, blast, quota
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.unit
+
+RIGHT_COUNT = blast.BatchReach.__init__
 
 
 class Bug(NamedTuple):
@@ -38,9 +39,10 @@ def believed(given: bytes, *_: Any) -> dict[str, Any]:
     return claimed(given)
 
 
-def at_the_limit(registry: Any, cause: Any, limit: int) -> bool:
+def one_less(self: Any, *said: Any) -> None:
     """Count one too many as right."""
-    return sum(1 for _ in affected(registry, cause.target)) >= limit
+    registry, facts, limit, now = said
+    RIGHT_COUNT(self, registry, facts, limit - 1, now)
 
 
 def one_bucket(self: Any, facts: Any, now: float) -> tuple[float, float]:
@@ -65,7 +67,7 @@ BUGS = {
         test_approvals.test_an_act_is_approved_before_it_expires,
     ),
     "one more than the limit": Bug(
-        blast, "exceeds", at_the_limit,
+        blast.BatchReach, "__init__", one_less,
         test_approvals.test_a_limit_is_what_may_be_reached,
     ),
     "alg none": Bug(oidc, "signed", believed, token(NONE)),
