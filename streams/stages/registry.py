@@ -95,6 +95,7 @@ def condemned(registry: Registry, reach: Reach) -> Steps[list[Condemned]]:
     while not reach.over and len(nodes) < max(TOGETHER, len(sweep.nodes) // 2):
         taken = reach.take(1 + TOGETHER // 4)
         nodes += taken
+        yield  # below many leaves nothing new is found for long
         yield from sweep.include(taken)
     yield from sweep.judge()
     ends = yield from sweep.ends()
