@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 BEHIND: Final = 3000  # facts: a guard applies them in about a tenth of a second
+LEAST: Final = 250  # where guards, or what brings the facts to them, are slower
+FIRST: Final = 1000  # until it is seen how fast they are
 ROOM_LEASES: Final = 2  # a guard that is slower than that must not stop an import
 
 
 class Said(NamedTuple):
-    """What a guard has applied, and when it said so (the event loop's time)."""
+    """What a guard has applied, when it said so (s of the loop), and the end then."""
 
     applied: int
     at: float
+    end: int
 
 
 class Pace:
@@ -30,6 +33,8 @@ class Pace:
 
     Attributes:
         coming: facts that have room and are not written yet.
+        behind: how many facts guards may be behind: fewer while one of them takes
+            longer than from one ping to the next to apply what there is.
     """
 
     def __init__(self, end: Callable[[], int], lease: float) -> None:
@@ -40,6 +45,9 @@ class Pace:
             lease: seconds; of a guard that is silent for longer nothing is known.
         """
         self.coming = 0
+        self.behind = FIRST
+        self._wanted = False
+        self._slow_at = float("-inf")
         self._end = end
         self._lease = lease
         self._said: dict[object, Said] = {}
@@ -53,11 +61,26 @@ class Pace:
             applied: everything below it is applied.
         """
         if isinstance(applied, int):
-            self._said[guard] = Said(applied, asyncio.get_running_loop().time())
+            said = Said(applied, asyncio.get_running_loop().time(), self._end())
+            self._adapt(self._said.get(guard), said)
+            self._said[guard] = said
         else:
             self.forget(guard)
         self._heard.set()
         self._heard = asyncio.Event()
+
+    def _adapt(self, before: Said | None, said: Said) -> None:
+        """Let in less while a guard is slow, and more again once none was for a lease.
+
+        A lull shows nothing of how fast they are: it grows where more was wanted.
+        A guard that stands still is no measure: it must not slow imports for good.
+        """
+        if before is not None and before.applied < said.applied < before.end:
+            self._slow_at = said.at
+            self.behind = max(LEAST, self.behind // 2)
+        elif self._wanted and said.at - self._slow_at > self._lease:
+            self._wanted, self._slow_at = False, said.at
+            self.behind = min(BEHIND, self.behind * 2)
 
     def forget(self, guard: object) -> None:
         """Wait for this connection no more."""
@@ -72,7 +95,8 @@ class Pace:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(ROOM_LEASES * self._lease):
-                while self._end() + self.coming - self._slowest() > BEHIND:
+                while self._end() + self.coming - self._slowest() > self.behind:
+                    self._wanted = True
                     await self._heard.wait()
         self.coming += facts
         try:

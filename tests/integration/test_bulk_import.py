@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Node
 from streams.engine.ingest import SLICE, slices
-from streams.http.pacing import BEHIND
+from streams.http.pacing import FIRST
 from streams.intake import Encoded
 from tests.contract.guard_cases import CHILD, EDGE, PARENT, SAID, node, revoke
 from tests.integration.serving import running, until
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-MANY = BEHIND + 4 * SLICE
+MANY = FIRST + 4 * SLICE
 
 
 async def enter(server: Server) -> aiohttp.ClientWebSocketResponse:
@@ -63,14 +63,14 @@ async def test_imports_wait_for_a_guard_and_a_revocation_does_not(
         socket = await enter(server)
         async with asyncio.TaskGroup() as tasks:
             importing = [tasks.create_task(adopt(server, prefix)) for prefix in "abc"]
-            await until(lambda: feed.end > BEHIND)
+            await until(lambda: feed.end > FIRST)
             await until(lambda: not feed.pace.coming)
 
             body = {"identifier": "vault.accessor:a1", "reason": "stolen"}
             status, _ = await server.post("/v1/revocations", "revoker", body)
 
             assert status == 201
-            assert feed.end <= BEHIND + SLICE + 1
+            assert feed.end <= FIRST + SLICE + 1
             assert not any(each.done() for each in importing)
             while not all(each.done() for each in importing):
                 await ping(socket, feed.end)
