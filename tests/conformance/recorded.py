@@ -48,7 +48,8 @@ async def _case(case: Case) -> dict[str, Any]:
     # Right after the last cause: later on most tokens of the vault expired anyway.
     last = [fact.at for fact in facts if isinstance(fact, Cause)]
     now = max(last, default=case.clock.now)
-    names = {fact.node: None for fact in facts if isinstance(fact, Node)}
+    names = list(dict.fromkeys(fact.node for fact in facts if isinstance(fact, Node)))
+    asked = [name for name in names if is_credential(name)] or names
 
     def check(name: Identifier) -> dict[str, Any]:
         found = reasons_to_deny(stand, (name,), now=now, vocabulary=extend(vocabulary))
@@ -63,7 +64,7 @@ async def _case(case: Case) -> dict[str, Any]:
         **({"vocabulary": declared} if declared else {}),
         "now": seconds(now - EPOCH),
         "facts": list(written(facts, EPOCH)),
-        "checks": [check(name) for name in names if is_credential(name)],
+        "checks": [check(name) for name in asked],
     }
 
 
