@@ -171,14 +171,16 @@ def test_a_long_list_is_sent_in_parts(
 def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
     """Few entries may be long ones."""
     path = tmp_path / "list.json"
-    owners = [f"person.id:{n}{'x' * 200}" for n in range(1000)]
+    owners = [f"person.id:{n}{'x' * 200}" for n in range(64)]
     entry = {"identifier": "jwt.jti:1", "owners": owners}
-    path.write_text(json.dumps([entry] * 7))
+    path.write_text(json.dumps([entry] * 90))
     answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
     client = fake(answer, answer, answer)
     adopt_file(lambda: client, path, Order())
 
-    assert [3, 3, 1] == [len(part) for part in sent(client)]
+    parts = sent(client)
+    assert [90, 3] == [sum(map(len, parts)), len(parts)]
+    assert max(len(json.dumps(part)) for part in parts) < 1 << 20
 
 
 def test_adopt_doubts_a_kind_that_it_does_not_know(
