@@ -208,8 +208,7 @@ class Sweep:
         """Reach self: every name, and each edge whose child is not older."""
         lineage, reason = self._lineage, _REASON[end.cause.effect]
         for name in lineage.others(end.target):
-            if name in self.nodes:
-                self._personal.append((reason, name, end))
+            self._personal.append((reason, name, end))
             for child in self.children(name):
                 for parent, strength in lineage.parents(child):
                     if parent == name and (

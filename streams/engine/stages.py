@@ -427,14 +427,14 @@ class Stages:
         now = self._clock()
         if not self.posture.waiting(now):
             return False
+        self._untold = True  # a step that has begun waits no more, and is not told
         signals = await in_turns(self.posture.step(now))
         outputs = self.sentinel.report(signals, now)
         self._pieces += 1
         if outputs.episodes:
-            self._untold = True
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
-            self._untold = False
             failpoint("stages.after_posture")
+        self._untold = False
         self._count(outputs)
         return True
 

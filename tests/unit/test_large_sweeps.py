@@ -1,0 +1,71 @@
+"""What only a large lineage shows of walks that are shared and cut into steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from agents_registry.steps import finish
+from agents_registry.sweep import SHOWN, STEP, Sweep, shown_way
+from agents_registry.uncaused import AT_ONCE, Uncaused
+from tests.property.cases import edge, owned, revoke
+
+pytestmark = pytest.mark.unit
+
+TOP = Identifier("agent.id", "top")
+
+
+def below(count: int) -> list[Identifier]:
+    """Name so many agents."""
+    return [Identifier("agent.id", f"{number}") for number in range(count)]
+
+
+def test_reasons_reach_all_that_hangs_on_one_in_steps() -> None:
+    """More than one step holds have the reason of what they hang on."""
+    names = below(2 * STEP)
+    registry = Registry.build([revoke(TOP), *(edge(name, TOP) for name in names)])
+    sweep = Sweep(registry, 0)
+    nodes = [registry.lineage.find(name) for name in names]
+    finish(sweep.include(nodes))
+    finish(sweep.judge())
+    found = finish(sweep.reasons())
+
+    assert sum(1 for _ in sweep.reasons())
+    assert all(len(found[each]) == 1 for each in nodes)
+
+
+def test_the_way_to_an_owner_is_shown_and_a_long_one_by_its_ends() -> None:
+    """Nobody reads a path through a thousand names."""
+    names = below(SHOWN + 2)
+    wide = [edge(names[0], name) for name in names[1:]]
+    registry = Registry.build([owned(names[0], TOP), *wide, edge(names[1], TOP)])
+    find = registry.lineage.find
+    short = Registry.build([owned(names[0], TOP)])
+
+    assert shown_way(short, short.lineage.find(names[0]), short.lineage.find(TOP)) == [
+        short.lineage.find(names[0]),
+        short.lineage.find(TOP),
+    ]
+    assert shown_way(registry, find(names[0]), find(TOP))[-1] == find(TOP)
+    far = below(3 * SHOWN)
+    chain = [edge(far[n], far[n + 1]) for n in range(len(far) - 1)]
+    fan = [edge(far[0], Identifier("agent.id", f"f{n}")) for n in range(SHOWN)]
+    many = Registry.build([*chain, *fan])
+    start, target = many.lineage.find(far[0]), many.lineage.find(far[-1])
+    assert shown_way(many, start, target) == [start, target]
+
+
+def test_where_much_hangs_below_all_is_found_out_anew() -> None:
+    """A cause above very many undoes what was known of all."""
+    names = below(AT_ONCE + 2)
+    facts = [edge(name, TOP) for name in names]
+    registry = Registry.build(facts)
+    known = Uncaused(registry)
+    find = registry.lineage.find
+    assert all(known.is_clear(find(name)) for name in names)
+    ends = revoke(TOP)
+    registry.apply(ends)
+    known.note(ends)
+
+    assert not any(known.is_clear(find(name)) for name in (names[0], names[-1], TOP))
