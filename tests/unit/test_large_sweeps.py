@@ -9,7 +9,7 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.sweep import SHOWN, STEP, Sweep, shown_way
 from agents_registry.uncaused import AT_ONCE, Uncaused
-from tests.property.cases import edge, owned, revoke
+from tests.property.cases import alias, edge, owned, revoke
 
 pytestmark = pytest.mark.unit
 
@@ -69,3 +69,15 @@ def test_where_much_hangs_below_all_is_found_out_anew() -> None:
     known.note(ends)
 
     assert not any(known.is_clear(find(name)) for name in (names[0], names[-1], TOP))
+
+
+def test_an_alias_that_was_taken_back_before_it_came_joins_nothing() -> None:
+    """The table left it out, so what was known of the names stays."""
+    first, second = below(2)
+    registry = Registry.build([edge(first, TOP), edge(second, TOP)])
+    known = Uncaused(registry)
+    asked = registry.lineage.find(first)
+    assert known.is_clear(asked)
+    known.note(alias(first, second))
+
+    assert known.is_clear(asked)
