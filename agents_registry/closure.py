@@ -224,10 +224,8 @@ class Closure:
     def _ups(self, node: int, named: set[int], *, through_owners: bool) -> list[int]:
         """Give what a node hangs on; its names where none of them was asked about."""
         ups = [parent for parent, _ in self.edges(node)]
-        if node >= 0 and self._lineage.ring[node] != node and node not in named:
-            names = self.names(node)
-            named.update(names)
-            ups += names[1:]
+        if node >= 0:
+            ups += self._lineage.names_once(node, named)[1:]
         if through_owners and self.flags(node) & OWNED:
             ups += [one for some in self._registry.owners.of(node) for one in some]
         return ups

@@ -234,6 +234,19 @@ class Lineage:
             other = self.ring[other]
         return names
 
+    def names_once(self, node: int, named: set[int]) -> list[int]:
+        """Give a node's names the first time that one of them is asked about.
+
+        Args:
+            node: one of its names; of a node with one name nothing is given.
+            named: those that were given before; these are added.
+        """
+        if self.ring[node] == node or node in named:
+            return []
+        names = self.others(node)
+        named.update(names)
+        return names
+
     def parents(self, node: int) -> list[tuple[int, int]]:
         """Give (parent, strength of the relation) for every edge of this name."""
         first = self.parent[node]

@@ -177,6 +177,13 @@ class Registry:
         if not (self._withdrawn or self._distrusts) or self._stands(fact):
             self._MERGE[type(fact)](self, fact)
 
+    def hangs_on(self, node: int) -> list[int]:
+        """Give the parents of an identifier, and its owners of all statements."""
+        ups = [parent for parent, _ in self.lineage.parents(node)]
+        if self.lineage.flags[node] & OWNED:
+            ups += (owner for owners in self.owners.of(node) for owner in owners)
+        return ups
+
     def causes_of(self, node: int) -> Iterator[Standing]:
         """Yield the causes on an identifier or on an attribute that it holds."""
         yield from self.causes.on(node)

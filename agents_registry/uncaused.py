@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import Alias, Cause, Edge, Holds, OwnerSet
-from agents_registry.lineage import CAUSED, NONE, OWNED
+from agents_registry.lineage import CAUSED, NONE
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
@@ -56,7 +56,10 @@ class Uncaused:
                 return False
             if bits[node] == CLEAR:
                 continue
-            for up in (*self._ups(node), *self._names(node, named)):
+            for up in (
+                *self._registry.hangs_on(node),
+                *lineage.names_once(node, named),
+            ):
                 if up not in met:
                     met.add(up)
                     todo.append(up)
@@ -126,27 +129,10 @@ class Uncaused:
             bits[node] = 0
             nodes += islice(lineage.children(node), AT_ONCE + 1)
             nodes += islice(registry.owned.get(node, ()), AT_ONCE + 1)
-            nodes += self._names(node, named)
+            nodes += lineage.names_once(node, named)
             if len(nodes) > AT_ONCE:
                 self._bits = bytearray(bits.translate(_UNDONE))
                 return
-
-    def _names(self, node: int, named: set[int]) -> list[int]:
-        """Give a node's names the first time that one of them is asked about."""
-        lineage = self._registry.lineage
-        if lineage.ring[node] == node or node in named:
-            return []
-        names = lineage.others(node)
-        named.update(names)
-        return names
-
-    def _ups(self, node: int) -> list[int]:
-        registry = self._registry
-        lineage = registry.lineage
-        ups = [parent for parent, _ in lineage.parents(node)]
-        if lineage.flags[node] & OWNED:
-            ups += (one for some in registry.owners.of(node) for one in some)
-        return ups
 
 
 _UNDONE: Final = bytes(0 if bit == CLEAR else bit for bit in range(256))

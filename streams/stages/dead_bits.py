@@ -351,7 +351,8 @@ class DeadBits:
 
     def _meet(self, start: int) -> None:
         """Find out whether a node is quiet, and all that it hangs on with it."""
-        bits, flags = self._bits, self.registry.lineage.flags
+        bits, lineage = self._bits, self.registry.lineage
+        flags = lineage.flags
         above = {start}
         todo = [start]
         named: set[int] = set()
@@ -362,29 +363,12 @@ class DeadBits:
             if flags[node] & CAUSED or bit & LOUD or len(todo) > CLOSURE_LIMIT:
                 bits[start] |= LOUD
                 return
-            for up in (*self._ups(node), *self._names(node, named)):
+            for up in (*self.registry.hangs_on(node), *lineage.names_once(node, named)):
                 if up not in above:
                     above.add(up)
                     todo.append(up)
         for node in todo:
             bits[node] |= QUIET | MET
-
-    def _names(self, node: int, named: set[int]) -> list[int]:
-        """Give a node's names the first time that one of them is asked about."""
-        lineage = self.registry.lineage
-        if lineage.ring[node] == node or node in named:
-            return []
-        names = lineage.others(node)
-        named.update(names)
-        return names
-
-    def _ups(self, node: int) -> list[int]:
-        """Give all that the life of a node hangs on directly."""
-        lineage = self.registry.lineage
-        ups = [parent for parent, _ in lineage.parents(node)]
-        if lineage.flags[node] & OWNED:
-            ups += [owner for some in self.registry.owners.of(node) for owner in some]
-        return ups
 
     def _undo(self, nodes: list[int]) -> None:
         """Undo the bits of nodes and of all whose life hangs on them.
@@ -399,7 +383,7 @@ class DeadBits:
             if node < len(bits) and bits[node] & MET:
                 bits[node] &= SHARED
                 nodes += islice(lineage.children(node), UNDONE_AT_ONCE + 1)
-                nodes += self._names(node, named)
+                nodes += lineage.names_once(node, named)
                 nodes += islice(owned.get(node, ()), UNDONE_AT_ONCE + 1)
             if len(nodes) > UNDONE_AT_ONCE:
                 self._undo_all()
