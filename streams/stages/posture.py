@@ -73,6 +73,7 @@ class Posture:
         self._open: dict[Identifier, set[FindingKind]] = {}
         self._waits: dict[tuple[Identifier, FindingKind], int] = {}
         self._gone: list[Identifier] = []
+        self._stepping = False
         self.book = UsedScopes()
 
     def restore(self, opened: Iterable[tuple[Identifier, FindingKind]]) -> None:
@@ -95,8 +96,8 @@ class Posture:
         self._agenda.note(fact)
 
     def waiting(self, now: int) -> int:
-        """Count what is still to be looked at, roughly."""
-        return len(self._gone) + self._agenda.waiting(now)
+        """Count what is still to be looked at, roughly; a step under way is one."""
+        return len(self._gone) + self._agenda.waiting(now) + self._stepping
 
     def step(self, now: int, most: int = SLICE) -> Steps[Signals]:
         """Look at the next nodes; give what began and what is over, as signals.
@@ -107,6 +108,7 @@ class Posture:
             now: ns.
             most: how many nodes are looked at.
         """
+        self._stepping = True
         signals: Signals = []
         for _ in range(min(most, len(self._gone))):
             signals += self._ended(self._gone.pop(), {}, now)
@@ -124,6 +126,7 @@ class Posture:
             for node, some in todo.items():
                 yield
                 signals += yield from self._look(view, node, some, now)
+        self._stepping = False
         return signals
 
     def _names(self, node: int) -> list[int]:

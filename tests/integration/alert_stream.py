@@ -18,11 +18,12 @@ from unittest import mock
 import aiohttp
 from attrs import define, field
 
-from streams import app, failpoints, health_book
+from streams import app, failpoints, health_book, loop_hold
 from streams.app import Served, serve
 from streams.engine import closures, notifier, stages, watch
 from streams.engine import store as store_module
 from streams.engine.store import Store
+from streams.http import listening
 from streams.settings import Settings
 from streams.sources import mapping
 from streams.times import SECOND
@@ -287,6 +288,8 @@ def unhurried() -> Iterator[None]:
             (closures, "SAVE", 3600.0),
             (closures, "IDLE", 3600.0),
             (health_book, "LOOK_SECONDS", 3600.0),
+            (loop_hold, "PERIOD", 3600.0),
+            (listening, "SWEEP_SECONDS", 3600.0),
             (watch, "PERIOD", 3600.0),
             (mapping, "load_mapping", read_once),
         ):

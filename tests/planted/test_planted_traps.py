@@ -63,7 +63,7 @@ BUGS = (
         Bug("a_failed_revoke_request_does_not_revoke", *bug)
         for bug in (
             ("okta", '.get("result") in _DONE', '.get("result")'),
-            ("entra", "if audit.succeeded else ()", "if True else ()"),
+            ("entra", "if audit.succeeded:", "if True:"),
             ("kubernetes", "200 <= code < 300", "200 <= code"),
             ("kubernetes", "!= _COMPLETE:", "== 7:"),
             ("cloudtrail", 'elif not get("errorCode"):', "else:"),

@@ -174,6 +174,22 @@ def test_agents_that_share_an_account_are_counted_once_each() -> None:
     assert desk.put(ended) == ["-shared_service_account ns/ci"]
 
 
+def test_a_step_under_way_is_waited_for() -> None:
+    """Until its signals are there, what was taken from the agenda is not over."""
+    desk = Desk()
+    for each in (fact(Node, node=BOT), fact(Node, node=OTHER)):
+        desk.registry.apply(each)
+        desk.stage.note(each)
+    under_way = desk.stage.step(desk.now)
+    next(under_way)
+
+    waits = [desk.stage.waiting(desk.now) for _ in under_way]
+
+    assert waits
+    assert all(waits)
+    assert not desk.look()
+
+
 def test_a_start_goes_on_from_what_is_open() -> None:
     """What was put right meanwhile is over; what is open is not told again."""
     desk = Desk()
