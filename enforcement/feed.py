@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from enforcement.standing import Standing
 
 SECOND: Final = 1_000_000_000
+MILLISECOND: Final = 1_000_000
 FIRST_PAUSE: Final = 0.05  # seconds; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 2.0
 CONNECT_TIMEOUT: Final = 10.0
@@ -78,6 +79,7 @@ class Feed:
         jitter: Callable[[], float],
         receipts: Receipts | None = None,
         allows: Callable[[str], bool] | None = None,
+        wall_clock: Callable[[], int] | None = None,
     ) -> None:
         """Set up; `run` connects.
 
@@ -89,6 +91,8 @@ class Feed:
             jitter: gives a random number in [0, 1).
             receipts: what the guard reports; without, closure knows nothing of it.
             allows: answers the server's probes: does the guard allow an identifier?
+            wall_clock: ns since 1970, told to the server as a second opinion on its
+                own; as the machine has it, since the server's time may be in any other.
         """
         self._url = f"{url.rstrip('/')}/v1/feed"
         self._headers = {"Authorization": f"Bearer {credential}"}
@@ -97,6 +101,7 @@ class Feed:
         self._jitter = jitter
         self._receipts = receipts
         self._allows = allows
+        self._wall = wall_clock
         self._links: list[Link] = []
         self._progress = asyncio.Event()
         self.connected = 0
@@ -203,6 +208,8 @@ class Feed:
         while True:
             seq, position = self._standing.ping(), link.replica.position
             ping = {"type": "ping", "seq": seq, "position": position}
+            if self._wall is not None:
+                ping["time_ms"] = self._wall() // MILLISECOND
             await socket.send_json(ping)
             await asyncio.sleep(interval)
 

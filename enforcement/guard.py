@@ -390,6 +390,7 @@ class Guard(AnyGuard[Standing, Feed]):
                 jitter=jitter,
                 receipts=receipts,
                 allows=self._allows,
+                wall_clock=wall_clock,
             ),
             mode=mode,
             routes=routes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-import time
 import uuid
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -55,6 +54,7 @@ from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
 from streams.loop_hold import LoopHold
 from streams.running import heeding_signals, say_ready
+from streams.server_clock import ServerClock, server_clock
 from streams.times import DAY
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     started: Callable[[Served], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    clock: Callable[[], int] | None = None,
     fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex,  # noqa: TID251 - as above
 ) -> None:
     """Run the embedded server until ``stop`` is set, or SIGTERM or SIGINT comes.
@@ -105,7 +105,7 @@ async def serve(
         settings: of the server.
         stop: ends it.
         started: called once it accepts requests.
-        clock: gives the time (ns).
+        clock: gives the time (ns); by default the machine's, held to the guards'.
         fresh_id: gives unique ids.
 
     Raises:
@@ -116,7 +116,7 @@ async def serve(
         LostLogError: the log that the data folder held is gone.
         OSError: the address cannot be bound.
     """
-    stop = stop or asyncio.Event()
+    stop, clock = stop or asyncio.Event(), clock or server_clock()
     given = described(settings)
     receivers = alerting(settings)
     published = publication(settings)
@@ -299,6 +299,9 @@ async def _guarding(
     lease_ms = int(settings.lease_seconds * 1000)
     feed = Feed(store, settings.realm, vocabulary, lease_ms, receipts, tables)
     feed.clock = clock
+    judging: tuple[Loop, ...] = ()
+    if isinstance(clock, ServerClock):
+        feed.votes, judging = clock, (clock.run,)
     prober = Prober(
         feed,
         closures,
@@ -310,7 +313,8 @@ async def _guarding(
         aside,
     )
     metrics = ClosureMetrics(closures, receipts, prober), closures.propagation
-    return _Guarding(closures, feed, prober, metrics, (closures.run, prober.run))
+    loops = (closures.run, prober.run, *judging)
+    return _Guarding(closures, feed, prober, metrics, loops)
 
 
 def _handlers(

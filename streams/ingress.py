@@ -27,7 +27,12 @@ from streams.http.server import listen
 from streams.http.sources import SourceMetrics, Sources
 from streams.http.traced import tracers
 from streams.intake import NotWrittenError
-from streams.kafka.cluster_clock import machine_clock, timestamps
+from streams.kafka.cluster_clock import (
+    faults,
+    machine_clock,
+    offset_seconds,
+    timestamps,
+)
 from streams.kafka.current import FollowedTable
 from streams.kafka.heartbeats import Heart, begun
 from streams.kafka.ingress import KafkaLog
@@ -178,7 +183,7 @@ async def receive(
             SourceMetrics(book),
             ordering.collector,
             DeadLetters(lambda: publisher.written[kafka.topic("dlq")]),
-            ClockOffset(lambda: heart.clock_offset),
+            ClockOffset(partial(offset_seconds, clock)),
         )
         app.router.add_get("/metrics", told.get)
         streams = Streams(
@@ -197,7 +202,7 @@ async def receive(
         writing = Writing(
             kafka, heart, {topic: each.member for topic, each in inputs.items()}, watch
         )
-        Probes(writing.still, writing.waiting).add_to(app)
+        Probes(writing.still, writing.waiting, partial(faults, clock)).add_to(app)
         runner, url = await _listen(app, settings, entry)
         try:
             log.info("receiving", url=url, name=name, realm=settings.realm)

@@ -146,8 +146,9 @@ BUILD: Final = Gauge(
 )
 CLOCK_OFFSET: Final = Gauge(
     "rescind_clock_offset_seconds",
-    "By how much the machine's clock is ahead of the brokers'; 0 where not measured.",
-    roles=(INGRESS, WORKER),
+    "By how much the machine's clock is ahead of the one that it is measured by: the "
+    "brokers', the guards' or the server's; 0 where not measured.",
+    roles=_ALL,
 )
 DEAD_LETTERS: Final = Count(
     "rescind_dead_letters",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -33,7 +34,7 @@ from streams.http.server import listen
 from streams.intake import token_of
 from streams.kafka.audit import AuditStage
 from streams.kafka.audit_records import AUDIT
-from streams.kafka.cluster_clock import machine_clock
+from streams.kafka.cluster_clock import faults, machine_clock, offset_seconds
 from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
@@ -178,12 +179,12 @@ async def work(
             )
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
         app = web.Application(middlewares=[problems])
-        Probes(process.still, process.waiting).add_to(app)
+        Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
         written, dlq = process.publisher.written, kafka.topic("dlq")
         collectors = [
             _State(process),
             DeadLetters(lambda: written[dlq]),
-            ClockOffset(lambda: process.heart.clock_offset),
+            ClockOffset(partial(offset_seconds, clock)),
         ]
         if process.closure is not None:
             collectors.append(OwnClosures(process.closure))

@@ -13,6 +13,7 @@ from streams import metrics
 from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.metrics import Metrics
 from streams.http.problems import problems
+from streams.kafka.cluster_clock import faults, offset_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 class _State(Collector):
     """Reads desk and progress at every scrape."""
 
-    def __init__(self, desk: Desk, progress: Progress) -> None:
+    def __init__(
+        self, desk: Desk, progress: Progress, clock: Callable[[], int]
+    ) -> None:
+        self._clock = clock
         self._desk = desk
         self._progress = progress
 
@@ -39,6 +43,7 @@ class _State(Collector):
         for number, value in progress.positions.items():
             position.add_metric(["notify", str(number)], value)
         yield from (assigned, lag, position)
+        yield metrics.CLOCK_OFFSET.of(offset_seconds(self._clock))
         yield metrics.NOTIFY_OWED.of(desk.owed)
         yield metrics.DEAD_LETTERS.of(desk.counts.buried + desk.counts.poison)
 
@@ -65,16 +70,17 @@ class Look:
                 and the topics are as they must be.
         """
         self._progress = progress
+        self._clock = clock
         self._stands = stands
         alerts = AlertMetrics(desk, attempts, clock)
-        self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress), alerts)
+        self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress, clock), alerts)
 
     def application(self) -> web.Application:
         """Give the routes."""
         app = web.Application(middlewares=[problems])
         app.router.add_get("/healthz/live", self.live)
         app.router.add_get("/healthz/ready", self.ready)
-        app.router.add_get("/healthz/startup", self.ready)
+        app.router.add_get("/healthz/startup", self.startup)
         app.router.add_get("/metrics", self._metrics.get)
         return app
 
@@ -90,14 +96,24 @@ class Look:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 once what lay in its partitions was taken, or others have all.
 
-        While no broker answers, or the topics are unfit, it is not ready.
+        While no broker answers, the topics are unfit, or the clock is wrong, it is
+        not ready.
         """
+        wrong = faults(self._clock)
+        return _health("ready", self._well() and not wrong, *wrong)
+
+    async def startup(self, _: web.Request) -> web.Response:
+        """Answer as for ready, whatever the clock: a restart mends none."""
+        return _health("started", self._well())
+
+    def _well(self) -> bool:
         now = asyncio.get_running_loop().time()
-        return _health("ready", self._progress.ready and self._stands(now))
+        return self._progress.ready and self._stands(now)
 
 
-def _health(word: str, well: bool) -> web.Response:  # noqa: FBT001 - a private answer
+def _health(word: str, well: bool, *why: str) -> web.Response:  # noqa: FBT001 - a private answer
     if well:
         return web.Response(text=f"{word}\n")
     status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    return web.Response(text=f"not {word}\n", status=status)
+    text = ": ".join([f"not {word}", *why])
+    return web.Response(text=f"{text}\n", status=status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,8 @@ from streams.http.alerts import Alerts
 from streams.http.server import listen
 from streams.http.silences import SilencePages, act_of
 from streams.kafka.checkpoint import Folder
+from streams.kafka.clock_rounds import measuring
+from streams.kafka.cluster_clock import machine_clock, timestamps
 from streams.kafka.delivery_file import DeliveryFile
 from streams.kafka.kept import Kept
 from streams.kafka.layout import SOURCES
@@ -68,7 +69,7 @@ async def tell(
     *,
     stop: asyncio.Event | None = None,
     started: Callable[[Notifying], None] | None = None,
-    clock: Callable[[], int] = time.time_ns,  # noqa: TID251 - the composition root
+    clock: Callable[[], int] | None = None,
 ) -> None:
     """Deliver alerts until ``stop`` is set, or SIGTERM or SIGINT comes.
 
@@ -80,7 +81,7 @@ async def tell(
         notify: of this process.
         stop: ends it.
         started: called once its HTTP side accepts requests.
-        clock: gives the time (ns).
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
 
     Raises:
         ConfigurationError: there is no receiver of alerts.
@@ -91,12 +92,14 @@ async def tell(
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
+    clock = clock or machine_clock(kafka)
     receivers = alerting(settings)
     if not receivers.routes:
         message = "nobody gets the alerts: set webhook or alerts.endpoints"
         raise ConfigurationError(message)
     # Faust would start on topics that are not there, and stay idle for ever.
     watch = TopicWatch(kafka, TOPICS, await assert_layout(kafka, TOPICS))
+    loops = await measuring(kafka, clock)
     async with AsyncExitStack() as stack:
         folder = Folder(notify.data_dir)
         stack.callback(folder.close)
@@ -128,7 +131,7 @@ async def tell(
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
         desk.silences, silences.changed = silences.all, desk.heed
-        loops = (desk.run, kept.run, watch.follow)
+        loops += (desk.run, kept.run, watch.follow)
         outlook = _agree(app, kafka, desk, progress, stop, loops)
 
         def stands(now: float) -> bool:
@@ -176,7 +179,7 @@ async def _kept(
 ) -> AsyncIterator[Kept]:
     """Follow what the operators of the realm keep, and write to it."""
     async with (
-        Publisher(kafka, ACK_SECONDS) as publisher,
+        Publisher(kafka, ACK_SECONDS, timestamps(clock)) as publisher,
         Kept(kafka, realm, publisher, clock) as kept,
     ):
         yield kept

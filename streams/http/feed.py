@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streams.engine.store import Commit, Store
     from streams.http.receipts import Receipts, Session
     from streams.http.tables import Packed, Tables
+    from streams.server_clock import ServerClock
     from streams.stages.guard_names import Bearer
 
 AT_ONCE: Final = 100  # facts of a commit that are told in the turn that learns of it
@@ -58,12 +59,14 @@ class Connection:
 
     Attributes:
         end: cuts it.
+        holder: of the credential.
         session: of a guard that sends receipts.
     """
 
     socket: web.WebSocketResponse
     guard: str
     end: Callable[[], None]
+    holder: str = ""
     position: int = 0
     session: Session | None = None
     news: asyncio.Event = field(factory=asyncio.Event)
@@ -94,9 +97,11 @@ class Feed:
         pace: whether they keep up with what is written.
         probed: takes what a registered guard answers to a probe.
         clock: gives the time (ns) that guards are told, as a second opinion.
+        votes: takes the time that guards tell, as one too.
     """
 
     clock: Callable[[], int] | None = None
+    votes: ServerClock | None = None
 
     def __init__(
         self,
@@ -158,7 +163,7 @@ class Feed:
             if request.transport is not None:
                 request.transport.abort()
 
-        connection = Connection(socket, bearer.name, end)
+        connection = Connection(socket, bearer.name, end, bearer.name)
         try:
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = await _message(socket)
@@ -237,6 +242,9 @@ class Feed:
                     self.probed(connection, message)
             if kind == "ping":
                 self.pace.hear(connection, message.get("position"))
+                if self.votes is not None:
+                    told = message.get("time_ms")
+                    self.votes.hear(connection.holder, connection.guard, told)
                 await self._pong(connection, message.get("seq"))
 
     async def _pong(self, connection: Connection, seq: Any) -> None:

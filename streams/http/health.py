@@ -35,6 +35,8 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         stages, feed = self._stages, self._feed
+        votes = feed.votes
+        yield metrics.CLOCK_OFFSET.of(0 if votes is None else votes.offset / SECOND)
         yield metrics.FACTS.of(feed.end)
         yield metrics.FACTS_APPLIED.of(stages.applied)
         yield metrics.GUARDS.of(len(feed.connections))
@@ -76,6 +78,7 @@ class Health:
         """Report on these, and what more is collected."""
         self._stages = stages
         self._watch = watch
+        self._votes = feed.votes
         self.metrics = Metrics(metrics.SERVER, _State(feed, stages), *more).get
 
     async def live(self, _: web.Request) -> web.Response:
@@ -87,7 +90,18 @@ class Health:
         return web.Response(text=f"not live: {', '.join(still)}\n", status=status)
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once the table is complete."""
+        """Answer 200 while the table is complete and the clock not found wrong."""
+        wrong = None if self._votes is None else self._votes.fault
+        if wrong is not None and self._stages.loaded.is_set():
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            return web.Response(text=f"not ready: {wrong}\n", status=status)
+        return self._loaded()
+
+    async def started(self, _: web.Request) -> web.Response:
+        """Answer 200 once the table is complete; a restart mends no clock."""
+        return self._loaded()
+
+    def _loaded(self) -> web.Response:
         if self._stages.loaded.is_set():
             return web.Response(text="ready\n")
         status = http.HTTPStatus.SERVICE_UNAVAILABLE

@@ -18,18 +18,26 @@ class Probes:
     """Handlers of ``/healthz``; open, they name parts of the process and nothing else.
 
     Live is for restarts: it stays true while Kafka is away, where a new process would
-    be no better off. Ready is for traffic. Startup is ready once, and then for good.
+    be no better off. Ready is for traffic. Startup is ready once, and then for good; a
+    wrong clock is no part of it, since a restart mends none.
     """
 
-    def __init__(self, still: Missing, waiting: Missing) -> None:
+    def __init__(
+        self,
+        still: Missing,
+        waiting: Missing,
+        wrong: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """Ask a process.
 
         Args:
             still: names what stands still, by the event loop's time.
             waiting: names what it waits for before it can serve.
+            wrong: says what is wrong with its clock.
         """
         self._still = still
         self._waiting = waiting
+        self._wrong = wrong
         self._started = False
 
     def add_to(self, app: web.Application) -> None:
@@ -46,7 +54,7 @@ class Probes:
         """Answer 200 while it can serve."""
         missing = self._waiting(asyncio.get_running_loop().time())
         self._started |= not missing
-        return _answer("ready", missing)
+        return _answer("ready", [*missing, *self._wrong()])
 
     async def startup(self, request: web.Request) -> web.Response:
         """Answer 200 from when it was ready for the first time."""

@@ -68,7 +68,7 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app.router.add_get("/v1/dlq", handlers.lists.dlq)
     app.router.add_get("/healthz/live", health.live)
     app.router.add_get("/healthz/ready", health.ready)
-    app.router.add_get("/healthz/startup", health.ready)
+    app.router.add_get("/healthz/startup", health.started)
     app.router.add_get("/metrics", health.metrics)
     return app
 

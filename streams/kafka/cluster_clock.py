@@ -5,6 +5,7 @@ others: a clock an hour ahead puts revocations after the uses that they condemn,
 hour behind puts renewals before what they renew. So each round of heartbeats measures
 how far this machine's wall clock is from the time at which the leaders of ``facts``
 appended them (`LogAppendTime`), the median over the partitions and the last rounds.
+Who writes none measures by those of others (`clock_rounds`).
 Beyond the limit the time is the brokers', carried on by a clock that nobody can set.
 
 The error of a round is at most its round trip; a slow one tells nothing.
@@ -105,6 +106,17 @@ def machine_clock(settings: KafkaSettings) -> ClusterClock:
     """Give the clock of this process."""
     limit = round(settings.clock_limit * SECOND)
     return ClusterClock(time.time_ns, boottime, limit)  # noqa: TID251 - the clock
+
+
+def faults(clock: Callable[[], int]) -> list[str]:
+    """Say what is wrong with a clock; nothing while it is right or not measured."""
+    fault = clock.fault if isinstance(clock, ClusterClock) else None
+    return [] if fault is None else [fault]
+
+
+def offset_seconds(clock: Callable[[], int]) -> float:
+    """Give by how much the machine's clock is ahead of the brokers', 0 unmeasured."""
+    return clock.offset / SECOND if isinstance(clock, ClusterClock) else 0.0
 
 
 def timestamps(clock: Callable[[], int]) -> ClusterClock | None:

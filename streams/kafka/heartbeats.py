@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import Factory, define
 
-from streams.kafka.cluster_clock import SECOND, ClusterClock
+from streams.kafka.cluster_clock import ClusterClock
 from streams.kafka.framing import Heartbeat, heartbeat_record
 from streams.kafka.publisher import NotAckedError
 
@@ -91,19 +91,6 @@ class Heart:
             if each.start < self._ends.get(each.partition, 0):
                 self.doubt(f"{self.topic} partition {each.partition}: {SHORTER}")
             self._ends[each.partition] = each.end
-
-    @property
-    def clock_faults(self) -> list[str]:
-        """Say what is wrong with the clock; nothing while it is right."""
-        clock = self.clock
-        fault = clock.fault if isinstance(clock, ClusterClock) else None
-        return [] if fault is None else [fault]
-
-    @property
-    def clock_offset(self) -> float:
-        """Give by how much the machine's clock is ahead of the brokers' (s)."""
-        clock = self.clock
-        return clock.offset / SECOND if isinstance(clock, ClusterClock) else 0.0
 
     def _round(self, sequence: int) -> list[list[Outgoing]]:
         now = self.clock()

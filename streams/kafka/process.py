@@ -12,6 +12,7 @@ from attrs import define, field
 
 from streams.kafka.audit_records import AUDIT
 from streams.kafka.checkpoint import Folder
+from streams.kafka.clock_rounds import measuring
 from streams.kafka.closure import ClosureStage
 from streams.kafka.cluster_clock import timestamps
 from streams.kafka.framing import Act, act_record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.findings import FindingKind
     from streams.kafka.audit import AuditStage
+    from streams.kafka.clock_rounds import Loop
     from streams.kafka.followed import Rules
     from streams.kafka.framing import Genesis
     from streams.kafka.settings import KafkaSettings
@@ -69,6 +71,7 @@ class Process:
     still_seconds: float
     watch: TopicWatch
     name: str = ""
+    measuring: tuple[Loop, ...] = ()
     outlook: Outlook = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
@@ -157,7 +160,7 @@ class Process:
             for name, progress in self.progress.items()
             if not progress.ready and not self._idle(name)
         ]
-        return [*sorted(set(missing)), *self.heart.clock_faults]
+        return sorted(set(missing))
 
     def judge(self, now: float) -> None:
         """Compare how far the stages are with where the topics end."""
@@ -207,6 +210,8 @@ class Process:
                     tasks.create_task(self.registry.standby.run())
                 # Heartbeats are the registry's: the sentinel may not write facts.
                 tasks.create_task(self.heart.run(self.publisher))
+            for loop in self.measuring:
+                tasks.create_task(loop())
             if self.sentinel is not None:
                 tasks.create_task(self.sentinel.run())
             if self.closure is not None:
@@ -249,10 +254,19 @@ async def worker_process(
         await stack.enter_async_context(publisher)
         watch = TopicWatch(settings, names, geneses)
         heart = Heart(settings.topic(FACTS), worker.name, geneses, clock, watch.doubt)
+        loops: tuple[Loop, ...] = ()
         if "registry" in worker.stages:
             await begun(heart, publisher)
+        else:
+            loops = await measuring(settings, clock)
         process = Process(
-            publisher, heart, settings, worker.still_seconds, watch, worker.name
+            publisher,
+            heart,
+            settings,
+            worker.still_seconds,
+            watch,
+            worker.name,
+            loops,
         )
 
         def loader(stage: str) -> Loader:

@@ -85,7 +85,6 @@ class Writing:
     def waiting(self, now: float) -> list[str]:
         """Name what keeps it from writing; nothing while writes are acked."""
         waiting = [HEARTBEATS] if self._heart.silent(now) else []
-        waiting += self._heart.clock_faults
         return waiting if self._watch.fault is None else [*waiting, TOPICS]
 
     def _wanted(self) -> Iterable[tuple[str, int]]:

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from streams import metrics
 from streams.http.metrics import Metrics as Told
 from streams.metrics import MOST_KINDS, OTHER
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         guard = self._guard
         holds = guard.standing.holds()
+        yield metrics.CLOCK_OFFSET.of(guard.time.offset / SECOND)
         yield metrics.PDP_LEASE.of(float(holds))
         yield metrics.PDP_STALE.of(guard.counters.stale)
         failures = metrics.PDP_JWKS_FAILURES.family()

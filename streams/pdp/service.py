@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from attrs import frozen
 
+from enforcement.steady import LIMIT
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
@@ -25,14 +26,17 @@ from streams.pdp.metrics import Metrics
 from streams.pdp.questions import AuthZen, Introspection
 from streams.pdp.tokens import LONGEST
 from streams.running import say_ready
+from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from enforcement.guard import AnyGuard
+    from enforcement.steady import SteadyClock
     from streams.pdp.grpc_server import GrpcServer
     from streams.pdp.settings import PdpSettings
 
+CLOCK_SECONDS: Final = 1.0
 MAX_BODY: Final = 1 << 20  # bytes
 LONGEST_HEADER: Final = 2 * LONGEST  # a token, and what gateways put before paths
 
@@ -103,6 +107,7 @@ async def serve(
             address = server.address
         tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
         readers = [tasks.create_task(each.run()) for each in keys.values()]
+        readers.append(tasks.create_task(tell_clock(guard.time)))
         cleanup.callback(lambda: [each.cancel() for each in readers])
         await cleanup.enter_async_context(guard)
         log.info("deciding", url=url, grpc=address, guard=settings.name)
@@ -111,6 +116,23 @@ async def serve(
             started(Deciding(url, decider, address))
         await stop.wait()
         log.info("stopping")
+
+
+async def tell_clock(time: SteadyClock) -> None:
+    """Log when the wall clock comes to differ from the server's, until cancelled.
+
+    The decision point stays ready: a server with a wrong clock could else take all
+    gateways down, and what had expired does not live again by either clock.
+    """
+    wrong = False
+    while True:
+        offset = time.offset
+        if (abs(offset) > LIMIT) is not wrong:
+            wrong = not wrong
+            say = log.error if wrong else log.info
+            seconds = round(offset / SECOND, 3)
+            say("clock_wrong" if wrong else "clock_right", offset_seconds=seconds)
+        await asyncio.sleep(CLOCK_SECONDS)
 
 
 def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -12,8 +13,9 @@ import pytest
 from enforcement.clocks import boottime
 from streams.kafka.cluster_clock import ClusterClock
 from streams.times import SECOND, rfc3339
-from tests.integration.serving import created_key, until, used_key
-from tests.integration.working import decoded, lay_out, pipeline
+from tests.integration.serving import created_key, receiving, until, used_key
+from tests.integration.test_kafka_notify import notifying
+from tests.integration.working import decoded, lay_out, pipeline, worker
 from tests.unit.openbao_lines import auth, line
 
 if TYPE_CHECKING:
@@ -92,6 +94,38 @@ async def test_an_ingress_with_a_wrong_clock_loses_and_denies_nothing(
     tokens = {name: row for name, row in rows.items() if name.startswith("vault.acc")}
     assert tokens, rows
     assert all(allowed for allowed, _ in tokens.values()), tokens
+
+
+async def test_who_writes_no_heartbeats_measures_by_those_of_others(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """A sentinel and a notify process say it, and go by the brokers' time."""
+    shift = HOUR
+    await lay_out(kafka_settings)
+    async with (
+        pipeline(tmp_path, kafka_settings),
+        receiving() as receiver,
+        aiohttp.ClientSession() as session,
+    ):
+        sentinel, notify = clock_off_by(shift), clock_off_by(shift)
+        stages = frozenset({"sentinel", "closure"})
+        own = tmp_path / "own"
+        async with (
+            worker(own, kafka_settings, "w1", clock=sentinel, stages=stages) as working,
+            notifying(own, kafka_settings, receiver, notify, "n1") as telling,
+        ):
+            for clock in (sentinel, notify):
+                assert abs(clock() - time.time_ns()) < SECOND
+            for url in (working.url, telling.url):
+                await said(session, url, shift)
+                # A wrong clock restarts nothing.
+                await until(partial(started, session, url))
+
+
+async def started(session: aiohttp.ClientSession, url: str) -> bool:
+    """Tell whether a process says that it has started."""
+    async with session.get(f"{url}/healthz/startup") as got:
+        return got.status == 200
 
 
 async def said(session: aiohttp.ClientSession, url: str, shift: int) -> None:

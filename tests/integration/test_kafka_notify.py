@@ -42,7 +42,7 @@ from tests.integration.working import decoded, lay_out, records, task_of
 from tests.scraped import check_scrape
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from streams.kafka.settings import KafkaSettings
@@ -70,7 +70,7 @@ async def notifying(
     folder: Path,
     kafka: KafkaSettings,
     receiver: Receiver,
-    clock: Clock,
+    clock: Callable[[], int],
     name: str = "n0",
 ) -> AsyncIterator[Notifying]:
     """Run a notify process' parts in this one until the context ends."""

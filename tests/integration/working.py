@@ -131,11 +131,14 @@ class Pipeline:
 async def worker(
     folder: Path, kafka: KafkaSettings, name: str, **more: Any
 ) -> AsyncIterator[Working]:
-    """Run a worker in this process; ``more`` is of its own settings."""
+    """Run a worker in this process; ``more`` is of its own settings, and its clock."""
+    clock: Callable[[], int] | None = more.pop("clock", None)
     settings = Settings(**values(folder))
     own = WorkerSettings(name=name, data_dir=folder / name, **more)
     async with task_of(
-        lambda stop, told: work(settings, kafka, own, stop=stop, started=told)
+        lambda stop, told: work(
+            settings, kafka, own, stop=stop, started=told, clock=clock
+        )
     ) as working:
         yield working
 
