@@ -88,8 +88,14 @@ def configured_streams(settings: Settings) -> dict[str, Verifier]:
     return verifiers
 
 
-def configured_guard_keys(settings: Settings) -> GuardKeys[Ed25519PublicKey]:
+def configured_guard_keys(
+    settings: Settings, *, in_topic: bool = False
+) -> GuardKeys[Ed25519PublicKey]:
     """Give the keys with which guards sign.
+
+    Args:
+        settings: name their files.
+        in_topic: receipts lie in a topic, without the credential of who wrote them.
 
     Raises:
         ConfigurationError: a key cannot be read.
@@ -103,7 +109,9 @@ def configured_guard_keys(settings: Settings) -> GuardKeys[Ed25519PublicKey]:
         if not isinstance(key, Ed25519PublicKey):
             raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
         keys[name] = key
-    return GuardKeys(keys, settings.closure.signed_receipts)
+    signed = settings.closure.signed_receipts
+    required = in_topic and bool(keys) if signed is None else signed
+    return GuardKeys(keys, required)
 
 
 def guard_names(settings: Settings) -> GuardNames:

@@ -242,14 +242,17 @@ class Closure(Strict):
         max_lease: seconds; a guard that registers a longer lease counts as one of
             this, and nobody waits longer for a guard that never proved anything.
         max_guards: that one credential may have registered at once.
-        signed_receipts: take receipts of guards alone that ``guard_keys`` names.
+        signed_receipts: take receipts of guards alone that ``guard_keys`` names. By
+            default so on Kafka as soon as a key is there, where anybody who may write
+            the topic has any other name; and not on the feed, where a name is bound
+            to a credential.
     """
 
     deadline: float = Field(default=30.0, gt=0)
     probe_seconds: float = Field(default=10.0, ge=0)
     max_lease: float = Field(default=60.0, ge=1, le=3600)
     max_guards: int = Field(default=5000, ge=1, le=100_000)
-    signed_receipts: bool = False
+    signed_receipts: bool | None = None
 
 
 class FileSettings(BaseSettings):

@@ -46,14 +46,21 @@ from streams.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.core import Metric
 
     from agents_registry.identifiers import Vocabulary
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
     from streams.settings import Settings
+    from streams.stages.guard_names import GuardKeys
 
 YOUNG_OBJECTS: Final = (50_000, 20, 100)  # three generations; the default is 700
+
+NAMES_OPEN: Final = (
+    "whoever may write the topic receipts can report as any guard that has no key in "
+    "guard_keys: give all guards keys, and leave closure.signed_receipts unset or true"
+)
 
 log = structlog.get_logger()
 
@@ -162,7 +169,7 @@ async def work(
     rules = Rules(
         settings.closure.deadline,
         judged.silence,
-        configured_guard_keys(settings),
+        keys_of_guards(settings, worker),
         boottime,
         lease_ceiling(settings),
         settings.closure.max_guards,
@@ -207,6 +214,20 @@ async def work(
             await until_stopped(stop, process.run(), *(run() for run in loops))
         finally:
             await runner.cleanup()
+
+
+def keys_of_guards(
+    settings: Settings, worker: WorkerSettings
+) -> GuardKeys[Ed25519PublicKey]:
+    """Give the keys with which guards sign, and say where names are anybody's.
+
+    Raises:
+        ConfigurationError: a key cannot be read.
+    """
+    keys = configured_guard_keys(settings, in_topic=True)
+    if "closure" in worker.stages and not keys.required:
+        log.warning("guard_names_open", why=NAMES_OPEN)
+    return keys
 
 
 async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
