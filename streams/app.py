@@ -135,6 +135,7 @@ async def serve(
         guarding = await _guarding(about, stages, given.vocabulary, guard_keys)
         feed = guarding.feed
         taking = await inputs(given, store, feed.pace.room, clock, fresh_id)
+        taking.orders.operators.apart = reading.apart
         if taking.orders.limited:
             limits, table = taking.orders.limits, CurrentTable(stages, store)
             desk = taking.orders.desk

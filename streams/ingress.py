@@ -17,6 +17,7 @@ from streams.access import access
 from streams.configured import ConfigurationError
 from streams.described import described
 from streams.engine.ingest import read
+from streams.engine.reader_process import ReaderProcess
 from streams.health_book import KEY, HealthBook
 from streams.http.events import Events, Speakers
 from streams.http.metrics import ClockOffset, DeadLetters, Metrics
@@ -166,8 +167,12 @@ async def receive(
         if ordering.limited:
             table = FollowedTable(kafka, settings.realm, given.vocabulary, name, writer)
             ordering.hold_to(await running.enter_async_context(table))
+        reading = _reading(running)
         app = _application(
-            settings, Events(tokens, given.sources, speakers, writer), ordering
+            settings,
+            Events(tokens, given.sources, speakers, writer, reading.read),
+            ordering,
+            reading,
         )
         counts = Counts(book)
         receiving = receivers(settings, tokens, speakers, writer, counts)
@@ -252,9 +257,16 @@ def _tell(
         started(Receiving(url))
 
 
+def _reading(running: AsyncExitStack) -> ReaderProcess:
+    reading = ReaderProcess()
+    running.push_async_callback(reading.close)
+    return reading
+
+
 def _application(
-    settings: Settings, events: Events, ordering: Orders
+    settings: Settings, events: Events, ordering: Orders, reading: ReaderProcess
 ) -> web.Application:
+    ordering.operators.apart = reading.apart
     app = web.Application(
         middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )

@@ -22,12 +22,15 @@ from streams.engine.ingest import READER_FAILED, read, read_now
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streams.engine.ingest import Reader
     from streams.records import Record
 
 FROM: Final = 256 << 10  # bytes; smaller inputs are read faster than handed over
 SECONDS: Final = 120.0  # for one input
 PIECE: Final = 100  # records
+PIECE_BYTES: Final = 64 << 10  # to take one in is about 1 ms
 _LENGTH: Final = 8  # bytes of a frame's length
 
 log = structlog.get_logger()
@@ -51,6 +54,10 @@ class ReaderProcess:
         """
         if len(data) < FROM:
             return await read(reader, data, source)
+        return await self.apart(reader, data, source)
+
+    async def apart(self, reader: Reader, data: bytes, source: str) -> list[Record]:
+        """Give the records of some bytes, as `read` does, however few they are."""
         asked = pickle.dumps((reader, source)), data
         async with self._one_at_a_time:
             try:
@@ -108,10 +115,23 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
         data = asked.read(int.from_bytes(asked.read(_LENGTH)))
         records = read_now(reader, data, source)
         for start in range(0, len(records), PIECE):
-            piece = pickle.dumps(records[start : start + PIECE])
-            told.write(len(piece).to_bytes(_LENGTH) + piece)
+            told.writelines(
+                len(piece).to_bytes(_LENGTH) + piece
+                for piece in pieces(records[start : start + PIECE])
+            )
         told.write((0).to_bytes(_LENGTH))
         told.flush()
+
+
+def pieces(records: list[Record]) -> Iterator[bytes]:
+    """Give records as they are handed over: within `PIECE_BYTES`, or one alone."""
+    piece = pickle.dumps(records)
+    if len(piece) <= PIECE_BYTES or len(records) == 1:
+        yield piece
+        return
+    middle = len(records) // 2
+    yield from pieces(records[:middle])
+    yield from pieces(records[middle:])
 
 
 if __name__ == "__main__":

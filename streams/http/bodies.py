@@ -30,12 +30,15 @@ T = TypeVar("T")
 SECONDS: Final = 60.0
 
 
-async def body_of(request: web.Request, holder: object) -> bytes:
+async def body_of(
+    request: web.Request, holder: object, most: int | None = None
+) -> bytes:
     """Read a whole body, unpacked; who sends it is known by then.
 
     Args:
         request: its cap counts unpacked bytes.
         holder: who sends it.
+        most: a smaller cap.
 
     Raises:
         ProblemError: 400, it cannot be unpacked or breaks off; 408, it is too slow;
@@ -43,7 +46,9 @@ async def body_of(request: web.Request, holder: object) -> bytes:
         web.HTTPRequestEntityTooLarge: it is larger than the cap.
     """
     del holder  # only what was let in may cost memory
-    return await _in_time(_whole(request, encoding_of(request)))
+    cap = request.client_max_size
+    least = cap if most is None else min(most, cap)
+    return await _in_time(_whole(request, encoding_of(request), least))
 
 
 async def unproven_body_of(
@@ -59,12 +64,12 @@ async def unproven_body_of(
     """
     refuse_packed(request)
     if most is None:
-        return await _in_time(_whole(request, IDENTITY))
+        cap = request.client_max_size
+        return await _in_time(_whole(request, IDENTITY, cap))
     return await _in_time(_short(request, most))
 
 
-async def _whole(request: web.Request, encoding: str) -> bytes:
-    most = request.client_max_size
+async def _whole(request: web.Request, encoding: str, most: int) -> bytes:
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     body = bytearray()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import http
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import orjson
 from aiohttp import web
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
-from agents_registry.secret_shapes import has_secret, without_secrets
+from streams import documents
 from streams.blast import Sifted, tell
+from streams.engine.ingest import read
 from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
-from streams.http.events import Speakers
+from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import MANY, Log
 from streams.secret_names import PlainSecretError, SecretNames
@@ -43,14 +43,6 @@ if TYPE_CHECKING:
     from streams.http.auth import Holder, Tokens
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
-
-
-GIVE_THE_HASH: Final = (
-    "a secret stands where its hash should: give the name that `rescind why` prints "
-    "for it"
-)
-TEXTS: Final = frozenset({"reason", "listed"})  # for people
-IDENTIFIER: Final = "identifier"
 
 
 def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -> Cause:
@@ -86,6 +78,7 @@ class Operators:
     Attributes:
         limit: holds back what reaches too much.
         secrets: names those that somebody names by value.
+        apart: reads long documents, where nobody waits for this event loop meanwhile.
     """
 
     def __init__(
@@ -115,6 +108,7 @@ class Operators:
         self._desk = desk
         self.limit: BlastLimit | None = None
         self.secrets = SecretNames()
+        self.apart: Read = read
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""
@@ -159,13 +153,10 @@ class Operators:
         ``listed`` says for the audit record where the list is from.
         """
         token = self._tokens.holder(request, "restorer")
-        body = await json_object(request, token)
-        unknown = set(body) - {"credentials", "authority", "listed"}
+        body, entries = await self._opened(await body_of(request, token))
+        unknown = set(body) - {"authority", "listed"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        entries = body.get("credentials")
-        if not isinstance(entries, list):
-            raise unreadable("credentials is a list of objects")
         listed = body.get("listed") or ""
         if not isinstance(listed, str) or len(listed) > MAX_REASON:
             raise unreadable(f"listed is a text of at most {MAX_REASON} characters")
@@ -194,6 +185,24 @@ class Operators:
             "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def _opened(self, body: bytes) -> tuple[dict[str, Any], list[Any]]:
+        """Give the members around a list of declarations, and its entries.
+
+        Raises:
+            ProblemError: 422, it cannot be used; 503, it could not be read.
+        """
+        reader = documents.Declarations()
+        found: Iterable[Any] = reader.records(body)
+        if len(body) > documents.MOST:
+            found = await self.apart(reader, body, "adopt")
+        opened, *entries = found
+        if not isinstance(opened, documents.Opened):
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "not read", "send it again, in smaller parts")
+        if opened.fault:
+            raise unreadable(opened.fault)
+        return opened.members, entries
 
     async def _sifted(
         self, causes: list[Cause], origin: Origin, holder: Holder
@@ -324,7 +333,7 @@ def identifier_of_kind(
     if not isinstance(text, str):
         raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
     if not plain and secrets.plain(text) is not None:
-        raise PlainSecretError(GIVE_THE_HASH)
+        raise PlainSecretError(documents.GIVE_THE_HASH)
     identifier = identifier_of(text)
     if identifier.kind not in vocabulary:
         message = f"no kind is called {identifier.kind!r}; a typing error?"
@@ -337,7 +346,7 @@ def identifier_of_kind(
 async def json_object(
     request: web.Request, holder: Holder, *, named: bool = False
 ) -> dict[str, Any]:
-    """Read the JSON object that a token's holder sends.
+    """Read the JSON object, of at most `documents.MOST` bytes, of a token's holder.
 
     Args:
         request: with the body.
@@ -346,30 +355,13 @@ async def json_object(
 
     Raises:
         ProblemError: 422, the body is none, or a secret stands in it.
+        web.HTTPRequestEntityTooLarge: it is longer.
     """
+    data = await body_of(request, holder, documents.MOST)
     try:
-        body = orjson.loads(await body_of(request, holder))
-    except orjson.JSONDecodeError as error:
-        raise unreadable("the body is not JSON") from error
-    if not isinstance(body, dict):
-        raise unreadable("the body is not an object")
-    return {
-        name: value if named and name == IDENTIFIER else _without_secrets(name, value)
-        for name, value in body.items()
-    }
-
-
-def _without_secrets(name: str, value: Any) -> Any:
-    """Give a member of a body in which no secret stands.
-
-    Raises:
-        ProblemError: 422, one stands where nothing can take its place.
-    """
-    if name in TEXTS and isinstance(value, str):
-        return without_secrets(value)
-    if has_secret(orjson.dumps({name: value}).decode()):
-        raise unreadable(GIVE_THE_HASH)
-    return value
+        return documents.object_of(data, named=named)
+    except documents.DocumentError as error:
+        raise unreadable(str(error)) from error
 
 
 def _moment(value: Any, now: int) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import hdrs, web
 
+from streams.documents import MOST_VALUES, crowded
 from streams.http import scim_documents as documents
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
@@ -257,6 +258,8 @@ async def _object(request: web.Request, token: Holder) -> tuple[dict[str, Any], 
     data = await body_of(request, token)
     if len(data) > LIMIT:  # what the source would not read must not be acknowledged
         raise ScimError(413, f"send at most {LIMIT} bytes")
+    if crowded(data):
+        raise ScimError(413, f"send at most {MOST_VALUES} values, or several changes")
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:

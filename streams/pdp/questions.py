@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 from aiohttp import web
 
+from streams.documents import MOST_VALUES, crowded
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
 from streams.pdp.authzen import (
@@ -179,8 +180,11 @@ async def echo(request: web.Request, response: web.StreamResponse) -> None:
 async def _json(request: web.Request, caller: Caller) -> Any:
     if request.content_type != "application/json":
         raise _malformed("the content type is application/json")
+    body = await body_of(request, caller)
+    if crowded(body):
+        raise _malformed(f"more than {MOST_VALUES} values: ask in several requests")
     try:
-        return orjson.loads(await body_of(request, caller))
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _malformed("the body is not JSON") from error
 

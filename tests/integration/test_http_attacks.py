@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from streams.documents import MOST
 from streams.running import configure_logging
 from tests.integration.serving import Server, running, until
 
@@ -80,6 +81,44 @@ async def test_a_request_that_cannot_be_read_is_not_quoted_in_the_log(
         assert "PLANTED" not in log
     finally:
         structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(
+    ("path", "token"),
+    [
+        ("/v1/revocations", "revoker"), ("/v1/lifts", "restorer"),
+        ("/v1/owners", "restorer"), ("/v1/names", "viewer"),
+        ("/v1/alerts/silences", "restorer"), ("/v1/alerts/replay", "restorer"),
+    ],
+)  # fmt: skip
+async def test_a_long_document_is_refused_before_it_is_looked_into(
+    tmp_path: Path, path: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte takes 0.2 s to decode and to search, and no such order is long."""
+    async with running(tmp_path) as server:
+        monkeypatch.setattr("streams.documents.object_of", None)
+        body = b'{"identifier":"' + b"x" * MOST + b'"}'
+        status, problem = await server.post(path, token, body)
+
+    assert 413 == status, problem
+
+
+async def test_a_long_list_is_looked_into_by_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so is one that holds nothing but empty objects."""
+    async with running(tmp_path) as server:
+        monkeypatch.setattr("streams.documents.object_of", None)
+        entries = [{"identifier": f"aws.access_key:AKIA{n:016}"} for n in range(1_000)]
+        status, told = await server.post(
+            "/v1/adopt", "restorer", {"credentials": entries}
+        )
+        empty = b'{"credentials":[' + b"{}," * 300_000 + b"{}]}"
+        refused, problem = await server.post("/v1/adopt", "restorer", empty)
+
+    assert (201, 1_000) == (status, told["accepted"])
+    assert 422 == refused
+    assert "send several" in problem["detail"]
 
 
 async def test_an_error_is_logged_without_what_the_request_held(

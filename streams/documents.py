@@ -1,0 +1,113 @@
+"""JSON objects that people and programs send as one document each.
+
+How much they may hold is bounded before anything is made of it: to decode a megabyte
+of JSON and to look for secrets in it takes up to 0.2 s, in which nobody else of the
+process has a turn. What may be longer is read apart, see `Declarations`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from attrs import field, frozen
+
+from agents_registry.secret_shapes import has_secret, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST: Final = 32 << 10  # bytes of a document that is read where it came: about 5 ms
+MOST_ENTRIES: Final = 50_000  # of a list of declarations
+MOST_ENTRY: Final = 64 << 10  # bytes of one of them
+MOST_VALUES: Final = 50_000  # of a document that is decoded at once: up to 12 ms
+CREDENTIALS: Final = "credentials"
+GIVE_THE_HASH: Final = (
+    "a secret stands where its hash should: give the name that `rescind why` prints "
+    "for it"
+)
+TEXTS: Final = frozenset({"reason", "listed"})  # for people
+IDENTIFIER: Final = "identifier"
+
+
+class DocumentError(ValueError):
+    """A document cannot be used; the text says why, and quotes no secret."""
+
+
+def crowded(data: bytes, most: int = MOST_VALUES) -> bool:
+    """Tell whether JSON may hold more values than somebody can wait for.
+
+    What it takes to decode it goes by their number much more than by its length. Those
+    within texts count too.
+    """
+    return sum(map(data.count, (b",", b"{", b"["))) > most
+
+
+def object_of(data: bytes, *, named: bool = False) -> dict[str, Any]:
+    """Give the members of a JSON object, with secrets taken out of texts for people.
+
+    Args:
+        data: the document.
+        named: its ``identifier`` may be a secret, which the caller hashes.
+
+    Raises:
+        DocumentError: it is none, or a secret stands where nothing can take its place.
+    """
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise DocumentError("the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise DocumentError("the body is not an object")
+    return {
+        name: value if named and name == IDENTIFIER else _without_secrets(name, value)
+        for name, value in body.items()
+    }
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    if name in TEXTS and isinstance(value, str):
+        return without_secrets(value)
+    if has_secret(orjson.dumps({name: value}).decode()):
+        raise DocumentError(GIVE_THE_HASH)
+    return value
+
+
+@frozen
+class Opened:
+    """What stands around a list, or why nothing of it can be used."""
+
+    members: dict[str, Any] = field(factory=dict)
+    fault: str = ""
+
+
+class Declarations:
+    """Reads ``{"credentials": [...], ...}`` in any process: `Opened`, then the entries.
+
+    Each entry is small, so that they can be handed over a few at a time.
+    """
+
+    def records(self, data: bytes) -> Iterator[Any]:
+        """Give what a document holds; with a fault there are no entries."""
+        try:
+            members = object_of(data)
+            entries = _small(members.pop(CREDENTIALS, None))
+        except DocumentError as error:
+            yield Opened(fault=str(error))
+            return
+        yield Opened(members)
+        yield from entries
+
+
+def _small(entries: Any) -> list[Any]:
+    if not isinstance(entries, list):
+        raise DocumentError(f"{CREDENTIALS} is a list of objects")
+    if len(entries) > MOST_ENTRIES:
+        what = f"{CREDENTIALS} are {len(entries)}; a request takes {MOST_ENTRIES}"
+        raise DocumentError(f"{what}: send several")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise DocumentError(f"entry {number}: an entry is an object")
+        if len(orjson.dumps(entry)) > MOST_ENTRY:
+            raise DocumentError(f"entry {number}: it has more than {MOST_ENTRY} bytes")
+    return entries
