@@ -24,7 +24,7 @@ LOAD: Final = "load"
 HOSTILE: Final = "hostile"
 OPTIONS: Final = {
     LOAD: ("rate", "seconds", "engine"),
-    HOSTILE: ("rate", "seconds", "callers"),
+    HOSTILE: ("rate", "seconds", "callers", "engine"),
 }
 SCALES: Final = ("tiny", "small", "full")
 
@@ -39,7 +39,9 @@ def main() -> None:
     load = parser.add_argument_group(" and ".join(OPTIONS), about)
     load.add_argument("--rate", type=int, default=0, help="revocations a second")
     load.add_argument("--seconds", type=int, default=0)
-    load.add_argument("--engine", choices=("kafka", "embedded"), default="kafka")
+    load.add_argument(
+        "--engine", choices=("kafka", "embedded"), help="load: kafka; hostile: embedded"
+    )
     load.add_argument(
         "--callers", nargs="+", default=(), help="of hostile, instead of all"
     )
@@ -54,6 +56,8 @@ def main() -> None:
     for name in arguments.names or NAMES:
         started = time.monotonic()
         given = {each: getattr(arguments, each) for each in OPTIONS.get(name, ())}
+        if not given.get("engine", "none"):
+            del given["engine"]
         module = importlib.import_module(f"bench.{name}")
         rows = module.rows(arguments.scale, **given)
         took = time.monotonic() - started

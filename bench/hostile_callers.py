@@ -1,14 +1,17 @@
-"""The hostile callers of the benchmark ``hostile``: ``URL SCALE [NAME]...``.
+"""The hostile callers of the benchmark ``hostile``: ``URLS SCALE [NAME]...``.
 
-All run in one process. Each calls again and again until the end of input, and counts
-how it was answered. What they send stands in `bench.hostile_requests`, and how they
-misuse connections in `bench.hostile_connections`.
+URLS is JSON: where events are taken, and where a decision point is. All run in one
+process, with less right to a core than what they call (nice 10): who calls from
+elsewhere takes none of its cores. Each calls again and again until the end of input,
+and counts how it was answered. What they send stands in `bench.hostile_requests` and
+`bench.hostile_point`, how they misuse connections in `bench.hostile_connections`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -18,11 +21,12 @@ import aiohttp
 from attrs import define, field
 
 from bench import hostile_connections as connections
+from bench import hostile_point as point
 from bench import hostile_requests as requests
 from bench.hostile_sizes import SIZES, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 SECONDS: Final = 60.0  # for one request
 
@@ -79,27 +83,49 @@ CALLERS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
     "dribbling": connections.dribbling,
     "frames": connections.frames,
 }
+# At a decision point.
+OF_POINT: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
+    "point_bombs": point.point_bombs,
+    "point_questions": point.point_questions,
+    "point_silent": connections.silent,
+    "point_dribbling": connections.dribbling,
+}
+# Of routes that an ingress does not have.
+OF_SERVER: Final = frozenset({"queries", "snapshots", "deaf", "frames"})
+NICE: Final = 10
+
+
+def callers_of(urls: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Give who calls, and where; without names all that apply."""
+    point = urls.get("pdp")
+    found = dict.fromkeys(CALLERS.keys() - (OF_SERVER if point else ()), urls["entry"])
+    found |= dict.fromkeys(OF_POINT, point) if point else {}
+    return {name: url for name, url in found.items() if name in (names or found)}
 
 
 async def again(name: str, target: Target) -> None:
     """Call again and again; whatever becomes of a round, the next one comes."""
+    call = (CALLERS | OF_POINT)[name]
     while True:
         try:
-            await CALLERS[name](target)
+            await call(target)
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             target.answers[type(error).__name__] += 1
         target.round += 1
         await asyncio.sleep(target.sizes.pause)
 
 
-async def main(url: str, scale: str, names: list[str]) -> None:
+async def main(urls: dict[str, str], scale: str, names: list[str]) -> None:
     """Call until the end of input, and tell how that was answered."""
     sizes = SIZES[scale]
     timeout = aiohttp.ClientTimeout(SECONDS)
     async with aiohttp.ClientSession(
         timeout=timeout, connector=aiohttp.TCPConnector(limit=0, force_close=True)
     ) as session:
-        targets = {name: Target(url, sizes, session) for name in names or CALLERS}
+        targets = {
+            name: Target(url, sizes, session)
+            for name, url in callers_of(urls, names).items()
+        }
         print("ready", flush=True)
         async with asyncio.TaskGroup() as tasks:
             calling = [
@@ -121,4 +147,5 @@ async def main(url: str, scale: str, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    os.nice(NICE)
+    asyncio.run(main(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -1,4 +1,6 @@
-"""Healthy guards of the benchmark ``hostile``, in one process: ``URL FLAW NAME...``.
+"""Healthy guards of the benchmark ``hostile``, in one process: ``ORDER FLAW NAME...``.
+
+ORDER says where their facts come from, see `bench.load_guard.guard_of`.
 
 Each looks every few milliseconds whether it holds its lease. A line of input names
 families that are about to be revoked: ``[FIRST, END]``. From then on each guard checks
@@ -19,9 +21,9 @@ from typing import Any, Final
 from attrs import define, field
 
 from agents_registry.life import Reason
-from bench.load_guard import child, forget, living, parent
+from bench.load_guard import child, forget, guard_of, living, parent
 from enforcement.clocks import boottime
-from enforcement.guard import Guard
+from enforcement.guard import AnyGuard
 
 LOOK: Final = 0.002  # seconds between two looks at the lease
 CHECKED: Final = 0.02  # between two checks of what is to be revoked
@@ -37,6 +39,7 @@ class LeaseWatch:
 
     Attributes:
         losses: seconds without a lease, each from one renewal to the next.
+        began: when each of them began, in seconds of the guard's clock.
         shortest: rest of the lease at any look, in seconds; 0: there was none.
         pause: the longest time between two looks, in seconds.
     """
@@ -45,6 +48,7 @@ class LeaseWatch:
     losses: list[float] = field(factory=list)
     shortest: float = NANO
     pause: float = 0.0
+    began: list[float] = field(factory=list)
     _lost: bool = False
 
     def look(self, now: int, until: int) -> None:
@@ -54,6 +58,7 @@ class LeaseWatch:
             self.losses[-1] += gone
         elif gone:
             self.losses.append(gone)
+            self.began.append(now / NANO - gone)
         self._lost = bool(gone)
         self.shortest = min(self.shortest, max(0, until - now) / NANO)
         self.pause = max(self.pause, (now - self.seen) / NANO)
@@ -72,7 +77,7 @@ class Family:
     allowed: float = 0.0
     denied: float = 0.0
 
-    def see(self, guard: Guard, number: int) -> None:
+    def see(self, guard: AnyGuard[Any, Any], number: int) -> None:
         """Check both."""
         verdicts = [guard.check(name) for name in (parent(number), child(number))]
         now = time.monotonic()
@@ -87,7 +92,7 @@ class Family:
 class Watched:
     """One guard, and what it saw."""
 
-    guard: Guard
+    guard: AnyGuard[Any, Any]
     lease: LeaseWatch
     families: dict[int, Family] = field(factory=dict)
     pending: dict[int, Family] = field(factory=dict)
@@ -124,8 +129,10 @@ class Watched:
         assert await self.guard.ready(DEADLINE)
         for number, family in self.families.items():
             family.see(self.guard, number)
+        ahead = boottime() / NANO - time.monotonic()
         return {
             "losses": self.lease.losses,
+            "began": [each - ahead for each in self.lease.began],
             "shortest": self.lease.shortest,
             "pause": self.lease.pause,
             "checks": self.checks,
@@ -137,14 +144,14 @@ class Watched:
         }
 
 
-async def main(url: str, names: list[str]) -> None:
+async def main(order: dict[str, Any], names: list[str]) -> None:
     """Guard until the end of input."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with AsyncExitStack() as on:
         guards = [
-            await on.enter_async_context(Guard(url, "guard", name=name))
+            await on.enter_async_context(guard_of(order | {"name": name}))
             for name in names
         ]
         for guard in guards:
@@ -167,4 +174,4 @@ async def main(url: str, names: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[2] == "forgets":
         forget()
-    asyncio.run(main(sys.argv[1], sys.argv[3:]))
+    asyncio.run(main(json.loads(sys.argv[1]), sys.argv[3:]))

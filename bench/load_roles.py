@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 GUARDS: Final = 2
 SECRET: Final = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-STAGES: Final = {"registry": ["registry", "closure"], "sentinel": ["sentinel"]}
+STAGES: Final = {
+    "registry": ["registry", "closure"],
+    "sentinel": ["sentinel"],
+    "worker": ["registry", "closure", "sentinel"],  # for all of them
+}
 # One of each that has a table: all of them share the cores with the load itself.
 REPLICAS: Final = {"ingress": 2, "registry": 1, "sentinel": 1, "notify": 1}
 
@@ -36,6 +40,20 @@ async def kafka_slots(
     folder: Path, hook: str, order: dict[str, Any]
 ) -> AsyncIterator[list[Slot]]:
     """Run a broker with its topics; give the places of the roles and of the guards."""
+    async with broker(folder) as kafka:
+        reach, config = reach_of(kafka), _config(folder, hook)
+        slots = [
+            role_slot(folder, config, reach, role, number)
+            for role, replicas in REPLICAS.items()
+            for number in range(replicas)
+        ]
+        where = place_of(kafka)
+        yield [*slots, pdp_slot(folder, reach), *_guards(folder, order | where)]
+
+
+@asynccontextmanager
+async def broker(folder: Path) -> AsyncIterator[KafkaSettings]:
+    """Run a broker with its topics until the context ends; give how to reach it."""
     (folder / "learn").mkdir()
     launcher = Processes(await asyncio.to_thread(prepare, folder / "learn"))
     with Cluster(folder / "kafka", launcher) as cluster:
@@ -53,17 +71,19 @@ async def kafka_slots(
             now=time.time_ns(),
             new_id=lambda: secrets.token_hex(16),
         )
-        names = ("bootstrap_servers", "partitions", "access_partitions",
-                 "replication_factor", "min_insync_replicas")  # fmt: skip
-        reach = {f"RESCIND_KAFKA_{n.upper()}": str(getattr(kafka, n)) for n in names}
-        config = _config(folder, hook)
-        slots = [
-            _role(folder, config, reach, role, number)
-            for role, replicas in REPLICAS.items()
-            for number in range(replicas)
-        ]
-        where = {"bootstrap": kafka.bootstrap_servers, "prefix": kafka.prefix}
-        yield [*slots, _pdp(folder, reach), *_guards(folder, order | where)]
+        yield kafka
+
+
+def reach_of(kafka: KafkaSettings) -> dict[str, str]:
+    """Give the variables of a process that reaches a broker."""
+    names = ("bootstrap_servers", "partitions", "access_partitions",
+             "replication_factor", "min_insync_replicas")  # fmt: skip
+    return {f"RESCIND_KAFKA_{n.upper()}": str(getattr(kafka, n)) for n in names}
+
+
+def place_of(kafka: KafkaSettings) -> dict[str, str]:
+    """Say where a guard gets its facts; see `bench.load_guard.guard_of`."""
+    return {"bootstrap": kafka.bootstrap_servers, "prefix": kafka.prefix}
 
 
 @asynccontextmanager
@@ -89,7 +109,7 @@ def _config(folder: Path, hook: str) -> Path:
     return path
 
 
-def _role(
+def role_slot(
     folder: Path, config: Path, reach: dict[str, str], role: str, number: int
 ) -> Slot:
     """Give the place of one process of a role, as the chart runs it."""
@@ -102,7 +122,7 @@ def _role(
     return _slot(folder, role, name, (*PROGRAM, verb, *arguments), reach | stages)
 
 
-def _pdp(folder: Path, reach: dict[str, str]) -> Slot:
+def pdp_slot(folder: Path, reach: dict[str, str]) -> Slot:
     """Give the place of a decision point that reads Kafka."""
     caller = {"name": "bench", "sha256": hashlib.sha256(b"bench").hexdigest()}
     variables = {

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from bench.hostile import lines, measured
+from bench.hostile import measured
 from bench.hostile_callers import CALLERS
 from bench.hostile_guards import LeaseWatch
+from bench.hostile_tally import lines
 
 pytestmark = [
     pytest.mark.integration,
@@ -36,7 +37,7 @@ async def test_every_caller_calls_beside_a_load_and_nothing_is_allowed_late() ->
 @pytest.mark.campaign
 async def test_guards_that_lose_a_cause_are_seen() -> None:
     """Of each ten causes they lose one."""
-    tally = await asyncio.to_thread(measured, "tiny", 20, 3, ["bombs"], "forgets")
+    tally = await asyncio.to_thread(measured, "tiny", 20, 3, ["bombs"], flaw="forgets")
 
     assert tally.late > 0
     assert tally.unproven > 0
@@ -50,6 +51,7 @@ def test_a_loss_lasts_until_the_lease_is_renewed() -> None:
         watch.look(now * SECOND, until * SECOND)
 
     assert [2.0, 1.0] == watch.losses
+    assert [3.0, 9.0] == watch.began
     assert 0 == watch.shortest
     assert 4.0 == watch.pause
 

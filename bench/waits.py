@@ -1,0 +1,68 @@
+"""How long main threads wait for a core, as the kernel counts it, seen from outside.
+
+A loop that is late because other processes have the cores is late with any program:
+that tells such a wait from one that the program itself is to blame for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOK: Final = 0.05  # seconds
+NANO: Final = 1e9
+
+
+def waited(pid: int) -> float:
+    """Give the seconds that a process's main thread was ready to run and did not.
+
+    Second field of ``/proc/PID/schedstat`` (Linux, scheduler/sched-stats).
+
+    Raises:
+        OSError: it ended.
+    """
+    told = Path(f"/proc/{pid}/schedstat").read_text("ascii")
+    return int(told.split()[1]) / NANO
+
+
+@define(eq=False)
+class Waits:
+    """Looks at some processes again and again.
+
+    Attributes:
+        pids: by name.
+        seen: when (monotonic) each had waited how long in all (seconds).
+    """
+
+    pids: Mapping[str, int]
+    seen: list[tuple[float, dict[str, float]]] = field(factory=list)
+
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK)
+
+    def look(self) -> None:
+        """Look once; a process that ended is not seen any more."""
+        found = {}
+        for name, pid in self.pids.items():
+            try:
+                found[name] = waited(pid)
+            except OSError:
+                continue
+        self.seen.append((time.monotonic(), found))
+
+    def between(self, start: float, end: float) -> dict[str, float]:
+        """Give how long each waited from the last look before to the first after."""
+        before = [each for at, each in self.seen if at <= start][-1:]
+        after = [each for at, each in self.seen if at >= end][:1]
+        first, last = (before or after)[0], (after or before)[0]
+        return {name: last[name] - first[name] for name in first.keys() & last.keys()}
