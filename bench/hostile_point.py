@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
-from attrs import define
+from attrs import define, field
 
 from bench.hostile_requests import PACKED, bomb
 from bench.load_guard import KIND, living
@@ -40,13 +42,14 @@ class PointWatch:
     """Asks a decision point for what lives.
 
     Attributes:
-        asked, denied: how often; each denial is for want of a lease.
+        asked: how often.
+        denied: how often, by what it said.
         slowest: seconds until an answer.
     """
 
     url: str
     asked: int = 0
-    denied: int = 0
+    denied: Counter[str] = field(factory=Counter)
     slowest: float = 0.0
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
@@ -63,7 +66,8 @@ class PointWatch:
             ) as got:
                 told = await got.json(content_type=None)
             self.asked += 1
-            self.denied += told.get("decision") is not True
+            if told.get("decision") is not True:
+                self.denied[json.dumps(told)[:200]] += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
             await asyncio.sleep(PERIOD)
 

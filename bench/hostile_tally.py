@@ -165,8 +165,8 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
     if (point := tally.point) is not None:
         yield Row(
             what="what lives, denied by the decision point",
-            value=f"{point.denied:,} of {point.asked:,}",
-            peer=f"slowest answer {point.slowest:.1f} s",
+            value=f"{point.denied.total():,} of {point.asked:,}",
+            peer=f"slowest answer {point.slowest:.1f} s {'; '.join(point.denied)[:90]}",
             target="0",
             met=not point.denied and point.asked > 0,
         )

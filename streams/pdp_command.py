@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from agents_registry.identifiers import extend
 from agents_registry.verdict import Policy
 from enforcement.clocks import boottime, wall
 from enforcement.guard import Guard
@@ -105,6 +106,7 @@ def guard_of(
         name=settings.name,
         realm=settings.realm,
         prefix=kafka.prefix,
+        vocabulary=extend(settings.kinds),
         **same,
     )
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from agents_registry.identifiers import NodeClass
 from enforcement import Lapse, Mode
 from enforcement.kafka import KafkaGuard
 from streams import pdp_command
@@ -157,6 +158,17 @@ def test_the_guard_may_read_kafka_itself(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert isinstance(guard, KafkaGuard)
     assert guard.check("jwt.jti:a", route="r").reason is Lapse.NOT_CAUGHT_UP
+
+
+def test_a_guard_on_kafka_knows_the_kinds_of_the_settings() -> None:
+    """Nobody tells it there; a subject of an unknown kind is denied."""
+    guard = guard_of(load(feed="kafka", kinds={"acme.robot": "principal"}))
+    assert isinstance(guard, KafkaGuard)
+    guard.standing.replica.begin("g1", 0, 0)
+
+    known = guard.standing.replica.registry.lineage.vocabulary
+    assert NodeClass.PRINCIPAL is known["acme.robot"]
+    assert "jwt.jti" in known
 
 
 def test_the_address_is_read(capsys: pytest.CaptureFixture[str]) -> None:
