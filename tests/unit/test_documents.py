@@ -74,7 +74,8 @@ def test_values_are_counted_and_not_bytes() -> None:
 
 def test_records_are_handed_over_in_pieces_of_a_size() -> None:
     """One above it comes alone."""
-    small, large = [{"n": "x" * 100}] * 50, [{"n": "x" * PIECE_BYTES}]
+    small: list[Any] = [{"n": "x" * 100}] * 50
+    large: list[Any] = [{"n": "x" * PIECE_BYTES}]
     given = small + large + small
     made = [*pieces(given)]
     taken = [pickle.loads(each) for each in made]  # noqa: S301 - made here
