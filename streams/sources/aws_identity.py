@@ -17,6 +17,7 @@ from streams.records import Parent
 from streams.sources.fields import identifier, mapping, requires, text
 from streams.times import AbsurdTimeError, parse_time
 
+_HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _CACHED: Final = 20_000  # about 2 KB each
 
 
@@ -124,7 +125,7 @@ def _issue_time(session: dict[str, Any]) -> int | None:
 def _caller(identity: dict[str, Any]) -> Caller:
     session = mapping(identity.get("sessionContext"))
     issuer = principal_of(mapping(session.get("sessionIssuer")).get("arn"))
-    own = principal_of(identity.get("arn"))
+    own = principal_of(identity.get("arn")) or _by_name(identity)
     key = identifier("aws.access_key", identity.get("accessKeyId"))
     service = identifier("aws.service", identity.get("invokedBy"))
     if identity.get("type") == "AWSService":
@@ -146,6 +147,19 @@ def _caller(identity: dict[str, Any]) -> Caller:
         service=service,
         issued_at=_issue_time(session) if temporary else None,
     )
+
+
+def _by_name(identity: dict[str, Any]) -> Identifier | None:
+    """Name an IAM user whose ARN is not told, as in failed console logins.
+
+    Where the name typed was no user's, AWS hides it: it may have been a password.
+    """
+    account, name = text(identity.get("accountId")), text(identity.get("userName"))
+    if "arn" in identity or identity.get("type") != "IAMUser":
+        return None
+    if account is None or name is None or name == _HIDDEN:
+        return None
+    return user("aws", account, name.rsplit("/", 1)[-1])
 
 
 def _lineage(

@@ -3,8 +3,9 @@
 Rules:
 
 - A call with an errorCode changes nothing. It still presented a credential: the
-  access is ``denied`` where the code refuses the caller (`aws_errors`), else
+  access is ``denied`` where the code refuses the credential (`aws_errors`), else
   ``allowed``, for the credential worked and the call failed for another reason.
+- A caller whose key is not told stands for it, with the name that an ARN would give.
 - Event names are shared between services (ElastiCache has a DeleteUser too), so
   only iam.amazonaws.com and sts.amazonaws.com change anything.
 - A session requires the key that asked for it and its role; one that a service
@@ -56,7 +57,7 @@ class _Type(NamedTuple):
 
     name: str
     mapping: Mapping | None
-    unmapped: list[int]
+    idle: list[int]
 
 
 class CloudTrail:
@@ -71,8 +72,8 @@ class CloudTrail:
     @property
     def unknown(self) -> Counter[str]:
         """Give how often each event type came that changes no authority."""
-        return Counter({t.name: t.unmapped[0] for t in self._types.values()
-                        if t.unmapped[0]})  # fmt: skip
+        return Counter({t.name: t.idle[0] for t in self._types.values()
+                        if t.idle[0]})  # fmt: skip
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
@@ -107,7 +108,7 @@ class CloudTrail:
             time, broken = None, CLOCK.format(absurd)
         records: list[Record] = []
         if kind.mapping is None:
-            kind.unmapped[0] += 1
+            kind.idle[0] += 1
         elif not get("errorCode"):
             call = Call(NAME, event, caller, event_id, kind.name, time, offset)
             records = _change(kind.mapping, call, length)
@@ -116,6 +117,8 @@ class CloudTrail:
             records.append(letter)
         else:
             self._use(records, item, caller, kind.name, event_id, time)
+        if not records and kind.mapping is not None:
+            kind.idle[0] += 1  # a call that failed, of nobody who is named
         return records
 
     def _use(
@@ -130,17 +133,20 @@ class CloudTrail:
         """Append the access of a call, where it presented anything."""
         offset, _, event = item
         outcome: Outcome = "allowed"
-        reason, presented = None, caller.presented
+        reason, presented, parents = None, caller.presented, caller.parents
         if name == CONSOLE_LOGIN:
             outcome, reason = outcome_of(event)
             presented = presented or _password(caller)
         elif event.get("errorCode"):
-            outcome, reason = outcome_of(event)
+            outcome, reason = outcome_of(event, session=caller.issued_at is not None)
+        if not presented and caller.principal is not None:
+            presented = (caller.principal,)  # its key is not told
+            parents = tuple(p for p in parents if p.identifier != caller.principal)
         if presented:
             records.append(
                 Access(
                     NAME, event_id, name, time, presented, offset, outcome,
-                    caller.parents, caller.owner, caller.actor, None, None, reason,
+                    parents, caller.owner, caller.actor, None, None, reason,
                     self._point(event.get("recipientAccountId")), (),
                     caller.issued_at,
                 )

@@ -7,7 +7,7 @@ Rules:
 - A broken clock costs an access and a restore, never a revocation: its record is
   given with an unknown time beside the dead letter.
 - The lifecycle records stand before the access of the same event.
-- Event types without a meaning are counted, not reported.
+- What gives no record is counted by its type: nothing that was read leaves no trace.
 """
 
 from __future__ import annotations
@@ -132,7 +132,30 @@ class Dialect:
     def _read(self, item: Event) -> list[Record]:
         raise NotImplementedError
 
+    def _settled(
+        self,
+        seen: Seen,
+        changes: Iterable[Lifecycle],
+        access: Access | None = None,
+        *,
+        meant: bool = True,
+        name: str = "",
+    ) -> list[Record]:
+        """Give what an event states, and count it where that is nothing.
+
+        Args:
+            seen: the event.
+            changes: that it tells of.
+            access: that it tells of.
+            meant: its type has a meaning here; one that has none is counted anyway.
+            name: that it is counted by; without one its type.
+        """
+        records = settle(seen, changes, access)
+        if not (meant and records):
+            self._count(name or seen.event_type)
+        return records
+
     def _count(self, event_type: str) -> None:
-        """Count an event type that has no meaning."""
+        """Count an event without an effect."""
         known = event_type in self.unknown or len(self.unknown) < _NAMES
         self.unknown[event_type if known else "other"] += 1

@@ -25,24 +25,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.records import Access
-from streams.sources.dialect import NO_ID, Dialect, Seen, read_time, settle
+from streams.sources.dialect import NO_ID, Dialect, Seen, read_time
 from streams.sources.entra_carriers import Audit, Target, audit_of, object_of
 from streams.sources.entra_graph import LIFECYCLE
+from streams.sources.entra_sign_ins import SIGN_INS, of, sign_in_of, unified_use
 from streams.sources.entra_values import flag, key_ids, latest
 from streams.sources.fields import identifier, mapping, named, plain, requires, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from agents_registry.identifiers import Identifier
     from streams.records import Lifecycle, Record
     from streams.sources.envelope import Event
 
     Read = Callable[[Seen, Audit], Iterable[Lifecycle]]
 
 NOT_OURS: Final = "not_entra: no activity name; name the source with --source"
-_KEY_ID: Final = "servicePrincipalCredentialKeyId"
 _ADD: Final = "add service principal credentials"
 
 
@@ -72,9 +70,8 @@ class Entra(Dialect):
         changes: Sequence[Lifecycle] = ()
         if audit.succeeded:
             changes = _held(name, seen, audit, list(_changes(name, seen, audit)))
-        if not changes and name not in _ACTIVITIES:
-            self._count(name)
-        return settle(seen, changes)
+        meant = bool(changes) or name in _ACTIVITIES or name in SIGN_INS
+        return self._settled(seen, changes, unified_use(seen), meant=meant, name=name)
 
     def _notification(self, seen: Seen) -> list[Record]:
         """Read a Graph change notification: it has no values, no time and no id.
@@ -103,17 +100,17 @@ class Entra(Dialect):
             self._count(f"{event_type}:{word}")
             return []
         target = object_of(kind, data.get("id"))
-        return settle(seen, [seen.change("delete_subject", target)])
+        return self._settled(seen, [seen.change("delete_subject", target)])
 
     def _sign_in(self, item: Event, body: dict[str, Any]) -> list[Record]:
         """Read a sign-in: who presented which secret or session."""
         offset, length, _ = item
-        time, broken = read_time(_of(body, "createdDateTime"))
+        time, broken = read_time(of(body, "createdDateTime"))
         seen = Seen(
-            self.name, body, offset, length, text(_of(body, "id")), "sign-in", time,
+            self.name, body, offset, length, text(of(body, "id")), "sign-in", time,
             broken,
         )  # fmt: skip
-        return settle(seen, (), _sign_in_access(seen))
+        return self._settled(seen, (), sign_in_of(seen))
 
 
 _GRAPH_KINDS: Final = {
@@ -246,30 +243,3 @@ _ACTIVITIES: Final[dict[str, Read]] = {
     "reset user password": _rotate,
     "change user password": _rotate,
 }
-
-
-def _of(body: dict[str, Any], name: str) -> Any:
-    value = body.get(name)
-    return body.get(name[0].upper() + name[1:]) if value is None else value
-
-
-def _sign_in_access(seen: Seen) -> Access | None:
-    body = seen.body
-    user = object_of("entra.user", _of(body, "userId"))
-    principal = object_of("entra.service_principal", _of(body, "servicePrincipalId"))
-    secret = object_of("entra.app_credential", _of(body, _KEY_ID))
-    session = identifier("entra.session", _of(body, "sessionId"))
-    presented: Identifier | None = secret or session
-    if presented is None:
-        return None
-    error = mapping(_of(body, "status")).get("errorCode", _of(body, "resultType"))
-    owner = text(_of(body, "userPrincipalName"))
-    return Access(
-        seen.source, seen.event_id, seen.event_type, seen.time, (presented,),
-        seen.offset, "allowed" if error in (0, "0", None) else "denied",
-        requires(principal if secret else user),
-        owner or text(_of(body, "servicePrincipalName")),
-        named(principal if secret else user),
-        reason=None if error in (0, "0", None) else f"error {error}",
-        point="entra",
-    )  # fmt: skip

@@ -85,15 +85,21 @@ class Audit(NamedTuple):
 
 def audit_of(body: dict[str, Any]) -> Audit:
     """Read an event; one that is none has an empty activity."""
-    data = nested(body.get("AuditData"))
-    if type(data) is dict:
+    data = unified_of(body)
+    if data is not None:
         return _unified(data)
-    if "Operation" in body:
-        return _unified(body)
     inner = mapping(body.get("properties"))
     if inner and _field(inner, "activityDisplayName", "operationName") is not None:
         return _directory(inner, body)
     return _directory(body, body)
+
+
+def unified_of(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the record of the unified log that a row is or holds; None: it is none."""
+    data = nested(body.get("AuditData"))
+    if type(data) is dict:
+        return data
+    return body if "Operation" in body else None
 
 
 def _field(body: dict[str, Any], *names: str) -> Any:
@@ -137,7 +143,7 @@ def _resource(resource: dict[str, Any]) -> Target | None:
     return Target(
         object_of(kind, resource.get("id")),
         label,
-        _upn(upn) if kind == "entra.user" else None,
+        upn_of(upn) if kind == "entra.user" else None,
         _changes(resource.get("modifiedProperties"), "displayName", "Value"),
     )
 
@@ -147,7 +153,8 @@ def object_of(kind: str, value: Any) -> Identifier | None:
     return identifier(kind, value.casefold() if type(value) is str else value)
 
 
-def _upn(value: str | None) -> Identifier | None:
+def upn_of(value: str | None) -> Identifier | None:
+    """Name a user by the principal name, whose case the carriers vary."""
     return identifier("entra.upn", value.casefold()) if value else None
 
 
@@ -168,7 +175,7 @@ def _unified(data: dict[str, Any]) -> Audit:
         operation,
         str(data.get("ResultStatus")).casefold() in ("success", "succeeded", "true"),
         data.get("CreationTime"),
-        named(_upn(text(data.get("UserId")))),
+        named(upn_of(text(data.get("UserId")))),
         (_unified_target(data, operation.casefold()),),
     )
 
@@ -185,11 +192,11 @@ def _unified_target(data: dict[str, Any], operation: str) -> Target:
             kind = _KINDS[match.group(1).casefold()]
             named_user = upn if kind == "entra.user" else None
             target = object_of(kind, match.group(2))
-            return Target(target, upn or object_id, _upn(named_user), changes)
+            return Target(target, upn or object_id, upn_of(named_user), changes)
     for word in _NO_USERS:
         if word in operation:
             # Without a type the id is the application's client id or a list of
             # names: no object id, so nothing to act on.
             return Target(None, object_id, None, changes)
-    name = _upn(upn)
+    name = upn_of(upn)
     return Target(name, upn or object_id, name, changes)

@@ -14,12 +14,20 @@ An event's offset is that of its own first byte.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
 from streams.records import DeadLetter
+from streams.sources.csv_export import is_table, rows
+from streams.sources.spans import (
+    FIRST_KEY,
+    GAP,
+    broken_inside,
+    cheap_spans,
+    scanned_spans,
+    value_end,
+)
 from streams.sources.wrapping import LISTS, inside, list_of
 
 if TYPE_CHECKING:
@@ -34,6 +42,10 @@ ENCODING: Final = "wrong_encoding: not UTF-8; convert the input to UTF-8"
 NUL: Final = "nul_bytes: NUL bytes in the text; a torn write or a truncated log"
 MALFORMED: Final = "malformed: not JSON; look at these bytes at the source"
 TRUNCATED: Final = "truncated: the input ends inside an event; read the file again"
+TABLE: Final = (
+    "csv: a table, and no column holds the event as JSON; export the log as JSON, or "
+    "read it from the system's API"
+)
 NOT_OBJECT: Final = "not_an_object: an event is a JSON object; look at the source"
 
 _LISTS: Final = {name: re.compile(rb'"%b"\s*:\s*\[' % name.encode()) for name in LISTS}
@@ -49,10 +61,6 @@ _LIST: Final = re.compile(
     ))?\[""",
     re.VERBOSE,
 )
-_FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
-_GAP: Final = re.compile(rb"[\s,]*")
-_SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
 _BETWEEN: Final = b" \t\r\n,"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -134,6 +142,9 @@ class _Reader:
         if _first_line_is_json(data, start):
             yield from self._lines(start)
             return
+        if data[start] not in b"{[" and is_table(data, start):
+            yield from self._table(start)
+            return
         document = _loads(data[start:] if start else data)
         if document is not None:
             yield from self._expand(document, start, len(data))
@@ -145,6 +156,23 @@ class _Reader:
             yield from self._salvage(start, len(data))
         else:
             yield from self._lines(start)
+
+    def _table(self, start: int) -> Iterator[Item]:
+        """Read the rows of a CSV export; those without an event are one letter."""
+        plain: list[tuple[int, int]] = []
+        for offset, length, text in rows(self.data, start):
+            value = None if text is None else _loads(text)
+            if type(value) is dict and length <= LIMIT:
+                yield self._unwrap(value, offset, length)
+            elif text is None:
+                plain.append((offset, length))
+            else:
+                reason = TOO_LARGE if length > LIMIT else MALFORMED
+                yield self._dead(offset, length, reason)
+        if plain:
+            offset, length = plain[0]
+            letter = self._dead(offset, length, TABLE)
+            yield letter._replace(pieces=len(plain), span=plain[-1][0] - offset)
 
     def _lines(self, start: int) -> Iterator[Item]:
         data = self.data
@@ -224,9 +252,9 @@ class _Reader:
 
     def _elements(self, values: list[Any], array: int, end: int) -> Iterator[Item]:
         spans: Iterable[tuple[int, int]] | None
-        spans = _cheap_spans(self.data, array, end, len(values))
+        spans = cheap_spans(self.data, array, end, len(values))
         if spans is None:
-            spans = _scanned_spans(self.data, array, end, len(values))
+            spans = scanned_spans(self.data, array, end, len(values))
         for value, (offset, length) in zip(values, spans, strict=True):
             if type(value) is not dict:
                 yield self._dead(offset, length, NOT_OBJECT)
@@ -238,15 +266,15 @@ class _Reader:
     def _salvage(self, position: int, end: int) -> Iterator[Item]:
         """Read value by value: sound ones are events, the rest dead letters."""
         data = self.data
-        first = _FIRST_KEY.search(data, position, end)
+        first = FIRST_KEY.search(data, position, end)
         separator = first.group() if first else b"\n{"
-        while (position := _GAP.match(data, position, end).end()) < end:  # type: ignore[union-attr]
+        while (position := GAP.match(data, position, end).end()) < end:  # type: ignore[union-attr]
             if data[position] in b"]}":
                 position += 1  # the tail of the array or document
                 continue
             stop = None
             if self._may_lose > 0 and data[position] in b"{[":
-                stop = _value_end(data, position, end)
+                stop = value_end(data, position, end)
                 self._may_lose -= 0 if stop else end - position
             if stop is None:
                 found = data.find(separator, position + 1, end)
@@ -290,12 +318,12 @@ class _Reader:
             piece.decode()
         except UnicodeDecodeError:
             at_cut = start + len(piece) >= self.end
-            cut = at_cut and not _broken_inside(piece)
+            cut = at_cut and not broken_inside(piece)
             return TRUNCATED if cut else ENCODING
         if b"\0" in piece:
             return NUL
         if start + len(piece) >= self.end and (
-            piece[:1] in b"{[" and _value_end(piece, 0, len(piece)) is None
+            piece[:1] in b"{[" and value_end(piece, 0, len(piece)) is None
         ):
             return TRUNCATED
         return MALFORMED
@@ -344,68 +372,3 @@ def _array_start(data: bytes, start: int) -> int | None:
     """Give the offset behind the ``[`` of an array or of a document's list."""
     match = _LIST.match(data, start)
     return match.end() if match else None
-
-
-def _cheap_spans(
-    data: bytes, array: int, end: int, count: int
-) -> list[tuple[int, int]] | None:
-    """Give offset and length of each element, found by its first key.
-
-    None when the first key does not occur exactly once an element: the answer would
-    be a guess.
-    """
-    first = _FIRST_KEY.search(data, array, end)
-    if first is None:
-        return None if count else []
-    key, position, starts = first.group(), first.start(), []
-    find = data.find
-    while position >= 0:
-        starts.append(position)
-        position = find(key, position + 1, end)
-    if len(starts) != count:
-        return None
-    starts.append(end)
-    return [(one, following - one) for one, following in pairwise(starts)]
-
-
-def _scanned_spans(
-    data: bytes, array: int, end: int, count: int
-) -> Iterator[tuple[int, int]]:
-    """Give offset and length of each element of a sound list, token by token.
-
-    Where the list begins is a guess (an earlier key may have its name): an element
-    that is not there has the offset of what is left.
-    """
-    for _ in range(count):
-        start = _GAP.match(data, array, end).end()  # type: ignore[union-attr]
-        scalar = _SCALAR.match(data, start, end)
-        stop = scalar.end() if scalar else end
-        if data[start : start + 1] in (b"{", b"["):
-            stop = _value_end(data, start, end) or end
-        yield start, stop - start
-        array = stop
-
-
-def _value_end(data: bytes, start: int, end: int) -> int | None:
-    """Give the offset behind the object or array at start; None: it has no end."""
-    depth = 0
-    for token in _TOKEN.finditer(data, start, end):
-        first = data[token.start()]
-        if first in b"{[":
-            depth += 1
-        elif first in b"}]":
-            depth -= 1
-            if depth <= 0:
-                return token.end()
-        elif token.end() - token.start() == 1:
-            return None  # a string that never ends
-    return None
-
-
-def _broken_inside(piece: bytes) -> bool:
-    """Tell whether UTF-8 is broken elsewhere than in a character cut at the end."""
-    try:
-        piece[:-3].decode()
-    except UnicodeDecodeError as error:
-        return error.end < len(piece[:-3]) or error.reason != "unexpected end of data"
-    return False

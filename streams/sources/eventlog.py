@@ -6,7 +6,8 @@ What every such source shares, so that a source is its field map alone:
   and a dead letter beside it.
 - A broken clock costs an access and a restore (dead letter ``clock_absurd``), never a
   revocation: its record is given with an unknown time.
-- Event types that change nothing we know of are counted.
+- What changes nothing and presents nothing is counted by its type: nothing that was
+  read leaves no trace.
 """
 
 from __future__ import annotations
@@ -120,9 +121,11 @@ class EventLog:
             item.offset, item.length,
         )  # fmt: skip
         found = list(self.changes(heard))
-        if not any(not isinstance(r, Lifecycle) or r.effect for r in found):
+        sound = list(_sound(found, heard))
+        means = any(not isinstance(r, Lifecycle) or r.effect for r in found)
+        if not means or not (sound or time is None):
             self._count(head.event_type)
-        yield from _sound(found, heard)
+        yield from sound
         if time is None:
             yield heard.letter(broken)
 

@@ -81,15 +81,20 @@ class Generic:
         seen = _Seen(body, item.offset, item.length, event_id, name, time)
         fitting = [rule for rule in self._mapping.rules if _fits(rule, seen)]
         if not fitting:
-            known = name in self.unknown or len(self.unknown) < _NAMES
-            self.unknown[name if known else "other"] += 1
+            self._count(name)
             return []
         if time is None and (paths.time or _has_access(fitting)):
             letters.append(self._letter(seen, broken))
         records: list[Record] = []
         for rule in fitting:
             records += self._apply(rule, seen)
+        if not records and not letters:
+            self._count(name)  # what failed, and says nothing of who was there
         return records + letters
+
+    def _count(self, name: str) -> None:
+        known = name in self.unknown or len(self.unknown) < _NAMES
+        self.unknown[name if known else "other"] += 1
 
     def _apply(self, rule: Rule, seen: _Seen) -> list[Record]:
         identifiers = _identifiers(rule.identifiers, seen.body)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.sources.dialect import Dialect, Seen, moment, read_time, settle
+from streams.sources.dialect import Dialect, Seen, moment, read_time
 from streams.sources.envelope import Event, events
 from streams.sources.fields import identifier, mapping, named, number, requires, text
 from streams.sources.github_audit import (
@@ -114,7 +114,7 @@ class GitHub(Dialect):
         app = self._app
         if headers.get(_APP_TYPE, "").casefold() == "integration":
             app = headers.get(_APP) or app
-        return settle(seen, read(seen, app))
+        return self._settled(seen, read(seen, app))
 
     def _audit(self, item: Event, action: str) -> list[Record]:
         offset, length, body = item
@@ -129,14 +129,13 @@ class GitHub(Dialect):
         tokens = tokens_of(seen, self._keyed)
         used = access_of(seen, tokens)
         if action in CHANGES:
-            return settle(seen, changes_of(seen, tokens), used)
+            return self._settled(seen, changes_of(seen, tokens), used)
         if action.startswith("secret_scanning_alert."):
             alert = _alert(text(body.get("repo")), body.get("number"))
             leak = action.rpartition(".")[2] in ("create", "reopen")
             changes = [seen.change("leak", alert)] if leak else []
-            return settle(seen, changes, used)
-        self._count(action)
-        return settle(seen, (), used)
+            return self._settled(seen, changes, used)
+        return self._settled(seen, (), used, meant=False)
 
 
 def _shape(body: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from streams.sources.dialect import Dialect, Seen, settle
+from streams.sources.dialect import Dialect, Seen
 from streams.sources.fields import identifier, text
 
 if TYPE_CHECKING:
@@ -50,4 +50,5 @@ class GitHubSecrets(Dialect):
             return [seen.letter(NEEDS_PEPPER)]
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         names = [identifier("secret", keyed(digest)) for keyed in self._keyed]
-        return settle(seen, [seen.change("leak", *names, reason=text(body.get("url")))])
+        leak = seen.change("leak", *names, reason=text(body.get("url")))
+        return self._settled(seen, [leak])

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from agents_registry.facts import Relation
 from streams.records import Access, Parent, Tie
 from streams.sources.aws_identity import principal_of
-from streams.sources.dialect import NO_ID, Dialect, Seen, moment, read_time, settle
+from streams.sources.dialect import NO_ID, Dialect, Seen, moment, read_time
 from streams.sources.fields import identifier, listed, mapping, named, requires, text
 from streams.sources.kubernetes_carriers import as_native
 
@@ -118,12 +118,11 @@ class Kubernetes(Dialect):
         seen = seen._replace(actor=actor)
         code = mapping(body.get("responseStatus")).get("code")
         changes = self._changes(seen, presenter, verb, reference)
-        if changes is None:
-            self._count(kind)
         done = type(code) is int and 200 <= code < 300  # noqa: PLR2004 - HTTP's 2xx
-        return settle(
-            seen, (changes or ()) if done else (), _use(seen, presenter, code)
-        )
+        return self._settled(
+            seen, (changes or ()) if done else (), _use(seen, presenter, code),
+            meant=changes is not None,
+        )  # fmt: skip
 
     def _presenter(self, user: dict[str, Any]) -> Presenter:
         extra = mapping(user.get("extra"))

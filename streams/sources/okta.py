@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Relation
 from streams.attributes import login_names
 from streams.records import Access, Tie
-from streams.sources.dialect import Dialect, Seen, moment, read_time, settle
+from streams.sources.dialect import Dialect, Seen, moment, read_time
 from streams.sources.fields import identifier, listed, mapping, named, requires, text
 
 if TYPE_CHECKING:
@@ -67,13 +67,10 @@ class Okta(Dialect):
             return [seen.letter(NOT_OURS)]
         changes: Iterable[Lifecycle] = ()
         family = _family(seen.event_type)
-        if family is None:
-            self._count(seen.event_type)
-        elif family is _reuse or (
-            mapping(seen.body.get("outcome")).get("result") in _DONE
-        ):
+        done = mapping(seen.body.get("outcome")).get("result") in _DONE
+        if family is not None and (done or family is _reuse):
             changes = family(seen)
-        return settle(seen, changes, _access(seen))
+        return self._settled(seen, changes, _access(seen), meant=family is not None)
 
 
 def _either(body: dict[str, Any], name: str) -> Any:

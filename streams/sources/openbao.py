@@ -6,7 +6,11 @@ Rules:
   records of the call, whether its request was seen or not. A request that found no
   response gives an access of unknown outcome at the end. In files, whose end is
   known, a response waits for its request, so that the order of lines has no say.
-- A call with an error changes nothing; its presentation is ``denied``.
+- Lines without an id are paired by what was asked for and by whom, in their order. A
+  request of them that found no response is an access of unknown outcome too.
+- A call with an error changes nothing. Its presentation is ``denied`` where the server
+  did not find the token: then the line has no ``auth``. With one the token was accepted
+  and the call failed for another reason (a policy, say): ``allowed``, with the error.
 - An allowed access is one whose token the server looked up. A token sent along to
   an endpoint that asks for none (a login) was not judged, so it is no access.
 - The lifecycle record stands before the access of the same call.
@@ -16,6 +20,8 @@ Rules:
   first call that shows its other name gives the ``issue`` again with both: a name of
   unknown issue time would count as older than every ``not_before``.
 - A broken clock costs an access (dead letter ``clock_absurd``), never a revocation.
+- A call that gives nothing is counted by its operation. So are the lines of Vault's
+  KMIP engine (``kmip-request``, ``kmip-response``): its clients present certificates.
 - One cluster, one device: a second device has another salt, so other names.
 
 Source: openbao/openbao internal/audit/format.go, website/content/docs/audit.
@@ -29,7 +35,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from agents_registry.facts import Relation
 from streams.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
 from streams.sources.envelope import Event, events
-from streams.sources.openbao_call import ACCESSOR, identifier, raw_token, read, text
+from streams.sources.openbao_call import (
+    ACCESSOR,
+    BareCalls,
+    identifier,
+    raw_token,
+    read,
+    text,
+)
 from streams.sources.openbao_rules import SECRET_ID, changes, secret_id
 from streams.sources.openbao_tokens import ENTITY, NAME, owner_of
 from streams.times import SECOND, AbsurdTimeError, parse_time
@@ -60,6 +73,8 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 MAX_PENDING: Final = 100_000  # calls remembered; a live device has far fewer open
 OVERDUE: Final = 120 * SECOND  # a server gives a request 90 s
+_KMIP: Final = ("kmip-request", "kmip-response")
+_NAMES: Final = 1_000  # of operations; names are the payload's: bound them
 MAX_HELD: Final = 10_000  # responses that wait; some 10 KB each
 
 
@@ -100,7 +115,7 @@ class Parser:
 
     Attributes:
         read: how many calls it has told of; the two lines of a call are one.
-        unknown: how often lines without an id came, by operation.
+        unknown: how often calls came that have no effect and no token, by operation.
     """
 
     def __init__(
@@ -122,6 +137,7 @@ class Parser:
         self._early: dict[str, None] = {}
         self._asked: dict[str, int | None] = {}
         self._given_up: dict[str, None] = {}
+        self._bare = BareCalls(limit)
         self._half_named: dict[Identifier, Lifecycle] = {}
         self._names: dict[Identifier, tuple[Identifier, ...]] = {}
         self._raw = False
@@ -139,14 +155,15 @@ class Parser:
         request, kind = event.get("request"), event.get("type")
         if type(request) is not dict or kind not in ("request", "response"):
             self.read += 1
-            yield DeadLetter(NAME, offset, length, NOT_OURS)
+            if kind in _KMIP:
+                self._count(kind)
+            else:
+                yield DeadLetter(NAME, offset, length, NOT_OURS)
             return
         if not self._raw and raw_token(event):
             self._raw = True
             yield DeadLetter(NAME, offset, length, RAW)
-        call_id = text(request, "id")
-        if not call_id:
-            self.unknown[text(request, "operation")] += 1
+        call_id = text(request, "id") or self._bare.name(request, kind)
         line = (offset, length, event)
         if kind == "response":
             if self._may_wait(call_id):
@@ -156,7 +173,7 @@ class Parser:
         elif call_id in self._held:
             self._pending[call_id] = line
             yield from self._release(call_id)
-        elif call_id and call_id not in self._early and call_id not in self._asked:
+        elif call_id not in self._early and call_id not in self._asked:
             yield from self._wait(call_id, line)
             if not self._may_hold:
                 yield from self._overdue(event)
@@ -168,6 +185,17 @@ class Parser:
         for line in self._pending.values():
             yield from self._unanswered(line)
         self._pending.clear()
+
+    def _count(self, operation: str) -> None:
+        known = operation in self.unknown or len(self.unknown) < _NAMES
+        self.unknown[operation if known else "other"] += 1
+
+    def _traced(self, event: dict[str, Any], records: Iterable[Record]) -> list[Record]:
+        """Give the records of a call, and count it where there are none."""
+        found = list(records)
+        if not found:
+            self._count(text(event["request"], "operation"))
+        return found
 
     def _wait(
         self, call_id: str, line: tuple[int, int, dict[str, Any]]
@@ -205,9 +233,7 @@ class Parser:
     def _may_wait(self, call_id: str) -> bool:
         """Tell whether the request of a response is still to come."""
         told = (self._pending, self._asked, self._early, self._given_up)
-        return bool(self._may_hold and call_id) and not any(
-            call_id in known for known in told
-        )
+        return bool(self._may_hold) and not any(call_id in known for known in told)
 
     def _hold(
         self, call_id: str, line: tuple[int, int, dict[str, Any]]
@@ -222,12 +248,17 @@ class Parser:
 
     def _response(
         self, line: tuple[int, int, dict[str, Any]], call_id: str
+    ) -> list[Record]:
+        return self._traced(line[2], self._of_response(line, call_id))
+
+    def _of_response(
+        self, line: tuple[int, int, dict[str, Any]], call_id: str
     ) -> Iterator[Record]:
         offset, length, event = line
         asked = self._pending.pop(call_id, None)
         if asked is not None:
             _remember(self._asked, call_id, _time(asked[2])[0], self._limit)
-        elif call_id and call_id not in self._asked:
+        elif call_id not in self._asked:
             _remember(self._early, call_id, None, self._limit)
         self.read += call_id not in self._given_up
         time, broken = _time(event)
@@ -242,8 +273,7 @@ class Parser:
             if not call.logs_in:
                 yield from self._seen_together(call.caller, offset)
         if call_id not in self._given_up and not broken:
-            outcome: Outcome = "denied" if call.error else "allowed"
-            for use in _access(call, outcome):
+            for use in _access(call, "denied" if _refused(call) else "allowed"):
                 # Presented when asked, not when answered: a slow allowed call that
                 # spans a revocation is no use after it.
                 presented_at = self._asked.get(call_id) or use.occurred_at
@@ -274,7 +304,10 @@ class Parser:
             issued = self._half_named.pop(first)
             yield issued._replace(identifiers=self._names[first], offset=offset)
 
-    def _unanswered(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
+    def _unanswered(self, line: tuple[int, int, dict[str, Any]]) -> list[Record]:
+        return self._traced(line[2], self._of_request(line))
+
+    def _of_request(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
         offset, length, event = line
         self.read += 1
         time, broken = _time(event)
@@ -282,7 +315,8 @@ class Parser:
         if broken:
             yield _dead(call, length, broken)
         else:
-            yield from _access(call, "denied" if call.error else None)
+            outcome: Outcome | None = "allowed" if call.error else None
+            yield from _access(call, "denied" if _refused(call) else outcome)
 
 
 def _told(changed: Lifecycle, call: Call, length: int) -> Iterator[Record]:
@@ -292,6 +326,11 @@ def _told(changed: Lifecycle, call: Call, length: int) -> Iterator[Record]:
     elif changed.effect in ENDING_EFFECTS:
         yield changed
         yield _dead(call, length, NO_TARGET.format(changed.event_type))
+
+
+def _refused(call: Call) -> bool:
+    """Tell whether the server did not accept what was presented."""
+    return bool(call.error) and (call.logs_in or not call.caller)
 
 
 def _access(call: Call, outcome: Outcome | None) -> Iterator[Access]:

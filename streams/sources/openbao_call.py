@@ -10,6 +10,7 @@ Source: openbao/openbao internal/audit/format.go, and lines of OpenBao 2.7.2.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any, Final, NamedTuple
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
@@ -30,6 +31,7 @@ _TOKEN_SHAPE: Final = re.compile(r"(?:hv)?[sbr]\.[\w.-]{20,}", re.ASCII)
 _TOKEN_IN_PATH: Final = frozenset({"lookup", "renew", "revoke", "revoke-orphan"})
 REDACTED: Final = "[token]"
 _ERROR_LENGTH: Final = 500
+_CALL: Final = ("operation", "path", "client_token_accessor", "client_token")
 # What OpenBao writes as token_type of a caller whose token it did not look up.
 _UNRESOLVED: Final = "default"
 
@@ -99,6 +101,37 @@ class Call(NamedTuple):
     def container(self, path: str) -> Identifier:
         """Give the container of a path of the call's namespace."""
         return Identifier(PATH, (self.namespace + path).strip("/"))
+
+
+class BareCalls:
+    """Names for the calls whose lines have no id, so that their lines pair.
+
+    The oldest request of an operation, path and token belongs to the next response of
+    the same. Help calls of some servers are such, and the first calls of a new one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Remember at most so many kinds of call, and requests of each."""
+        self._limit = limit
+        self._named = 0
+        self._open: dict[tuple[str, ...], deque[str]] = {}
+
+    def name(self, request: dict[str, Any], kind: str) -> str:
+        """Give a name that no other call has; no id of a server begins like it."""
+        asked = tuple(text(request, one) for one in _CALL)
+        waiting = self._open.get(asked)
+        if kind == "response" and waiting:
+            found = waiting.popleft()
+            if not waiting:
+                del self._open[asked]
+            return found
+        self._named += 1
+        name = f"\0{self._named}"
+        if kind == "request":
+            self._open.setdefault(asked, deque(maxlen=self._limit)).append(name)
+            if len(self._open) > self._limit:
+                del self._open[next(iter(self._open))]
+        return name
 
 
 def read(event: dict[str, Any], offset: int, time: int | None) -> Call:

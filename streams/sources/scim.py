@@ -43,6 +43,9 @@ NAME: Final = "scim"
 TOO_LARGE: Final = "too_large: the request has more than 1 MiB; send it in parts"
 MALFORMED: Final = "malformed: the body is no JSON object; look at the SCIM client"
 NO_TARGET: Final = "no_target: the path names nobody to act on; look at the client"
+NOT_OURS: Final = (
+    "not_scim: the request changes no user, agent or group; look at the client"
+)
 ASPECT: Final = "active"
 _KINDS: Final = {"users": "scim.user", "groups": "scim.group"}
 _WITH_AGENTS: Final = _KINDS | {"agents": "scim.agent"}
@@ -111,7 +114,8 @@ def _read(
 ) -> Iterator[Record]:
     found = _PATH.search(path)
     resource = found[1].casefold() if found else ""
-    if found is None or resource not in kinds:
+    if found is None or resource not in kinds or method not in _CHANGING:
+        yield _letter(request, NOT_OURS)
         return
     given = unquote(found[2] or "")
     name = request.assigned if method == "POST" else given
@@ -225,8 +229,7 @@ def _bulk(body: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for one in listed(_member(body, "Operations")):
         operation = mapping(one)
         method = str(operation.get("method")).upper()
-        if method in _CHANGING:
-            yield method, str(operation.get("path")), mapping(operation.get("data"))
+        yield method, str(operation.get("path")), mapping(operation.get("data"))
 
 
 def _letter(request: Request, reason: str) -> DeadLetter:

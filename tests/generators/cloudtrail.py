@@ -34,7 +34,8 @@ _SERVICES: Final = (
     ("sts.amazonaws.com", "GetCallerIdentity"),
     ("lambda.amazonaws.com", "Invoke20150331"),
 )
-_DENIALS: Final = ("AccessDenied", "Client.UnauthorizedOperation")
+_DENIALS: Final = ("InvalidClientTokenId", "ExpiredTokenException")
+_BY_POLICY: Final = ("AccessDenied", "Client.UnauthorizedOperation")
 _FAILURES: Final = ("NoSuchEntityException", "ThrottlingException")
 
 
@@ -258,7 +259,9 @@ def _caller(world: World) -> Thing:
 
 def _use(world: World) -> None:
     service, name = world.random.choice(_SERVICES)
-    error = world.random.choice(_DENIALS) if world.random.random() < 0.1 else ""
+    error = ""
+    if world.random.random() < 0.2:
+        error = world.random.choice(_DENIALS + _BY_POLICY)
     world.call(_caller(world), service, name, error)
 
 
@@ -324,7 +327,7 @@ def _create_key(world: World) -> None:
 def _fail(world: World) -> None:
     """Fail to delete or to assume: it changes nothing, whatever the code."""
     key = _caller(world)
-    error = world.random.choice(_DENIALS + _FAILURES)
+    error = world.random.choice(_DENIALS + _BY_POLICY + _FAILURES)
     if world.random.random() < 0.5:
         role = world.random.choice(world.roles)
         world.call(

@@ -41,10 +41,10 @@ class Bug(NamedTuple):
 
 
 ONCE = (  # each id counts once
-    "return settle(seen, changes, _access(seen))",
+    "return self._settled(seen, changes, _access(seen), meant",
     (
-        "return settle(seen, () if self.unknown[seen.event_id] else changes, "
-        "self._count(seen.event_id))"
+        "return self._settled(seen, () if self.unknown[seen.event_id] else changes, "
+        "self._count(seen.event_id), meant"
     ),
 )
 BUGS = (
@@ -53,8 +53,8 @@ BUGS = (
     Bug("no_source_promises_order", "aws_effects",
         "requires(", "requires() if True else requires(", "cloudtrail"),
     Bug("event_ids_are_not_always_present", "github",
-        "return settle(seen, read(seen, app))",
-        "return settle(seen, read(seen, app) if seen.event_id else ())"),
+        "return self._settled(seen, read(seen, app))",
+        "return self._settled(seen, read(seen, app) if seen.event_id else ())"),
     Bug("event_ids_are_not_always_present", "openbao",
         'call_id = text(request, "id")', 'call_id = request["id"].strip()'),
     Bug("dedup_on_the_id_alone_loses_events", "okta", *ONCE),

@@ -45,9 +45,13 @@ def test_twice_reversed_and_shuffled_give_the_same_state(name: str) -> None:
 def test_lines_and_a_dense_document_say_the_same(name: str) -> None:
     """Blanks and line breaks between the events have no say."""
     data, source = (SAMPLES / name).read_bytes(), ANSWERS[name]["source"]
+    if not name.endswith((".json", ".jsonl")):
+        data = as_lines(
+            [one.body for one in events(data, "") if isinstance(one, Event)]
+        )
     dense = b"\n".join(
         orjson.dumps(orjson.loads(one))
-        for one in (data.splitlines() if name.endswith(".jsonl") else [data])
+        for one in ([data] if name.endswith(".json") else data.splitlines())
     )
     written, again = (list(reader(source).records(one)) for one in (data, dense))
     assert stated(written) == stated(again)

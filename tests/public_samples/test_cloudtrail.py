@@ -66,7 +66,7 @@ def test_federation_token(public_samples: Path) -> None:
 
 
 def test_leaving_the_organisation(public_samples: Path) -> None:
-    """Two edges; only the first child is used, and refused."""
+    """Two edges; only the first child is used: accepted, and not allowed to leave."""
     records = read(public_samples, RECORDED[2])
 
     parent = "AKIADVISM0T50G52IF0D"
@@ -74,8 +74,8 @@ def test_leaving_the_organisation(public_samples: Path) -> None:
         (parent, "ASIA36EV31F1RB3OA8IG"),
         (parent, "ASIAMOWPWQJ1QHWCWJXJ"),
     ] == lineage(records)
-    assert [("ASIA36EV31F1RB3OA8IG", "denied")] == [
-        (record.identifiers[0].value, record.outcome)
+    assert [("ASIA36EV31F1RB3OA8IG", "allowed", "AccessDenied")] == [
+        (record.identifiers[0].value, record.outcome, record.reason)
         for record in records
         if isinstance(record, Access) and record.identifiers[0].value != parent
     ]

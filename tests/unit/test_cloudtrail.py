@@ -204,9 +204,11 @@ def test_a_console_login_presents_the_password(answer: str, outcome: str) -> Non
 @pytest.mark.parametrize(
     ("code", "outcome"),
     [
-        ("AccessDenied", "denied"),
-        ("AccessDeniedException", "denied"),
-        ("Client.UnauthorizedOperation", "denied"),
+        ("AccessDenied", "allowed"),
+        ("AccessDeniedException", "allowed"),
+        ("Client.UnauthorizedOperation", "allowed"),
+        ("OptInRequired", "allowed"),
+        ("SignatureDoesNotMatch", "denied"),
         ("InvalidClientTokenId", "denied"),
         ("ExpiredTokenException", "denied"),
         ("NoSuchEntityException", "allowed"),
@@ -221,6 +223,36 @@ def test_only_a_refused_caller_is_denied(code: str, outcome: str) -> None:
 
     assert (outcome, code) == (found.outcome, found.reason)
     assert refuses(code) == (outcome == "denied")
+
+
+@pytest.mark.parametrize(
+    ("message", "outcome"),
+    [
+        ("because no identity-based policy allows the s3:PutObject action", "allowed"),
+        ("with an explicit deny in an identity-based policy", "denied"),
+    ],
+)
+def test_an_explicit_deny_may_be_the_end_of_a_session(
+    message: str, outcome: str
+) -> None:
+    """AWSRevokeOlderSessions is one; a long-lived key is not ended so."""
+    denied = event("PutObject", errorCode="AccessDenied", errorMessage=message)
+
+    assert outcome == use(denied | {"userIdentity": DEPLOY}).outcome
+    assert "allowed" == use(denied).outcome
+
+
+def test_a_user_without_an_arn_is_known_by_its_name() -> None:
+    """Failed console logins have none; a name that AWS hides is none."""
+    identity = {"type": "IAMUser", "accountId": "111122223333", "userName": "dana"}
+    login = {"eventSource": "signin.amazonaws.com", "errorMessage": "No username found"}
+    failed = event("ConsoleLogin", userIdentity=identity, **login)
+
+    assert (Identifier("aws.login_profile", USER),) == use(failed).identifiers
+    other = use(event("GetUser", userIdentity=identity))
+    assert ((Identifier("aws.user", USER),), ()) == (other.identifiers, other.parents)
+    hidden = identity | {"userName": "HIDDEN_DUE_TO_SECURITY_REASONS"}
+    assert [] == read(event("ConsoleLogin", userIdentity=hidden, **login))
 
 
 # ------------------------------------------------------------------------ lifecycle
@@ -658,4 +690,6 @@ def test_a_key_that_is_no_text_is_no_credential(value: Any) -> None:
         requestParameters={"accessKeyId": "A"},
         recipientAccountId=value,
     )
-    assert ["Lifecycle"] == codes(read(made))
+    found = read(made)
+    assert ["Lifecycle", "Access"] == codes(found)
+    assert (Identifier("aws.user", USER),) == found[-1].identifiers  # type: ignore[union-attr]

@@ -211,7 +211,8 @@ def test_the_worked_example_tells_its_story(repository: Path) -> None:
     ] == [
         (r.event_id, r.effect) for r in records if not isinstance(r, DeadLetter)
     ]  # fmt: skip
-    assert {"dashboard.viewed": 1} == source.unknown
+    # A view, and a revocation that failed
+    assert {"dashboard.viewed": 1, "token.revoked": 1} == source.unknown
     assert "agent-gateway" == yaml.safe_load(text)["name"]
 
 

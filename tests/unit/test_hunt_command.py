@@ -60,7 +60,7 @@ LOG = [
     event("ListBuckets", "10:00:00", BY_KEY),
     event("GetObject", "10:00:01", BY_CONSOLE),
     event("GetObject", "10:00:02", BY_SESSION),
-    event("PutObject", "10:00:03", BY_SESSION, errorCode="AccessDenied"),
+    event("PutObject", "10:00:03", BY_SESSION, errorCode="ExpiredToken"),
 ]
 
 

@@ -16,6 +16,8 @@ from streams.records import Access, DeadLetter, Lifecycle, Parent
 from streams.sources.openbao import OpenBao, Parser
 from tests.unit.openbao_lines import (
     AT,
+    DENIED,
+    TIME,
     accesses,
     auth,
     changes,
@@ -108,7 +110,22 @@ def test_failed_call_changes_nothing() -> None:
     one = line("auth/token/revoke", ROOT, data={"token": mac("t")}, error="bad token")
 
     assert [] == changes(one)
-    assert ["denied"] == [access.outcome for access in accesses(one)]
+    assert [("allowed", "bad token")] == [
+        (access.outcome, access.reason) for access in accesses(one)
+    ]
+
+
+def test_a_token_that_a_policy_refuses_was_accepted() -> None:
+    """The server looked it up: the line names it. A dead one has no ``auth``."""
+    refused = auth("t", policy_results={"allowed": False})
+    (access,) = accesses(line("secret/data/a", refused, error=DENIED))
+
+    assert ("allowed", "1 error occurred: * permission denied") == (
+        access.outcome,
+        access.reason,
+    )
+    request = line("secret/data/a", refused, kind="request", error=DENIED)
+    assert ["allowed"] == [access.outcome for access in accesses(request)]
 
 
 def test_use_by_an_entity_tells_the_lineage() -> None:
@@ -141,15 +158,38 @@ def test_login_presents_the_secret_id_and_nothing_else() -> None:
     assert [] == accesses(line("auth/people/login/ann", ROOT))
 
 
-def test_lines_without_an_id_are_read_and_counted() -> None:
-    """Help calls of some servers have none; the response alone speaks."""
+def test_lines_without_an_id_are_paired_in_their_order() -> None:
+    """Help calls of some servers have none; they are two calls, and two accesses."""
     parser = Parser()
-    lines = pair("sys/policies", operation="help", call_id="")
+    lines = pair("sys/policies", operation="help", call_id="") * 2
     records = [record for one in lines for record in parser.feed(0, one)]
 
-    assert [None] == [record.event_id for record in records]
-    assert {"help": 2} == parser.unknown
+    assert [None, None] == [record.event_id for record in records]
+    assert (2, {}) == (parser.read, parser.unknown)
     assert [] == list(parser.close())
+
+
+def test_a_request_without_id_and_response_is_an_access() -> None:
+    """A dead token that somebody presents is not lost with the other line."""
+    request, response = pair(LOOKUP, call_id="")
+    other = line(LOOKUP, auth("other"), kind="request", request={"id": ""})
+
+    found = accesses(request, other, response)
+    assert [
+        ("allowed", mac("root-accessor")), (None, mac("other-accessor")),
+    ] == [(one.outcome, one.identifiers[0].value) for one in found]  # fmt: skip
+
+
+def test_a_call_of_nobody_and_lines_of_kmip_are_counted() -> None:
+    """A response without a token and an effect; Vault's KMIP engine has none."""
+    parser = Parser()
+    kmip = {"time": TIME, "type": "kmip-response", "request": {"data": {}}}
+    told = [*parser.feed(0, line("sys/health", operation="read")),
+            *parser.feed(0, kmip)]  # fmt: skip
+
+    assert [] == told
+    assert {"read": 1, "kmip-response": 1} == parser.unknown
+    assert parser.read == parser.unknown.total()
 
 
 def test_pending_calls_are_bounded_and_a_late_response_still_acts() -> None:

@@ -1,0 +1,181 @@
+"""Entra's sign-ins, and what the M365 unified log shows in use.
+
+Rules:
+
+- Presented is the secret of a service principal, else the session; a sign-in that names
+  neither (a token refresh, say) stands for its user or service principal.
+- In the unified log the session is SessionId of DeviceProperties (UserLoggedIn), of the
+  row (Exchange) or AADSessionId of AppAccessContext (Exchange, SharePoint, Teams). Of
+  other rows than sign-ins only those with a session are accesses.
+- A user who signs in interactively makes the session, or has it checked again by the
+  issuer: it was issued by then. The earliest of these times counts.
+- An error code is that of one check. Those in `_ACCEPTED` come after the credential
+  was found right: it worked, and a policy, a missing consent or a second factor stopped
+  what it asked for. Any other one refuses it. A row of a workload that failed was done
+  by a session that the workload had accepted.
+
+Source: Graph "signIn"; Microsoft Entra "authentication and authorization error codes";
+Office 365 Management Activity API schema, "Azure Active Directory Secure Token Service
+(STS) Logon schema", "Exchange Mailbox schema".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.facts import Relation
+from streams.records import Access, Tie
+from streams.sources.entra_carriers import object_of, unified_of, upn_of
+from streams.sources.fields import (
+    identifier,
+    listed,
+    mapping,
+    named,
+    nested,
+    number,
+    requires,
+    text,
+)
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Identifier
+    from streams.records import Outcome
+    from streams.sources.dialect import Seen
+
+_KEY_ID: Final = "servicePrincipalCredentialKeyId"
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_LONGEST: Final = 32  # characters of a workload
+SIGN_INS: Final = frozenset({"userloggedin", "userloginfailed"})
+_INTERACTIVE: Final = "interactiveUser"
+_REFRESH: Final = "OAuth2:Token"
+_DONE: Final = ("success", "succeeded", "true", "")
+# The second factor and its registration, consent and assignment, device, location and
+# risk policies, a scope or resource that is not there.
+_ACCEPTED: Final = frozenset({
+    "50072", "50074", "50076", "50079", "50097", "50105", "50125", "50129", "50131",
+    "50140", "50155", "50158", "50199", "53000", "53001", "53002", "53003", "53004",
+    "53009", "53010", "53011", "65001", "65004", "70011", "90094", "90095", "500011",
+    "500014", "500121", "530002", "530003", "530021", "530031", "530032", "530034",
+    "530035", "650052", "650057",
+})  # fmt: skip
+
+
+def sign_in_of(seen: Seen) -> Access | None:
+    """Give the access of a sign-in of Graph, diagnostic settings or Log Analytics."""
+    body = seen.body
+    user = object_of("entra.user", of(body, "userId"))
+    principal = object_of("entra.service_principal", of(body, "servicePrincipalId"))
+    secret = object_of("entra.app_credential", of(body, _KEY_ID))
+    session = identifier("entra.session", of(body, "sessionId"))
+    who = principal if secret or user is None else user
+    presented = secret or session or who
+    if presented is None:
+        return None
+    error = mapping(nested(of(body, "status"))).get("errorCode")
+    outcome, reason = _outcome(of(body, "resultType") if error is None else error)
+    kinds = nested(of(body, "signInEventTypes"))
+    fresh = presented == session and (
+        of(body, "isInteractive") in (True, "true", "True")
+        or _INTERACTIVE in (kinds if isinstance(kinds, list) else [kinds])
+    )
+    owner = text(of(body, "userPrincipalName"))
+    return _access(
+        seen, presented, who,
+        owner=owner or text(of(body, "servicePrincipalName")),
+        outcome=outcome, reason=reason,
+        issued_at=seen.time if fresh and reason is None else None,
+    )  # fmt: skip
+
+
+def unified_use(seen: Seen) -> Access | None:
+    """Give the access of a row of the unified log."""
+    data = unified_of(seen.body)
+    if data is None:
+        return None
+    session = identifier("entra.session", _session(data))
+    signs_in = (text(data.get("Operation")) or "").casefold() in SIGN_INS
+    name = text(data.get("UserId"))
+    upn = upn_of(name) if name and "@" in name else None
+    user = _user(data)
+    presented = session or ((user or upn) if signs_in else None)
+    if presented is None:
+        return None
+    done = str(data.get("ResultStatus") or "").casefold() in _DONE
+    outcome, reason = _outcome(data.get("ErrorNumber") if signs_in else 0)
+    if not (done or reason):
+        said = text(data.get("LogonError")) or text(data.get("ResultStatus"))
+        outcome, reason = ("denied" if signs_in else "allowed"), said
+    asked = _properties(data.get("ExtendedProperties")).get("RequestType")
+    fresh = session is not None and signs_in and asked not in (None, _REFRESH)
+    ties: tuple[Tie, ...] = ()
+    if user is not None and upn is not None:
+        ties = (Tie(user, upn, Relation.REQUIRES),)
+    return _access(
+        seen, presented, user or upn, owner=name,
+        outcome=outcome, reason=reason, ties=ties,
+        issued_at=seen.time if fresh and reason is None else None,
+        point=_point(data),
+    )  # fmt: skip
+
+
+def _access(
+    seen: Seen, presented: Identifier, who: Identifier | None, **values: Any
+) -> Access:
+    return Access(
+        source=seen.source, event_id=seen.event_id, event_type=seen.event_type,
+        occurred_at=seen.time, identifiers=(presented,), offset=seen.offset,
+        parents=requires(None if who == presented else who), actor=named(who),
+        **{"point": "entra"} | values,
+    )  # fmt: skip
+
+
+def of(body: dict[str, Any], name: str) -> Any:
+    """Give a field in either case: Log Analytics writes PascalCase."""
+    value = body.get(name)
+    return body.get(name[0].upper() + name[1:]) if value is None else value
+
+
+def _outcome(error: Any) -> tuple[Outcome, str | None]:
+    code = number(error) or "0"
+    if code == "0":
+        return "allowed", None
+    return ("allowed" if code in _ACCEPTED else "denied"), f"error {code}"
+
+
+def _point(data: dict[str, Any]) -> str:
+    """Name the workload that logged a row; Entra itself is one of them."""
+    workload = (text(data.get("Workload")) or "").casefold()
+    known = workload.isascii() and workload.isalnum() and len(workload) <= _LONGEST
+    if workload == "azureactivedirectory":
+        return "entra"
+    return f"m365:{workload}" if known else "m365"
+
+
+def _session(data: dict[str, Any]) -> Any:
+    context = mapping(nested(data.get("AppAccessContext")))
+    return (
+        _properties(data.get("DeviceProperties")).get("SessionId")
+        or text(data.get("SessionId"))
+        or text(context.get("AADSessionId"))
+        or text(data.get("AADSessionId"))
+    )
+
+
+def _properties(value: Any) -> dict[str, str]:
+    """Read a list of names and values; empty values are left out."""
+    pairs = map(mapping, listed(nested(value)))
+    return {
+        name: found
+        for one in pairs
+        if (name := text(one.get("Name"))) and (found := text(one.get("Value")))
+    }
+
+
+def _user(data: dict[str, Any]) -> Identifier | None:
+    """Give the user's object id: of the actors the one that is a GUID, else the key."""
+    ids = [text(mapping(one).get("ID")) for one in listed(nested(data.get("Actor")))]
+    for one in (*ids, text(data.get("UserKey"))):
+        if one and _GUID.fullmatch(one):
+            return object_of("entra.user", one)
+    return None
