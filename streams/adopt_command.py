@@ -18,7 +18,7 @@ from streams.adopt.listing import ListingError
 from streams.adopt.roster import Roster, Told, compare, from_text, to_text, updated
 from streams.client import ClientError
 from streams.declarations import read
-from streams.plain_text import clean, count
+from streams.plain_text import clean, count, to_stderr
 from streams.stages.declared import LISTS
 from streams.times import rfc3339
 
@@ -262,4 +262,4 @@ def _print_lines(entries: Iterable[Entry]) -> None:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"rescind adopt: {clean(text)}\n")
+    to_stderr("adopt", text)

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.plain_text import clean, columns, count
+from streams.plain_text import clean, columns, count, to_stderr
 
 if TYPE_CHECKING:
     from streams.client import Client
@@ -57,7 +57,7 @@ def try_out(client: Client, endpoint: str | None, output: str) -> int:
         said = "took it" if each["accepted"] else f"did NOT take it: {_why(each)}"
         sys.stdout.write(f"{clean(each['name'])} {said}\n")
     if not tried:
-        sys.stderr.write("rescind alerts test: no receivers are set up\n")
+        to_stderr("alerts test", "no receivers are set up")
     return FAILED if failed else DONE
 
 

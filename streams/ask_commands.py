@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.identifiers import VOCABULARY
 from streams.client import ClientError
 from streams.findings import Severity
-from streams.plain_text import clean, columns, count
+from streams.plain_text import clean, columns, count, to_stderr
 from streams.secret_names import SecretNames
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import identifier_of
@@ -151,7 +151,7 @@ def run(command: str, work: Callable[[], int]) -> int:
         code, text = error.code, str(error)
     except (ValueError, OSError) as error:
         code, text = USAGE, str(error)
-    sys.stderr.write(f"rescind {command}: {clean(text)}\n")
+    to_stderr(command, text)
     return code
 
 

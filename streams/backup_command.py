@@ -17,6 +17,7 @@ from streams.engine.backup import write
 from streams.engine.backup_archive import BackupError
 from streams.engine.restore import OLD_PUBLIC_KEY, restore
 from streams.engine.store import InUseError
+from streams.plain_text import to_stderr
 from streams.stages.audit_chain import BrokenChainError
 from streams.times import rfc3339
 
@@ -104,5 +105,5 @@ def _now() -> int:
 
 
 def _complain(command: str, text: str, code: int) -> int:
-    sys.stderr.write(f"rescind {command}: {text}\n")
+    to_stderr(command, text)
     return code

@@ -10,6 +10,7 @@ from conformance.cases import SuiteError, suite
 from conformance.drivers import DriverError, Http, Program
 from conformance.levels import passes, report
 from conformance.levels import run as play
+from streams.plain_text import to_stderr
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -40,7 +41,7 @@ def run(
         with _driver(program, url) as driver:
             tally = play(driver, cases)
     except (SuiteError, DriverError) as error:
-        sys.stderr.write(f"rescind conformance: {error}\n")
+        to_stderr("conformance", error)
         return _USAGE
     sys.stdout.write("".join(f"{line}\n" for line in report(tally, level, groups)))
     return 0 if passes(tally, level) else _FAILED

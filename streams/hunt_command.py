@@ -16,6 +16,7 @@ from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
 from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
+from streams.plain_text import to_stderr
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.sources.mapping import MappingError, load_mapping
 from streams.times import parse_time, rfc3339
@@ -70,7 +71,7 @@ def run(
             for record in parse_paths(paths, reader, progress=tell, tally=tally):
                 hunt.add(record)
     except (OSError, MappingError, ValueError) as error:
-        sys.stderr.write(f"rescind hunt: {error}\n")
+        to_stderr("hunt", error)
         return USAGE
     finally:
         gc.enable()

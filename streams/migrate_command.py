@@ -21,6 +21,7 @@ from streams.kafka.schema_registry import RegistryError
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.migration import Migration, MigrationError
+from streams.plain_text import to_stderr
 from streams.running import configure_logging
 from streams.settings import first_of, load
 
@@ -98,5 +99,5 @@ def _now() -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    sys.stderr.write(f"rescind migrate: {text}\n")
+    to_stderr("migrate", text)
     return code

@@ -12,7 +12,7 @@ from agents_registry.identifiers import VOCABULARY
 from streams.ask_commands import UNKNOWN, moment_of
 from streams.client import ClientError
 from streams.grant_commands import waits
-from streams.plain_text import clean, count
+from streams.plain_text import clean, count, to_stderr
 from streams.secret_names import SecretNames
 from streams.typed_names import identifier_of, is_plain
 
@@ -163,4 +163,4 @@ def _settled(client: Client, name: str, token: str) -> bool:
 
 
 def _note(command: str, text: str) -> None:
-    sys.stderr.write(f"rescind {command}: {clean(text)}\n")
+    to_stderr(command, text)

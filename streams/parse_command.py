@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from streams.parse import Tally, kind_of, parse_paths, summary
+from streams.plain_text import to_stderr
 from streams.records import to_line
 from streams.sources.generic import Generic
 from streams.sources.mapping import MappingError, load_mapping
@@ -42,7 +43,7 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         return 0
     except (OSError, MappingError, ValueError) as error:
         sys.stdout.buffer.flush()
-        sys.stderr.write(f"rescind parse: {error}\n")
+        to_stderr("parse", error)
         return _USAGE
     sys.stderr.write(summary(counts, tally.unknown) + "\n")
     return 0

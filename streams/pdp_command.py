@@ -17,6 +17,7 @@ from enforcement.verdict import Mode
 from streams.metrics import PDP
 from streams.pdp.service import serve
 from streams.pdp.settings import load
+from streams.plain_text import to_stderr
 from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import address, first_of, not_yaml
 from streams.tracing import MissingError, traced_process
@@ -128,5 +129,5 @@ def _broken(error: BaseException) -> str:
 
 
 def _complain(text: str, code: int) -> int:
-    sys.stderr.write(f"rescind pdp: {' '.join(text.split())}\n")
+    to_stderr("pdp", " ".join(text.split()))
     return code

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+from agents_registry.secret_shapes import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +23,16 @@ def clean(value: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def to_stderr(command: str, text: object) -> None:
+    """Tell whoever runs a command a sentence; what was typed may hold a secret.
+
+    Args:
+        command: after ``rescind``.
+        text: on one line.
+    """
+    sys.stderr.write(f"rescind {command}: {clean(without_secrets(str(text)))}\n")
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

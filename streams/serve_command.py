@@ -18,6 +18,7 @@ from streams.client import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
 from streams.metrics import SERVER
+from streams.plain_text import to_stderr
 from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import (
     Authority,
@@ -268,7 +269,7 @@ def _unreadable(error: Exception) -> str:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"rescind serve: {text}\n")
+    to_stderr("serve", text)
 
 
 def _complain(text: str, code: int) -> int:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from streams.ask_commands import run
 from streams.client import ClientError, client
-from streams.plain_text import clean, columns
+from streams.plain_text import clean, columns, to_stderr
 from streams.ssf.metadata import PUSH
 from streams.ssf.setting_up import Connected, Wish, connect, see_verification
 from streams.ssf.tokens import Secret, tokens_of
@@ -236,4 +236,4 @@ def _remark(one: dict[str, Any]) -> str:
 
 
 def _note(command: str, text: str) -> None:
-    sys.stderr.write(f"rescind ssf {command}: {clean(text)}\n")
+    to_stderr(f"ssf {command}", text)
