@@ -27,6 +27,7 @@ from streams.pdp.tokens import (
     token_of,
     verify,
 )
+from streams.secret_names import PlainSecretError, SecretNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,6 +115,7 @@ class Decider:
         self._keys = keys
         self._clock = clock
         self._peppers = settings.pepper_keys()
+        self._secrets = SecretNames(self._peppers)
 
     @property
     def vocabulary(self) -> Mapping[str, NodeClass]:
@@ -168,6 +170,22 @@ class Decider:
             return self._refuse(refused, route)
         except UnreadableClaimError:
             return self._refuse(TokenRefusedError("unreadable_claim"), route)
+
+    def decide_name(self, name: Identifier, *, scope: str | None = None) -> Decision:
+        """Decide about an identifier that a caller vouches for.
+
+        A secret in the place of one is what guards know by its keyed hash, and is
+        neither told nor written.
+
+        Args:
+            name: as the caller gave it.
+            scope: the requested ``namespace|value``.
+        """
+        try:
+            names = self._secrets.names(name)
+        except PlainSecretError:
+            return self._refuse(TokenRefusedError("no_pepper"), None)
+        return self.judge(self._held(names), scope=scope)
 
     def judge(
         self,
@@ -228,7 +246,7 @@ class Decider:
             return False
         return self.settings.malformed == "opaque" or not is_dotted(token)
 
-    def _hashes(self, token: str, kind: str) -> list[Identifier]:
+    def _hashes(self, token: str, kind: str) -> Sequence[Identifier]:
         """Name a token by its keyed hash.
 
         While two peppers are in use a token has two names. One that no fact holds
@@ -240,6 +258,9 @@ class Decider:
         names = [keyed_identifier(kind, token, pepper) for pepper in self._peppers]
         if not names:
             raise TokenRefusedError("no_pepper")
+        return self._held(names)
+
+    def _held(self, names: Sequence[Identifier]) -> Sequence[Identifier]:
         return [name for name in names if self._lineage.find(name) >= 0] or names
 
     async def _verified(self, token: str) -> dict[str, Any]:

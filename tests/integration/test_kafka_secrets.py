@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from agents_registry.facts import Cause
 from agents_registry.secret_shapes import has_secret
 from streams.keyed_names import keyed_identifier
+from tests.integration.notifying import until_committed
+from tests.integration.serving import receiving
+from tests.integration.test_kafka_notify import notifying
 from tests.integration.test_planted_everywhere import (
     GITHUB,
     MARK,
@@ -28,16 +32,24 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-TOPICS = ("facts", "access", "invalidations", "findings", "dlq", "audit", "sources")
+TOPICS = ("facts", "access", "invalidations", "findings", "dlq", "audit", "sources",
+          "heads", "receipts")  # fmt: skip
 
 
 async def test_no_topic_and_no_answer_holds_a_secret(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """From orders, questions and events; what was ordered is the end of its hash."""
+    """From orders, questions and events; what was ordered is the end of its hash.
+
+    Nor is it in an alert, or in what a notify process keeps and shows of it.
+    """
     await lay_out(kafka_settings)
     answers: list[str] = []
-    async with pipeline(tmp_path, kafka_settings, **settings(tmp_path)) as run:
+    async with (
+        receiving() as receiver,
+        notifying(tmp_path / "n", kafka_settings, receiver, time.time_ns) as telling,
+        pipeline(tmp_path, kafka_settings, **settings(tmp_path)) as run,
+    ):
         headers = {"Authorization": "Bearer everything"}
 
         async def post(url: str, body: Any) -> str:
@@ -62,6 +74,16 @@ async def test_no_topic_and_no_answer_holds_a_secret(
         for path in ("table", "inventory"):
             async with run.session.get(f"{worker}/v1/{path}", headers=headers) as got:
                 answers.append(await got.text())
+        await until_committed(kafka_settings)
+        viewer = {"Authorization": "Bearer viewer"}
+        for path in ("/v1/alerts", "/v1/alerts/silences", "/metrics"):
+            url = f"{telling.url}{path}"
+            async with run.session.get(url, headers=viewer) as got:
+                assert got.status == 200
+                answers.append(await got.text())
+        files = [*kept(tmp_path / "n", "notify")]
+    assert receiver.got
+    answers.append(json.dumps(receiver.got))
     name = str(keyed_identifier("secret", GITHUB, PEPPER))
     assert name in revoked["identifiers"]
     causes = [f for f in await facts_of(kafka_settings) if isinstance(f, Cause)]
@@ -72,6 +94,6 @@ async def test_no_topic_and_no_answer_holds_a_secret(
         held = [(e.key or b"") + (e.value or b"") for e in found]
         held += [value for each in found for _, value in each.headers]
         assert not [each for each in held if MARK.encode() in each], topic
-    files = [*kept(tmp_path), *kept(tmp_path, "worker")]
+    files += [*kept(tmp_path), *kept(tmp_path, "worker")]
     assert not [name for name, data in files if MARK.encode() in data]
     assert not [each for each in answers if MARK in each]

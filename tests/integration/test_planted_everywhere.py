@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -33,11 +34,12 @@ from tests.integration.serving import (
     webhook,
 )
 from tests.integration.test_planted_secrets import kept
+from tests.integration.test_status_lists import URL
 from tests.integration.test_status_lists import settings as lists_of
 from tests.integration.test_traces import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from aiohttp import web
@@ -259,7 +261,24 @@ async def asked_for(server: Server) -> str:
                  "/statuslists/aggregation"):  # fmt: skip
         async with server.session.get(server.url + path, headers=headers) as got:
             found.append(await got.text())
+    found += [each async for each in status_lists(server, found[-1])]
     return "\n".join(found)
+
+
+async def status_lists(server: Server, aggregation: str) -> AsyncIterator[str]:
+    """Give what stands in the signed lists, unpacked, now and of a past time."""
+    uris = json.loads(aggregation)["status_lists"]
+    for uri in uris:
+        path = f"/statuslists{uri.removeprefix(URL)}"
+        async with server.session.get(server.url + path) as got:
+            token = await got.text()
+            assert got.status == 200, token
+        for part in token.split(".")[:2]:
+            yield base64.urlsafe_b64decode(part + "==").decode()
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        bits = base64.urlsafe_b64decode(claims["status_list"]["lst"] + "==")
+        yield zlib.decompress(bits).decode("latin-1")
+    assert uris
 
 
 async def snapshot(server: Server) -> str:
