@@ -5,8 +5,9 @@ Rules:
 - No sample names the key of a key event. An id is read where there is one; else a
   deleted or revoked key gives its record without identifiers and the dead letter
   ``no_target``, and a created one a record that says only that it was.
-- An activity by an API key is a use of it. A failed one is denied; it is one of its
-  user where a person made it.
+- An activity by an API key is a use of it; a failed one by a person is a use of the
+  user. A failed login is denied; any other failure is of somebody who was let in, and
+  may not do this one thing: allowed, with its type as the reason.
 
 Source: samples of the feed; Anthropic's "Compliance API" reference.
 """
@@ -68,9 +69,12 @@ class Anthropic(EventLog):
         failed = heard.event_type.endswith("_failed")
         presented = key or (user if failed else None)
         if presented is not None:
-            outcome = "denied" if failed else "allowed"
-            yield heard.use(presented, outcome=outcome, point="anthropic",
-                            actor=named(user))  # fmt: skip
+            refused = heard.event_type.endswith("login_failed")
+            yield heard.use(
+                presented, outcome="denied" if refused else "allowed",
+                reason=heard.event_type if failed else None, point="anthropic",
+                actor=named(user),
+            )  # fmt: skip
 
 
 def _target(

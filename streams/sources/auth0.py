@@ -5,7 +5,8 @@ Rules:
 - Types that begin with f (frrt, fdu) failed and change nothing; ``ferrt``, a refresh
   token that was used after its rotation, is a leak.
 - A Management API call (``sapi``) is read by its method and path, when its answer was
-  2xx. It is a use of the caller's token (its jti).
+  2xx. It is a use of the caller's token (its jti): refused by 401 alone, for 403 is a
+  scope that a good token has not.
 - srrt names no token in most logs: then it is a not_before on what its client holds
   for its user. A logout that names no session changes nothing.
 
@@ -111,9 +112,11 @@ def _call(heard: Heard) -> Iterator[Record]:
     if status.startswith("2"):
         yield _called(heard, request)
     jti = inside(request, "auth", "credentials").get("jti")
-    denied = status in ("401", "403")
-    yield heard.use(identifier("jwt.jti", jti), point="auth0",
-                    outcome="denied" if denied else "allowed")  # fmt: skip
+    yield heard.use(
+        identifier("jwt.jti", jti), point="auth0",
+        outcome="denied" if status == "401" else "allowed",
+        reason=f"code {status}" if status in ("401", "403") else None,
+    )  # fmt: skip
 
 
 def _called(heard: Heard, request: dict[str, Any]) -> Lifecycle:

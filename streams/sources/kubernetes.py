@@ -3,8 +3,8 @@
 Rules:
 
 - One request has several stages; ResponseComplete counts, alone.
-- Only a code 2xx changes anything. 401 and 403 refuse the use, other codes came after
-  the credential was accepted.
+- Only a code 2xx changes anything. 401 refuses the use; other codes came after the
+  credential was accepted, 403 too: authorisation follows authentication.
 - The credential id ("JTI=..", "X509SHA256=..") is in the event of the issue as in
   those of its uses. A token's is known to guards as the claim ``jti``: an alias.
 - A token requires its service account, its pod, and the credential that asked for
@@ -45,10 +45,12 @@ _EXTRA: Final = "authentication.kubernetes.io/"
 # Some exporters rewrite the keys.
 _REWRITTEN: Final = "authentication_kubernetes_io_slash_"
 _ISSUED: Final = "issued-credential-id"
+_ANONYMOUS: Final = "system:anonymous"  # who sent no credential
 _ACCOUNT: Final = "system:serviceaccount:"
 _TOKEN_SECRET: Final = re.compile(r".+-token-[a-z0-9]{5}")
 _TOKEN_TYPE: Final = "kubernetes.io/service-account-token"  # noqa: S105 - a type
-_REFUSED: Final = (401, 403)
+_REFUSED: Final = 401
+_FORBIDDEN: Final = 403
 _ENDED: Final = {
     "serviceaccounts": "k8s.service_account",
     "pods": "k8s.pod",
@@ -127,7 +129,9 @@ class Kubernetes(Dialect):
     def _presenter(self, user: dict[str, Any]) -> Presenter:
         extra = mapping(user.get("extra"))
         account, ties = self._account(text(user.get("username")) or "")
-        principal = account or identifier("k8s.user", user.get("username"))
+        name = user.get("username")
+        nobody = name == _ANONYMOUS
+        principal = account or (None if nobody else identifier("k8s.user", name))
         pod_uid = identifier("k8s.pod_uid", _extra(extra, "pod-uid"))
         pod_name = _extra(extra, "pod-name")
         if pod_uid is not None and pod_name is not None and account is not None:
@@ -268,12 +272,13 @@ def _use(seen: Seen, presenter: Presenter, code: Any) -> Access | None:
     presented = presenter.credentials or named(presenter.principal)
     if not presented:
         return None
-    outcome: Outcome = "denied" if code in _REFUSED else "allowed"
+    outcome: Outcome = "denied" if code == _REFUSED else "allowed"
     principal = presenter.principal
     return Access(
         seen.source, seen.event_id, seen.event_type, seen.time, presented, seen.offset,
         outcome, presenter.parents if presenter.credentials else (),
         None if principal is None else principal.value, named(principal),
-        reason=f"code {code}" if outcome == "denied" else None, point="kubernetes",
+        reason=f"code {code}" if code in (_REFUSED, _FORBIDDEN) else None,
+        point="kubernetes",
         ties=presenter.ties,
     )  # fmt: skip

@@ -12,8 +12,10 @@ Rules:
   API tokens and sessions, and a later activation does not bring them back.
 - A user holds its login (``alternateId``) as an attribute by each event of its
   lifecycle and profile.
-- An access is by the API token of the request, else by the session. DENY refuses it;
-  a FAILURE does only in authentication, elsewhere the credential was accepted.
+- An access is by the API token of the request, else by the session. What fails in
+  authentication refuses it, and any DENY or FAILURE whose reason is an ended session.
+  Elsewhere the credential was accepted, and a policy, a scope, a consent or an
+  assignment was missing: allowed, with the reason.
 - Exporters lower-case some keys; both spellings are read.
 
 Source: Okta developer documentation, "System Log API", "Event types", "Event hooks".
@@ -39,7 +41,21 @@ if TYPE_CHECKING:
 NOT_OURS: Final = "not_okta: no eventType; name the source with --source"
 _DONE: Final = ("SUCCESS", "ALLOW")
 _NO_SESSION: Final = ("unknown", "")  # Okta writes "unknown" where there is none
-_LOGINS: Final = ("user.authentication.", "user.session.start", "app.oauth2.")
+_LOGINS: Final = (
+    "user.authentication.", "user.session.start", "app.oauth2.",
+    "policy.evaluate_sign_on",
+)  # fmt: skip
+_SSO: Final = "user.authentication.sso"  # with a session that is there already
+_ENDED: Final = frozenset({
+    "session_expired", "invalid_session", "expired_session", "session_not_found",
+    "invalid_token", "expired_token", "user_not_active", "user_deactivated",
+})  # fmt: skip
+# Of OAuth: the client or token was found right, and asked for what it may not have.
+_OAUTH: Final = "app.oauth2."
+_ACCEPTED: Final = frozenset({
+    "no_matching_scope", "no_matching_policy", "invalid_scope", "consent_required",
+    "access_denied", "unauthorized_client", "unsupported_grant_type",
+})  # fmt: skip
 _TOKENS: Final = {
     "access_token": "okta.access_token",
     "refresh_token": "okta.refresh_token",
@@ -301,12 +317,7 @@ def _access(seen: Seen) -> Access | None:
     if presented is None:
         return None
     outcome = mapping(seen.body.get("outcome"))
-    result: Outcome = "allowed"
-    refused = outcome.get("result") == "DENY" or (
-        outcome.get("result") == "FAILURE" and seen.event_type.startswith(_LOGINS)
-    )
-    if refused:
-        result = "denied"
+    result: Outcome = "denied" if _refused(seen.event_type, outcome) else "allowed"
     return Access(
         seen.source, seen.event_id, seen.event_type, seen.time, (presented,),
         seen.offset, result, requires(user if token else _sessions(user)),
@@ -314,3 +325,15 @@ def _access(seen: Seen) -> Access | None:
         reason=text(outcome.get("reason")), point="okta",
         ties=() if token else _session_ties(user),
     )  # fmt: skip
+
+
+def _refused(event_type: str, outcome: dict[str, Any]) -> bool:
+    """Tell whether the credential was not accepted."""
+    if outcome.get("result") not in ("DENY", "FAILURE"):
+        return False
+    reason = (text(outcome.get("reason")) or "").casefold()
+    if reason in _ENDED or not event_type.startswith(_LOGINS):
+        return reason in _ENDED
+    if event_type == _SSO:
+        return not reason
+    return not (event_type.startswith(_OAUTH) and reason in _ACCEPTED)

@@ -64,9 +64,10 @@ def test_two_failed_accesses(records: list[Record]) -> None:
     """One by a person, one by an API key."""
     uses = [one for one in records if isinstance(one, Access)]
     assert [
-        ("denied", "anthropic.user:user_01XYZ"),
-        ("denied", "anthropic.api_key:key_01ABC"),
+        ("allowed", "anthropic.user:user_01XYZ"),
+        ("allowed", "anthropic.api_key:key_01ABC"),
     ] == [(one.outcome, str(one.identifiers[0])) for one in uses]
+    assert {"claude_chat_access_failed"} == {one.reason for one in uses}
 
 
 def test_each_file_is_recognised(public_samples: Path) -> None:

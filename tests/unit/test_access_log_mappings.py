@@ -41,7 +41,7 @@ ANSWERS = {
         ("5f1d", "jwt.jti:tok-1", "denied", "api.example.com"),
         ("5f1f", f"nginx.certificate:{PRINT}", "allowed", "mesh.example.com"),
     ],
-    "kong": [("a1", KEY, "allowed", "search"), ("a2", KEY, "denied", "mail")],
+    "kong": [("a1", KEY, "allowed", "search"), ("a2", KEY, "allowed", "mail")],
     "litellm-proxy": [
         ("chat-1", ALIAS, "allowed", "small"), ("chat-2", ALIAS, "allowed", "small"),
         ("chat-3", ALIAS, "denied", "small"),
@@ -49,7 +49,7 @@ ANSWERS = {
     "mcp-gateway": [
         ("m-1", "jwt.jti:tok-7", "allowed", MCP),
         ("m-2", "jwt.jti:tok-7", "allowed", MCP),
-        ("m-3", "jwt.jti:tok-7", "denied", MCP),
+        ("m-3", "jwt.jti:tok-7", "allowed", MCP),
     ],
     "ocsf": [
         ("o-1", "ocsf.credential:cred-1", "allowed", "storage"),

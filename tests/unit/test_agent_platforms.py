@@ -128,8 +128,12 @@ def test_an_anthropic_key_is_read_where_it_is_named(path: str) -> None:
 
 
 def test_an_anthropic_activity_by_a_key_is_a_use() -> None:
-    """Denied where it failed."""
-    for kind, outcome in (("claude_chat_viewed", "allowed"), ("x_failed", "denied")):
+    """Denied where its login failed."""
+    for kind, outcome in (
+        ("claude_chat_viewed", "allowed"),
+        ("claude_chat_access_failed", "allowed"),
+        ("sso_login_failed", "denied"),
+    ):
         made = {
             "id": "a", "created_at": TIME, "organization_id": "o", "type": kind,
             "actor": {"type": "api_actor", "api_key_id": "key_1"},

@@ -104,7 +104,7 @@ def test_auth0_entries_have_their_effect(
     assert answer == told(Auth0, made) == told(Auth0, made["data"] | {"log_id": "9"})
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(404, "allowed"), (403, "denied")])
+@pytest.mark.parametrize(("status", "outcome"), [(404, "allowed"), (401, "denied")])
 def test_a_failed_call_changes_nothing_and_is_a_use(status: int, outcome: str) -> None:
     """The caller's token is named by its jti."""
     made = call("DELETE", "/api/v2/users/u2", status)

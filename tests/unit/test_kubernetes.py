@@ -144,11 +144,16 @@ def test_a_use_names_the_credential_the_account_and_the_pod() -> None:
 
 @pytest.mark.parametrize(
     ("code", "outcome"),
-    [(401, "denied"), (403, "denied"), (404, "allowed"), (409, "allowed")],
+    [(401, "denied"), (403, "allowed"), (404, "allowed"), (409, "allowed")],
 )
 def test_only_a_refused_caller_is_denied(code: int, outcome: str) -> None:
     """Other failures came after the credential was accepted."""
     assert outcome == use(event(code=code)).outcome
+
+
+def test_nobody_is_no_presenter() -> None:
+    """A request without a credential runs as system:anonymous."""
+    assert [] == read(event(user={"username": "system:anonymous"}, code=403))
 
 
 def test_the_account_stands_for_a_use_without_a_credential_id() -> None:
@@ -323,7 +328,7 @@ def test_gke_entries_are_rebuilt() -> None:
     assert "k8s.namespace:p" == str(space.identifiers[0])
     refused = gke(method, name, status={"code": 7})
     assert [] == changes(refused)
-    assert ("denied", "k8s.user:eve@example.com") == (
+    assert ("allowed", "k8s.user:eve@example.com") == (
         use(refused).outcome, str(use(refused).identifiers[0]),
     )  # fmt: skip
 
