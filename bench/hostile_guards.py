@@ -25,8 +25,8 @@ from bench.load_guard import child, forget, guard_of, living, parent
 from enforcement.clocks import boottime
 from enforcement.guard import AnyGuard
 
-LOOK: Final = 0.002  # seconds between two looks at the lease
-CHECKED: Final = 0.02  # between two checks of what is to be revoked
+LOOK: Final = 0.005  # seconds between two looks at the lease
+CHECKED: Final = 0.05  # between two checks of what is to be revoked
 AFTER: Final = 1.5  # seconds that are checked on after a denial
 LIVES: Final = 100
 DEADLINE: Final = 120.0

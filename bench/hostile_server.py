@@ -8,36 +8,99 @@ late: which loop, when, by how much, and how much of it the thread waited for a 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.loop_hold import PERIOD, LoopHold
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 NANO: Final = 1e9
+SAMPLE: Final = 0.01  # seconds
+OURS: Final = frozenset({"streams", "agents_registry", "enforcement", "schemas"})
 Holds = dict[str, tuple[float, str]]
+
+
+class Sampler(threading.Thread):
+    """Looks now and then where threads are that take long for a callback.
+
+    Attributes:
+        began: when each thread with an event loop began its callback (monotonic).
+        seen: where it was when it was seen last, since then.
+    """
+
+    def __init__(self) -> None:
+        """Set up; `start` begins."""
+        super().__init__(daemon=True, name="sampler")
+        self.began: dict[int, float] = {}
+        self.seen: dict[int, str] = {}
+
+    def run(self) -> None:
+        """Look until the process ends."""
+        while True:
+            time.sleep(SAMPLE)
+            now, frames = time.monotonic(), sys._current_frames()  # noqa: SLF001
+            for thread, began in [*self.began.items()]:
+                if now - began > SAMPLE and thread in frames:
+                    self.seen[thread] = _place(frames[thread])
+
+
+def _place(frame: FrameType | None) -> str:
+    """Name the innermost place in the product, and what it calls."""
+    inner = frame
+    while frame is not None and not OURS.intersection(
+        Path(frame.f_code.co_filename).parts
+    ):
+        frame = frame.f_back
+    if inner is None or frame is None:
+        return ""
+    called = "" if inner is frame else f" -> {inner.f_code.co_qualname}"
+    return f"{frame.f_code.co_qualname}:{frame.f_lineno}{called}"
 
 
 def metered(holds: Holds, ready: Path) -> None:
     """Note the longest callback of every thread once the server is ready."""
+    sampler = Sampler()
+    sampler.start()
+    began, seen = sampler.began, sampler.seen
     handle_class: Any = asyncio.Handle
     run = handle_class._run  # noqa: SLF001 - there is no other place that sees them all
 
     def timed(handle: asyncio.Handle) -> None:
-        before = time.thread_time()
+        before, thread = time.thread_time(), threading.get_ident()
+        began[thread] = time.monotonic()
         try:
             run(handle)
         finally:
             took = time.thread_time() - before
-            name = threading.current_thread().name
+            name, place = threading.current_thread().name, seen.pop(thread, "")
             if took > holds.get(name, (0.0, ""))[0] and ready.exists():
-                holds[name] = took, _told(handle)
+                holds[name] = took, place or _told(handle)
 
     handle_class._run = timed  # noqa: SLF001
+
+
+def collections(holds: Holds, ready: Path) -> None:
+    """Note the longest collection of garbage, which every thread waits for."""
+    began = 0.0
+
+    def heed(phase: str, told: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.thread_time()
+            return
+        took, thread = time.thread_time() - began, threading.current_thread().name
+        if took > holds.get("garbage", (0.0, ""))[0] and ready.exists():
+            holds["garbage"] = took, f"generation {told['generation']} in {thread}"
+
+    gc.callbacks.append(heed)
 
 
 def lateness(late: list[tuple[str, float, float, float]]) -> None:
@@ -82,7 +145,9 @@ def main() -> None:
     file, holds = Path(sys.argv[1]), Holds()
     late: list[tuple[str, float, float, float]] = []
     lateness(late)
-    metered(holds, Path(os.environ["RESCIND_READY_FILE"]))
+    ready = Path(os.environ["RESCIND_READY_FILE"])
+    metered(holds, ready)
+    collections(holds, ready)
     sys.argv[1:] = sys.argv[2:]
     try:
         program()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.hostile_point import PointWatch
 
 LEASE: Final = 1.0
+TURN: Final = 0.02  # seconds that a loop may be held
 
 
 class Late(NamedTuple):
@@ -198,9 +199,19 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
     yield Row(what="what lives, denied", value=f"{denied:,} of {checks:,}")
     for thread, (held, what) in tally.holds.items():
         yield Row(
-            what=f"longest callback in {thread}", value=f"{held * 1e3:.0f} ms of CPU",
+            what=f"longest hold: {thread}", value=f"{held * 1e3:.0f} ms of CPU",
             peer=what[:90],
         )  # fmt: skip
+    for thread in sorted({loop for loop, _ in tally.late_turns}):
+        own = [
+            each.late - each.waited for loop, each in tally.late_turns if loop == thread
+        ]
+        late = [each for each in own if each > TURN]
+        yield Row(
+            what=f"turns of the {thread} loop late by itself",
+            value=f"{len(late)}, longest {max(own) * 1e3:.0f} ms",
+            peer=f"by more than {TURN * 1e3:.0f} ms beyond its waits for a core",
+        )
     for name, size in tally.resident.items():
         yield Row(what=f"memory of {name} at its height", value=f"{size / 1e6:.0f} MB")
 

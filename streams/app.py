@@ -13,6 +13,7 @@ import structlog
 from attrs import Factory, frozen
 
 from enforcement.clocks import boottime
+from schemas.codec import in_force
 from streams.alerting import alerting
 from streams.audit_sinks import Sinks
 from streams.configured import (
@@ -117,6 +118,7 @@ async def serve(
         OSError: the address cannot be bound.
     """
     stop, clock = stop or asyncio.Event(), clock or server_clock()
+    in_force()  # schemas are read and compiled now, and not while somebody waits
     given = described(settings)
     receivers = alerting(settings)
     published = publication(settings)

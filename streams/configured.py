@@ -44,6 +44,7 @@ def configured_sources(settings: Settings) -> tuple[Vocabulary, dict[str, Source
     sources, peppers = {}, peppers_of(settings)
     for name, each in settings.sources.items():
         make, declared = _reader(name, each, peppers)
+        make()  # its modules are loaded now, and not while somebody waits
         kinds |= declared
         sources[name] = Source(name, make, each.point)
     return extend(kinds), sources

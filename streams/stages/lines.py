@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.ma
 import orjson
 from attrs import evolve, frozen
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[Any]
 
+# `numpy.unique` loads it at its first call, for 60 ms in the midst of a step.
+_: Final = numpy.ma
 OUTCOMES: Final = (None, "unknown", "allowed", "denied")
 DENIED: Final = OUTCOMES.index("denied")
 U16, U32, U64 = np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8")
