@@ -17,7 +17,7 @@ from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
 from streams.metrics import INGRESS, NOTIFY, WORKER
 from streams.private_folder import OpenFolderError
-from streams.running import configure_logging, first_error
+from streams.running import configure_logging, first_error, keep_collections_short
 from streams.settings import address, first_of, load
 from streams.tracing import MissingError, traced_process
 
@@ -106,6 +106,7 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
     """
 
     def start() -> Coroutine[Any, Any, None]:
+        keep_collections_short()
         return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
     return _run(INGRESS, start)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sqlite3
 import sys
@@ -19,7 +18,12 @@ from streams.engine.store import InUseError, LostLogError
 from streams.first_start import operator_token, webhook_secret
 from streams.metrics import SERVER
 from streams.plain_text import to_stderr
-from streams.running import configure_logging, first_error, heeding_signals
+from streams.running import (
+    configure_logging,
+    first_error,
+    heeding_signals,
+    keep_collections_short,
+)
 from streams.settings import (
     Authority,
     GrantSettings,
@@ -103,9 +107,7 @@ def _serve(settings: Settings) -> None:
         url_file.write_text(f"{served.url}\n", "utf-8")
         sys.stdout.write(f"{served.url}\n")
         sys.stdout.flush()
-        # What is loaded by now stays: looking for garbage in it halts every answer
-        # for some 50 ms, now and then, and more often the more requests come.
-        gc.freeze()
+        keep_collections_short()
 
     async def until_a_signal() -> None:
         # From the beginning on: a signal may come before the server serves.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.running import say_ready
+from streams.running import keep_collections_short, say_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,25 @@ def test_who_finds_the_ready_file_finds_the_url_in_it(tmp_path: Path) -> None:
         assert "http://of.the.process.before\n" == looking.read()
     assert f"{URL}\n" == file.read_text()
     assert [file] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("long", "aside"), [(-1.0, True), (1e9, False)])
+def test_what_a_long_search_for_garbage_leaves_is_not_searched_again(
+    long: float, *, aside: bool
+) -> None:
+    """After a short one it stays where it is."""
+    end = keep_collections_short(long)
+    try:
+        before = gc.get_freeze_count()
+        kept = [[number] for number in range(10_000)]
+        gc.collect()
+
+        assert aside is (gc.get_freeze_count() >= before + len(kept))
+    finally:
+        end()
+    before = gc.get_freeze_count()
+    gc.collect()
+    assert before == gc.get_freeze_count()
 
 
 def test_nobody_may_wait_for_a_file() -> None:
