@@ -103,20 +103,21 @@ def collections(holds: Holds, ready: Path) -> None:
     gc.callbacks.append(heed)
 
 
-def lateness(late: list[tuple[str, float, float, float]]) -> None:
+def lateness(late: list[tuple[str, float, float, float, float]]) -> None:
     """Note each late turn where the server measures its own."""
 
     async def watch(self: LoopHold, name: str) -> None:
         observe = self._of[name].observe
-        before = _waited()
+        before, worked = _waited(), time.thread_time()
         while True:
             due = time.monotonic() + PERIOD
             await asyncio.sleep(PERIOD)
             now, waited = time.monotonic(), _waited()
             observe(max(0.0, now - due))
             if now - due > PERIOD:
-                late.append((name, now, now - due, waited - before))
-            before = waited
+                spent = time.thread_time() - worked
+                late.append((name, now, now - due, waited - before, spent))
+            before, worked = waited, time.thread_time()
 
     LoopHold.watch = watch  # type: ignore[method-assign]
 
@@ -143,7 +144,7 @@ def main() -> None:
     from streams.cli import main as program  # noqa: PLC0415 - not in its children
 
     file, holds = Path(sys.argv[1]), Holds()
-    late: list[tuple[str, float, float, float]] = []
+    late: list[tuple[str, float, float, float, float]] = []
     lateness(late)
     ready = Path(os.environ["RESCIND_READY_FILE"])
     metered(holds, ready)

@@ -24,11 +24,13 @@ class Late(NamedTuple):
 
     Attributes:
         waited: how much of it the thread waited for a core.
+        worked: how much of it the thread worked.
     """
 
     at: float
     late: float
     waited: float
+    worked: float = 0.0
 
 
 @frozen
@@ -207,10 +209,12 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
             each.late - each.waited for loop, each in tally.late_turns if loop == thread
         ]
         late = [each for each in own if each > TURN]
+        worked = [each.worked for loop, each in tally.late_turns if loop == thread]
         yield Row(
             what=f"turns of the {thread} loop late by itself",
             value=f"{len(late)}, longest {max(own) * 1e3:.0f} ms",
-            peer=f"by more than {TURN * 1e3:.0f} ms beyond its waits for a core",
+            peer=f"by more than {TURN * 1e3:.0f} ms beyond its waits for a core; "
+            f"most work in one {max(worked) * 1e3:.0f} ms",
         )
     for name, size in tally.resident.items():
         yield Row(what=f"memory of {name} at its height", value=f"{size / 1e6:.0f} MB")

@@ -16,7 +16,7 @@ from schemas.codec import encode_fact
 from schemas.errors import Fault, SchemaError
 from streams.collisions import Memory
 from streams.findings import FindingKind
-from streams.records import Access, DeadLetter
+from streams.records import Access, DeadLetter, Lifecycle
 from streams.secret_names import SecretNames
 from streams.stages.admission import Admission, Rights, admit
 from streams.stages.dead_letters import Reasons, Refused, folded, number, refused
@@ -38,13 +38,28 @@ if TYPE_CHECKING:
     from streams.records import Record
     from streams.stages.ingress import Origin
 
-MANY: Final = 200  # records; guards must get their pongs while a bulk is prepared
+MANY: Final = 100  # records and names in them: they are prepared within about 5 ms
 REMEMBERED_LINES: Final = 100_000
 # A log takes no record above 1 MiB, and a source would repeat it for ever.
 MOST_FACT_BYTES: Final = 512 << 10
 
 _Line = tuple[Any, ...]
 Key = Callable[[str, Fact], str]  # `fact_key` or `copy_key`, as the log asks for
+
+
+def many(records: Sequence[Record]) -> bool:
+    """Tell whether to prepare records takes longer than an event loop may be held.
+
+    It goes by what they name: a single event may state hundreds of edges.
+    """
+    return len(records) > MANY or len(records) + sum(map(_names, records)) > MANY
+
+
+def _names(record: Record) -> int:
+    if isinstance(record, DeadLetter):
+        return 0
+    owners = len(record.owners) if isinstance(record, Lifecycle) else 0
+    return sum(map(len, (record.identifiers, record.parents, record.ties))) + owners
 
 
 class NotWrittenError(Exception):

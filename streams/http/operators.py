@@ -18,7 +18,7 @@ from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
-from streams.intake import MANY, Log
+from streams.intake import Log
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages.acts import MAX_REASON, Act
 from streams.stages.approvals import Pending
@@ -153,7 +153,8 @@ class Operators:
         ``listed`` says for the audit record where the list is from.
         """
         token = self._tokens.holder(request, "restorer")
-        body, entries = await self._opened(await body_of(request, token))
+        data = await body_of(request, token)
+        body, entries = await self._opened(data)
         unknown = set(body) - {"authority", "listed"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
@@ -166,7 +167,7 @@ class Operators:
         declare = functools.partial(_declared, entries, origin, self.identifier, rights)
         try:
             # Guards must get their pongs while a long list is read.
-            many = len(entries) > MANY
+            many = len(data) > documents.MOST
             facts = await asyncio.to_thread(declare) if many else declare()
         except DeclarationError as error:
             raise unreadable(str(error)) from error

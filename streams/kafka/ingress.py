@@ -21,7 +21,6 @@ from agents_registry.facts import copy_key, fact_id
 from streams import tracing
 from streams.blast import sifted
 from streams.intake import (
-    MANY,
     MOST_FACT_BYTES,
     NotWrittenError,
     Prepared,
@@ -29,6 +28,7 @@ from streams.intake import (
     Stated,
     as_it_is,
     encode,
+    many,
     token_of,
 )
 from streams.kafka.framing import Act, Outgoing, act_record, cloud_event, partition_of
@@ -135,7 +135,7 @@ class KafkaLog:
         delivery = await self._complete(delivery)
         prepare = partial(self.stated.prepare, again=place is not None)
         fresh = self._fresh_id() if place is None else str(place)
-        if len(delivery.records) > MANY:
+        if many(delivery.records):
             prepared = await asyncio.to_thread(prepare, delivery, fresh)
         else:
             prepared = prepare(delivery, fresh)

@@ -24,7 +24,8 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
-from streams.records import Access, Lifecycle, Parent, Record, Tie
+from streams.intake import MANY, many
+from streams.records import Access, DeadLetter, Lifecycle, Parent, Record, Tie
 from streams.stages.admission import Admission, Rights, admit
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin, facts_of
@@ -441,3 +442,17 @@ def test_a_password_set_by_a_broken_clock_ends_no_end() -> None:
     issued = lifecycle("issue", identifiers=(profile,), occurred_at=None)
 
     assert not [fact for fact in facts_of(issued, ORIGIN) if isinstance(fact, Lift)]
+
+
+def test_what_names_much_is_many_however_few_records_it_is() -> None:
+    """A single event may state hundreds of edges; one with a name is not many."""
+    name = Identifier("vault.accessor", "a1")
+    one = Lifecycle("s", "e1", "t", "create", 1, (name,), 0)
+    tie = Tie(name, name, Relation.REQUIRES)
+
+    assert not many([one])
+    assert not many([one] * (MANY // 2))
+    assert many([one] * (MANY // 2 + 1))
+    assert many([one._replace(ties=(tie,) * MANY)])
+    assert many([one._replace(owners=(name,) * MANY)])
+    assert not many([DeadLetter("s", 0, 1, "r")] * MANY)
