@@ -25,6 +25,7 @@ FUTURE_TOLERANCE: Final = 300 * SECOND
 STAMP_UNCERTAINTY: Final = 5 * SECOND
 
 COPY: Final = {"copy": True}  # field metadata: describes the copy, not the fact
+FOR_PEOPLE: Final = ("actor", "reason")  # in the log, and no business of a guard
 
 
 class Relation(Enum):
@@ -192,6 +193,8 @@ class Cause(Fact):
         scopes: what effect narrow leaves.
         device: spare credentials whose node facts name another device.
         tenant: spare credentials whose node facts name another tenant.
+        actor: whoever ended it, as this copy tells: an operator, or ``kind:value``.
+        reason: why, as this copy tells.
     """
 
     NAME: ClassVar[str] = "cause"
@@ -206,6 +209,8 @@ class Cause(Fact):
     scopes: tuple[str, ...] = ()
     device: str | None = None
     tenant: str | None = None
+    actor: str | None = field(default=None, metadata=COPY)
+    reason: str | None = field(default=None, metadata=COPY)
 
 
 @frozen(kw_only=True, slots=True)
@@ -278,6 +283,9 @@ def to_plain(fact: Fact) -> dict[str, Any]:
     plain = {
         a.name: _plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
     }
+    for name in FOR_PEOPLE:
+        if name in plain and plain[name] is None:
+            del plain[name]
     return {"fact": fact.NAME, **plain}
 
 

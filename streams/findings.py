@@ -29,7 +29,7 @@ class FindingKind(Enum):
 
     USE_AFTER_REVOCATION = "use_after_revocation"
     BLOCKED_ATTEMPT = "blocked_attempt"
-    SOURCE_DELAY = "source_delay"
+    SOURCE_DELAY = "source_delay"  # of earlier releases; none is made any more
     IN_FLIGHT = "in_flight"
     UNKNOWN_CREDENTIAL = "unknown_credential"
     UNAUTHORISED = "unauthorised"
@@ -51,13 +51,14 @@ class FindingKind(Enum):
     ENFORCEMENT_FAILURE = "enforcement_failure"
     BLAST_LIMIT = "blast_limit"
     ENFORCEMENT_LAG = "enforcement_lag"
+    UNKNOWN_AGENT = "unknown_agent"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
 SEVERITY: Final = {
     FindingKind.USE_AFTER_REVOCATION: Severity.HIGH,
     FindingKind.BLOCKED_ATTEMPT: Severity.MEDIUM,
-    FindingKind.SOURCE_DELAY: Severity.LOW,
+    FindingKind.SOURCE_DELAY: Severity.HIGH,
     FindingKind.IN_FLIGHT: Severity.INFORMATIONAL,
     FindingKind.UNKNOWN_CREDENTIAL: Severity.MEDIUM,
     FindingKind.UNAUTHORISED: Severity.HIGH,
@@ -79,6 +80,7 @@ SEVERITY: Final = {
     FindingKind.ENFORCEMENT_FAILURE: Severity.CRITICAL,
     FindingKind.BLAST_LIMIT: Severity.HIGH,
     FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
+    FindingKind.UNKNOWN_AGENT: Severity.HIGH,
     FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 
@@ -118,6 +120,13 @@ class Finding:
         via: ``direct`` when the identifier itself ended, else ``ancestor``.
         path: from the identifier up to the one that the cause names.
         cause: hex id of the cause fact; cause_at: when it happened (ns).
+        told_at: when the cause was accepted here (ns).
+        late_by: ``source`` where every use lies before that, ``guard`` where one came
+            after it and the point reports what it applied.
+        ended_by: whoever ended it: an operator's name, or ``kind:value``.
+        reason: why, in the words of who ended it.
+        agent: that acted, as ``kind:value``.
+        address, user_agent: where the last use came from.
         first_seen, last_seen: of the accesses counted (ns).
         event_ids: the sources' ids of the accesses, at most 100.
         related: ids of findings about other names of the same credential, or about
@@ -137,6 +146,13 @@ class Finding:
     cause: str | None = None
     cause_at: int | None = None
     cause_effect: str | None = None
+    told_at: int | None = None
+    late_by: str | None = None
+    ended_by: str | None = None
+    reason: str | None = None
+    agent: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
     owner: str | None = None
     count: int = 1
     first_seen: int

@@ -106,6 +106,7 @@ class Access(NamedTuple):
         point: the enforcement point that logged it.
         issued_at: when the presented credential was issued, if the use tells.
         applied: the offset of facts that the point had applied, if it tells.
+        address, user_agent: where the use came from, if it tells.
     """
 
     source: str
@@ -125,6 +126,8 @@ class Access(NamedTuple):
     ties: tuple[Tie, ...] = ()
     issued_at: int | None = None
     applied: int | None = None
+    address: str | None = None
+    user_agent: str | None = None
 
     @property
     def effect(self) -> str:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MILLISECOND = 1e6
 _DEAD = frozenset({
     FindingKind.BLOCKED_ATTEMPT.value, FindingKind.USE_AFTER_REVOCATION.value,
-    FindingKind.SOURCE_DELAY.value,
 })  # fmt: skip
 
 

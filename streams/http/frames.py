@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from agents_registry.facts import to_plain
+from agents_registry.facts import FOR_PEOPLE, to_plain
 from schemas.codec import decode_fact
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Pieces:
 def delta(start: int, facts: Sequence[Fact], traces: Sequence[str] = ()) -> Frame:
     """Make the frame of a small commit."""
     end = start + len(facts)
-    plain = [to_plain(fact) for fact in facts]
+    plain = [_of_guards(fact) for fact in facts]
     message = {"type": "delta", "from": start, "to": end, "facts": plain}
     if traces:
         message["traces"] = traces
@@ -166,4 +166,12 @@ def _piece(reader: Reading, position: int, end: int) -> Piece:
 
 
 def _json(values: Iterable[bytes]) -> str:
-    return orjson.dumps([to_plain(decode_fact(value)) for value in values]).decode()
+    return orjson.dumps([_of_guards(decode_fact(value)) for value in values]).decode()
+
+
+def _of_guards(fact: Fact) -> dict[str, Any]:
+    """Give a fact as guards are told it: without who ended something, and why."""
+    plain = to_plain(fact)
+    for name in FOR_PEOPLE:
+        plain.pop(name, None)
+    return plain

@@ -24,6 +24,7 @@ from streams.stages.acts import MAX_REASON, Act
 from streams.stages.approvals import Pending
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.stages.entitlement import OPERATORS, entitled, targets
+from streams.stages.ingress import told
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.typed_names import (
     UnhashedError,
@@ -45,7 +46,15 @@ if TYPE_CHECKING:
     from streams.stages.ingress import Origin
 
 
-def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -> Cause:
+def revocation(
+    identifier: Identifier,
+    at: int,
+    origin: Origin,
+    event_id: str,
+    *,
+    actor: str | None = None,
+    reason: str | None = None,
+) -> Cause:
     """Give the cause of an operator's revocation.
 
     A name that may be given again gets a not_before: what was issued under it until
@@ -56,6 +65,8 @@ def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -
         at: since when (ns).
         origin: of the request.
         event_id: unique.
+        actor: whoever orders it.
+        reason: why, empty where that is not said.
     """
     reusable = identifier.kind in REUSABLE_KINDS
     return Cause(
@@ -69,6 +80,8 @@ def revocation(identifier: Identifier, at: int, origin: Origin, event_id: str) -
         effect=Effect.NOT_BEFORE if reusable else Effect.REVOKE,
         at=at,
         not_before=at if reusable else None,
+        actor=told(actor),
+        reason=told(reason),
     )
 
 
@@ -123,7 +136,12 @@ class Operators:
         origin = self._speakers.origin(OPERATORS, token.name)
         at = _moment(body.get("at"), origin.received_at)
         names = await self.named(body.get("identifier"))
-        causes = [revocation(name, at, origin, self._desk.fresh_id()) for name in names]
+        causes = [
+            revocation(
+                name, at, origin, self._desk.fresh_id(), actor=token.name, reason=reason
+            )
+            for name in names
+        ]
         sifted = await self._sifted(causes, origin, token)
         if sifted.held:  # the names are of one thing: all of them wait
             return waits(*sifted.held)

@@ -92,6 +92,7 @@ def _blocks(uses: Iterable[Seen]) -> Iterator[list[Seen]]:
         size = sum(len(name.value) + 32 for name in use.identifiers) + 40
         size += len(use.owner or "") + len(use.event_id or "")
         size += sum(len(scope) + 4 for scope in use.scopes or ())
+        size += sum(len(text or "") + 4 for text in use.caller or ())
         if block and (len(block) == LINES or filled + size > BLOCK_BYTES):
             yield block
             block, filled = [], 0

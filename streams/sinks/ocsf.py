@@ -9,6 +9,7 @@ alone.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
@@ -172,6 +173,10 @@ def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
             "operation": "present_credential",
             "service": {"name": point, "uid": point},
         }
+    if address := wording.shown(finding.address or "", _MAX_TEXT):
+        evidence["src_endpoint"] = {_address_name(address): address}
+    if user_agent := wording.shown(finding.user_agent or "", _MAX_TEXT):
+        evidence["http_request"] = {"user_agent": user_agent}
     agent = wording.agent(finding)
     if agent is not None and version != "1.8.0":
         evidence["ai_agent"] = {"uid": agent.value, "name": agent.value}
@@ -233,8 +238,21 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
             "id": finding.cause,
             "effect": finding.cause_effect,
             "at": finding.cause_at and finding.cause_at // MILLISECOND,
+            "by": wording.shown(finding.ended_by or "", _MAX_TEXT) or None,
+            "reason": wording.shown(finding.reason or "", _MAX_TEXT) or None,
+            "told_at": finding.told_at and finding.told_at // MILLISECOND,
         },
+        "late_by": finding.late_by,
     }
+
+
+def _address_name(address: str) -> str:
+    """Give the attribute of an endpoint that an address belongs to."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return "hostname"  # CloudTrail names a service that called for somebody
+    return "ip"
 
 
 def _path(finding: Finding) -> tuple[Identifier, ...]:

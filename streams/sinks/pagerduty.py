@@ -73,7 +73,7 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
         "group": finding.realm,
         "class": finding.kind.value,
         "custom_details": {
-            "message": wording.message(finding),
+            "message": "\n".join(wording.lines(finding)),
             **wording.details(finding),
         },
     }

@@ -23,7 +23,7 @@ _HEADER: Final = 150
 _SECTION: Final = 3000
 _FIELD: Final = 200
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
-_SHOWN: Final = ("severity", "kind", "realm", "identifier", "owner", "count")
+_SHOWN: Final = ("severity", "kind", "realm", "identifier", "agent", "owner", "count")
 
 
 @frozen(kw_only=True)
@@ -42,7 +42,10 @@ class Slack(Sink):
         details = wording.details(finding)
         blocks = [
             {"type": "header", "text": _plain(title, _HEADER)},
-            {"type": "section", "text": _plain(wording.message(finding), _SECTION)},
+            {
+                "type": "section",
+                "text": _plain("\n".join(wording.lines(finding)), _SECTION),
+            },
             {
                 "type": "section",
                 "fields": [

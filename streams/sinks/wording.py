@@ -6,10 +6,13 @@ characters and cut to a length.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.findings import FindingKind, source_still_honours
+from streams.stages.agent_kinds import is_agent
+from streams.stages.kinds import SOURCE
 from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ _NOUNS: Final = {
     "vault.lease_hmac": "a lease",
     "vault.secret_id_accessor": "a secret id",
 }
-_AGENTS: Final = frozenset({"agent.id", "agent.instance"})
 _ENDED: Final = {
     "revoke": "revoked",
     "suspend": "suspended",
@@ -64,6 +66,7 @@ _TITLES: Final = {
     FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
     FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
     FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
+    FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
@@ -75,6 +78,9 @@ _REMEDIES: Final = {
         "Find who still holds {it}: a job that was not updated, or a thief."
     ),
     FindingKind.SOURCE_DELAY: "Ask why the source reported the end so late.",
+    FindingKind.UNKNOWN_AGENT: (
+        "Find the owner of {it}, and adopt it with `rescind adopt` or revoke it."
+    ),
     FindingKind.UNKNOWN_CREDENTIAL: "Find the owner of {it}; adopt it or revoke it.",
     FindingKind.UNAUTHORISED: "Check the ingress key and the grants of the source.",
     FindingKind.REVOCATION_NOT_APPLIED: (
@@ -149,11 +155,18 @@ def details(finding: Finding) -> dict[str, str]:
         "identifier": shown(str(finding.presented)),
         "point": shown(finding.point),
         "outcome": finding.outcome,
+        "agent": shown(finding.agent or ""),
         "owner": shown(finding.owner or ""),
+        "address": shown(finding.address or ""),
+        "user_agent": shown(finding.user_agent or ""),
         "via": finding.via,
         "path": shown(" < ".join(str(name) for name in path), 4 * SHOWN),
         "cause": finding.cause,
         "ended": rfc3339(finding.cause_at),
+        "ended_by": shown(finding.ended_by or ""),
+        "reason": shown(finding.reason or "", 2 * SHOWN),
+        "told": rfc3339(finding.told_at),
+        "late": finding.late_by,
         "first_seen": rfc3339(finding.first_seen),
         "last_seen": rfc3339(finding.last_seen),
         "count": str(finding.count),
@@ -169,15 +182,26 @@ def title(finding: Finding) -> str:
 
 
 def message(finding: Finding) -> str:
-    """Give the alert in words: who did what, whose it is, and what to do."""
+    """Give the alert in words, as one text."""
+    return " ".join(lines(finding))
+
+
+def lines(finding: Finding) -> list[str]:
+    """Give the alert in up to five lines.
+
+    Who did what; with which credential, when and from where; who ended it, when and
+    why; whose it is; what to do.
+    """
     parts = [_SENTENCES.get(finding.kind, _as_found)(finding)]
     ended = finding.path[-1] if finding.path else None
     if source_still_honours(finding.kind, finding.cause_effect, ended):
-        parts.append("Its source still honours it; it is denied on purpose.")
+        parts[0] += " Its source still honours it; it is denied on purpose."
+    if finding.kind in _SENTENCES:
+        parts += [_evidence(finding), _end(finding)]
     if finding.owner:
         parts.append(f"Its owner is {shown(finding.owner)}.")
     parts.append(remedy(finding))
-    return " ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def remedy(finding: Finding) -> str:
@@ -188,8 +212,11 @@ def remedy(finding: Finding) -> str:
 
 
 def agent(finding: Finding) -> Identifier | None:
-    """Give the agent that the credential belongs to, as far as the path tells."""
-    return next((i for i in _known(finding) if i.kind in _AGENTS), None)
+    """Give the agent that the credential belongs to, as line, path or facts tell."""
+    on_path = next((i for i in _known(finding) if is_agent(i.kind)), None)
+    if on_path is None and finding.agent is not None:
+        return Identifier.parse(finding.agent)
+    return on_path
 
 
 def principal(finding: Finding) -> Identifier | None:
@@ -198,6 +225,11 @@ def principal(finding: Finding) -> Identifier | None:
         i for i in _known(finding) if VOCABULARY.get(i.kind) is NodeClass.PRINCIPAL
     )
     return agent(finding) or next(named, None)
+
+
+def moment(time: int) -> str:
+    """Give a time of nanoseconds as people write it: 2026-03-02 09:20:30 UTC."""
+    return f"{datetime.fromtimestamp(time // SECOND, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def span(time: int) -> str:
@@ -221,7 +253,7 @@ def _who(finding: Finding, *, capital: bool = True) -> str:
     named = principal(finding)
     if named is None:
         return "Somebody" if capital else "somebody"
-    if named.kind in _AGENTS:
+    if is_agent(named.kind):
         return f"{'Agent' if capital else 'agent'} {shown(named.value)}"
     return shown(named.value)
 
@@ -254,7 +286,33 @@ def _called(finding: Finding) -> str:
     return f"{point}{_times(finding)}"
 
 
+def _evidence(finding: Finding) -> str:
+    """Say what was presented, when, and from where."""
+    first, last = moment(finding.first_seen), moment(finding.last_seen)
+    when = f"at {last}" if first == last else f"from {first} to {last}"
+    where = f", from {shown(finding.address)}" if finding.address else ""
+    with_ = f" ({shown(finding.user_agent)})" if finding.user_agent else ""
+    return f"Presented: {shown(str(finding.presented))}, {when}{where}{with_}."
+
+
+def _end(finding: Finding) -> str:
+    """Say what was ended, when, by whom and why; empty where nothing was."""
+    if finding.cause_at is None:
+        return ""
+    what = finding.path[-1] if finding.path else finding.presented
+    verb = _ENDED.get(finding.cause_effect or "", "ended")
+    by = f" by {shown(finding.ended_by)}" if finding.ended_by else ""
+    why = f": {shown(finding.reason, 2 * SHOWN)}" if finding.reason else ""
+    text = f"{shown(str(what))} was {verb} at {moment(finding.cause_at)}{by}{why}."
+    if finding.late_by == SOURCE and finding.told_at is not None:
+        late = span(finding.told_at - finding.cause_at)
+        text += f" Its source told of that {late} later."
+    return text
+
+
 def _used(finding: Finding) -> str:
+    if finding.late_by == SOURCE:
+        return _before_it_was_told(finding)
     return f"{_who(finding)} still {_called(finding)} with {_with(finding)}."
 
 

@@ -73,7 +73,8 @@ class Anthropic(EventLog):
             yield heard.use(
                 presented, outcome="denied" if refused else "allowed",
                 reason=heard.event_type if failed else None, point="anthropic",
-                actor=named(user),
+                actor=named(user), address=text(by.get("ip_address")),
+                user_agent=text(by.get("user_agent")),
             )  # fmt: skip
 
 

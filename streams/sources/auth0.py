@@ -112,10 +112,12 @@ def _call(heard: Heard) -> Iterator[Record]:
     if status.startswith("2"):
         yield _called(heard, request)
     jti = inside(request, "auth", "credentials").get("jti")
+    data = _data(heard.body)
     yield heard.use(
         identifier("jwt.jti", jti), point="auth0",
         outcome="denied" if status == "401" else "allowed",
         reason=f"code {status}" if status in ("401", "403") else None,
+        address=text(data.get("ip")), user_agent=text(data.get("user_agent")),
     )  # fmt: skip
 
 

@@ -148,7 +148,8 @@ class CloudTrail:
                     NAME, event_id, name, time, presented, offset, outcome,
                     parents, caller.owner, caller.actor, None, None, reason,
                     self._point(event.get("recipientAccountId")), (),
-                    caller.issued_at,
+                    caller.issued_at, None, text(event.get("sourceIPAddress")),
+                    text(event.get("userAgent")),
                 )
             )  # fmt: skip
 

@@ -85,6 +85,7 @@ def sign_in_of(seen: Seen) -> Access | None:
         owner=owner or text(of(body, "servicePrincipalName")),
         outcome=outcome, reason=reason,
         issued_at=seen.time if fresh and reason is None else None,
+        address=text(of(body, "ipAddress")), user_agent=text(of(body, "userAgent")),
     )  # fmt: skip
 
 
@@ -116,6 +117,8 @@ def unified_use(seen: Seen) -> Access | None:
         outcome=outcome, reason=reason, ties=ties,
         issued_at=seen.time if fresh and reason is None else None,
         point=_point(data),
+        address=text(data.get("ClientIP")) or text(data.get("ActorIpAddress")),
+        user_agent=_properties(data.get("ExtendedProperties")).get("UserAgent"),
     )  # fmt: skip
 
 

@@ -127,13 +127,13 @@ class Generic:
             identifiers=identifiers,
             offset=seen.offset,
             parents=_parents(rule.parents, body),
-            owner=as_text(find(body, rule.owner)) if rule.owner else None,
+            owner=_text(body, rule.owner),
             owners=_identifiers(rule.owners, body),
             actor=_identifiers(rule.actor, body),
             scope=_scope(rule, body),
             expires_at=_time(body, rule.expires_at),
             outcome="allowed",
-            reason=as_text(find(body, rule.reason)) if rule.reason else None,
+            reason=_text(body, rule.reason),
             reach=rule.reach,
             aspect=rule.aspect,
             not_before=_time(body, rule.not_before),
@@ -156,15 +156,16 @@ class Generic:
             offset=seen.offset,
             outcome=outcome,
             parents=_parents(rule.parents, body),
-            owner=as_text(find(body, rule.owner)) if rule.owner else None,
+            owner=_text(body, rule.owner),
             actor=_identifiers(rule.actor, body),
             scope=_scope(rule, body),
             expires_at=_time(body, rule.expires_at),
-            reason=as_text(find(body, rule.reason)) if rule.reason else None,
-            point=(as_text(find(body, rule.point)) if rule.point else None)
-            or self._mapping.name,
+            reason=_text(body, rule.reason),
+            point=_text(body, rule.point) or self._mapping.name,
             issued_at=_time(body, rule.issued_at),
             applied=_offset(body, rule.applied),
+            address=_text(body, rule.address),
+            user_agent=_text(body, rule.user_agent),
         )
 
     def _letter(self, seen: _Seen, reason: str) -> DeadLetter:
@@ -255,6 +256,10 @@ def _scope(rule: Rule, body: dict[str, Any]) -> tuple[str, ...] | None:
     return tuple(f"{rule.scope.namespace}|{one}" for one in listed)
 
 
+def _text(body: dict[str, Any], path: Path | None) -> str | None:
+    return as_text(find(body, path)) if path else None
+
+
 def _time(body: dict[str, Any], path: Path | None) -> int | None:
     try:
         return parse_time(find(body, path)) if path else None
@@ -267,7 +272,7 @@ def _offset(body: dict[str, Any], path: Path | None) -> int | None:
 
     Nothing that is no natural number counts: it would accuse the point.
     """
-    written = as_text(find(body, path)) if path else None
+    written = _text(body, path)
     _, _, digits = (written or "").rpartition(":")
     if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS:
         return int(digits)

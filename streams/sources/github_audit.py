@@ -152,4 +152,6 @@ def access_of(seen: Seen, tokens: tuple[Identifier, ...]) -> Access | None:
         owner, seen.actor,
         reason=f"code {code}" if outcome == "denied" else None,
         point=f"github:{text(seen.body.get('org')) or 'unknown'}",
+        address=text(seen.body.get("actor_ip")),
+        user_agent=text(seen.body.get("user_agent")),
     )  # fmt: skip

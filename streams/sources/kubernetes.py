@@ -281,4 +281,6 @@ def _use(seen: Seen, presenter: Presenter, code: Any) -> Access | None:
         reason=f"code {code}" if code in (_REFUSED, _FORBIDDEN) else None,
         point="kubernetes",
         ties=presenter.ties,
+        address=_first(seen.body.get("sourceIPs")),
+        user_agent=text(seen.body.get("userAgent")),
     )  # fmt: skip

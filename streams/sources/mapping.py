@@ -156,6 +156,8 @@ class Rule(_Strict):
     reason: Path | None = None
     point: Path | None = None
     applied: Path | None = None
+    address: Path | None = None
+    user_agent: Path | None = None
     outcome: OutcomeMap | None = None
     success: Condition | None = None
     reach: Literal["subtree", "self"] = "subtree"

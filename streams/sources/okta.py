@@ -317,6 +317,7 @@ def _access(seen: Seen) -> Access | None:
     if presented is None:
         return None
     outcome = mapping(seen.body.get("outcome"))
+    client = mapping(seen.body.get("client"))
     result: Outcome = "denied" if _refused(seen.event_type, outcome) else "allowed"
     return Access(
         seen.source, seen.event_id, seen.event_type, seen.time, (presented,),
@@ -324,6 +325,8 @@ def _access(seen: Seen) -> Access | None:
         _owner(actor)["owner"], named(user, _app(actor)),
         reason=text(outcome.get("reason")), point="okta",
         ties=() if token else _session_ties(user),
+        address=text(client.get("ipAddress")),
+        user_agent=text(mapping(client.get("userAgent")).get("rawUserAgent")),
     )  # fmt: skip
 
 

@@ -358,6 +358,7 @@ def _access(call: Call, outcome: Outcome | None) -> Iterator[Access]:
         actor=entity,
         reason=call.error or None,
         point=NAME,
+        address=call.address,
     )
 
 

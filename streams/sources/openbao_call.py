@@ -52,6 +52,7 @@ class Call(NamedTuple):
         auth: of the caller, except that a login shows the new token here.
         made: the token that the response brings.
         error: on one line; empty when the call succeeded.
+        address: of the client, as the server saw it.
     """
 
     offset: int
@@ -70,6 +71,7 @@ class Call(NamedTuple):
     data: dict[str, Any]
     response: dict[str, Any]
     error: str
+    address: str | None
 
     @property
     def event_type(self) -> str:
@@ -162,6 +164,7 @@ def read(event: dict[str, Any], offset: int, time: int | None) -> Call:
         data=obj(request, "data"),
         response=response,
         error=_error(text(event, "error")),
+        address=text(request, "remote_address") or None,
     )
 
 

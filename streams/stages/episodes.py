@@ -32,7 +32,7 @@ from streams.findings import (
     episode_id,
     source_still_honours,
 )
-from streams.stages.kinds import DOUBTED, Evidence
+from streams.stages.kinds import DOUBTED, SOURCE, Evidence
 from streams.stages.lasting import longest_silence
 from streams.times import DAY, rfc3339
 
@@ -74,6 +74,13 @@ class Sighting:
     cause: str | None = None
     cause_at: int | None = None
     cause_effect: str | None = None
+    told_at: int | None = None
+    late_by: str | None = None
+    ended_by: str | None = None
+    reason: str | None = None
+    agent: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
     owner: str | None = None
     count: int = 1
     event_ids: tuple[str, ...] = ()
@@ -364,6 +371,11 @@ def _merged(finding: Finding, seen: Sighting) -> Finding:
     values["first_seen"] = min(finding.first_seen, seen.first_seen)
     values["last_seen"] = max(finding.last_seen, seen.last_seen)
     values["event_ids"] = (known + new)[:MAX_EVENT_IDS]
+    if seen.late_by != SOURCE:  # one use that came later is told of, not the others
+        values["late_by"] = seen.late_by
+    if seen.last_seen >= finding.last_seen and (seen.address or seen.user_agent):
+        values["address"], values["user_agent"] = seen.address, seen.user_agent
+    values["agent"] = finding.agent or seen.agent
     return Finding(**values)
 
 
@@ -392,6 +404,7 @@ _SENTENCES: Final = {
     FindingKind.UNMAPPED: "{it} is a name and nothing more",
     FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
+    FindingKind.UNKNOWN_AGENT: "{it} acted{at}; nobody declared it",
 }
 
 

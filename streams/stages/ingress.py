@@ -28,6 +28,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import REUSABLE_KINDS, Identifier
 from agents_registry.inventory import ATTRIBUTE
+from agents_registry.secret_shapes import without_secrets
 from streams.records import ENDING_EFFECTS, Access, Lifecycle
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # A revoke would end every later password, a not_before too (the earliest issue counts).
 REISSUED_KINDS: Final = frozenset({"aws.login_profile"})
 REISSUED: Final = "issued"
+MOST_TOLD: Final = 200  # characters of a reason, or of the name of an actor
 
 
 @frozen
@@ -253,8 +255,18 @@ def _cause(record: Lifecycle, target: Identifier, common: Common) -> Cause:
         scopes=(record.scope or ()) if effect is Effect.NARROW else (),
         device=record.device,
         tenant=record.tenant,
+        actor=told(str(record.actor[0])) if record.actor else None,
+        reason=told(record.reason or record.event_type),
         **common,
     )
+
+
+def told(text: str | None) -> str | None:
+    """Give a text of a source as a fact holds it: short, printable, without secrets."""
+    if text is None:
+        return None
+    shown = "".join(each if each.isprintable() else " " for each in text).strip()
+    return without_secrets(shown)[:MOST_TOLD] or None
 
 
 def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:

@@ -11,10 +11,13 @@ it), and the receipts of the guards at the point. In this order:
 4. Every guard at the point had applied it so long before that neither clocks nor a
    long request explain the use: `enforcement_failure`. A guard that says that it had
    applied the cause before we accepted it has a clock that proves nothing.
-5. Before we accepted the cause (and the grace after that): `source_delay`.
+5. Before we accepted the cause (and the grace after that): `use_after_revocation`,
+   and its source was late (`late_by`): no guard could know.
 6. The point reports what it applied: `enforcement_lag`. It had not applied the cause
    by then, or that it had cannot be shown.
 7. Nobody reports from there: `use_after_revocation`.
+
+Who was late makes no use milder: beyond the grace, an accepted use is High at least.
 
 A failure is claimed where it is certain. What is in doubt is one of the weaker kinds,
 and becomes a failure once a receipt that comes late shows it (`doubtful`).
@@ -31,6 +34,7 @@ from streams.findings import FindingKind
 if TYPE_CHECKING:
     from streams.stages.sentinel import Tolerances
 
+GUARD, SOURCE = "guard", "source"
 DOUBTED: Final = (FindingKind.ENFORCEMENT_LAG, FindingKind.USE_AFTER_REVOCATION)
 
 
@@ -91,16 +95,36 @@ def kind_of(
         # Nobody applies what is not accepted yet: such a clock is wrong.
         if at > knew_at and (accepted is None or accepted <= knew_at):
             return FindingKind.ENFORCEMENT_FAILURE
-    if accepted is not None and at <= accepted + grace:
-        return FindingKind.SOURCE_DELAY
+    if _before_it_was_told(evidence, tolerances):
+        return FindingKind.USE_AFTER_REVOCATION
     if standing.reports or (told and not standing.observes):
         return FindingKind.ENFORCEMENT_LAG
     return FindingKind.USE_AFTER_REVOCATION
 
 
-def doubtful(kind: FindingKind, evidence: Evidence) -> bool:
+def late_by(
+    kind: FindingKind, evidence: Evidence, tolerances: Tolerances
+) -> str | None:
+    """Give who was late that a dead credential was accepted: source or guard.
+
+    None where nobody was: it was refused, or no guard stands there.
+    """
+    if kind in (FindingKind.ENFORCEMENT_FAILURE, FindingKind.ENFORCEMENT_LAG):
+        return GUARD
+    told_late = _before_it_was_told(evidence, tolerances)
+    return SOURCE if kind is FindingKind.USE_AFTER_REVOCATION and told_late else None
+
+
+def doubtful(kind: FindingKind, evidence: Evidence, tolerances: Tolerances) -> bool:
     """Tell whether a receipt that comes late may show that it was a failure."""
-    return kind in DOUBTED and evidence.applied is None
+    if kind not in DOUBTED or evidence.applied is not None:
+        return False
+    return not _before_it_was_told(evidence, tolerances)
+
+
+def _before_it_was_told(evidence: Evidence, tolerances: Tolerances) -> bool:
+    accepted = evidence.accepted_at
+    return accepted is not None and evidence.at <= accepted + tolerances.grace
 
 
 def _says_it_knew(evidence: Evidence) -> bool:

@@ -31,10 +31,19 @@ _PLAIN: Final = frozenset({Effect.REVOKE, Effect.SUSPEND})
 
 
 class Accepted(NamedTuple):
-    """A cause in the log: when its earliest copy was accepted (ns), and its offset."""
+    """A cause in the log.
+
+    Attributes:
+        at: when its earliest copy was accepted (ns).
+        offset: of that copy.
+        actor: whoever ended it, as a copy tells, or the authority that said so.
+        reason: why, as a copy tells.
+    """
 
     at: int
     offset: int
+    actor: str | None = None
+    reason: str | None = None
 
 
 class KnownDeaths:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.ma
 import orjson
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from agents_registry.identifiers import Identifier
+from streams.stages import callers as callers_of_lines
+from streams.stages.callers import Callers
 from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Lines:
         texts: two JSON arrays a row, the second on a line of its own: identifiers;
             event id, owner, applied offset, time of issue (ns), scopes. A time of issue
         that is not told is left out, so that scopes are the only array.
+        callers: of the rows.
     """
 
     points: tuple[str, ...]
@@ -92,6 +95,7 @@ class Lines:
     checks: Numbers
     ends: Numbers
     texts: bytes
+    callers: Callers = Factory(Callers)
 
     def __len__(self) -> int:
         """Give the number of rows."""
@@ -119,6 +123,7 @@ class Lines:
             checks=np.array([check for _, check in both], U64),
             ends=np.cumsum([len(text) for text in texts], dtype=U32),
             texts=b"".join(texts),
+            callers=Callers.of([use.caller for use in uses]),
         )
 
     @classmethod
@@ -128,7 +133,7 @@ class Lines:
         Args:
             points: those that the column ``point`` names; of a single one no column
                 is needed.
-            columns: by their names, and ``texts``.
+            columns: by their names, and ``texts``; ``callers`` where there are any.
 
         Raises:
             ValueError: they do not belong together.
@@ -136,7 +141,8 @@ class Lines:
         if len(points) == 1:
             columns = {**columns, "point": bytes(2 * len(columns["outcome"]))}
         read = {name: np.frombuffer(columns[name], of) for name, of in COLUMNS.items()}
-        lines = cls(points=points, texts=columns["texts"], **read)
+        callers = Callers.read(columns.get("callers"), len(read["at"]))
+        lines = cls(points=points, texts=columns["texts"], callers=callers, **read)
         lines._check()
         return lines
 
@@ -145,7 +151,9 @@ class Lines:
         columns = {name: getattr(self, name).tobytes() for name in COLUMNS}
         if len(self.points) == 1:
             del columns["point"]
-        return columns | {"texts": self.texts}
+        callers = self.callers.written()
+        told = {} if callers is None else {"callers": callers}
+        return columns | {"texts": self.texts} | told
 
     def _check(self) -> None:
         count = len(self.at)
@@ -194,6 +202,7 @@ class Lines:
                 applied=applied,
                 scopes=None if scopes is None else tuple(scopes),
                 issued_at=issued_at,
+                caller=self.callers.at(row),
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError("a row holds no access") from error
@@ -267,6 +276,7 @@ class Lines:
             checks=self.checks[places] if len(self.checks) else self.checks,
             ends=np.cumsum([len(text) for text in texts], dtype=U32),
             texts=b"".join(texts),
+            callers=self.callers.chosen(rows),
         )
 
 
@@ -291,6 +301,7 @@ def joined(blocks: Sequence[Lines]) -> Lines:
         point=np.concatenate(point),
         ends=np.concatenate(ends),
         texts=b"".join(block.texts for block in blocks),
+        callers=callers_of_lines.joined((each.callers, len(each)) for each in blocks),
         **rest,
     )
 

@@ -18,6 +18,7 @@ from agents_registry.lineage import KNOWN, NONE
 from agents_registry.registry import Registry
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_rules as rules
+from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.posture_agenda import Agenda
 from streams.stages.posture_view import View
 from streams.stages.used_scopes import UsedScopes
@@ -122,7 +123,7 @@ class Posture:
         if todo:
             view = View(registry)
             names = (name for some in todo.values() for name in some)
-            yield from view.collect(names, now, rules.is_agent)
+            yield from view.collect(names, now, is_agent)
             for node, some in todo.items():
                 yield
                 signals += yield from self._look(view, node, some, now)
@@ -233,7 +234,7 @@ class Posture:
 
     def _may_lack_owner(self, view: View, names: list[int]) -> bool:
         registry = view.registry
-        agent = any(rules.is_agent(registry.lineage.kind(name)) for name in names)
+        agent = any(is_agent(registry.lineage.kind(name)) for name in names)
         if agent:
             expires = view.next_expiry(names[0])
             if expires is not None:
@@ -282,12 +283,12 @@ class Posture:
         registry = view.registry
         lineage = registry.lineage
         kinds = [lineage.kind(name) for name in names]
-        if any(map(rules.is_agent, kinds)):
+        if any(map(is_agent, kinds)):
             self._uses_accounts(view, names)
             return None
         agents = rules.holders(registry, names)
         for name, kind in zip(names, kinds, strict=True):
-            if rules.is_account(kind):
+            if is_account(kind):
                 agents += self._agents.get(name, ())
         if len(agents) < 2:  # noqa: PLR2004 - two share
             return None
@@ -298,7 +299,7 @@ class Posture:
         lineage = view.registry.lineage
         for name in names:
             for parent, _ in lineage.parents(name):
-                if rules.is_account(lineage.kind(parent)):
+                if is_account(lineage.kind(parent)):
                     users = self._agents.setdefault(parent, {})
                     standing = rules.standing(view, names)
                     if users.get(name) != standing:

@@ -7,7 +7,6 @@ same answer, in whatever order its facts came.
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from agents_registry.lineage import (
     SCOPED,
 )
 from agents_registry.scope import escalates
+from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.posture_view import View
 
 if TYPE_CHECKING:
@@ -37,25 +37,6 @@ SHOWN: Final = 3  # names or scopes in a sentence
 MOST_NAMES: Final = 64  # of what has more nothing is told
 NEAR: Final = 256  # nodes above that are searched for an owner to name
 FEW_USERS: Final = 64  # agents looked at before it is seen whether they are enough
-_ACCOUNTS: Final = frozenset({
-    "aws.user", "vault.entity", "keycloak.client", "keycloak.client_uuid",
-    "auth0.client",
-})  # fmt: skip
-_ACCOUNT_NOUNS: Final = frozenset({"service_account", "service_principal"})
-
-
-@cache
-def is_agent(kind: str) -> bool:
-    """Tell whether a kind names agents: ``agent.*``, or ``<system>.agent``."""
-    system, _, noun = kind.rpartition(".")
-    return "agent" in {system, noun}
-
-
-@cache
-def is_account(kind: str) -> bool:
-    """Tell whether a kind names accounts that software uses."""
-    system, _, noun = kind.rpartition(".")
-    return kind in _ACCOUNTS or bool({system, noun} & _ACCOUNT_NOUNS)
 
 
 def plain(registry: Registry, node: int) -> bool:

@@ -11,10 +11,11 @@ before one of them is over.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
@@ -23,7 +24,7 @@ from agents_registry.verdict import Presented, is_credential
 from streams.findings import FindingKind
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import KEPT, Doubt, Episodes, Key, Sighting
-from streams.stages.kinds import Evidence, doubtful, kind_of
+from streams.stages.kinds import Evidence, doubtful, kind_of, late_by
 from streams.stages.known_deaths import Accepted, KnownDeaths
 from streams.stages.lasting import OF_NAMES, denied_for_good
 from streams.stages.late_limits import LateLimits, limited
@@ -84,9 +85,14 @@ def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> N
     """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()
+        at, actor, reason = fact.received_at, fact.actor or fact.authority, fact.reason
         known = accepted.get(identity)
-        new = Accepted(fact.received_at, offset)
-        accepted[identity] = new if known is None else Accepted(*map(min, known, new))
+        if known is not None:
+            at, offset = min(known.at, at), min(known.offset, offset)
+            actor, reason = known.actor or actor, known.reason or reason
+        # Few people end most of what is ended, for few reasons.
+        told = (text and intern(text) for text in (actor, reason))
+        accepted[identity] = Accepted(at, offset, *told)
 
 
 class Sentinel:
@@ -342,9 +348,19 @@ class Sentinel:
                 continue
             self.uses.mark(piece, row, REPORTED)
             told = of_use(kind, use, why, first, times)
+            cause = self.accepted.get(why.cause.fact_id)
+            if cause is not None:
+                told = evolve(
+                    told,
+                    told_at=cause.at,
+                    late_by=late_by(kind, evidence, self._tolerances),
+                    ended_by=cause.actor,
+                    reason=cause.reason,
+                )
             episode = telling.see_use(told, use, registry)
             # One that was told before may be closed, or of another kind.
-            if episode.open and doubtful(episode.finding.kind, evidence):
+            as_told = episode.finding.kind
+            if episode.open and doubtful(as_told, evidence, self._tolerances):
                 doubt = Doubt(evidence, first, times, use.event_id)
                 self.episodes.doubt(episode, doubt)
             if episode.revision == 1:

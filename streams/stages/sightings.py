@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.lineage import NONE
 from streams.findings import FindingKind
+from streams.stages.agent_kinds import is_account, is_agent
+from streams.stages.callers import Caller
 from streams.stages.episodes import Sighting
+from streams.stages.kinds import GUARD
 from streams.stages.posture_rules import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.stages.episodes import Doubt
     from streams.stages.uses import Seen
+
+MOST_MET: Final = 256  # nodes that are asked for their agent
+_WORKLOADS: Final = frozenset({"spiffe.id"})
 
 
 def of_use(
@@ -57,6 +63,13 @@ def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
         cause=lag.cause,
         cause_at=lag.cause_at,
         cause_effect=lag.cause_effect,
+        told_at=lag.told_at,
+        late_by=GUARD,
+        ended_by=lag.ended_by,
+        reason=lag.reason,
+        agent=lag.agent,
+        address=lag.address,
+        user_agent=lag.user_agent,
         owner=lag.owner,
         count=doubt.times,
         first_seen=doubt.first,
@@ -83,8 +96,42 @@ def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:
     return next(filter(None, owners), None)
 
 
+def agent_among(names: Iterable[Identifier], registry: Registry) -> str | None:
+    """Give the agent that something presented is, or hangs on: the nearest.
+
+    Where there is none the nearest account or workload acts.
+    """
+    met = list(_upwards(list(names), registry))
+    agents = (name for name in met if is_agent(name.kind))
+    workloads = (
+        name for name in met if is_account(name.kind) or name.kind in _WORKLOADS
+    )
+    found = next(agents, None) or next(workloads, None)
+    return None if found is None else str(found)
+
+
+def _upwards(names: Sequence[Identifier], registry: Registry) -> Iterator[Identifier]:
+    """Yield some names, and those that they hang on, the nearest first."""
+    yield from names
+    lineage = registry.lineage
+    level = [node for node in map(lineage.find, names) if node != NONE]
+    met = set(level)
+    while level and len(met) < MOST_MET:
+        above: list[int] = []
+        for node in level:
+            for other in lineage.others(node, MOST_MET):
+                yield lineage.identifier(other)
+                above += (parent for parent, _ in lineage.parents(other))
+        level = [each for each in dict.fromkeys(above[:MOST_MET]) if each not in met]
+        met.update(level)
+
+
 def _of(kind: FindingKind, use: Seen, first: int, times: int, **more: Any) -> Sighting:
+    by = use.caller or Caller()
     return Sighting(
+        agent=by.agent,
+        address=by.address,
+        user_agent=by.user_agent,
         kind=kind,
         presented=use.identifiers[0],
         point=use.point,

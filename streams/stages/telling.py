@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, evolve, frozen
 
-from streams.stages.sightings import owner_among
+from streams.stages.sightings import agent_among, owner_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,12 +78,15 @@ class Telling:
         return episode
 
     def see_use(self, sighting: Sighting, use: Seen, registry: Registry) -> Episode:
-        """See a use; the owner is looked up once, for the finding that it opens."""
+        """See a use; agent and owner are looked up once, for the finding it opens."""
         episode = self.see(sighting)
-        if episode.revision == 1 and episode.finding.owner is None:
-            owner = owner_among(use.identifiers, registry)
-            if owner is not None:
-                episode.finding = evolve(episode.finding, owner=owner)
+        found = episode.finding
+        if episode.revision == 1:
+            episode.finding = evolve(
+                found,
+                owner=found.owner or owner_among(use.identifiers, registry),
+                agent=found.agent or agent_among(use.identifiers, registry),
+            )
         return episode
 
     def end(self, key: Key, at: int | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents_registry.identifiers import Identifier
+from streams.stages.agent_kinds import is_agent
+from streams.stages.callers import Caller, caller
 
 if TYPE_CHECKING:
     from streams.records import Access
@@ -17,6 +19,7 @@ class Seen(NamedTuple):
         applied: the offset of facts that the point had applied, where it says so.
         scopes: those that the use needed, where the log says so.
         issued_at: when what was presented was issued (ns), where the log says so.
+        caller: where it came from, where the log says so.
     """
 
     identifiers: tuple[Identifier, ...]
@@ -28,11 +31,16 @@ class Seen(NamedTuple):
     applied: int | None = None
     scopes: tuple[str, ...] | None = None
     issued_at: int | None = None
+    caller: Caller | None = None
 
     def to_plain(self) -> list[Any]:
         """Give JSON-ready values, short: an access block holds many."""
         names = [str(identifier) for identifier in self.identifiers]
-        rest = self[1:] if self.issued_at is not None else self[1:-1]
+        by = None if self.caller is None else list(self.caller)
+        rest = [*self[1:-1], by]
+        for _ in ("caller", "issued_at"):
+            if rest[-1] is None:
+                rest.pop()
         return [names, *rest]
 
     @classmethod
@@ -40,7 +48,9 @@ class Seen(NamedTuple):
         """Read what `to_plain` gave."""
         names = tuple(Identifier.parse(name) for name in plain[0])
         use = cls(names, *plain[1:])
-        return use if use.scopes is None else use._replace(scopes=tuple(use.scopes))
+        if use.scopes is not None:
+            use = use._replace(scopes=tuple(use.scopes))
+        return use if use.caller is None else use._replace(caller=Caller(*use.caller))
 
 
 def seen(access: Access, *, point: str, received_at: int) -> Seen:
@@ -61,4 +71,11 @@ def seen(access: Access, *, point: str, received_at: int) -> Seen:
         applied=access.applied,
         scopes=access.scope,
         issued_at=access.issued_at,
+        caller=_caller(access),
     )
+
+
+def _caller(access: Access) -> Caller | None:
+    """Give where an access came from; its agent is the first actor that is one."""
+    agent = next((str(each) for each in access.actor if is_agent(each.kind)), None)
+    return caller(access.address, access.user_agent, agent)

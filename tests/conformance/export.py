@@ -342,7 +342,7 @@ def _short(fact: Fact, epoch: int) -> dict[str, Any]:
     plain = to_plain(fact)
     short = {"fact": plain.pop("fact")}
     for attribute in attrs.fields(type(fact)):
-        name, value = attribute.name, plain[attribute.name]
+        name, value = attribute.name, plain.get(attribute.name)
         default = filled.get(name, attribute.default)
         if getattr(fact, name) == default:
             continue

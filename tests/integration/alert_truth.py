@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # Which of them it is, receipts decide; that it is one of them, the world does.
 CLASSES = {
     "use_after_revocation": "accepted",
-    "source_delay": "accepted",
     "enforcement_lag": "accepted",
     "enforcement_failure": "accepted",
     "blocked_attempt": "blocked",

@@ -205,6 +205,7 @@ def used_key(
     """Give a CloudTrail event of a call that a key signed."""
     event = _iam("ListBuckets", user, at, event_id)
     event["eventSource"] = "s3.amazonaws.com"
+    event |= {"sourceIPAddress": "192.0.2.1", "userAgent": "aws-cli/2"}
     event["userIdentity"] = {
         "type": "IAMUser", "principalId": "AIDAEXAMPLE" + user.upper(),
         "arn": f"arn:aws:iam::111122223333:user/{user}",

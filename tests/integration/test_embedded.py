@@ -9,6 +9,7 @@ import pytest
 
 from agents_registry.facts import fact_id
 from enforcement.guard import Guard
+from streams.findings import Severity
 from tests.integration.serving import (
     Server,
     created_key,
@@ -90,9 +91,15 @@ async def test_joins_in_both_directions(tmp_path: Path, order: str) -> None:
             await until(lambda: server.served.stages.idle)
 
         found = [f for f in await server.findings() if f["cause"]]
-        assert [("source_delay", 1, ["e3"])] == [
+        assert [("use_after_revocation", 1, ["e3"])] == [
             (f["kind"], f["count"], f["event_ids"]) for f in found
         ]
+        (told,) = found
+        assert "iam.amazonaws.com:DeleteAccessKey" == told["reason"]
+        assert "source" == told["late_by"]
+        assert Severity.HIGH == told["severity"]
+        assert "aws.user:arn:aws:iam::111122223333:user/admin" == told["ended_by"]
+        assert ("192.0.2.1", "aws-cli/2") == (told["address"], told["user_agent"])
 
 
 async def test_repeats_change_nothing(tmp_path: Path) -> None:

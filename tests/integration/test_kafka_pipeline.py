@@ -53,11 +53,11 @@ async def test_events_become_a_table_invalidations_and_findings(
         check_scrape(await run.scrape(run.ingress.url), INGRESS)
         text = await run.scrape(run.working.url)
         check_scrape(text, WORKER)
-        assert 'rescind_findings_total{kind="source_delay"} 1.0' in text
+        assert 'rescind_findings_total{kind="use_after_revocation"} 1.0' in text
     told = await decoded(kafka_settings, "invalidations")
     found = await decoded(kafka_settings, "findings")
     assert f"aws.access_key:{KEY}" in {each["identifier"] for each in told}
-    assert [("source_delay", ["e4"])] == [
+    assert [("use_after_revocation", ["e4"])] == [
         (each["kind"], each["event_ids"]) for each in found
     ]
 

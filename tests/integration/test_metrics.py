@@ -53,7 +53,7 @@ async def test_the_server_tells_what_the_module_lists(tmp_path: Path) -> None:
         async def told() -> str:
             text = await scrape(server)
             done = 'rescind_closures_total{state="closed"} 1.0' in text
-            found = 'rescind_findings_total{kind="source_delay"} 1.0' in text
+            found = 'rescind_findings_total{kind="use_after_revocation"} 1.0' in text
             turning = re.findall(r"rescind_loop_hold_seconds_count\S+ [1-9]", text)
             return text if done and found and len(turning) == 2 else ""
 

@@ -88,10 +88,10 @@ def test_what_came_before_the_acceptance_is_the_sources_share(
     standing: Standing,
 ) -> None:
     """Nobody can apply what we were not told."""
-    assert "source_delay" == kind(30, standing, accepted=40)
-    assert "source_delay" == kind(41, standing, accepted=40)
+    assert "use_after_revocation" == kind(30, standing, accepted=40)
+    assert "use_after_revocation" == kind(41, standing, accepted=40)
     assert "source_delay" != kind(42, standing, accepted=40)
-    assert "source_delay" == kind(30, standing, 49, accepted=40)
+    assert "use_after_revocation" == kind(30, standing, 49, accepted=40)
 
 
 def test_claims_no_failure_of_what_it_does_not_know() -> None:
@@ -104,6 +104,6 @@ def test_only_a_weaker_kind_that_receipts_decided_is_in_doubt() -> None:
     """The line that tells of itself settles it."""
     silent = Evidence("allowed", 60 * S, None, 10 * S, 10 * S, 50)
     for standing, doubted in ((NOBODY, True), (BEHIND, True), (KNEW_AT_20, False)):
-        assert doubted == doubtful(kind_of(silent, standing, RULES), silent)
+        assert doubted == doubtful(kind_of(silent, standing, RULES), silent, RULES)
     told = silent._replace(applied=49)
-    assert not doubtful(kind_of(told, BEHIND, RULES), told)
+    assert not doubtful(kind_of(told, BEHIND, RULES), told, RULES)

@@ -207,7 +207,7 @@ def test_a_suspension_that_is_over_condemns_what_was_used_meanwhile(last: str) -
         (99, "denied", 100, []),
         (101, "denied", 100, ["blocked_attempt"]),
         (101, "allowed", 100, []),
-        (150, "allowed", 200, ["source_delay"]),
+        (150, "allowed", 200, ["use_after_revocation"]),
         (150, "allowed", 100, ["use_after_revocation"]),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_cause_was_accepted_with_its_earliest_copy(order: tuple[int, ...]) -> 
     (accepted,) = desk.sentinel.accepted.values()
     desk.use(130)
 
-    assert Accepted(120 * S, 3) == accepted
+    assert Accepted(120 * S, 3, "vault") == accepted
     assert 120 * S == min(copy.at for copy in copies)
     assert [("use_after_revocation", 1)] == desk.found()
 

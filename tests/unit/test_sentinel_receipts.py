@@ -182,7 +182,34 @@ def test_the_time_of_the_source_is_its_own() -> None:
     watch.receipt(201)
     watch.enter(250)
 
-    assert [("enforcement_failure", 1), ("source_delay", 1)] == watch.found()
+    found = [("enforcement_failure", 1), ("use_after_revocation", 1)]
+    assert found == watch.found()
+    late = {e.finding.kind.value: e.finding.late_by for e in watch.findings.values()}
+    assert {"enforcement_failure": "guard", "use_after_revocation": "source"} == late
+
+
+def test_a_use_after_the_end_is_high_whoever_was_late() -> None:
+    """Told 100 s late by its source, at a point with and at one without a guard."""
+    watch = Watch()
+    watch.tell(revoke(received=200))
+    watch.enter(150)
+    watch.enter(151, point="elsewhere")
+
+    told = [each.finding for each in watch.findings.values()]
+    assert ["source", "source"] == [each.late_by for each in told]
+    assert {Severity.HIGH} == {each.severity for each in told}
+    assert {200 * S} == {each.told_at for each in told}
+
+
+def test_one_use_after_the_source_told_is_what_counts() -> None:
+    """Two uses before it told, one long after: the point let it in, not the source."""
+    watch = Watch()
+    watch.tell(revoke(received=200))
+    for at in (150, 151, 260):
+        watch.enter(at, point="elsewhere")
+
+    (episode,) = watch.findings.values()
+    assert (3, None) == (episode.finding.count, episode.finding.late_by)
 
 
 def test_uses_within_the_grace_are_counted_alone() -> None:

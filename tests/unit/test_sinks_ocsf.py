@@ -119,6 +119,8 @@ def test_says_what_happened_in_plain_words() -> None:
 
     assert event["message"].startswith(
         "Agent billing-bot still called payments-api with a token revoked 42 s ago. "
+        f"Presented: vault.accessor:hmac-token-1, at {wording.moment(USED)}. "
+        f"agent.id:billing-bot was revoked at {wording.moment(REVOKED)}. "
         "Its owner is ann@acme.example. Block vault.accessor:hmac-token-1 at payments"
     )
 
@@ -184,7 +186,7 @@ def test_says_what_happened_in_plain_words() -> None:
             (
                 "Somebody still called payments-api with a token whose ancestor "
                 "vault.path:auth/people/login/ann was ended 42 s ago. Its source still "
-                "honours it; it is denied on purpose. Its owner is ann@acme.example."
+                "honours it; it is denied on purpose. Presented: "
             ),
         ),
         (
@@ -198,14 +200,14 @@ def test_says_what_happened_in_plain_words() -> None:
             {"kind": FindingKind.UNKNOWN_CREDENTIAL, "path": (), "owner": None},
             (
                 "Somebody called payments-api with a token that no system has "
-                "declared. Find the owner"
+                "declared. Presented: "
             ),
         ),
         (
             {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
             (
                 "gw let agent billing-bot in with a token revoked 42 s ago, and had "
-                "applied its end. Its owner is ann@acme.example. Stop what gw guards"
+                "applied its end. Presented: "
             ),
         ),
         (
@@ -217,8 +219,7 @@ def test_says_what_happened_in_plain_words() -> None:
             (
                 "Agent billing-bot still called payments-api 3 times so far, with a "
                 "token revoked 42 s ago: its guard had not applied that yet, or cannot "
-                "show that it had. Its owner is ann@acme.example. See with `rescind "
-                "guards` which guard of payments-api is behind"
+                "show that it had. Presented: "
             ),
         ),
         (
@@ -230,6 +231,49 @@ def test_says_what_happened_in_plain_words() -> None:
 def test_words_it_for_every_case(values: dict[str, Any], sentence: str) -> None:
     """Direct or through an ancestor, once or often, with and without a name."""
     assert wording.message(a_finding(**values)).startswith(sentence)
+
+
+def test_says_who_whose_where_from_why_and_what_now() -> None:
+    """Five lines; the agent is known by the facts, though the token itself ended."""
+    finding = a_finding(
+        path=(TOKEN,), via="direct", agent="gateway.agent:planner", count=3,
+        last_seen=USED + SECOND, address="192.0.2.7", user_agent="curl/8.4",
+        ended_by="dana", reason="INC-77", told_at=REVOKED + 58 * SECOND,
+        late_by="source",
+    )  # fmt: skip
+
+    first, last, ended = map(wording.moment, (USED, USED + SECOND, REVOKED))
+    assert wording.lines(finding) == [
+        (
+            "Agent planner called payments-api 3 times so far, with a token revoked "
+            "43 s ago, before its source reported that."
+        ),
+        (
+            f"Presented: vault.accessor:hmac-token-1, from {first} to {last}, from "
+            "192.0.2.7 (curl/8.4)."
+        ),
+        (
+            f"vault.accessor:hmac-token-1 was revoked at {ended} by dana: INC-77. Its "
+            "source told of that 58 s later."
+        ),
+        "Its owner is ann@acme.example.",
+        (
+            "Block vault.accessor:hmac-token-1 at payments-api, find out why it was "
+            "accepted, and treat what it did since as unauthorised."
+        ),
+    ]
+    assert "2025-11-24 16:00:00 UTC" == ended
+    details = wording.details(finding)
+    assert ("dana", "INC-77") == (details["ended_by"], details["reason"])
+
+
+def test_an_event_tells_where_a_use_came_from() -> None:
+    """An address is an address, and the name of a service is none."""
+    (evidence,) = an_event(address="192.0.2.7", user_agent="curl")["evidences"]
+    assert {"ip": "192.0.2.7"} == evidence["src_endpoint"]
+    assert {"user_agent": "curl"} == evidence["http_request"]
+    (evidence,) = an_event(address="ec2.amazonaws.com")["evidences"]
+    assert {"hostname": "ec2.amazonaws.com"} == evidence["src_endpoint"]
 
 
 def test_names_the_findings_about_the_same_credential() -> None:
