@@ -23,6 +23,7 @@ import yaml
 from attrs import define
 
 from agents_registry.facts import (
+    FOR_PEOPLE,
     SECOND,
     Cause,
     Effect,
@@ -342,7 +343,10 @@ def _short(fact: Fact, epoch: int) -> dict[str, Any]:
     plain = to_plain(fact)
     short = {"fact": plain.pop("fact")}
     for attribute in attrs.fields(type(fact)):
-        name, value = attribute.name, plain.get(attribute.name)
+        name = attribute.name
+        if name in FOR_PEOPLE:
+            continue  # no guard is told
+        value = plain[name]
         default = filled.get(name, attribute.default)
         if getattr(fact, name) == default:
             continue
