@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 NOT_OURS: Final = (
-    "not_anthropic: no type, organization_id and actor; name the source with --source"
+    "not_anthropic: no type, organization_id and actor; look which system wrote it"
 )
 _KEY_PATHS: Final = (
     "api_key_id", "admin_api_key_id", "service_key_id", "deleted_api_key_id",

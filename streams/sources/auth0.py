@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.records import Record
 
-NOT_OURS: Final = "not_auth0: no log_id, type and date; name the source with --source"
+NOT_OURS: Final = "not_auth0: no log_id, type and date; look which system wrote it"
 _CALL: Final = re.compile(r"/api/v2/([\w-]+)/([^/?]+)(?:/([\w-]+))?/?(?:\?|$)")
 _KINDS: Final = {
     "users": "auth0.user", "clients": "auth0.client", "sessions": "session.id",

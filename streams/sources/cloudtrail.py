@@ -46,7 +46,7 @@ CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
 NO_TIME: Final = "no_time: the event has no readable eventTime; look at the source"
 NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
 NOT_OURS: Final = (
-    "not_cloudtrail: no eventName and eventSource; name the source with --source"
+    "not_cloudtrail: no eventName and eventSource; look which system wrote it"
 )
 CONSOLE_LOGIN: Final = "signin.amazonaws.com:ConsoleLogin"
 _MAX_TYPES: Final = 50_000

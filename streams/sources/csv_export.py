@@ -20,7 +20,7 @@ _NAME: Final = rb'"?[A-Za-z][\w .()/-]*+"?'
 _HEADER: Final = re.compile(
     rb"(%b(?:[,;\t]%b){3,})[ \t]*\r?(?:\n|\Z)" % (_NAME, _NAME), re.ASCII
 )
-_DOUBLED: Final = re.compile(rb'[^{\[\n]*?[,;\t]?"\{""')
+_DOUBLED: Final = re.compile(rb'[^{\[]{0,4096}?[,;\t]"\{""')
 _COLUMN: Final = re.compile(rb'(?:^|[,;\t])"(\{(?:[^"]++|"")*+)"')
 _LONGEST: Final = 1 << 20  # bytes of a row
 

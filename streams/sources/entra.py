@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[Seen, Audit], Iterable[Lifecycle]]
 
-NOT_OURS: Final = "not_entra: no activity name; name the source with --source"
+NOT_OURS: Final = "not_entra: no activity name; look which system wrote it"
 _ADD: Final = "add service principal credentials"
 
 

@@ -28,7 +28,7 @@ from streams.sources.spans import (
     scanned_spans,
     value_end,
 )
-from streams.sources.wrapping import LISTS, inside, list_of
+from streams.sources.wrapping import CONTAINER, LISTS, inside, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,6 +58,7 @@ _LIST: Final = re.compile(
         |[^\[{]{0,1024}?"com\.okta\.[^\[{]{0,1024}?"data"\s*:\s*\{\s*"events"\s*:\s*
         |\s*"@odata[^\[{]{0,1024}?"value"\s*:\s*
         |\s*(?:"object"\s*:\s*"list"\s*,\s*)?"data"\s*:\s*
+        |\s*"audit_logs"\s*:\s*
     ))?\[""",
     re.VERBOSE,
 )
@@ -198,6 +199,7 @@ class _Reader:
                         or "items" in value
                         or "value" in value
                         or "data" in value
+                        or "audit_logs" in value
                         or "logEvents" in value
                     )
                 ):
@@ -221,6 +223,9 @@ class _Reader:
         array = _array_start(line, 0)
         if array is not None:
             yield from self._salvage(start + array, end)
+            return
+        if printed := CONTAINER.match(line):
+            yield from self._one(start + printed.end(), end)
             return
         text = line.lstrip(b"\0")
         if len(text) < len(line) and text.strip(b"\0 \r"):

@@ -2,6 +2,8 @@
 
 - A triggered, reopened or regressed incident is a leak: a finding, which policy may
   turn into a suspend. What is resolved or ignored there changes nothing here.
+- The list of incidents that the API answers with is read too: one that is triggered or
+  assigned is a leak.
 - No hash of the secret is read: it is not keyed, and guessable secrets would leak.
 - The signature is HMAC-SHA256 of the body under the timestamp followed by the
   signature token, and the timestamp is at most minutes old.
@@ -26,11 +28,15 @@ if TYPE_CHECKING:
 TOLERANCE: Final = 60 * SECOND
 TIMESTAMP: Final = "timestamp"
 SIGNATURE: Final = "gitguardian-signature"
-NOT_OURS: Final = (
-    "not_gitguardian: no action and incident; name the source with --source"
-)
+NOT_OURS: Final = "not_gitguardian: no action and incident; look which system wrote it"
 _LEAKS: Final = frozenset(
-    {"incident_triggered", "incident_reopened", "incident_regression", "new_occurrence"}
+    {
+        "incident_assigned",
+        "incident_triggered",
+        "incident_reopened",
+        "incident_regression",
+        "new_occurrence",
+    }
 )
 
 
@@ -43,6 +49,10 @@ class GitGuardian(EventLog):
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find the incident's id, the action and the time of a notification."""
         action, incident = text(body.get("action")), inside(body, "incident")
+        status = text(body.get("status"))
+        if action is None and status and "gitguardian_url" in body:
+            kind = f"incident_{status.casefold()}"
+            return Head(number(body.get("id")), kind, body.get("triggered_at"))
         if action is None or not incident:
             return None
         time = body.get("timestamp") or incident.get("date")
@@ -50,7 +60,7 @@ class GitGuardian(EventLog):
 
     def changes(self, heard: Heard) -> Iterator[Lifecycle]:
         """Give the leak that a notification tells of."""
-        incident = inside(heard.body, "incident")
+        incident = inside(heard.body, "incident") or heard.body
         kind = inside(incident, "detector").get("name") or incident.get("type")
         yield heard.change(
             "leak" if heard.event_type in _LEAKS else None,

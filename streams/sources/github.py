@@ -14,6 +14,9 @@ Rules:
   functions of the caller, one a pepper, and without one it is left out.
 - The audit log gives an access for any action with a token, except those that end a
   token: there the token is the one that ended.
+- The list of secret scanning alerts that the REST API answers with is read as its
+  webhook: an open alert is a leak. A token of GitHub's own in it is named as the audit
+  log names it, once that is keyed; the secret is kept nowhere.
 - A removed member, team or collaborator is a signal: tokens lose their access to an
   organisation, not their life.
 
@@ -23,6 +26,8 @@ organization", "Identifying audit log events performed by an access token".
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.sources.dialect import Dialect, Seen, moment, read_time
@@ -30,6 +35,7 @@ from streams.sources.envelope import Event, events
 from streams.sources.fields import identifier, mapping, named, number, requires, text
 from streams.sources.github_audit import (
     CHANGES,
+    HASHED,
     access_of,
     actor_of,
     changes_of,
@@ -45,7 +51,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[Seen, str], Iterator[Lifecycle]]
 
-NOT_OURS: Final = "not_github: no action; name the source with --source"
+NOT_OURS: Final = "not_github: no action; look which system wrote it"
 _EVENT: Final = "x-github-event"
 _DELIVERY: Final = "x-github-delivery"
 _APP: Final = "x-github-hook-installation-target-id"
@@ -56,6 +62,7 @@ _INSTALLATION: Final = {
     "action", "installation", "repositories", "requester", "sender", "enterprise",
     "organization",
 }  # fmt: skip
+_ALERT_URL: Final = re.compile(r"/repos/([^/]+/[^/]+)/secret-scanning/alerts/")
 _AUTHORIZATION: Final = {"action", "sender", "enterprise", "organization"}
 
 
@@ -97,6 +104,8 @@ class GitHub(Dialect):
     def _event(self, item: Event, headers: dict[str, str]) -> list[Record]:
         offset, length, body = item
         action = text(body.get("action"))
+        if action is None and text(body.get("secret_type")) and "locations_url" in body:
+            return self._listed_alert(item)
         if action is None and _EVENT not in headers:
             return [Seen(self.name, body, offset, length, None, "").letter(NOT_OURS)]
         if action is not None and "." in action:  # no webhook's action has a dot
@@ -115,6 +124,23 @@ class GitHub(Dialect):
         if headers.get(_APP_TYPE, "").casefold() == "integration":
             app = headers.get(_APP) or app
         return self._settled(seen, read(seen, app))
+
+    def _listed_alert(self, item: Event) -> list[Record]:
+        """Read an alert of ``GET .../secret-scanning/alerts``."""
+        offset, length, body = item
+        is_open = body.get("state") == "open"
+        time, broken = read_time(body.get("created_at" if is_open else "resolved_at"))
+        kind = f"secret_scanning_alert.{text(body.get('state')) or 'other'}"
+        seen = Seen(self.name, body, offset, length, None, kind, time, broken)
+        target = _alert(_repository_of(body), body.get("number"))
+        said = text(body.get("secret_type" if is_open else "resolution"))
+        changes = [seen.change("leak" if is_open else None, target, reason=said)]
+        secret = text(body.get("secret"))
+        if is_open and secret and (said or "").startswith("github_"):
+            digest = hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+            names = [identifier(HASHED, keyed(digest)) for keyed in self._keyed]
+            changes += [seen.change("leak", *names, reason=said)] if names else []
+        return self._settled(seen, changes, meant=is_open)
 
     def _audit(self, item: Event, action: str) -> list[Record]:
         offset, length, body = item
@@ -149,6 +175,13 @@ def _shape(body: dict[str, Any]) -> str:
     if "secret_type" in mapping(body.get("alert")):
         return "secret_scanning_alert"
     return ""
+
+
+def _repository_of(body: dict[str, Any]) -> str | None:
+    """Name the repository of a listed alert; a repository's own list has its URL."""
+    named_here = text(mapping(body.get("repository")).get("full_name"))
+    found = _ALERT_URL.search(text(body.get("locations_url")) or "")
+    return named_here or (found[1] if found else None)
 
 
 def _user(person: Any) -> Identifier | None:

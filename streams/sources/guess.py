@@ -21,6 +21,10 @@ _SIGN_INS: Final = ("signInEventTypes", "SignInEventTypes", "AppDisplayName",
 _TOKEN: Final = re.compile(
     rb"^\s*eyJ[\w-]+\.[\w-]+\.[\w-]+\s*$", re.ASCII | re.MULTILINE
 )
+_KEYCLOAK: Final = ("org.keycloak", "io.quarkus")
+_SPIRE_LINE: Final = re.compile(
+    rb'\btime=\\?"[^"\n]{10,40}" level=\w+ msg=[^\n]*\btype=audit\b'
+)
 _KEYCLOAK_LINE: Final = re.compile(
     rb"^\d{4}-[^\n{]{10,200}\[org\.keycloak\.events\]", re.MULTILINE
 )
@@ -40,6 +44,8 @@ def guess(bodies: Iterable[dict[str, Any]]) -> str | None:
             return "ssf"
         if isinstance(body.get("sets"), dict):  # a poll response, RFC 8936
             return "ssf"
+        if str(body.get("loggerName") or body.get("log.logger")).startswith(_KEYCLOAK):
+            return "keycloak"
         if "realmId" in body and ("operationType" in body or "type" in body):
             return "keycloak"
         for name, speaks in _SHAPES.items():
@@ -72,6 +78,8 @@ def _entra(body: dict[str, Any]) -> bool:
 
 def _github(body: dict[str, Any]) -> bool:
     action = body.get("action")
+    if "secret_type" in body and "locations_url" in body:
+        return True
     if not isinstance(action, str):
         return False
     return "sender" in body or ("." in action and "actor" in body)
@@ -85,7 +93,9 @@ _SHAPES: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
     "openai": lambda body: "effective_at" in body and "actor" in body,
     "anthropic": lambda body: "organization_id" in body and "actor" in body,
     "auth0": lambda body: "log_id" in body and ("data" in body or "type" in body),
-    "gitguardian": lambda body: "incident" in body and "action" in body,
+    "gitguardian": lambda body: (
+        ("incident" in body and "action" in body) or "gitguardian_url" in body
+    ),
     "litellm": lambda body: str(body.get("table_name")).startswith("LiteLLM_"),
     "spire": lambda body: body.get("type") == "audit" and "method" in body,
 }
@@ -100,6 +110,8 @@ def guess_bytes(data: bytes) -> str | None:
         return "ssf"
     if _KEYCLOAK_LINE.search(data, 0, _SAMPLE_BYTES):
         return "keycloak"
+    if _SPIRE_LINE.search(data, 0, _SAMPLE_BYTES):
+        return "spire"
     for piece in (data[:_SAMPLE_BYTES], data):
         found = (one for one in events(piece, "") if isinstance(one, Event))
         name = guess(one.body for one in islice(found, _SAMPLE_EVENTS))

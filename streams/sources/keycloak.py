@@ -16,6 +16,8 @@ Rules:
 - An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
+- The server's other lines, in its text log as in its JSON console log (of Quarkus or
+  ECS), are counted as ``log``.
 - A line of the log that breaks off inside a value ends what it names so far, and gives
   nothing: a dead letter says so.
 
@@ -34,6 +36,7 @@ from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
 from streams.sources.keycloak_users import user_changes
+from streams.sources.wrapping import CONTAINER
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
     from streams.records import Record
 
-NOT_OURS: Final = "not_keycloak: no type and realmId; name the source with --source"
+NOT_OURS: Final = "not_keycloak: no type and realmId; look which system wrote it"
 _JSON: Final = re.compile(rb'[\xef\xbb\xbf\s]*(?:\{|\[\s*[\[{"\]]|\0|\Z)')
 LOOKBACK: Final = 300 * SECOND  # how long Keycloak's access tokens live by default
 _LINE: Final = re.compile(rb"[^\r\n]+")
@@ -83,7 +86,7 @@ class Keycloak(EventLog):
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
-        if _JSON.match(data):
+        if _JSON.match(data) or CONTAINER.match(data):
             yield from super().records(data)
             return
         for found in _LINE.finditer(data):
@@ -95,24 +98,37 @@ class Keycloak(EventLog):
 
     def _line(self, line: bytes, offset: int) -> Iterator[Record]:
         read = _of_line(line.decode(errors="replace"))
-        if read is None:
-            return  # one of the server log's other lines
         self.read += 1
-        body, whole = read
-        records = self.read_event(Event(offset, len(line), body))
-        if whole:
-            yield from records
+        if read is None:
+            self._count("log")
             return
-        for record in records:
+        body, whole = read
+        item = Event(offset, len(line), body)
+        yield from self.read_event(item) if whole else self._torn(item)
+
+    def read_event(self, item: Event) -> Iterator[Record]:
+        """Give the records of an event, of which a line of the console log is one."""
+        printed = _printed(item.body)
+        if printed is None:
+            yield from super().read_event(item)
+            return
+        said = _of_line(printed)
+        if said is None:
+            self._count("log")
+        elif said[1]:
+            yield from super().read_event(item._replace(body=said[0]))
+        else:
+            yield from self._torn(item._replace(body=said[0]))
+
+    def _torn(self, item: Event) -> Iterator[Record]:
+        """Give what a line that breaks off inside a value ends, and say so."""
+        for record in super().read_event(item):
             if isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS:
                 yield record
-        yield DeadLetter(self.name, offset, len(line), TORN)
+        yield DeadLetter(self.name, item.offset, item.length, TORN)
 
     def head(self, body: dict[str, Any]) -> Head | None:
         """Find id, type and time of a user event or an admin event."""
-        if "message" in body and text(body.get("loggerName")):
-            said = _of_line(f"{body.get('timestamp')} {body['message']}")
-            body |= said[0] if said else {}
         if not text(body.get("realmId")):
             return None
         kind = text(body.get("type"))
@@ -130,6 +146,18 @@ class Keycloak(EventLog):
         if "operationType" in body:
             return admin_changes(heard, self._issuer)
         return user_changes(heard, self._issuer, self._lookback)
+
+
+def _printed(body: dict[str, Any]) -> str | None:
+    """Give the line of the text log that an entry of the console log holds.
+
+    It is one where a logger or a container's stream is told; else it is an event.
+    """
+    if "log" in body and "stream" in body:
+        return text(body["log"]) or ""
+    if "message" not in body or not (body.get("loggerName") or body.get("log.logger")):
+        return None
+    return f"{body.get('timestamp') or body.get('@timestamp')} {body['message']}"
 
 
 def _of_line(line: str) -> tuple[dict[str, Any], bool] | None:

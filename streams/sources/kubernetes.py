@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from streams.records import Lifecycle, Outcome, Record
     from streams.sources.envelope import Event
 
-NOT_OURS: Final = "not_kubernetes: no verb and user; name the source with --source"
+NOT_OURS: Final = "not_kubernetes: no verb and user; look which system wrote it"
 _COMPLETE: Final = "ResponseComplete"
 _EXTRA: Final = "authentication.kubernetes.io/"
 # Some exporters rewrite the keys.

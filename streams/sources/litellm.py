@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Keyed = Callable[[bytes], str]
 NOT_OURS: Final = (
-    "not_litellm: no action, table_name and object_id; name the source with --source"
+    "not_litellm: no action, table_name and object_id; look which system wrote it"
 )
 NEEDS_PEPPER: Final = (
     "needs_pepper: the key is named by its plain hash, and no pepper is at hand to key "

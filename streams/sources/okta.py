@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streams.records import Lifecycle, Outcome, Record
     from streams.sources.envelope import Event
 
-NOT_OURS: Final = "not_okta: no eventType; name the source with --source"
+NOT_OURS: Final = "not_okta: no eventType; look which system wrote it"
 _DONE: Final = ("SUCCESS", "ALLOW")
 _NO_SESSION: Final = ("unknown", "")  # Okta writes "unknown" where there is none
 _LOGINS: Final = (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from streams.records import Record
 
 NOT_OURS: Final = (
-    "not_openai: no type, effective_at and actor; name the source with --source"
+    "not_openai: no type, effective_at and actor; look which system wrote it"
 )
 _KINDS: Final = {
     "api_key": "openai.api_key", "service_account": "openai.service_account",

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from streams.sources.openbao_call import Call
 
 NOT_OURS: Final = (
-    "not_openbao: no request object and no type; name the source with --source"
+    "not_openbao: no request object and no type; look which system wrote it"
 )
 CLOCK: Final = "clock_absurd: {}; fix the clock, then send the line again"
 NO_TIME: Final = "no_time: the line has no readable time; look at the source"

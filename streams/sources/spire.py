@@ -5,6 +5,7 @@ Rules:
 - Only ``type=audit`` lines with ``status=success`` count; a batch gives one line for
   each of its operations, all with one request_id. The server writes its other lines
   into the same log: they are counted, and are no dead letters.
+- The log comes as JSON or as text, SPIRE's default: names and values, one event a line.
 - A SPIFFE ID may be given again, so its end is a not_before: SVIDs up to then are
   denied, though SPIRE lets them run to their (short) expiry.
 - An SVID is its SPIFFE ID and serial number; it requires its ID, its entry and the
@@ -16,11 +17,13 @@ public sample was found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from agents_registry.facts import Relation
 from streams.records import Lifecycle, Tie
+from streams.sources.envelope import Event
 from streams.sources.eventlog import EventLog, Head, Heard, qualified
 from streams.sources.fields import identifier, named, requires, text
 from streams.times import AbsurdTimeError, parse_time
@@ -30,20 +33,40 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.records import Record
-    from streams.sources.envelope import Event
 
-NOT_OURS: Final = "not_spire: type is not audit; name the source with --source"
+_TEXT: Final = re.compile(rb"\s*(?:[^\n{\[]*\btime=|[a-z]+=)")
+_LINE: Final = re.compile(rb"[^\r\n]+")
+_FIELD: Final = re.compile(r'([\w.-]+)=(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"]*))')
+NOT_OURS: Final = "not_spire: type is not audit; look which system wrote it"
 
 
 class Spire(EventLog):
-    """Read the server's log in JSON (``log_format = "json"``)."""
+    """Read the server's log, in either ``log_format``."""
 
     name: ClassVar[str] = "spire"
     foreign: ClassVar[str] = NOT_OURS
 
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give the records of a file or a request body, in its order."""
+        if not _TEXT.match(data):
+            yield from super().records(data)
+            return
+        for found in _LINE.finditer(data):
+            line, offset = found.group(), found.start()
+            if line.startswith(b"{"):
+                for record in super().records(line):
+                    yield record._replace(offset=record.offset + offset)
+                continue
+            self.read += 1
+            fields = _fields(line.decode(errors="replace"))
+            yield from self.read_event(Event(offset, len(line), fields))
+
     def read_event(self, item: Event) -> Iterator[Record]:
         """Give the records of an audit line; pass over the server's own lines."""
         body = item.body
+        if "log" in body and "stream" in body:  # what a container printed, as text
+            body = _fields(text(body["log"]) or "")
+            item = item._replace(body=body)
         if "type" not in body and "level" in body and "msg" in body:
             self._count("log")
             return
@@ -62,6 +85,14 @@ class Spire(EventLog):
             return
         read = EFFECTS.get(heard.event_type.removeprefix("Batch"))
         yield heard.change(None, _spiffe(heard)) if read is None else read(heard)
+
+
+def _fields(line: str) -> dict[str, Any]:
+    """Read the names and values of a line of text."""
+    return {
+        name: quoted.replace('\\"', '"') if quoted else bare
+        for name, quoted, bare in _FIELD.findall(line)
+    }
 
 
 def _spiffe(heard: Heard, name: str = "spiffe_id") -> Identifier | None:

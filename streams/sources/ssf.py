@@ -52,7 +52,7 @@ BY_ATTRIBUTE: Final = (
     "which cannot be read; set the stream to iss_sub subjects, and revoke this one by "
     "hand"
 )
-NOT_OURS: Final = "not_ssf: no iss, jti and events; name the source with --source"
+NOT_OURS: Final = "not_ssf: no iss, jti and events; look which system wrote it"
 NOT_A_SET: Final = "malformed: not a compact JWS of JSON claims; look at the sender"
 _COMPACT: Final = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 # The first line is of a token, of which the beginning may be torn off.

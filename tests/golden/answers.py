@@ -23,6 +23,7 @@ from streams.sources.github import GitHub
 from streams.sources.litellm import LiteLlm
 from streams.sources.scim import Request
 from streams.sources.scim import records as scim_records
+from streams.sources.stream import open_stream
 from streams.stages.ingress import Origin, facts_of
 from streams.times import rfc3339
 
@@ -88,7 +89,8 @@ def read(name: str) -> tuple[list[Record], Mapping[str, int]]:
     if isinstance(of, GitHub) and "event" in answer:
         headers = DELIVERY | {"X-GitHub-Event": answer["event"]}
         return list(of.records_of(data, headers)), of.unknown
-    return list(of.records(data)), getattr(of, "unknown", {})
+    stream = open_stream(of)
+    return [*stream.feed(data), *stream.close()], stream.unknown
 
 
 def facts(name: str) -> list[Fact]:

@@ -122,8 +122,8 @@ BUGS = (
             ("wrapping", '("Records", "records", "Events")', '("Events",)', "envelope"),
             ("wrapping", '== "EventList"', '== "x"', "envelope"),
             ("wrapping", '.startswith("com.okta.")', '.startswith("x")', "envelope"),
-            ("wrapping", 'if "detail-type" in value:', "if False:", "envelope"),
-            ("wrapping", 'if "CloudTrailEvent" in value:', "if False:", "envelope"),
+            ("wrapping", '"detail": "detail-type"', '"detail": "x"', "envelope"),
+            ("wrapping", '"CloudTrailEvent": "Cl', '"x": "x", "": "Cl', "envelope"),
             ("wrapping", 'elif "logEvents" in value and', "elif", "envelope"),
             ("wrapping", 'if "message" in value and "sub', 'if "sub', "envelope"),
         )

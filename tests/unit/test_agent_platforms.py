@@ -215,7 +215,7 @@ def test_litellm_users_and_teams_end_too(table: str, answer: object) -> None:
 @pytest.mark.parametrize("source", [OpenAi, Anthropic, LiteLlm])
 @pytest.mark.parametrize("made", [{"a": 1}, {"type": "x"}, {"action": 1}], ids=range(3))
 def test_another_logs_event_is_a_dead_letter(source: Any, made: Any) -> None:
-    """It says how to name the source."""
+    """It says what is missing, and to look where it comes from."""
     (letter,) = source().records(orjson.dumps(made))
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith(f"not_{source.name}")

@@ -208,7 +208,7 @@ def test_a_ban_of_nobody_is_told(spiffe_id: object) -> None:
 @pytest.mark.parametrize("source", [Auth0, GitGuardian, Spire])
 @pytest.mark.parametrize("made", [{"a": 1}, {"type": "x"}, {"action": 1}], ids=range(3))
 def test_another_logs_event_is_a_dead_letter(source: Any, made: Any) -> None:
-    """It says how to name the source."""
+    """It says what is missing, and to look where it comes from."""
     found: list[Record] = list(source().records(orjson.dumps(made)))
     assert [f"not_{source.name}"] == [
         one.reason.split(":")[0] for one in found if isinstance(one, DeadLetter)

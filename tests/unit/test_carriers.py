@@ -13,6 +13,7 @@ from streams.records import DeadLetter
 from streams.sources import firehose
 from streams.sources.envelope import Event, events
 from streams.sources.firehose import NotFirehoseError
+from streams.sources.guess import guess_bytes
 from streams.sources.packed import UnpackError, unpacked
 
 pytestmark = pytest.mark.unit
@@ -135,3 +136,47 @@ def test_the_records_of_a_delivery_share_the_bound(
     assert b"12345\n67890" == firehose.lines(delivered(b"12345", b"67890"))
     with pytest.raises(UnpackError):
         firehose.lines(delivered(b"12345", b"67890", b"1"))
+
+
+def test_a_container_runtime_writes_lines_and_objects() -> None:
+    """CRI puts time and stream before each line, json-file puts the line into one."""
+    event = {"eventName": "X", "eventSource": "y"}
+    said = orjson.dumps(event)
+    cri = b"2026-09-05T10:00:00.123456789Z stdout F " + said
+    kept = orjson.dumps({"log": f"{said.decode()}\n", "stream": "stdout", "time": "t"})
+    banner = orjson.dumps({"log": "Starting\n", "stream": "stdout", "time": "t"})
+
+    items = list(events(b"\n".join([cri, kept, banner]), ""))
+    bodies = [one.body for one in items if isinstance(one, Event)]
+    assert [event, event, orjson.loads(banner)] == bodies
+    assert "cloudtrail" == guess_bytes(cri)
+
+
+def test_searches_give_back_what_they_indexed() -> None:
+    """Elasticsearch in ``_source``, Splunk as text in ``_raw``."""
+    event = {"eventName": "X", "eventSource": "y"}
+    hit = {"_index": "trail-2026", "_id": "1", "_source": event}
+    row = {"preview": False, "result": {"_raw": orjson.dumps(event).decode()}}
+    for carrier in (hit, row):
+        (item,) = events(orjson.dumps(carrier), "")
+        assert isinstance(item, Event)
+        assert event == item.body
+
+
+def test_a_table_is_told_as_one() -> None:
+    """One dead letter that says what to do, for all of its rows; an event is none."""
+    table = b"Time,User,Application,Status\n" + b"2026-09-05,ann,vault,0\n" * 3
+    (letter,) = events(table, "")
+    assert isinstance(letter, DeadLetter)
+    assert ("csv", 3) == (letter.reason.partition(":")[0], letter.pieces)
+
+
+def test_rows_of_an_export_are_read_without_the_header() -> None:
+    """A block of a long file has none; a line break in quotes is part of a row."""
+    event = {"Operation": "X", "RecordType": 8}
+    said = orjson.dumps(event).decode().replace('"', '""')
+    row = f'1,2026,"two\nlines","{said}",""\r\n'.encode()
+    items = list(events(row * 2, ""))
+    assert [(0, event), (len(row), event)] == [
+        (one.offset, one.body) for one in items if isinstance(one, Event)
+    ]

@@ -456,7 +456,7 @@ def test_admin_events_in_the_log_and_its_other_lines() -> None:
     assert ("delete_subject", (("keycloak.user", USER),)) == (
         found.effect, found.identifiers,
     )  # fmt: skip
-    assert (2, (("keycloak.user", "a"),)) == (source.read, found.actor)
+    assert (3, (("keycloak.user", "a"),)) == (source.read, found.actor)
 
 
 QUOTED = (
@@ -519,7 +519,7 @@ def test_a_cut_costs_only_what_it_cuts(cut: int) -> None:
     ids=range(4),
 )  # fmt: skip
 def test_another_logs_event_is_a_dead_letter(made: dict[str, Any]) -> None:
-    """It says how to name the source."""
+    """It says what is missing, and to look where it comes from."""
     (letter,) = read(made)
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("not_keycloak")

@@ -426,7 +426,7 @@ def test_tokens_come_as_lines_or_in_a_poll_response() -> None:
 
 @pytest.mark.parametrize("body", [{"iss": ISSUER}, {"events": {"x": {}}}, {"a": 1}])
 def test_another_logs_event_is_a_dead_letter(body: dict[str, Any]) -> None:
-    """It says how to name the source."""
+    """It says what is missing, and to look where it comes from."""
     (letter,) = read(body)
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("not_ssf")
