@@ -52,6 +52,7 @@ class FindingKind(Enum):
     BLAST_LIMIT = "blast_limit"
     ENFORCEMENT_LAG = "enforcement_lag"
     UNKNOWN_AGENT = "unknown_agent"
+    OVER_QUOTA = "over_quota"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
@@ -81,6 +82,7 @@ SEVERITY: Final = {
     FindingKind.BLAST_LIMIT: Severity.HIGH,
     FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
     FindingKind.UNKNOWN_AGENT: Severity.HIGH,
+    FindingKind.OVER_QUOTA: Severity.MEDIUM,
     FindingKind.TEST: Severity.CRITICAL,  # it must reach whom the worst reaches
 }
 

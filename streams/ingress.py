@@ -222,6 +222,8 @@ async def receive(
                 keeper.run(),
                 kept.run(),
                 ordering.desk.run(),
+                ordering.quota_watch.run(),
+                writer.letters.run(clock),
                 Shared(
                     kafka,
                     settings.realm,

@@ -66,6 +66,7 @@ class Inputs:
             *self.access.loops(),
             *self.vendors.loops(),
             self.orders.desk.run,
+            self.orders.quota_watch.run,
             *self.streams.loops(),
             *self.vaults.asking(self.ingest, self.speakers),
             *self.vaults.looking(self.ingest, self.store, self.speakers),

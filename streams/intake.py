@@ -227,6 +227,7 @@ class Stated:
 
     Attributes:
         secrets: names them, before anything else is made of a record.
+        reasons: of dead letters, within the quota of each authority.
     """
 
     def __init__(self, key: Key = fact_key) -> None:
@@ -235,7 +236,7 @@ class Stated:
         self.secrets = SecretNames()
         self._lines: dict[_Line, None] = {}
         self._events = Memory()
-        self._reasons = Reasons()
+        self.reasons = Reasons()
 
     def prepare(
         self, delivery: Delivery, fresh: str, *, again: bool = False
@@ -275,7 +276,7 @@ class Stated:
         admission.dead_letters = (
             folded(letters)
             if again
-            else self._reasons.within(letters, origin.authority, now)
+            else self.reasons.within(letters, origin.authority, now)
         )
         batch = Batch(
             accepted=admission.accepted,

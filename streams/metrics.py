@@ -332,6 +332,12 @@ ACTS_OLDEST: Final = Gauge(
     ("act",),
     roles=_SOURCES,
 )
+LETTERS_OVER_QUOTA: Final = Count(
+    "rescind_dead_letters_over_quota",
+    "Pieces of input that were only counted: too many reasons of one authority.",
+    ("authority",),
+    roles=_SOURCES,
+)
 OVER_QUOTA: Final = Count(
     "rescind_over_quota",
     "Batches that were not taken in whole, since their authority says too much.",

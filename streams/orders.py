@@ -12,6 +12,7 @@ from streams.desk import Desk
 from streams.http.acts import Acts
 from streams.http.operators import Operators
 from streams.http.order_metrics import OrderMetrics
+from streams.quota_watch import QuotaWatch
 from streams.quotas import Quotas
 from streams.receivers import secret_names
 from streams.stages.quota import DAY, Bucket, Quota
@@ -37,6 +38,7 @@ class Orders:
 
     Attributes:
         log: what is written goes through it.
+        quota_watch: tells who is over a quota.
     """
 
     tokens: Tokens
@@ -44,6 +46,7 @@ class Orders:
     desk: Desk
     operators: Operators
     log: Limited
+    quota_watch: QuotaWatch
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -116,7 +119,8 @@ def orders(  # noqa: PLR0913 - each by name
     log.stated.secrets = secrets = secret_names(settings)
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     operators.secrets = secrets
-    return Orders(tokens, speakers, desk, operators, log)
+    watch = QuotaWatch(log, speakers.own)
+    return Orders(tokens, speakers, desk, operators, log, watch)
 
 
 def _quota(given: QuotaSettings) -> Quota:

@@ -44,4 +44,7 @@ class OrderMetrics(Collector):
         exceeded = self._log.quotas.exceeded if self._log.quotas else {}
         for authority, count in exceeded.items():
             over.add_metric([authority], count)
-        yield from (waiting, oldest, over)
+        letters = metrics.LETTERS_OVER_QUOTA.family()
+        for authority, count in self._log.stated.reasons.exceeded.items():
+            letters.add_metric([authority], count)
+        yield from (waiting, oldest, over, letters)

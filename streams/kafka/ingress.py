@@ -31,12 +31,12 @@ from streams.intake import (
     many,
     token_of,
 )
+from streams.kafka.dead_letters import DeadLetters
 from streams.kafka.framing import Act, Outgoing, act_record, cloud_event, partition_of
 from streams.kafka.heartbeats import SHORTER
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.payloads import (
     access_records,
-    dead_letter_record,
     signal_records,
 )
 from streams.kafka.publisher import NotAckedError
@@ -74,6 +74,7 @@ class KafkaLog:
     """The way into the topics for sources and operators.
 
     Attributes:
+        letters: makes records of what could not be taken in.
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
         watch: of the topics; nothing is accepted while they are not as they must be.
@@ -108,6 +109,7 @@ class KafkaLog:
         self._noted = noted
         self._ends: dict[int, int] = {}
         self._scope_uses = ScopeUses()
+        self.letters = DeadLetters(settings, publisher, fresh_id)
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
         self.watch: TopicWatch | None = None
@@ -274,12 +276,9 @@ class KafkaLog:
             for number, use in enumerate(new)
         ]
         accesses, refused = fitting(accesses)
-        letters = [
-            dead_letter_record(
-                letter, origin, settings.partitions, f"{fresh}/{number}", place
-            )
-            for number, letter in enumerate([*admission.dead_letters, *folded(refused)])
-        ]
+        letters = self.letters.records(
+            folded([*admission.dead_letters, *refused]), origin, fresh, place
+        )
         # Handed over in one turn, so that they travel together.
         waiting = [
             *await self._publisher.send(settings.topic(ACCESS), _each(accesses)),

@@ -67,6 +67,7 @@ _TITLES: Final = {
     FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
     FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
     FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
+    FindingKind.OVER_QUOTA: "Authority over its quota",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
 _REMEDIES: Final = {
@@ -121,6 +122,10 @@ _REMEDIES: Final = {
     FindingKind.ENFORCEMENT_LAG: (
         "See with `rescind guards` which guard of {point} is behind, bring it back or "
         "stop what it guards, and treat what {it} did since as unauthorised."
+    ),
+    FindingKind.OVER_QUOTA: (
+        "Find out what {it} sends: a bulk load, a loop, or a key in wrong hands. "
+        "`rescind distrust` takes back what a stolen key said."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }

@@ -7,19 +7,24 @@ reason of its own.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streams.times import DAY
+from attrs import define
+
+from streams.times import DAY, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from streams.records import DeadLetter, Record
+    from streams.stages.ingress import Origin
 
 REASONS: Final = 200  # different ones of an authority a day
 MOST_AUTHORITIES: Final = 10_000  # whose reasons are remembered
 SHOWN: Final = 5  # reasons that an answer lists
 MOST_REASON: Final = 1024  # characters
+REPEAT: Final = 60 * SECOND  # within it a letter of the same reason is counted only
 OVER_QUOTA: Final = (
     f"over_quota: more than {REASONS} reasons in a day; only counted, see the others"
 )
@@ -104,11 +109,86 @@ class Collected:
         return self._records
 
 
+@define
+class _Written:
+    """When a letter of a kind was written last, and what came since."""
+
+    at: int
+    held: DeadLetter | None = None
+    origin: Origin | None = None
+
+
+class Repeats:
+    """Letters of one authority, source and reason, where each is a record of a log.
+
+    The first is written at once. What comes within `REPEAT` of it is counted, and is
+    one letter afterwards: a flood of broken requests writes one in that time.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing written."""
+        self._told: dict[tuple[str, str, str], _Written] = {}
+
+    def new(
+        self, letters: Iterable[DeadLetter], origin: Origin, now: int
+    ) -> list[DeadLetter]:
+        """Give what is to be written now of some letters; the rest is held.
+
+        Args:
+            letters: folded.
+            origin: of the batch that they stood in.
+            now: ns.
+        """
+        found = []
+        for letter in letters:
+            kind = origin.authority, letter.source, letter.reason
+            told = self._told.get(kind)
+            if told is None:
+                self._told[kind] = _Written(now)
+                found.append(letter)
+                continue
+            before = told.held
+            told.held = letter if before is None else together(before, letter)
+            told.origin = origin
+        return found
+
+    def due(
+        self, now: int, *, all_of_it: bool = False
+    ) -> list[tuple[DeadLetter, Origin]]:
+        """Give what was held for long enough, or all; each is to be written once.
+
+        Kinds of which nothing came for that time are forgotten.
+        """
+        found = []
+        for kind, told in list(self._told.items()):
+            if now - told.at < REPEAT and not all_of_it:
+                continue
+            if told.held is None or told.origin is None:
+                del self._told[kind]
+                continue
+            found.append((told.held, told.origin))
+            self._told[kind] = _Written(now)
+        return found
+
+    def keep(self, letter: DeadLetter, origin: Origin) -> None:
+        """Hold a letter again that could not be written."""
+        kind = origin.authority, letter.source, letter.reason
+        told = self._told.setdefault(kind, _Written(origin.received_at))
+        held = told.held
+        told.held = letter if held is None else together(letter, held)
+        told.origin = origin
+
+
 class Reasons:
-    """The different reasons that each authority gave today, within its quota."""
+    """The different reasons that each authority gave today, within its quota.
+
+    Attributes:
+        exceeded: pieces whose reason was beyond it, by authority.
+    """
 
     def __init__(self, most: int = REASONS) -> None:
         """Allow an authority so many a day."""
+        self.exceeded: Counter[str] = Counter()
         self._most = most
         self._day = -1
         self._given: dict[str, set[_Kind]] = {}
@@ -122,7 +202,11 @@ class Reasons:
         if authority not in self._given and len(self._given) >= MOST_AUTHORITIES:
             authority = ""
         given = self._given.setdefault(authority, set())
-        return folded(self._named(folded(letters), given))
+        named = folded(self._named(folded(letters), given))
+        over = number(each for each in named if each.reason == OVER_QUOTA)
+        if over:
+            self.exceeded[authority] += over
+        return named
 
     def _named(
         self, letters: Iterable[DeadLetter], given: set[_Kind]

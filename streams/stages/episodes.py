@@ -403,6 +403,7 @@ _SENTENCES: Final = {
     FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
     FindingKind.UNMAPPED: "{it} is a name and nothing more",
     FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
+    FindingKind.OVER_QUOTA: "{it} says more than its quota",
     FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
     FindingKind.UNKNOWN_AGENT: "{it} acted{at}; nobody declared it",
 }

@@ -14,7 +14,7 @@ from streams.records import DeadLetter
 from streams.stages.dead_letters import Reasons
 from streams.times import DAY
 from tests.integration.beside import guarded
-from tests.integration.serving import running
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,6 +92,13 @@ async def test_reasons_without_end_are_one_row_beyond_the_quota(
             await server.post(EVENTS, "aws", body)
         rows, _ = await letters(server)
         _, sources = await server.get("/v1/sources")
+        told = await until(server.findings)
+        async with server.session.get(f"{server.url}/metrics") as got:
+            scraped = await got.text()
+    assert 'rescind_dead_letters_over_quota_total{authority="aws"} 3.0' in scraped
+    assert {("over_quota", "source:aws", 1)} == {
+        (each["kind"], each["presented"], each["count"]) for each in told
+    }
     codes = [(each["reason"].partition(":")[0], each["count"]) for each in rows]
 
     assert codes == [("malformed", 1), ("over_quota", 3)]

@@ -9,12 +9,15 @@ from streams.records import Access, DeadLetter, Record
 from streams.sources.openbao import OpenBao
 from streams.stages.dead_letters import (
     OVER_QUOTA,
+    REPEAT,
     Collected,
     Reasons,
+    Repeats,
     folded,
     number,
     refused,
 )
+from streams.stages.ingress import Origin
 from streams.times import DAY
 
 pytestmark = pytest.mark.unit
@@ -106,3 +109,46 @@ async def test_a_log_of_broken_lines_is_few_letters(piece: bytes) -> None:
     assert all(isinstance(each, DeadLetter) for each in records)
     counted = number(each for each in records if isinstance(each, DeadLetter))
     assert counted > 100 or len(records) == 1
+
+
+def origin(authority: str = "a", at: int = 0) -> Origin:
+    """Give who spoke, and when."""
+    return Origin(authority, "default", at, "key", 1)
+
+
+def test_in_a_log_a_flood_of_one_reason_is_two_letters() -> None:
+    """The first at once, and the others counted in one when their time is over."""
+    repeats = Repeats()
+    written = []
+    for at in range(1000):
+        found = folded([letter("a", at)])
+        written += repeats.new(found, origin(at=at), at)
+    assert [each.pieces for each in written] == [1]
+    assert [] == repeats.due(REPEAT - 1)
+    ((held, of),) = repeats.due(REPEAT)
+    assert (held.pieces, held.offset, held.span) == (999, 1, 998)
+    assert of.received_at == 999
+    assert [] == repeats.due(REPEAT + 1)
+
+
+def test_other_authorities_sources_and_reasons_are_written_at_once() -> None:
+    """Nothing waits behind another's flood."""
+    repeats = Repeats()
+    repeats.new([letter("a")], origin(), 0)
+    others = [letter("b"), letter("a")._replace(source="t")]
+    assert others == repeats.new(others, origin(), 0)
+    assert [letter("a")] == repeats.new([letter("a")], origin("b"), 0)
+
+
+def test_what_was_held_is_written_once_and_what_is_quiet_forgotten() -> None:
+    """At the end of a process too; what could not be written is held on."""
+    repeats = Repeats()
+    for _ in range(3):
+        repeats.new([letter("a")], origin(), 0)
+    ((held, of),) = repeats.due(1, all_of_it=True)
+    repeats.keep(held, of)
+    repeats.new([letter("a")], origin(), 2)
+    ((held, _),) = repeats.due(1 + REPEAT)
+    assert held.pieces == 3
+    assert [] == repeats.due(1 + 2 * REPEAT)
+    assert [letter("a")] == repeats.new([letter("a")], origin(), 1 + 2 * REPEAT)

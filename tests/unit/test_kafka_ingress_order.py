@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -69,3 +70,24 @@ async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() 
     groups = dict(publisher.said)[facts]
     assert max(map(len, groups)) > 1
     assert all(groups)
+
+
+async def test_a_flood_of_broken_requests_writes_few_dead_letters() -> None:
+    """The answer counts each of them, and so does what is written at the end."""
+    kafka = KafkaSettings(partitions=1, access_partitions=1)
+    publisher = Publisher()
+    geneses: Any = {0: SimpleNamespace(genesis="g")}
+    ids = iter(map(str, range(10_000)))
+    log = KafkaLog(kafka, publisher, geneses, lambda: next(ids))  # type: ignore[arg-type]
+    records = list(CloudTrail().records(b"no JSON"))
+    for at in range(500):
+        origin = Origin("aws", "default", at, "aws", 1)
+        receipt = await log.records(Delivery(records, origin, Rights(())))
+        assert receipt.dead_letters == 1
+    dlq = kafka.topic("dlq")
+    assert [dlq] == [topic for topic, _ in publisher.said if topic == dlq]
+    writing = asyncio.create_task(log.letters.run(lambda: 500))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait([writing])
+    assert [dlq] * 2 == [topic for topic, _ in publisher.said if topic == dlq]

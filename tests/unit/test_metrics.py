@@ -188,7 +188,12 @@ def test_what_waits_for_a_second_person_is_told(tmp_path: Path) -> None:
 
     seen = (waits(HELD, 40), waits(HELD, 90), waits("lift", 7, NOW))
     desk: Any = SimpleNamespace(seen=seen)
-    log: Any = SimpleNamespace(quotas=SimpleNamespace(exceeded=Counter({"ci": 4})))
+    log: Any = SimpleNamespace(
+        quotas=SimpleNamespace(exceeded=Counter({"ci": 4})),
+        stated=SimpleNamespace(
+            reasons=SimpleNamespace(exceeded=Counter({"hr": 5})),
+        ),
+    )
     told = OrderMetrics(desk, log, lambda: NOW)
     waiting = values_of(told, "rescind_acts_waiting", "act")
     oldest = values_of(told, "rescind_acts_oldest_seconds", "act")
@@ -196,5 +201,7 @@ def test_what_waits_for_a_second_person_is_told(tmp_path: Path) -> None:
     assert {"held": 2, "proposed": 0} == waiting
     assert {"held": 90, "proposed": 0} == oldest
     assert {"ci": 4} == over
+    letters = values_of(told, "rescind_dead_letters_over_quota_total", "authority")
+    assert {"hr": 5} == letters
     log.quotas = None
     assert {} == values_of(told, "rescind_over_quota_total", "authority")

@@ -1,0 +1,91 @@
+"""Tell as a finding which authority says more than its quota, once an hour."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define, field
+
+from agents_registry.facts import HOUR
+from streams.findings import FindingKind
+from streams.intake import Delivery, NotWrittenError
+from streams.stages.admission import Rights
+from streams.stages.dead_letters import REASONS
+from streams.stages.source_notices import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streams.intake import Limited
+    from streams.stages.ingress import Origin
+
+LOOK_SECONDS: Final = 1.0
+FACTS: Final = (
+    "it was told to come again with what is no revocation: a bulk load, a loop, or a "
+    "key in wrong hands; raise `quota`, or distrust the key"
+)
+LETTERS: Final = (
+    f"it gave more than {REASONS} reasons in a day why its input cannot be read, and "
+    "further ones are only counted: look at what it sends before it is let in"
+)
+
+log = structlog.get_logger()
+
+
+@define(eq=False)
+class QuotaWatch:
+    """Compares the counts of a log with what was told.
+
+    Attributes:
+        log: has the counts, and is written to.
+        origin: gives the origin of what we say ourselves, now.
+    """
+
+    log: Limited
+    origin: Callable[[], Origin]
+    _seen: dict[tuple[str, str], int] = field(factory=dict)
+    _told: dict[tuple[str, str], int] = field(factory=dict)
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except (NotWrittenError, sqlite3.Error) as error:
+                log.warning("not_written", error=type(error).__name__)
+
+    async def look(self) -> None:
+        """Tell who exceeded a quota since the last time, at most once an hour.
+
+        Raises:
+            NotWrittenError: it could not be written.
+        """
+        origin = self.origin()
+        now, counts = origin.received_at, dict(self._counts())
+        due = [
+            key
+            for key, count in counts.items()
+            if count > self._seen.get(key, 0)
+            and now - self._told.get(key, now - HOUR) >= HOUR
+        ]
+        if not due:
+            return
+        signals = [
+            Notice(FindingKind.OVER_QUOTA, now, detail).signal(authority)
+            for authority, detail in due
+        ]
+        await self.log.records(Delivery([], origin, Rights(()), signals=signals))
+        for key in due:
+            log.warning("over_quota", authority=key[0], count=counts[key])
+            self._seen[key], self._told[key] = counts[key], now
+
+    def _counts(self) -> Iterator[tuple[tuple[str, str], int]]:
+        quotas = self.log.quotas
+        for authority, count in ({} if quotas is None else quotas.exceeded).items():
+            yield (authority, FACTS), count
+        for authority, count in self.log.stated.reasons.exceeded.items():
+            yield (authority, LETTERS), count
