@@ -53,7 +53,7 @@ from streams.http.silences import SilencePages, act_of
 from streams.http.status_lists import StatusLists
 from streams.http.tables import Tables
 from streams.inputs import Inputs, inputs
-from streams.loop_hold import LoopHold
+from streams.loop_hold import ANALYSIS, LoopHold
 from streams.running import heeding_signals, say_ready
 from streams.server_clock import ServerClock, server_clock
 from streams.times import DAY
@@ -174,8 +174,8 @@ async def serve(
         loops = [*guarding.loops, *taking.loops(), analysed.watch.run, retention.run]
         loops += [functools.partial(analysis.run, each) for each in analysed.loops()]
         loops += [
-            functools.partial(about.held.watch, "main"),
-            functools.partial(analysis.run, about.held.watch, "analysis"),
+            about.held.watch,
+            functools.partial(analysis.run, about.held.watch, ANALYSIS),
         ]
         await _work(store, loops, stop)
         log.info("stopping")
@@ -197,7 +197,7 @@ class _Surroundings:
     fresh_id: Callable[[], str]
     analysis: Analysis
     reading: ReaderProcess
-    held: LoopHold = Factory(LoopHold)
+    held: LoopHold = Factory(lambda: LoopHold(ANALYSIS))
 
 
 @frozen

@@ -52,6 +52,7 @@ from streams.kafka.source_state import (
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import assert_layout
 from streams.kafka.writing import Writing
+from streams.loop_hold import LoopHold
 from streams.orders import orders
 from streams.queues import queue_readers
 from streams.receivers import Counts, receivers
@@ -182,8 +183,10 @@ async def receive(
         )
         if scim is not None:
             scim.add_to(app)
+        held = LoopHold()
         told = Metrics(
             metrics.INGRESS,
+            held,
             counts.collector,
             SourceMetrics(book),
             ordering.collector,
@@ -214,6 +217,7 @@ async def receive(
             _tell(settings, url, started)
             await until_stopped(
                 stop or asyncio.Event(),
+                held.watch(),
                 heart.run(publisher),
                 same_log(watch, heart),
                 writing.outlook.run(writing.judge),

@@ -19,22 +19,27 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 PERIOD: Final = 0.02  # seconds; a loop may be held for as long
-LOOPS: Final = ("main", "analysis")
+MAIN: Final = "main"  # the only loop of most processes
+ANALYSIS: Final = "analysis"
 
 
 class LoopHold(Collector):
-    """How late the timers of the server's event loops were."""
+    """How late the timers of a process's event loops were."""
 
-    def __init__(self) -> None:
-        """Start at nothing; each loop has its series from the first scrape on."""
+    def __init__(self, *loops: str) -> None:
+        """Start at nothing; each loop has its series from the first scrape on.
+
+        Args:
+            loops: their names besides `MAIN`.
+        """
         self._late = LOOP_HOLD.histogram()
-        self._of = {name: self._late.labels(name) for name in LOOPS}
+        self._of = {name: self._late.labels(name) for name in (MAIN, *loops)}
 
-    async def watch(self, name: str) -> None:
+    async def watch(self, name: str = MAIN) -> None:
         """Measure the loop that this runs in, until cancelled.
 
         Args:
-            name: of that loop, one of `LOOPS`.
+            name: of that loop.
         """
         now, late = asyncio.get_running_loop().time, self._of[name]
         while True:

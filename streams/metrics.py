@@ -165,7 +165,7 @@ LOOP_HOLD: Final = Distribution(
     "rescind_loop_hold_seconds",
     "By how much a timer of 20 ms was late, since work held the event loop.",
     ("loop",),
-    roles=(SERVER,),
+    roles=(SERVER, INGRESS, WORKER, NOTIFY, PDP),
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
 

@@ -39,6 +39,7 @@ from streams.kafka.followed import Rules
 from streams.kafka.framing import partition_of
 from streams.kafka.process import Process, worker_process
 from streams.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.loop_hold import LoopHold
 from streams.receivers import secret_names
 from streams.running import heeding_signals, say_ready
 from streams.times import SECOND
@@ -188,7 +189,9 @@ async def work(
         app = web.Application(middlewares=[problems])
         Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
         written, dlq = process.publisher.written, kafka.topic("dlq")
+        held = LoopHold()
         collectors = [
+            held,
             _State(process),
             DeadLetters(lambda: written[dlq]),
             ClockOffset(partial(offset_seconds, clock)),
@@ -210,7 +213,7 @@ async def work(
             say_ready(settings.ready_file, url)
             if started is not None:
                 started(Working(url, process))
-            loops = [sinks.run, *entry.loops()]
+            loops = [held.watch, sinks.run, *entry.loops()]
             await until_stopped(stop, process.run(), *(run() for run in loops))
         finally:
             await runner.cleanup()

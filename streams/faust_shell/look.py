@@ -58,6 +58,7 @@ class Look:
         attempts: Attempts,
         clock: Callable[[], int],
         stands: Callable[[float], bool],
+        *more: Collector,
     ) -> None:
         """Look at a desk.
 
@@ -68,12 +69,14 @@ class Look:
             clock: gives the time (ns).
             stands: tells by the event loop's clock whether a broker answered lately,
                 and the topics are as they must be.
+            more: is told at ``/metrics`` too.
         """
         self._progress = progress
         self._clock = clock
         self._stands = stands
         alerts = AlertMetrics(desk, attempts, clock)
-        self._metrics = Metrics(metrics.NOTIFY, _State(desk, progress, clock), alerts)
+        state = _State(desk, progress, clock)
+        self._metrics = Metrics(metrics.NOTIFY, state, alerts, *more)
 
     def application(self) -> web.Application:
         """Give the routes."""

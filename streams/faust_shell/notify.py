@@ -32,6 +32,7 @@ from streams.kafka.publisher import Publisher, die
 from streams.kafka.silences import KeptSilences
 from streams.kafka.topic_watch import TopicWatch
 from streams.kafka.topics import assert_layout
+from streams.loop_hold import LoopHold
 from streams.progress import Progress
 from streams.running import heeding_signals, say_ready
 
@@ -131,13 +132,14 @@ async def tell(
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
         desk.silences, silences.changed = silences.all, desk.heed
-        loops += (desk.run, kept.run, watch.follow)
+        held = LoopHold()
+        loops += (desk.run, kept.run, watch.follow, held.watch)
         outlook = _agree(app, kafka, desk, progress, stop, loops)
 
         def stands(now: float) -> bool:
             return outlook.reached(now) and watch.fault is None
 
-        pages = Look(desk, progress, attempts, clock, stands).application()
+        pages = Look(desk, progress, attempts, clock, stands, held).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())

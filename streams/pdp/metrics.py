@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from streams import metrics
 from streams.http.metrics import Metrics as Told
+from streams.loop_hold import LoopHold
 from streams.metrics import MOST_KINDS, OTHER
 from streams.times import SECOND
 
@@ -46,6 +47,7 @@ class Metrics:
 
     Attributes:
         told: has the handler of ``/metrics``.
+        held: measures the event loop, where its `watch` runs.
     """
 
     def __init__(
@@ -65,8 +67,9 @@ class Metrics:
         self._decisions = metrics.PDP_DECISIONS.counter()
         self._reports = metrics.PDP_REPORTS.counter()
         self._reported: set[str] = set()
-        state = _State(guard, keys)
-        self.told = Told(metrics.PDP, state, self._decisions, self._reports)
+        self.held = LoopHold()
+        state = _State(guard, keys), self.held
+        self.told = Told(metrics.PDP, *state, self._decisions, self._reports)
 
     def count(self, surface: str, decision: Decision) -> None:
         """Count a decision, and have it logged.

@@ -106,7 +106,8 @@ async def serve(
             cleanup.push_async_callback(server.close)
             address = server.address
         tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
-        readers = [tasks.create_task(each.run()) for each in keys.values()]
+        loops = [metrics.held.watch, *(each.run for each in keys.values())]
+        readers = [tasks.create_task(each()) for each in loops]
         readers.append(tasks.create_task(tell_clock(guard.time)))
         cleanup.callback(lambda: [each.cancel() for each in readers])
         await cleanup.enter_async_context(guard)

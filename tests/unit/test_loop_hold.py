@@ -26,7 +26,7 @@ def seconds(held: LoopHold, loop: str) -> float:
 
 async def test_work_that_holds_the_loop_is_told() -> None:
     """A timer that was due meanwhile is late by what is left of the work."""
-    held = LoopHold()
+    held = LoopHold("analysis")
     watching = asyncio.create_task(held.watch("analysis"))
     await asyncio.sleep(0)
     until = time.monotonic() + HELD
