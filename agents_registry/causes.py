@@ -7,14 +7,15 @@ revoke or a not_before. Several copies of a fact count once, with the smallest t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from attrs import define
 
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.facts import Cause, Lift
 
@@ -22,6 +23,7 @@ _FIELDS = (
     "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
     "scopes", "device", "tenant",
 )  # fmt: skip
+FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
@@ -97,6 +99,28 @@ def _earlier(first: _AnyStamp, second: _AnyStamp) -> _AnyStamp:
     return min(first, second, key=lambda stamp: (stamp[0], -stamp[1]))
 
 
+class _Ordered(NamedTuple):
+    """Lifts of one target, found by their versions.
+
+    Attributes:
+        versions: sorted, by uncertainty; there are two of these.
+        ahead: those dated ahead of their receipt.
+    """
+
+    versions: dict[int, list[int]]
+    ahead: list[_LiftStamp]
+
+    def add(self, stamp: _LiftStamp) -> None:
+        """Take one lift in."""
+        version, uncertainty, claimed = stamp
+        insort(self.versions.setdefault(uncertainty, []), version)
+        if claimed != version:
+            self.ahead.append(stamp)
+
+
+_NO_LIFTS: Final = _Ordered({}, [])
+
+
 class CauseBook:
     """All causes and lifts of a realm, by target."""
 
@@ -106,6 +130,7 @@ class CauseBook:
         self._first: dict[int, Standing] = {}
         self._further: dict[int, dict[bytes, Standing]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
+        self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
 
     def dump(self) -> dict[str, Any]:
         """Give the state as plain values."""
@@ -149,7 +174,13 @@ class CauseBook:
             return
         lifts = self._lifts.setdefault((fact.authority, node, fact.aspect), {})
         stamp = (fact.effective_version, fact.uncertainty, fact.version)
-        lifts[fact_id] = _earlier(lifts.get(fact_id, stamp), stamp)
+        known = lifts.get(fact_id)
+        lifts[fact_id] = stamp if known is None else _earlier(known, stamp)
+        key = (fact.authority, node, fact.aspect)
+        if known is None and key in self._ordered:
+            self._ordered[key].add(stamp)
+        elif known != lifts[fact_id]:
+            self._ordered.pop(key, None)
 
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
@@ -164,6 +195,7 @@ class CauseBook:
             return True
         for key, lifts in self._lifts.items():
             if key[1] == node and lifts.pop(fact_id, None) is not None:
+                self._ordered.pop(key, None)
                 if not lifts:
                     del self._lifts[key]
                 return True
@@ -192,29 +224,55 @@ class CauseBook:
         """
         if at is not None and (cause.at > at or (cause.at == at and not inclusive)):
             return False
-        return not any(
-            version > cause.version + max(cause.uncertainty, uncertainty)
-            and (at is None or version <= at)
-            for version, uncertainty, _ in self._lifts_of(cause)
-        )
+        for uncertainty, versions in self._lifts_of(cause).versions.items():
+            near = max(cause.uncertainty, uncertainty)
+            first = bisect_right(versions, cause.version + near)
+            if first < len(versions) and (at is None or versions[first] <= at):
+                return False
+        return True
 
-    def turning_points(self, cause: Standing) -> list[int]:
-        """Give the times at which the cause may begin or cease to count (ns)."""
-        return [cause.at, *(version for version, *_ in self._lifts_of(cause))]
+    def turning_points(self, causes: Iterable[Standing]) -> set[int]:
+        """Give the times at which some causes may begin or cease to count (ns)."""
+        times: set[int] = set()
+        keys: set[tuple[str, int, str]] = set()
+        for cause in causes:
+            times.add(cause.at)
+            if cause.effect not in _FINAL:
+                keys.add((cause.authority, cause.node, cause.aspect))
+        for key in keys:
+            times.update(version for version, *_ in self._lifts.get(key, {}).values())
+        return times
 
     def ambiguous(self, cause: Standing) -> bool:
         """Tell whether a lift came so close that the order is not known.
 
         A lift dated ahead claims to be later than it can be shown to be.
         """
-        return self.in_force(cause) and any(
+        if not self.in_force(cause):
+            return False
+        lifts = self._lifts_of(cause)
+        for uncertainty, versions in lifts.versions.items():
+            near = max(cause.uncertainty, uncertainty)
+            first = bisect_left(versions, cause.version - near)
+            if first < len(versions) and versions[first] <= cause.version + near:
+                return True
+        return any(
             version - near <= cause.version <= claimed + near
-            for version, uncertainty, claimed in self._lifts_of(cause)
+            for version, uncertainty, claimed in lifts.ahead
             for near in (max(cause.uncertainty, uncertainty),)
         )
 
-    def _lifts_of(self, cause: Standing) -> list[_LiftStamp]:
-        if cause.effect in _FINAL:
-            return []
-        lifts = self._lifts.get((cause.authority, cause.node, cause.aspect))
-        return [] if lifts is None else list(lifts.values())
+    def _lifts_of(self, cause: Standing) -> _Ordered:
+        """Give the lifts of a cause's target; of many the order is kept."""
+        key = (cause.authority, cause.node, cause.aspect)
+        lifts = None if cause.effect in _FINAL else self._lifts.get(key)
+        if lifts is None:
+            return _NO_LIFTS
+        known = self._ordered.get(key)
+        if known is None:
+            known = _Ordered({}, [])
+            for stamp in sorted(lifts.values()):
+                known.add(stamp)
+            if len(lifts) > FEW:
+                self._ordered[key] = known
+        return known

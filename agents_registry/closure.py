@@ -9,16 +9,19 @@ requires each presented identifier and each actor of the delegation chain.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from agents_registry.lineage import CREDENTIAL, OWNED, UNKNOWN_TIME
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 CLOSURE_LIMIT: Final = 4096
+STEP: Final = 127  # a mask: nodes walked between two yields
 PRESENTED: Final = -2  # strangers, which no fact names, have the numbers below it
 
 
@@ -58,7 +61,10 @@ class Closure:
     def __init__(
         self, registry: Registry, node: int | None, claims: Claims = NO_CLAIMS
     ) -> None:
-        """Collect the closure of a node, or where that is None of what is presented."""
+        """Start at a node, or where that is None at what is presented.
+
+        Nothing is in it before `collect`; `closure_of` does both.
+        """
         self.claims = claims
         self.start = PRESENTED if node is None else node
         self.presented = claims.presented if node is None else (node,)
@@ -70,38 +76,49 @@ class Closure:
         self._parents: dict[int, list[int]] = {}
         self._earliest: dict[int, int] = {}
         self._verified = self._names_of_presented_credentials()
-        self.too_large = not self._collect()
+        self.too_large = False
+        self._collected = False
 
     def _names_of_presented_credentials(self) -> frozenset[int]:
         """Give the nodes whose issue time the verified claim bounds."""
         if self.claims.issued_at is None:
             return frozenset()
-        credentials = (n for n in self.claims.presented if self.flags(n) & CREDENTIAL)
-        return frozenset(name for node in credentials for name in self.names(node))
+        credentials = [n for n in self.claims.presented if self.flags(n) & CREDENTIAL]
+        return frozenset((*credentials, *self.other_names(credentials)))
 
-    def _collect(self) -> bool:
-        """Walk requires and owners; False when there is too much of it.
+    def collect(self) -> Steps[Self]:
+        """Walk requires and owners, once.
 
         Of too much the complete levels are kept, whatever the order of facts.
         """
+        if not self._collected:
+            self.too_large = not (yield from self._collect())
+            yield from self._hang()
+            self._collected = True
+        return self
+
+    def _collect(self) -> Steps[bool]:
+        """Walk up, level by level; give whether it came to an end."""
         level, limit = [self.start], CLOSURE_LIMIT + (self.start == PRESENTED)
         named: set[int] = set()
         while level:
             following: dict[int, None] = {}
-            for node in level:
+            for count, node in enumerate(level):
+                if not count & STEP:
+                    yield
                 for up in self._ups(node, named, through_owners=True):
                     if up not in self.nodes:
                         following[up] = None
                 if len(self.nodes) + len(following) > limit:
-                    self._hang(self.nodes)
                     return False
             level = list(following)
             self.nodes.update(level)
-        self._hang(self.nodes)
         return True
 
-    def _hang(self, nodes: Iterable[int]) -> None:
-        for node in nodes:
+    def _hang(self) -> Steps[None]:
+        for count, node in enumerate(self.nodes):
+            if not count & STEP:
+                yield
             for parent in self.parents(node):
                 self._children.setdefault(parent, []).append(node)
 
@@ -116,6 +133,13 @@ class Closure:
     def names(self, node: int) -> list[int]:
         """Give the node and all its other names, the node first."""
         return [node] if node < 0 else self._lineage.others(node)
+
+    def other_names(self, nodes: Iterable[int]) -> Iterator[int]:
+        """Yield the names of nodes of the table that have several, each once."""
+        named: set[int] = set()
+        for node in nodes:
+            if node >= 0:
+                yield from self._lineage.names_once(node, named)
 
     def edges(self, node: int) -> list[tuple[int, int]]:
         """Give (parent, strength of the relation)."""
@@ -158,19 +182,15 @@ class Closure:
                     todo.append(child)
         return seen
 
-    def required(self, start: int) -> list[int]:
+    def required(self, start: int) -> Steps[list[int]]:
         """Give R(start), nearest first."""
-        return list(self._search(start, through_owners=False))
-
-    def reachable(self, start: int) -> set[int]:
-        """Give all that the life of a node may hang on, owners of owners too."""
-        return set(self._search(start, through_owners=True))
+        return list((yield from self._search(start, through_owners=False)))
 
     def way(self, start: int, goal: int) -> list[int]:
         """Give the shortest way up, through owners only where nothing else leads."""
-        back = self._search(start, through_owners=False)
+        back = finish(self._search(start, through_owners=False))
         if goal not in back:
-            back = self._search(start, through_owners=True)
+            back = finish(self._search(start, through_owners=True))
         steps = [goal]
         while steps[-1] != start:
             steps.append(back[steps[-1]])
@@ -230,14 +250,23 @@ class Closure:
             ups += [one for some in self._registry.owners.of(node) for one in some]
         return ups
 
-    def _search(self, start: int, *, through_owners: bool) -> dict[int, int]:
+    def _search(self, start: int, *, through_owners: bool) -> Steps[dict[int, int]]:
         """Walk up breadth first; give each node with the one it was reached from."""
         back = {start: start}
         todo = [start]
         named: set[int] = set()
-        for node in todo:
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
             for up in self._ups(node, named, through_owners=through_owners):
                 if up not in back and up in self.nodes:
                     back[up] = node
                     todo.append(up)
         return back
+
+
+def closure_of(
+    registry: Registry, node: int | None, claims: Claims = NO_CLAIMS
+) -> Closure:
+    """Collect a closure in one go; see `Closure`."""
+    return finish(Closure(registry, node, claims).collect())

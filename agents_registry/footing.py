@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from agents_registry.closure import Closure
+from agents_registry.closure import closure_of
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -73,7 +73,7 @@ def footing(registry: Registry, presented: Presented, now: int) -> Footing:
     lineage = registry.lineage
     names: set[int | Identifier] = set()
     expires = UNKNOWN_TIME
-    for node in Closure(registry, None, claims_of(registry, presented)).nodes:
+    for node in closure_of(registry, None, claims_of(registry, presented)).nodes:
         if node < 0:
             continue
         names.add(node)

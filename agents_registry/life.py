@@ -13,13 +13,12 @@ Owners: `agents_registry.ownership`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from agents_registry.causes import Standing
-from agents_registry.closure import CLOSURE_LIMIT, Closure
-from agents_registry.facts import Effect, Reach
+from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.endings import STEP, Blame, Endings, Hit
+from agents_registry.facts import Effect
 from agents_registry.lineage import (
-    ALWAYS,
     CAUSED,
     CREDENTIAL,
     ENDS,
@@ -30,13 +29,17 @@ from agents_registry.lineage import (
     ROOT,
     UNKNOWN_TIME,
 )
-from agents_registry.ownership import ALIVE, NEVER, obligations
+from agents_registry.ownership import ALIVE, NEVER, proving
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agents_registry.causes import Standing
+    from agents_registry.closure import Closure
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 _BUDGET: Final = range(CLOSURE_LIMIT)
 
@@ -135,24 +138,32 @@ class Life:
     """The closure of a node or of what is presented, judged at one moment.
 
     Attributes:
-        flaws: every reason for n to be dead, nearest first; empty when it lives. Of a
-            closure that is too large only causes, and those of the nearest nodes.
+        flaws: every reason for n to be dead, nearest first; empty when it lives. A
+            cause stands once for each node that carries it, at the nearest node that it
+            ends. Of a closure that is too large only causes, and those of the nearest
+            nodes.
     """
 
     def __init__(self, registry: Registry, closure: Closure, moment: Moment) -> None:
-        """Find every flaw in a closure."""
+        """Start with nothing found; `judge` finds every flaw."""
         self._registry = registry
         self._lineage = registry.lineage
         self._moment = moment
         self.closure = closure
-        self.flaws = self._judge()
+        self.flaws: list[Flaw] = []
+        self._endings = Endings(registry, closure)
+        self._rank: dict[int, int] = {}
 
     def path(self, flaw: Flaw) -> list[int]:
         """Give the way from n to a flaw, and on to what its cause names."""
-        way = self.closure.way(self.closure.start, flaw.node)
+        node = flaw.node
+        if flaw.reason is Reason.NOT_BEFORE and flaw.cause is not None:
+            hit = Hit(node, flaw.cause, node)
+            node = self._endings.nearest_too_old(hit, self._rank)
+        way = self.closure.way(self.closure.start, node)
         if flaw.target is None or flaw.target in way:
             return way
-        return way + self.closure.way(flaw.node, flaw.target)[1:]
+        return way + self.closure.way(node, flaw.target)[1:]
 
     def narrows(self, node: int) -> list[Standing]:
         """Give the narrows in force on a node."""
@@ -169,107 +180,59 @@ class Life:
             if book.in_force(cause, at, inclusive=inclusive)
         ]
 
-    def _judge(self) -> list[Flaw]:
-        """Give every flaw that kills n, nearest first."""
-        inherited, personal = self._causes()
-        if not self.closure.too_large:
+    def judge(self) -> Steps[Self]:
+        """Find every flaw that kills n."""
+        yield from self._endings.collect(self._in_force)
+        closure = self.closure
+        order = yield from closure.required(closure.start)
+        rank = self._rank = {node: i for i, node in enumerate(order)}
+        inherited = [
+            Flaw(_BY_EFFECT[cause.effect], node, cause, target)
+            for node, cause, target in (yield from self._endings.inherited(rank))
+        ]
+        personal = [
+            Flaw(_BY_EFFECT[cause.effect], node, cause, target)
+            for node, cause, target in self._endings.personal(closure.presented, rank)
+        ]
+        if not closure.too_large:
+            horizon, expired = list[int](), list[int]()
             if self._moment.at is None and self._moment.doubts:
-                inherited += self._beyond_horizon()
-                personal += self._expired()
-            inherited += self._orphans(inherited, personal)
-        start, presented = self.closure.start, self.closure.presented
-        rank = {node: i for i, node in enumerate(self.closure.required(start))}
-        flaws = [flaw for flaw in inherited if flaw.node in rank]
-        flaws += [flaw for flaw in personal if flaw.node in presented]
-        return sorted(flaws, key=lambda flaw: rank[flaw.node])
+                horizon = yield from self._beyond_horizon()
+                expired = yield from self._expired()
+            inherited += (Flaw(Reason.BEYOND_HORIZON, node) for node in horizon)
+            presented = closure.presented
+            personal += (Flaw(Reason.EXPIRED, n) for n in expired if n in presented)
+            inherited += yield from self._orphans(horizon, expired)
+        flaws = [flaw for flaw in inherited if flaw.node in rank] + personal
+        self.flaws = sorted(flaws, key=lambda flaw: rank[flaw.node])
+        return self
 
-    def _causes(self) -> tuple[list[Flaw], list[Flaw]]:
-        """Give flaws that pass to children, and those of a node alone."""
-        inherited: list[Flaw] = []
-        personal: list[Flaw] = []
-        for node in self.closure.nodes:
-            watermarks = []
-            for cause in self._in_force(node):
-                if cause.effect is Effect.NOT_BEFORE:
-                    watermarks.append(cause)
-                elif cause.effect is Effect.NARROW:
-                    continue
-                elif cause.reach is Reach.SUBTREE:
-                    reason = _BY_EFFECT[cause.effect]
-                    inherited.append(Flaw(reason, node, cause, node))
-                else:
-                    inherited += self._young_children(node, cause)
-                    personal += [
-                        Flaw(_BY_EFFECT[cause.effect], name, cause, node)
-                        for name in self.closure.names(node)
-                    ]
-            if watermarks:
-                inherited += self._too_old(node, watermarks)
-        return inherited, personal
-
-    def _young_children(self, node: int, cause: Standing) -> list[Flaw]:
-        """Reach self: kill by each edge whose child is not older than the cause.
-
-        An edge between two names of the node counts as well: a late alias can only
-        add denials.
-        """
-        closure = self.closure
-        return [
-            Flaw(_BY_EFFECT[cause.effect], child, cause, node)
-            for name in closure.names(node)
-            for child in closure.children(name)
-            for parent, strength in closure.edges(child)
-            if parent == name
-            and (strength == ALWAYS or closure.latest_issue(child) >= cause.at)
-        ]
-
-    def _too_old(self, node: int, watermarks: list[Standing]) -> list[Flaw]:
-        """not_before T: credentials that require the node and were issued up to T."""
-        issued = {
-            child: self.closure.earliest_issue(child)
-            for child in self.closure.below([node])
-            if self.closure.flags(child) & CREDENTIAL
-        }
-        return [
-            Flaw(Reason.NOT_BEFORE, child, cause, node)
-            for cause in watermarks
-            for child, time in issued.items()
-            if (time == UNKNOWN_TIME or time <= cause.mark)
-            and not self._spared(child, cause)
-        ]
-
-    def _spared(self, node: int, cause: Standing) -> bool:
-        """Complex subjects: spare what is bound to another device or tenant."""
-        for wanted, bindings in (
-            (cause.device, self._registry.devices),
-            (cause.tenant, self._registry.tenants),
-        ):
-            bound = self.closure.bound_to(bindings, node)
-            if wanted is not None and bound and wanted not in bound:
-                return True
-        return False
-
-    def _beyond_horizon(self) -> list[Flaw]:
+    def _beyond_horizon(self) -> Steps[list[int]]:
         """After a prune: a parent that nobody knows may have been revoked."""
-        horizon = self._registry.horizon
-        if horizon is None:
-            return []
+        horizon, found = self._registry.horizon, list[int]()
         closure = self.closure
-        return [
-            Flaw(Reason.BEYOND_HORIZON, node)
-            for node in closure.nodes
-            if closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL
-            and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME
-            and any(not closure.flags(up) & KNOWN for up, _ in closure.edges(node))
-        ]
+        if horizon is None:
+            return found
+        for count, node in enumerate(closure.nodes):
+            if not count & STEP:
+                yield
+            if (
+                closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL
+                and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME
+                and any(not closure.flags(up) & KNOWN for up, _ in closure.edges(node))
+            ):
+                found.append(node)
+        return found
 
-    def _expired(self) -> list[Flaw]:
+    def _expired(self) -> Steps[list[int]]:
         """Expiry passes over ends_with_parent and other names only."""
         expires, now = self._lineage.expires, self._moment.now
         closure = self.closure
         dead = {n for n in closure.nodes if n >= 0 and expires[n] <= now}
         todo = list(dead)
-        for node in todo:
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
             heirs = [closure.next_name(node)] + [
                 child
                 for child in closure.children(node)
@@ -280,59 +243,44 @@ class Life:
                 if heir not in dead:
                     dead.add(heir)
                     todo.append(heir)
-        return [Flaw(Reason.EXPIRED, node) for node in dead]
+        return todo
 
-    def _orphans(self, inherited: list[Flaw], personal: list[Flaw]) -> list[Flaw]:
+    def _orphans(self, horizon: list[int], expired: list[int]) -> Steps[list[Flaw]]:
         """Find the owner sets that no living owner meets."""
         if not any(self.closure.flags(n) & OWNED for n in self.closure.nodes):
             return []
-        unmet = self._unmet(_ends(inherited), _ends(personal))
-        if not unmet:
-            return []
-        # Doubts and expiry end owners too, but are no causes to name.
-        caused = [[f for f in flaws if f.cause] for flaws in (inherited, personal)]
-        last = self._unmet(*map(_ends, caused))
-        return [self._orphan(node, last.get(node, NEVER), caused) for node in unmet]
+        inherited, personal, targets = yield from self._endings.first_ends()
+        doubted = inherited | dict.fromkeys(horizon, NEVER)
+        lapsed = personal | dict.fromkeys(expired, NEVER)
+        last = unmet = yield from self._unmet(doubted, lapsed)
+        if unmet and (horizon or expired):
+            # Doubts and expiry end owners too, but are no causes to name.
+            last = yield from self._unmet(inherited, personal)
+        blame = Blame(self._registry, self.closure, targets)
+        flaws = []
+        for node in (node for node in unmet if node in self._rank):
+            target, cause = yield from blame.of(node, last.get(node, NEVER))
+            flaws.append(Flaw(Reason.NO_LIVING_OWNER, node, cause, target))
+        return flaws
 
     def _unmet(
         self, inherited: Mapping[int, Age], personal: Mapping[int, Age]
-    ) -> dict[int, Age]:
+    ) -> Steps[dict[int, Age]]:
         """Give the owned nodes without a living owner, and the end of the last one.
 
         Of several owner sets that of a cause counts, the earliest one.
         """
         unmet: dict[int, Age] = {}
         owners_of = self._registry.owners.of
-        for node, until in obligations(self.closure, owners_of, inherited, personal):
+        sets = yield from proving(self.closure, owners_of, inherited, personal)
+        for node, until in sets:
             known = unmet.get(node, NEVER)
             if until != ALIVE:
                 earliest = max if NEVER in {known, until} else min
                 unmet[node] = earliest(known, until)
         return unmet
 
-    def _orphan(self, node: int, until: Age, flaws: list[list[Flaw]]) -> Flaw:
-        """Name the cause that took the last owner, when a cause did."""
-        ending = {
-            flaw.target: flaw.cause
-            for some in flaws
-            for flaw in some
-            if flaw.cause is not None and age(flaw.cause) == until
-        }
-        for target in self.closure.reachable(node):
-            if target in ending:
-                return Flaw(Reason.NO_LIVING_OWNER, node, ending[target], target)
-        return Flaw(Reason.NO_LIVING_OWNER, node)
 
-
-def _ends(flaws: list[Flaw]) -> dict[int, Age]:
-    """Give the earliest end of each node with a flaw."""
-    ends: dict[int, Age] = {}
-    for flaw in flaws:
-        end = NEVER if flaw.cause is None else age(flaw.cause)
-        ends[flaw.node] = min(end, ends.get(flaw.node, end))
-    return ends
-
-
-def age(cause: Standing) -> Age:
-    """Order causes: the earliest first, ids break ties."""
-    return (cause.at, cause.fact_id)
+def judged(registry: Registry, closure: Closure, moment: Moment) -> Life:
+    """Judge a closure in one go; see `Life.judge`."""
+    return finish(Life(registry, closure, moment).judge())

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
-from agents_registry.life import Reason, age
+from agents_registry.life import Reason
 from agents_registry.lineage import (
     ALWAYS,
     CAUSED,
@@ -26,9 +27,10 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
 )
 from agents_registry.ownership import ALIVE, NEVER, proving
+from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from agents_registry.causes import Standing
     from agents_registry.ownership import Age
@@ -74,6 +76,8 @@ class Sweep:
         self._above: dict[int, list[int]] = {}
         self._below: dict[int, list[int]] = {}
         self._issued: dict[int, int] = {}
+        self._stands_for: dict[int, int] = {}  # of names with such a cause
+        self._selves: dict[tuple[int, Reason], End] = {}
         self._inherited: list[tuple[Reason, int, End | None]] = []
         self._personal: list[tuple[Reason, int, End | None]] = []
 
@@ -120,6 +124,8 @@ class Sweep:
                 yield
             if self._lineage.flags[node] & CAUSED:
                 self._take_causes(node, marks)
+        for (_, reason), end in self._selves.items():
+            yield from self._end_self(reason, end)
         marks.sort(key=lambda mark: age(mark.cause))
         yield from self._find_too_old(marks)
         if self._now is not None:
@@ -205,9 +211,22 @@ class Sweep:
                 self._take_self(end)
 
     def _take_self(self, end: End) -> None:
+        """Keep the first cause of reach self on each node, under any of its names."""
+        target, reason = end.target, _REASON[end.cause.effect]
+        if target not in self._stands_for:
+            names = self._lineage.others(target)
+            self._stands_for.update(dict.fromkeys(names, target))
+        key = (self._stands_for[target], reason)
+        first = self._selves.setdefault(key, end)
+        if age(end.cause) < age(first.cause):
+            self._selves[key] = end
+
+    def _end_self(self, reason: Reason, end: End) -> Steps[None]:
         """Reach self: every name, and each edge whose child is not older."""
-        lineage, reason = self._lineage, _REASON[end.cause.effect]
-        for name in lineage.others(end.target):
+        lineage = self._lineage
+        for count, name in enumerate(lineage.others(end.target)):
+            if not count & STEP:
+                yield
             self._personal.append((reason, name, end))
             for child in self.children(name):
                 for parent, strength in lineage.parents(child):
@@ -217,44 +236,33 @@ class Sweep:
                     ):
                         self._inherited.append((reason, child, end))
 
-    def _find_too_old(self, marks: Iterable[End]) -> Steps[None]:
+    def _find_too_old(self, marks: Sequence[End]) -> Steps[None]:
         """Find credentials below watermarks that were issued up to them.
 
         What hangs on one that an earlier cause ended so is ended by that one.
         """
         flags = self._lineage.flags
-        ended: set[int] = set()
-        for mark in marks:
-            seen = {mark.target}
-            todo = list(seen)
-            for count, node in enumerate(todo):
-                if not count & STEP:
-                    yield
-                if node in ended:
-                    continue
-                if flags[node] & CREDENTIAL and self._is_too_old(node, mark.cause):
-                    ended.add(node)
-                    self._inherited.append((Reason.NOT_BEFORE, node, mark))
-                    continue
-                for child in self.children(node):
-                    if child not in seen:
-                        seen.add(child)
-                        todo.append(child)
+        issued: dict[int, int] = {}
+        for count, node in enumerate(self.nodes if marks else ()):
+            if not count & STEP:
+                yield
+            if flags[node] & CREDENTIAL:
+                known = self._lineage.issued[node] != UNKNOWN_TIME
+                issued[node] = self._earliest_issue(node) if known else UNKNOWN_ISSUE
+        ended = yield from first_marks(self, marks, issued, self._spares)
+        for node, place in ended.items():
+            self._inherited.append((Reason.NOT_BEFORE, node, marks[place]))
 
-    def _is_too_old(self, node: int, cause: Standing) -> bool:
-        registry = self.registry
-        if self._lineage.issued[node] != UNKNOWN_TIME and (
-            self._earliest_issue(node) > cause.mark
-        ):
-            return False
+    def _spares(self, node: int, cause: Standing) -> bool:
+        """Complex subjects: spare what is bound to another device or tenant."""
         for wanted, bindings in (
-            (cause.device, registry.devices),
-            (cause.tenant, registry.tenants),
+            (cause.device, self.registry.devices),
+            (cause.tenant, self.registry.tenants),
         ):
             bound = bindings.get(node)
             if wanted is not None and bound and wanted not in bound:
-                return False
-        return True
+                return True
+        return False
 
     def _earliest_issue(self, node: int) -> int:
         """Give the earliest issue time over all names; found out once for each node."""

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
-from agents_registry.closure import PRESENTED, Claims, Closure
+from agents_registry.closure import PRESENTED, STEP, Claims, Closure
+from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.identifiers import Identifier, NodeClass
-from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, age, quiet
+from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, quiet
 from agents_registry.lineage import KNOWN, LOUD, NONE, SCOPED
 from agents_registry.scope import covers
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agents_registry.causes import Standing
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 MOST_IDENTIFIERS: Final = 64  # of one presentation
 MOST_ACTORS: Final = 32
@@ -129,12 +134,36 @@ def judge(
         scope: the requested ``namespace|value``; None is denied only under a narrow.
         policy: what to do with unknown credentials.
     """
-    lineage = registry.lineage
-    nodes = [lineage.find(name) for name in presented.identifiers]
+    nodes = [registry.lineage.find(name) for name in presented.identifiers]
     if not _unclouded(registry, nodes, presented, now, scope):
-        verdict = _closely(registry, presented, now, scope)
+        verdict = finish(_closely(registry, presented, now, scope))
         if not verdict.allowed:
             return verdict
+    return _recognised(registry, presented, nodes, policy)
+
+
+def judging(
+    registry: Registry,
+    presented: Presented,
+    *,
+    now: int,
+    scope: str | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> Steps[Verdict]:
+    """Judge a presentation in steps; see `judge`. The table must not change."""
+    nodes = [registry.lineage.find(name) for name in presented.identifiers]
+    if not _unclouded(registry, nodes, presented, now, scope):
+        verdict = yield from _closely(registry, presented, now, scope)
+        if not verdict.allowed:
+            return verdict
+    return _recognised(registry, presented, nodes, policy)
+
+
+def _recognised(
+    registry: Registry, presented: Presented, nodes: list[int], policy: Policy
+) -> Verdict:
+    """Judge what no reason ends by whether facts make it known."""
+    lineage = registry.lineage
     report: tuple[str, ...] = ()
     recognised = False
     for identifier, node in zip(presented.identifiers, nodes, strict=True):
@@ -193,15 +222,16 @@ class Fate:
     """When causes end something; its ancestors are walked once for many times.
 
     Attributes:
-        closure: what its life hangs on; None where nothing of it could be a reason to
-            deny.
+        closure: what its life hangs on, once it is walked; None where nothing of it
+            could be a reason to deny.
     """
 
     def __init__(self, registry: Registry, presented: Identifier | Presented) -> None:
-        """Walk; the table must not change while the answers are asked for.
+        """Look whether there is anything to walk.
 
         Args:
-            registry: the table of the realm.
+            registry: the table of the realm, which must not change while the answers
+                are asked for.
             presented: an identifier by itself, or what was presented together. Of
                 principals alone, without a time of issue, nobody knows what was
                 presented: to them it is as the newest login is.
@@ -221,26 +251,39 @@ class Fate:
             )
             self.closure = Closure(registry, None, claims._replace(dated=dated))
 
+    def causes_above(self) -> Steps[list[Standing]]:
+        """Give every cause that it hangs on, whether it is in force or not."""
+        found: list[Standing] = []
+        if self.closure is not None:
+            yield from self.closure.collect()
+            for count, node in enumerate(self.closure.nodes):
+                if not count & STEP:
+                    yield
+                found += self._registry.causes_of(node)
+        return found
+
     def turning_points(self) -> list[int]:
         """Give the times, sorted, between which the death stays the same (ns)."""
-        nodes = () if self.closure is None else self.closure.nodes
-        return sorted(
-            time
-            for node in nodes
-            for cause in self._registry.causes_of(node)
-            for time in self._registry.causes.turning_points(cause)
-        )
+        causes = finish(self.causes_above())
+        return sorted(self._registry.causes.turning_points(causes))
 
     def death(self, *, at: int | None = None, inclusive: bool = False) -> Death | None:
         """Give the death as of a time, as the function `death` does."""
+        return finish(self.dying(at=at, inclusive=inclusive))
+
+    def dying(
+        self, *, at: int | None = None, inclusive: bool = False
+    ) -> Steps[Death | None]:
+        """Give the death as of a time, in steps."""
         if self.closure is None:
             return None
         registry, closure = self._registry, self.closure
-        life, found = self._found(closure, at, inclusive=inclusive)
+        life, found = yield from self._found(closure, at, inclusive=inclusive)
         if not found:
             return None
         cause, flaw = min(found, key=lambda pair: age(pair[0]))
-        own = {name for node in closure.presented for name in closure.names(node)}
+        own = {*closure.presented, *closure.other_names(closure.presented)}
+        yield
         return Death(
             cause=reference(registry, cause),
             path=_path(registry, life.path(flaw)),
@@ -253,7 +296,7 @@ class Fate:
         """Give every cause that ends it as of a time, not the earliest alone."""
         if self.closure is None:
             return set()
-        _, found = self._found(self.closure, at, inclusive=inclusive)
+        _, found = finish(self._found(self.closure, at, inclusive=inclusive))
         return {reference(self._registry, cause) for cause, _ in found}
 
     def watermark(self) -> int | None:
@@ -261,20 +304,21 @@ class Fate:
 
         What is issued after T lives as far as watermarks go, whoever presents it.
         """
-        nodes = () if self.closure is None else self.closure.nodes
-        marks = [
-            cause.mark
-            for node in nodes
-            for cause in self._registry.causes_of(node)
-            if cause.effect is Effect.NOT_BEFORE
-        ]
-        return max(marks, default=None)
+        return latest_mark(finish(self.causes_above()))
 
     def _found(
         self, closure: Closure, at: int | None, *, inclusive: bool
-    ) -> tuple[Life, list[tuple[Standing, Flaw]]]:
-        life = Life(self._registry, closure, Moment(0, at, inclusive, doubts=False))
+    ) -> Steps[tuple[Life, list[tuple[Standing, Flaw]]]]:
+        yield from closure.collect()
+        moment = Moment(0, at, inclusive, doubts=False)
+        life = yield from Life(self._registry, closure, moment).judge()
         return life, [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
+
+
+def latest_mark(causes: Iterable[Standing]) -> int | None:
+    """Give the latest T of those causes that are a ``not_before`` (ns), or None."""
+    marks = [cause.mark for cause in causes if cause.effect is Effect.NOT_BEFORE]
+    return max(marks, default=None)
 
 
 def reference(registry: Registry, cause: Standing) -> CauseRef:
@@ -316,29 +360,39 @@ def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]
 
     Of a lineage that is too large it gives the causes among the nearest nodes alone.
     """
+    return finish(finding_flaws(registry, identifier, now))
+
+
+def finding_flaws(
+    registry: Registry, identifier: Identifier, now: int
+) -> Steps[list[Flaw]]:
+    """Give every flaw that kills an identifier, in steps; see `flaws_of`."""
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []
-    return Life(registry, Closure(registry, node), Moment(now)).flaws
+    closure = yield from Closure(registry, node).collect()
+    return (yield from Life(registry, closure, Moment(now)).judge()).flaws
 
 
 def _closely(
     registry: Registry, presented: Presented, now: int, scope: str | None
-) -> Verdict:
+) -> Steps[Verdict]:
     """Judge what is presented over its whole closure."""
     claims = claims_of(registry, presented)
-    life = Life(registry, Closure(registry, None, claims), Moment(now))
+    closure = yield from Closure(registry, None, claims).collect()
+    life = yield from Life(registry, closure, Moment(now)).judge()
     if life.closure.too_large:
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:
         flaw = min(life.flaws, key=_weight)
+        yield
         return Verdict(
             allowed=False,
             reason=flaw.reason,
             path=_path(registry, life.path(flaw)),
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
-    return _scoped(registry, life, scope)
+    return (yield from _scoped(registry, life, scope))
 
 
 def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
@@ -346,16 +400,19 @@ def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
     return (PRECEDENCE[flaw.reason], first)
 
 
-def _scoped(registry: Registry, life: Life, scope: str | None) -> Verdict:
+def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]:
     """Hold a request against every declared and narrowed scope of the lineage."""
     closure = life.closure
-    required = closure.required(closure.start)
-    narrows = [
-        (age(cause), node, cause)
-        for node in required
-        for cause in life.narrows(node)
-        if scope is None or not covers(cause.scopes, scope)
-    ]
+    required = yield from closure.required(closure.start)
+    narrows = []
+    for count, node in enumerate(required):
+        if not count & STEP:
+            yield
+        narrows += [
+            (age(cause), node, cause)
+            for cause in life.narrows(node)
+            if scope is None or not covers(cause.scopes, scope)
+        ]
     if narrows:
         _, node, cause = min(narrows, key=itemgetter(0))
         return Verdict(
@@ -364,10 +421,11 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Verdict:
             path=_path(registry, closure.way(closure.start, node)),
             cause=reference(registry, cause),
         )
-    if scope is None:
-        return LIVES
-    for node in required:
-        if not all(covers(declared, scope) for declared in registry.scopes.of(node)):
+    for count, node in enumerate(() if scope is None else required):
+        if not count & STEP:
+            yield
+        declared = registry.scopes.of(node)
+        if scope is not None and not all(covers(each, scope) for each in declared):
             path = _path(registry, closure.way(closure.start, node))
             return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES

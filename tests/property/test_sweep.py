@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agents_registry.closure import Closure
+from agents_registry.closure import closure_of
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.lineage import CAUSED
@@ -148,7 +148,7 @@ def clear_differs(seed: int) -> str:
         uncaused.note(fact)
         lineage = registry.lineage
         for node in some_of(registry, random):
-            nodes = Closure(registry, node).nodes
+            nodes = closure_of(registry, node).nodes
             clear = not any(lineage.flags[each] & CAUSED for each in nodes)
             # What an owner set that is replaced had ended may stay in doubt.
             if uncaused.is_clear(node) and not clear:
@@ -192,7 +192,7 @@ def test_a_bit_that_is_not_undone_is_caught(
     assert any(clear_differs(seed) for seed in range(SEED, SEED + WORLDS))
 
 
-@pytest.mark.parametrize("method", ["_find_too_old", "_find_orphans", "_take_self"])
+@pytest.mark.parametrize("method", ["_find_too_old", "_find_orphans", "_end_self"])
 def test_a_flaw_that_is_not_found_is_caught(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

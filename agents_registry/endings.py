@@ -1,0 +1,309 @@
+"""Endings: what the causes in force of a closure end, and which one does so first.
+
+Causes end in three ways: what hangs on their target, the target's own node with the
+edges to its younger children (reach self), or credentials that are too old
+(``not_before``). Many may stand on one lineage. Each is looked at once here, whatever
+is below it, so that the cost is near linear in the closure and its causes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.facts import Effect, Reach
+from agents_registry.lineage import ALWAYS, CREDENTIAL, UNKNOWN_TIME
+from agents_registry.watermarks import (
+    ENDED,
+    UNKNOWN_ISSUE,
+    first_marks,
+    oldest_below,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from agents_registry.causes import Standing
+    from agents_registry.closure import Closure
+    from agents_registry.ownership import Age
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+
+STEP: Final = 127  # a mask: nodes or causes between two yields
+
+
+class Hit(NamedTuple):
+    """A cause and a node that it ends.
+
+    Attributes:
+        node: of watermarks the target; see `Endings.nearest_too_old`.
+        target: what the cause stands on.
+    """
+
+    node: int
+    cause: Standing
+    target: int
+
+
+class Ends(NamedTuple):
+    """The first end of each node that a cause ends.
+
+    Attributes:
+        inherited: passes to what requires the node.
+        personal: of the node alone.
+        targets: where the causes of an end stand.
+    """
+
+    inherited: dict[int, Age]
+    personal: dict[int, Age]
+    targets: dict[Age, dict[int, Standing]]
+
+
+def age(cause: Standing) -> Age:
+    """Order causes: the earliest first, ids break ties."""
+    return (cause.at, cause.fact_id)
+
+
+class Endings:
+    """The causes in force of a closure."""
+
+    def __init__(self, registry: Registry, closure: Closure) -> None:
+        """Start with none; `collect` finds them."""
+        self._registry = registry
+        self._closure = closure
+        self._subtree: list[Hit] = []
+        self._marks: list[Hit] = []
+        self._selves: dict[int, list[Hit]] = {}  # by the node that names stand for
+        self._stands_for: dict[int, int] = {}
+        self._edges: dict[int, list[tuple[int, int]]] = {}
+
+    def collect(self, in_force: Callable[[int], Iterable[Standing]]) -> Steps[None]:
+        """Take all causes up that end something.
+
+        Args:
+            in_force: gives those on a node.
+        """
+        count = 0
+        for node in self._closure.nodes:
+            for cause in (None, *in_force(node)):
+                count += 1
+                if not count & STEP:
+                    yield
+                if cause is None or cause.effect is Effect.NARROW:
+                    continue
+                hit = Hit(node, cause, node)
+                if cause.effect is Effect.NOT_BEFORE:
+                    self._marks.append(hit)
+                elif cause.reach is Reach.SUBTREE:
+                    self._subtree.append(hit)
+                else:
+                    self._take_self(hit)
+
+    def _take_self(self, hit: Hit) -> None:
+        node = hit.target
+        if node not in self._stands_for:
+            names = self._closure.names(node)
+            self._stands_for.update(dict.fromkeys(names, node))
+            self._selves[node] = []
+        self._selves[self._stands_for[node]].append(hit)
+
+    def inherited(self, rank: Mapping[int, int]) -> Steps[list[Hit]]:
+        """Give what kills n and all that requires it, each cause at its nearest node.
+
+        Args:
+            rank: the nodes of R(n), the nearest with the lowest.
+        """
+        hits = [hit for hit in self._subtree if hit.node in rank]
+        for node, causes in self._selves.items():
+            hits += self._nearest_young(causes, (yield from self._young(node)), rank)
+        return hits + (yield from self._watermarks(rank))
+
+    def personal(self, presented: Iterable[int], rank: Mapping[int, int]) -> list[Hit]:
+        """Give what kills what is presented and nothing else."""
+        nearest: dict[int, int] = {}
+        for node in sorted(presented, key=lambda node: rank.get(node, len(rank))):
+            if node in self._stands_for:
+                nearest.setdefault(self._stands_for[node], node)
+        return [
+            hit._replace(node=node)
+            for stands_for, node in nearest.items()
+            for hit in self._selves[stands_for]
+        ]
+
+    def _young(self, node: int) -> Steps[list[tuple[int, int]]]:
+        """Give the edges into a node: up to when a cause cuts it, and the child.
+
+        An edge between two names of the node counts as well: a late alias can only
+        add denials.
+        """
+        if node not in self._edges:
+            closure, edges = self._closure, list[tuple[int, int]]()
+            for count, name in enumerate(closure.names(node)):
+                if not count & STEP:
+                    yield
+                for child in closure.children(name):
+                    edges += (
+                        (ENDED if strength == ALWAYS else latest, child)
+                        for latest in (closure.latest_issue(child),)
+                        for parent, strength in closure.edges(child)
+                        if parent == name
+                    )
+            self._edges[node] = sorted(edges)
+        return self._edges[node]
+
+    @staticmethod
+    def _nearest_young(
+        causes: list[Hit], edges: list[tuple[int, int]], rank: Mapping[int, int]
+    ) -> list[Hit]:
+        """Give reach self: each cause with the nearest child that is not older."""
+        young = [edge for edge in edges if edge[1] in rank]
+        ranked = ((rank[child], child) for _, child in reversed(young))
+        nearest = list(accumulate(ranked, min))[::-1]
+        return [
+            hit._replace(node=nearest[place][1])
+            for hit in causes
+            for place in (bisect_left(young, hit.cause.at, key=itemgetter(0)),)
+            if place < len(young)
+        ]
+
+    def _watermarks(self, rank: Mapping[int, int]) -> Steps[list[Hit]]:
+        """Give not_before T: credentials that hang on the target, issued up to T."""
+        by_binding: dict[tuple[str | None, str | None], list[Hit]] = {}
+        for hit in self._marks:
+            if hit.node in rank:
+                binding = (hit.cause.device, hit.cause.tenant)
+                by_binding.setdefault(binding, []).append(hit)
+        found: list[Hit] = []
+        issued = (yield from self._issued(rank)) if by_binding else {}
+        for hits in by_binding.values():
+            yield
+            cause = hits[0].cause
+            some = {n: at for n, at in issued.items() if not self._spares(n, cause)}
+            oldest = yield from oldest_below(self._closure, some)
+            found += (h for h in hits if oldest.get(h.node, ENDED) <= h.cause.mark)
+        return found
+
+    def _issued(self, nodes: Iterable[int]) -> Steps[dict[int, int]]:
+        """Give the issue time of the credentials among some nodes."""
+        closure, issued = self._closure, {}
+        for count, node in enumerate(nodes):
+            if not count & STEP:
+                yield
+            if closure.flags(node) & CREDENTIAL:
+                time = closure.earliest_issue(node)
+                issued[node] = UNKNOWN_ISSUE if time == UNKNOWN_TIME else time
+        return issued
+
+    def nearest_too_old(self, hit: Hit, rank: Mapping[int, int]) -> int:
+        """Give the nearest credential of R(n) that a watermark ends."""
+        below = self._closure.below([hit.target])
+        return min(
+            (node for node in below if node in rank and self._ends(node, hit.cause)),
+            key=rank.__getitem__,
+        )
+
+    def _ends(self, node: int, cause: Standing) -> bool:
+        closure = self._closure
+        if not closure.flags(node) & CREDENTIAL or self._spares(node, cause):
+            return False
+        time = closure.earliest_issue(node)
+        return time == UNKNOWN_TIME or time <= cause.mark
+
+    def _spares(self, node: int, cause: Standing) -> bool:
+        """Complex subjects: spare what is bound to another device or tenant."""
+        for wanted, bindings in (
+            (cause.device, self._registry.devices),
+            (cause.tenant, self._registry.tenants),
+        ):
+            bound = () if wanted is None else self._closure.bound_to(bindings, node)
+            if bound and wanted not in bound:
+                return True
+        return False
+
+    def first_ends(self) -> Steps[Ends]:
+        """Find what ends each node of the closure first, by itself or with others."""
+        ends = Ends({}, {}, {})
+        selves = (hit for hits in self._selves.values() for hit in hits)
+        for count, hit in enumerate((*self._subtree, *self._marks, *selves)):
+            if not count & STEP:
+                yield
+            stands = ends.targets.setdefault(age(hit.cause), {})
+            stands[hit.target] = hit.cause
+        for hit in self._subtree:
+            _end(ends.inherited, hit.node, age(hit.cause))
+        for node, hits in self._selves.items():
+            first = min((hit.cause for hit in hits), key=age)
+            for name in self._closure.names(node):
+                _end(ends.personal, name, age(first))
+            edges = yield from self._young(node)
+            for _, child in edges[bisect_left(edges, first.at, key=itemgetter(0)) :]:
+                _end(ends.inherited, child, age(first))
+        if self._marks:
+            marks = [(hit.cause, hit.target) for hit in self._marks]
+            marks.sort(key=lambda mark: age(mark[0]))
+            issued = yield from self._issued(self._closure.nodes)
+            ended = yield from first_marks(self._closure, marks, issued, self._spares)
+            for node, place in ended.items():
+                _end(ends.inherited, node, age(marks[place][0]))
+        return ends
+
+
+def _end(ends: dict[int, Age], node: int, until: Age) -> None:
+    ends[node] = min(until, ends.get(node, until))
+
+
+class Blame:
+    """Says which cause took the last owner of a node."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        closure: Closure,
+        targets: Mapping[Age, Mapping[int, Standing]],
+    ) -> None:
+        """Look among the causes of `Ends.targets`."""
+        self._owners = registry.owners
+        self._closure = closure
+        self._targets = targets
+        self._owning: dict[int, list[int]] | None = None
+        self._led: dict[Age, dict[int, int]] = {}
+
+    def of(self, node: int, end: Age) -> Steps[tuple[int | None, Standing | None]]:
+        """Give what a cause of an end stands on, and the cause, if there is one.
+
+        One that stands on several, by an attribute that they hold, is told by one of
+        those that the life of the node hangs on.
+        """
+        stands = self._targets.get(end)
+        if stands is None:
+            return None, None
+        target: int | None = next(iter(stands))
+        if len(stands) > 1:
+            if end not in self._led:
+                self._led[end] = yield from self._below(stands)
+            target = self._led[end].get(node)
+        return target, None if target is None else stands[target]
+
+    def _below(self, starts: Iterable[int]) -> Steps[dict[int, int]]:
+        """Give all whose life hangs on one of some nodes, with that one."""
+        owning = self._owning
+        if owning is None:
+            owning = self._owning = {}
+            for count, node in enumerate(self._closure.nodes):
+                if not count & STEP:
+                    yield
+                for owners in self._owners.of(node):
+                    for owner in owners:
+                        owning.setdefault(owner, []).append(node)
+        led = {start: start for start in starts}
+        todo = list(led)
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
+            for below in (*self._closure.children(node), *owning.get(node, ())):
+                if below not in led:
+                    led[below] = led[node]
+                    todo.append(below)
+        return led
