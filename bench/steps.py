@@ -107,7 +107,7 @@ class _Run:
                 self._slice(now)
             if posture.waiting(now):
                 signals = self._steps("posture", posture.step(now))
-                self._timed("posture", self._sentinel.report, signals, now)
+                self._steps("sentinel", self._sentinel.report(signals, now))
 
     def _take(self, fact: Fact) -> None:
         self._cascade.apply(fact)

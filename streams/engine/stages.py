@@ -408,7 +408,7 @@ class Stages:
             return False
         rows = await self._store.read(query, self._signals, self._ends.signals)
         signals = [orjson.loads(body) for _, body in rows]
-        outputs = self.sentinel.report(signals, self._clock())
+        outputs = await in_turns(self.sentinel.report(signals, self._clock()))
         position = rows[-1][0] + 1
 
         def job(tx: Transaction) -> None:
@@ -429,7 +429,7 @@ class Stages:
             return False
         self._untold = True  # a step that has begun waits no more, and is not told
         signals = await in_turns(self.posture.step(now))
-        outputs = self.sentinel.report(signals, now)
+        outputs = await in_turns(self.sentinel.report(signals, now))
         self._pieces += 1
         if outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
@@ -498,10 +498,11 @@ class Stages:
 
     async def _tidy(self, now: int) -> None:
         """Forget old uses and judged access blocks; close what is silent or over."""
-        outputs = self.sentinel.expire(now)
+        outputs = await in_turns(self.sentinel.expire(now))
         denied = await in_turns(self.sentinel.end_denied(self.registry, now))
         outputs.episodes.update(denied.episodes)
-        declared = self.sentinel.end_declared(self.registry, now)
+        ended = self.sentinel.end_declared(self.registry, now)
+        declared = await in_turns(ended)
         outputs.episodes.update(declared.episodes)
         if outputs.forgotten:
             log.warning("uses_forgotten_early", count=outputs.forgotten)

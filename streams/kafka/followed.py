@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from agents_registry.facts import Cause, Fact
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import finish
 from schemas.errors import SchemaError
 from streams import tracing
 from streams.findings import FindingKind
@@ -238,7 +239,7 @@ class Followed:
         now = self._rules.boottime()
         for name, realm in self.realms.items():
             realm.roll.expire(now)
-            yield from realm.episodes.close_silent(wall)
+            yield from finish(realm.episodes.close_silent(wall))
             while realm.roll.refusals:
                 guard, why = realm.roll.refusals.popleft()
                 signal = results.refusal(guard, "a writer of receipts", why, wall)

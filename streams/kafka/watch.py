@@ -226,7 +226,7 @@ class Watched:
             sentinel = self._sentinel(realm)
             if kind is Signal:
                 signals = [each.values for each in group if isinstance(each, Signal)]
-                self._add(realm, sentinel.report(signals, now))
+                self._add(realm, (yield from sentinel.report(signals, now)))
                 continue
             registry = self._realm_of(realm).cascade.registry
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
@@ -260,7 +260,8 @@ class Watched:
         posture = self._posture(realm)
         if posture.waiting(now):
             signals = yield from posture.step(now)
-            self._add(realm, self._sentinel(realm).report(signals, now))
+            outputs = yield from self._sentinel(realm).report(signals, now)
+            self._add(realm, outputs)
         return posture.waiting(now)
 
     def _posture(self, realm: str) -> Posture:
@@ -314,10 +315,10 @@ class Watched:
     def tidy(self, now: int) -> Steps[None]:
         """Forget old uses, and close what is silent or over."""
         for realm, sentinel in self._sentinels.items():
-            self._add(realm, sentinel.expire(now))
+            self._add(realm, (yield from sentinel.expire(now)))
             registry = self._realm_of(realm).cascade.registry
             self._add(realm, (yield from sentinel.end_denied(registry, now)))
-            self._add(realm, sentinel.end_declared(registry, now))
+            self._add(realm, (yield from sentinel.end_declared(registry, now)))
         for realm, posture in self._postures.items():
             for name in posture.forget(now):
                 self._used[realm, str(name)] = None

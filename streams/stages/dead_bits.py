@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents_registry.closure import CLOSURE_LIMIT, Closure
+from agents_registry.closure import STEP, Closure
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -41,12 +41,13 @@ from agents_registry.lineage import (
     NONE,
     OWNED,
 )
-from agents_registry.verdict import Fate, Presented, is_credential
+from agents_registry.verdict import Fate, Presented, is_credential, latest_mark
 from streams.stages.lines import I64, LATEST, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from agents_registry.verdict import Death
     from streams.stages.lines import Numbers
 
@@ -131,7 +132,7 @@ class DeadBits:
     def _is_quiet(self, node: int) -> bool:
         return node >= len(self._bits) or bool(self._bits[node] & QUIET)
 
-    def look(self, lines: Lines, skew: int) -> Look:
+    def look(self, lines: Lines, skew: int) -> Steps[Look]:
         """Look lines up in bulk.
 
         Args:
@@ -139,7 +140,7 @@ class DeadBits:
             skew: ns; a use counts as so much earlier than its line says.
         """
         nodes = self._find(lines.prints)
-        quiet = self._quiet(lines, nodes, skew)
+        quiet = yield from self._quiet(lines, nodes, skew)
         if not self._bits:
             return Look(quiet, np.zeros(len(lines), np.bool_))
         ours = self._ours(nodes, lines.checks)
@@ -153,11 +154,14 @@ class DeadBits:
         ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
         return ours & (nodes >= 0)
 
-    def suspects(self, lines: Lines, skew: int) -> Numbers:
+    def suspects(self, lines: Lines, skew: int) -> Steps[Numbers]:
         """Give the rows that present something that may have been dead."""
-        return np.flatnonzero(~self._quiet(lines, self._find(lines.prints), skew))
+        quiet = yield from self._quiet(lines, self._find(lines.prints), skew)
+        return np.flatnonzero(~quiet)
 
-    def death_of(self, presented: Presented, first: int, last: int) -> Death | None:
+    def death_of(
+        self, presented: Presented, first: int, last: int
+    ) -> Steps[Death | None]:
         """Give why what was presented was dead at two times; the first one's death.
 
         Args:
@@ -165,34 +169,39 @@ class DeadBits:
             first: ns, as is ``last``.
             last: the same, or later.
         """
-        deaths = [self.death(name, first, last) for name in presented.identifiers]
-        if not any(map(self.watermarked, presented.identifiers)) or (
+        deaths, marked = [], False
+        for name in presented.identifiers:
+            deaths.append((yield from self.death(name, first, last)))
+            marked = marked or (yield from self.watermarked(name))
+        if not marked or (
             len(deaths) == 1
             and presented.issued_at is None
             and is_credential(self.registry, presented.identifiers[0])
         ):
             return next((why for why in deaths if why is not None), None)
         fate = Fate(self.registry, presented)
-        why = fate.death(at=first)
-        still = why is None or first == last or fate.death(at=last) is not None
-        return why if still else None
+        return (yield from _dead_at_both(fate, first, last))
 
-    def watermark(self, identifier: Identifier) -> int | None:
+    def watermark(self, identifier: Identifier) -> Steps[int | None]:
         """Give the latest T of a ``not_before`` that an identifier hangs on (ns)."""
-        if not self.watermarked(identifier):
+        if not (yield from self.watermarked(identifier)):
             return None
-        return Fate(self.registry, identifier).watermark()
+        fate = Fate(self.registry, identifier)
+        return latest_mark((yield from fate.causes_above()))
 
-    def watermarked(self, identifier: Identifier) -> bool:
+    def watermarked(self, identifier: Identifier) -> Steps[bool]:
         """Tell whether a ``not_before`` stands on what an identifier hangs on."""
         node = self.registry.lineage.find(identifier)
         if node == NONE or node >= len(self._bits) or self._bits[node] & QUIET:
             return False
         if self._bits[node] & TIMED:
             return bool(self._bits[node] & WATERMARKED)
-        return Fate(self.registry, identifier).watermark() is not None
+        fate = Fate(self.registry, identifier)
+        return latest_mark((yield from fate.causes_above())) is not None
 
-    def death(self, identifier: Identifier, first: int, last: int) -> Death | None:
+    def death(
+        self, identifier: Identifier, first: int, last: int
+    ) -> Steps[Death | None]:
         """Give why an identifier by itself was dead at two times, as `death_of`."""
         while self.grow():
             pass
@@ -206,14 +215,15 @@ class DeadBits:
             if end is not None and first > end.after:
                 return end.why
         fate = Fate(self.registry, identifier)
-        why = fate.death(at=first)
+        why = yield from fate.dying(at=first)
         if self._bits[node] & (LOUD | TIMED) == LOUD:
-            self._time(node, fate, first, why)
-        if why is None or first == last or fate.death(at=last) is not None:
+            yield from self._time(node, fate, first, why)
+        if why is None or first == last:
             return why
-        return None
+        still = yield from fate.dying(at=last)
+        return None if still is None else why
 
-    def _time(self, node: int, fate: Fate, at: int, why: Death | None) -> None:
+    def _time(self, node: int, fate: Fate, at: int, why: Death | None) -> Steps[None]:
         """Note what became of a loud node after all that could change it.
 
         Args:
@@ -223,13 +233,15 @@ class DeadBits:
             why: it was dead then.
         """
         closure = fate.closure or Closure(self.registry, node)
+        yield from closure.collect()
         if closure.too_large:
             return
-        if fate.watermark() is not None:
+        causes = yield from fate.causes_above()
+        if latest_mark(causes) is not None:
             self._bits[node] |= WATERMARKED
-        last = max(fate.turning_points(), default=0)
+        last = max(self.registry.causes.turning_points(causes), default=0)
         if at <= last:
-            why = fate.death(at=last + 1)
+            why = yield from fate.dying(at=last + 1)
         self._ends.pop(node, None)
         if why is not None and len(why.path) <= LONGEST:
             if len(self._ends) >= MOST_ENDS:
@@ -246,7 +258,7 @@ class DeadBits:
             self._bits[node] &= ~TIMED
         self._ends = {}
 
-    def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Numbers:
+    def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Steps[Numbers]:
         """Tell for each row whether all that it presents lived at its time.
 
         What no fact names cannot have been ended.
@@ -257,7 +269,7 @@ class DeadBits:
         bits = np.frombuffer(self._bits, U8)[nodes]
         unmet = nodes[found & (bits & (QUIET | LOUD) == 0)]
         if len(unmet):
-            self._meet_all(np.unique(unmet))
+            yield from self._meet_all(np.unique(unmet))
             bits = np.frombuffer(self._bits, U8)[nodes]
         fine = bits & QUIET != 0
         timed = np.flatnonzero(bits & TIMED)
@@ -284,7 +296,7 @@ class DeadBits:
             ):
                 nodes[place] = new.get(one, -1)
             self._missed += len(missing)
-            if self._missed > SORTED_AFTER + len(self._sorted) // 4:
+            if self._missed > SORTED_AFTER + len(self._sorted) // 16:
                 self._sort()
         return nodes
 
@@ -315,7 +327,7 @@ class DeadBits:
             if other != node:
                 self._bits[node] |= SHARED
                 self._bits[other] |= SHARED
-        if len(self._new) > SORTED_AFTER + len(self._sorted) // 4:
+        if len(self._new) > SORTED_AFTER + len(self._sorted) // 16:
             self._sort()
         return nodes.stop < len(lineage)
 
@@ -323,14 +335,15 @@ class DeadBits:
         count = len(self._new)
         new = np.fromiter(self._new.keys(), U64, count)
         nodes = np.fromiter(self._new.values(), I64, count)
-        prints = np.concatenate([self._sorted, new])
-        order = np.argsort(prints, kind="stable")
-        self._sorted = prints[order]
-        self._nodes = np.concatenate([self._nodes, nodes])[order]
+        # To sort all of them anew would take longer than a step may.
+        order = np.argsort(new)
+        places = np.searchsorted(self._sorted, new[order])
+        self._sorted = np.insert(self._sorted, places, new[order])
+        self._nodes = np.insert(self._nodes, places, nodes[order])
         self._new = {}
         self._missed = 0
 
-    def _meet_all(self, nodes: Numbers, depth: int = 0) -> None:
+    def _meet_all(self, nodes: Numbers, depth: int = 0) -> Steps[None]:
         """Find out in bulk of nodes, each given once, whether they are quiet.
 
         Most have one name and one parent, and what they hang on is met before them.
@@ -340,32 +353,42 @@ class DeadBits:
         above = np.unique(parent[parent != NONE])
         above = above[bits[above] & (QUIET | LOUD) == 0]
         if len(above) and depth < DEEP:
-            self._meet_all(above, depth + 1)
+            yield from self._meet_all(above, depth + 1)
         flags = np.frombuffer(lineage.flags, U8)[nodes]
         plain = flags & (CAUSED | OWNED | MANY_PARENTS) == 0
         plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
         plain &= (parent == NONE) | (bits[parent] & QUIET != 0)
         bits[nodes[plain]] |= QUIET | MET
         for node in nodes[~plain].tolist():
-            self._meet(node)
+            yield from self._meet(node)
 
-    def _meet(self, start: int) -> None:
-        """Find out whether a node is quiet, and all that it hangs on with it."""
+    def _meet(self, start: int) -> Steps[None]:
+        """Find out whether a node is quiet, and all that it hangs on with it.
+
+        Where it is loud, so is the way to what makes it so. What is not on that way is
+        walked again by the next.
+        """
         bits, lineage = self._bits, self.registry.lineage
         flags = lineage.flags
-        above = {start}
+        came_from = {start: start}
         todo = [start]
         named: set[int] = set()
-        for node in todo:
+        for count, node in enumerate(todo):
+            if not count & STEP:
+                yield
             bit = bits[node]
             if bit & QUIET:
                 continue
-            if flags[node] & CAUSED or bit & LOUD or len(todo) > CLOSURE_LIMIT:
+            if flags[node] & CAUSED or bit & LOUD:
+                way = node
+                while way != start:
+                    bits[way] |= LOUD
+                    way = came_from[way]
                 bits[start] |= LOUD
                 return
             for up in (*self.registry.hangs_on(node), *lineage.names_once(node, named)):
-                if up not in above:
-                    above.add(up)
+                if up not in came_from:
+                    came_from[up] = node
                     todo.append(up)
         for node in todo:
             bits[node] |= QUIET | MET
@@ -392,3 +415,12 @@ class DeadBits:
     def _undo_all(self) -> None:
         bits = np.frombuffer(self._bits, U8)
         bits &= SHARED
+
+
+def _dead_at_both(fate: Fate, first: int, last: int) -> Steps[Death | None]:
+    """Give the death at the first of two times, where there is one at both."""
+    why = yield from fate.dying(at=first)
+    if why is None or first == last:
+        return why
+    still = yield from fate.dying(at=last)
+    return None if still is None else why

@@ -39,6 +39,7 @@ from streams.times import DAY, rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.steps import Steps
     from streams.stages.told import Told
 
 MAX_EVENT_IDS: Final = 100
@@ -48,6 +49,7 @@ MAX_DOUBTS: Final = 100
 # Longer than any use is remembered, than the log has its line, and than a day, after
 # which an id cannot come again.
 KEPT: Final = 30 * DAY
+STEP: Final = 127  # a mask: episodes looked at between two yields
 _OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
 
@@ -276,9 +278,15 @@ class Episodes:
         """Tell whether an episode of a key is open."""
         return key in self._open
 
-    def open_of(self, kind: FindingKind) -> list[Key]:
+    def open_of(self, kind: FindingKind) -> Steps[list[Key]]:
         """Give the keys of the open episodes of a kind."""
-        return [key for key in self._open if key.kind is kind]
+        found = []
+        for count, key in enumerate(self._open):
+            if not count & STEP:
+                yield
+            if key.kind is kind:
+                found.append(key)
+        return found
 
     def end(self, key: Key, now: int, at: int | None = None) -> Episode | None:
         """Close and give the open episode of a key; what it told of is over.
@@ -302,23 +310,32 @@ class Episodes:
             return None
         return self._close(episode, now)
 
-    def close_silent(self, now: int) -> list[Episode]:
+    def close_silent(self, now: int) -> Steps[list[Episode]]:
         """Close and give the episodes without news for too long."""
-        silent = [each for each in self._open.values() if self._silent(each, now)]
-        return [self._close(episode, now) for episode in silent]
+        closed = []
+        for count, episode in enumerate(list(self._open.values())):
+            if not count & STEP:
+                yield
+            if self._silent(episode, now):
+                closed.append(self._close(episode, now))
+        return closed
 
-    def forget(self, now: int) -> list[str]:
+    def forget(self, now: int) -> Steps[list[str]]:
         """Forget what was closed long ago, looked at hourly; give the findings' ids."""
         if self._kept is None or now < self._forget_at:
             return []
         self._forget_at = now + HOUR
         before = now - self._kept
-        old = [each for each in self._closed.values() if each.touched < before]
-        for episode in old:
-            del self._closed[episode.finding.id]
-            if self._last.get(episode.key) is episode:
-                del self._last[episode.key]
-        return [episode.finding.id for episode in old]
+        forgotten = []
+        for count, episode in enumerate(list(self._closed.values())):
+            if not count & STEP:
+                yield
+            if episode.touched < before:
+                forgotten.append(episode.finding.id)
+                del self._closed[episode.finding.id]
+                if self._last.get(episode.key) is episode:
+                    del self._last[episode.key]
+        return forgotten
 
     def open_ones(self) -> list[tuple[Identifier, FindingKind]]:
         """Give of what the open episodes are, and of which kind."""

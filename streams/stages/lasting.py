@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.life import Reason, quiet
 from agents_registry.lineage import NONE
-from agents_registry.verdict import flaws_of
+from agents_registry.verdict import finding_flaws
 from streams.findings import LASTING, POSTURE, FindingKind
 from streams.times import DAY
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 FORGOTTEN: Final = 30 * DAY
 OF_NAMES: Final = (FindingKind.LEAK, FindingKind.REVOCATION_NOT_APPLIED)
@@ -40,7 +41,7 @@ def longest_silence(kind: FindingKind, silence: int) -> int | None:
     return max(silence, FORGOTTEN) if kind in LASTING else silence
 
 
-def denied_for_good(registry: Registry, name: Identifier, now: int) -> bool:
+def denied_for_good(registry: Registry, name: Identifier, now: int) -> Steps[bool]:
     """Tell whether a name is dead, and not for as long as it is suspended.
 
     A value that is looked up is no name: posture ends what is told of it.
@@ -50,4 +51,5 @@ def denied_for_good(registry: Registry, name: Identifier, now: int) -> bool:
     node = registry.lineage.find(name)
     if node == NONE or name.kind in _ELSEWHERE or quiet(registry, (node,), now):
         return False
-    return any(flaw.reason in _FOR_GOOD for flaw in flaws_of(registry, name, now))
+    flaws = yield from finding_flaws(registry, name, now)
+    return any(flaw.reason in _FOR_GOOD for flaw in flaws)

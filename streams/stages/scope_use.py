@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agents_registry.closure import Closure
+from agents_registry.closure import STEP, Closure
 from agents_registry.life import Life, Moment, quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from streams.stages.uses import Seen
 
 
@@ -29,7 +30,7 @@ def scoped(batch: Lines | Iterable[Seen]) -> list[Seen]:
 
 def violation(
     use: Seen, registry: Registry, *, skew: int = 0, grace: int = 0
-) -> str | None:
+) -> Steps[str | None]:
     """Say which scope a use needed that its credential did not have.
 
     Args:
@@ -40,20 +41,18 @@ def violation(
     """
     after, before = use.at - skew - grace, use.at + skew
     for scope in use.scopes or ():
-        limits = (
-            exceeded(registry, name, scope, at=after)
-            for name in use.identifiers
-            if exceeded(registry, name, scope, at=before) is not None
-        )
-        limit = next((each for each in limits if each is not None), None)
-        if limit is not None:
-            return f"{scope} was used, which {limit} does not have"
+        for name in use.identifiers:
+            if (yield from exceeded(registry, name, scope, at=before)) is None:
+                continue
+            limit = yield from exceeded(registry, name, scope, at=after)
+            if limit is not None:
+                return f"{scope} was used, which {limit} does not have"
     return None
 
 
 def exceeded(
     registry: Registry, identifier: Identifier, scope: str, *, at: int
-) -> Identifier | None:
+) -> Steps[Identifier | None]:
     """Give the nearest name that limits an identifier and does not cover a scope.
 
     What was said of scopes after the use says nothing of it: it may have been allowed
@@ -68,8 +67,11 @@ def exceeded(
     node = registry.lineage.find(identifier)
     if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
         return None
-    life = Life(registry, Closure(registry, node), Moment(at, at))
-    for up in life.closure.required(node):
+    closure = yield from Closure(registry, node).collect()
+    life = Life(registry, closure, Moment(at, at))
+    for count, up in enumerate((yield from closure.required(node))):
+        if not count & STEP:
+            yield
         declared = (said for at_, said in registry.scopes.said(up) if at_ <= at)
         narrowed = (cause.scopes for cause in life.narrows(up))
         if not all(covers(limit, scope) for limit in (*declared, *narrowed)):

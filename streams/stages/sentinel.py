@@ -153,7 +153,7 @@ class Sentinel:
             return Outputs()
         telling = Telling(self.episodes, now)
         bits = yield from self._grown(registry)
-        quiet, declared = bits.look(lines, self._tolerances.skew)
+        quiet, declared = yield from bits.look(lines, self._tolerances.skew)
         piece = self.uses.add(lines, now)
         yield
         yield from self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
@@ -192,10 +192,11 @@ class Sentinel:
                     telling.see_use(told, use, registry)
         return self._done(telling)
 
-    def end_declared(self, registry: Registry, now: int) -> Outputs:
+    def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about credentials that were declared since."""
         telling = Telling(self.episodes, now)
-        for key in self._undeclared.declared(registry):
+        for key in (yield from self._undeclared.declared(registry)):
+            yield
             telling.end(key)
         return telling.outputs
 
@@ -231,7 +232,8 @@ class Sentinel:
         found: Found = []
         for piece in self.uses:
             yield
-            found.append((piece, bits.suspects(piece.lines, self._tolerances.skew)))
+            suspects = bits.suspects(piece.lines, self._tolerances.skew)
+            found.append((piece, (yield from suspects)))
         yield from self._judge(found, registry, telling)
         self._late_limits.note_all()
         return self._done(telling)
@@ -266,13 +268,14 @@ class Sentinel:
                         telling.relate((episode.finding.presented,))
         return telling.outputs
 
-    def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Outputs:
+    def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Steps[Outputs]:
         """Take in what ingress saw by itself (refusals, leaks, lost revocations).
 
         A signal that is ``over`` ends the finding that such signals opened.
         """
         telling = Telling(self.episodes, now)
         for signal in signals:
+            yield
             values = dict(signal)
             at = values.pop("at")
             presented = Identifier(*values.pop("presented"))
@@ -295,19 +298,19 @@ class Sentinel:
         """End the findings about names that are denied for good now."""
         telling = Telling(self.episodes, now)
         for kind in OF_NAMES:
-            for key in self.episodes.open_of(kind):
+            for key in (yield from self.episodes.open_of(kind)):
                 yield
-                if denied_for_good(registry, key.presented, now):
+                if (yield from denied_for_good(registry, key.presented, now)):
                     telling.end(key)
         return telling.outputs
 
-    def expire(self, now: int) -> Outputs:
+    def expire(self, now: int) -> Steps[Outputs]:
         """Forget old uses, guards and findings, and close silent episodes."""
         telling = Telling(self.episodes, now)
         telling.outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
-        telling.changed(self.episodes.close_silent(now))
-        telling.outputs.dropped = self.episodes.forget(now)
+        telling.changed((yield from self.episodes.close_silent(now)))
+        telling.outputs.dropped = yield from self.episodes.forget(now)
         return self._done(telling)
 
     def _done(self, telling: Telling) -> Outputs:
@@ -374,21 +377,24 @@ class Sentinel:
             unreported = rows[piece.marks[rows] & REPORTED == 0]
             for row, use in telling.uses(piece, unreported):
                 yield
-                why = self._death(use, registry)
+                why = yield from self._death(use, registry)
                 if why is not None:
                     dead.append((piece, row, use, why))
-                elif not piece.marks[row] & UNDATED and self._undated(use, registry):
+                elif not piece.marks[row] & UNDATED and (
+                    yield from self._undated(use, registry)
+                ):
                     self.uses.mark(piece, row, UNDATED)
                     telling.outputs.undated += piece.merged_of(row)[1]
         return dead
 
-    def _death(self, use: Seen, registry: Registry) -> Death | None:
+    def _death(self, use: Seen, registry: Registry) -> Steps[Death | None]:
         """Give why a use was one of a dead credential, by whatever clock."""
         skew, bits = self._tolerances.skew, self._bits(registry)
         presented = Presented(use.identifiers, use.issued_at)
-        return bits.death_of(presented, use.at - skew, use.at + skew)
+        deaths = bits.death_of(presented, use.at - skew, use.at + skew)
+        return (yield from deaths)
 
-    def _undated(self, use: Seen, registry: Registry) -> bool:
+    def _undated(self, use: Seen, registry: Registry) -> Steps[bool]:
         """Tell whether a use names principals alone, after a ``not_before`` on them.
 
         A new login looks the same, so it is counted and no finding.
@@ -397,8 +403,12 @@ class Sentinel:
             is_credential(registry, name) for name in use.identifiers
         ):
             return False
-        marks = map(self._bits(registry).watermark, use.identifiers)
-        return any(mark is not None and mark < use.at for mark in marks)
+        bits = self._bits(registry)
+        for name in use.identifiers:
+            mark = yield from bits.watermark(name)
+            if mark is not None and mark < use.at:
+                return True
+        return False
 
     def _evidence(self, use: Seen, why: Death) -> Evidence:
         accepted = self.accepted.get(why.cause.fact_id)
@@ -426,9 +436,10 @@ class Sentinel:
         for piece, rows in found:
             for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0]):
                 yield
-                if use.outcome != "denied" and (
-                    detail := violation(use, registry, skew=skew, grace=grace)
-                ):
+                if use.outcome == "denied":
+                    continue
+                limits = violation(use, registry, skew=skew, grace=grace)
+                if detail := (yield from limits):
                     beyond.append((piece, row, use, detail))
         again = yield from repeats_among(self.uses, [use for _, _, use, _ in beyond])
         for piece, row, use, detail in beyond:

@@ -124,13 +124,18 @@ class Undeclared:
             found.append((piece, held))
         return found
 
-    def declared(self, registry: Registry) -> list[Key]:
+    def declared(self, registry: Registry) -> Steps[list[Key]]:
         """Give what is over, of the next findings that are looked at."""
         keys = list(islice(self._round, AT_ONCE))
         if not keys:
-            self._round = iter(self._episodes.open_of(_KIND))
+            self._round = iter((yield from self._episodes.open_of(_KIND)))
             keys = list(islice(self._round, AT_ONCE))
-        return [key for key in keys if is_declared(registry, key.presented)]
+        found = []
+        for key in keys:
+            yield
+            if is_declared(registry, key.presented):
+                found.append(key)
+        return found
 
 
 def unknown(use: Seen, registry: Registry) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from agents_registry.verdict import Fate
 from streams.stages.dead_bits import DeadBits
 from streams.stages.lines import Lines
@@ -52,10 +53,10 @@ class Watched:
         """Ask about a use at a time (ns)."""
         right = Fate(self.registry, name).death(at=at)
         line = Lines.of([Seen((name,), "door", "allowed", at, None)])
-        quiet = bool(self.bits.look(line, 0).quiet[0])
+        quiet = bool(finish(self.bits.look(line, 0)).quiet[0])
         if quiet and right is not None:
             return f"{name} is quiet at {at}, and dead: {right}"
-        found = self.bits.death(name, at, at)
+        found = finish(self.bits.death(name, at, at))
         if (found and found.cause) != (right and right.cause):
             return f"{name} at {at}: {found}, walked: {right}"
         return None

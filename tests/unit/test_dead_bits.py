@@ -21,6 +21,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from agents_registry.verdict import Death, Fate
 from streams.stages import dead_bits, lines
 from streams.stages.dead_bits import DeadBits
@@ -52,11 +53,11 @@ class Table:
     def quiet(self, name: Identifier = CHILD, at: int = 9) -> bool:
         """Tell whether a use needs no walk."""
         use = Seen((name,), "p", "allowed", at, None)
-        return bool(self.bits.look(Lines.of([use]), 0).quiet[0])
+        return bool(finish(self.bits.look(Lines.of([use]), 0)).quiet[0])
 
     def death(self, name: Identifier = CHILD, at: int = 9) -> Death | None:
         """Give why a name was dead."""
-        return self.bits.death(name, at, at)
+        return finish(self.bits.death(name, at, at))
 
 
 def revoke(target: Identifier, effect: Effect = Effect.REVOKE) -> Cause:
@@ -166,9 +167,9 @@ def test_a_cause_above_very_many_undoes_all_at_once() -> None:
     for name in names:
         table.tell(Edge(child=name, parent=PARENT, **SAID))
     uses = [Seen((name,), "p", "allowed", 9, None) for name in (*names, OTHER)]
-    assert table.bits.look(Lines.of(uses), 0).quiet.all()
+    assert finish(table.bits.look(Lines.of(uses), 0)).quiet.all()
     table.tell(revoke(PARENT))
-    quiet = table.bits.look(Lines.of(uses), 0).quiet.tolist()
+    quiet = finish(table.bits.look(Lines.of(uses), 0)).quiet.tolist()
 
     assert [False] * len(names) + [True] == quiet
 

@@ -66,7 +66,7 @@ class World:
         end = self.now + span
         while self.now < end:
             self.now = min(end, self.now + 5 * S)
-            self.tell(self.sentinel.expire(self.now).episodes)
+            self.tell(finish(self.sentinel.expire(self.now)).episodes)
 
     def tell(self, changed: dict[str, episodes.Episode]) -> None:
         """Save what changed, and deliver what is due."""
@@ -189,7 +189,7 @@ def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
             kind=FindingKind.UNKNOWN_CREDENTIAL, presented=TOKEN, point=point,
             first_seen=START, last_seen=START,
         )  # fmt: skip
-        ended = [known.end_silent(seen.key, now), *known.close_silent(now)]
+        ended = [known.end_silent(seen.key, now), *finish(known.close_silent(now))]
         if random.random() < 0.3:
             ended.append(known.end(seen.key, now))
         elif random.random() < 0.5:
@@ -202,15 +202,15 @@ def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
         for each in filter(None, ended):
             open_now.remove(each.finding.id)
             saved[each.finding.id] = episodes.save(each)
-        for identity in known.forget(now):
+        for identity in finish(known.forget(now)):
             assert identity not in open_now
             del saved[identity]
         if random.random() < 0.1:
             known = Episodes("r", HOUR, KEPT)
             for plain in random.sample([*saved.values()], len(saved)):
                 known.restore(episodes.load(plain))
-    known.close_silent(now + 2 * HOUR)
-    known.forget(now + 3 * HOUR + KEPT)
+    finish(known.close_silent(now + 2 * HOUR))
+    finish(known.forget(now + 3 * HOUR + KEPT))
 
     assert 100 < len(given)
     held = (known._last, known._open, known._closed, known._about, known._doubted)

@@ -424,7 +424,8 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     over = {"kind": silent.value, "presented": [*TOKEN], "over": True}
     sentinel = world.worker._sentinel("default")
     world.now += S
-    world.worker._add("default", sentinel.report([over | {"at": world.now}], world.now))
+    outputs = finish(sentinel.report([over | {"at": world.now}], world.now))
+    world.worker._add("default", outputs)
     world.write()
     world.signal(silent)
     assert [False, True] == [each.open for each in world.last()]

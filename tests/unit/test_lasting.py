@@ -46,7 +46,7 @@ def ended(effect: Effect = Effect.REVOKE, target: Identifier = KEY) -> Cause:
 def told(*kinds: FindingKind, presented: Identifier = KEY) -> Sentinel:
     """Give a sentinel that was told of something."""
     sentinel = Sentinel("r", RULES)
-    sentinel.report([signal(kind, presented) for kind in kinds], NOW)
+    finish(sentinel.report([signal(kind, presented) for kind in kinds], NOW))
     return sentinel
 
 
@@ -57,9 +57,9 @@ def test_a_state_is_not_over_because_nobody_says_it_again(
     """A source that is silent for five hours is so after one; not for ever either."""
     sentinel = told(kind, FindingKind.ID_COLLISION)
 
-    (event,) = sentinel.expire(NOW + HOUR + 1).episodes.values()
-    late = sentinel.expire(NOW + FORGOTTEN).episodes
-    (last,) = sentinel.expire(NOW + FORGOTTEN + 1).episodes.values()
+    (event,) = finish(sentinel.expire(NOW + HOUR + 1)).episodes.values()
+    late = finish(sentinel.expire(NOW + FORGOTTEN)).episodes
+    (last,) = finish(sentinel.expire(NOW + FORGOTTEN + 1)).episodes.values()
 
     assert (event.finding.kind, late) == (FindingKind.ID_COLLISION, {})
     assert (last.finding.kind, last.open) == (kind, False)
@@ -70,8 +70,9 @@ def test_a_state_ends_where_it_is_known(kind: FindingKind) -> None:
     """And begins anew as another finding."""
     sentinel = told(kind)
 
-    (over,) = sentinel.report([signal(kind, over=True)], NOW + 1).episodes.values()
-    (again,) = sentinel.report([signal(kind)], NOW + 2).episodes.values()
+    ended = finish(sentinel.report([signal(kind, over=True)], NOW + 1))
+    (over,) = ended.episodes.values()
+    (again,) = finish(sentinel.report([signal(kind)], NOW + 2)).episodes.values()
 
     assert (over.open, again.open) == (False, True)
     assert over.finding.id != again.finding.id

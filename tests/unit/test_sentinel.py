@@ -108,8 +108,8 @@ class Desk:
         self.now += seconds * S
         while self.sentinel.unsettled(self.now):
             self.keep(finish(self.sentinel.settle(self.registry, self.now)))
-        self.keep(self.sentinel.end_declared(self.registry, self.now))
-        self.keep(self.sentinel.expire(self.now))
+        self.keep(finish(self.sentinel.end_declared(self.registry, self.now)))
+        self.keep(finish(self.sentinel.expire(self.now)))
 
     def keep(self, outputs: Outputs) -> None:
         """Collect findings."""
@@ -604,7 +604,7 @@ def test_silence_closes_an_episode_and_the_next_use_opens_another() -> None:
     desk.tell(revoke())
     desk.use(150)
     desk.now += 101 * S
-    desk.keep(desk.sentinel.expire(desk.now))
+    desk.keep(finish(desk.sentinel.expire(desk.now)))
     (first,) = desk.findings.values()
     assert not first.open
     desk.use(260)
@@ -616,7 +616,7 @@ def test_forgets_uses_after_a_day() -> None:
     """What is older belongs to an offline hunt."""
     desk = Desk()
     desk.use(150)
-    outputs = desk.sentinel.expire(desk.now + 1001 * S)
+    outputs = finish(desk.sentinel.expire(desk.now + 1001 * S))
     desk.tell(revoke())
 
     assert [None] == list(outputs.uses.values())
@@ -643,7 +643,7 @@ def test_signals_of_ingress_become_findings() -> None:
     desk = Desk()
     signal = {"kind": "unauthorised", "presented": list(TOKEN), "point": "okta",
               "at": 5, "event_ids": ["e"], "detail": "why"}  # fmt: skip
-    desk.keep(desk.sentinel.report([signal, signal], desk.now))
+    desk.keep(finish(desk.sentinel.report([signal, signal], desk.now)))
 
     (episode,) = desk.findings.values()
     assert (FindingKind.UNAUTHORISED, 2) == (

@@ -281,7 +281,7 @@ def test_a_closed_episode_is_not_doubted_any_more() -> None:
     watch.tell(revoke())
     watch.enter(150)
     watch.now += 101 * S
-    watch.keep(watch.sentinel.expire(watch.now))
+    watch.keep(finish(watch.sentinel.expire(watch.now)))
     watch.receipt(102)
 
     assert [("enforcement_lag", 1)] == watch.found()
