@@ -171,26 +171,28 @@ class Closure:
         """Give the nodes of the closure that require a node directly."""
         return self._children.get(node, ())
 
-    def below(self, nodes: Iterable[int]) -> set[int]:
-        """Give these nodes and all of the closure that require any of them."""
-        seen = set(nodes)
-        todo = list(seen)
-        for node in todo:
-            for child in self.children(node):
+    def below(self, node: int) -> Steps[list[int]]:
+        """Give a node and all of the closure that require it."""
+        seen = {node}
+        todo = [node]
+        for count, each in enumerate(todo):
+            if not count & STEP:
+                yield
+            for child in self.children(each):
                 if child not in seen:
                     seen.add(child)
                     todo.append(child)
-        return seen
+        return todo
 
     def required(self, start: int) -> Steps[list[int]]:
         """Give R(start), nearest first."""
         return list((yield from self._search(start, through_owners=False)))
 
-    def way(self, start: int, goal: int) -> list[int]:
+    def way(self, start: int, goal: int) -> Steps[list[int]]:
         """Give the shortest way up, through owners only where nothing else leads."""
-        back = finish(self._search(start, through_owners=False))
+        back = yield from self._search(start, through_owners=False)
         if goal not in back:
-            back = finish(self._search(start, through_owners=True))
+            back = yield from self._search(start, through_owners=True)
         steps = [goal]
         while steps[-1] != start:
             steps.append(back[steps[-1]])

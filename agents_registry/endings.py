@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect, Reach
-from agents_registry.lineage import ALWAYS, CREDENTIAL, UNKNOWN_TIME
+from agents_registry.lineage import ALWAYS, CAUSED, CREDENTIAL, UNKNOWN_TIME
 from agents_registry.watermarks import (
     ENDED,
     UNKNOWN_ISSUE,
@@ -79,19 +79,24 @@ class Endings:
         self._stands_for: dict[int, int] = {}
         self._edges: dict[int, list[tuple[int, int]]] = {}
 
-    def collect(self, in_force: Callable[[int], Iterable[Standing]]) -> Steps[None]:
+    def collect(self, in_force: Callable[[Standing], bool]) -> Steps[None]:
         """Take all causes up that end something.
 
         Args:
-            in_force: gives those on a node.
+            in_force: tells whether a cause counts.
         """
         count = 0
         for node in self._closure.nodes:
-            for cause in (None, *in_force(node)):
+            count += 1
+            if not count & STEP:
+                yield
+            if not self._closure.flags(node) & CAUSED:
+                continue
+            for cause in self._registry.causes_of(node):
                 count += 1
                 if not count & STEP:
                     yield
-                if cause is None or cause.effect is Effect.NARROW:
+                if cause.effect is Effect.NARROW or not in_force(cause):
                     continue
                 hit = Hit(node, cause, node)
                 if cause.effect is Effect.NOT_BEFORE:
@@ -196,13 +201,16 @@ class Endings:
                 issued[node] = UNKNOWN_ISSUE if time == UNKNOWN_TIME else time
         return issued
 
-    def nearest_too_old(self, hit: Hit, rank: Mapping[int, int]) -> int:
+    def nearest_too_old(self, hit: Hit, rank: Mapping[int, int]) -> Steps[int]:
         """Give the nearest credential of R(n) that a watermark ends."""
-        below = self._closure.below([hit.target])
-        return min(
-            (node for node in below if node in rank and self._ends(node, hit.cause)),
-            key=rank.__getitem__,
-        )
+        below = yield from self._closure.below(hit.target)
+        found = []
+        for count, node in enumerate(below):
+            if not count & STEP:
+                yield
+            if node in rank and self._ends(node, hit.cause):
+                found.append(node)
+        return min(found, key=rank.__getitem__)
 
     def _ends(self, node: int, cause: Standing) -> bool:
         closure = self._closure
@@ -279,12 +287,12 @@ class Blame:
         stands = self._targets.get(end)
         if stands is None:
             return None, None
-        target: int | None = next(iter(stands))
+        target = next(iter(stands))
         if len(stands) > 1:
             if end not in self._led:
                 self._led[end] = yield from self._below(stands)
-            target = self._led[end].get(node)
-        return target, None if target is None else stands[target]
+            target = self._led[end].get(node, target)
+        return target, stands[target]
 
     def _below(self, starts: Iterable[int]) -> Steps[dict[int, int]]:
         """Give all whose life hangs on one of some nodes, with that one."""

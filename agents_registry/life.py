@@ -30,7 +30,6 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
 )
 from agents_registry.ownership import ALIVE, NEVER, proving
-from agents_registry.steps import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -154,31 +153,30 @@ class Life:
         self._endings = Endings(registry, closure)
         self._rank: dict[int, int] = {}
 
-    def path(self, flaw: Flaw) -> list[int]:
+    def path(self, flaw: Flaw) -> Steps[list[int]]:
         """Give the way from n to a flaw, and on to what its cause names."""
         node = flaw.node
         if flaw.reason is Reason.NOT_BEFORE and flaw.cause is not None:
             hit = Hit(node, flaw.cause, node)
-            node = self._endings.nearest_too_old(hit, self._rank)
-        way = self.closure.way(self.closure.start, node)
+            node = yield from self._endings.nearest_too_old(hit, self._rank)
+        way = yield from self.closure.way(self.closure.start, node)
         if flaw.target is None or flaw.target in way:
             return way
-        return way + self.closure.way(node, flaw.target)[1:]
+        return way + (yield from self.closure.way(node, flaw.target))[1:]
 
     def narrows(self, node: int) -> list[Standing]:
         """Give the narrows in force on a node."""
-        return [c for c in self._in_force(node) if c.effect is Effect.NARROW]
-
-    def _in_force(self, node: int) -> list[Standing]:
         if not self.closure.flags(node) & CAUSED:
             return []
-        _, at, inclusive, _ = self._moment
-        book = self._registry.causes
         return [
             cause
             for cause in self._registry.causes_of(node)
-            if book.in_force(cause, at, inclusive=inclusive)
+            if cause.effect is Effect.NARROW and self._in_force(cause)
         ]
+
+    def _in_force(self, cause: Standing) -> bool:
+        _, at, inclusive, _ = self._moment
+        return self._registry.causes.in_force(cause, at, inclusive=inclusive)
 
     def judge(self) -> Steps[Self]:
         """Find every flaw that kills n."""
@@ -279,8 +277,3 @@ class Life:
                 earliest = max if NEVER in {known, until} else min
                 unmet[node] = earliest(known, until)
         return unmet
-
-
-def judged(registry: Registry, closure: Closure, moment: Moment) -> Life:
-    """Judge a closure in one go; see `Life.judge`."""
-    return finish(Life(registry, closure, moment).judge())

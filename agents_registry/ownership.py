@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
-from agents_registry.steps import finish
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -55,16 +53,6 @@ class Obligation(NamedTuple):
 
     node: int
     until: Age
-
-
-def obligations(
-    closure: Graph,
-    owners_of: Callable[[int], Iterable[Collection[int]]],
-    inherited: Mapping[int, Age],
-    personal: Mapping[int, Age],
-) -> list[Obligation]:
-    """Give every owner set of a closure in one go; see `proving`."""
-    return finish(proving(closure, owners_of, inherited, personal))
 
 
 def proving(

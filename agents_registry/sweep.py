@@ -123,7 +123,7 @@ class Sweep:
             if not count & STEP:
                 yield
             if self._lineage.flags[node] & CAUSED:
-                self._take_causes(node, marks)
+                yield from self._take_causes(node, marks)
         for (_, reason), end in self._selves.items():
             yield from self._end_self(reason, end)
         marks.sort(key=lambda mark: age(mark.cause))
@@ -193,9 +193,11 @@ class Sweep:
                     todo.append(down)
         return seen
 
-    def _take_causes(self, node: int, marks: list[End]) -> None:
+    def _take_causes(self, node: int, marks: list[End]) -> Steps[None]:
         book = self.registry.causes
-        for cause in self.registry.causes_of(node):
+        for count, cause in enumerate(self.registry.causes_of(node), 1):
+            if not count & STEP:
+                yield
             if cause.effect is Effect.NARROW:
                 continue
             if not book.in_force(cause):

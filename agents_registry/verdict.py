@@ -283,10 +283,10 @@ class Fate:
             return None
         cause, flaw = min(found, key=lambda pair: age(pair[0]))
         own = {*closure.presented, *closure.other_names(closure.presented)}
-        yield
+        way = yield from life.path(flaw)
         return Death(
             cause=reference(registry, cause),
-            path=_path(registry, life.path(flaw)),
+            path=_path(registry, way),
             via="direct" if flaw.target in own else "ancestor",
         )
 
@@ -385,11 +385,11 @@ def _closely(
         return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:
         flaw = min(life.flaws, key=_weight)
-        yield
+        way = yield from life.path(flaw)
         return Verdict(
             allowed=False,
             reason=flaw.reason,
-            path=_path(registry, life.path(flaw)),
+            path=_path(registry, way),
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
     return (yield from _scoped(registry, life, scope))
@@ -415,10 +415,11 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]
         ]
     if narrows:
         _, node, cause = min(narrows, key=itemgetter(0))
+        way = yield from closure.way(closure.start, node)
         return Verdict(
             allowed=False,
             reason=Reason.NARROWED,
-            path=_path(registry, closure.way(closure.start, node)),
+            path=_path(registry, way),
             cause=reference(registry, cause),
         )
     for count, node in enumerate(() if scope is None else required):
@@ -426,7 +427,8 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]
             yield
         declared = registry.scopes.of(node)
         if scope is not None and not all(covers(each, scope) for each in declared):
-            path = _path(registry, closure.way(closure.start, node))
+            way = yield from closure.way(closure.start, node)
+            path = _path(registry, way)
             return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES
 

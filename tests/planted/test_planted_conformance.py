@@ -113,19 +113,19 @@ OURS = {
         "enforcement/standing.py", "token.offset <=", "token.offset <= 1 +", "token"
     ),
     "only own causes": Bug(
-        "agents_registry/life.py",
-        "inherited.append(Flaw(reason, node, cause, node))",
-        "personal.append(Flaw(reason, node, cause, node))",
+        "agents_registry/endings.py",
+        "hits = [hit for hit in self._subtree if hit.node in rank]",
+        "hits = [h for h in self._subtree if h.node in self._closure.presented]",
         "basics",
     ),
     "reach self cuts the edge": Bug(
-        "agents_registry/life.py",
-        "for flaw in inherited if flaw.node in rank]",
-        "for flaw in inherited if flaw.node in rank and not personal]",
+        "agents_registry/endings.py",
+        "hits = [hit for hit in self._subtree if hit.node in rank]",
+        "hits = [h for h in self._subtree if h.node in rank and not self._selves]",
         "basics",
     ),
     "reach self reaches everything": Bug(
-        "agents_registry/life.py",
+        "agents_registry/endings.py",
         "elif cause.reach is Reach.SUBTREE:",
         "elif cause.reach:",
         "basics",
@@ -139,12 +139,12 @@ OURS = {
         "basics",
     ),
     "not_before spares what was issued at its time": Bug(
-        "agents_registry/life.py", "time <= cause.mark", "time < cause.mark", "basics"
+        "agents_registry/endings.py", "<= h.cause.mark", "< h.cause.mark", "basics"
     ),
     "a lift of the same time ends a suspend": Bug(
         "agents_registry/causes.py",
-        "version > cause.version + max(cause.uncertainty, uncertainty)",
-        "version >= cause.version + max(cause.uncertainty, uncertainty)",
+        "bisect_right(versions, cause.version + near)",
+        "bisect_left(versions, cause.version + near)",
         "basics",
     ),
     "unknown credentials pass": Bug(
