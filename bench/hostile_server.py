@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.loop_hold import PERIOD, LoopHold
+from streams.loop_hold import MAIN, PERIOD, LoopHold
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -106,7 +106,7 @@ def collections(holds: Holds, ready: Path) -> None:
 def lateness(late: list[tuple[str, float, float, float, float]]) -> None:
     """Note each late turn where the server measures its own."""
 
-    async def watch(self: LoopHold, name: str) -> None:
+    async def watch(self: LoopHold, name: str = MAIN) -> None:
         observe = self._of[name].observe
         before, worked = _waited(), time.thread_time()
         while True:

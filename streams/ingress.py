@@ -135,7 +135,7 @@ async def receive(
     given = described(settings, HEARSAY_SECONDS)
     _check_kafka(settings)
     geneses = await assert_layout(kafka, TOPICS)
-    watch = TopicWatch(kafka, TOPICS, geneses)
+    watch, held = TopicWatch(kafka, TOPICS, geneses), LoopHold()
     async with (
         Publisher(kafka, ACK_SECONDS, timestamps(clock)) as publisher,
         Kept(kafka, settings.realm, publisher, clock) as kept,
@@ -183,7 +183,6 @@ async def receive(
         )
         if scim is not None:
             scim.add_to(app)
-        held = LoopHold()
         told = Metrics(
             metrics.INGRESS,
             held,
