@@ -40,8 +40,8 @@ class Loss:
     Attributes:
         guard: its process.
         began: monotonic, in seconds.
-        waits: how long each process on its way waited for a core since the last ping
-            that could have prevented it (s).
+        waits: how long the guard, and those by which it proves its lease, waited for
+            a core since the last ping that could have prevented it (s).
         held: the longest that a loop of the server was late meanwhile, without its
             waits for a core, and which.
     """
@@ -54,8 +54,12 @@ class Loss:
 
     @property
     def starved(self) -> bool:
-        """Tell whether it was held, had each of them had a core of its own."""
-        return self.seconds <= sum(self.waits.values())
+        """Tell whether it was held, had the guard and one other had cores of their own.
+
+        A broker's waits are not seen, and count for nothing here.
+        """
+        others = [each for name, each in self.waits.items() if name != self.guard]
+        return self.seconds <= self.waits[self.guard] + min(others, default=0.0)
 
 
 @define(eq=False)
@@ -100,7 +104,7 @@ class Tally:
     def _loss(self, guard: str, began: float, seconds: float) -> Loss:
         start, end = began - LEASE, began + seconds
         waits = self.waits.between(start, end)
-        path = {n: s for n, s in waits.items() if n == guard or n not in self.beside}
+        path = {n: s for n, s in waits.items() if n == guard or n in self.proving}
         held = [
             (each.late - each.waited, loop)
             for loop, each in self.late_turns
@@ -109,9 +113,9 @@ class Tally:
         return Loss(guard, began, seconds, path, max(held, default=(0.0, "")))
 
     @property
-    def beside(self) -> frozenset[str]:
-        """Name the processes of guards: one waits for no other."""
-        return frozenset(each["process"] for each in self.guards)
+    def proving(self) -> frozenset[str]:
+        """Name the processes by which a guard proves its lease: any of them will do."""
+        return frozenset(n for n in self.resident if not n.startswith("pdp"))
 
     @property
     def seen(self) -> Iterator[tuple[float, float, float]]:

@@ -21,6 +21,7 @@ from agents_registry.facts import copy_key, fact_id
 from streams import tracing
 from streams.blast import sifted
 from streams.intake import (
+    MANY,
     MOST_FACT_BYTES,
     NotWrittenError,
     Prepared,
@@ -31,6 +32,7 @@ from streams.intake import (
     many,
     token_of,
 )
+from streams.kafka.bulk import Bulk, pieces
 from streams.kafka.dead_letters import DeadLetters
 from streams.kafka.framing import Act, Outgoing, act_record, cloud_event, partition_of
 from streams.kafka.heartbeats import SHORTER
@@ -110,6 +112,7 @@ class KafkaLog:
         self._ends: dict[int, int] = {}
         self._scope_uses = ScopeUses()
         self.letters = DeadLetters(settings, publisher, fresh_id)
+        self._bulk = Bulk()
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
         self.watch: TopicWatch | None = None
@@ -173,7 +176,8 @@ class KafkaLog:
             NotWrittenError: not all of it was acked in time.
         """
         admission = Admission()
-        encoded = encode(facts, origin, admission, copy_key)
+        stated = partial(encode, facts, origin, admission, copy_key)
+        encoded = await asyncio.to_thread(stated) if len(facts) > MANY else stated()
         if admission.dead_letters:
             token = self.written(origin.realm)
             return Receipt(0, len(admission.dead_letters), 0, token)
@@ -235,18 +239,27 @@ class KafkaLog:
         acts: Sequence[Outgoing],
     ) -> int:
         """Write facts; give the end of what this process wrote to their partition."""
-        if encoded or acts:
-            topic, before = self._settings.topic(FACTS), self._ends.get(partition, 0)
-            groups = itertools.chain(
-                _events(encoded, origin.realm, partition), _each(acts)
-            )
-            acked = await self._publisher.publish(topic, groups)
-            if min(each.start for each in acked) < before and self.watch is not None:
-                self.watch.doubt(f"{topic} partition {partition}: {SHORTER}")
-            self._fit()
-            end = max(each.end for each in acked)
-            self._ends[partition] = max(end, self._ends.get(partition, 0))
+        *first, last = [*pieces(encoded)] or [[]]
+        for each in first:
+            await self._bulk.turn(each)
+            groups = _events(each, origin.realm, partition)
+            await self._piece(groups, partition)
+        if first:
+            await self._bulk.turn(last)
+        if last or acts:
+            groups = _events(last, origin.realm, partition)
+            await self._piece(itertools.chain(groups, _each(acts)), partition)
         return self._ends.get(partition, 0)
+
+    async def _piece(self, groups: Iterable[list[Outgoing]], partition: int) -> None:
+        """Write groups of facts, and note how far their partition goes."""
+        topic, before = self._settings.topic(FACTS), self._ends.get(partition, 0)
+        acked = await self._publisher.publish(topic, groups)
+        if min(each.start for each in acked) < before and self.watch is not None:
+            self.watch.doubt(f"{topic} partition {partition}: {SHORTER}")
+        self._fit()
+        end = max(each.end for each in acked)
+        self._ends[partition] = max(end, self._ends.get(partition, 0))
 
     def _fit(self) -> None:
         """Refuse to accept what the topics may lose.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 
 import pytest
 
 from bench.hostile import measured
 from bench.hostile_callers import CALLERS
 from bench.hostile_guards import LeaseWatch
-from bench.hostile_tally import lines
+from bench.hostile_tally import Tally, lines
+from bench.waits import Waits
 
 pytestmark = [
     pytest.mark.integration,
@@ -64,3 +67,26 @@ def test_a_lease_that_is_held_has_no_loss() -> None:
 
     assert [] == watch.losses
     assert 0.5 == watch.shortest
+
+
+def test_a_loss_within_what_its_processes_waited_for_a_core_is_the_machines() -> None:
+    """Of those that prove it any one would have done; a decision point is none."""
+    waits = Waits({}, seen=[
+        (10.0, {"guards-0": 1.0, "guards-1": 0.0, "ingress": 0.0, "worker": 0.0}),
+        (12.0, {"guards-0": 1.3, "guards-1": 9.0, "ingress": 0.9, "worker": 0.2}),
+    ])  # fmt: skip
+    guard = {"process": "guards-0", "began": [11.0, 11.0], "losses": [0.49, 0.51]}
+    tally = Tally(guards=[guard], waits=waits)
+    tally.resident = dict.fromkeys(("ingress", "worker", "pdp-0"), 1)
+
+    assert [True, False] == [each.starved for each in tally.losses]
+
+
+def test_a_process_that_waits_for_nobody_waits_no_longer() -> None:
+    """What is seen of it only grows."""
+    waits = Waits({"here": os.getpid(), "gone": 1 << 22})
+    waits.look()
+    waits.look()
+
+    assert ["here"] == list(waits.between(0.0, time.monotonic()))
+    assert 0.0 <= waits.between(0.0, time.monotonic())["here"] < time.monotonic()

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from streams.intake import Delivery
+from streams.kafka.bulk import PIECE, Bulk, pieces
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.publisher import Acked
 from streams.kafka.settings import KafkaSettings
 from streams.sources.cloudtrail import CloudTrail
 from streams.stages.admission import Rights
+from streams.stages.declared import facts_of_list
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin
 from tests.integration.serving import created_key, used_key
@@ -50,6 +52,71 @@ class Publisher:
     async def publish(self, topic: str, groups: Any) -> list[Acked]:
         """Write and ack."""
         return await self.acks(await self.send(topic, groups))
+
+
+class Paced(Publisher):
+    """Notes how many facts are written together, and waits between them."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__()
+        self.done: list[Any] = []
+
+    async def send(self, topic: str, groups: Any) -> list[Any]:
+        """Take records."""
+        del topic
+        self.done.append(sum(map(len, groups)))
+        return []
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self.done.append("waited" if seconds > 0 else "free")
+
+
+@pytest.mark.parametrize(
+    ("count", "cause", "done"),
+    [
+        (PIECE, False, [PIECE]),
+        (PIECE + 1, False, ["free", PIECE, "waited", 1]),
+        (2 * PIECE + 1, False, ["free", PIECE, "waited", PIECE, "waited", 1]),
+        # A cause stands first: its piece waits for nobody.
+        (2 * PIECE, True, [PIECE, "free", PIECE, "waited", 1]),
+    ],
+)
+async def test_bulk_facts_are_written_in_pieces_at_a_pace(
+    count: int, done: list[Any], *, cause: bool
+) -> None:
+    """With the operator's act behind the last one."""
+    publisher = Paced()
+    geneses: Any = {0: SimpleNamespace(genesis="g")}
+    kafka = KafkaSettings(partitions=1, access_partitions=1)
+    log = KafkaLog(kafka, publisher, geneses, lambda: "id")  # type: ignore[arg-type]
+    log._bulk = Bulk(publisher.sleep)
+    origin = Origin("operators", "default", 10**18, "op", 1)
+    entries: list[dict[str, Any]] = [
+        {"identifier": f"vault.accessor:a{number}"} for number in range(count)
+    ]
+    if cause:
+        entries[7]["suspended"] = "lock"
+    stated = facts_of_list(entries, origin)
+
+    await log.facts(stated, origin, actor="op", action="adopt")
+
+    with_act = [*done[:-1], done[-1] + 1]
+    assert with_act == [each for each in publisher.done if each != 0]
+
+
+def test_a_piece_never_ends_within_an_event() -> None:
+    """One that has more facts than a piece is a piece of its own."""
+    small = [SimpleNamespace(fact=SimpleNamespace(event_id="e1"))] * (PIECE - 1)
+    large = [SimpleNamespace(fact=SimpleNamespace(event_id="e2"))] * (PIECE + 1)
+    alone = [SimpleNamespace(fact=SimpleNamespace(event_id=None))] * (PIECE + 1)
+    given: Any = [*small, *large, *alone]
+
+    made = [*pieces(given)]
+
+    assert [PIECE - 1, PIECE + 1, PIECE, 1] == [*map(len, made)]
+    assert given == [each for piece in made for each in piece]
 
 
 async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() -> None:
