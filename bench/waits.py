@@ -62,7 +62,11 @@ class Waits:
 
     def between(self, start: float, end: float) -> dict[str, float]:
         """Give how long each waited from the last look before to the first after."""
-        before = [each for at, each in self.seen if at <= start][-1:]
-        after = [each for at, each in self.seen if at >= end][:1]
-        first, last = (before or after)[0], (after or before)[0]
-        return {name: last[name] - first[name] for name in first.keys() & last.keys()}
+        first, last = self.seen[0][1], self.seen[-1][1]
+        for at, each in self.seen:
+            if at <= start:
+                first = each
+            if at >= end:
+                last = each
+                break
+        return {n: last[n] - first[n] for n in sorted(first.keys() & last.keys())}

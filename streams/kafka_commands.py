@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from streams.configured import ConfigurationError
+from streams.engine.analysis import SWITCH_SECONDS
 from streams.ingress import receive
 from streams.kafka.checkpoint import InUseError
 from streams.kafka.settings import KafkaSettings
@@ -107,6 +108,7 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
 
     def start() -> Coroutine[Any, Any, None]:
         keep_collections_short()
+        sys.setswitchinterval(SWITCH_SECONDS)
         return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
     return _run(INGRESS, start)

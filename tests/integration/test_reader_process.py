@@ -107,6 +107,16 @@ async def test_who_gives_up_leaves_nothing_to_the_next(apart: ReaderProcess) -> 
     assert expected == await apart.read(source("cloudtrail"), body, "cloudtrail")
 
 
+async def test_who_proves_leases_has_more_right_to_a_core(apart: ReaderProcess) -> None:
+    """Large inputs, one after the other, would take a whole one."""
+    assert await apart.read(source("cloudtrail"), large(), "cloudtrail")
+    process = apart._process
+
+    assert process is not None
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    assert here < os.getpriority(os.PRIO_PROCESS, process.pid)
+
+
 def test_every_source_can_be_handed_over(tmp_path: Path) -> None:
     """Those of a mapping file too."""
     formats: dict[str, Any] = {name: {"format": name} for name in SOURCES}
