@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from bench.hostile_sizes import configuration
-from bench.load_fleet import Slot
+from bench.load_fleet import PROGRAM, Slot
 from bench.load_roles import broker, pdp_slot, place_of, reach_of, role_slot
 
 if TYPE_CHECKING:
@@ -65,12 +65,17 @@ async def prepared(folder: Path, engine: str) -> AsyncIterator[Serving]:
         slots = [
             role_slot(folder, config, reach, each, 0) for each in ("ingress", "worker")
         ]
+        slots[0].command = _metered(holds, *slots[0].command[len(PROGRAM) :])
         yield Serving([*slots, pdp_slot(folder, reach)], holds, place_of(kafka))
 
 
 def _server(folder: Path, config: Path, holds: Path) -> Slot:
-    command = (sys.executable, "-m", "bench.hostile_server", str(holds))
     arguments = ("serve", "--config", str(config), "--data-dir", str(folder / "data"))
     listen = ("--listen", "127.0.0.1:0")
     ready = {"RESCIND_READY_FILE": str(folder / "server.ready")}
-    return Slot("server", "server", (*command, *arguments, *listen), ready, folder)
+    command = _metered(holds, *arguments, *listen)
+    return Slot("server", "server", command, ready, folder)
+
+
+def _metered(holds: Path, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "bench.hostile_server", str(holds), *arguments)

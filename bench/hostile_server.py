@@ -1,4 +1,4 @@
-"""``rescind serve``, with a meter of what holds its event loops: ``HOLDS ARGUMENT...``.
+"""A server or an ingress, with a meter of what holds its loops: ``HOLDS ARGUMENT...``.
 
 At its end it writes to the file HOLDS, for each thread with an event loop, the longest
 callback in seconds of CPU time, and which it was; and each turn of a loop that was

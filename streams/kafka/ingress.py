@@ -176,12 +176,16 @@ class KafkaLog:
             NotWrittenError: not all of it was acked in time.
         """
         admission = Admission()
-        stated = partial(encode, facts, origin, admission, copy_key)
-        encoded = await asyncio.to_thread(stated) if len(facts) > MANY else stated()
+
+        def stated() -> tuple[list[Encoded], list[str]]:
+            encoded = encode(facts, origin, admission, copy_key)
+            return encoded, shortened([fact_id(each.fact).hex() for each in encoded])
+
+        aside = len(facts) > MANY
+        encoded, ids = await asyncio.to_thread(stated) if aside else stated()
         if admission.dead_letters:
             token = self.written(origin.realm)
             return Receipt(0, len(admission.dead_letters), 0, token)
-        ids = shortened([fact_id(each.fact).hex() for each in encoded])
         at, realm = origin.received_at, origin.realm
         act = Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
         prepared = Prepared(admission, encoded, frozenset())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streams.intake import Delivery
+from streams.intake import MANY, Delivery
+from streams.kafka import ingress
 from streams.kafka.bulk import PIECE, Bulk, pieces
 from streams.kafka.ingress import KafkaLog
 from streams.kafka.publisher import Acked
@@ -104,6 +106,32 @@ async def test_bulk_facts_are_written_in_pieces_at_a_pace(
 
     with_act = [*done[:-1], done[-1] + 1]
     assert with_act == [each for each in publisher.done if each != 0]
+
+
+async def test_many_facts_are_encoded_and_named_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Few are not: it takes longer to hand them over."""
+    where: list[threading.Thread] = []
+    shortened = ingress.shortened
+
+    def noted(ids: list[str]) -> list[str]:
+        where.append(threading.current_thread())
+        return shortened(ids)
+
+    monkeypatch.setattr(ingress, "shortened", noted)
+    geneses: Any = {0: SimpleNamespace(genesis="g")}
+    kafka = KafkaSettings(partitions=1, access_partitions=1)
+    log = KafkaLog(kafka, Publisher(), geneses, lambda: "id")  # type: ignore[arg-type]
+    origin = Origin("operators", "default", 10**18, "op", 1)
+    for count in (1, MANY + 1):
+        entries = [{"identifier": f"vault.accessor:a{n}"} for n in range(count)]
+        stated = facts_of_list(entries, origin)
+        await log.facts(stated, origin, actor="op", action="adopt")
+
+    small, large = where
+    assert small is threading.main_thread()
+    assert large is not threading.main_thread()
 
 
 def test_a_piece_never_ends_within_an_event() -> None:
