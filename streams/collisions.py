@@ -1,5 +1,7 @@
 """Notice events that share one id and one type, and differ.
 
+An audit id of Kubernetes is that of one request, so there the type has no say.
+
 Repeats of an event collapse, differing content survives: an event's identity is its
 content. But an id that is given twice tells of a copied, edited or misconfigured
 log (two audit devices of one vault, say), so each further content is a dead letter
@@ -24,6 +26,8 @@ COLLISION: Final = (
     "both count; look for edited copies or a second device"
 )
 REMEMBERED: Final = 100_000
+# Of these one id is one request: what differs in type differs in content.
+OF_REQUESTS: Final = frozenset({"kubernetes"})
 IN_HALVES: Final = frozenset({"openbao"})  # a request is one line, its response another
 Event = list[Lifecycle | Access]
 
@@ -133,7 +137,8 @@ def _mark(event: Event) -> tuple[int, int]:
     """Give hashes of what makes an event the same, and of what it says."""
     last = event[-1]
     content = content_of(last) if len(event) == 1 else _contents(event)
-    return hash((last.source, last.event_id, last.event_type)), hash(content)
+    kind = None if last.source in OF_REQUESTS else last.event_type
+    return hash((last.source, last.event_id, kind)), hash(content)
 
 
 def _contents(event: Event) -> tuple[object, ...]:

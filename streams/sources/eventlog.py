@@ -2,8 +2,8 @@
 
 What every such source shares, so that a source is its field map alone:
 
-- An ending event whose target cannot be read gives its record, without identifiers,
-  and a dead letter beside it.
+- An ending event, or a restore, whose target cannot be read gives its record, without
+  identifiers, and a dead letter beside it.
 - A broken clock costs an access and a restore (dead letter ``clock_absurd``), never a
   revocation: its record is given with an unknown time.
 - What changes nothing and presents nothing is counted by its type: nothing that was
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
 NO_TIME: Final = "no_time: the event has no readable time; look at the source"
 NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
+ACTED_ON: Final = ENDING_EFFECTS | {"restore"}  # of a target that must be named
 _MAX_TYPES: Final = 10_000
 
 
@@ -174,6 +175,6 @@ def _sound(found: list[Record], heard: Heard) -> Iterator[Record]:
             continue  # only a sound clock may turn a denial into an allow
         else:
             yield record
-            lost = record.effect in ENDING_EFFECTS and not record.identifiers
+            lost = record.effect in ACTED_ON and not record.identifiers
             if lost and not explained:
                 yield heard.letter(NO_TARGET.format(heard.event_type))

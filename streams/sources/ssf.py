@@ -11,6 +11,8 @@ Rules:
   the keyed hash of it: ingress makes the hash. A value that cannot be read gives the
   record without identifiers and the dead letter ``subject_by_attribute``: never
   silence.
+- A SET whose iat is no time at all, or that is older than 30 days when it is received,
+  is told by a dead letter. What it ends counts; what it gives back does not.
 - The time is event_timestamp, else iat. One SET may carry several events of one type
   under aliases; each is read.
 
@@ -28,9 +30,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import orjson
 
-from streams.records import ENDING_EFFECTS, DeadLetter, Lifecycle
+from streams.records import DeadLetter, Lifecycle
 from streams.sources.envelope import Event
 from streams.sources.eventlog import (
+    ACTED_ON,
+    CLOCK,
     NO_TARGET,
     EventLog,
     Head,
@@ -40,6 +44,7 @@ from streams.sources.eventlog import (
 )
 from streams.sources.fields import named, requires, text
 from streams.sources.ssf_subjects import Subject, as_session, subject_of
+from streams.times import DAY, AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +58,11 @@ BY_ATTRIBUTE: Final = (
     "hand"
 )
 NOT_OURS: Final = "not_ssf: no iss, jti and events; look which system wrote it"
+MAX_DAYS: Final = 30  # transmitters keep what they could not deliver for days
+STALE: Final = (
+    "stale: the SET was issued {} days before it came; what it ends counts, what it "
+    "gives back does not; ask the transmitter why it was sent now"
+)
 NOT_A_SET: Final = "malformed: not a compact JWS of JSON claims; look at the sender"
 _COMPACT: Final = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 # The first line is of a token, of which the beginning may be torn off.
@@ -102,6 +112,16 @@ class Ssf(EventLog):
     name: ClassVar[str] = "ssf"
     foreign: ClassVar[str] = NOT_OURS
 
+    def __init__(self, received_at: int | None = None) -> None:
+        """Read.
+
+        Args:
+            received_at: when the SETs came (ns); None for those of a file, whose age
+                says nothing.
+        """
+        super().__init__()
+        self._received_at = received_at
+
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of a file or a request body, in its order."""
         if _TOKENS.match(data):
@@ -140,18 +160,45 @@ class Ssf(EventLog):
         for subject in subject_of(raw, claims["iss"]).each():
             change = read(_Said(heard, body, subject, raw))
             yield change
-            if change.effect in ENDING_EFFECTS and not change.identifiers:
+            if change.effect in ACTED_ON and not change.identifiers:
                 unread = BY_ATTRIBUTE if subject.by_attribute else NO_TARGET
                 yield heard.letter(unread.format(heard.event_type))
 
     def _set(self, item: Event) -> Iterator[Record]:
         said = item.body.get("events")
         if not isinstance(said, dict) or len(said) <= 1:
-            yield from super().read_event(item)
+            yield from self._alone(item)
             return
         for uri, body in said.items():
             alone = item.body | {"events": {uri: body}}
-            yield from super().read_event(item._replace(body=alone))
+            yield from self._alone(item._replace(body=alone))
+
+    def _alone(self, item: Event) -> Iterator[Record]:
+        """Read a SET of one event, whatever its age."""
+        fault = self._fault(item.body)
+        for record in super().read_event(item):
+            restores = isinstance(record, Lifecycle) and record.effect == "restore"
+            if not (fault and restores):
+                yield record
+        if fault is not None:
+            head = self.head(item.body)
+            yield DeadLetter(
+                self.name, item.offset, item.length, fault,
+                head and head.event_id, head and head.event_type,
+            )  # fmt: skip
+
+    def _fault(self, claims: dict[str, Any]) -> str | None:
+        """Say what is wrong with the time of issue, where the event has another one."""
+        try:
+            issued = parse_time(claims.get("iat"))
+        except AbsurdTimeError as absurd:
+            head = self.head(claims)
+            other = head is not None and head.time != claims.get("iat")
+            return CLOCK.format(absurd) if other else None
+        if issued is None or self._received_at is None:
+            return None
+        days = (self._received_at - issued) // DAY
+        return STALE.format(days) if days > MAX_DAYS else None
 
     def _token(self, line: bytes, offset: int) -> Iterator[Record]:
         token = line.strip()

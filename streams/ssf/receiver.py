@@ -187,7 +187,7 @@ class Receiver:
         claims = await self.verifier.claims(token, now)
         if await self._about_the_stream(claims, now):
             return
-        records = await read(Ssf(), token, NAME)
+        records = await read(Ssf(now), token, NAME)
         await self._ingest.records(Delivery(records, *speaker, via=self.source))
         self.note(steps.heard(self.health, claims["iat"], now))
 

@@ -66,6 +66,23 @@ def test_one_id_may_serve_two_types(tmp_path: Path) -> None:
     assert [] == letters(read(tmp_path, event("A"), event("A", eventName="ListUsers")))
 
 
+def test_an_audit_id_is_one_request_whatever_its_type(tmp_path: Path) -> None:
+    """Kubernetes gives each request its own; a repeat is no collision."""
+
+    def request(verb: str) -> dict[str, Any]:
+        return {
+            "auditID": "a-1", "verb": verb, "stage": "ResponseComplete",
+            "stageTimestamp": "2026-03-02T09:00:00Z", "user": {"username": "ann"},
+            "objectRef": {"resource": "secrets"}, "responseStatus": {"code": 200},
+        }  # fmt: skip
+
+    log = [request("get"), request("get"), request("list")]
+    (letter,) = letters(read(tmp_path, *log))
+    assert ("id_collision", "a-1") == (
+        letter.reason.partition(":")[0], letter.event_id,
+    )  # fmt: skip
+
+
 def test_events_without_an_id_never_collide(tmp_path: Path) -> None:
     """There is nothing that could collide."""
     assert [] == letters(

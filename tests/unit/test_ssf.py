@@ -390,6 +390,37 @@ def test_a_broken_clock_costs_a_restore_but_no_revocation() -> None:
         assert [None] * kept == [one.occurred_at for one in changes]
 
 
+def test_a_restore_of_nobody_is_told() -> None:
+    """A phone number without its country names nobody: it is no silence."""
+    subject = {"format": "phone_number", "phone_number": "12"}
+    record, code = lost(a_set("risc/account-enabled", subject))
+    assert ("restore", (), "subject_by_attribute") == (
+        record.effect, record.identifiers, code,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("iat", "received", "code"),
+    [
+        (15_165_305_159, None, "clock_absurd"),  # the year 2450, in a published example
+        (AT - 31 * 86_400, AT, "stale"),
+        (AT - 3_650 * 86_400, AT, "stale"),
+        (AT - 29 * 86_400, AT, None),
+        (AT - 3_650 * 86_400, None, None),  # of a file: its age says nothing
+    ],
+)
+def test_an_issue_time_out_of_reach_is_told(
+    iat: int, received: int | None, code: str | None
+) -> None:
+    """What such a SET ends counts; what it gives back does not."""
+    reader = Ssf(None if received is None else received * SECOND)
+    for kind, kept in (("risc/account-disabled", 1), ("risc/account-enabled", 0)):
+        found = list(reader.records(orjson.dumps(a_set(kind) | {"iat": iat})))
+        letters = [one for one in found if isinstance(one, DeadLetter)]
+        assert [code] * bool(code) == [one.reason.split(":")[0] for one in letters]
+        assert (kept if code else 1) == len(found) - len(letters)
+
+
 def test_events_under_aliases_are_each_read() -> None:
     """One (iss, jti) with two types gives two records."""
     claims = a_set("caep/session-revoked")
