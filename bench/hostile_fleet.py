@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-PROCESSES: Final = {"tiny": 1, "small": 2, "full": 2}  # of guards
+PROCESSES: Final = {"embedded": 2, "kafka": 1}  # of guards; a decision point is one
 GUARDS: Final = 2  # in a process
 ENGINES: Final = ("embedded", "kafka")
 
