@@ -12,6 +12,7 @@ from attrs import frozen
 from bench.hostile_sizes import configuration
 from bench.load_fleet import PROGRAM, Slot
 from bench.load_roles import broker, pdp_slot, place_of, reach_of, role_slot
+from bench.waits import weigh_alike
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -61,6 +62,7 @@ async def prepared(folder: Path, engine: str) -> AsyncIterator[Serving]:
         yield Serving([_server(folder, config, holds)], holds)
         return
     async with broker(folder) as kafka:
+        weigh_alike()
         reach = reach_of(kafka)
         slots = [
             role_slot(folder, config, reach, each, 0) for each in ("ingress", "worker")
