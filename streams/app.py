@@ -326,6 +326,7 @@ def _handlers(
     """Make what answers requests."""
     tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
     settings, aside = taking.described.settings, about.analysis.run
+    taking.vendors.receivers.hooks.read = about.reading.read
     feed, stages = guarding.feed, analysed.stages
     metrics = (
         *guarding.metrics,

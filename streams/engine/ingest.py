@@ -12,6 +12,7 @@ import orjson
 from agents_registry.facts import Cause, Node, fact_id
 from streams import tracing
 from streams.blast import sifted
+from streams.documents import crowded
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+THREAD_VALUES: Final = 1000  # in JSON; what reading takes goes by them, too
 THREAD_FROM: Final = 16 << 10  # bytes; smaller bodies are read within about 4 ms
 BLOCK: Final = 100  # access lines in one block
 SLICE: Final = 1000  # facts in one commit
@@ -286,7 +288,7 @@ def _blocks(admission: Admission) -> Iterator[bytes]:
 
 async def read(reader: Reader, data: bytes, source: str) -> list[Record]:
     """Give the records of some bytes; a reader that breaks gives a dead letter."""
-    if len(data) < THREAD_FROM:
+    if len(data) < THREAD_FROM and not crowded(data, THREAD_VALUES):
         return read_now(reader, data, source)
     return await asyncio.to_thread(read_now, reader, data, source)
 

@@ -27,7 +27,7 @@ from streams.records import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streams.http.events import Speakers
+    from streams.http.events import Read, Speakers
     from streams.http.hook_vendor import Vendor
     from streams.intake import Log
     from streams.records import Record
@@ -61,7 +61,12 @@ class Hooked:
 
 
 class Hooks:
-    """The handlers of ``/v1/hooks/{hook}``."""
+    """The handlers of ``/v1/hooks/{hook}``.
+
+    Attributes:
+        read: makes records of bodies; where the server has a process for large ones,
+            there.
+    """
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Hooks:
         self._speakers = speakers
         self._ingest = ingest
         self._count = count
+        self.read: Read = read
         self._devices = {
             name: _Device()
             for name, hook in hooks.items()
@@ -119,12 +125,12 @@ class Hooks:
 
     async def _read(
         self, hook: Hooked, request: web.Request, body: bytes
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         device = self._devices.get(hook.name)
         if device is not None:
             return await device.read(body)
         reader = hook.vendor.reader(hook.settings, request, hook.peppers)
-        return await read(reader, body, hook.source)
+        return await self.read(reader, body, hook.source)
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
         speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")

@@ -78,7 +78,8 @@ class Github(Vendor):
             status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             detail = "set the content type of the webhook to application/json"
             raise ProblemError(status, "not JSON", detail)
-        return _Delivered(keyed_github(peppers), request.headers)
+        # Plain, so that it can be handed to another process.
+        return _Delivered(keyed_github(peppers), dict(request.headers))
 
 
 class _Delivered:
