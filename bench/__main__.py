@@ -40,7 +40,9 @@ def main() -> None:
     load.add_argument("--rate", type=int, default=0, help="revocations a second")
     load.add_argument("--seconds", type=int, default=0)
     load.add_argument(
-        "--engine", choices=("kafka", "embedded"), help="load: kafka; hostile: embedded"
+        "--engine",
+        choices=("kafka", "embedded", "both"),
+        help="without it, load is kafka and hostile embedded; both: hostile alone",
     )
     load.add_argument(
         "--callers", nargs="+", default=(), help="of hostile, instead of all"
@@ -49,6 +51,8 @@ def main() -> None:
     unknown = set(arguments.names) - set(known)
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    if arguments.engine == "both" and LOAD in arguments.names:
+        parser.error("load takes one engine")
     for line in report.machine():
         print(line)
     print()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
-from bench.hostile_fleet import PROCESSES, prepared
+from bench.hostile_fleet import ENGINES, PROCESSES, prepared
 from bench.hostile_point import PointWatch
 from bench.hostile_tally import LEASE, Late, Tally, answers, lines
 from bench.load_fleet import fleet
@@ -58,11 +58,14 @@ def rows(
         rate: revocations a second.
         seconds: how long.
         callers: those that call; none given: all.
-        engine: kafka or embedded.
+        engine: kafka, embedded, or both, one after the other.
     """
     rate, seconds = rate or RATE[scale], seconds or SECONDS[scale]
-    tally = measured(scale, rate, seconds, callers, engine=engine)
-    return [*lines(tally, f"{rate}/s for {seconds} s, {engine}"), *answers(tally)]
+    found: list[Row] = []
+    for each in ENGINES if engine == "both" else (engine,):
+        tally = measured(scale, rate, seconds, callers, engine=each)
+        found += [*lines(tally, f"{rate}/s for {seconds} s, {each}"), *answers(tally)]
+    return found
 
 
 def measured(
@@ -81,7 +84,8 @@ def measured(
             prepared(folder, engine) as serving,
             fleet(serving.slots) as running,
         ):
-            run = _Run(scale, rate, serving, running, Tally())
+            processes = 1 if scale == "tiny" else PROCESSES[engine]
+            run = _Run(scale, rate, serving, running, Tally(), processes)
             await run.measure(seconds, callers, flaw)
         tally = run.tally
         for slot in serving.slots:
@@ -103,6 +107,7 @@ class _Run:
     serving: Serving
     running: Fleet
     tally: Tally
+    processes: int
 
     async def measure(self, seconds: int, callers: Sequence[str], flaw: str) -> None:
         tally, sources = self.tally, Sources(self.running)
@@ -110,7 +115,7 @@ class _Run:
         async with AsyncExitStack() as parts:
             guards = [
                 parts.enter_context(part("bench.hostile_guards", *arguments))
-                for arguments in self.serving.guards(PROCESSES[self.scale], flaw)
+                for arguments in self.serving.guards(self.processes, flaw)
             ]
             for each in guards:
                 await asyncio.to_thread(line, each)

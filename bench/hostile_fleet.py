@@ -12,12 +12,13 @@ from attrs import frozen
 from bench.hostile_sizes import configuration
 from bench.load_fleet import PROGRAM, Slot
 from bench.load_roles import broker, pdp_slot, place_of, reach_of, role_slot
+from bench.waits import weigh_alike
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-PROCESSES: Final = {"tiny": 1, "small": 2, "full": 2}  # of guards
+PROCESSES: Final = {"embedded": 2, "kafka": 1}  # of guards; a decision point is one
 GUARDS: Final = 2  # in a process
 ENGINES: Final = ("embedded", "kafka")
 
@@ -61,6 +62,7 @@ async def prepared(folder: Path, engine: str) -> AsyncIterator[Serving]:
         yield Serving([_server(folder, config, holds)], holds)
         return
     async with broker(folder) as kafka:
+        weigh_alike()
         reach = reach_of(kafka)
         slots = [
             role_slot(folder, config, reach, each, 0) for each in ("ingress", "worker")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,20 @@ def waited(pid: int) -> float:
     """
     told = Path(f"/proc/{pid}/schedstat").read_text("ascii")
     return int(told.split()[1]) / NANO
+
+
+def weigh_alike() -> None:
+    """Give what this process started the weight of its own scheduling group.
+
+    A broker has a session and so a group of its own (sched(7), autogroups): where ours
+    was given more weight than others have, it would be starved by what it serves.
+    """
+    own = Path("/proc/self/autogroup")
+    with suppress(OSError):
+        weight = own.read_text("ascii").split()[-1]
+        for each in Path("/proc/self/task").glob("*/children"):
+            for pid in each.read_text("ascii").split():
+                Path(f"/proc/{pid}/autogroup").write_text(weight, "ascii")
 
 
 @define(eq=False)

@@ -15,7 +15,11 @@ from attrs import frozen
 from streams.audit_heads import head_reader, peek, public_key
 from streams.client import AUDIT_PUBLIC, DEFAULT_DATA_DIR
 from streams.plain_text import clean
-from streams.stages.audit_chain import BrokenChainError
+from streams.stages.audit_chain import (
+    BrokenChainError,
+    IncompleteChainError,
+    UnknownSignerError,
+)
 from streams.stages.audit_portion import behind, between
 from streams.stages.audit_proof import Verifier
 from streams.times import SECOND, AbsurdTimeError, parse_time, rfc3339
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
 
 HOLDS: Final = 0
 BROKEN: Final = 1
+INCOMPLETE: Final = 4
+NO_KEY: Final = 5
+_VERDICTS: Final = {
+    IncompleteChainError: ("INCOMPLETE", INCOMPLETE),
+    UnknownSignerError: ("NO KEY", NO_KEY),
+}
 FIRST: Final = "first"
 
 
@@ -89,7 +99,10 @@ def export(chain: Chain, wanted: Wanted) -> int:
 
 
 def verify(chain: Callable[[], Chain], against: Against) -> int:
-    """Check a chain; 1 where it does not hold.
+    """Check a chain; 0 where it holds.
+
+    `BROKEN`: something in it was changed, put in or taken out. `INCOMPLETE`: what is
+    there fits, and its end is missing. `NO_KEY`: no key given has signed a head.
 
     Args:
         chain: finds it.
@@ -104,8 +117,9 @@ def verify(chain: Callable[[], Chain], against: Against) -> int:
     try:
         head, start = _verified(chain(), against, read_head)
     except BrokenChainError as error:
-        sys.stdout.write(f"BROKEN: {clean(str(error))}\n")
-        return BROKEN
+        word, code = _VERDICTS.get(type(error), ("BROKEN", BROKEN))
+        sys.stdout.write(f"{word}: {clean(str(error))}\n")
+        return code
     at = rfc3339(head.at * SECOND)
     realm, last = clean(head.realm), head.sequence
     behind_what = "" if start is None else f" from behind entry {start.sequence}"
@@ -122,6 +136,8 @@ def _verified(
     start = None
     if against.start not in (None, FIRST):
         start = read_head(str(against.start))
+    # Before the end of the lines is: a chain that is written meanwhile gets new heads.
+    last = chain.last_head()
     lines = iter(chain.lines(0 if start is None else start.sequence))
     first = next(lines, None)
     if against.start == FIRST:
@@ -131,7 +147,6 @@ def _verified(
     lines = itertools.chain([first], lines)
     if start is not None:
         lines = behind(lines, start)
-    last = chain.last_head()
     given = [*against.heads, *([] if last is None else [last])]
     known = [read_head(each) for each in given]
     kept = map(read_head, _kept(against.files))

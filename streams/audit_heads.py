@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.utils import base64url_decode, base64url_encode
 
-from streams.stages.audit_chain import BrokenChainError, Head
+from streams.stages.audit_chain import BrokenChainError, Head, UnknownSignerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,10 +90,11 @@ def public_key(pem: bytes) -> Ed25519PublicKey:
 def head_reader(keys: Sequence[Ed25519PublicKey]) -> Callable[[str], Head]:
     """Give what reads a signed head; any of the keys may have signed it.
 
-    It raises BrokenChainError for a signature or a form that is off.
+    It raises UnknownSignerError where none has, BrokenChainError where it is no head.
     """
 
     def read(text: str) -> Head:
+        peek(text)
         for key in keys:
             try:
                 found = _JWS.decode_complete(text, key, algorithms=["EdDSA"])
@@ -103,7 +104,11 @@ def head_reader(keys: Sequence[Ed25519PublicKey]) -> Callable[[str], Head]:
             typed = found["header"].get("typ") == TYPE
             if typed and _is_head(claims) and text == _plain(text):
                 return Head(**claims)
-        raise BrokenChainError(f"no key given has signed the head {text[:20]!r}...")
+        whose = _kid_of(text)
+        raise UnknownSignerError(
+            f"no key given has signed the head {text[:20]!r}... of the signer "
+            f"{whose!r}: name its key with --key; if it has no such key, it is forged"
+        )
 
     return read
 
@@ -121,6 +126,14 @@ def peek(text: str) -> Head:
     if not _is_head(claims):
         raise BrokenChainError(f"no head: {text[:20]!r}...")
     return Head(**claims)
+
+
+def _kid_of(text: str) -> str:
+    """Give the thumbprint that a head names, unproved; empty without one."""
+    try:
+        return str(jwt.get_unverified_header(text).get("kid", ""))[:64]
+    except jwt.InvalidTokenError:
+        return ""
 
 
 def _is_head(claims: Any) -> bool:

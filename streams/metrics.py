@@ -179,7 +179,7 @@ POSITION: Final = Gauge(
 # Causes, and who enforces them.
 PROPAGATION: Final = Distribution(
     "rescind_propagation_seconds",
-    "From acceptance until the last guard had applied it.",
+    "From acceptance until every guard had applied it or was fenced.",
     roles=_GUARDED,
     buckets=(
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -53,7 +53,8 @@ class Closures:
     Attributes:
         closure: the stage.
         states: how many causes reached a state since the start.
-        propagation: seconds from acceptance until the last guard had applied it.
+        propagation: seconds from acceptance until every guard had applied it, or could
+            allow nothing without it.
         roll: the guards.
         recent: the last revocations, to probe guards with.
     """
@@ -200,7 +201,7 @@ class Closures:
             del self._followed[outcome.offset]
             if self._open.settle(cause.target):
                 self._signals.append(rows.over(result))
-            if outcome.state is State.CLOSED and outcome.applied and not outcome.fenced:
+            if outcome.state is State.CLOSED and (outcome.applied or outcome.fenced):
                 seconds = seconds_between(cause.accepted_at, now)
                 self.propagation.observe(seconds, tracing.exemplar_of(cause.id))
 

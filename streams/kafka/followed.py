@@ -89,7 +89,8 @@ class Tally:
     Attributes:
         states: how many causes reached a state, of those that came in meanwhile.
         refused: receipts that were not counted, by reason.
-        propagation: seconds from acceptance until the last guard had applied it.
+        propagation: seconds from acceptance until every guard had applied it, or could
+            allow nothing without it.
         findings: how many were opened, by kind.
     """
 
@@ -322,7 +323,7 @@ class Followed:
         closed = outcome.state is State.CLOSED
         if new:
             trace_closure(result)
-        if new and closed and outcome.applied and not outcome.fenced:
+        if new and closed and (outcome.applied or outcome.fenced):
             seconds = results.seconds_between(cause.accepted_at, wall)
             exemplar = tracing.exemplar_of(cause.id)
             self._tally.propagation.observe(seconds, exemplar)

@@ -68,6 +68,7 @@ TOO_LARGE: Final = (
 )
 
 MOST_IDS: Final = 5000  # of facts in one act
+MOST_LOGGED: Final = 16  # of them in a line of the log; the chain has them all
 
 log = structlog.get_logger()
 
@@ -191,7 +192,8 @@ class KafkaLog:
         prepared = Prepared(admission, encoded, frozenset())
         fresh = self._fresh_id()
         receipt = await self._write(prepared, origin, fresh, acts=[self._act(act)])
-        log.info("operator_acted", actor=actor, action=action, facts=ids)
+        named, count = ids[:MOST_LOGGED], len(facts)
+        log.info("operator_acted", actor=actor, action=action, facts=named, count=count)
         return receipt
 
     async def record_act(self, act: Act) -> None:

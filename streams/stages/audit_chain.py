@@ -66,6 +66,14 @@ class BrokenChainError(Exception):
     """An entry does not fit; the text says which one and how."""
 
 
+class IncompleteChainError(BrokenChainError):
+    """What is there fits, and the end is missing: cut off, or not there yet."""
+
+
+class UnknownSignerError(BrokenChainError):
+    """No key that was given has signed a head: a key is missing, or it is forged."""
+
+
 def hash_of(entry: Entry) -> str:
     """Give the hash of an entry, hex.
 

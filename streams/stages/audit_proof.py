@@ -11,6 +11,7 @@ from streams.stages.audit_chain import (
     PRUNED,
     START,
     BrokenChainError,
+    IncompleteChainError,
     canonical,
     hash_of,
     readable,
@@ -99,7 +100,7 @@ class Verifier:
         """
         self._hold_reached()
         if self.signed is None or self.signed.sequence != self.sequence:
-            raise BrokenChainError(
+            raise IncompleteChainError(
                 f"truncated: no signed head follows {self._last()}, as at the end of "
                 "every export"
             )
@@ -118,7 +119,7 @@ class Verifier:
 
     def _hold_reached(self) -> None:
         if self._known:
-            raise BrokenChainError(
+            raise IncompleteChainError(
                 f"truncated: it ends with {self._last()}, and a signed head names "
                 f"entry {self._known[-1].sequence}"
             )

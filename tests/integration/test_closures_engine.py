@@ -247,3 +247,7 @@ async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
             assert [(identity,)] == await until(saved)
             running.cancel()
         assert await one.state(identity) is State.CLOSED
+        # An outage looks as slow as it was.
+        (observed,) = one.closures.propagation.collect()
+        counted = {s.name: s.value for s in observed.samples if "bucket" not in s.name}
+        assert 1 == counted["rescind_propagation_seconds_count"]

@@ -242,6 +242,19 @@ def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
     assert list(partition.of.step(NOW)) == []
 
 
+def test_a_fence_counts_as_the_time_that_it_took() -> None:
+    """An outage looks as slow as it was, not fast."""
+    partition = Partition()
+    partition.hear(Guard("shut").says("registered", 0))
+    identity = partition.read(cause(7))
+    partition.now = 2 * LEASE
+    assert partition.state(identity)[0] is State.CLOSED
+
+    (told,) = partition.tally.propagation.collect()
+    (count,) = (s.value for s in told.samples if s.name.endswith("_count"))
+    assert 1 == count
+
+
 def test_the_finding_on_a_late_revocation_ends_with_the_last_of_its_target() -> None:
     """However long that takes; what closes in time ends nothing."""
     edge, partition = Guard("edge", Mode.FAIL_OPEN), Partition()
