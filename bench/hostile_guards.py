@@ -23,7 +23,7 @@ from attrs import define, field
 from agents_registry.life import Reason
 from bench.load_guard import child, forget, guard_of, living, parent
 from enforcement.clocks import boottime
-from enforcement.guard import AnyGuard
+from enforcement.guard import AnyGuard, Guard
 
 LOOK: Final = 0.005  # seconds between two looks at the lease
 CHECKED: Final = 0.05  # between two checks of what is to be revoked
@@ -88,6 +88,18 @@ class Family:
             self.denied = now
 
 
+def wanting(guard: AnyGuard[Any, Any]) -> str:
+    """Say what a guard without a lease wants: facts to apply, or an answer."""
+    if not isinstance(guard, Guard):
+        return ""
+    standing, now = guard.standing, boottime()
+    proofs = standing.lease._proofs  # noqa: SLF001 - nobody else asks this
+    ends = [end for end, until in proofs.items() if until > now]
+    if not ends:
+        return f"no answer to {len(standing.lease._sent)} pings"  # noqa: SLF001
+    return f"{min(ends) - standing.replica.proven:,} facts behind"
+
+
 @define(eq=False)
 class Watched:
     """One guard, and what it saw."""
@@ -96,6 +108,7 @@ class Watched:
     lease: LeaseWatch
     families: dict[int, Family] = field(factory=dict)
     pending: dict[int, Family] = field(factory=dict)
+    why: list[str] = field(factory=list)
     checks: int = 0
     denied: int = 0
 
@@ -119,7 +132,10 @@ class Watched:
         due = 0.0
         while True:
             await asyncio.sleep(LOOK)
+            before = len(self.lease.losses)
             self.lease.look(boottime(), self.guard.standing.deadline)
+            if len(self.lease.losses) > before:
+                self.why.append(wanting(self.guard))
             if time.monotonic() > due:
                 self.check()
                 due = time.monotonic() + CHECKED
@@ -133,6 +149,7 @@ class Watched:
         return {
             "losses": self.lease.losses,
             "began": [each - ahead for each in self.lease.began],
+            "why": self.why,
             "shortest": self.lease.shortest,
             "pause": self.lease.pause,
             "checks": self.checks,

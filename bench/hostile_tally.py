@@ -44,6 +44,7 @@ class Loss:
             a core since the last ping that could have prevented it (s).
         held: the longest that a loop of the server was late meanwhile, without its
             waits for a core, and which.
+        why: what the guard wanted when it began; empty: it cannot tell.
     """
 
     guard: str
@@ -51,6 +52,7 @@ class Loss:
     seconds: float
     waits: dict[str, float]
     held: tuple[float, str]
+    why: str
 
     @property
     def starved(self) -> bool:
@@ -96,12 +98,12 @@ class Tally:
     def losses(self) -> list[Loss]:
         """Give each loss of a lease, with what may have cost it."""
         return [
-            self._loss(guard["process"], began, seconds)
+            self._loss(guard["process"], *each)
             for guard in self.guards
-            for began, seconds in zip(guard["began"], guard["losses"], strict=True)
+            for each in zip(guard["began"], guard["losses"], guard["why"], strict=True)
         ]
 
-    def _loss(self, guard: str, began: float, seconds: float) -> Loss:
+    def _loss(self, guard: str, began: float, seconds: float, why: str) -> Loss:
         start, end = began - LEASE, began + seconds
         waits = self.waits.between(start, end)
         path = {n: s for n, s in waits.items() if n == guard or n in self.proving}
@@ -110,7 +112,7 @@ class Tally:
             for loop, each in self.late_turns
             if start < each.at < end + LEASE
         ]
-        return Loss(guard, began, seconds, path, max(held, default=(0.0, "")))
+        return Loss(guard, began, seconds, path, max(held, default=(0.0, "")), why)
 
     @property
     def proving(self) -> frozenset[str]:
@@ -160,7 +162,8 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
         yield Row(
             what=f"  lost by one in {each.guard}",
             value=f"{each.seconds * 1e3:.0f} ms",
-            peer=f"ms without a core: {waits}"
+            peer=(f"{each.why}; " if each.why else "")
+            + f"ms without a core: {waits}"
             + (f"; {loop} loop late by itself {held * 1e3:.0f} ms" if loop else ""),
         )
     for guard in tally.guards:

@@ -52,7 +52,7 @@ T = TypeVar("T")
 THREAD_VALUES: Final = 1000  # in JSON; what reading takes goes by them, too
 THREAD_FROM: Final = 16 << 10  # bytes; smaller bodies are read within about 4 ms
 BLOCK: Final = 100  # access lines in one block
-SLICE: Final = 1000  # facts in one commit
+SLICE: Final = 250  # facts in one commit: not more than a slow guard may be behind
 READER_FAILED: Final = (
     "reader_failed: {}; report this input's shape, the bytes were not kept"
 )

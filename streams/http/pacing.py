@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BEHIND: Final = 3000  # facts: a guard applies them in about a tenth of a second
 LEAST: Final = 250  # where guards, or what brings the facts to them, are slower
-FIRST: Final = 1000  # until it is seen how fast they are
+FIRST: Final = 500  # until it is seen how fast they are
 ROOM_LEASES: Final = 2  # a guard that is slower than that must not stop an import
 
 

@@ -75,7 +75,12 @@ def test_a_loss_within_what_its_processes_waited_for_a_core_is_the_machines() ->
         (10.0, {"guards-0": 1.0, "guards-1": 0.0, "ingress": 0.0, "worker": 0.0}),
         (12.0, {"guards-0": 1.3, "guards-1": 9.0, "ingress": 0.9, "worker": 0.2}),
     ])  # fmt: skip
-    guard = {"process": "guards-0", "began": [11.0, 11.0], "losses": [0.49, 0.51]}
+    guard = {
+        "process": "guards-0",
+        "began": [11.0, 11.0],
+        "losses": [0.49, 0.51],
+        "why": ["", ""],
+    }
     tally = Tally(guards=[guard], waits=waits)
     tally.resident = dict.fromkeys(("ingress", "worker", "pdp-0"), 1)
 
