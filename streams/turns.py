@@ -2,7 +2,7 @@
 
 The work itself is a generator that yields where that is possible; see
 `agents_registry.steps`. How long a turn is depends on the clock alone, never on how
-much is found or looked at.
+much is found or looked at, and short works that follow each other share one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from agents_registry.steps import Result, Steps
@@ -17,17 +18,20 @@ if TYPE_CHECKING:
 # A loop may be held for 20 ms. The steps between two looks at the clock, and what the
 # engine does around them, need the rest.
 TURN_SECONDS: Final = 0.004
+# When the turn of a loop is over. Who waited for something else since then gives it up
+# once more than need be.
+_over: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
 
 
 async def in_turns(steps: Steps[Result]) -> Result:
     """Do work to its end, a turn at a time, and give its result."""
-    until = time.monotonic() + TURN_SECONDS
+    loop = asyncio.get_running_loop()
     while True:
         try:
             next(steps)
         except StopIteration as end:
             result: Result = end.value
             return result
-        if time.monotonic() >= until:
+        if time.monotonic() >= _over.get(loop, 0.0):
             await asyncio.sleep(0)
-            until = time.monotonic() + TURN_SECONDS
+            _over[loop] = time.monotonic() + TURN_SECONDS
