@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from streams import app as composition
 from streams.http import server as server_of
+from streams.pdp.metrics import Metrics
+from streams.pdp.service import application
 from tests.held_loop import slowness, watched_loop
 from tests.integration.beside import guarded
 from tests.integration.test_hooks import SECRET
 from tests.integration.test_hooks import settings as hooks_of
 from tests.integration.test_planted_everywhere import settings
 from tests.integration.test_planted_secrets import settings as sources_of
+from tests.pdp import point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +38,7 @@ SIZE: Final = 272 << 10  # bytes of a body; from 256 KiB on a process reads it
 HOLD: Final = 0.05  # seconds; the guard's lease is far longer
 MANY: Final = 5000  # values in one
 BODIES: Final = {
-    "deep_lists": b"[" * SIZE,
+    "deep_lists": b"[" * (SIZE // 4),
     "closed_lists": b"[" * (SIZE // 2) + b"]" * (SIZE // 2),
     "deep_objects": b'{"a":' * (SIZE // 5) + b"1" + b"}" * (SIZE // 5),
     "digits": b'{"identifier":' + b"9" * SIZE + b"}",
@@ -84,6 +89,24 @@ async def send_all(
             ) as got:
                 text = await got.text()
             answered[where] = got.status if got.status < 500 else text
+
+
+async def test_a_decision_point_reads_no_more_than_it_answers() -> None:
+    """On each of its routes, of a caller that it knows."""
+    made = point()
+    app = application(made.decider, Metrics(made.guard, made.keys, None), made.keys)
+    paths = [path for _, path in routes(app)]
+    assert "/access/v1/evaluations" in paths
+    bodies = {**BODIES, "crowded": b"[" + b"{}," * 300_000 + b"{}]"}
+    headers = {"Authorization": "Bearer caller", "Content-Type": "application/json"}
+    async with TestClient(TestServer(app)) as client:
+        with watched_loop() as held:
+            for path, (name, body) in itertools.product(paths, bodies.items()):
+                async with client.post(
+                    path, data=BytesIO(body), headers=headers
+                ) as got:
+                    assert got.status < 500, (path, name)
+    assert held.seconds < HOLD * slowness(), held.what
 
 
 async def test_no_route_is_brought_down_by_json(
