@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -64,6 +65,33 @@ def created_by(registry: Registry, identifier: Identifier) -> tuple[Identifier, 
     lineage = registry.lineage
     created = lineage.created.get(lineage.find(identifier), [])
     return tuple(map(lineage.identifier, created))
+
+
+def creators(registry: Registry, identifier: Identifier) -> tuple[Identifier, ...]:
+    """Give what created an identifier administratively."""
+    lineage = registry.lineage
+    found = lineage.creators.get(lineage.find(identifier), [])
+    return tuple(map(lineage.identifier, found))
+
+
+def created_below(
+    registry: Registry, identifier: Identifier
+) -> Iterator[Identifier | None]:
+    """Yield what ending an identifier leaves alive: what it and all below it created.
+
+    That goes on through what was created. None is a step that found nothing, so that
+    a long walk can be cut.
+    """
+    known = {identifier}
+    waiting = [identifier]
+    for root in waiting:
+        for name, _ in chain([(root, 0)], affected(registry, root)):
+            yield None
+            for made in created_by(registry, name):
+                if made not in known:
+                    known.add(made)
+                    waiting.append(made)
+                    yield made
 
 
 @frozen

@@ -41,6 +41,16 @@ _REASONS: Final = {
 }
 
 
+_MADE: Final = (
+    "What a credential makes lives on without it: revoke this one by itself, or what "
+    "made it with --with-created."
+)
+_LEFT: Final = (
+    "It made {0}, which do not end with it: see `rescind blast-radius {1}`, and "
+    "`rescind revoke {1} --with-created`."
+)
+
+
 def moment_of(text: str | None) -> str | None:
     """Give a time of an option as RFC 3339.
 
@@ -180,7 +190,16 @@ def _why(answer: dict[str, Any]) -> str:
     if answer["alive"]:
         above = answer["ancestors"]
         facts += [("hangs on", f"{other} ({depth})") for other, depth in above]
-    return "\n".join(lines + [f"  {label:<9}  {clean(v)}" for label, v in facts])
+    makers = answer.get("created_by", [])
+    for maker in makers:
+        is_dead = "" if maker["allowed"] else ", which is denied"
+        facts.append(("made by", f"{maker['identifier']}{is_dead}"))
+    lines += [f"  {label:<9}  {clean(v)}" for label, v in facts]
+    if answer["alive"] and not all(maker["allowed"] for maker in makers):
+        lines.append(_MADE)
+    if not answer["alive"] and answer.get("created"):
+        lines.append(_LEFT.format(count(answer["created"], "identifier"), name))
+    return "\n".join(lines)
 
 
 def _state(answer: dict[str, Any]) -> str:
@@ -225,8 +244,14 @@ def _blast_radius(answer: dict[str, Any]) -> str:
     if len(near) < total:
         parts.append(f"... and {total - len(near)} more; see --limit")
     if answer["created"]:
-        parts.append("\nIt also created these, which do not end with it:")
+        parts.append(
+            "\nIt and what hangs on it created these, which do not end with it:"
+        )
         parts += sorted(f"  {clean(other)}" for other in answer["created"])
+        more = answer.get("created_total", 0) - len(answer["created"])
+        if more > 0:
+            parts.append(f"  ... and {more} more; see --limit")
+        parts.append(f"`rescind revoke {name} --with-created` ends them too.")
     return "\n".join(parts)
 
 

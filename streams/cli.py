@@ -189,6 +189,13 @@ def revoke(  # noqa: PLR0913 - each is an option
         ),
     ] = None,
     *,
+    with_created: Annotated[
+        bool,
+        typer.Option(
+            "--with-created",
+            help="Revoke too what it and all below it made, which lives on otherwise.",
+        ),
+    ] = False,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
@@ -206,6 +213,7 @@ def revoke(  # noqa: PLR0913 - each is an option
             wait=wait,
             output=output,
             worker=knowing,
+            with_created=with_created,
         )
 
     ask("revoke", url, token_file, order)

@@ -23,6 +23,7 @@ DONE: Final = 0
 SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
 POLL: Final = 0.02
 NOT_CLOSED: Final = 1
+MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
 SETTLED_STATES: Final = frozenset({CLOSED, "unknown"})
 
@@ -36,6 +37,7 @@ def revoke(  # noqa: PLR0913 - each by name
     wait: float | None,
     output: str,
     worker: Client | None = None,
+    with_created: bool = False,
 ) -> int:
     """Revoke; return once the server's own table holds it, so that ``why`` sees it.
 
@@ -47,6 +49,7 @@ def revoke(  # noqa: PLR0913 - each by name
         wait: seconds to wait until every guard enforces it; None does not ask.
         output: ``table`` or ``json``.
         worker: on Kafka, who knows the realm; the client is of ingress then.
+        with_created: revoke too what it and all below it created administratively.
 
     Returns:
         1 when guards were waited for and not all of them enforce it, or when it waits
@@ -70,23 +73,67 @@ def revoke(  # noqa: PLR0913 - each by name
     name = names[0]
     if not _settled(knowing, name, answer["token"]):
         _note("revoke", "accepted; the server's table does not show it yet")
-    seen = None if wait is None else _enforced(knowing, answer["id"], wait)
-    code = DONE if seen is None or seen["state"] == CLOSED else NOT_CLOSED
+    made = _revoke_created(client, knowing, order, name) if with_created else []
+    asked = [answer["id"], *(each["id"] for each in made if "id" in each)]
+    closures = [] if wait is None else [_enforced(knowing, one, wait) for one in asked]
+    seen = closures[0] if closures else None
+    all_closed = all(each["state"] == CLOSED for each in closures)
+    held = any("pending" in each for each in made)
+    code = DONE if all_closed and not held else NOT_CLOSED
     if output == "json":
-        closure = {} if seen is None else {"closure": seen}
-        sys.stdout.write(json.dumps({"identifier": name} | answer | closure) + "\n")
+        more: dict[str, Any] = {} if seen is None else {"closure": seen}
+        more |= {"created": made} if with_created else {}
+        sys.stdout.write(json.dumps({"identifier": name} | answer | more) + "\n")
         return code
-    since = f"since {answer['at']}"
+    enforced = "" if seen is None else f"{closure_line(seen)}\n"
+    also = _also(made, closures[1:]) if with_created else ""
+    sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
+    return code
+
+
+def _revoked(answer: dict[str, Any], names: list[str]) -> str:
+    """Say what was revoked, and what a guard can wait for."""
     if answer["effect"] == "revoke":
-        called = ", ".join(map(clean, names))
+        called, since = ", ".join(map(clean, names)), f"since {answer['at']}"
         said = f"Revoked {called}, and what descends from it, {since}."
     else:  # a name that can be given again
-        said = f"Revoked what was issued under {clean(name)} until {answer['at']}."
+        said = f"Revoked what was issued under {clean(names[0])} until {answer['at']}."
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
-    facts = f"  fact      {answer['id']}\n  at_least  {answer['token']}\n"
-    enforced = "" if seen is None else f"{closure_line(seen)}\n"
-    sys.stdout.write(f"{said}\n{facts}{enforced}")
-    return code
+    return f"{said}\n  fact      {answer['id']}\n  at_least  {answer['token']}\n"
+
+
+def _revoke_created(
+    client: Client, knowing: Client, order: dict[str, Any], name: str
+) -> list[dict[str, Any]]:
+    """Revoke what something and all below it created; give the answers.
+
+    Each is an order of its own: the audit has them one by one, and the blast limit and
+    the second person count for each.
+    """
+    found = knowing.get("blast-radius", name, limit=MOST_CREATED)
+    reason = order["reason"] or f"made by {name}"
+    answers = []
+    for made in found["created"]:
+        each = order | {"identifier": made, "reason": reason}
+        answers.append({"identifier": made} | client.post("revocations", each))
+    if found["created_total"] > len(answers):
+        _note("revoke", f"only the first {len(answers)} that it made; do it again")
+    return answers
+
+
+def _also(made: list[dict[str, Any]], closures: list[dict[str, Any]]) -> str:
+    """Say what else was revoked, and which of it is not enforced or waits."""
+    if not made:
+        return "It made nothing that would live on.\n"
+    held = [each for each in made if "pending" in each]
+    ended = count(len(made) - len(held), "identifier")
+    parts = [f"Revoked {ended} that it made, too:"]
+    parts += [f"  {clean(each['identifier'])}" for each in made if "id" in each]
+    parts += [waits(each).rstrip() for each in held]
+    open_ones = sum(each["state"] != CLOSED for each in closures)
+    if open_ones:
+        parts.append(f"{open_ones} of these are not enforced by every guard yet.")
+    return "\n".join(parts) + "\n"
 
 
 def remove_guard(client: Client, name: str, output: str) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT: Final = 1000
+MAKERS: Final = 10  # mostly it is one
 MOST: Final = 100_000
 TRIES: Final = 5
 ANSWER_SECONDS: Final = 60.0
@@ -160,6 +161,7 @@ class Queries:
             died, watermark = fate.death(at=at, inclusive=True), fate.watermark()
             path = died.path if died is not None else verdict.path
             above = inventory.ancestors(registry, identifier)
+            makers = inventory.creators(registry, identifier)[:MAKERS]
             return {
                 "identifier": str(identifier),
                 "allowed": verdict.allowed,
@@ -174,6 +176,11 @@ class Queries:
                 "ancestors": [
                     [str(name), depth] for name, depth in itertools.islice(above, LIMIT)
                 ],
+                "created_by": [
+                    {"identifier": str(one), "allowed": _allowed(registry, one, now)}
+                    for one in makers
+                ],
+                "created": len(inventory.created_by(registry, identifier)),
                 "as_of": as_of,
             }
 
@@ -198,12 +205,24 @@ class Queries:
                     yield
 
             await walked(reached())
-            created = inventory.created_by(registry, identifier)
+            made: list[str] = []
+            left = 0
+
+            def alive() -> Iterator[None]:
+                nonlocal left
+                for name in inventory.created_below(registry, identifier):
+                    left += name is not None
+                    if name is not None and len(made) < limit:
+                        made.append(str(name))
+                    yield
+
+            await walked(alive())
             return {
                 "identifier": str(identifier),
                 "total": by_kind.total(),
                 "by_kind": by_kind,
-                "created": [str(name) for name in created],
+                "created": made,
+                "created_total": left,
                 "identifiers": nearest,
             }
 
@@ -417,6 +436,10 @@ def number_of(request: web.Request, name: str, default: int) -> int:
     if int(text) > LARGEST:
         raise unreadable(f"{name} is at most {LARGEST}")
     return int(text)
+
+
+def _allowed(registry: Registry, name: Identifier, now: int) -> bool:
+    return judge(registry, Presented((name,)), now=now).allowed
 
 
 def limit_of(request: web.Request) -> int:

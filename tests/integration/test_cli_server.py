@@ -97,6 +97,32 @@ def test_why_is_0_for_the_living_and_tells_the_past(watched: Running) -> None:
     assert "was denied at 2199-01-01T00:00:00Z: revoke, through an ancestor" in after[1]
 
 
+def test_what_a_key_made_is_told_and_revoked_with_it(watched: Running) -> None:
+    """Each lives on when its maker ends, until an order takes it along."""
+    keys = [f"aws.access_key:AKIAMADE{number}" for number in range(3)]
+    declared = [
+        {"identifier": key, "root": True, "created_by": maker}
+        for key, maker in zip(keys, [[], [keys[0]], [keys[1]]], strict=True)
+    ]
+    (watched.folder / "made.json").write_text(json.dumps(declared))
+    assert 0 == watched.ask("adopt", "made.json")[0]
+    until(lambda: 0 == watched.ask("why", keys[2])[0])
+    assert keys[1:] == watched.json("blast-radius", keys[0])["created"]
+
+    assert 0 == watched.ask("revoke", keys[0])[0]
+    code, out, _ = watched.ask("why", keys[1])
+    assert 0 == code
+    assert f"made by    {keys[0]}, which is denied" in out
+    assert "with --with-created" in out
+    assert "It made 1 identifier, which do not end" in watched.ask("why", keys[0])[1]
+
+    code, out, _ = watched.ask("revoke", keys[0], "--with-created")
+    assert 0 == code
+    assert "Revoked 2 identifiers that it made, too:" in out
+    until(lambda: 1 == watched.ask("why", keys[2])[0])
+    assert 1 == watched.ask("why", keys[1])[0]
+
+
 def test_why_of_a_stranger_is_denied(watched: Running) -> None:
     """Nobody issued it, today or at any time."""
     for more in ([], ["--at", "2020-01-01T00:00:00Z"]):

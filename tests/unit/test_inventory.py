@@ -31,6 +31,8 @@ from agents_registry.inventory import (
     ambiguous_lifts,
     ancestors,
     blast_radius,
+    created_below,
+    creators,
     descendants,
     excess_scopes,
     ownerless,
@@ -108,6 +110,19 @@ def test_blast_radius_counts_owned_and_names_created() -> None:
     assert 4 == of_ann.total
     assert (TOOL,) == of_root.created
     assert 3 == of_root.total
+
+
+def test_what_was_created_is_followed_through_what_it_created() -> None:
+    """A leaf made a tool, which made a bot: each is found once, and no cascade."""
+    made = fact(Edge, child=TOOL, parent=LEAF, relation=Relation.CREATED_BY)
+    again = fact(Edge, child=BOT, parent=TOOL, relation=Relation.CREATED_BY)
+    back = fact(Edge, child=TOOL, parent=BOT, relation=Relation.CREATED_BY)
+    table_ = registry(*tree(), made, again, back)
+
+    assert [TOOL, BOT] == [one for one in created_below(table_, ROOT) if one]
+    assert [] == [one for one in created_below(registry(*tree()), ROOT) if one]
+    assert ((LEAF, BOT), ()) == (creators(table_, TOOL), creators(table_, ROOT))
+    assert death(table_, TOOL) is None
 
 
 def test_a_cause_on_an_attribute_affects_its_holders() -> None:
