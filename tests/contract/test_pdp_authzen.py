@@ -6,6 +6,7 @@ declares: documents and the account of the examples, but not document 2.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from agents_registry.facts import ScopeSet
 from agents_registry.identifiers import Identifier
+from streams.pdp import questions
 from streams.pdp.metrics import Metrics
 from streams.pdp.service import application
 from tests.pdp import SAID, SECOND, Point, node, point, revoke, sub, token
@@ -414,3 +416,34 @@ async def test_without_a_lease_the_decision_is_false() -> None:
         status, answer, _ = await post(made, GOOD)
 
     assert (status, answer) == (200, NO | {"context": {"reason": "no_lease"}})
+
+
+async def test_dear_questions_leave_the_guard_as_long_as_they_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One walks a deep lineage; the usual ones leave it a turn of the loop each."""
+    now, rests = 0.0, list[float]()
+    cheap, dear = questions.DEAR / 2, 5 * questions.DEAR
+    took = iter((cheap, dear, cheap))
+    answer, sleep = questions.AuthZen._answer, asyncio.sleep
+
+    async def answered(self: questions.AuthZen, asked: Any) -> dict[str, Any]:
+        nonlocal now
+        now += next(took)
+        return await answer(self, asked)
+
+    async def rested(seconds: float) -> None:
+        rests.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(questions.AuthZen, "_answer", answered)
+    monkeypatch.setattr(questions, "monotonic", lambda: now)
+    several = [{"resource": document("1")}] * 3
+    body = {"subject": USER, "action": READ, "evaluations": several}
+    async with client() as asked:
+        with monkeypatch.context() as only:
+            only.setattr(asyncio, "sleep", rested)
+            headers = {"Authorization": "Bearer caller"}
+            await asked.post("/access/v1/evaluations", json=body, headers=headers)
+
+    assert [pytest.approx(dear)] == [each for each in rests if each > 0]
