@@ -161,9 +161,9 @@ class Alerts(_Strict):
     Attributes:
         endpoints: by their name, which stays the same over restarts.
         links: URL under which people reach this server; alerts link to it.
-        ocsf: version of the events; 1.9.0-dev has ``ai_agent``.
+        ocsf: version of the events; 1.9.0 has ``ai_agent`` and ``attestation``.
     """
 
     endpoints: dict[Named, AnyEndpoint] = Field(default_factory=dict)
     links: Base | None = None
-    ocsf: Literal["1.8.0", "1.9.0-dev"] = "1.8.0"
+    ocsf: Literal["1.8.0", "1.9.0"] = "1.8.0"

@@ -1,14 +1,20 @@
-"""A finding as an OCSF Detection Finding (class 2004), of 1.8.0 or 1.9.0-dev.
+"""A finding as an OCSF Detection Finding (class 2004), of 1.8.0 or 1.9.0.
 
 ``finding_info.uid`` stays the same over create, update and close, so a SIEM keeps one
 finding up to date. Times are milliseconds, as OCSF counts them. Names come from the
 schema (events/findings/detection_finding.json and its objects); what has no place in
 it stands under ``unmapped``. Nothing secret can be in it: a finding holds identifiers
 alone.
+
+1.9.0 adds the agent to an evidence, and to each event the attestation of the profile
+``record_integrity``: a fingerprint of the event's canonical form, by which it shows
+whether it was altered. Its ``delegation`` belongs to the profile ``ai_operation``,
+which is not for findings: it stands under ``unmapped``, in the words of that object.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.stages.deliveries import Delivery
 
-Version = Literal["1.8.0", "1.9.0-dev"]
+Version = Literal["1.8.0", "1.9.0"]
 CLASS: Final = 2004
 MILLISECOND: Final = 1_000_000
 # Standard Webhooks asks for less than 20 kB; identifiers have up to 256 bytes.
@@ -38,6 +44,8 @@ _HIGH_CONFIDENCE: Final = 3
 _RULE: Final = 1
 _USER_CREDENTIAL: Final = 19
 _RESOURCE_UID: Final = 10
+_SHA256: Final = 3
+_JCS: Final = 2
 
 
 @frozen
@@ -45,7 +53,7 @@ class Layout:
     """What an installation chooses of its events.
 
     Attributes:
-        version: of the schema; 1.9.0-dev has ``ai_agent``, and may still change.
+        version: of the schema; 1.9.0 has ``ai_agent`` and ``attestation``.
         links: to what explains a finding.
         product: version of Rescind; empty where it is not said.
     """
@@ -93,7 +101,7 @@ def event(
     """
     name = activity.name.title()
     closed = activity is Activity.CLOSE
-    return {
+    made = {
         "activity_id": int(activity),
         "activity_name": name,
         "category_uid": 2,
@@ -130,6 +138,28 @@ def event(
         "unmapped": _unmapped(finding),
         **_remediation(finding, layout.links),
     }
+    return made if layout.version == "1.8.0" else _attested(made, finding)
+
+
+def _attested(event: dict[str, Any], finding: Finding) -> dict[str, Any]:
+    """Add what 1.9.0 has besides: the delegation that was used, and the attestation."""
+    if _is_credential(finding.presented):
+        above = [one for one in finding.path if one != finding.presented][:1]
+        parent = {"parent_uid": above[0].value} if above else {}
+        event["unmapped"]["delegation"] = {"uid": finding.presented.value, **parent}
+    event["metadata"]["profiles"] = ["record_integrity"]
+    attestation: dict[str, Any] = {"authority_uid": f"rescind:{finding.realm}"}
+    event["attestation"] = attestation
+    # All keys are ASCII and no number has a fraction, so this is RFC 8785.
+    canonical = orjson.dumps(event, option=orjson.OPT_SORT_KEYS)
+    attestation["fingerprint"] = {
+        "algorithm_id": _SHA256,
+        "algorithm": "SHA-256",
+        "serialization_id": _JCS,
+        "serialization": "JCS",
+        "value": hashlib.sha256(canonical).hexdigest(),
+    }
+    return event
 
 
 def _info(finding: Finding, links: Links) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import json
 from typing import Any
 
@@ -23,8 +24,12 @@ from tests.unit.test_sinks_ocsf import AGENT, TOKEN, USED, a_finding
 pytestmark = pytest.mark.unit
 
 LINKS = Links("https://rescind.example")
-# objects/ai_agent.json of ocsf/ocsf-schema at 02e3df0 (1.9.0-dev, Apache-2.0): names,
-# requirements and the values of type_id. No package carries an unreleased version.
+# What 1.9.0 adds to a Detection Finding (its changelog of 2026-08-03), as the objects
+# of ocsf/ocsf-schema (Apache-2.0) state it: ai_agent in evidences, and the attestation
+# of the profile record_integrity, which its base_event applies to each class. The
+# compiled schema of 1.9.0 is in no package. Its profile ai_operation, which has the
+# delegation, is not for findings, so a delegation stands under ``unmapped`` and is held
+# to its object alone.
 AI_AGENT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -38,6 +43,40 @@ AI_AGENT: dict[str, Any] = {
         "version": {"type": "string"},
     },
 }
+FINGERPRINT: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["algorithm_id", "value"],
+    "properties": {
+        "algorithm": {"type": "string"},
+        "algorithm_id": {"type": "integer"},
+        "value": {"type": "string"},
+        "serialization": {"type": "string"},
+        "serialization_id": {"enum": [0, 1, 2, 3, 4, 5, 6, 7, 8, 99]},
+    },
+}
+ATTESTATION: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "anyOf": [{"required": ["fingerprint"]}, {"required": ["signatures"]}],
+    "properties": {
+        "uid": {"type": "string"},
+        "authority_uid": {"type": "string"},
+        "fingerprint": FINGERPRINT,
+        "chain_uid": {"type": "string"},
+    },
+}
+DELEGATION: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["uid"],
+    "properties": {
+        "uid": {"type": "string"},
+        "parent_uid": {"type": "string"},
+        "issuer_uid": {"type": "string"},
+        "scopes": {"type": "array", "items": {"type": "string"}},
+    },
+}
 
 
 @functools.cache
@@ -48,10 +87,11 @@ def released() -> Draft202012Validator:
 
 
 @functools.cache
-def coming() -> Draft202012Validator:
-    """Give what validates one of 1.9.0-dev: 1.8.0 and the agent of an evidence."""
+def newest() -> Draft202012Validator:
+    """Give what validates one of 1.9.0: 1.8.0 and what 1.9.0 adds to the class."""
     schema = copy.deepcopy(released().schema)
     schema["$defs"]["evidences"]["properties"]["ai_agent"] = AI_AGENT
+    schema["properties"]["attestation"] = ATTESTATION
     return Draft202012Validator(schema)
 
 
@@ -106,15 +146,57 @@ def test_the_test_is_valid() -> None:
         released().validate(sent(ocsf.of_delivery(delivery)))
 
 
-def test_the_coming_version_names_the_agent() -> None:
+@pytest.mark.parametrize("kind", FindingKind)
+@pytest.mark.parametrize("activity", Activity)
+def test_every_kind_is_valid_in_the_newest_version(
+    kind: FindingKind, activity: Activity
+) -> None:
+    """With what it adds, and nothing that it does not know."""
+    layout = ocsf.Layout(version="1.9.0", links=LINKS)
+    newest().validate(an_event(activity, layout, kind=kind))
+
+
+def test_the_newest_version_says_whose_authority_was_used() -> None:
+    """The credential and what it hangs on, in the words of a delegation."""
+    layout = ocsf.Layout(version="1.9.0")
+    delegation = an_event(layout=layout)["unmapped"]["delegation"]
+
+    Draft202012Validator(DELEGATION).validate(delegation)
+    assert {"uid": TOKEN.value, "parent_uid": AGENT.value} == delegation
+    assert "delegation" not in an_event()["unmapped"]
+    principal = an_event(layout=layout, presented=AGENT, path=(AGENT,))
+    assert "delegation" not in principal["unmapped"]
+
+
+def test_the_newest_version_shows_whether_a_record_was_altered() -> None:
+    """Its fingerprint is that of all of it but itself, in canonical JSON (RFC 8785)."""
+    event = an_event(layout=ocsf.Layout(version="1.9.0"), owner="Ann \u00fc \u0007")
+    assert ["record_integrity"] == event["metadata"]["profiles"]
+    fingerprint = event["attestation"].pop("fingerprint")
+
+    def digest() -> str:
+        text = json.dumps(
+            event, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    assert (3, 2, digest()) == (
+        fingerprint["algorithm_id"], fingerprint["serialization_id"],
+        fingerprint["value"],
+    )  # fmt: skip
+    event["severity_id"] = 1
+    assert fingerprint["value"] != digest()
+
+
+def test_the_newest_version_names_the_agent() -> None:
     """Behind the switch: 1.8.0 has no place for it."""
-    layout = ocsf.Layout(version="1.9.0-dev")
+    layout = ocsf.Layout(version="1.9.0")
     event = an_event(layout=layout)
 
-    coming().validate(event)
-    assert event["metadata"]["version"] == "1.9.0-dev"
+    newest().validate(event)
+    assert event["metadata"]["version"] == "1.9.0"
     assert event["evidences"][0]["ai_agent"]["uid"] == AGENT.value
-    with pytest.raises(ValidationError, match="ai_agent"):
+    with pytest.raises(ValidationError, match=r"ai_agent|attestation"):
         released().validate(event)
     assert "ai_agent" not in an_event()["evidences"][0]
     nobody = an_event(layout=layout, presented=TOKEN, path=(TOKEN,))
