@@ -61,6 +61,7 @@ class Registry:
         needs_rebuild: the table may hold what was taken back; build it anew from
             every fact of the realm and deny with this one meanwhile.
         horizon: facts on credentials issued before this time may be gone (ns).
+        changes: counts the facts that were merged, for walks that let others go on.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
@@ -78,6 +79,7 @@ class Registry:
         self.tenants: dict[int, set[str]] = {}
         self.horizon: int | None = None
         self.needs_rebuild = False
+        self.changes = 0
         self._withdrawn: set[tuple[str, str, Identifier]] = set()
         self._distrusts: list[Distrust] = []
         self._versions = Versions()
@@ -175,6 +177,7 @@ class Registry:
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
         if not (self._withdrawn or self._distrusts) or self._stands(fact):
+            self.changes += 1
             self._MERGE[type(fact)](self, fact)
 
     def hangs_on(self, node: int) -> list[int]:

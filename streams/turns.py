@@ -12,12 +12,18 @@ import time
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from agents_registry.steps import finish
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.registry import Registry
     from agents_registry.steps import Result, Steps
 
 # A loop may be held for 20 ms. The steps between two looks at the clock, and what the
 # engine does around them, need the rest.
 TURN_SECONDS: Final = 0.004
+TRIES: Final = 5  # of a walk that is disturbed
 # When the turn of a loop is over. Who waited for something else since then gives it up
 # once more than need be.
 _over: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
@@ -35,3 +41,20 @@ async def in_turns(steps: Steps[Result]) -> Result:
         if time.monotonic() >= _over.get(loop, 0.0):
             await asyncio.sleep(0)
             _over[loop] = time.monotonic() + TURN_SECONDS
+
+
+async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> Result:
+    """Walk a table in turns, again where facts were merged meanwhile.
+
+    Where they always are, it is walked in one go: what `agents_registry` judges is
+    bounded.
+    """
+    for _ in range(TRIES):
+        before = registry.changes
+        try:
+            found = await in_turns(walk())
+        except (LookupError, RuntimeError):
+            continue  # the table was another at the end than at the start
+        if registry.changes == before:
+            return found
+    return finish(walk())

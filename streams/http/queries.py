@@ -13,7 +13,14 @@ import orjson
 from aiohttp import web
 
 from agents_registry import inventory
-from agents_registry.verdict import CauseRef, Fate, Presented, judge, reference
+from agents_registry.verdict import (
+    CauseRef,
+    Fate,
+    Presented,
+    judging,
+    latest_mark,
+    reference,
+)
 from streams.aside import Aside, collected, here, packed, walked
 from streams.engine.dead_letters import NAMES, row_as_plain
 from streams.http.operators import json_object
@@ -23,6 +30,7 @@ from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages import episodes
 from streams.stages.silences import Silence, mark
 from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.turns import undisturbed
 from streams.typed_names import UnhashedError, identifier_of, is_plain_secret
 
 if TYPE_CHECKING:
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from agents_registry.verdict import Death, Verdict
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.http.auth import Tokens
@@ -156,9 +166,16 @@ class Queries:
         async def judged(table: Table) -> dict[str, Any]:
             registry, as_of = table
             now = self._clock()
-            verdict = judge(registry, Presented((identifier,)), now=now)
-            fate = Fate(registry, identifier)
-            died, watermark = fate.death(at=at, inclusive=True), fate.watermark()
+
+            def walk() -> Steps[tuple[Verdict, Death | None, int | None]]:
+                verdict = yield from judging(
+                    registry, Presented((identifier,)), now=now
+                )
+                fate = Fate(registry, identifier)
+                died = yield from fate.dying(at=at, inclusive=True)
+                return verdict, died, latest_mark((yield from fate.causes_above()))
+
+            verdict, died, watermark = await undisturbed(registry, walk)
             path = died.path if died is not None else verdict.path
             above = inventory.ancestors(registry, identifier)
             makers = inventory.creators(registry, identifier)[:MAKERS]

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.turns import TURN_SECONDS, in_turns
+from agents_registry.facts import Node
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.turns import TRIES, TURN_SECONDS, in_turns, undisturbed
 
 if TYPE_CHECKING:
     from agents_registry.steps import Steps
@@ -48,3 +51,27 @@ async def test_short_works_in_a_row_do_not_hold_the_loop(
 
     assert WORKS == sum(done)
     assert had[0] >= WORKS // 5
+
+
+@pytest.mark.parametrize("disturbed", [0, 2, TRIES + 1])
+async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -> None:
+    """Also where that tore it; and in one go where they always come."""
+    registry, walks = Registry(), [0]
+
+    def merge() -> None:
+        name = Identifier("vault.accessor", f"{len(registry.lineage)}")
+        registry.apply(Node(node=name, authority="a", version=1, received_at=1))
+
+    def walk() -> Steps[int]:
+        walks[0] += 1
+        before = len(registry.lineage)
+        if walks[0] <= min(disturbed, TRIES):
+            asyncio.get_running_loop().call_soon(merge)
+        while walks[0] <= min(disturbed, TRIES) and before == len(registry.lineage):
+            yield
+        if walks[0] == 1 and disturbed:
+            raise KeyError(before)
+        return len(registry.lineage)
+
+    assert min(disturbed, TRIES) == await undisturbed(registry, walk)
+    assert min(disturbed, TRIES) + 1 == walks[0]
