@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Final
 
+from agents_registry.steps import finish
 from bench.join_lines import credential
 from bench.memory import resident
 from bench.report import Row
@@ -63,7 +64,7 @@ def _grow(count: int) -> tuple[float, float]:
     warm = Remembered(DAY)
     for start in range(0, 2 * BATCH, BATCH):
         warm.add(_lines(start), 0)
-        warm.changes()
+        finish(warm.changes())
     del warm
     remembered = Remembered(DAY)
     before, text = resident(), 0
@@ -71,7 +72,7 @@ def _grow(count: int) -> tuple[float, float]:
         lines = _lines(start)
         text += len(lines.texts)
         remembered.add(lines, 0)
-        remembered.changes()  # as after each step: saved, and joined
+        finish(remembered.changes())  # as after each step: saved, and joined
         del lines
     return (resident() - before) / count, text / count
 

@@ -22,6 +22,7 @@ from streams.stages.uses import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agents_registry.steps import Steps
     from streams.stages.lines import Numbers
 
 MINUTE: Final = 60 * 1_000_000_000
@@ -260,17 +261,18 @@ class Remembered:
             self._drop(piece)
         return early
 
-    def changes(self) -> dict[str, bytes | None]:
+    def changes(self) -> Steps[dict[str, bytes | None]]:
         """Give what is to be saved since the last time, by name; None drops one."""
-        while self._join_last():
+        while (yield from self._join_last()):
             pass
         changes = self._unsaved
         for piece in self._marked.values():
+            yield
             changes[piece.key + _MARKS] = piece.dump_marks()
         self._unsaved, self._marked = {}, {}
         return changes
 
-    def _join_last(self) -> bool:
+    def _join_last(self) -> Steps[bool]:
         """Join the last pieces if they are many and of one size."""
         last = self._pieces[-FAN:]
         if (
@@ -280,10 +282,12 @@ class Remembered:
             or sum(len(piece.lines.texts) for piece in last) > LARGEST_TEXT
         ):
             return False
+        whole = yield from _joined(self._key(), last)
+        yield
         del self._pieces[-FAN:]
         for piece in last:
             self._drop(piece)
-        self._put(_joined(self._key(), last))
+        self._put(whole)
         return True
 
     def _put(self, piece: Piece) -> None:
@@ -315,9 +319,10 @@ def bucket(lines: Lines, row: int) -> Bucket:
     )
 
 
-def _joined(key: str, pieces: list[Piece]) -> Piece:
+def _joined(key: str, pieces: list[Piece]) -> Steps[Piece]:
     """Make one piece of several, bursts merged."""
     whole = joined([piece.lines for piece in pieces])
+    yield
     marks = np.concatenate([piece.marks for piece in pieces])
     merged: dict[int, Merged] = {}
     before = 0
@@ -326,12 +331,15 @@ def _joined(key: str, pieces: list[Piece]) -> Piece:
         before += len(piece)
     keep = np.ones(len(whole), np.bool_)
     for rows in _bursts(whole):
+        yield
         _merge(whole, rows, marks, merged, keep)
     if not keep.all():
         kept = np.flatnonzero(keep)
+        yield
         whole, marks = whole.chosen(kept), marks[kept]
         places = np.cumsum(keep) - 1
         merged = {int(places[row]): of for row, of in merged.items() if keep[row]}
+    yield
     return Piece(key, whole, pieces[0].oldest, pieces[-1].newest, marks, merged)
 
 

@@ -168,7 +168,7 @@ class Sentinel:
         if len(scoped):
             self._late_limits.need()
             yield from self._hold_to_scopes([(piece, scoped)], registry, telling)
-        return self._done(telling)
+        return (yield from self._done(telling))
 
     def unsettled(self, now: int) -> bool:
         """Tell whether there is something to be asked about again by now."""
@@ -190,7 +190,7 @@ class Sentinel:
                 if unknown(use, registry):
                     told = of_unknown(use, *piece.merged_of(row))
                     telling.see_use(told, use, registry)
-        return self._done(telling)
+        return (yield from self._done(telling))
 
     def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about credentials that were declared since."""
@@ -222,7 +222,7 @@ class Sentinel:
             yield
             if self.episodes.about(identifier):
                 telling.relate(_names(registry, identifier))
-        return self._done(telling)
+        return (yield from self._done(telling))
 
     def reconsider_all(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
@@ -236,7 +236,7 @@ class Sentinel:
             found.append((piece, (yield from suspects)))
         yield from self._judge(found, registry, telling)
         self._late_limits.note_all()
-        return self._done(telling)
+        return (yield from self._done(telling))
 
     def follow(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again if the table was built anew.
@@ -311,11 +311,11 @@ class Sentinel:
         self.points.forget(now - self.remember)
         telling.changed((yield from self.episodes.close_silent(now)))
         telling.outputs.dropped = yield from self.episodes.forget(now)
-        return self._done(telling)
+        return (yield from self._done(telling))
 
-    def _done(self, telling: Telling) -> Outputs:
+    def _done(self, telling: Telling) -> Steps[Outputs]:
         """Give what a step changed, with the pieces of uses."""
-        telling.outputs.uses = self.uses.changes()
+        telling.outputs.uses = yield from self.uses.changes()
         return telling.outputs
 
     def _bits(self, registry: Registry) -> DeadBits:

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import finish
 from streams.stages import lines as columns
 from streams.stages.lines import U64, Lines, joined, prints_of
 from streams.stages.remembered import (
@@ -64,7 +65,7 @@ def told(remembered: Remembered) -> list[Merged]:
 def saved(remembered: Remembered, before: dict[str, bytes]) -> dict[str, bytes]:
     """Give what is saved after a step."""
     after = before.copy()
-    for key, body in remembered.changes().items():
+    for key, body in finish(remembered.changes()).items():
         if body is None:
             after.pop(key)
         else:
@@ -165,7 +166,7 @@ def test_a_burst_takes_few_rows_and_none_is_lost() -> None:
         start = number * each
         batch = [use(at, f"e{at}") for at in range(start, start + each)]
         remembered.add(Lines.of([*batch, use(start, "x", (OTHER,))]), 0)
-        remembered.changes()
+        finish(remembered.changes())
     (piece,) = remembered
 
     assert SINGLES + FAN == len(remembered)
@@ -185,7 +186,7 @@ def test_a_burst_keeps_apart_what_was_told_and_what_was_counted() -> None:
         piece = remembered.add(Lines.of(batch), 0)
         for row in range(9):
             remembered.mark(piece, row, marks[row % 3])
-        remembered.changes()
+        finish(remembered.changes())
     (piece,) = remembered
     times = {
         mark: sum(
@@ -207,7 +208,7 @@ def test_a_line_that_comes_again_in_a_burst_is_not_counted_twice() -> None:
     for _ in range(FAN):
         batch = [use(at, f"e{at}") for at in range(SINGLES + 8)]
         remembered.add(Lines.of(batch), 0)
-        remembered.changes()
+        finish(remembered.changes())
 
     assert SINGLES + 8 == sum(times for _, times in told(remembered))
 
@@ -222,7 +223,7 @@ def test_a_burst_keeps_scopes_apart() -> None:
             for scope in ("a|x", "a|y")
         ]
         remembered.add(Lines.of(batch), 0)
-        remembered.changes()
+        finish(remembered.changes())
     (piece,) = remembered
 
     assert {("a|x",), ("a|y",)} == {piece.lines.use(row).scopes for row in piece.merged}
@@ -249,7 +250,7 @@ def test_bursts_whose_prints_collide_stay_apart(
             for name in (TOKEN, OTHER)
         ]
         remembered.add(Lines.of(batch), 0)
-        remembered.changes()
+        finish(remembered.changes())
     (piece,) = remembered
 
     assert 2 * SINGLES == len(piece)
@@ -263,7 +264,7 @@ def test_pieces_that_lie_hours_apart_are_not_joined() -> None:
     remembered = Remembered(DAY)
     for number in range(FAN):
         remembered.add(Lines.of([use(number)]), number * DAY // FAN)
-        remembered.changes()
+        finish(remembered.changes())
     remembered.forget(DAY // 2)
 
     assert FAN // 2 == len(remembered)
@@ -275,11 +276,11 @@ def test_what_is_too_much_is_forgotten_the_oldest_first() -> None:
     for number in range(8):
         remembered.add(Lines.of([use(number)]), number)
         if number == 2:
-            remembered.changes()
+            finish(remembered.changes())
 
     assert 2 == remembered.forget(1)
     assert [3, 4, 5, 6, 7] == [one.at for one in rows(remembered)]
-    dropped = {k for k, body in remembered.changes().items() if body is None}
+    dropped = {k for k, body in finish(remembered.changes()).items() if body is None}
     assert {f"p{number:012}" for number in range(3)} == dropped
 
 
@@ -299,7 +300,7 @@ def test_a_piece_stays_as_long_as_its_newest_row() -> None:
     remembered = Remembered(DAY)
     for number in range(FAN):
         remembered.add(Lines.of([use(number, f"e{number}")]), number)
-        remembered.changes()
+        finish(remembered.changes())
     (piece,) = remembered
 
     assert (0, FAN - 1) == (piece.oldest, piece.newest)
@@ -345,3 +346,20 @@ def test_what_earlier_versions_saved_is_taken_over() -> None:
     again = Remembered(DAY)
     again.restore(after.items())
     assert rows(remembered) == rows(again)
+
+
+def test_many_large_pieces_are_joined_in_steps() -> None:
+    """What is remembered meanwhile is all there, as before the join."""
+    remembered = Remembered(DAY)
+    for number in range(FAN):
+        at = number * MINUTE
+        uses = [
+            Seen((Identifier("vault.accessor", f"{n}"),), "p", "allowed", at, None)
+            for n in range(20)
+        ]
+        remembered.add(Lines.of(uses), at)
+    counts = [len(remembered) for _ in remembered.changes()]
+
+    assert len(counts) >= 3
+    assert set(counts) == {len(remembered)} == {FAN * 20}
+    assert 1 == len(list(remembered))
