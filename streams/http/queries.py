@@ -17,6 +17,7 @@ from agents_registry.verdict import (
     CauseRef,
     Fate,
     Presented,
+    judge,
     judging,
     latest_mark,
     reference,
