@@ -21,7 +21,7 @@ LOOK_SECONDS: Final = 0.02
 
 
 @asynccontextmanager
-async def healthy_guard(server: Server) -> AsyncIterator[Guard]:
+async def healthy_guard(server: Server, lease: float = LEASE) -> AsyncIterator[Guard]:
     """Give a guard; it must hold its lease until the context ends.
 
     Raises:
@@ -35,7 +35,7 @@ async def healthy_guard(server: Server) -> AsyncIterator[Guard]:
             losses += not guard.standing.holds()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async with Guard(server.url, "guard", name="healthy", lease=LEASE) as guard:
+    async with Guard(server.url, "guard", name="healthy", lease=lease) as guard:
         assert await guard.ready(30)
         watching = asyncio.create_task(watch())
         try:

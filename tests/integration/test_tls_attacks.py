@@ -20,10 +20,10 @@ from tests.integration.test_access import context_of, secured, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 MANY = 1000
-LEASE = 4.0
+LEASE = 10.0  # both ends of all connections run in one loop, on a slow machine
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -63,7 +63,7 @@ async def test_a_thousand_handshakes_that_never_end_cost_no_lease(
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
     async with (
         running(tmp_path, lease_seconds=LEASE, **secured(tmp_path)) as server,
-        healthy_guard(server) as guard,
+        healthy_guard(server, LEASE) as guard,
     ):
         connections = guard.feed.connections
         pairs = await flood(URL(server.url), sent)
