@@ -117,6 +117,7 @@ class Hunt:
         self._derived: set[int] = set()
         self._origins: dict[str, Origin] = {}
         self._event: object = None
+        self._of_event: set[int] = set()
 
     def add(self, record: Record) -> None:
         """Take one record in; a repeat of the same content is only counted."""
@@ -165,16 +166,25 @@ class Hunt:
         )
 
     def _opens_event(self, record: Record) -> bool:
-        """Tell whether a record is its event's first; the access is always the last."""
+        """Tell whether a record is its event's first; the access is always the last.
+
+        No event says a thing twice: one at the same place that does is of another file.
+        """
         event = (record.source, record.offset)
-        opens = event != self._event
+        content = hash(record)
+        opens = event != self._event or content in self._of_event
+        if opens:
+            self._of_event.clear()
+        self._of_event.add(content)
         self._event = None if isinstance(record, Access) else event
         return opens
 
     def _is_new(self, record: Lifecycle | Access) -> bool:
-        """Identity is the content, not the id: ids repeat with other content."""
-        if record.event_id is None and record.occurred_at is None:
-            return True
+        """Identity is the content, not the id: ids repeat with other content.
+
+        Of events that have neither an id nor a time too: what they say is the same, so
+        a hunt finds the same, however often they are read.
+        """
         content = hash(content_of(record))
         if content in self._seen:
             return False

@@ -106,6 +106,31 @@ def test_a_clean_log_gives_nothing_and_exit_code_0(tmp_path: Path) -> None:
     )
 
 
+def test_events_without_an_id_and_a_time_count_as_repeats_too(tmp_path: Path) -> None:
+    """A webhook's body, kept twice; and an issue that names no credential."""
+    body = {
+        "action": "deleted",
+        "installation": {"id": 2, "app_id": 7},
+        "sender": {"id": 1, "login": "ann"},
+    }
+    told = {
+        "verb": "create", "stage": "ResponseComplete", "user": {"username": "ann"},
+        "stageTimestamp": "2026-03-01T09:00:00Z", "responseStatus": {"code": 201},
+        "objectRef": {
+            "resource": "serviceaccounts", "subresource": "token", "name": "sa",
+            "namespace": "prod",
+        },
+    }  # fmt: skip
+    for name, event_ in (("a", body), ("b", body), ("c", told), ("d", told)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(event_))
+    result = CliRunner().invoke(app, ["hunt", str(tmp_path), "--output", "json"])
+
+    counts = json.loads(result.stdout)["records"]
+    assert (4, 2, 1, 2) == (
+        counts["read"], counts["lifecycle"], counts["access"], counts["duplicate"],
+    )  # fmt: skip
+
+
 def test_a_revoked_key_ends_its_sessions_but_no_console_session(
     tmp_path: Path,
 ) -> None:
