@@ -15,8 +15,8 @@ from schemas.errors import SchemaError
 from streams.client import UNREACHABLE, ClientError
 from streams.kafka.audit_export import exported, last_head
 from streams.kafka.settings import KafkaSettings
-from streams.settings import first_of
 from streams.stages.audit_portion import from_a_head, until_a_head
+from streams.wrong_settings import explained
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -73,7 +73,7 @@ def reading_kafka(realm: str) -> Iterator[KafkaChain]:
     try:
         settings = KafkaSettings()
     except ValidationError as error:
-        raise ValueError(first_of(error)) from error
+        raise ValueError(explained(error, KafkaSettings)) from error
     with asyncio.Runner() as runner:
         yield KafkaChain(settings, realm, runner)
 

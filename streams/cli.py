@@ -11,6 +11,7 @@ import typer
 from streams.adopt_cli import adopt_app
 from streams.alerts_cli import alerts_app
 from streams.audit_cli import audit_app
+from streams.config_cli import config_app
 from streams.grants_cli import grants_app
 from streams.kafka_cli import Config, Listen, kafka_app
 from streams.moving_cli import moving_app
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="Propagate revocations of AI agents and other non-human identities.",
     no_args_is_help=True,
     add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
 
@@ -51,9 +53,26 @@ After = Annotated[
 ]
 
 
+def _version(value: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if value:
+        from importlib.metadata import version  # noqa: PLC0415 - --help stays quick
+
+        typer.echo(f"rescind {version('rescind')}")
+        raise typer.Exit
+
+
 @app.callback()
-def rescind() -> None:
+def rescind(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
     """Propagate revocations of AI agents and other non-human identities."""
+    del version
 
 
 @app.command()
@@ -332,6 +351,7 @@ app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(audit_app, name="audit")
 app.add_typer(moving_app)
+app.add_typer(config_app, name="config")
 
 conformance_app = typer.Typer(
     name="conformance",

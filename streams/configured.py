@@ -156,6 +156,25 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
     _check_logs(settings, sources)
 
 
+def check_kafka(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    asked = [
+        name for name in ("sockets", "watch", "status_lists") if getattr(settings, name)
+    ]
+    asked += [
+        f"vaults.{name}.irrevocable_seconds"
+        for name, each in settings.vaults.items()
+        if each.irrevocable_seconds
+    ]
+    if asked:
+        text = "not on Kafka yet; only `rescind serve` does this: leave it out"
+        raise ConfigurationError(f"{', '.join(asked)}: {text}")
+
+
 def _check_logs(settings: Settings, sources: dict[str, Source]) -> None:
     named: list[tuple[str, Watch | Socket]]
     named = [(f"watch {each.path}", each) for each in settings.watch]

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from streams import metrics
 from streams.access import access
-from streams.configured import ConfigurationError
+from streams.configured import check_kafka
 from streams.described import described
 from streams.engine.ingest import read
 from streams.engine.reader_process import ReaderProcess
@@ -133,7 +133,7 @@ async def receive(
     """
     clock = clock or machine_clock(kafka)
     given = described(settings, HEARSAY_SECONDS)
-    _check_kafka(settings)
+    check_kafka(settings)
     geneses = await assert_layout(kafka, TOPICS)
     watch, held = TopicWatch(kafka, TOPICS, geneses), LoopHold()
     async with (
@@ -278,21 +278,6 @@ def _application(
     app.router.add_post("/v1/events/{source}", events.post)
     ordering.add_to(app)
     return app
-
-
-def _check_kafka(settings: Settings) -> None:
-    """Refuse what only the embedded server does, rather than leave it undone.
-
-    Raises:
-        ConfigurationError: the settings ask for it.
-    """
-    if settings.sockets:
-        text = "sockets: not on Kafka yet; only `rescind serve` does this"
-        raise ConfigurationError(text)
-    for name, each in settings.vaults.items():
-        if each.irrevocable_seconds:
-            text = f"vaults.{name}.irrevocable_seconds: not on Kafka yet"
-            raise ConfigurationError(f"{text}; only `rescind serve` does this")
 
 
 def _raw_topics(sources: dict[str, Source], speakers: Speakers) -> Iterator[RawTopic]:

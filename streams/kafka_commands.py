@@ -19,8 +19,9 @@ from streams.kafka.worker_settings import WorkerSettings
 from streams.metrics import INGRESS, NOTIFY, WORKER
 from streams.private_folder import OpenFolderError
 from streams.running import configure_logging, first_error, keep_collections_short
-from streams.settings import address, first_of, load
+from streams.settings import address, load
 from streams.tracing import MissingError, traced_process
+from streams.wrong_settings import explained_either
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -59,7 +60,7 @@ def run_worker(
         worker = WorkerSettings(**_given(name=name, data_dir=data_dir))
         return host(load(config, **_listening(listen)), KafkaSettings(), worker)
 
-    return _run(WORKER, start)
+    return _run(WORKER, start, config)
 
 
 def run_notify(
@@ -91,7 +92,7 @@ def run_notify(
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
         return tell(load(config, **_listening(listen)), KafkaSettings(), notify)
 
-    return _run(NOTIFY, start)
+    return _run(NOTIFY, start, config)
 
 
 def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
@@ -111,10 +112,10 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
         sys.setswitchinterval(SWITCH_SECONDS)
         return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
-    return _run(INGRESS, start)
+    return _run(INGRESS, start, config)
 
 
-def _run(role: str, start: Any) -> int:
+def _run(role: str, start: Any, config: Path | None) -> int:
     configure_logging()
     try:
         with traced_process(role):
@@ -122,7 +123,7 @@ def _run(role: str, start: Any) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(first_of(error), USAGE)
+        return _complain(explained_either(error, config), USAGE)
     except LayoutError as error:
         return _complain(f"{error}; see: rescind topics plan", USAGE)
     except (

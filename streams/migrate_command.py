@@ -23,7 +23,8 @@ from streams.kafka.topics import LayoutError
 from streams.migration import Migration, MigrationError
 from streams.plain_text import to_stderr
 from streams.running import configure_logging
-from streams.settings import first_of, load
+from streams.settings import load
+from streams.wrong_settings import explained_either
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> in
         )
         moved = asyncio.run(migration.run(leave_alerts=leave_alerts))
     except ValidationError as error:
-        return _complain(first_of(error), USAGE)
+        return _complain(explained_either(error, config), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except InUseError as error:

@@ -16,11 +16,12 @@ from enforcement.guard import Guard
 from enforcement.verdict import Mode
 from streams.metrics import PDP
 from streams.pdp.service import serve
-from streams.pdp.settings import load
+from streams.pdp.settings import PdpSettings, load
 from streams.plain_text import to_stderr
 from streams.running import configure_logging, first_error, heeding_signals
-from streams.settings import address, first_of, not_yaml
+from streams.settings import address, not_yaml
 from streams.tracing import MissingError, traced_process
+from streams.wrong_settings import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from enforcement.guard import AnyGuard
     from streams.pdp.service import Deciding
-    from streams.pdp.settings import PdpSettings
 
 STOPPED: Final = 0
 BROKEN: Final = 1
@@ -57,7 +57,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(first_of(error), USAGE)
+        return _complain(explained(error, PdpSettings, config), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:

@@ -27,15 +27,16 @@ from streams.running import (
 from streams.settings import (
     Authority,
     GrantSettings,
+    Settings,
     SourceSettings,
     address,
-    first_of,
     load,
     not_yaml,
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
 from streams.tracing import MissingError, traced_process
+from streams.wrong_settings import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from streams.access_settings import Role
     from streams.app import Served
-    from streams.settings import Settings
 
 STOPPED: Final = 0
 BROKEN: Final = 1
@@ -86,7 +86,7 @@ def run(
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(first_of(error), USAGE)
+        return _complain(explained(error, Settings, config), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
     except YAMLError as error:
@@ -156,26 +156,18 @@ def _with_webhook(
 ) -> Settings:
     """Load the settings; alerts go to a URL, signed with a secret of this server."""
     if url is None:
-        return _load(config, **overrides)
+        return load(config, **overrides)
     webhook = {"url": url} | ({"allow_private": True} if _is_private(url) else {})
     try:
         # Secrets may stand in the settings without a URL: these two are merged.
-        return _load(config, **overrides, webhook=webhook)
+        return load(config, **overrides, webhook=webhook)
     except ValidationError as error:
         if [each["loc"] for each in error.errors()] != [("webhook", "secrets")]:
             raise
-    unsigned = _load(config, **overrides, webhook=webhook | {"secrets": ()})
+    unsigned = load(config, **overrides, webhook=webhook | {"secrets": ()})
     path, secret = webhook_secret(unsigned.data_dir)
     _note(f"alerts are signed with the secret in {path} (Standard Webhooks)")
-    return _load(config, **overrides, webhook=webhook | {"secrets": (secret,)})
-
-
-def _load(config: Path | None, **overrides: Any) -> Settings:
-    try:
-        return load(config, **overrides)
-    except TypeError as error:  # the YAML source wants a mapping and does not look
-        message = f"{config}: settings are names with values, such as `realm: ours`"
-        raise ValueError(message) from error
+    return load(config, **overrides, webhook=webhook | {"secrets": (secret,)})
 
 
 def _is_private(url: str) -> bool:

@@ -11,14 +11,14 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+import yaml
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
-from yaml import YAMLError
 
 from streams.access_settings import (
     Approvals,
@@ -269,8 +269,8 @@ class FileSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let arguments win over the environment, and that over the file."""
         del dotenv_settings, file_secret_settings
-        yaml = YamlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, yaml
+        file = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file
 
 
 class Settings(FileSettings):
@@ -297,7 +297,7 @@ class Settings(FileSettings):
     model_config = SettingsConfigDict(
         env_prefix="RESCIND_",
         env_nested_delimiter="__",
-        extra="ignore",
+        extra="forbid",
         frozen=True,
     )
 
@@ -361,18 +361,27 @@ def address(text: str) -> Listen:
     return Listen(host=host.strip("[]"), port=int(port))
 
 
-def not_yaml(path: Path | None, error: YAMLError) -> str:
+def not_yaml(path: Path | None, error: yaml.YAMLError) -> str:
     """Say where a settings file is not YAML, and nothing of what stands there."""
     where = getattr(error, "problem_mark", None)
     line = "" if where is None else f", line {where.line + 1}"
     return f"{path}{line}: not YAML"
 
 
-def first_of(error: ValidationError) -> str:
-    """Say what the first wrong setting is, never its value: it may be a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "settings"
-    return f"{where}: {first['msg']}"
+def hold_settings(path: Path) -> None:
+    """Refuse a file that holds no names with values.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        yaml.YAMLError: it is not YAML.
+        ValueError: it holds a list or a text.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    held = yaml.safe_load(path.read_text("utf-8"))
+    if held is not None and not isinstance(held, dict):
+        message = f"{path}: settings are names with values, such as `realm: ours`"
+        raise ValueError(message)
 
 
 def load(path: Path | None = None, **overrides: Any) -> Settings:
@@ -381,11 +390,12 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     Raises:
         pydantic.ValidationError: a value is missing, unknown or out of range.
         FileNotFoundError: the file does not exist.
+        yaml.YAMLError: it is not YAML.
+        ValueError: it holds no names with values.
     """
     if path is None:
         return Settings(**overrides)
-    if not path.is_file():
-        raise FileNotFoundError(path)
+    hold_settings(path)
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=path)

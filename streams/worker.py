@@ -18,6 +18,7 @@ from streams import metrics
 from streams.access import access
 from streams.audit_sinks import Sinks
 from streams.configured import (
+    check_kafka,
     configured_guard_keys,
     configured_sources,
     lease_ceiling,
@@ -164,6 +165,7 @@ async def work(
     """
     stop = stop or asyncio.Event()
     clock = clock or machine_clock(kafka)
+    check_kafka(settings)
     # Kinds of mapping files count too, so that all processes see the same classes.
     vocabulary, _ = configured_sources(settings)
     judged = tolerances(settings)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,7 +27,7 @@ from enforcement.verdict import Mode
 from streams.access_settings import Sha256
 from streams.keyed_names import pepper_bytes
 from streams.limit_settings import ConnectionSettings
-from streams.settings import FileSettings, Listen
+from streams.settings import FileSettings, Listen, hold_settings
 
 PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"
@@ -238,11 +237,7 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
             raise ValueError(message)
     if path is None:
         return PdpSettings(**overrides)
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    if not isinstance(yaml.safe_load(path.read_text("utf-8")) or {}, dict):
-        message = f"{path}: settings are names with values, such as `name: pdp`"
-        raise ValueError(message)  # noqa: TRY004 - a file's content, no argument
+    hold_settings(path)
 
     class FromFile(PdpSettings):
         model_config = SettingsConfigDict(yaml_file=path)

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from streams.alerting import alerting
 from streams.findings import FindingKind, Severity
-from streams.settings import Settings, first_of, load
+from streams.settings import Settings, load
 from streams.sinks.http_delivery import EndpointError
 from streams.times import SECOND
+from streams.wrong_settings import explained
 from tests.unit.test_sinks_standard_webhooks import SECRET
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def test_says_which_setting_is_wrong(endpoint: dict[str, Any], place: str) -> No
     with pytest.raises(ValidationError) as raised:
         settings(one=endpoint)
 
-    assert place in first_of(raised.value)
-    assert "hunter2" not in first_of(raised.value)
+    assert place in explained(raised.value, Settings)
+    assert "hunter2" not in explained(raised.value, Settings)
 
 
 def test_shows_no_secret_of_what_was_set() -> None:

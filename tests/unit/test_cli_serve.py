@@ -109,14 +109,14 @@ def test_settings_decide_about_a_source_that_they_name(
     [
         ({"listen": "8750"}, "--listen '8750': write HOST:PORT"),
         ({"listen": "h:x"}, "--listen 'h:x': write HOST:PORT"),
-        ({"listen": "h:99999"}, "port: Input should be less than or equal to 65535"),
+        ({"listen": "h:99999"}, "port: must be less than or equal to 65535"),
         ({"watch": ["audit.log"]}, "write SOURCE=PATH, with a source of cloudtrail, "),
         ({"watch": ["okta=a"]}, "write SOURCE=PATH"),
         ({"config": "none.yaml"}, "none.yaml"),
         ({"webhook": "http://example.com/"}, "https and port 443 or 8443 are needed"),
         ({"config": "broken.yaml"}, "broken.yaml, line 3: not YAML"),
         ({"config": "list.yaml"}, "settings are names with values"),
-        ({"config": "wrong.yaml"}, "tokens.0.sha256: String should match pattern"),
+        ({"config": "wrong.yaml"}, "tokens.0.sha256: string should match pattern"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_exit_code_2(

@@ -1,0 +1,121 @@
+"""Wrong settings are named with their line, and with what to do; their values never."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from streams.cli import app
+from streams.configured import ConfigurationError, check_kafka
+from streams.settings import Settings, load
+from streams.wrong_settings import told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+WRONG = """\
+realm: ours
+watchh: [{path: a.log, source: aws, authority: aws}]
+sources:
+  aws: {format: cloudtrail, mappng: hunter2}
+posture: {settle_seconds: hunter2}
+listen:
+  port: 99999
+tokens:
+  - {name: a}
+peppers: hunter2
+"""
+
+
+def wrong(text: str, folder: Path) -> list[str]:
+    """Give what is said of settings, without the name of their file."""
+    file = folder / "rescind.yaml"
+    file.write_text(text)
+    with pytest.raises(ValidationError) as raised:
+        load(file)
+    said = told(raised.value, Settings, file)
+    return [each.removeprefix(f"{file}, ") for each in said]
+
+
+def test_all_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
+    """What is missing, unknown, out of range and of another kind; no value is shown."""
+    said = wrong(WRONG, tmp_path)
+
+    assert sorted(said) == sorted([
+        "line 2: watchh: there is no such setting; is it watch?",
+        "line 4: sources.aws.mappng: there is no such setting; is it mapping?",
+        "line 5: posture.settle_seconds: must be a number",
+        "line 7: listen.port: must be less than or equal to 65535",
+        "line 9: tokens.0.sha256: is missing",
+        "line 9: tokens.0.roles: is missing",
+        "line 10: peppers: must hold names with values",
+    ])  # fmt: skip
+    assert "hunter2" not in "".join(said)
+
+
+def test_where_no_setting_is_like_it_all_are_named(tmp_path: Path) -> None:
+    """Of that place; what a person meant is not guessed."""
+    (said,) = wrong("posture: {xyz: 1}", tmp_path)
+
+    assert said.startswith("line 1: posture.xyz: there is no such setting here, but ")
+    assert "settle_seconds" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("realm: ours", "good"),
+        (WRONG, "line 2: watchh"),
+        ("- a", "settings are names with values"),
+        ("a: [", "not YAML"),
+        ("watch: [{path: a.log, source: aws, authority: aws}]", "no source 'aws'"),
+    ],
+)
+def test_a_check_says_all_of_it_before_anything_starts(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Exit code 2 where a process would not start."""
+    file = tmp_path / "rescind.yaml"
+    file.write_text(text)
+
+    got = CliRunner().invoke(app, ["config", "check", str(file)])
+
+    assert (2 if said != "good" else 0) == got.exit_code
+    assert said in got.output
+    assert "hunter2" not in got.output
+
+
+def test_a_check_of_nothing_and_of_another_role(tmp_path: Path) -> None:
+    """A file that is not there, a setting that Kafka does not serve, one of the PDP."""
+    file = tmp_path / "rescind.yaml"
+    got = CliRunner().invoke(app, ["config", "check", str(file)])
+    assert (2, f"there is no file {file}\n") == (got.exit_code, got.output)
+
+    file.write_text("modee: open")
+    got = CliRunner().invoke(app, ["config", "check", str(file), "--role", "pdp"])
+    assert (2, True) == (got.exit_code, "is it mode?" in got.output)
+
+
+@pytest.mark.parametrize("name", ["watch", "status_lists"])
+def test_what_kafka_does_not_serve_is_refused(name: str) -> None:
+    """A server that watched a vault would be deaf there, and all would look well."""
+    settings: Any = SimpleNamespace(
+        **{"watch": (), "sockets": {}, "status_lists": None, "vaults": {}} | {name: "x"}
+    )
+    with pytest.raises(ConfigurationError, match=f"{name}: not on Kafka yet"):
+        check_kafka(settings)
+
+
+@pytest.mark.parametrize("option", ["--version", "-h"])
+def test_the_program_says_its_version_and_its_commands(option: str) -> None:
+    """By the names that everybody tries first."""
+    got = CliRunner().invoke(app, [option])
+
+    assert 0 == got.exit_code
+    assert ("rescind 0." if option == "--version" else "Usage: rescind") in got.output
