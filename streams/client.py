@@ -10,6 +10,8 @@ import http.client
 import json
 import os
 import ssl
+import time
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +29,8 @@ TOKEN_FILE: Final = "operator.token"  # noqa: S105 - a file's name
 AUDIT_PUBLIC: Final = "audit.pub"
 TIMEOUT: Final = 60.0  # seconds; an inventory of a million names takes some
 
+SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
+POLL: Final = 0.02
 REFUSED: Final = 2
 UNREACHABLE: Final = 3
 
@@ -190,3 +194,15 @@ def _text(path: Path) -> str | None:
         return path.read_text("utf-8").strip()
     except (OSError, ValueError):
         return None
+
+
+def settled(client: Client, name: str, token: str) -> bool:
+    """Wait until the table holds the fact; what is accepted stays so without it."""
+    wanted = int(token.rpartition(":")[2])
+    end = time.monotonic() + SETTLED
+    while time.monotonic() < end:
+        with suppress(ClientError):
+            if int(client.get("why", name)["as_of"].rpartition(":")[2]) >= wanted:
+                return True
+        time.sleep(POLL)
+    return False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from streams.client import ClientError, settled
 from streams.plain_text import clean
 
 if TYPE_CHECKING:
@@ -27,6 +29,45 @@ def act(client: Client, path: str, body: Mapping[str, object], output: str) -> i
         said = waits(answer)
     _print(answer, said, output)
     return DONE if answer["accepted"] else WAITS
+
+
+def lift(client: Client, body: Mapping[str, object], output: str) -> int:
+    """End a suspend, and look whether the name lives then.
+
+    Returns:
+        0 it lives, 1 it is denied all the same, or waits for a second person.
+    """
+    answer = client.post("lifts", body)
+    if not answer["accepted"]:
+        _print(answer, waits(answer), output)
+        return WAITS
+    name = str(body["identifier"])
+    seen = _why(client, name, answer["token"])
+    said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
+    alive = seen is None or bool(seen["allowed"])
+    if seen is None:
+        said += f"Whether it lives now is not known here: rescind why {clean(name)}\n"
+    elif not alive:
+        why = clean(str(seen["reason"]))
+        said += (
+            f"It is still denied ({why}): a lift ends what the same authority "
+            "suspended more than 5 s before, and no revoke. What denies it: rescind why "
+            f"{clean(name)}\n"
+        )
+    else:
+        said += "It is allowed.\n"
+    _print(answer | {"alive": None if seen is None else alive}, said, output)
+    return DONE if alive else WAITS
+
+
+def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
+    """Ask once the table holds what was written; None where nobody can be asked."""
+    with suppress(ClientError):
+        client.get("why", name)  # ingress on Kafka cannot say it: no use to wait
+        if settled(client, name, token):
+            seen: dict[str, Any] = client.get("why", name)
+            return seen
+    return None
 
 
 def waiting(client: Client, output: str) -> int:

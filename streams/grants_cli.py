@@ -38,14 +38,14 @@ def lift(  # noqa: PLR0913 - each is an option
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """End a suspend or narrow; a revoke never ends so."""
-    from streams.grant_commands import act  # noqa: PLC0415 - --help stays quick
+    """End a suspend or narrow; a revoke never ends so. Exit code 1: still denied."""
+    from streams.grant_commands import lift as work  # noqa: PLC0415 - --help is quick
 
     body = {"identifier": name, "aspect": aspect, "reason": reason}
     more = {} if authority is None else {"authority": authority}
 
     def order(client: Client) -> int:
-        return act(client, "lifts", body | more, output)
+        return work(client, body | more, output)
 
     ask("lift", url, token_file, order)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
 from streams.ask_commands import UNKNOWN, moment_of
-from streams.client import ClientError
+from streams.client import POLL, ClientError, settled
 from streams.grant_commands import waits
 from streams.plain_text import clean, count, to_stderr
 from streams.secret_names import SecretNames
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from streams.client import Client
 
 DONE: Final = 0
-SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
-POLL: Final = 0.02
 NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
@@ -71,7 +69,7 @@ def revoke(  # noqa: PLR0913 - each by name
         return NOT_CLOSED
     names = answer.get("identifiers", [name])
     name = names[0]
-    if not _settled(knowing, name, answer["token"]):
+    if not settled(knowing, name, answer["token"]):
         _note("revoke", "accepted; the server's table does not show it yet")
     made = _revoke_created(client, knowing, order, name) if with_created else []
     asked = [answer["id"], *(each["id"] for each in made if "id" in each)]
@@ -194,18 +192,6 @@ def _is_stranger(client: Client, name: str) -> bool:
         known = client.get("why", name)
         if known["reason"] == UNKNOWN and not known["ancestors"]:
             return not client.get("blast-radius", name, limit=1)["total"]
-    return False
-
-
-def _settled(client: Client, name: str, token: str) -> bool:
-    """Wait until the table holds the fact; what is accepted stays so without it."""
-    wanted = int(token.rpartition(":")[2])
-    end = time.monotonic() + SETTLED
-    while time.monotonic() < end:
-        with suppress(ClientError):
-            if int(client.get("why", name)["as_of"].rpartition(":")[2]) >= wanted:
-                return True
-        time.sleep(POLL)
     return False
 
 

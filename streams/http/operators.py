@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from agents_registry.facts import Cause, Effect, fact_id
+from agents_registry.facts import FUTURE_TOLERANCE, Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
 from streams import documents
 from streams.blast import Sifted, tell
@@ -384,7 +384,10 @@ async def json_object(
 
 
 def _moment(value: Any, now: int) -> int:
-    """Read the time of a revocation; without one, and for a future one, it is now."""
+    """Read the time of a revocation; without one it is now.
+
+    A clock that is a little ahead is none that lies.
+    """
     if value is None:
         return now
     try:
@@ -393,4 +396,9 @@ def _moment(value: Any, now: int) -> int:
         raise unreadable(str(error)) from error
     if at is None:
         raise unreadable("at is a time: write it as RFC 3339")
+    if at > now + FUTURE_TOLERANCE:
+        raise unreadable(
+            f"at lies ahead of this server's {rfc3339(now)}, and a revocation holds at "
+            "once: leave at out, or give the order then"
+        )
     return min(at, now)

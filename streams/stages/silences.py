@@ -192,6 +192,11 @@ def _until(given: Any, now: int) -> int:
         until = parse_time(given) if isinstance(given, str) else None
     except AbsurdTimeError as error:
         raise ValueError(f"until: {error}") from error
+    if until is None and isinstance(given, str):
+        raise ValueError(
+            f"until: {given[:40]!r} is no time: write 2026-01-31T09:00:00Z, or in how "
+            "long: 8h, 7d"
+        )
     if until is None:
         raise ValueError(
             "until is missing: write when it ends, as RFC 3339, or in how long: 8h, 7d"

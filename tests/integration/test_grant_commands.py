@@ -48,7 +48,13 @@ async def test_each_command_does_its_act(tmp_path: Path) -> None:
         code, out = await command(run, "restorer", *lift, "--authority", "aws", *WHY)
         assert (code, "may not speak of" in out) == (2, True)
         code, out = await command(run, "restorer", *lift, *WHY)
-        assert (code, out.startswith("Done: lift agent.id:planner")) == (0, True)
+        assert (code, out.startswith("Written: lift agent.id:planner")) == (1, True)
+        assert "It is still denied (suspended)" in out  # within 5 s: ambiguous
+        at = "2026-01-01T00:00:00Z"
+        await adopt(run, identifier="agent.id:old", suspended="risk", suspended_at=at)
+        lift = ("lift", "agent.id:old", "--aspect", "risk")
+        code, out = await command(run, "restorer", *lift, *WHY)
+        assert (code, out.endswith("It is allowed.\n")) == (0, True)
 
         owner = ("owners", AGENT, "--owner", "agent.id:team")
         assert (await command(run, "restorer", *owner, *WHY))[0] == 0
@@ -60,6 +66,8 @@ async def test_each_command_does_its_act(tmp_path: Path) -> None:
 
         revoked = {"identifier": "agent.id:z", "reason": "r"}
         _, answer = await run.post("/v1/revocations", "revoker", revoked)
+        code, out = await command(run, "restorer", "lift", "agent.id:z", *WHY)
+        assert (code, "It is still denied (revoked)" in out) == (1, True)
         withdraw = ("withdraw", "agent.id:z", answer["id"])
         assert (await command(run, "restorer", *withdraw, *WHY))[0] == 0
         assert await lives(run, "agent.id:z")
