@@ -143,7 +143,9 @@ class Queries:
 
         A secret must stand in no URL, where the questions have their identifier.
         """
-        holder = self._tokens.holder(request, "viewer", "revoker", "restorer", any_realm=True)
+        holder = self._tokens.holder(
+            request, "viewer", "revoker", "restorer", any_realm=True
+        )
         self._tables.table(request.query.get("realm"))  # a realm that is not here
         body = await json_object(request, holder, named=True)
         text = body.get("identifier")

@@ -154,7 +154,8 @@ def test_a_process_that_had_no_turn_itself_is_well() -> None:
 async def test_the_probe_names_what_stands_still() -> None:
     """With 503, and in words that name no identifier."""
     world = World(asyncio.get_running_loop().time() - LONG - 10)
-    health = Health(cast("Any", SimpleNamespace(votes=None)), cast("Any", world.stages), world.watch)
+    feed: Any = SimpleNamespace(votes=None)
+    health = Health(feed, cast("Any", world.stages), world.watch)
     world.go(5, world.stages, world.notifier)
     request: Any = None
     assert http.HTTPStatus.OK == (await health.live(request)).status
