@@ -51,8 +51,8 @@ def lift(client: Client, body: Mapping[str, object], output: str) -> int:
         why = clean(str(seen["reason"]))
         said += (
             f"It is still denied ({why}): a lift ends what the same authority "
-            "suspended more than 5 s before, and no revoke. What denies it: rescind why "
-            f"{clean(name)}\n"
+            "suspended more than 5 s before, and no revoke. What denies it: "
+            f"rescind why {clean(name)}\n"
         )
     else:
         said += "It is allowed.\n"
