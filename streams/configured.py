@@ -198,4 +198,5 @@ def tolerances(settings: Settings) -> Tolerances:
         posture=settings.posture.limits,
         points=sentinel.points,
         most_uses=sentinel.most_uses,
+        acting=settings.posture.agents.acting,
     )

@@ -105,6 +105,7 @@ LASTING: Final = frozenset({
     FindingKind.CLOSURE_PARTIAL,
     FindingKind.SOURCE_SILENT,
     FindingKind.SOURCE_STOPPED,
+    FindingKind.UNKNOWN_AGENT,
 })  # fmt: skip
 
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})

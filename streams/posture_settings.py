@@ -5,8 +5,48 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from streams.findings import POSTURE, FindingKind
+from streams.stages.agent_kinds import ActingKinds, Choice
 from streams.stages.posture import Limits
 from streams.times import DAY, SECOND
+
+
+class KindsThatAct(BaseModel):
+    """Kinds that are agents, beside or instead of those that are by default.
+
+    Attributes:
+        add: kinds whose names act by themselves, such as ``okta.user``.
+        remove: kinds whose names do not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    add: frozenset[str] = frozenset()
+    remove: frozenset[str] = frozenset()
+
+    @property
+    def choice(self) -> Choice:
+        """Give it as the stage takes it."""
+        return Choice(self.add, self.remove)
+
+
+class Agents(KindsThatAct):
+    """Which kinds are agents: everywhere, and beside that at single points.
+
+    By default all principals are that are no people, SPIFFE ids and agent instances;
+    what a mapping declares as a principal is one.
+
+    Attributes:
+        points: a pattern of enforcement points (``*`` for any part) to what holds
+            there beside; the first one that fits.
+    """
+
+    points: dict[str, KindsThatAct] = Field(default_factory=dict)
+
+    @property
+    def acting(self) -> ActingKinds:
+        """Give it as the stage takes it."""
+        points = {pattern: each.choice for pattern, each in self.points.items()}
+        return ActingKinds(self.choice, points)
 
 
 class Posture(BaseModel):
@@ -18,6 +58,8 @@ class Posture(BaseModel):
             shared, before that is a finding; a start begins it anew. A use of what
             nobody declared waits as long.
         excess_days: a declared scope that was not used for so long is a finding.
+        agents: which kinds are agents, whose use is a finding where nobody declared
+            them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +67,7 @@ class Posture(BaseModel):
     kinds: frozenset[FindingKind] = POSTURE
     settle_seconds: float = Field(default=900.0, ge=0)
     excess_days: int = Field(default=30, ge=1)
+    agents: Agents = Agents()
 
     @field_validator("kinds")
     @classmethod

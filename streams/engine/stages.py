@@ -464,6 +464,7 @@ class Stages:
         batch = [Seen.from_plain(plain) for plain in orjson.loads(block)]
         now = self._clock()
         outputs = await in_turns(self.sentinel.observe(batch, self.registry, now))
+        await self._see_agents(outputs, now)
         told = ((u.identifiers[0], u.scopes, u.at) for u in scoped(batch))
         used = [
             (str(name), body)
@@ -483,6 +484,14 @@ class Stages:
         self._access = offset + 1
         return True
 
+    async def _see_agents(self, outputs: Outputs, now: int) -> None:
+        """Take in what a step found of agents; add what that changed to its outputs."""
+        if outputs.acted:
+            steps = self.sentinel.see_agents(outputs.acted, self.registry, now)
+            told = await in_turns(steps)
+            outputs.episodes.update(told.episodes)
+            outputs.opened += told.opened
+
     async def _take_unsettled(self) -> bool:
         """Ask about the next uses again whose time has come."""
         now = self._clock()
@@ -490,6 +499,7 @@ class Stages:
             return False
         self._telling = True
         outputs = await in_turns(self.sentinel.settle(self.registry, now))
+        await self._see_agents(outputs, now)
         if outputs.uses or outputs.episodes:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)

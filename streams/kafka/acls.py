@@ -105,8 +105,9 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "facts": (_R,), "receipts": (_R, _W), "findings": (_R, _W), "dlq": (_W,),
     },
     Role.SENTINEL: {
-        # What an owner of a partition told, the next one does not tell again.
-        "facts": (_R,), "receipts": (_R,), "access": (_R,), "findings": (_R, _W),
+        # What an owner of a partition told, the next one does not tell again. What it
+        # finds of agents goes to the owner of their realm's own partition.
+        "facts": (_R,), "receipts": (_R,), "access": (_R, _W), "findings": (_R, _W),
         "dlq": (_W,),
     },
     Role.NOTIFY: {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agents_registry.verdict import Death
     from streams.kafka.poison import Poison
     from streams.records import DeadLetter
+    from streams.stages.acted import AgentUse
     from streams.stages.episodes import Episode
     from streams.stages.ingress import Origin
 
@@ -163,6 +164,31 @@ def signal_records(
                 (OPEN, b"0" if signal.get("over") else b"1"),
             ),
         )
+
+
+def agent_record(
+    use: AgentUse, realm: str, partitions: int, identity: str, now: int
+) -> Outgoing:
+    """Give the record of uses by an agent that nobody declared, a signal.
+
+    It lies in the partition of the realm's own findings, whatever its point.
+
+    Args:
+        use: what a point tells.
+        realm: whose it is.
+        partitions: of the topic ``access``.
+        identity: of the record.
+        now: ns.
+    """
+    signal = use.signal()
+    record = signal | {"realm": realm, "presented": str(use.agent)}
+    headers = cloud_event(identity, source=f"/realms/{realm}", kind="signal", time=now)
+    return Outgoing(
+        partition=access_partition_of(realm, "", partitions),
+        key=f"{realm}/".encode(),
+        value=in_force().encode("signal", record),
+        headers=(*headers, (OPEN, b"1")),
+    )
 
 
 def read_access(

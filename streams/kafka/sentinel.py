@@ -21,7 +21,7 @@ from streams.kafka.finding_records import read_episodes
 from streams.kafka.framing import access_partition_of
 from streams.kafka.layout import ACCESS, FACTS
 from streams.kafka.membership import Membership, waiting_for_the_broker
-from streams.kafka.payloads import Accesses, finding_record
+from streams.kafka.payloads import Accesses, agent_record, finding_record
 from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
 from streams.kafka.replica import Replica
@@ -364,6 +364,9 @@ class SentinelStage:
                 waiting += await self._publisher.send(
                     self._settings.topic("dlq"), self._poison(changed)
                 )
+                if agents := list(self._agents(changed)):
+                    topic = self._settings.topic(ACCESS)
+                    waiting += await self._publisher.send(topic, agents)
                 failpoint("sentinel.published")
                 await self._publisher.acks(waiting)
             except NotAckedError as error:
@@ -394,6 +397,14 @@ class SentinelStage:
                 count, trace = self._settings.partitions, trace_finding(episode)
                 judged = each.judged_of(episode.finding)
                 yield [finding_record(episode, count, trace, judged)]
+
+    def _agents(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
+        """Give what our points tell of agents, for who has their realm's findings."""
+        count, now = self._settings.access_partitions, self._clock()
+        for each in changed:
+            for number, (realm, use) in enumerate(each.acted()):
+                identity = f"{self._worker.name}/{each.number}/{each.position}/{number}"
+                yield [agent_record(use, realm, count, identity, now)]
 
     def _poison(self, changed: list[Watched]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions

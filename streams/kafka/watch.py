@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 import structlog
@@ -17,11 +17,13 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
+from streams.findings import FindingKind
 from streams.kafka.journal import DamagedError
 from streams.kafka.payloads import Accesses, Signal, read_access
 from streams.kafka.poison import poison_of
 from streams.kafka.scope_uses import ScopeUse
 from streams.stages import episodes
+from streams.stages.acted import AgentUse
 from streams.stages.lines import joined
 from streams.stages.posture import Posture
 from streams.stages.sentinel import Sentinel, Tolerances
@@ -29,10 +31,17 @@ from streams.stages.telling import Outputs
 from streams.stages.told import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from agents_registry.steps import Steps
-    from streams.findings import Finding, FindingKind
+    from streams.findings import Finding
     from streams.kafka.checkpoint import UsesFile
     from streams.kafka.finding_records import Held
     from streams.kafka.poison import Poison
@@ -226,13 +235,27 @@ class Watched:
             sentinel = self._sentinel(realm)
             if kind is Signal:
                 signals = [each.values for each in group if isinstance(each, Signal)]
-                self._add(realm, (yield from sentinel.report(signals, now)))
+                yield from self._take_signals(realm, signals, now)
                 continue
             registry = self._realm_of(realm).cascade.registry
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
                 outputs = yield from sentinel.observe(lines, registry, now)
                 self._add(realm, outputs)
+
+    def _take_signals(
+        self, realm: str, signals: Iterable[Mapping[str, Any]], now: int
+    ) -> Steps[None]:
+        """Take in what ingress saw by itself, and what points tell of agents."""
+        sentinel = self._sentinel(realm)
+        registry = self._realm_of(realm).cascade.registry
+        for of_agents, group in groupby(signals, _is_of_an_agent):
+            if not of_agents:
+                self._add(realm, (yield from sentinel.report(group, now)))
+                continue
+            seen = [use for each in group if (use := _agent_use(each)) is not None]
+            outputs = yield from sentinel.see_agents(seen, registry, now)
+            self._add(realm, outputs)
 
     def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
         posture = self._posture(realm)
@@ -327,6 +350,11 @@ class Watched:
         """Give the findings that changed and are not told."""
         return [e for each in self._outputs.values() for e in each.episodes.values()]
 
+    def acted(self) -> Iterator[tuple[str, AgentUse]]:
+        """Give what points tell of agents and nobody was told of yet, by realm."""
+        for realm, each in self._outputs.items():
+            yield from ((realm, use) for use in each.acted)
+
     def judged_of(self, finding: Finding) -> int:
         """Give below which offset every block was judged that a finding tells of.
 
@@ -389,11 +417,24 @@ class Watched:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
         if new.forgotten:
             log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
-        if new.uses or new.episodes or new.dropped:
+        if new.uses or new.episodes or new.dropped or new.acted:
             outputs = self._outputs.setdefault(realm, Outputs())
             outputs.uses.update(new.uses)
             outputs.episodes.update(new.episodes)
             outputs.dropped += new.dropped
+            outputs.acted += new.acted
+
+
+def _is_of_an_agent(signal: Mapping[str, Any]) -> bool:
+    return bool(signal["kind"] == FindingKind.UNKNOWN_AGENT.value)
+
+
+def _agent_use(signal: Mapping[str, Any]) -> AgentUse | None:
+    try:
+        return AgentUse.read(signal)
+    except ValueError:
+        log.warning("agent_use_not_readable", presented=signal["presented"])
+        return None
 
 
 def _gathered(blocks: Iterable[Lines]) -> Iterator[Lines]:

@@ -212,6 +212,8 @@ def lines(finding: Finding) -> list[str]:
 def remedy(finding: Finding) -> str:
     """Say what to do; empty where nothing is to be done."""
     point = shown(finding.point) or "the enforcement point"
+    if finding.kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
+        return ""  # one that lists many says it itself
     text = _REMEDIES.get(finding.kind, "")
     return text.format(it=shown(str(finding.presented)), point=point)
 

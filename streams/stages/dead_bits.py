@@ -56,6 +56,7 @@ LOUD: Final = 2  # something could
 SHARED: Final = 4  # another node has the same print
 TIMED: Final = 8  # it is known from when on it lives, or is dead
 WATERMARKED: Final = 32  # of a timed node: a not_before stands on what it hangs on
+SETTLED: Final = 64  # it and whoever acts with it are declared
 MET: Final = 16  # what is known of it, or of one below, hangs on what it is
 UNDONE_AT_ONCE: Final = 4096  # nodes looked at; of more all bits are undone
 DEEP: Final = 32  # levels of lineage met in bulk
@@ -83,7 +84,8 @@ class Look(NamedTuple):
 
     Attributes:
         quiet: nothing that it presents could have been dead at its time.
-        declared: nobody need ask whether its credential was declared.
+        declared: nobody need ask whether its credential was declared, nor whether
+            the agent was that it hangs on.
     """
 
     quiet: Numbers
@@ -147,7 +149,18 @@ class DeadBits:
         flags = np.frombuffer(self.registry.lineage.flags, U8)[nodes]
         known = ours & (flags & (CREDENTIAL | KNOWN) == CREDENTIAL | KNOWN)
         principal = ours & (flags & CREDENTIAL == 0)
-        return Look(quiet, lines.any(known) | lines.every(principal))
+        settled = ours & (np.frombuffer(self._bits, U8)[nodes] & SETTLED != 0)
+        declared = lines.any(known) | lines.every(principal)
+        return Look(quiet, declared & lines.every(settled))
+
+    def settle(self, name: Identifier) -> None:
+        """Note that a name, and whoever acts with it, are declared.
+
+        That holds until a fact changes what it hangs on.
+        """
+        node = self.registry.lineage.find(name)
+        if node != NONE and node < len(self._bits) and self._is_quiet(node):
+            self._bits[node] |= SETTLED
 
     def _ours(self, nodes: Numbers, checks: Numbers) -> Numbers:
         """Tell which prints are those of the nodes that were found by them."""

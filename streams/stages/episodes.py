@@ -32,12 +32,13 @@ from streams.findings import (
     episode_id,
     source_still_honours,
 )
+from streams.stages.acted import Acted
 from streams.stages.kinds import DOUBTED, SOURCE, Evidence
 from streams.stages.lasting import longest_silence
 from streams.times import DAY, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agents_registry.steps import Steps
     from streams.stages.told import Told
@@ -117,6 +118,7 @@ class Episode:
         touched: when the last sighting came in, or it was closed (ns, our clock).
         revision: number of the update; 1 is the first alert.
         doubts: the last of its uses that may have been failures.
+        agents: by name, those that nobody declared and that it tells of.
     """
 
     finding: Finding
@@ -125,6 +127,7 @@ class Episode:
     revision: int = 1
     open: bool = True
     doubts: list[Doubt] = Factory(list)
+    agents: dict[str, Acted] = Factory(dict)
 
     @property
     def key(self) -> Key:
@@ -277,6 +280,14 @@ class Episodes:
     def is_open(self, key: Key) -> bool:
         """Tell whether an episode of a key is open."""
         return key in self._open
+
+    def open_of_key(self, key: Key) -> Episode | None:
+        """Give the open episode of a key."""
+        return self._open.get(key)
+
+    def open_with(self, kind: FindingKind) -> Iterator[Episode]:
+        """Yield the open episodes of a kind."""
+        return (each for key, each in self._open.items() if key.kind is kind)
 
     def open_of(self, kind: FindingKind) -> Steps[list[Key]]:
         """Give the keys of the open episodes of a kind."""
@@ -476,6 +487,7 @@ def save(episode: Episode) -> dict[str, Any]:
             [[*evidence], first, times, event_id]
             for evidence, first, times, event_id in episode.doubts
         ],
+        "agents": {name: acted.plain() for name, acted in episode.agents.items()},
     }
 
 
@@ -485,4 +497,7 @@ def load(plain: dict[str, Any]) -> Episode:
         Doubt(Evidence(*evidence), *rest) for evidence, *rest in plain.get("doubts", ())
     ]
     finding = from_plain(plain["finding"])
-    return Episode(**plain | {"finding": finding, "doubts": doubts})
+    # Earlier versions kept none.
+    agents = {name: Acted.of(each) for name, each in plain.get("agents", {}).items()}
+    known = {"finding": finding, "doubts": doubts, "agents": agents}
+    return Episode(**plain | known)

@@ -22,6 +22,8 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from agents_registry.verdict import Presented, is_credential
 from streams.findings import FindingKind
+from streams.stages.acted import AgentUse
+from streams.stages.agent_kinds import ActingKinds
 from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import KEPT, Doubt, Episodes, Key, Sighting
 from streams.stages.kinds import Evidence, doubtful, kind_of, late_by
@@ -41,9 +43,16 @@ from streams.stages.remembered import (
 )
 from streams.stages.repeats import repeats_among
 from streams.stages.scope_use import violation
-from streams.stages.sightings import of_beyond, of_failure, of_unknown, of_use
+from streams.stages.sightings import (
+    of_agent,
+    of_beyond,
+    of_failure,
+    of_unknown,
+    of_use,
+)
 from streams.stages.telling import Outputs, Telling
-from streams.stages.undeclared import Undeclared, unknown
+from streams.stages.undeclared import Undeclared, Unknown
+from streams.stages.unknown_agents import UnknownAgents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -69,6 +78,7 @@ class Tolerances:
         posture: what is told of how credentials stand.
         points: enforcement point to the names of the guards that stand there.
         most_uses: that are remembered of a realm; the oldest are forgotten first.
+        acting: which kinds are agents.
     """
 
     skew: int
@@ -79,6 +89,7 @@ class Tolerances:
     posture: Limits = Factory(Limits)
     points: Mapping[str, Sequence[str]] = Factory(dict)
     most_uses: int = MOST
+    acting: ActingKinds = Factory(ActingKinds)
 
 
 def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
@@ -100,6 +111,7 @@ class Sentinel:
 
     Attributes:
         accepted: id of a cause to its earliest copy in the log.
+        agents: the findings on those that nobody declared.
         known: from where on the log tells of the dead.
         points: what receipts tell.
         bits: of the table that accesses were judged by, None before there were any.
@@ -111,7 +123,9 @@ class Sentinel:
         self.episodes = Episodes(realm, tolerances.silence, KEPT)
         # Before they are forgotten, whatever is set.
         settle = min(tolerances.posture.settle, tolerances.remember // 2)
-        self._undeclared = Undeclared(self.uses, self.episodes, settle)
+        acting = tolerances.acting
+        self._undeclared = Undeclared(self.uses, self.episodes, settle, acting)
+        self.agents = UnknownAgents(realm, self.episodes, acting)
         self._late_limits = LateLimits(self.uses)
         self.remember = tolerances.remember
         self._tolerances = tolerances
@@ -158,12 +172,11 @@ class Sentinel:
         yield
         yield from self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
         if self._tolerances.report_unknown:
-            ask = np.flatnonzero(~declared & (lines.outcome != DENIED))
+            strange = ~declared | self._undeclared.named(lines, registry)
+            ask = np.flatnonzero(strange & (lines.outcome != DENIED))
             found = telling.uses(piece, ask)
-            met = yield from self._undeclared.meet(piece, found, registry, now)
-            for row, use in met:
-                yield
-                telling.see_use(of_unknown(use, *piece.merged_of(row)), use, registry)
+            met = yield from self._undeclared.meet(piece, found, bits, now)
+            yield from self._tell_undeclared(piece, met, registry, telling)
         scoped = np.flatnonzero(lines.tells_scopes())
         if len(scoped):
             self._late_limits.need()
@@ -185,16 +198,48 @@ class Sentinel:
             found = yield from self._late_limits.step(registry)
             yield from self._hold_to_scopes(found, registry, telling)
         for piece, rows in self._undeclared.due(now):
+            due = []
             for row, use in telling.uses(piece, rows):
                 yield
-                if unknown(use, registry):
-                    told = of_unknown(use, *piece.merged_of(row))
-                    telling.see_use(told, use, registry)
+                name = self._undeclared.ask(use, registry)
+                if name is not None:
+                    due.append((row, use, name))
+            yield from self._tell_undeclared(piece, due, registry, telling)
         return (yield from self._done(telling))
 
-    def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
-        """End the findings about credentials that were declared since."""
+    def _tell_undeclared(
+        self,
+        piece: Piece,
+        found: Iterable[tuple[int, Seen, Unknown]],
+        registry: Registry,
+        telling: Telling,
+    ) -> Steps[None]:
+        """Tell of credentials here, and of agents to who brings them together."""
+        acted: dict[tuple[Identifier, str, Identifier], AgentUse] = {}
+        for row, use, name in found:
+            yield
+            first, times = piece.merged_of(row)
+            if not name.agent:
+                telling.see_use(of_unknown(use, first, times), use, registry)
+                continue
+            told = of_agent(name.name, use, first, times)
+            key = (name.name, use.point, use.identifiers[0])
+            before = acted.get(key)
+            acted[key] = told if before is None else before.and_then(told)
+        telling.outputs.acted += acted.values()
+
+    def see_agents(
+        self, acted: Iterable[AgentUse], registry: Registry, now: int
+    ) -> Steps[Outputs]:
+        """Take in what points tell of agents that nobody declared."""
         telling = Telling(self.episodes, now)
+        yield from self.agents.take(acted, registry, telling)
+        return telling.outputs
+
+    def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
+        """End the findings about credentials and agents that were declared since."""
+        telling = Telling(self.episodes, now)
+        yield from self.agents.end(registry, telling)
         for key in (yield from self._undeclared.declared(registry)):
             yield
             telling.end(key)

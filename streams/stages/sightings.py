@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.lineage import NONE
 from streams.findings import FindingKind
+from streams.stages.acted import AgentUse
+from streams.stages.acting import levels_above
 from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.callers import Caller
 from streams.stages.episodes import Sighting
@@ -13,7 +15,7 @@ from streams.stages.kinds import GUARD
 from streams.stages.posture_rules import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from streams.stages.episodes import Doubt
     from streams.stages.uses import Seen
 
-MOST_MET: Final = 256  # nodes that are asked for their agent
 _WORKLOADS: Final = frozenset({"spiffe.id"})
 
 
@@ -83,6 +84,23 @@ def of_unknown(use: Seen, first: int, times: int) -> Sighting:
     return _of(FindingKind.UNKNOWN_CREDENTIAL, use, first, times)
 
 
+def of_agent(agent: Identifier, use: Seen, first: int, times: int) -> AgentUse:
+    """Give what is told of a use by an agent that nobody declared; as `of_use`."""
+    by, presented = use.caller or Caller(), use.identifiers[0]
+    return AgentUse(
+        agent=agent,
+        point=use.point,
+        credential="" if presented == agent else str(presented),
+        first=first,
+        last=use.at,
+        times=times,
+        event_ids=() if use.event_id is None else (use.event_id,),
+        address=by.address,
+        user_agent=by.user_agent,
+        owner=use.owner,
+    )
+
+
 def of_beyond(use: Seen, detail: str, first: int, times: int) -> Sighting:
     """Give what is told of a use beyond its scopes; as `of_use` takes it."""
     return _of(FindingKind.SCOPE_VIOLATION, use, first, times, detail=detail)
@@ -101,29 +119,13 @@ def agent_among(names: Iterable[Identifier], registry: Registry) -> str | None:
 
     Where there is none the nearest account or workload acts.
     """
-    met = list(_upwards(list(names), registry))
+    met = [name for level in levels_above([*names], registry) for name in level]
     agents = (name for name in met if is_agent(name.kind))
     workloads = (
         name for name in met if is_account(name.kind) or name.kind in _WORKLOADS
     )
     found = next(agents, None) or next(workloads, None)
     return None if found is None else str(found)
-
-
-def _upwards(names: Sequence[Identifier], registry: Registry) -> Iterator[Identifier]:
-    """Yield some names, and those that they hang on, the nearest first."""
-    yield from names
-    lineage = registry.lineage
-    level = [node for node in map(lineage.find, names) if node != NONE]
-    met = set(level)
-    while level and len(met) < MOST_MET:
-        above: list[int] = []
-        for node in level:
-            for other in lineage.others(node, MOST_MET):
-                yield lineage.identifier(other)
-                above += (parent for parent, _ in lineage.parents(other))
-        level = [each for each in dict.fromkeys(above[:MOST_MET]) if each not in met]
-        met.update(level)
 
 
 def _of(kind: FindingKind, use: Seen, first: int, times: int, **more: Any) -> Sighting:

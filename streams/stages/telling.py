@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, evolve, frozen
 
+from streams.stages.agent_kinds import is_agent
 from streams.stages.sightings import agent_among, owner_among
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.findings import FindingKind
+    from streams.stages.acted import AgentUse
     from streams.stages.episodes import Episode, Episodes, Key, Sighting
     from streams.stages.lines import Numbers
     from streams.stages.remembered import Piece
@@ -35,6 +37,8 @@ class Outputs:
         unreadable: uses that could not be read when they had to be.
         forgotten: uses that were dropped before their time, since they are too many.
         opened: how many episodes began, by kind.
+        acted: uses of agents that nobody declared, for who has the realm's own
+            findings.
     """
 
     uses: dict[str, bytes | None] = Factory(dict)
@@ -45,6 +49,7 @@ class Outputs:
     unreadable: int = 0
     forgotten: int = 0
     opened: Counter[FindingKind] = Factory(Counter)
+    acted: list[AgentUse] = Factory(list)
 
 
 @frozen
@@ -85,7 +90,7 @@ class Telling:
             episode.finding = evolve(
                 found,
                 owner=found.owner or owner_among(use.identifiers, registry),
-                agent=found.agent or agent_among(use.identifiers, registry),
+                agent=_agent(found.agent, use, registry),
             )
         return episode
 
@@ -105,3 +110,10 @@ class Telling:
                 yield row, piece.lines.use(row)
             except ValueError:
                 self.outputs.unreadable += 1
+
+
+def _agent(named: str | None, use: Seen, registry: Registry) -> str | None:
+    """Give who acted: an agent that the line names, or what the facts know, or it."""
+    if named is not None and is_agent(named.partition(":")[0]):
+        return named
+    return agent_among(use.identifiers, registry) or named

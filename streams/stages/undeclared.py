@@ -1,59 +1,75 @@
-"""Uses whose credential nobody declared: asked about again before they are told.
+"""Uses of what nobody declared: asked about again before they are told.
 
-What declares a credential may come later than the lines that show it, and by another
-way: from a list that is read each minute. So such a use is told once its credential
-stayed undeclared for a while. Until then it is marked among the remembered uses, which
-bound how many there are and bring them back after a restart. While a finding tells of a
+That is the agent that acted; where it is declared, or there is none, the credential.
+What declares either may come later than the lines that show it, and by another way:
+from a list that is read each minute. So such a use is told once it stayed undeclared
+for a while. Until then it is marked among the remembered uses, which bound how many
+there are and bring them back after a restart. While a finding tells of an agent or a
 credential further uses are told at once; a fact that declares it ends the finding.
 """
 
 from __future__ import annotations
 
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents_registry.lineage import KNOWN, NONE
 from agents_registry.verdict import is_credential
 from streams.findings import FindingKind
+from streams.stages.acting import acting_agent, is_declared, named_agent
 from streams.stages.episodes import Key
 from streams.stages.lines import U64
 from streams.stages.remembered import ASKED, HELD
 from streams.stages.repeats import repeats_among
 from streams.stages.sightings import of_unknown
+from streams.stages.uses import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
+    from streams.stages.agent_kinds import ActingKinds
+    from streams.stages.dead_bits import DeadBits
     from streams.stages.episodes import Episodes
-    from streams.stages.lines import Numbers
+    from streams.stages.lines import Lines, Numbers
     from streams.stages.remembered import Piece, Remembered
-    from streams.stages.uses import Seen
 
 AT_ONCE: Final = 1000  # credentials asked about in one step
+MOST_TOLD: Final = 100_000  # agents; what is told of them again is merged
 _KIND: Final = FindingKind.UNKNOWN_CREDENTIAL
+
+
+class Unknown(NamedTuple):
+    """What nobody declared of a use: the agent that acted, or the credential."""
+
+    name: Identifier
+    agent: bool
 
 
 class Undeclared:
     """Which remembered uses are to be asked about again, and when."""
 
-    def __init__(self, uses: Remembered, episodes: Episodes, settle: int) -> None:
+    def __init__(
+        self, uses: Remembered, episodes: Episodes, settle: int, acting: ActingKinds
+    ) -> None:
         """Start with none.
 
         Args:
             uses: all that are remembered.
             episodes: tell which credentials findings are open about.
             settle: how long a credential may be undeclared (ns, our clock).
+            acting: which kinds are agents.
         """
         self._uses = uses
         self._episodes = episodes
         self._settle = settle
+        self._acting = acting
         self._since: dict[int, int] = {}  # by print; who came first stands first
         self._round: Iterator[Key] = iter(())
+        self._told: set[Identifier] = set()  # agents
 
     def restore(self) -> None:
         """Take up what is marked; it waits no longer than it would have."""
@@ -61,19 +77,34 @@ class Undeclared:
             for one in piece.firsts(piece.held).tolist():
                 self._since.setdefault(one, piece.newest)
 
+    def named(self, lines: Lines, registry: Registry) -> Numbers:
+        """Tell for each row whether it may name an agent that nobody declared.
+
+        So it may, too, at a point of which is set by itself who acts there.
+        """
+        unknown = np.array([False, *(
+            agent is not None
+            and self._acting.acts(agent.kind, "", registry.lineage.vocabulary)
+            and not is_declared(registry, agent)
+            for agent in (named_agent(each.agent) for each in lines.callers.known)
+        )])  # fmt: skip
+        particular = np.array([self._acting.particular(p) for p in lines.points])
+        rows: Numbers = particular[lines.point]
+        return rows | unknown[lines.callers.number] if lines.callers.known else rows
+
     def meet(
         self,
         piece: Piece,
         found: Iterable[tuple[int, Seen]],
-        registry: Registry,
+        bits: DeadBits,
         now: int,
-    ) -> Steps[list[tuple[int, Seen]]]:
-        """Hold those of some new uses whose credential is unknown.
+    ) -> Steps[list[tuple[int, Seen, Unknown]]]:
+        """Hold those of some new uses whose credential or agent is unknown.
 
         Args:
             piece: which they are remembered in.
             found: row and use.
-            registry: the table.
+            bits: of the table; what need not be asked about again is noted there.
             now: ns.
 
         Returns:
@@ -82,18 +113,21 @@ class Undeclared:
         strange = []
         for row, use in found:
             yield
-            if unknown(use, registry):
-                strange.append((row, use))
-        again = yield from repeats_among(self._uses, [use for _, use in strange])
+            name = self.unknown(use, bits.registry)
+            if name is not None:
+                strange.append((row, use, name))
+            elif not self._acting.particular(use.point):
+                self._settle_names(use, bits)
+        again = yield from repeats_among(self._uses, [use for _, use, _ in strange])
         at_once, held = [], []
-        for row, use in strange:
+        for row, use, name in strange:
             yield
-            key = Key(use.identifiers[0], _KIND, use.point)
             told = self._episodes.known(of_unknown(use, use.at, 1))
-            if (piece.key, row) in again or told is not None:
+            if (piece.key, row) in again or (told is not None and not name.agent):
                 continue
-            if self._settle <= 0 or self._episodes.is_open(key):
-                at_once.append((row, use))
+            if self._settle <= 0 or self._is_told(use, name):
+                at_once.append((row, use, name))
+                self._note(name)
             else:
                 held.append(row)
                 self._uses.mark(piece, row, HELD)
@@ -101,6 +135,40 @@ class Undeclared:
             for one in piece.firsts(np.array(held)).tolist():
                 self._since.setdefault(one, now)
         return at_once
+
+    def _is_told(self, use: Seen, name: Unknown) -> bool:
+        if not name.agent:
+            return self._episodes.is_open(Key(name.name, _KIND, use.point))
+        key = Key(name.name, FindingKind.UNKNOWN_AGENT, "")
+        return name.name in self._told or self._episodes.is_open(key)
+
+    def _note(self, name: Unknown) -> None:
+        if name.agent:
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
+            self._told.add(name.name)
+
+    def unknown(self, use: Seen, registry: Registry) -> Unknown | None:
+        """Give what nobody declared of an accepted use."""
+        agent = acting_agent(use, registry, self._acts(use.point, registry))
+        if agent is not None and not is_declared(registry, agent):
+            return Unknown(agent, agent=True)
+        if _unknown_credential(use, registry):
+            return Unknown(use.identifiers[0], agent=False)
+        return None
+
+    def _acts(self, point: str, registry: Registry) -> Callable[[str], bool]:
+        vocabulary = registry.lineage.vocabulary
+        return lambda kind: self._acting.acts(kind, point, vocabulary)
+
+    def _settle_names(self, use: Seen, bits: DeadBits) -> None:
+        """Note the names of a use of which nobody need ask again, whoever has them."""
+        for name in use.identifiers:
+            alone = Seen((name,), use.point, None, use.at, None)
+            credential = is_credential(bits.registry, name)
+            known = not credential or is_declared(bits.registry, name)
+            if known and self.unknown(alone, bits.registry) is None:
+                bits.settle(name)
 
     def waiting(self, now: int) -> bool:
         """Tell whether a credential has been undeclared for long enough."""
@@ -124,6 +192,12 @@ class Undeclared:
             found.append((piece, held))
         return found
 
+    def ask(self, use: Seen, registry: Registry) -> Unknown | None:
+        """Give what is still undeclared of a use that is due; it is told now."""
+        if (name := self.unknown(use, registry)) is not None:
+            self._note(name)
+        return name
+
     def declared(self, registry: Registry) -> Steps[list[Key]]:
         """Give what is over, of the next findings that are looked at."""
         keys = list(islice(self._round, AT_ONCE))
@@ -138,16 +212,7 @@ class Undeclared:
         return found
 
 
-def unknown(use: Seen, registry: Registry) -> bool:
+def _unknown_credential(use: Seen, registry: Registry) -> bool:
     """Tell whether an accepted credential is one that nobody declared."""
     names = [name for name in use.identifiers if is_credential(registry, name)]
     return bool(names) and not any(is_declared(registry, name) for name in names)
-
-
-def is_declared(registry: Registry, name: Identifier) -> bool:
-    """Tell whether a fact declared something, under whichever of its names."""
-    lineage = registry.lineage
-    node = lineage.find(name)
-    if node == NONE:
-        return False
-    return any(lineage.flags[other] & KNOWN for other in lineage.others(node))

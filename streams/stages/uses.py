@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents_registry.identifiers import Identifier
-from streams.stages.agent_kinds import is_agent
+from agents_registry.identifiers import VOCABULARY, Identifier
+from streams.stages.agent_kinds import acts_by_default, is_agent, rank
 from streams.stages.callers import Caller, caller
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ def seen(access: Access, *, point: str, received_at: int) -> Seen:
 
 
 def _caller(access: Access) -> Caller | None:
-    """Give where an access came from; its agent is the first actor that is one."""
-    agent = next((str(each) for each in access.actor if is_agent(each.kind)), None)
-    return caller(access.address, access.user_agent, agent)
+    """Give where an access came from, with the agent that its line names.
+
+    That is whoever made the call, or what the credential hangs on by the line's own
+    words, where it is of a kind that acts; agents go before others.
+    """
+    above = (parent.identifier for parent in access.parents)
+    for named in (access.actor, tuple(above)):
+        acting = [each for each in named if _acts(each.kind)]
+        agent = min(acting, key=lambda each: rank(each.kind), default=None)
+        if agent is not None:
+            return caller(access.address, access.user_agent, str(agent))
+    return caller(access.address, access.user_agent, None)
+
+
+def _acts(kind: str) -> bool:
+    return is_agent(kind) or acts_by_default(kind, VOCABULARY)

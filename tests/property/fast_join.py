@@ -7,13 +7,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.reach import Reach
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
 from streams.findings import FindingKind
 from streams.stages import dead_bits, lines, remembered, repeats, sentinel
+from streams.stages.agent_kinds import ActingKinds, Choice
 from streams.stages.posture import Limits
 from streams.stages.registry import condemned, root
 from streams.stages.sentinel import Sentinel, Tolerances
@@ -36,7 +37,11 @@ class Fast(Sentinel):
     def __init__(self, told: list[Told], skew: int) -> None:
         """Add to a list."""
         limits = Limits(settle=0)
-        super().__init__("r", Tolerances(skew, -AGE, AGE, AGE, posture=limits))
+        # Agents are told of by others than the plain join.
+        acting = ActingKinds(Choice(removed=frozenset(VOCABULARY)))
+        super().__init__(
+            "r", Tolerances(skew, -AGE, AGE, AGE, posture=limits, acting=acting)
+        )
         self.told = told
         self._see = self.episodes.see
         self.episodes.see = self._tell  # type: ignore[method-assign]

@@ -252,8 +252,12 @@ async def test_who_stood_still_tells_nothing_before_the_group_confirms(
     file = SimpleNamespace(room=SimpleNamespace(missing=False))
     stage.watched = {
         0: SimpleNamespace(
-            number=0, changed=True, save=lambda: saved.append(0), file=file
-        )
+            number=0,
+            changed=True,
+            save=lambda: saved.append(0),
+            file=file,
+            acted=tuple,
+        )  # fmt: skip
     }
     await stage._write()
 

@@ -580,6 +580,7 @@ def test_the_owner_is_whom_the_line_names_else_the_facts(
     """Few logs say who owns what was used; whoever is told must know whom to ask."""
     desk = Desk()
     for fact in (
+        Node(node=USER, **COMMON),
         OwnerSet(node=USER, owners=(Identifier("person.id", "ann"),), **COMMON),
         Edge(child=TOKEN, parent=USER, **COMMON),
         revoke(USER),
