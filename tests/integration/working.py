@@ -125,6 +125,9 @@ class Pipeline:
             )
 
         await until(done)
+        # What the sentinel finds of agents goes over the topic to whoever tells of it.
+        if access != await ends(self.kafka, "access", self.kafka.access_partitions):
+            await self.settled()
 
 
 @asynccontextmanager
