@@ -303,6 +303,7 @@ class Stated:
             line = (
                 origin.authority, origin.ingress_key, hour, use.outcome == "denied",
                 use.identifiers, use.parents, use.ties, use.issued_at,
+                use.actor if origin.issuer_log else (),
             )  # fmt: skip
             if line in self._lines or line in lines:
                 return True

@@ -29,7 +29,12 @@ from agents_registry.verdict import MOST_IDENTIFIERS
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.stages.entitlement import Grant, entitled, only_denies, targets
-from streams.stages.ingress import Origin, facts_of, unreadable_ending
+from streams.stages.ingress import (
+    Origin,
+    facts_of,
+    shown_agents,
+    unreadable_ending,
+)
 from streams.stages.uses import Seen, seen
 
 if TYPE_CHECKING:
@@ -155,11 +160,11 @@ def _admit_lineage(
     if not _few_edges(record):
         admission.dead_letters.append(_letter(record, TOO_MANY_EDGES))
         return
-    admission.facts += [
-        fact
-        for fact in facts_of(record, origin)
-        if entitled(fact, rights.grants) and _is_legal(fact)
-    ]
+    admission.facts += _stateable(facts_of(record, origin), rights)
+
+
+def _stateable(facts: Iterable[Fact], rights: Rights) -> list[Fact]:
+    return [f for f in facts if entitled(f, rights.grants) and _is_legal(f)]
 
 
 def _few_edges(record: Lifecycle | Access) -> bool:
@@ -188,6 +193,7 @@ def _admit_lifecycle(
     reason = _refusal(record, facts, origin, rights)
     if reason is None:
         admission.facts += facts
+        admission.facts += _stateable(shown_agents(record, origin), rights)
         return
     kept = [fact for fact in facts if _may_stay(fact, record, rights)]
     admission.facts += kept

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, define, frozen
 
-from agents_registry.identifiers import NodeClass
+from agents_registry.identifiers import VOCABULARY, NodeClass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,11 @@ def acts_by_default(kind: str, vocabulary: Mapping[str, NodeClass]) -> bool:
     if kind in _WORKLOADS:
         return True
     return vocabulary.get(kind) is NodeClass.PRINCIPAL and kind not in NO_AGENTS
+
+
+def may_act(kind: str) -> bool:
+    """Tell whether a kind names who acts, as far as that is known without settings."""
+    return is_agent(kind) or acts_by_default(kind, VOCABULARY)
 
 
 def rank(kind: str) -> int:

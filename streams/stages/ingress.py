@@ -26,10 +26,11 @@ from agents_registry.facts import (
     Renewal,
     ScopeSet,
 )
-from agents_registry.identifiers import REUSABLE_KINDS, Identifier
+from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY, Identifier
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.secret_shapes import without_secrets
 from streams.records import ENDING_EFFECTS, Access, Lifecycle
+from streams.stages.agent_kinds import may_act
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Origin:
         ingress_key: id of the ingress credential.
         settings: version of the entitlement settings.
         issuer_log: the log's owner issues the credentials that it shows in use (as
-            CloudTrail does), so a use makes them known.
+            CloudTrail does), so a use makes them known, and who acts with them.
     """
 
     authority: str
@@ -305,4 +306,20 @@ def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
             derived=not origin.issuer_log,
             **common,
         )
+    yield from shown_agents(record, origin)
     yield from _lineage(record, common, derived=True)
+
+
+def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
+    """Give the facts that make known who acts by the words of the issuer's own log.
+
+    That is whoever made the call, and what its credential hangs on. A kind of a mapping
+    is taken for one that may act: its credentials are its log's own, too.
+    """
+    if not origin.issuer_log or record.outcome == "denied":
+        return
+    above = (parent.identifier for parent in record.parents)
+    for name in dict.fromkeys((*record.actor, *above)):
+        known = name in record.identifiers
+        if not known and (may_act(name.kind) or name.kind not in VOCABULARY):
+            yield Node(node=name, **said_by(origin))

@@ -70,10 +70,12 @@ class UnknownAgents:
 
     def end(self, registry: Registry, telling: Telling) -> Steps[None]:
         """End what is told of agents that were declared since."""
-        if self._episodes.open_of_key(self._all) is not None and (
-            yield from self._somebody(registry, telling.now)
-        ):
-            self._tell_each(registry, telling)
+        whole = self._episodes.open_of_key(self._all)
+        if whole is not None:
+            if (yield from self._somebody(registry, telling.now)):
+                self._tell_each(registry, telling)
+            elif all(is_declared(registry, Identifier.parse(n)) for n in whole.agents):
+                telling.end(self._all)
         for key in (yield from self._episodes.open_of(KIND)):
             yield
             if is_declared(registry, key.presented):

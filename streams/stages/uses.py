@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents_registry.identifiers import VOCABULARY, Identifier
-from streams.stages.agent_kinds import acts_by_default, is_agent, rank
+from agents_registry.identifiers import Identifier
+from streams.stages.agent_kinds import may_act, rank
 from streams.stages.callers import Caller, caller
 
 if TYPE_CHECKING:
@@ -83,12 +83,8 @@ def _caller(access: Access) -> Caller | None:
     """
     above = (parent.identifier for parent in access.parents)
     for named in (access.actor, tuple(above)):
-        acting = [each for each in named if _acts(each.kind)]
+        acting = [each for each in named if may_act(each.kind)]
         agent = min(acting, key=lambda each: rank(each.kind), default=None)
         if agent is not None:
             return caller(access.address, access.user_agent, str(agent))
     return caller(access.address, access.user_agent, None)
-
-
-def _acts(kind: str) -> bool:
-    return is_agent(kind) or acts_by_default(kind, VOCABULARY)

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.integration
 
 S = 1_000_000_000
 TOP = Identifier("agent.instance", "top")
+TOKEN = Identifier("jwt.jti", "t")
 COMMON: dict[str, Any] = {"authority": "a", "version": S, "received_at": S}
 
 
@@ -204,22 +205,27 @@ async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> Non
         ] == sorted(kind.value for kind in stages.opened.elements())
 
 
-async def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (TOKEN, (TOKEN, FindingKind.UNKNOWN_CREDENTIAL)),
+        (TOP, (Identifier("realm", "r"), FindingKind.UNKNOWN_AGENT)),
+    ],
+)
+async def test_what_is_unknown_is_told_after_a_restart_until_it_is_declared(
+    tmp_path: Path, name: Identifier, told: tuple[Identifier, FindingKind]
 ) -> None:
     """Its use is held in the file; a fact that comes then ends the finding."""
     async with looping(tmp_path) as (store, stages):
-        await show(store, Seen((TOP,), "door", "allowed", S, "e"))
+        await show(store, Seen((name,), "door", "allowed", S, "e"))
         await until(lambda: stages.idle)
         assert not stages.opened
     # Half of what is remembered is as long as anything is held here.
     async with looping(tmp_path, 5 * S + S // 2) as (store, stages):
         await until(lambda: stages.idle)
-        assert [(TOP, FindingKind.UNKNOWN_CREDENTIAL)] == (
-            stages.sentinel.episodes.open_ones()
-        )
+        assert [told] == stages.sentinel.episodes.open_ones()
         assert 1 == stages.opened.total()
-        await append(store, Node(node=TOP, **COMMON))
+        await append(store, Node(node=name, **COMMON))
         await until(lambda: stages.idle)
     async with looping(tmp_path, 5 * S + S // 2) as (_, stages):  # it tidies once
         await until(lambda: not stages.sentinel.episodes.open_ones())

@@ -8,6 +8,8 @@ import attrs
 import pytest
 
 from streams.stages import episodes, points, undeclared
+from streams.stages.acted import Acted
+from streams.stages.dead_bits import DeadBits
 from streams.stages.episodes import Episodes
 from streams.stages.kinds import kind_of
 from streams.stages.known_deaths import KnownDeaths
@@ -16,9 +18,11 @@ from streams.stages.points import Guard, Points
 from streams.stages.sentinel import Sentinel
 from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared
+from streams.stages.unknown_agents import UnknownAgents
 from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel as joins
 from tests.unit import test_sentinel_receipts as receipts
+from tests.unit import test_unknown_agents as agents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +125,9 @@ def tells_of_what_was_not_declared_yet(patch: Patch) -> None:
     """Ask once, when the line comes."""
     right = Undeclared.__init__
     patch.setattr(
-        Undeclared, "__init__", lambda self, uses, told, _: right(self, uses, told, 0)
+        Undeclared,
+        "__init__",
+        lambda self, uses, told, _, acting: right(self, uses, told, 0, acting),
     )
 
 
@@ -158,6 +164,37 @@ def leaves_the_silent_open(patch: Patch) -> None:
 def gives_ids_by_the_count_alone(patch: Patch) -> None:
     """Have all days be one."""
     patch.setattr(episodes, "DAY", 10**30)
+
+
+def tells_of_each_token(patch: Patch) -> None:
+    """Take no agent for one that acts."""
+    patch.setattr(undeclared, "acting_agent", lambda *_: None)
+
+
+def tells_each_use_of_an_agent_again(patch: Patch) -> None:
+    """Take what a point tells again for other uses."""
+    patch.setattr(Acted, "take", lambda *_: True)
+
+
+def loses_where_an_agent_was_seen(patch: Patch) -> None:
+    """Keep over a restart only what was told of an agent."""
+    right = episodes.save
+    patch.setattr(episodes, "save", lambda each: right(each) | {"agents": {}})
+
+
+def asks_no_token_twice_for_its_agent(patch: Patch) -> None:
+    """Take what was known of a token once for what it hangs on now."""
+    patch.setattr(DeadBits, "_undo", lambda *_: None)
+
+
+def floods_the_first_day(patch: Patch) -> None:
+    """Tell of each agent although nobody is declared."""
+
+    def somebody(*_: object) -> Steps[bool]:
+        yield
+        return True
+
+    patch.setattr(UnknownAgents, "_somebody", somebody)
 
 
 BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
@@ -232,6 +269,28 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         gives_ids_by_the_count_alone,
         lambda: test_episodes.test_no_id_comes_twice_and_what_is_closed_is_forgotten(0),
+    ),
+    (
+        tells_of_each_token,
+        lambda: agents.test_5_agents_with_20_short_tokens_at_2_points_are_5_findings(
+            "table"
+        ),
+    ),
+    (
+        tells_each_use_of_an_agent_again,
+        agents.test_uses_that_are_told_again_are_no_news,
+    ),
+    (
+        loses_where_an_agent_was_seen,
+        agents.test_what_is_held_survives_a_restart_and_is_told_once,
+    ),
+    (
+        asks_no_token_twice_for_its_agent,
+        agents.test_a_nearer_agent_that_comes_later_is_asked_about,
+    ),
+    (
+        floods_the_first_day,
+        agents.test_a_first_day_is_one_finding_with_the_list_and_the_command,
     ),
 ]
 

@@ -257,7 +257,7 @@ async def test_who_stood_still_tells_nothing_before_the_group_confirms(
             save=lambda: saved.append(0),
             file=file,
             acted=tuple,
-        )  # fmt: skip
+        )
     }
     await stage._write()
 
