@@ -52,9 +52,14 @@ _Use = tuple[int, "Outcome | None", str | None]
 
 @define
 class Counts:
-    """What was read: events, and the records that they became."""
+    """What was read: events, and the records that they became.
+
+    Attributes:
+        idle: events that change no authority; of some a use is a record all the same.
+    """
 
     read: int = 0
+    idle: int = 0
     lifecycle: int = 0
     access: int = 0
     duplicate: int = 0

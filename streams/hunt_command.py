@@ -75,7 +75,7 @@ def run(
         return USAGE
     finally:
         gc.enable()
-    hunt.counts.read = tally.read
+    hunt.counts.read, hunt.counts.idle = tally.read, tally.unknown.total()
     report = hunt.report(inclusive=inclusive)
     _PRINT[output](report)
     return FOUND if report.findings else CLEAN
@@ -115,6 +115,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "access": counts.access,
             "duplicate": counts.duplicate,
             "dead_letter": counts.dead_letter,
+            "without_effect": counts.idle,
         },
         "issued": report.issued,
         "edges": report.edges,
@@ -218,7 +219,8 @@ def _print_table(report: Report) -> None:
     counts = report.counts
     console.print(
         f"{counts.read} events read: {counts.lifecycle} lifecycle, {counts.access} "
-        f"access, {counts.duplicate} duplicate, {counts.dead_letter} dead letters; "
+        f"access, {counts.duplicate} duplicate, {counts.dead_letter} dead letters, "
+        f"{counts.idle} that change no authority; "
         f"{report.issued} credentials issued, {report.edges} lineage edges, "
         f"{len(report.causes)} causes",
         highlight=False,

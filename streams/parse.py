@@ -227,13 +227,12 @@ def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
         yield unpacker.flush(), GZIP
 
 
-def summary(counts: Counter[str], unknown: Counter[str]) -> str:
+def summary(counts: Counter[str], tally: Tally) -> str:
     """Give one paragraph for a person: what was read, what had no effect."""
-    lines = [
-        "{lifecycle} lifecycle, {access} access, {dead_letter} dead letters".format(
-            **{kind: counts[kind] for kind in ("lifecycle", "access", "dead_letter")}
-        )
-    ]
+    unknown = tally.unknown
+    records = f"{counts['lifecycle']} lifecycle, {counts['access']} access"
+    letters = f"{counts['dead_letter']} dead letters"
+    lines = [f"{tally.read} events read: {records}, {letters}"]
     if unknown:
         shown = ", ".join(f"{name} {n}" for name, n in unknown.most_common(5))
         more = len(unknown) - 5

@@ -45,7 +45,7 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         sys.stdout.buffer.flush()
         to_stderr("parse", error)
         return _USAGE
-    sys.stderr.write(summary(counts, tally.unknown) + "\n")
+    sys.stderr.write(summary(counts, tally) + "\n")
     return 0
 
 

@@ -97,6 +97,7 @@ def test_a_clean_log_gives_nothing_and_exit_code_0(tmp_path: Path) -> None:
         "access": 6,
         "duplicate": 0,
         "dead_letter": 0,
+        "without_effect": 5,
     } == (report["records"])
     assert (1, 1, [], []) == (
         report["issued"],

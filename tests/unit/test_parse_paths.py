@@ -258,7 +258,8 @@ def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
     unknown = tally.unknown
     assert unknown
     assert 2 * len(EVENTS) == tally.read
-    text = summary(counts, unknown)
+    text = summary(counts, tally)
+    assert f"{tally.read} events read: " in text
     assert f"{counts['access']} access" in text
     assert f"{unknown.total()} events of {len(unknown)} types" in text
 
