@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from streams.findings import SEVERITY, Finding, episode_id
 from streams.hunt import REALM, Hunt
 from streams.parse import Tally, parse_paths
 from streams.parse_command import chosen
-from streams.plain_text import to_stderr
+from streams.plain_text import clean, to_stderr
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.sources.mapping import MappingError, load_mapping
 from streams.times import parse_time, rfc3339
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CLEAN: Final = 0
 FOUND: Final = 1
 USAGE: Final = 2
+UNREAD: Final = 3
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
@@ -53,7 +55,8 @@ def run(
         inclusive: an access at exactly the time of a cause counts as after it.
 
     Returns:
-        The exit code: 0 nothing found, 1 findings, 2 a wrong argument.
+        The exit code: 0 nothing found, 1 findings, 2 a wrong argument, 3 nothing found
+        in what could be read.
     """
     try:
         gc.disable()  # millions of small objects in no cycle: a third of the time
@@ -78,7 +81,11 @@ def run(
     hunt.counts.read, hunt.counts.idle = tally.read, tally.unknown.total()
     report = hunt.report(inclusive=inclusive)
     _PRINT[output](report)
-    return FOUND if report.findings else CLEAN
+    if tally.unread:
+        _tell_unread(tally)
+    if report.findings:
+        return FOUND
+    return UNREAD if tally.unread else CLEAN
 
 
 def operator_cause(text: str) -> tuple[Identifier, int]:
@@ -199,6 +206,22 @@ def _progress() -> Progress:
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
+def _tell_unread(tally: Tally) -> None:
+    """Print what could not be read, by file and reason, where errors go."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    table = Table("not read", "line", "pieces", "why", "begins with")
+    for column in table.columns:
+        column.overflow = "fold"
+    for (file, reason), unread in sorted(tally.unread.items()):
+        first = unread.first
+        line = str(first.line) if first.line else ""
+        shown = (file, line, str(unread.pieces), reason, first.text)
+        table.add_row(*map(escape, map(clean, shown)))
+    console.print(table)
+
+
 def _print_json(report: Report) -> None:
     sys.stdout.buffer.write(orjson.dumps(as_json(report)) + b"\n")
 
@@ -226,7 +249,8 @@ def _print_table(report: Report) -> None:
         highlight=False,
     )
     if not report.findings:
-        console.print("No dead credential was presented.")
+        where = " in what could be read" if counts.dead_letter else ""
+        console.print(f"No dead credential was presented{where}.")
         return
     table = Table("what", "credential", "times", "first seen", "last seen", "why")
     for column in table.columns:

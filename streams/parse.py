@@ -11,11 +11,12 @@ import secrets
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from attrs import define, field
 
-from streams.collisions import Collisions
+from agents_registry.secret_shapes import without_secrets
+from streams.collisions import COLLISION, Collisions
 from streams.keyed_names import LEAST_BYTES
 from streams.records import DeadLetter, Lifecycle
 from streams.secret_names import SecretNames
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
 DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
+BEGINNING: Final = 80  # bytes of what cannot be read that a person is shown
 UNKNOWN: Final = "unknown"
 NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
@@ -45,6 +47,28 @@ _GZIP_BITS: Final = zlib.MAX_WBITS | 16
 _PACKED: Final = 1 << 20
 
 
+class Piece(NamedTuple):
+    """Where something lies that could not be read.
+
+    Attributes:
+        file: its path.
+        line: from 1; 0 where that is not known.
+        text: how it begins, without what bears the mark of a secret.
+    """
+
+    file: str
+    line: int = 0
+    text: str = ""
+
+
+@define
+class Unread:
+    """What could not be read of a file for one reason: the first, and how many."""
+
+    first: Piece
+    pieces: int = 0
+
+
 @define
 class Tally:
     """What was read.
@@ -52,10 +76,20 @@ class Tally:
     Attributes:
         read: events and unreadable pieces.
         unknown: how often each event type came that changes no authority.
+        unread: what could not be read, by file and reason.
+        last: where the dead letter lies that was given last.
     """
 
     read: int = 0
     unknown: Counter[str] = field(factory=Counter)
+    unread: dict[tuple[str, str], Unread] = field(factory=dict)
+    last: Piece | None = None
+
+    def lost(self, letter: DeadLetter, piece: Piece) -> None:
+        """Count a dead letter where it lies."""
+        self.last = piece
+        known = self.unread.setdefault((piece.file, letter.reason), Unread(piece))
+        known.pieces += letter.pieces
 
 
 class Progress(Protocol):
@@ -142,22 +176,63 @@ def _read(
             if file in named:  # a wrong argument, no accident within a folder
                 raise
             tally.read += 1
-            yield DeadLetter(UNKNOWN, 0, 0, UNREADABLE.format(error))
+            letter = DeadLetter(UNKNOWN, 0, 0, UNREADABLE.format(error))
+            yield from _Places(str(file), tally).noted((letter,))
             continue
+        places = _Places(str(file), tally)
         with opened:
             for base, data, broken in _blocks(opened):
                 if reader is None:
                     reader = _recognised(data, open_streams)
-                yield from collisions.noted(reader.feed(data, base))
+                places.enter(data, base)
+                yield from places.noted(collisions.noted(reader.feed(data, base)))
                 if broken:
-                    yield DeadLetter(UNKNOWN, base + len(data), 0, broken)
+                    letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
+                    yield from places.noted((letter,))
                 if progress is not None and opened.seekable():
                     progress(done + opened.tell(), total)
         done += file.stat().st_size
     for stream in open_streams.values():
-        yield from collisions.noted(stream.close())
+        places = _Places("", tally)
+        yield from places.noted(collisions.noted(stream.close()))
         tally.read += stream.read
         tally.unknown.update(stream.unknown)
+
+
+class _Places:
+    """Finds the lines of dead letters in the blocks of a file; they mostly ascend."""
+
+    def __init__(self, file: str, tally: Tally) -> None:
+        self._file, self._tally = file, tally
+        self._data, self._base, self._line = b"", 0, 1
+        self._at = 0  # up to where in the block lines are counted
+
+    def enter(self, data: bytes, base: int) -> None:
+        """Go on with the next block."""
+        self._line += self._data.count(b"\n", self._at)
+        self._data, self._base, self._at = data, base, 0
+
+    def noted(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Give the records; the dead letters among them are counted where they lie."""
+        for record in records:
+            # Of two contents of one id both were read.
+            if isinstance(record, DeadLetter) and record.reason != COLLISION:
+                self._tally.lost(record, self._of(record))
+            yield record
+
+    def _of(self, letter: DeadLetter) -> Piece:
+        """Give where a dead letter lies; without its line where it is of before."""
+        start = letter.offset - self._base
+        if start < self._at:
+            return Piece(self._file)
+        self._line += self._data.count(b"\n", self._at, start)
+        self._at = start
+        text = self._data[start : start + BEGINNING].split(b"\n", 1)[0]
+        return Piece(
+            self._file,
+            self._line,
+            without_secrets(text.decode(errors="replace"))[:BEGINNING],
+        )
 
 
 def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from streams.parse import Tally, kind_of, parse_paths, summary
+from streams.collisions import COLLISION
+from streams.parse import Piece, Tally, kind_of, parse_paths, summary
 from streams.plain_text import to_stderr
-from streams.records import to_line
+from streams.records import DeadLetter, to_line
 from streams.sources.generic import Generic
 from streams.sources.mapping import MappingError, load_mapping
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from streams.sources import Source
 
 _USAGE: Final = 2
+NOWHERE: Final = dict.fromkeys(Piece._fields)  # of what was read
 
 
 def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
@@ -36,7 +38,10 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         reader = chosen(source, mapping)
         for record in parse_paths(paths, reader, tally=tally):
             counts[kind_of(record)] += 1
-            sys.stdout.buffer.write(orjson.dumps(to_line(record)) + b"\n")
+            line = to_line(record) | NOWHERE
+            if isinstance(record, DeadLetter) and record.reason != COLLISION:
+                line |= {} if tally.last is None else tally.last._asdict()
+            sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.buffer.flush()
     except BrokenPipeError:  # the reader (head, say) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -74,7 +74,7 @@ def hunted(
     result = CliRunner().invoke(
         app, ["hunt", str(folder), "--output", "json", *options]
     )
-    assert result.exit_code in {0, 1}, result.output
+    assert result.exit_code in {0, 1, 3}, result.output
     return result.exit_code, json.loads(result.stdout)
 
 
@@ -316,6 +316,39 @@ def test_a_missing_path_is_exit_code_2(tmp_path: Path) -> None:
 
     assert 2 == result.exit_code
     assert "nowhere" in result.stderr
+
+
+def test_what_cannot_be_read_is_never_called_clean(tmp_path: Path) -> None:
+    """An exit code of its own, and a table of file, line, reason and beginning."""
+    token = "ghp_" + "a" * 36
+    log, other = tmp_path / "a.json", tmp_path / "b.log"
+    lines = [json.dumps({"Records": [event("GetA", "10:00:00", BY_KEY)]}), "", "{cut"]
+    log.write_text("\n".join(lines))
+    other.write_text(f'{{"x": 1}}\n{{"x": "{token}"}}\n')
+
+    result = CliRunner().invoke(app, ["hunt", str(tmp_path)])
+
+    assert 3 == result.exit_code
+    assert "No dead credential was presented in what could be read." in result.stdout
+    told = [line.split("│") for line in result.stderr.splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in row[1:4]] for row in told]
+    assert [[str(log), "3", "1"], [str(other), "1", "2"]] == cells
+    parsed = CliRunner().invoke(app, ["parse", str(other)])
+    places = [json.loads(line) for line in parsed.stdout.splitlines()]
+    assert [(str(other), 1), (str(other), 2)] == [
+        (p["file"], p["line"]) for p in places
+    ]
+    assert token not in result.output + parsed.output
+    found = CliRunner().invoke(
+        app,
+        [
+            "hunt",
+            str(tmp_path),
+            "--revoke",
+            f"aws.access_key:{KEY}@2026-03-01T09:00:00Z",
+        ],
+    )
+    assert 1 == found.exit_code
 
 
 def test_the_table_says_what_and_why(tmp_path: Path) -> None:
