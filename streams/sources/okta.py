@@ -12,7 +12,8 @@ Rules:
   API tokens and sessions, and a later activation does not bring them back.
 - A user holds its login (``alternateId``) as an attribute by each event of its
   lifecycle and profile.
-- An access is by the API token of the request, else by the session. What fails in
+- An access is by the API token of the request, else by the session, else by the app
+  that acts on its own (client credentials). What fails in
   authentication refuses it, and any DENY or FAILURE whose reason is an ended session.
   Elsewhere the credential was accepted, and a policy, a scope, a consent or an
   assignment was missing: allowed, with the reason.
@@ -313,7 +314,8 @@ def _family(event_type: str) -> Any:
 def _access(seen: Seen) -> Access | None:
     actor = _actor(seen)
     user, token = _user(actor), _token(seen.body)
-    presented = token or _session(seen.body)
+    app = _app(actor)
+    presented = token or _session(seen.body) or app
     if presented is None:
         return None
     outcome = mapping(seen.body.get("outcome"))
@@ -322,7 +324,7 @@ def _access(seen: Seen) -> Access | None:
     return Access(
         seen.source, seen.event_id, seen.event_type, seen.time, (presented,),
         seen.offset, result, requires(user if token else _sessions(user)),
-        _owner(actor)["owner"], named(user, _app(actor)),
+        _owner(actor)["owner"], named(user, app),
         reason=text(outcome.get("reason")), point="okta",
         ties=() if token else _session_ties(user),
         address=text(client.get("ipAddress")),

@@ -19,6 +19,7 @@ import pytest
 from streams.sources.envelope import Event, events
 from streams.sources.generic import Generic
 from streams.sources.mapping import load_mapping
+from streams.sources.okta import Okta
 from streams.sources.scim import Request
 from streams.sources.scim import records as scim_records
 from streams.sources.stream import open_stream
@@ -122,6 +123,18 @@ def test_no_event_of_a_sample_vanishes(name: str) -> None:
         if not leaves_a_trace(reader(name), changed(body, path, to))
     }
     assert set() == vanished
+
+
+def test_a_reader_that_forgets_to_count_is_caught() -> None:
+    """The sample has an event that is nothing but counted."""
+
+    class Forgetful(Okta):
+        def _count(self, event_type: str) -> None:
+            del event_type
+
+    event = {"eventType": "user.session.start", "published": "2026-05-04T08:00:00Z"}
+    assert leaves_a_trace(Okta(), event)
+    assert not leaves_a_trace(Forgetful(), event)
 
 
 @pytest.mark.parametrize("file", MAPPINGS, ids=lambda file: file.stem)
