@@ -259,6 +259,9 @@ def _inventory(answer: dict[str, Any], limit: int) -> str:
     parts = [count(answer["identifiers"], "identifier") + " in the table"]
     for key, title in _SECTIONS.items():
         found = answer[key]
+        if found is None:
+            parts.append(f"\n{title}: another worker knows")
+            continue
         more = " or more; see --limit" if len(found) >= limit else ""
         parts.append(f"\n{title}: {len(found)}{more}")
         parts += sorted(f"  {_LINES.get(key, clean)(each)}" for each in found)
@@ -266,6 +269,7 @@ def _inventory(answer: dict[str, Any], limit: int) -> str:
 
 
 _SECTIONS: Final = {
+    "undeclared": "In use, and nobody declared it",
     "ownerless": "Without owner or parent",
     "shared_service_accounts": "Service accounts that several agents use",
     "excess_scopes": "Scopes beyond what an ancestor has",
@@ -273,6 +277,15 @@ _SECTIONS: Final = {
     "ambiguous_lifts": "Restores too close to their suspension to count",
     "unapplied": "Revocations that match nothing",
 }
+
+
+def _undeclared(each: dict[str, Any]) -> str:
+    points = ", ".join(map(clean, each["points"]))
+    text = f"{each['what']} {clean(each['identifier'])}: last at {each['last_seen']}"
+    text += f" at {points}"
+    if each["credentials"]:
+        text += f", with {count(len(each['credentials']), 'credential')}"
+    return text
 
 
 def _shared(each: dict[str, Any]) -> str:
@@ -290,6 +303,7 @@ def _standing(each: dict[str, Any]) -> str:
 
 
 _LINES: Final[dict[str, Callable[[Any], str]]] = {
+    "undeclared": _undeclared,
     "shared_service_accounts": _shared,
     "excess_scopes": _excess,
     "ambiguous_lifts": _standing,

@@ -46,7 +46,7 @@ from streams.running import heeding_signals, say_ready
 from streams.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.core import Metric
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from streams.kafka.worker_settings import WorkerSettings
     from streams.settings import Settings
     from streams.stages.guard_names import GuardKeys
+    from streams.stages.unknown_agents import Shown
 
 YOUNG_OBJECTS: Final = (50_000, 20, 100)  # three generations; the default is 700
 
@@ -125,6 +126,14 @@ class OwnTables:
         registry = known.cascade.registry if known else Registry(self._vocabulary)
         as_of = token_of(partition.genesis, partition.position, number)
         return Table(registry, as_of)
+
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
+        """Give what the sentinel here tells of, where it tells of the realm itself.
+
+        Credentials are those of the points whose lines are read here.
+        """
+        stage = self._process.sentinel
+        return None if stage is None else stage.undeclared(realm or self._realm)
 
 
 def collect_rarely() -> None:

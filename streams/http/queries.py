@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.http.auth import Tokens
+    from streams.stages.unknown_agents import Shown
 
 T = TypeVar("T")
 
@@ -74,6 +75,10 @@ class Tables(Protocol):
         """
         ...
 
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
+        """Give what is in use in a realm and nobody declared; None: others know."""
+        ...
+
 
 class StageTables:
     """The one table of the embedded engine."""
@@ -93,6 +98,10 @@ class StageTables:
             raise ProblemError(status, "loading", "the table is being read; try again")
         as_of = token_of(self._store.genesis, self._stages.applied)
         return Table(self._stages.registry, as_of)
+
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:  # noqa: ARG002
+        """Give what the sentinel tells of; there is one realm."""
+        return self._stages.sentinel.undeclared()
 
 
 IN_A_URL: Final = (
@@ -259,8 +268,12 @@ class Queries:
             async def first(found: Iterable[T]) -> list[T]:
                 return await collected(itertools.islice(found, limit))
 
+            shown = self._tables.undeclared(request.query.get("realm"))
             return {
                 "identifiers": len(registry.lineage),
+                "undeclared": None
+                if shown is None
+                else await first(_undeclared(shown)),
                 "ownerless": [*map(str, await first(inventory.ownerless(registry)))],
                 "shared_service_accounts": [
                     {"account": str(account), "agents": [*map(str, agents)]}
@@ -340,6 +353,31 @@ class Queries:
         except TimeoutError as error:
             raise _busy("the analysis is busy; try again, or ask for less") from error
         return web.Response(body=body, content_type="application/json")
+
+
+def _undeclared(shown: Iterable[Shown]) -> Iterator[dict[str, Any]]:
+    """Give what is in use and undeclared as JSON-ready values, each name once."""
+    found: dict[str, Shown] = {}
+    for each in shown:
+        before = found.get(each.name)
+        found[each.name] = each if before is None else _both(before, each)
+    for each in found.values():
+        yield {
+            "identifier": each.name,
+            "what": each.what,
+            "first_seen": rfc3339(each.first_seen),
+            "last_seen": rfc3339(each.last_seen),
+            "points": each.points,
+            "credentials": each.credentials,
+        }
+
+
+def _both(one: Shown, other: Shown) -> Shown:
+    return one._replace(
+        first_seen=min(one.first_seen, other.first_seen),
+        last_seen=max(one.last_seen, other.last_seen),
+        points=sorted({*one.points, *other.points}),
+    )
 
 
 def _hashed(identifier: Identifier) -> Identifier:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from streams.kafka.watch import Record
     from streams.kafka.worker_settings import WorkerSettings
     from streams.stages.sentinel import Tolerances
+    from streams.stages.unknown_agents import Shown
 
 IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
@@ -322,6 +323,16 @@ class SentinelStage:
                 realm.heard = None
             else:
                 self._inspecting += await in_turns(home.inspect(name, now))
+
+    def undeclared(self, realm: str) -> list[Shown] | None:
+        """Give what is in use in a realm and nobody declared, of what is read here.
+
+        None where another worker tells of the realm itself.
+        """
+        ours = {each.number: each for each in self._ours()}
+        if access_partition_of(realm, "", self._settings.access_partitions) not in ours:
+            return None
+        return [shown for each in ours.values() for shown in each.undeclared(realm)]
 
     def _homes(self) -> Iterator[tuple[str, Realm, Watched | None]]:
         """Give each realm, with what its own findings belong to where that is ours."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from streams.stages.episodes import Episode
     from streams.stages.lines import Lines
     from streams.stages.points import Points
+    from streams.stages.unknown_agents import Shown
 
     RealmOf = Callable[[str], Realm]
     Record = Accesses | Signal | ScopeUse
@@ -354,6 +355,11 @@ class Watched:
         """Give what points tell of agents and nobody was told of yet, by realm."""
         for realm, each in self._outputs.items():
             yield from ((realm, use) for use in each.acted)
+
+    def undeclared(self, realm: str) -> Iterable[Shown]:
+        """Give what is in use in a realm and nobody declared, as is told here."""
+        known = self._sentinels.get(realm)
+        return () if known is None else known.undeclared()
 
     def judged_of(self, finding: Finding) -> int:
         """Give below which offset every block was judged that a finding tells of.

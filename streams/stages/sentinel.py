@@ -52,10 +52,10 @@ from streams.stages.sightings import (
 )
 from streams.stages.telling import Outputs, Telling
 from streams.stages.undeclared import Undeclared, Unknown
-from streams.stages.unknown_agents import UnknownAgents
+from streams.stages.unknown_agents import Shown, UnknownAgents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -235,6 +235,20 @@ class Sentinel:
         telling = Telling(self.episodes, now)
         yield from self.agents.take(acted, registry, telling)
         return telling.outputs
+
+    def undeclared(self) -> Iterator[Shown]:
+        """Yield what was used and nobody declared, as open findings tell of it.
+
+        That is agents; and credentials that no agent is known of, by point.
+        """
+        for name, acted in self.agents.seen():
+            yield Shown(
+                name, "agent", acted.first, acted.last, acted.points, acted.credentials
+            )
+        for each in self.episodes.open_with(FindingKind.UNKNOWN_CREDENTIAL):
+            found = each.finding
+            span = (found.first_seen, found.last_seen)
+            yield Shown(str(found.presented), "credential", *span, [found.point], [])
 
     def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about credentials and agents that were declared since."""

@@ -7,7 +7,7 @@ what. As long as no agent at all is declared in the realm, one finding lists the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from attrs import evolve
@@ -40,6 +40,22 @@ ADOPT: Final = (
     "`rescind adopt FILE`"
 )
 _U8: Final = np.dtype("u1")
+
+
+class Shown(NamedTuple):
+    """Something in use that nobody declared; times in ns.
+
+    Attributes:
+        what: ``agent`` or ``credential``.
+        credentials: that an agent presented, as far as they are kept.
+    """
+
+    name: str
+    what: str
+    first_seen: int
+    last_seen: int
+    points: list[str]
+    credentials: list[str]
 
 
 class UnknownAgents:

@@ -82,6 +82,16 @@ def test_inventory_tells_who_and_what(capsys: pytest.CaptureFixture[str]) -> Non
     """A section that is as long as the limit may go on."""
     answer = {
         "identifiers": 1,
+        "undeclared": [
+            {
+                "identifier": "agent.id:x",
+                "what": "agent",
+                "points": ["crm", "m"],
+                "first_seen": "2026-01-01T00:00:00Z",
+                "credentials": ["jwt.jti:t"],
+                "last_seen": "2026-01-02T00:00:00Z",
+            },
+        ],
         "ownerless": ["k:2", "k:1"],
         "shared_service_accounts": [{"account": "s:a", "agents": ["a:1", "a:2"]}],
         "excess_scopes": [{"child": "c:1", "ancestor": "p:1", "scopes": ["s3|*"]}],
@@ -94,9 +104,11 @@ def test_inventory_tells_who_and_what(capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert "1 identifier in the table" == lines[0]
     assert ["Without owner or parent: 2 or more; see --limit", "  k:1", "  k:2"] == (
-        lines[2:5]
+        lines[5:8]
     )
+    assert "In use, and nobody declared it: 1" == lines[2]
     for line in (
+        "  agent agent.id:x: last at 2026-01-02T00:00:00Z at crm, m, with 1 credential",
         "  s:a: a:1, a:2",
         "  c:1: s3|* beyond p:1",
         "  vault.entity:e: suspend by openbao at 2026-01-01T00:00:00Z",
