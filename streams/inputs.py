@@ -77,7 +77,8 @@ class Inputs:
     def _tails(self) -> Iterator[Tail]:
         for watch in self.described.settings.watch:
             followed = following(watch, self.described.sources, self.speakers)
-            yield Tail(followed, self.store, self.ingest, self.speakers.clock)
+            clock, count = self.speakers.clock, self.book.count
+            yield Tail(followed, self.store, self.ingest, clock, count)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

@@ -43,6 +43,8 @@ MISSING: Final = (
     "{} was replaced or truncated, and what it held is nowhere beside it: lines after "
     "{} may be missing; keep rotated files beside the log until they were read"
 )
+NOT_THERE: Final = "there is no such file or folder yet; look at the path"
+UNREADABLE: Final = "cannot be read: {}; give read access"
 
 log = structlog.get_logger()
 
@@ -74,8 +76,19 @@ class Tail:
         store: Store,
         ingest: Ingest,
         clock: Callable[[], int],
+        count: Callable[[str, str, str], None] = lambda _name, _result, _why: None,
     ) -> None:
-        """Set up; `run` reads."""
+        """Set up; `run` reads.
+
+        Args:
+            followed: what is watched.
+            store: remembers how far.
+            ingest: takes in what was read.
+            clock: gives the time (ns).
+            count: notes by the source's name that it failed, or goes on.
+        """
+        self._count = count
+        self._trouble = ""
         self._followed = followed
         self._store = store
         self._ingest = ingest
@@ -105,12 +118,14 @@ class Tail:
     async def _round(self, files: Generations) -> bool:
         """Take in the next complete lines of each file; tell whether there were any."""
         try:
-            found = await asyncio.to_thread(files.scan)
+            found, there = await asyncio.to_thread(self._look, files)
         except OSError as error:
+            there = True
             # A folder that may not be entered for now is no reason to stop serving.
             files.unreadable[self._followed.path] = error
             found = []
         self._warn(files)
+        self._tell(files, there=there)
         worked = False
         for each in found:
             if await self._poll(files, each):
@@ -119,6 +134,22 @@ class Tail:
                 files.done(each)
         await self._tidy(files)
         return worked
+
+    def _look(self, files: Generations) -> tuple[list[Generation], bool]:
+        return files.scan(), self._followed.path.exists()
+
+    def _tell(self, files: Generations, *, there: bool) -> None:
+        """Note in the health of the source what keeps it from being read."""
+        trouble = "" if there else NOT_THERE
+        if files.unreadable:
+            trouble = UNREADABLE.format(", ".join(sorted(map(str, files.unreadable))))
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble == NOT_THERE:
+            log.warning("watched_path_missing", path=str(self._followed.path))
+        result = "failed" if trouble else "taken"
+        self._count(f"watch:{self._followed.path}", result, trouble)
 
     def _warn(self, files: Generations) -> None:
         for path in files.unreadable.keys() - self._warned:

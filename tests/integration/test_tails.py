@@ -126,6 +126,32 @@ async def test_reads_packed_files_of_a_folder_once(tmp_path: Path) -> None:
         assert [] == letters["dead_letters"]
 
 
+async def test_a_path_that_is_not_there_is_said_until_it_is(tmp_path: Path) -> None:
+    """A misspelt path looked like a log in which nothing happens."""
+    log = tmp_path / "tral.log"
+
+    async with running(tmp_path, **watching(log)) as server:
+
+        async def state() -> tuple[str, str]:
+            _, answer = await server.get("/v1/sources")
+            rows = {row["name"]: row for row in answer["sources"]}
+            row = rows[f"watch:{log}"]
+            return row["state"], row["trouble"]
+
+        async def missing() -> bool:
+            return (await state())[0] == "failing"
+
+        await until(missing)
+        assert "no such file or folder yet" in (await state())[1]
+        log.write_bytes(line(1))
+        await until(lambda: knows(server, 1))
+
+        async def good() -> bool:
+            return (await state()) == ("good", "")
+
+        await until(good)
+
+
 async def test_what_may_be_missing_is_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
