@@ -17,6 +17,7 @@ from schemas.codec import in_force
 from streams.alerting import alerting
 from streams.audit_sinks import Sinks
 from streams.configured import (
+    check_embedded,
     configured_guard_keys,
     guard_names,
     tolerances,
@@ -119,6 +120,7 @@ async def serve(
     """
     stop, clock = stop or asyncio.Event(), clock or server_clock()
     in_force()  # schemas are read and compiled now, and not while somebody waits
+    check_embedded(settings)
     given = described(settings)
     receivers = alerting(settings)
     published = publication(settings)

@@ -12,6 +12,7 @@ from streams import settings as server
 from streams.alerting import alerting
 from streams.configured import (
     check,
+    check_embedded,
     check_kafka,
     configured_guard_keys,
     configured_sources,
@@ -95,8 +96,8 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
         lambda: tolerances(settings),
         lambda: alerting(settings),
     ]
-    if role == "kafka":
-        looks.append(lambda: check_kafka(settings))
+    by_engine = check_kafka if role == "kafka" else check_embedded
+    looks.append(lambda: by_engine(settings))
     for look in looks:
         try:
             look()

@@ -156,6 +156,17 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
     _check_logs(settings, sources)
 
 
+def check_embedded(settings: Settings) -> None:
+    """Refuse what only roles on Kafka do, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    if settings.raw_topics:
+        text = "only `rescind ingress` reads topics of Kafka: leave it out"
+        raise ConfigurationError(f"raw_topics: {text}")
+
+
 def check_kafka(settings: Settings) -> None:
     """Refuse what only the embedded server does, rather than leave it undone.
 

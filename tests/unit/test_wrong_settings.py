@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from streams.cli import app
-from streams.configured import ConfigurationError, check_kafka
+from streams.configured import ConfigurationError, check_embedded, check_kafka
 from streams.settings import Settings, load
 from streams.wrong_settings import told
 
@@ -110,6 +110,13 @@ def test_what_kafka_does_not_serve_is_refused(name: str) -> None:
     )
     with pytest.raises(ConfigurationError, match=f"{name}: not on Kafka yet"):
         check_kafka(settings)
+
+
+def test_what_only_kafka_serves_is_refused_elsewhere() -> None:
+    """A topic that nobody reads would look well."""
+    settings: Any = SimpleNamespace(raw_topics=("x",))
+    with pytest.raises(ConfigurationError, match="raw_topics: only `rescind ingress`"):
+        check_embedded(settings)
 
 
 @pytest.mark.parametrize("option", ["--version", "-h"])
