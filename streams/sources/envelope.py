@@ -28,7 +28,7 @@ from streams.sources.spans import (
     scanned_spans,
     value_end,
 )
-from streams.sources.wrapping import CONTAINER, LISTS, inside, list_of
+from streams.sources.wrapping import CONTAINER, LISTS, SYSLOG, inside, list_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -224,8 +224,9 @@ class _Reader:
         if array is not None:
             yield from self._salvage(start + array, end)
             return
-        if printed := CONTAINER.match(line):
-            yield from self._one(start + printed.end(), end)
+        header = CONTAINER.match(line) or SYSLOG.match(line)
+        if header is not None and _loads(line[header.end() :]) is not None:
+            yield from self._one(start + header.end(), end)
             return
         text = line.lstrip(b"\0")
         if len(text) < len(line) and text.strip(b"\0 \r"):

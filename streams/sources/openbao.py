@@ -21,7 +21,8 @@ Rules:
   unknown issue time would count as older than every ``not_before``.
 - A broken clock costs an access (dead letter ``clock_absurd``), never a revocation.
 - A call that gives nothing is counted by its operation. So are the lines of Vault's
-  KMIP engine (``kmip-request``, ``kmip-response``): its clients present certificates.
+  KMIP engine (``kmip-request``, ``kmip-response``): its clients present certificates,
+  and the server's own lines in JSON.
 - One cluster, one device: a second device has another salt, so other names.
 
 Source: openbao/openbao internal/audit/format.go, website/content/docs/audit.
@@ -157,6 +158,8 @@ class Parser:
             self.read += 1
             if kind in _KMIP:
                 self._count(kind)
+            elif "@level" in event and "@message" in event:
+                self._count("log")  # the server's own, where its output is the device
             else:
                 yield DeadLetter(NAME, offset, length, NOT_OURS)
             return

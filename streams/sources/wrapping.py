@@ -32,6 +32,12 @@ _GRAPH: Final = {"value", "validationTokens"}
 CONTAINER: Final = re.compile(
     rb"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP] (?=\{)", re.ASCII
 )
+# What syslog writes before each message (RFC 3164, RFC 5424 and rsyslog's files).
+SYSLOG: Final = re.compile(
+    rb"(?:<\d{1,3}>(?:1 )?)?(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S+) "
+    rb"[^{\n]{1,256}(?=\{)",
+    re.ASCII,
+)
 # The names of lists, for a quick look: a line with none of them is an event.
 LISTS: Final = (
     "Records", "records", "Events", "items", "value", "events", "data", "logEvents",

@@ -152,6 +152,25 @@ def test_a_container_runtime_writes_lines_and_objects() -> None:
     assert "cloudtrail" == guess_bytes(cri)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"Nov 28 22:00:01 vault-0 vault[4711]: ",
+        b"<134>Nov  8 22:00:01 vault-0 vault[4711]: ",
+        b"<134>1 2026-11-28T22:00:01.123Z vault-0 vault 4711 - - ",
+        b"2026-11-28T22:00:01+01:00 vault-0 vault[4711]: ",
+    ],
+)
+def test_syslog_puts_its_header_before_each_event(before: bytes) -> None:
+    """As files of rsyslog have them; a line without an event stays a dead letter."""
+    event = {"type": "response", "request": {"id": "1"}}
+    lines = before + orjson.dumps(event), before + b"core: unsealed {a}", b""
+    one, other = events(b"\n".join(lines), "")
+    assert isinstance(one, Event)
+    assert (event, len(before)) == (one.body, one.offset)
+    assert isinstance(other, DeadLetter)
+
+
 def test_searches_give_back_what_they_indexed() -> None:
     """Elasticsearch in ``_source``, Splunk as text in ``_raw``."""
     event = {"eventName": "X", "eventSource": "y"}
