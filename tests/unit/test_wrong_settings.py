@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ from streams.cli import app
 from streams.configured import ConfigurationError, check_embedded, check_kafka
 from streams.settings import Settings, load
 from streams.wrong_settings import told
+from tests.unit import settings_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.unit
+
+SECRET = "whsec_" + "c2VjcmV0" * 4
 
 WRONG = """\
 realm: ours
@@ -126,3 +130,21 @@ def test_the_program_says_its_version_and_its_commands(option: str) -> None:
 
     assert 0 == got.exit_code
     assert ("rescind 0." if option == "--version" else "Usage: rescind") in got.output
+
+
+def test_the_page_has_all_settings() -> None:
+    """RESCIND_UPDATE_SNAPSHOTS=1 makes it anew."""
+    made = settings_page.page()
+    if os.environ.get("RESCIND_UPDATE_SNAPSHOTS"):
+        settings_page.PAGE.write_text(made, "utf-8")
+
+    assert settings_page.PAGE.read_text("utf-8") == made
+
+
+@pytest.mark.parametrize("name", settings_page.EXAMPLES)
+def test_an_example_in_a_line_can_be_read(name: str, tmp_path: Path) -> None:
+    """Those of other pages are held by the tests of these pages."""
+    file = tmp_path / "rescind.yaml"
+    file.write_text(settings_page.EXAMPLES[name].replace("whsec_...", SECRET))
+
+    assert name in load(file).model_fields_set
