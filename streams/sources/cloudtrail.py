@@ -5,7 +5,8 @@ Rules:
 - A call with an errorCode changes nothing. It still presented a credential: the
   access is ``denied`` where the code refuses the credential (`aws_errors`), else
   ``allowed``, for the credential worked and the call failed for another reason.
-- A caller whose key is not told stands for it, with the name that an ARN would give.
+- A caller whose key is not told stands for it, where the call says nothing else; it has
+  the name that an ARN would give.
 - Event names are shared between services (ElastiCache has a DeleteUser too), so
   only iam.amazonaws.com and sts.amazonaws.com change anything.
 - A session requires the key that asked for it and its role; one that a service
@@ -139,7 +140,7 @@ class CloudTrail:
             presented = presented or _password(caller)
         elif event.get("errorCode"):
             outcome, reason = outcome_of(event, session=caller.issued_at is not None)
-        if not presented and caller.principal is not None:
+        if not (presented or records) and caller.principal is not None:
             presented = (caller.principal,)  # its key is not told
             parents = tuple(p for p in parents if p.identifier != caller.principal)
         if presented:
