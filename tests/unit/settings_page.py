@@ -118,14 +118,7 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(within[0])}"
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return "settings"
-    names = {
-        "str": "text",
-        "int": "whole number",
-        "float": "number",
-        "bool": "yes or no",
-    }
-    name = getattr(annotation, "__name__", str(annotation))
-    return names.get(name, {"Path": "file", "SecretStr": "secret"}.get(name, "text"))
+    return _KINDS.get(getattr(annotation, "__name__", ""), "text")
 
 
 def _default(field: FieldInfo) -> str:
