@@ -1,0 +1,238 @@
+"""47 agents act and 3 are known: 44 findings, 44 names in the inventory, no others.
+
+Through every dialect that tells of accesses and every shipped mapping. Each line is one
+of our samples with the names of an agent of its own in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+import pytest
+
+from agents_registry.facts import Node
+from agents_registry.identifiers import VOCABULARY, Identifier, extend
+from agents_registry.registry import Registry
+from agents_registry.steps import finish
+from streams.records import Access
+from streams.sources.generic import Generic
+from streams.sources.mapping import load_mapping
+from streams.stages.admission import Rights, admit
+from streams.stages.entitlement import EVERYTHING
+from streams.stages.ingress import Origin
+from streams.stages.posture import Limits
+from streams.stages.sentinel import Sentinel, Tolerances
+from tests.golden.answers import SAMPLES, reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.findings import Finding
+
+pytestmark = pytest.mark.unit
+
+S: Final = 1_000_000_000
+AGENTS: Final = 47
+MAPPINGS: Final = Path(__file__).parents[2] / "examples" / "mappings"
+
+
+class Dialect(NamedTuple):
+    """A way to write an access.
+
+    Attributes:
+        file: with a line of it.
+        source: that reads it; empty: the mapping beside the file.
+        kind: of what is told of.
+        numbered: texts of the line that each agent has its own of.
+    """
+
+    file: Path
+    source: str
+    kind: str
+    numbered: tuple[str, ...]
+
+
+def mapped(name: str, kind: str, *numbered: str) -> Dialect:
+    """Give the dialect of a shipped mapping."""
+    return Dialect(MAPPINGS / f"{name}.ndjson", "", kind, numbered)
+
+
+def built_in(source: str, file: str, kind: str, *numbered: str) -> Dialect:
+    """Give a built-in dialect, by one of its samples."""
+    return Dialect(SAMPLES / file, source, kind, numbered)
+
+
+DIALECTS: Final = {
+    "agent-gateway": mapped(
+        "agent-gateway", "gateway.agent", "mailer", "tok-mailer-1"
+    ),
+    "decisions": mapped("decisions", "jwt.sub", "agent-7", "tok-1"),
+    "envoy, token": mapped("envoy", "jwt.sub", "agent-7", "tok-1"),
+    "envoy, SPIFFE id": mapped("envoy", "spiffe.id", "sa/planner"),
+    "kong": mapped("kong", "kong.consumer", "c0000000-0000-4000-8000-000000000001",
+                   "0f6ce5ae-0000-4000-8000-000000000001"),
+    "litellm-proxy": mapped("litellm-proxy", "litellm.key_alias", "planner-key"),
+    "mcp-gateway": mapped("mcp-gateway", "jwt.sub", "planner", "tok-7"),
+    "nginx, token": mapped("nginx", "nginx.user", "planner", "tok-1"),
+    "nginx, certificate": mapped("nginx", "nginx.certificate",
+                                 "3d3f1a5e0c4b7a2d9e8f6c5b4a3d2e1f0a9b8c7d"),
+    "ocsf": mapped("ocsf", "agent.id", "planner", "cred-1", "u-7"),
+    "anthropic": built_in("anthropic", "anthropic/activities.jsonl",
+                          "anthropic.api_key", "apikey_01KqPlanner"),
+    "auth0": built_in("auth0", "auth0/stream.json", "jwt.jti", "kqManagementJti01"),
+    "cloudtrail": built_in("cloudtrail", "aws/access-keys.json", "aws.user",
+                           "/ines", "AKIAQSZUEAETKHMSPTTI"),
+    "entra": built_in("entra", "entra/sign-ins.jsonl", "entra.service_principal",
+                      "09c62ba0-f650-5418-8da7-78e76f51ef99",
+                      "d116a43c-fc21-5727-ae00-c912e2b29b00"),
+    "github": built_in("github", "github/audit-log.jsonl", "github.token", "62000220",
+                       "ASPVZA"),
+    "kubernetes": built_in("kubernetes", "kubernetes/aks.jsonl", "k8s.service_account",
+                           "agents:planner", "c8ae223d-ce2a-5d44-8cf0-708e6b01e3a0"),
+    "okta": built_in("okta", "okta/system-log.json", "okta.api_token",
+                     "00Tkq8provisioner05d7"),
+    "openai": built_in("openai", "openai/audit-logs.json", "openai.service_account",
+                       "sa-kqPlanner", "key_kqAdmin01"),
+    "openbao": built_in("openbao", "openbao/vault.jsonl", "vault.accessor",
+                        "8b501718eab1582683a78f1a2ed36a2f8b501718eab1582683a78f1a2ed36",
+                        "96bddd16a1dd5cabbd2362f1d1f39ef096bddd16a1dd5cabbd2362f1d1f39ef"),
+}  # fmt: skip
+
+
+# What only the mapping knows as a principal is the log's own to speak of.
+OWN: Final = {("kong", False), ("nginx, token", False)}
+
+
+def events(data: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the events of a file: a line each, or the longest list in a document."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        yield from map(orjson.loads, data.splitlines())
+        return
+    if isinstance(document, list):
+        yield from document
+        return
+    lists = [each for each in document.values() if isinstance(each, list)]
+    yield from max(lists, key=len, default=[document])
+
+
+def uses(dialect: Dialect, line: bytes) -> list[Access]:
+    """Read the accesses of a line that were allowed."""
+    if dialect.source:
+        source: Any = reader(dialect.source)
+    else:
+        file = dialect.file.with_suffix(".yaml")
+        source = Generic(load_mapping(file.read_text("utf-8"), file.name))
+    records = [each for each in source.records(line) if isinstance(each, Access)]
+    return [each for each in records if each.outcome != "denied"]
+
+
+def numbered(text: str, number: int) -> str:
+    """Give a text of the same length with a number in it, in digits that are hex."""
+    quoted = text.endswith('"')
+    body = text.strip('"')
+    digits = f"{number:02}"
+    changed = (body + "-" if len(body) < 5 else body[:-2]) + digits
+    return f'"{changed}"' if quoted else changed
+
+
+def lines(dialect: Dialect) -> list[bytes]:
+    """Give an access of each agent: a line of the sample, with names of its own."""
+    for event in events(dialect.file.read_bytes()):
+        text = orjson.dumps(event).decode()
+        if dialect.numbered[0] in text and uses(dialect, text.encode()):
+            break
+    else:
+        raise AssertionError("no line of the sample is an access")
+    found = []
+    for number in range(AGENTS):
+        line = text
+        for each in dialect.numbered:
+            line = line.replace(each, numbered(each, number))
+        found.append(line.encode())
+    return found
+
+
+def named(dialect: Dialect, line: bytes) -> Identifier:
+    """Give who is told of: the name of the kind that the line shows."""
+    (use,) = uses(dialect, line)
+    shown = (*use.actor, *use.identifiers, *(p.identifier for p in use.parents))
+    return next(each for each in shown if each.kind == dialect.kind)
+
+
+def kinds(dialect: Dialect) -> dict[str, Any]:
+    """Give the vocabulary with the kinds of a mapping."""
+    if dialect.source:
+        return dict(VOCABULARY)
+    file = dialect.file.with_suffix(".yaml")
+    return extend(load_mapping(file.read_text("utf-8"), file.name).kinds)
+
+
+def told(
+    dialect: Dialect, sent: list[bytes], known: list[Identifier], rights: Rights
+) -> tuple[list[Finding], list[str]]:
+    """Adopt some names, take lines in twice; give findings and inventory."""
+    registry, now = Registry(kinds(dialect)), 1_800_000_000 * S
+    sentinel = Sentinel("r", Tolerances(0, S, 10**18, 10**18, posture=Limits(60 * S)))
+    common = {"authority": "operators", "version": 1, "received_at": 1}
+    for each in [*known, Identifier("agent.id", "somebody")]:
+        registry.apply(Node(node=each, **common))
+    episodes = {}
+    for line in sent * 2:
+        origin = Origin("source", "r", now)
+        taken = admit(uses(dialect, line), origin, rights, fresh=f"{now}", point="door")
+        for fact in taken.facts:
+            registry.apply(fact)
+            sentinel.note(fact, 0)
+        outputs = finish(sentinel.observe(taken.accesses, registry, now))
+        assert not outputs.episodes
+        assert not outputs.acted
+        now += S
+    now += 60 * S
+    while sentinel.unsettled(now):
+        outputs = finish(sentinel.settle(registry, now))
+        episodes |= outputs.episodes
+        episodes |= finish(sentinel.see_agents(outputs.acted, registry, now)).episodes
+    findings = [each.finding for each in episodes.values()]
+    return findings, [each.name for each in sentinel.undeclared()]
+
+
+@pytest.mark.parametrize(
+    ("name", "entitled"),
+    [
+        (each, may)
+        for each in DIALECTS
+        for may in (True, False)
+        if (each, may) not in OWN
+    ],
+)
+def test_44_findings_and_44_names(name: str, *, entitled: bool) -> None:
+    """Whether or not the log's owner may speak of what its lines name.
+
+    The three are adopted with what they present.
+    """
+    dialect = DIALECTS[name]
+    sent = lines(dialect)
+    names = [named(dialect, line) for line in sent]
+    assert len(set(names)) == AGENTS
+    presented = [uses(dialect, line)[0].identifiers for line in sent[:3]]
+    known = [*names[:3], *(each for some in presented for each in some)]
+    rights = Rights(EVERYTHING if entitled else ())
+
+    findings, inventory = told(dialect, sent, known, rights)
+
+    wanted = sorted(map(str, names[3:]))
+    assert sorted(inventory) == wanted
+    assert sorted(str(each.presented) for each in findings) == wanted
+    credential = kinds(dialect)[dialect.kind].value == "credential"
+    kind = "unknown_credential" if credential else "unknown_agent"
+    assert {each.kind.value for each in findings} == {kind}
+
+
+def test_every_shipped_mapping_is_among_them() -> None:
+    """A new one comes with a dialect here."""
+    tried = {each.file.stem for each in DIALECTS.values() if not each.source}
+    assert tried == {file.stem for file in MAPPINGS.glob("*.yaml")}
