@@ -146,9 +146,16 @@ def _emptied(registry: Registry, node: int) -> bool:
 
 
 def shared_service_accounts(
-    registry: Registry,
+    registry: Registry, is_account: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[Identifier, tuple[Identifier, ...]]]:
-    """Yield service accounts that several agents hang on, with the agents."""
+    """Yield service accounts that several agents use, with the agents.
+
+    They hang on it, or a credential hangs on both.
+
+    Args:
+        registry: the table.
+        is_account: tells which kinds of principals are used through credentials.
+    """
     lineage = registry.lineage
     for node in range(len(lineage)):
         if _class_of(registry, node) is not NodeClass.PRINCIPAL:
@@ -159,11 +166,23 @@ def shared_service_accounts(
             if _class_of(registry, child) is NodeClass.PRINCIPAL
             or lineage.kind(child).startswith("agent.")
         }
+        if is_account(lineage.kind(node)):
+            agents.update(_through_credentials(registry, node))
         if len(agents) > 1:
             yield (
                 lineage.identifier(node),
                 tuple(sorted(map(lineage.identifier, agents))),
             )
+
+
+def _through_credentials(registry: Registry, account: int) -> Iterator[int]:
+    """Yield the agents that a credential hangs on beside an account."""
+    lineage = registry.lineage
+    for child in lineage.children(account):
+        if _class_of(registry, child) is NodeClass.CREDENTIAL:
+            for parent, _ in lineage.parents(child):
+                if "agent" in lineage.kind(parent).split("."):
+                    yield parent
 
 
 def excess_scopes(

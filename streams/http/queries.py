@@ -29,6 +29,7 @@ from streams.http.problems import ProblemError, unreadable
 from streams.intake import token_of
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages import episodes
+from streams.stages.agent_kinds import is_account
 from streams.stages.silences import Silence, mark
 from streams.times import AbsurdTimeError, parse_time, rfc3339
 from streams.turns import undisturbed
@@ -278,7 +279,7 @@ class Queries:
                 "shared_service_accounts": [
                     {"account": str(account), "agents": [*map(str, agents)]}
                     for account, agents in await first(
-                        inventory.shared_service_accounts(registry)
+                        inventory.shared_service_accounts(registry, is_account)
                     )
                 ],
                 "excess_scopes": [

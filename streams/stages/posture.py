@@ -18,6 +18,7 @@ from agents_registry.lineage import KNOWN, NONE
 from agents_registry.registry import Registry
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_rules as rules
+from streams.stages.account_users import AccountUsers
 from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.posture_agenda import Agenda
 from streams.stages.posture_view import View
@@ -71,6 +72,7 @@ class Posture:
         self._limits = limits
         self._agenda = Agenda(Registry())
         self._agents: dict[int, dict[int, int]] = {}
+        self._through = AccountUsers()
         self._open: dict[Identifier, set[FindingKind]] = {}
         self._waits: dict[tuple[Identifier, FindingKind], int] = {}
         self._gone: list[Identifier] = []
@@ -89,6 +91,7 @@ class Posture:
             return
         self._agenda = Agenda(registry)
         self._agents = {}  # they are called by the numbers of another table
+        self._through = AccountUsers()
         find = registry.lineage.find
         self._gone = [name for name in self._open if find(name) == NONE]
 
@@ -286,10 +289,13 @@ class Posture:
         if any(map(is_agent, kinds)):
             self._uses_accounts(view, names)
             return None
+        changed = self._through.note(view, names)
+        self._agenda.dirty.update(dict.fromkeys(changed))
         agents = rules.holders(registry, names)
         for name, kind in zip(names, kinds, strict=True):
             if is_account(kind):
                 agents += self._agents.get(name, ())
+                agents += yield from self._through.of(registry, name, now)
         if len(agents) < 2:  # noqa: PLR2004 - two share
             return None
         return (yield from rules.shared(registry, agents, now))
@@ -297,11 +303,13 @@ class Posture:
     def _uses_accounts(self, view: View, names: list[int]) -> None:
         """Note which accounts an agent hangs on; have them looked at, if it is news."""
         lineage = view.registry.lineage
+        standing = rules.standing(view, names)
+        changed = self._through.note_agent(names, standing)
+        self._agenda.dirty.update(dict.fromkeys(changed))
         for name in names:
             for parent, _ in lineage.parents(name):
                 if is_account(lineage.kind(parent)):
                     users = self._agents.setdefault(parent, {})
-                    standing = rules.standing(view, names)
                     if users.get(name) != standing:
                         users[name] = standing
                         self._agenda.dirty[parent] = None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streams.findings import Finding
+    from streams.stages.episodes import Episode
 
 pytestmark = pytest.mark.unit
 
@@ -177,10 +178,10 @@ def told(
     """Adopt some names, take lines in twice; give findings and inventory."""
     registry, now = Registry(kinds(dialect)), 1_800_000_000 * S
     sentinel = Sentinel("r", Tolerances(0, S, 10**18, 10**18, posture=Limits(60 * S)))
-    common = {"authority": "operators", "version": 1, "received_at": 1}
+    common: dict[str, Any] = {"authority": "operators", "version": 1, "received_at": 1}
     for each in [*known, Identifier("agent.id", "somebody")]:
         registry.apply(Node(node=each, **common))
-    episodes = {}
+    episodes: dict[str, Episode] = {}
     for line in sent * 2:
         origin = Origin("source", "r", now)
         taken = admit(uses(dialect, line), origin, rights, fresh=f"{now}", point="door")

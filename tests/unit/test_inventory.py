@@ -178,6 +178,24 @@ def test_a_service_account_of_two_agents_is_shared() -> None:
     )
 
 
+def test_an_account_is_shared_by_credentials_that_hang_on_it_and_on_agents() -> None:
+    """Of accounts alone, and of credentials alone."""
+    edges = (
+        fact(Edge, child=CHILD, parent=ACCOUNT),
+        fact(Edge, child=CHILD, parent=BOT),
+        fact(Edge, child=LEAF, parent=ACCOUNT),
+        fact(Edge, child=LEAF, parent=TOOL),
+        fact(Edge, child=LEAF, parent=ANN),
+        fact(Edge, child=MAIL, parent=ACCOUNT),
+    )
+    shared = registry(*edges)
+
+    assert [(ACCOUNT, (BOT, TOOL))] == list(
+        shared_service_accounts(shared, lambda kind: kind == ACCOUNT.kind)
+    )
+    assert [] == list(shared_service_accounts(shared))
+
+
 def test_a_child_that_declares_more_than_an_ancestor_escalates() -> None:
     """Only the excess is named; an ancestor without scopes limits nothing."""
     facts = (

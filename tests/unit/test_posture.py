@@ -174,6 +174,45 @@ def test_agents_that_share_an_account_are_counted_once_each() -> None:
     assert desk.put(ended) == ["-shared_service_account ns/ci"]
 
 
+def test_agents_share_an_account_by_credentials_that_hang_on_both() -> None:
+    """Each token hangs on its agent and on the account, declared or as it is used."""
+    desk = Desk(kinds=frozenset({FindingKind.SHARED_SERVICE_ACCOUNT}))
+    assert not desk.put(
+        fact(Edge, child=TOKEN, parent=BOT),
+        fact(Edge, child=TOKEN, parent=ACCOUNT, derived=True),
+        fact(Edge, child=Identifier("jwt.jti", "t2"), parent=BOT),
+        fact(Edge, child=Identifier("jwt.jti", "t2"), parent=ACCOUNT),
+        fact(Edge, child=CHILD, parent=ACCOUNT),
+    )
+    assert desk.put(fact(Edge, child=CHILD, parent=OTHER)) == [
+        "shared_service_account ns/ci"
+    ]
+    (signal,) = desk.signals
+    assert signal["detail"] == "2 agents use it: agent.id:bot, agent.id:other"
+
+    ended = fact(Cause, 9, target=CHILD, effect=Effect.REVOKE, at=9 * SECOND)
+    assert desk.put(ended) == ["-shared_service_account ns/ci"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_credential_that_expires_shares_no_account_any_more(order: int) -> None:
+    """A renewed one does again; so it is for who hangs on another of them never."""
+    desk = Desk(kinds=frozenset({FindingKind.SHARED_SERVICE_ACCOUNT}))
+    edges = [
+        fact(Edge, child=child, parent=parent)
+        for child, agent in ((TOKEN, BOT), (CHILD, OTHER))
+        for parent in (ACCOUNT, agent)
+    ]
+    expiring = fact(Renewal, node=CHILD, expires_at=NOW + SECOND)
+    assert desk.put(expiring, *edges[::order]) == ["shared_service_account ns/ci"]
+    desk.now += LOOK_AGAIN
+    assert desk.look() == ["-shared_service_account ns/ci"]
+    renewed = fact(Renewal, 2, node=CHILD, expires_at=NOW + DAY)
+    assert desk.put(renewed) == ["shared_service_account ns/ci"]
+    under = fact(Edge, child=OTHER, parent=BOT)
+    assert desk.put(under) == ["-shared_service_account ns/ci"]
+
+
 def test_a_step_under_way_is_waited_for() -> None:
     """Until its signals are there, what was taken from the agenda is not over."""
     desk = Desk()
