@@ -9,7 +9,8 @@ from unittest.mock import Mock, create_autospec
 import pytest
 from typer.testing import CliRunner
 
-from streams import order_commands, serve_command
+from streams import client as clients
+from streams import serve_command
 from streams.adopt_command import Order, adopt_file
 from streams.ask_commands import findings, inventory, run, why
 from streams.cli import app
@@ -127,7 +128,7 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A server that is loading takes revocations: that must never be held up."""
-    monkeypatch.setattr(order_commands, "SETTLED", 0.05)
+    monkeypatch.setattr(clients, "SETTLED", 0.05)
     accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
                 "token": "g:0:8"}  # fmt: skip
     client = fake(accepted)
