@@ -261,5 +261,5 @@ def _print_lines(entries: Iterable[Entry]) -> None:
         sys.stdout.write(json.dumps(entry) + "\n")
 
 
-def _note(text: str) -> None:
+def _note(text: object) -> None:
     to_stderr("adopt", text)

@@ -158,11 +158,11 @@ def run(command: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except ClientError as error:
-        code, text = error.code, str(error)
+        to_stderr(command, error)
+        return error.code
     except (ValueError, OSError) as error:
-        code, text = USAGE, str(error)
-    to_stderr(command, text)
-    return code
+        to_stderr(command, error)
+        return USAGE
 
 
 def _print(

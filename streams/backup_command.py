@@ -37,7 +37,7 @@ def run_backup(file: Path, data_dir: Path | None) -> int:
     try:
         made = write(folder, file, product=version("rescind"), at=_now())
     except (BackupError, OSError, sqlite3.Error) as error:
-        return _complain("backup", str(error), USAGE)
+        return _complain("backup", error, USAGE)
     sys.stdout.write(
         f"Wrote {file}: {made.facts:,} facts of realm {made.realm}, "
         f"{_until(made.latest)}, and {made.sequence:,} entries of the audit chain.\n"
@@ -78,7 +78,7 @@ def run_restore(
     except BrokenChainError as error:
         return _complain("restore", f"the audit chain is broken: {error}", BROKEN)
     except (BackupError, InUseError, OSError, ValueError) as error:
-        return _complain("restore", str(error), USAGE)
+        return _complain("restore", error, USAGE)
     sys.stdout.write(
         f"Restored {made.facts:,} facts of realm {made.realm} into {folder}, "
         f"{_until(made.latest)}; the audit chain holds.\n"
@@ -104,6 +104,6 @@ def _now() -> int:
     return time.time_ns()  # noqa: TID251 - a composition root
 
 
-def _complain(command: str, text: str, code: int) -> int:
+def _complain(command: str, text: object, code: int) -> int:
     to_stderr(command, text)
     return code

@@ -20,8 +20,9 @@ from streams.configured import (
     guard_names,
     tolerances,
 )
-from streams.settings import Settings, not_yaml
+from streams.settings import Settings
 from streams.wrong_settings import explained, explained_either
+from streams.wrong_values import not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

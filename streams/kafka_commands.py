@@ -17,6 +17,7 @@ from streams.kafka.settings import KafkaSettings
 from streams.kafka.topics import LayoutError
 from streams.kafka.worker_settings import WorkerSettings
 from streams.metrics import INGRESS, NOTIFY, WORKER
+from streams.plain_text import plain
 from streams.private_folder import OpenFolderError
 from streams.running import configure_logging, first_error, keep_collections_short
 from streams.settings import address, load
@@ -133,9 +134,11 @@ def _run(role: str, start: Any, config: Path | None) -> int:
         OpenFolderError,
         ValueError,
     ) as error:
-        return _complain(str(error), USAGE)
-    except (KafkaError, OSError) as error:
+        return _complain(error, USAGE)
+    except KafkaError as error:
         return _complain(f"{type(error).__name__}: {error}", BROKEN)
+    except OSError as error:
+        return _complain(error, BROKEN)
     except BaseExceptionGroup as group:
         return _complain(_first(group), BROKEN)
     return STOPPED
@@ -154,6 +157,6 @@ def _first(group: BaseExceptionGroup[BaseException]) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _complain(message: str, code: int) -> int:
-    print(message, file=sys.stderr)  # noqa: T201 - the program's own words
+def _complain(message: object, code: int) -> int:
+    print(plain(message), file=sys.stderr)  # noqa: T201 - the program's own words
     return code

@@ -66,7 +66,7 @@ def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> in
     except LayoutError as error:
         return _complain(f"{error}; see: rescind topics plan", USAGE)
     except (ConfigurationError, MigrationError, ValueError) as error:
-        return _complain(str(error), USAGE)
+        return _complain(error, USAGE)
     except (SchemaError, sqlite3.Error) as error:
         return _complain(f"the log cannot be read: {error}", USAGE)
     except (
@@ -99,6 +99,6 @@ def _now() -> int:
     return time.time_ns()  # noqa: TID251 - a composition root
 
 
-def _complain(text: str, code: int) -> int:
+def _complain(text: object, code: int) -> int:
     to_stderr("migrate", text)
     return code

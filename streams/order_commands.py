@@ -195,5 +195,5 @@ def _is_stranger(client: Client, name: str) -> bool:
     return False
 
 
-def _note(command: str, text: str) -> None:
+def _note(command: str, text: object) -> None:
     to_stderr(command, text)

@@ -19,9 +19,10 @@ from streams.pdp.service import serve
 from streams.pdp.settings import PdpSettings, load
 from streams.plain_text import to_stderr
 from streams.running import configure_logging, first_error, heeding_signals
-from streams.settings import address, not_yaml
+from streams.settings import address
 from streams.tracing import MissingError, traced_process
 from streams.wrong_settings import explained
+from streams.wrong_values import not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     except YAMLError as error:
         return _complain(not_yaml(config, error), USAGE)
     except (MissingError, ValueError, OSError) as error:
-        return _complain(str(error), USAGE)
+        return _complain(error, USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)
     return STOPPED
@@ -128,6 +129,6 @@ def _broken(error: BaseException) -> str:
     return f"stopped by a fault of its own: {type(error).__name__}: {error}"
 
 
-def _complain(text: str, code: int) -> int:
-    to_stderr("pdp", " ".join(text.split()))
+def _complain(text: object, code: int) -> int:
+    to_stderr("pdp", text)
     return code

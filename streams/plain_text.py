@@ -25,14 +25,22 @@ def clean(value: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def plain(told: object) -> str:
+    """Give what is told as text; of an error of the system its words alone."""
+    if isinstance(told, OSError) and told.strerror:
+        return ": ".join(filter(None, (str(told.filename or ""), told.strerror)))
+    return str(told)
+
+
 def to_stderr(command: str, text: object) -> None:
     """Tell whoever runs a command a sentence; what was typed may hold a secret.
 
     Args:
         command: after ``rescind``.
-        text: on one line.
+        text: a line each; of an error of the system its words, without its number.
     """
-    sys.stderr.write(f"rescind {command}: {clean(without_secrets(str(text)))}\n")
+    for line in plain(text).splitlines():
+        sys.stderr.write(f"rescind {command}: {clean(without_secrets(line))}\n")
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

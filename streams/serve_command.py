@@ -31,12 +31,12 @@ from streams.settings import (
     SourceSettings,
     address,
     load,
-    not_yaml,
 )
 from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
 from streams.tracing import MissingError, traced_process
 from streams.wrong_settings import explained
+from streams.wrong_values import not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def run(
     except sqlite3.Error as error:
         return _complain(_unreadable(error), BROKEN)
     except (InUseError, LostLogError, MissingError, ValueError, OSError) as error:
-        return _complain(str(error), USAGE)
+        return _complain(error, USAGE)
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)
     return STOPPED
@@ -262,10 +262,10 @@ def _unreadable(error: Exception) -> str:
     )
 
 
-def _note(text: str) -> None:
+def _note(text: object) -> None:
     to_stderr("serve", text)
 
 
-def _complain(text: str, code: int) -> int:
-    _note(" ".join(text.split()))
+def _complain(text: object, code: int) -> int:
+    _note(text)
     return code

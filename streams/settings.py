@@ -361,13 +361,6 @@ def address(text: str) -> Listen:
     return Listen(host=host.strip("[]"), port=int(port))
 
 
-def not_yaml(path: Path | None, error: yaml.YAMLError) -> str:
-    """Say where a settings file is not YAML, and nothing of what stands there."""
-    where = getattr(error, "problem_mark", None)
-    line = "" if where is None else f", line {where.line + 1}"
-    return f"{path}{line}: not YAML"
-
-
 def hold_settings(path: Path) -> None:
     """Refuse a file that holds no names with values.
 

@@ -64,10 +64,10 @@ def run_connect(order: Order) -> int:
         )
         return asyncio.run(_connect(order, wish))
     except TransmitterError as error:
-        _note("connect", str(error))
+        _note("connect", error)
         return UNREACHABLE if error.status is None else REFUSED
     except ValueError as error:
-        _note("connect", str(error))
+        _note("connect", error)
         return REFUSED
 
 
@@ -235,5 +235,5 @@ def _remark(one: dict[str, Any]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _note(command: str, text: str) -> None:
+def _note(command: str, text: object) -> None:
     to_stderr(f"ssf {command}", text)

@@ -18,6 +18,7 @@ from pydantic import (
 from agents_registry.facts import Relation
 from agents_registry.identifiers import extend
 from streams.sources.generic import as_text, find, normalised
+from streams.wrong_values import not_yaml, told
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 _PATH: Final = re.compile(r"(?:[^.\[\]]+|\[-?\d+\])(?:\.[^.\[\]]+|\[-?\d+\])*")
@@ -222,12 +223,7 @@ def load_mapping(text: str, file: str) -> Mapping:
     try:
         return Mapping.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        message = f"{file}: not YAML: {error}"
+        message = not_yaml(file, error)
         raise MappingError(message) from error
     except ValidationError as error:
-        lines = [
-            f"{file}: {'.'.join(map(str, one['loc'])) or 'the whole file'}: "
-            f"{one['msg']}"
-            for one in error.errors(include_url=False)
-        ]
-        raise MappingError("\n".join(lines)) from error
+        raise MappingError("\n".join(told(error, Mapping, file, text))) from error

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from streams.cli import app
 from streams.configured import ConfigurationError, check_embedded, check_kafka
+from streams.plain_text import plain
 from streams.settings import Settings, load
-from streams.wrong_settings import told
+from streams.wrong_values import told
 from tests.unit import settings_page
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def wrong(text: str, folder: Path) -> list[str]:
     file.write_text(text)
     with pytest.raises(ValidationError) as raised:
         load(file)
-    said = told(raised.value, Settings, file)
+    said = told(raised.value, Settings, str(file), text)
     return [each.removeprefix(f"{file}, ") for each in said]
 
 
@@ -148,3 +149,27 @@ def test_an_example_in_a_line_can_be_read(name: str, tmp_path: Path) -> None:
     file.write_text(settings_page.EXAMPLES[name].replace("whsec_...", SECRET))
 
     assert name in load(file).model_fields_set
+
+
+def test_an_error_of_the_system_is_told_in_its_words() -> None:
+    """Numbers of errors and Python's way to write them help nobody."""
+    gone = FileNotFoundError(2, "No such file or directory", "/nowhere")
+    assert "/nowhere: No such file or directory" == plain(gone)
+    used = OSError(98, "cannot listen at 127.0.0.1, port 1: address already in use")
+    assert plain(used).startswith("cannot listen at 127.0.0.1")
+    assert "any" == plain(ValueError("any"))
+
+
+def test_each_wrong_line_of_a_mapping_is_named(tmp_path: Path) -> None:
+    """Without words of the library that reads it."""
+    file = tmp_path / "mapping.yaml"
+    file.write_text("name: x\nevent: {idd: id}\nrules: []\nruels: 3\n")
+
+    got = CliRunner().invoke(app, ["parse", str(file), "--mapping", str(file)])
+
+    assert 2 == got.exit_code
+    where = f"rescind parse: {file}, line"
+    assert [
+        f"{where} 2: event.idd: there is no such setting; is it id?",
+        f"{where} 4: ruels: there is no such setting; is it rules?",
+    ] == [line for line in got.output.splitlines() if "no such" in line]
