@@ -431,8 +431,14 @@ class Stages:
         signals = await in_turns(self.posture.step(now))
         outputs = await in_turns(self.sentinel.report(signals, now))
         self._pieces += 1
-        if outputs.episodes:
-            await self._store.write_in_time(lambda tx: _save(tx, outputs))
+        watched = [(str(name), body) for name, body in self.posture.take_news()]
+
+        def job(tx: Transaction) -> None:
+            _save(tx, outputs)
+            tx.put_used_scopes(watched)
+
+        if outputs.episodes or watched:
+            await self._store.write_in_time(job)
             failpoint("stages.after_posture")
         self._untold = False
         self._count(outputs)

@@ -286,6 +286,8 @@ class Watched:
             signals = yield from posture.step(now)
             outputs = yield from self._sentinel(realm).report(signals, now)
             self._add(realm, outputs)
+            for name, body in posture.take_news():
+                self._used[realm, str(name)] = body
         return posture.waiting(now)
 
     def _posture(self, realm: str) -> Posture:

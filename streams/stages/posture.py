@@ -14,7 +14,7 @@ from attrs import frozen
 
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.life import Reason
-from agents_registry.lineage import KNOWN, NONE
+from agents_registry.lineage import CREDENTIAL, KNOWN, NONE
 from agents_registry.registry import Registry
 from streams.findings import POSTURE, FindingKind
 from streams.stages import posture_rules as rules
@@ -77,6 +77,7 @@ class Posture:
         self._waits: dict[tuple[Identifier, FindingKind], int] = {}
         self._gone: list[Identifier] = []
         self._stepping = False
+        self._news: list[tuple[Identifier, bytes]] = []
         self.book = UsedScopes()
 
     def restore(self, opened: Iterable[tuple[Identifier, FindingKind]]) -> None:
@@ -257,9 +258,12 @@ class Posture:
         if node == NONE:
             return None
         declared = rules.declared(registry, registry.lineage.others(node))
+        spaces = self.book.spaces
         news = self.book.take(name, declared, scopes, at) if declared else None
         if news is not None:
             self._agenda.dirty[node] = None
+        if self.book.spaces > spaces:
+            self._agenda.look_at_all()  # what is never used is watched from now on
         return news
 
     def forget(self, now: int) -> list[Identifier]:
@@ -267,20 +271,47 @@ class Posture:
         return self.book.forget(now - 2 * self._limits.excess)
 
     def _excess(self, registry: Registry, names: list[int], now: int) -> str | None:
+        """Say which declared scopes were not used, or only in part, or not at all."""
         declared = rules.declared(registry, names)
         if not declared:
             return None
-        called = map(registry.lineage.identifier, names)
-        idle = []
-        for scope, due in self.book.idle(called, declared, now, self._limits.excess):
-            if due <= now:
-                idle.append(scope)
-            else:
-                self._agenda.again(names[0], due)
-        if not idle:
-            return None
+        called = [*map(registry.lineage.identifier, names)]
         days = self._limits.excess // DAY
-        return f"in {days} days it did not use {rules.few(idle)}"
+        if _is_leaf(registry, names):
+            if (news := self.book.watch(called, declared, now)) is not None:
+                self._news.append(news)
+            unused = self.book.unused(called, now, self._limits.excess)
+            if never := self._due(names[0], unused, now):
+                text = f"in {days} days it was not used at all, and declares"
+                return f"{text} {rules.few(never)}"
+        idle = self._due(
+            names[0], self.book.idle(called, declared, now, self._limits.excess), now
+        )
+        parts = [
+            (f"of {scope} only {rules.few(used)}", due)
+            for scope, used, due in self.book.partly(
+                called, declared, now, self._limits.excess
+            )
+        ]
+        partly = self._due(names[0], parts, now)
+        said = [f"it did not use {rules.few(idle)}"] if idle else []
+        said += [f"it used {rules.few(partly)}"] if partly else []
+        return f"in {days} days {' and '.join(said)}" if said else None
+
+    def _due(self, node: int, found: Iterable[tuple[str, int]], now: int) -> list[str]:
+        """Give what is due; have the node looked at when the rest may be."""
+        due = []
+        for text, at in found:
+            if at <= now:
+                due.append(text)
+            else:
+                self._agenda.again(node, at)
+        return due
+
+    def take_news(self) -> list[tuple[Identifier, bytes]]:
+        """Give what is to be kept of what is used, since the last time."""
+        news, self._news = self._news, []
+        return news
 
     def _shared(self, view: View, names: list[int], now: int) -> Steps[str | None]:
         registry = view.registry
@@ -319,3 +350,14 @@ def _is_unheld(presented: Identifier, kind: FindingKind) -> bool:
     """Tell whether a finding is one on an attribute that nothing holds."""
     unapplied = kind is FindingKind.REVOCATION_NOT_APPLIED
     return unapplied and presented.kind.startswith(ATTRIBUTE)
+
+
+def _is_leaf(registry: Registry, names: list[int]) -> bool:
+    """Tell whether a node is a credential on which nothing hangs.
+
+    One that others hang on may be used to get them, and nowhere else.
+    """
+    lineage = registry.lineage
+    return all(lineage.flags[name] & CREDENTIAL for name in names) and not any(
+        True for name in names for _ in lineage.children(name)
+    )

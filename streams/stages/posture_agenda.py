@@ -90,12 +90,16 @@ class Agenda:
         for name in _BELOW.get(type(fact), ()):
             self._root(lineage.find(getattr(fact, name)))
         if isinstance(fact, Horizon):
-            self._scan, self._end = 0, len(lineage)
+            self.look_at_all()
         if isinstance(fact, Renewal) and (node := lineage.find(fact.node)) != NONE:
             lapsed = node in self.lapsed or lineage.expires[node] <= fact.received_at
             self.lapsed.discard(node)
             if lapsed or node in registry.owned:
                 self._root(node)
+
+    def look_at_all(self) -> None:
+        """Begin anew with all there is."""
+        self._scan, self._end = 0, len(self.registry.lineage)
 
     def _root(self, node: int) -> None:
         """Have all looked at that hangs on a node."""

@@ -37,6 +37,7 @@ NOW = 20_000 * DAY
 BOT, SUB, OTHER = (Identifier("agent.id", name) for name in ("bot", "sub", "other"))
 ANN = Identifier("person.id", "ann")
 TOKEN, CHILD = Identifier("jwt.jti", "t"), Identifier("jwt.jti", "c")
+WIDE = Identifier("jwt.jti", "w")
 ACCOUNT = Identifier("k8s.service_account", "ns/ci")
 
 
@@ -263,9 +264,9 @@ def test_kinds_that_are_not_wanted_are_not_told() -> None:
 
 
 def test_a_scope_that_is_not_used_for_days_is_excess_until_it_is() -> None:
-    """Nothing is said of what no log tells, nor of what is not used at all."""
+    """Nothing is said of what no log tells, nor of what is not used any more."""
     desk = Desk(kinds=frozenset({FindingKind.EXCESS_SCOPE}))
-    scopes = ("api|mail:*", "api|pay", "db|read")
+    scopes = ("api|mail:send", "api|pay", "db|read")
     desk.put(fact(Node, node=TOKEN), fact(ScopeSet, node=TOKEN, scopes=scopes))
     found: list[str] = []
     for _ in range(4):
@@ -284,6 +285,72 @@ def test_a_scope_that_is_not_used_for_days_is_excess_until_it_is() -> None:
     assert desk.look() == ["-excess_scope t"]
     assert desk.stage.forget(desk.now) == []
     assert desk.stage.forget(desk.now + 9 * DAY) == [TOKEN]
+
+
+def test_a_wildcard_of_which_little_is_used_is_excess() -> None:
+    """With what it used of it; one that is used itself, or widely, is none."""
+    desk = Desk(kinds=frozenset({FindingKind.EXCESS_SCOPE}))
+    for name in (TOKEN, CHILD, WIDE):
+        desk.put(
+            fact(Node, node=name), fact(ScopeSet, node=name, scopes=("api|crm:*",))
+        )
+    found: list[str] = []
+    for day in range(4):
+        desk.stage.used(TOKEN, ["api|crm:read"], desk.now)
+        desk.stage.used(WIDE, ["api|crm:*"], desk.now)
+        some = [f"api|crm:{n}" for n in range(4 if day < 2 else 1)]
+        desk.stage.used(CHILD, some, desk.now)
+        found += desk.look()
+        desk.now += DAY
+    assert found == ["excess_scope t"]
+    said = {s["presented"][1]: s["detail"] for s in desk.signals}
+    assert said == {"t": "in 3 days it used of api|crm:* only api|crm:read"}
+
+    desk.stage.used(TOKEN, [f"api|crm:{n}" for n in range(4)], desk.now)
+    desk.stage.used(CHILD, ["api|crm:0"], desk.now)
+    assert desk.look() == ["-excess_scope t"]
+    desk.now += DAY
+    desk.stage.used(CHILD, ["api|crm:0"], desk.now)
+    assert desk.look() == ["excess_scope c"]
+    assert desk.signals[0]["detail"] == "in 3 days it used of api|crm:* only api|crm:0"
+
+
+def test_a_credential_that_is_never_used_is_excess() -> None:
+    """Once logs tell of its scopes: days are counted from then on, over restarts."""
+    desk = Desk(kinds=frozenset({FindingKind.EXCESS_SCOPE}))
+    scopes = ("api|crm:*", "db|read")
+    kept: dict[Identifier, bytes] = {}
+    for name in (TOKEN, CHILD, BOT):
+        desk.put(fact(Node, node=name), fact(ScopeSet, node=name, scopes=scopes))
+    desk.put(
+        fact(ScopeSet, node=WIDE, scopes=scopes), fact(Edge, child=CHILD, parent=WIDE)
+    )
+    desk.now += 10 * DAY
+    assert not desk.look()
+    for _ in range(3):
+        body = desk.stage.used(CHILD, [f"api|crm:{n}" for n in range(4)], desk.now)
+        assert body is not None
+        assert not desk.look()
+        kept |= {**dict(desk.stage.take_news()), CHILD: body}
+        desk.now += DAY
+    assert sorted(kept) == [CHILD, TOKEN]
+
+    again = Desk(kinds=desk.limits.kinds)
+    for name, body in kept.items():
+        again.stage.book.restore(name, body)
+    again.registry, again.now = desk.registry, desk.now
+    again.stage.follow(again.registry)
+    for each in (desk, again):
+        each.stage.used(CHILD, [f"api|crm:{n}" for n in range(4)], desk.now)
+        assert each.look() == ["excess_scope t"]
+        (signal,) = each.signals
+        assert signal["detail"] == (
+            "in 3 days it was not used at all, and declares api|crm:*"
+        )
+        widely = [f"api|crm:{n}" for n in range(4)]
+        assert each.stage.used(TOKEN, widely, each.now) is not None
+        assert each.look() == ["-excess_scope t"]
+        assert sorted(each.stage.forget(each.now + 9 * DAY)) == [CHILD, TOKEN]
 
 
 def test_usage_is_kept_as_bytes_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
