@@ -26,11 +26,15 @@ class Reach:
     """
 
     def __init__(self, registry: Registry, starts: Iterable[int]) -> None:
-        """Start at nodes, which come first; without those that no fact names."""
+        """Start at nodes, which come first; without those that no fact names.
+
+        There may be very many: they are read as steps are taken, and are not to be
+        changed before.
+        """
         self._registry = registry
-        self._nodes = deque(dict.fromkeys(node for node in starts if node != NONE))
-        self._seen = set(self._nodes)
-        self._first = deque(self._nodes)
+        self._starts: Iterator[int] | None = iter(starts)
+        self._nodes: deque[int] = deque()
+        self._seen: set[int] = set()
         self._downs: Iterator[int] = iter(())
         self.over = False
 
@@ -38,20 +42,25 @@ class Reach:
         """Give the next nodes, after at most so many steps."""
         taken: list[int] = []
         for _ in range(steps):
-            if self._first:
-                taken.append(self._first.popleft())
-                continue
-            node = next(self._downs, None)
+            node = self._next()
             if node is None:
                 if not self._nodes:
                     self.over = True
                     break
                 self._downs = downs(self._registry, self._nodes.popleft())
-            elif node not in self._seen:
+            elif node != NONE and node not in self._seen:
                 self._seen.add(node)
                 self._nodes.append(node)
                 taken.append(node)
         return taken
+
+    def _next(self) -> int | None:
+        if self._starts is not None:
+            node = next(self._starts, None)
+            if node is not None:
+                return node
+            self._starts = None
+        return next(self._downs, None)
 
 
 def downs(registry: Registry, node: int) -> Iterator[int]:

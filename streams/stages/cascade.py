@@ -97,9 +97,10 @@ class Cascade:
         No fact may be applied before it is given.
         """
         if self._reach is None:
-            find = self.registry.lineage.find
-            self._listed = len(self._roots)
-            starts = [find(each.identifier) for each in self._roots]
+            # Looked up as they are walked: there may be very many.
+            named = [each.identifier for each in self._roots]
+            self._listed = len(named)
+            starts = map(self.registry.lineage.find, named)
             self._reach = Reach(self.registry, starts)
         if not self._found:
             self._found.extend((yield from condemned(self.registry, self._reach)))

@@ -146,7 +146,7 @@ class Agenda:
             taken.append(node)
         if self._reach is None and self._roots:
             self._reach = Reach(self.registry, self._roots)
-            self._roots.clear()
+            self._roots = {}
         if self._reach is not None and len(taken) < most:
             taken += self._reach.take(most - len(taken))
             if self._reach.over:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agents_registry.facts import Cause, Edge, Effect
 from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.lineage import NONE
 from agents_registry.reach import Reach
+from agents_registry.registry import Registry
 from streams.stages.cascade import Cascade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.unit
 
@@ -51,3 +56,27 @@ def test_leaves_below_which_nothing_hangs_are_looked_at_in_steps(
 
     assert 5001 == found
     assert most[0] <= 2
+
+
+def test_very_many_starts_are_read_as_steps_are_taken() -> None:
+    """A walk from 100,000 roots begins at once; none comes twice, and no unknown."""
+    registry = Registry()
+    for number in range(9):
+        registry.apply(
+            Edge(child=Identifier("vault.lease", str(number)), parent=TOP, **SAID)
+        )
+    top, read = registry.lineage.find(TOP), []
+
+    def starts() -> Iterator[int]:
+        for node in (NONE, top, top, *range(3)):
+            read.append(node)
+            yield node
+
+    reach = Reach(registry, starts())
+    assert [] == read
+    assert [top] == reach.take(2)
+    assert [NONE, top] == read
+    found = [top]
+    while not reach.over:
+        found += reach.take(1)
+    assert sorted(found) == list(range(10))
