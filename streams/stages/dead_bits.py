@@ -45,6 +45,8 @@ from agents_registry.verdict import Fate, Presented, is_credential, latest_mark
 from streams.stages.lines import I64, LATEST, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -134,12 +136,16 @@ class DeadBits:
     def _is_quiet(self, node: int) -> bool:
         return node >= len(self._bits) or bool(self._bits[node] & QUIET)
 
-    def look(self, lines: Lines, skew: int) -> Steps[Look]:
+    def look(
+        self, lines: Lines, skew: int, acts: Callable[[str], bool] | None = None
+    ) -> Steps[Look]:
         """Look lines up in bulk.
 
         Args:
             lines: with their checks.
             skew: ns; a use counts as so much earlier than its line says.
+            acts: tells whether what a kind names acts by itself; without it nobody is
+                found out to be declared.
         """
         nodes = self._find(lines.prints)
         quiet = yield from self._quiet(lines, nodes, skew)
@@ -149,6 +155,11 @@ class DeadBits:
         flags = np.frombuffer(self.registry.lineage.flags, U8)[nodes]
         known = ours & (flags & (CREDENTIAL | KNOWN) == CREDENTIAL | KNOWN)
         principal = ours & (flags & CREDENTIAL == 0)
+        if acts is not None:
+            bits = np.frombuffer(self._bits, U8)[nodes]
+            open_ = ours & (bits & (QUIET | SETTLED) == QUIET)
+            self._settle_all(np.unique(nodes[open_]), acts)
+            yield
         settled = ours & (np.frombuffer(self._bits, U8)[nodes] & SETTLED != 0)
         declared = lines.any(known) | lines.every(principal)
         return Look(quiet, declared & lines.every(settled))
@@ -166,6 +177,30 @@ class DeadBits:
         """Tell which prints are those of the nodes that were found by them."""
         ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
         return ours & (nodes >= 0)
+
+    def _settle_all(
+        self, nodes: Numbers, acts: Callable[[str], bool], depth: int = 0
+    ) -> None:
+        """Find out in bulk which quiet nodes, each given once, are `settle`d.
+
+        As in `_meet_all` most have one name and one parent. Others are asked about
+        one by one.
+        """
+        lineage, bits = self.registry.lineage, np.frombuffer(self._bits, U8)
+        parent = np.frombuffer(lineage.parent, np.intc)[nodes]
+        above = np.unique(parent[parent != NONE])
+        above = above[bits[above] & (QUIET | SETTLED) == QUIET]
+        if len(above) and depth < DEEP:
+            self._settle_all(above, acts, depth + 1)
+        flags = np.frombuffer(lineage.flags, U8)[nodes]
+        kinds = map(lineage.kind, nodes.tolist())
+        acting = np.fromiter(map(acts, kinds), np.bool_, len(nodes))
+        known, credential = flags & KNOWN != 0, flags & CREDENTIAL != 0
+        fine = (parent == NONE) | (bits[parent] & SETTLED != 0)
+        fine &= known | ~credential
+        plain = flags & MANY_PARENTS == 0
+        plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
+        bits[nodes[plain & np.where(acting, known, fine)]] |= SETTLED
 
     def suspects(self, lines: Lines, skew: int) -> Steps[Numbers]:
         """Give the rows that present something that may have been dead."""

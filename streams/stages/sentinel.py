@@ -167,7 +167,10 @@ class Sentinel:
             return Outputs()
         telling = Telling(self.episodes, now)
         bits = yield from self._grown(registry)
-        quiet, declared = yield from bits.look(lines, self._tolerances.skew)
+        acts = None
+        if self._tolerances.report_unknown:
+            acts = self._undeclared.acts_anywhere(registry)
+        quiet, declared = yield from bits.look(lines, self._tolerances.skew, acts)
         piece = self.uses.add(lines, now)
         yield
         yield from self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)

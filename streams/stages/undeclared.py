@@ -10,6 +10,7 @@ credential further uses are told at once; a fact that declares it ends the findi
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -156,6 +157,10 @@ class Undeclared:
         if _unknown_credential(use, registry):
             return Unknown(use.identifiers[0], agent=False)
         return None
+
+    def acts_anywhere(self, registry: Registry) -> Callable[[str], bool]:
+        """Give what tells whether a kind acts where nothing else is set for a point."""
+        return cache(self._acts("", registry))
 
     def _acts(self, point: str, registry: Registry) -> Callable[[str], bool]:
         vocabulary = registry.lineage.vocabulary

@@ -187,6 +187,18 @@ def asks_no_token_twice_for_its_agent(patch: Patch) -> None:
     patch.setattr(DeadBits, "_undo", lambda *_: None)
 
 
+def takes_all_for_settled(patch: Patch) -> None:
+    """Ask of no token whose agent it is, once a fact named it."""
+    patch.setattr(
+        DeadBits,
+        "_settle_all",
+        lambda bits, nodes, _: [
+            bits.settle(bits.registry.lineage.identifier(node))
+            for node in nodes.tolist()
+        ],
+    )
+
+
 def floods_the_first_day(patch: Patch) -> None:
     """Tell of each agent although nobody is declared."""
 
@@ -287,6 +299,10 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (
         asks_no_token_twice_for_its_agent,
         agents.test_a_nearer_agent_that_comes_later_is_asked_about,
+    ),
+    (
+        takes_all_for_settled,
+        lambda: agents.test_what_is_known_in_bulk_hides_nobody(1),
     ),
     (
         floods_the_first_day,

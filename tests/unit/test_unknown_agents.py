@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import orjson
 import pytest
 
-from agents_registry.facts import Edge, Node
+from agents_registry.facts import Alias, Edge, Node
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -35,6 +37,7 @@ SETTLE = 60
 COMMON: dict[str, Any] = {"authority": "idp", "version": 1, "received_at": 1}
 KINDS = {"gateway.token": "credential", "gateway.agent": "principal"}
 TOLD = Identifier("agent.id", "declared")
+ANN = Identifier("person.id", "ann")
 
 
 def name(number: int, kind: str = "agent.id") -> Identifier:
@@ -71,7 +74,7 @@ class Watch:
         for each in names:
             self.tell(Node(node=each, **COMMON))
 
-    def tell(self, fact: Node | Edge) -> None:
+    def tell(self, fact: Node | Edge | Alias) -> None:
         """Apply a fact."""
         self.registry.apply(fact)
         self.sentinel.note(fact, 0)
@@ -366,6 +369,40 @@ def test_uses_that_are_told_again_are_no_news() -> None:
     assert acted.take(use._replace(point="mail"))
     assert not acted.take(use._replace(last=8))
     assert (acted.first, acted.last, acted.times) == (5, 9, 6)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_known_in_bulk_hides_nobody(seed: int) -> None:
+    """In random worlds a use is told if and only if one look at it alone says so."""
+    random = Random(seed)
+    watch = Watch(acting=ActingKinds(points={"p": Choice(added=frozenset({ANN.kind}))}))
+    watch.sentinel = Sentinel(
+        "r", attrs.evolve(watch.tolerances, posture=Limits(settle=0))
+    )
+    tokens, agents = [token(n) for n in range(6)], [name(n) for n in range(3)]
+    above = [*tokens, *agents, name(7, "aws.user"), name(8, "aws.role"), ANN]
+    told, tried = 0, 0
+    for _ in range(60):
+        one, other = random.choice(above), random.choice(above)
+        match random.randrange(5):
+            case 0:
+                watch.declare(one)
+            case 1 if one != other and not one.kind.startswith("agent"):
+                watch.tell(Edge(child=one, parent=other, **COMMON))
+            case 2 if one.kind == other.kind == "jwt.jti" and one != other:
+                watch.tell(Alias(first=one, second=other, **COMMON))
+            case _:
+                names = tuple(random.sample(above, random.choice([1, 1, 2])))
+                by = None if random.random() < 0.7 else Caller(agent=str(one))
+                use = Seen(names, random.choice("pq"), None, watch.now, None, caller=by)
+                alone = watch.sentinel._undeclared.unknown(use, watch.registry)
+                outputs = finish(
+                    watch.sentinel.observe([use], watch.registry, watch.now)
+                )
+                found = bool(outputs.acted or outputs.episodes)
+                assert found is (alone is not None)
+                told, tried = told + found, tried + 1
+    assert 0 < told < tried
 
 
 def test_a_signal_that_is_none_is_refused() -> None:
