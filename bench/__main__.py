@@ -13,7 +13,7 @@ from bench import report
 EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
     "bulk_import", "enforced", "fanout", "ssf_flood", "mappers", "alert_isolation",
-    "lease_path", "steps",
+    "alert_priority", "lease_path", "steps",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",

@@ -1,4 +1,8 @@
-"""Deliver findings: what is due is saved before it is posted, and so is the answer."""
+"""Deliver findings: what is due is saved before it is posted, and so is the answer.
+
+Findings that are urgent are read ahead of all others. Two positions follow the changes:
+one up to which the urgent ones were taken, and behind it one up to which all were.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from attrs import frozen
 
 from streams.engine.crossing import Bell
 from streams.failpoints import failpoint
+from streams.findings import POSTURE, Severity
 from streams.progress import Progress
 from streams.records import DeadLetter
 from streams.stages import episodes, notify
 from streams.stages.deliveries import Delivery, Outcome, Route
+from streams.stages.delivery_queue import urgent
 from streams.stages.delivery_state import (
     DEAD,
     KEPT,
@@ -34,9 +41,37 @@ if TYPE_CHECKING:
 
     Post = Callable[[Delivery], Awaitable[Outcome]]
 
-BATCH: Final = 200
+BATCH: Final = 200  # messages, about, that one step makes: some 10 ms
+AHEAD: Final = 5_000  # changes looked through for urgent ones at once
 LONGEST_WAIT: Final = 5.0
 SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
+_POSTURE: Final = ", ".join(f"'{kind.value}'" for kind in sorted(POSTURE, key=str))
+_URGENT: Final = (
+    "json_extract(CAST(body AS TEXT), '$.finding.severity') >= "
+    f"{int(Severity.HIGH)} AND json_extract(CAST(body AS TEXT), '$.finding.kind')"
+    f" NOT IN ({_POSTURE})"
+)
+
+_BETWEEN: Final = (
+    "SELECT changed, open, body FROM findings WHERE changed > ? AND changed <= ? AND {}"
+    " ORDER BY changed LIMIT ?"
+)
+
+
+@frozen
+class _Changed:
+    """Changes of findings to take in.
+
+    Attributes:
+        position: all were taken up to this change.
+        ahead: the urgent ones were taken up to this one.
+        last: the last there is.
+    """
+
+    changes: list[notify.Change]
+    position: int
+    ahead: int
+    last: int
 
 
 class Notifier:
@@ -70,6 +105,7 @@ class Notifier:
         self._store = store
         self._clock = clock
         self._position = 0
+        self._ahead = 0
         self._news = Bell()
         store.listeners.append(self._on_commit)
 
@@ -87,9 +123,10 @@ class Notifier:
         The folder's lock says that no other process delivers, so no lease of an
         attempt can still be alive.
         """
-        query = "SELECT position FROM positions WHERE stage = 'notify'"
-        for (position,) in await self._store.read(query):
-            self._position = position
+        query = "SELECT stage, position FROM positions WHERE stage GLOB 'notify*'"
+        positions = dict(await self._store.read(query))
+        self._position = positions.get("notify", 0)
+        self._ahead = max(self._position, positions.get("notify_urgent", 0))
         query = "SELECT key, body FROM deliveries WHERE NOT key GLOB ?"
         rows = await self._store.read(query, DEAD + "*")
         state = State.of_rows({key: orjson.loads(body) for key, body in rows})
@@ -111,7 +148,7 @@ class Notifier:
                 found = await self._changed()
                 for delivery in await self._step(found):
                     attempts.create_task(self._attempt(delivery))
-                if not found:
+                if found.position >= found.last:
                     await self._wait()
 
     def _turn(self) -> None:
@@ -125,12 +162,28 @@ class Notifier:
             committed=taken,
         )
 
-    async def _changed(self) -> list[tuple[int, notify.Change]]:
-        query = (
-            "SELECT changed, open, body FROM findings WHERE changed > ?"
-            " ORDER BY changed LIMIT 200"
-        )
-        rows = await self._store.read(query, self._position)
+    async def _changed(self) -> _Changed:
+        """Read what changed: what is urgent first, and the rest behind it."""
+        query = "SELECT coalesce(max(changed), 0) FROM findings"
+        ((last,),) = await self._store.read(query)
+        end = max(self._ahead, min(last, self._ahead + AHEAD))
+        size = max(1, BATCH // max(1, len(self.routes)))
+        first = await self._between(self._ahead, end, size, _URGENT)
+        if len(first) == size:
+            ahead, _ = first[-1]
+            return _Changed([it for _, it in first], self._position, ahead, last)
+        others = await self._between(self._position, end, size)
+        position = others[-1][0] if len(others) == size else end
+        taken = [it for _, it in first]
+        taken += [it for _, it in others if not urgent(it.finding)]
+        return _Changed(taken, position, end, last)
+
+    async def _between(
+        self, start: int, end: int, size: int, which: str = "TRUE"
+    ) -> list[tuple[int, notify.Change]]:
+        """Read some changes behind one and up to another, with their numbers."""
+        query = _BETWEEN.format(which)
+        rows = await self._store.read(query, start, end, size)
         return [
             (
                 changed,
@@ -139,27 +192,25 @@ class Notifier:
             for changed, opened, body in rows
         ]
 
-    async def _step(
-        self, found: list[tuple[int, notify.Change]]
-    ) -> tuple[Delivery, ...]:
+    async def _step(self, found: _Changed) -> tuple[Delivery, ...]:
         before, now = self.state, self._clock()
-        batch = [change for _, change in found]
         after, due = notify.step(
-            before, batch, now, routes=self.routes, silences=self.silences()
+            before, found.changes, now, routes=self.routes, silences=self.silences()
         )
         after, dead = notify.give_up(after, self.routes)
-        position = found[-1][0] if found else self._position
+        moved = (found.position, found.ahead) != (self._position, self._ahead)
         put, dropped = changes(before, after)
         put |= dead_rows(dead, now)
         self.state = after
-        self._position = position
+        self._position, self._ahead = found.position, found.ahead
 
         def job(tx: Transaction) -> None:
             tx.put_deliveries(put, dropped)
-            tx.set_position("notify", position)
+            tx.set_position("notify", found.position)
+            tx.set_position("notify_urgent", found.ahead)
             _bury(tx, dead, now)
 
-        if found or put or dropped:
+        if moved or put or dropped:
             await self._store.write_in_time(job)
         return due
 

@@ -89,11 +89,8 @@ class Alerts:
                 {
                     "name": route.name,
                     "minimum_severity": int(route.minimum),
-                    "waiting": len(state.queue(route.name).deliveries),
-                    "failing": sum(
-                        each.attempts > 0
-                        for each in state.queue(route.name).deliveries.values()
-                    ),
+                    "waiting": len(state.queue(route.name)),
+                    "failing": state.queue(route.name).failing,
                     "dead": sum(e.delivery.route == route.name for e in buried),
                     "disabled": rfc3339(state.disabled.get(route.name)),
                     "paused": rfc3339(_later(state.paused.get(route.name, 0), now)),

@@ -2,7 +2,7 @@
 
 A queue for each receiver: what is asked of one costs nothing for what waits at another,
 so a receiver that hangs with a long backlog slows nobody else down. `changes` gives the
-rows that differ between two states; what was carried over is not looked at.
+rows that differ between two states; buckets that were carried over are not looked at.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from streams.stages import episodes
 from streams.stages.deliveries import Activity, Announced, Dead, Delivery
+from streams.stages.delivery_queue import Queue
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -31,43 +32,6 @@ _DELIVERY: Final = "delivery/"
 _DISABLED: Final = "disabled/"
 DEAD: Final = "dead/"
 KEPT: Final = 30 * 24 * 3600 * SECOND  # how long a dead delivery can be replayed
-
-
-@frozen(slots=False)
-class Queue:
-    """What waits for one receiver, by the keys of the deliveries."""
-
-    deliveries: Mapping[str, Delivery] = field(factory=dict)
-
-    @cached_property
-    def heads(self) -> tuple[Delivery, ...]:
-        """Give the oldest message of each finding: the later ones wait for it."""
-        first: dict[str, int] = {}
-        for each in self.deliveries.values():
-            known = first.get(each.finding.id)
-            if known is None or each.number < known:
-                first[each.finding.id] = each.number
-        return tuple(
-            each
-            for each in self.deliveries.values()
-            if each.number == first[each.finding.id]
-        )
-
-    @cached_property
-    def leases(self) -> tuple[int, ...]:
-        """Give until when each attempt under way holds, in order (ns)."""
-        deliveries = self.deliveries.values()
-        return tuple(sorted(d.leased_until for d in deliveries if d.leased_until))
-
-    @cached_property
-    def ready(self) -> tuple[int, ...]:
-        """Give when those become due that are not under way, in order (ns)."""
-        return tuple(sorted({h.ready_at for h in self.heads if not h.leased_until}))
-
-    @cached_property
-    def findings(self) -> frozenset[str]:
-        """Give the findings that something waits of."""
-        return frozenset(each.finding.id for each in self.deliveries.values())
 
 
 @frozen(slots=False)
@@ -89,6 +53,23 @@ class Told:
 
 
 @frozen(kw_only=True)
+class Failing:
+    """A receiver that took none of the last attempts.
+
+    Attributes:
+        since: when the first of them ended (ns).
+        attempts: how many in a row.
+        probes: how many of them were made alone, after a pause.
+        until: no other attempt is made before (ns); 0: attempts go on.
+    """
+
+    since: int
+    attempts: int = 1
+    probes: int = 0
+    until: int = 0
+
+
+@frozen(kw_only=True)
 class State:
     """All that notify knows.
 
@@ -98,6 +79,7 @@ class State:
         disabled: routes that answered 410, and when (ns).
         paused: routes that nothing is sent to before a time (ns). Not kept over a
             restart: each delivery has its own time besides.
+        failing: receivers that take nothing. Not kept over a restart either.
         silences: those in force when what they hold back was looked at last; None:
             it is to be looked at. Not kept over a restart either.
     """
@@ -106,6 +88,7 @@ class State:
     told: Told = Told()
     disabled: Mapping[str, int] = field(factory=dict)
     paused: Mapping[str, int] = field(factory=dict)
+    failing: Mapping[str, Failing] = field(factory=dict, eq=False)
     silences: tuple[Silence, ...] | None = field(default=None, eq=False)
 
     @property
@@ -123,25 +106,28 @@ class State:
         """Give the queue of a route; an empty one where nothing waits."""
         return self.queues.get(route, _EMPTY)
 
-    def with_queue(self, route: str, deliveries: Mapping[str, Delivery]) -> State:
+    def with_queue(self, route: str, queue: Queue) -> State:
         """Put a queue into the place of a route's."""
         queues = {name: q for name, q in self.queues.items() if name != route}
-        if deliveries:
-            queues[route] = Queue(deliveries)
+        if queue:
+            queues[route] = queue
         return attrs.evolve(self, queues=queues)
 
     def with_deliveries(self, deliveries: Iterable[Delivery]) -> State:
         """Add deliveries, in the place of those with the same keys."""
-        by_route: dict[str, dict[str, Delivery]] = {}
+        by_route: dict[str, list[Delivery]] = {}
         for each in deliveries:
-            by_route.setdefault(each.route, {})[each.key] = each
+            by_route.setdefault(each.route, []).append(each)
         state = self
         for route, added in by_route.items():
-            state = state.with_queue(route, {**state.queue(route).deliveries, **added})
+            queue = state.queue(route).with_deliveries(added)
+            state = state.with_queue(route, queue)
         return state
 
     def joined(self, other: State) -> State:
         """Add what another state knows of other findings; its attempts were lost."""
+        if not (other.queues or other.announced):
+            return self
         freed = (
             attrs.evolve(delivery, leased_until=0)
             for delivery in other.deliveries.values()
@@ -155,7 +141,7 @@ class State:
         """Tell whether a message of a finding waits or is under way."""
         known = self.announced.get(finding)
         return (known is not None and known.waiting is not None) or any(
-            finding in queue.findings for queue in self.queues.values()
+            finding in queue.bucket(finding).findings for queue in self.queues.values()
         )
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -192,8 +178,9 @@ def changes(before: State, after: State) -> tuple[dict[str, Any], tuple[str, ...
     dropped: list[str] = []
     for route in before.queues.keys() | after.queues.keys():
         old, new = before.queue(route), after.queue(route)
-        if old is not new:
-            _differ("", old.deliveries, new.deliveries, _delivery, put, dropped)
+        for one, other in zip(old.buckets, new.buckets, strict=True):
+            if one is not other:
+                _differ("", one.deliveries, other.deliveries, _delivery, put, dropped)
     if before.told is not after.told:
         old_told, new_told = before.announced, after.announced
         _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)

@@ -19,8 +19,8 @@ The rules:
   a failing create would leave the finding open for good.
 - What is silenced is not told. It is told once its silence ends, if it is open then;
   the end of what was told before is told at once.
-- Receivers do not wait for each other: each has a queue of its own, at most so many of
-  it under way (`Route.in_flight`), the most severe first.
+- Receivers do not wait for each other: each has a queue of its own. What is urgent goes
+  first, and who fails is spared (`streams.stages.notify_lease`).
 
 An engine calls `step` with what changed, then `give_up`, posts each delivery that is
 due, and gives each answer to `settle`; it saves the state (`delivery_state.changes`)
@@ -36,8 +36,10 @@ import attrs
 
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Dead, Delivery, Outcome, Route
+from streams.stages.delivery_queue import Queue
 from streams.stages.delivery_state import State
-from streams.stages.notify_draft import Change, Draft, ahead
+from streams.stages.notify_draft import Change, Draft
+from streams.stages.notify_lease import ahead, failed, lapsed, next_attempt, taken
 from streams.times import SECOND
 
 if TYPE_CHECKING:
@@ -113,22 +115,38 @@ def settle(state: State, delivery: Delivery, outcome: Outcome, now: int) -> Sett
         until = now + min(outcome.retry_after, retry.LONGEST)
         paused = {**state.paused, route: max(until, state.paused.get(route, 0))}
         state = attrs.evolve(state, paused=paused)
-    deliveries = dict(state.queue(route).deliveries)
-    current = deliveries.pop(delivery.key, None)
+    state = taken(state, route) if outcome.accepted else failed(state, route, now)
+    queue = state.queue(route)
+    current = queue.bucket(delivery.finding.id).deliveries.get(delivery.key)
     if current is None:
         return Settled(state, ())
     if outcome.accepted:
-        deliveries |= _called(deliveries.values(), now)
-        return Settled(state.with_queue(route, deliveries), ())
-    failed = _failed(current, outcome, now)
-    if failed is None:
-        attempts = current.attempts + 1
-        reason = f"exhausted: {status or outcome.error} after {attempts} attempts"
-        given_up = attrs.evolve(current, attempts=attempts, leased_until=0)
-        dead = Dead(delivery=given_up, reason=reason)
-        return Settled(state.with_queue(route, deliveries), (dead,))
-    deliveries[current.key] = failed
-    return Settled(state.with_queue(route, deliveries), ())
+        queue = queue.with_deliveries(_called(queue, now), [current])
+        return Settled(state.with_queue(route, queue), ())
+    again = _failed(current, outcome, now)
+    if again is not None:
+        state = state.with_deliveries([again])
+        return _lapsed(state, route, outcome, now)
+    attempts = current.attempts + 1
+    given_up = attrs.evolve(current, attempts=attempts, leased_until=0)
+    dead = Dead(delivery=given_up, reason=_exhausted(outcome, attempts))
+    state = state.with_queue(route, queue.with_deliveries((), [current]))
+    state, others = _lapsed(state, route, outcome, now)
+    return Settled(state, (dead, *others))
+
+
+def _lapsed(state: State, route: str, outcome: Outcome, now: int) -> Settled:
+    """Give up what has waited behind a failing receiver as long as attempts take."""
+    over = lapsed(state, route, now)
+    if not over:
+        return Settled(state, ())
+    state = state.with_queue(route, state.queue(route).with_deliveries((), over))
+    dead = [Dead(delivery=d, reason=_exhausted(outcome, d.attempts)) for d in over]
+    return Settled(state, tuple(dead))
+
+
+def _exhausted(outcome: Outcome, attempts: int) -> str:
+    return f"exhausted: {outcome.status or outcome.error} after {attempts} attempts"
 
 
 def _failed(current: Delivery, outcome: Outcome, now: int) -> Delivery | None:
@@ -151,27 +169,26 @@ def _failed(current: Delivery, outcome: Outcome, now: int) -> Delivery | None:
     )
 
 
-def _called(waiting: Iterable[Delivery], now: int) -> dict[str, Delivery]:
+def _called(queue: Queue, now: int) -> list[Delivery]:
     """Call what failed while the receiver was down."""
-    return {
-        each.key: attrs.evolve(each, called=True, called_at=now)
-        for each in waiting
-        if each.attempts
-        and each.next_at > now
-        and not (each.called or each.refused or each.leased_until)
-        and not ahead(each.called_at + CALL_EVERY, now, CALL_EVERY)
-    }
+
+    def lately(time: int) -> bool:
+        return ahead(time + CALL_EVERY, now, CALL_EVERY)
+
+    return [
+        attrs.evolve(each, called=True, called_at=now)
+        for bucket in queue.buckets
+        if bucket.failed and not lately(bucket.called_at)
+        for each in bucket.failed
+        if each.next_at > now and not lately(each.called_at)
+    ]
 
 
 def next_due(state: State, now: int) -> int | None:
     """Give when `step` has something to do although nothing happens (ns)."""
     times = [_after(state.told.times, now)]
     times += [each.until for each in state.silences or () if each.until > now]
-    for route, queue in state.queues.items():
-        open_at = state.paused.get(route, 0)
-        times += [_after(queue.leases, now), _after(queue.ready, max(now, open_at))]
-        if open_at > now:
-            times.append(open_at)  # what became ready in a pause waits for its end
+    times += [next_attempt(state, *each, now) for each in state.queues.items()]
     return min((time for time in times if time is not None), default=None)
 
 
@@ -215,7 +232,8 @@ def revive(state: State, buried: Iterable[Delivery], now: int) -> Settled:
 
 
 def _under_way(state: State, delivery: Delivery) -> bool:
-    known = state.queue(delivery.route).deliveries.get(delivery.key)
+    bucket = state.queue(delivery.route).bucket(delivery.finding.id)
+    known = bucket.deliveries.get(delivery.key)
     return known is not None and known.leased_until > 0
 
 
@@ -263,4 +281,4 @@ def give_up(state: State, routes: Sequence[Route]) -> Settled:
 def _bury(state: State, route: str, reason: str) -> Settled:
     gone = state.queue(route).deliveries.values()
     dead = tuple(Dead(delivery=each, reason=reason) for each in gone)
-    return Settled(state.with_queue(route, {}), dead)
+    return Settled(state.with_queue(route, Queue()), dead)

@@ -5,15 +5,16 @@ What a step changes is copied first; the rest is shared with the state before it
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Announced, Delivery, Route
+from streams.stages.delivery_queue import bucket_of
 from streams.stages.delivery_state import UPDATE_EVERY, State, Told
 from streams.stages.lasting import longest_silence
+from streams.stages.notify_lease import ahead, lease
 from streams.stages.silences import in_force, silenced
 from streams.times import SECOND
 
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from streams.findings import Finding
     from streams.stages.silences import Silence
 
-# Longer than any attempt takes: an attempt that is not settled by then was lost with
-# its process, and the delivery is due again.
-LEASE: Final = 60 * SECOND
-LONGEST: Final = 2 * retry.LONGEST  # more than any wait with its jitter
 # What is open has news at least once in its episode's silence. What had none for so
 # long was closed where we did not see it.
 STALE: Final = 24 * retry.HOUR
@@ -61,8 +58,7 @@ class Draft:
         self._silences = in_force(silences, now)
         self._now = now
         self._routes = tuple(routes)
-        self._queues: dict[str, dict[str, Delivery]] = {}
-        self._updates: dict[str, dict[str, str]] = {}
+        self._buckets: dict[str, dict[int, dict[str, Delivery]]] = {}
         self._announced: dict[str, Announced] | None = None
 
     def take(self, change: Change) -> None:
@@ -208,14 +204,13 @@ class Draft:
 
     def _supersede(self, new: Delivery) -> None:
         """Put a delivery in the place of an update that it makes stale."""
-        queue = self._queue(new.route)
+        bucket = self._bucket(new.route, new.finding.id)
         if new.activity is Activity.CREATE:
-            queue[new.key] = new
+            bucket[new.key] = new
             return
-        updates = self._waiting(new.route)
-        stale = updates.pop(new.finding.id, None)
+        stale = self._waiting(bucket, new.finding.id)
         if stale is not None:
-            old = queue.pop(stale)
+            old = bucket.pop(stale)
             # The receiver fails as before: a fresh id is no reason to hurry.
             new = attrs.evolve(
                 new,
@@ -224,74 +219,36 @@ class Draft:
                 called=old.called,
                 called_at=old.called_at,
             )
-        if new.activity is Activity.UPDATE:
-            updates[new.finding.id] = new.key
-        queue[new.key] = new
+        bucket[new.key] = new
 
-    def _queue(self, route: str) -> dict[str, Delivery]:
-        if route not in self._queues:
-            self._queues[route] = dict(self.state.queue(route).deliveries)
-        return self._queues[route]
+    def _bucket(self, route: str, finding: str) -> dict[str, Delivery]:
+        """Give the bucket of a finding at a receiver, to be changed."""
+        buckets, number = self._buckets.setdefault(route, {}), bucket_of(finding)
+        if number not in buckets:
+            known = self.state.queue(route).buckets[number]
+            buckets[number] = dict(known.deliveries)
+        return buckets[number]
 
-    def _waiting(self, route: str) -> dict[str, str]:
-        """Give the updates that wait at a receiver, by finding: at most one each."""
-        if route not in self._updates:
-            self._updates[route] = {
-                d.finding.id: d.key
-                for d in self._queue(route).values()
-                if d.activity is Activity.UPDATE and d.leased_until <= self._now
-            }
-        return self._updates[route]
+    def _waiting(self, bucket: dict[str, Delivery], finding: str) -> str | None:
+        """Give the update of a finding that waits: there is one at most."""
+        for key, each in bucket.items():
+            update = each.activity is Activity.UPDATE and each.finding.id == finding
+            if update and each.leased_until <= self._now:
+                return key
+        return None
 
     def finish(self) -> None:
         """Make the state of what was changed."""
-        for route, deliveries in self._queues.items():
-            self.state = self.state.with_queue(route, deliveries)
+        for route, buckets in self._buckets.items():
+            queue = self.state.queue(route).replaced(buckets)
+            self.state = self.state.with_queue(route, queue)
         if self._announced is not None:
             self.state = attrs.evolve(self.state, told=Told(self._announced))
 
     def lease(self) -> tuple[Delivery, ...]:
         """Give what is due now, of each receiver as much as it takes."""
-        due = [each for route in self._enabled() for each in self._lease(route)]
-        return tuple(sorted(due, key=_urgency))
+        self.state, due = lease(self.state, self._enabled(), self._now)
+        return due
 
     def _enabled(self) -> list[Route]:
         return [r for r in self._routes if r.name not in self.state.disabled]
-
-    def _lease(self, route: Route) -> list[Delivery]:
-        now, state = self._now, self.state
-        queue = state.queue(route.name)
-        busy = sum(ahead(until, now, LEASE) for until in queue.leases)
-        free = route.in_flight - busy
-        if free <= 0 or ahead(state.paused.get(route.name, 0), now, retry.LONGEST):
-            return []
-        asleep = not queue.ready or ahead(queue.ready[0], now, LONGEST)
-        if asleep and busy == len(queue.leases):
-            return []
-        ready = [head for head in queue.heads if _is_due(head, now)]
-        chosen = heapq.nsmallest(1 if route.spacing else free, ready, key=_urgency)
-        if not chosen:
-            return []
-        leased = [attrs.evolve(each, leased_until=now + LEASE) for each in chosen]
-        self.state = state.with_deliveries(leased)
-        if route.spacing:
-            paused = {**state.paused, route.name: now + route.spacing}
-            self.state = attrs.evolve(self.state, paused=paused)
-        return leased
-
-
-def _is_due(delivery: Delivery, now: int) -> bool:
-    waits = ahead(delivery.next_at, now, LONGEST if delivery.attempts else 0)
-    return (delivery.called or not waits) and not ahead(
-        delivery.leased_until, now, LEASE
-    )
-
-
-def ahead(time: int, now: int, longest: int) -> bool:
-    """Tell whether to wait for a time; not when the clock was set back before it."""
-    return now < time <= now + longest
-
-
-def _urgency(delivery: Delivery) -> tuple[int, int, str]:
-    """Order by severity, then by age."""
-    return -delivery.finding.severity, delivery.created_at, delivery.id

@@ -8,9 +8,13 @@ second; it is derived from the delivery, so a replay gives the same times.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
 
 from streams.times import SECOND
+
+if TYPE_CHECKING:
+    from streams.stages.deliveries import Delivery
 
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
@@ -30,6 +34,8 @@ ATTEMPTS: Final = len(WAITS)
 # A receiver may ask for patience, but not for ever.
 LONGEST: Final = 24 * HOUR
 _JITTER: Final = 10  # up to a tenth on top
+# By the number of attempts made: how long the others take, the next one not counted.
+_LEFT: Final = tuple(accumulate(reversed(WAITS[1:]), initial=0))[::-1]
 
 
 def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
@@ -49,3 +55,12 @@ def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
     seed = hashlib.sha256(f"{key}\0{attempts}".encode()).digest()
     jittered = base + base * int.from_bytes(seed[:4]) // (_JITTER << 32)
     return max(jittered, min(retry_after or 0, LONGEST))
+
+
+def lapses_at(delivery: Delivery) -> int:
+    """Give when a delivery has used up its attempts at the latest (ns).
+
+    That is where each fails as soon as it is due.
+    """
+    left = _LEFT[min(delivery.attempts, ATTEMPTS - 1)]
+    return delivery.next_at + left + left // _JITTER

@@ -29,7 +29,7 @@ from streams.stages.notify import (
     settle,
     step,
 )
-from streams.stages.notify_draft import LEASE
+from streams.stages.notify_lease import LEASE
 from streams.times import SECOND
 
 pytestmark = pytest.mark.unit
