@@ -108,6 +108,9 @@ LASTING: Final = frozenset({
     FindingKind.UNKNOWN_AGENT,
 })  # fmt: skip
 
+# The kind of name of a finding that stands for many; its value is the realm.
+SUMMARY: Final = "rescind.summary"
+
 _HONOURED: Final = frozenset({"aws.role", "vault.path"})
 STILL_HONOURED: Final = "source_still_honours: denied on purpose"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from streams.private_folder import FOLDER_MODE, create_private
-from streams.stages.delivery_state import DEAD, Buried, State, buried_of
+from streams.stages.delivery_state import DEAD, GROUP, Buried, State, Told, buried_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,6 +83,21 @@ class DeliveryFile:
         rows = self._db.execute(query, (finding,)).fetchall()
         return State.of_rows({key: orjson.loads(body) for key, body in rows})
 
+    def gathered(self) -> State:
+        """Give the groups of posture findings, their summaries, and what they hold."""
+        query = "SELECT finding FROM rows WHERE key GLOB ?"
+        rows = self._db.execute(query, (GROUP + "*",)).fetchall()
+        state = State()
+        for (identity,) in rows:
+            state = state.joined(self.of_finding(identity))
+            query = "SELECT key, body FROM rows WHERE key GLOB ? AND instr(body, ?)"
+            named = (_ANNOUNCED + "*", f'"group":"{identity}"'.encode())
+            found = self._db.execute(query, named).fetchall()
+            members = State.of_rows({key: orjson.loads(body) for key, body in found})
+            held = {n: it for n, it in members.announced.items() if it.waiting}
+            state = state.joined(State(told=Told(held)))
+        return state
+
     def open_ones(self) -> dict[str, Announced]:
         """Give the findings that are open and to be repeated, by their id."""
         query = "SELECT key, body FROM rows WHERE key GLOB ?"
@@ -119,7 +134,8 @@ def _finding_of(key: str, row: Mapping[str, Any]) -> str:
 
     A start is a new chance for such a receiver, so there is nothing to keep of it.
     """
-    if key.startswith(_ANNOUNCED):
-        return key.removeprefix(_ANNOUNCED)
+    for prefix in (_ANNOUNCED, GROUP):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
     has_finding = key.startswith((_DELIVERY, DEAD))
     return str(row["finding"]["id"]) if has_finding else ""

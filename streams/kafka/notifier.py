@@ -20,6 +20,7 @@ from attrs import define, frozen
 from schemas.errors import SchemaError
 from streams import tracing
 from streams.failpoints import failpoint
+from streams.findings import SUMMARY
 from streams.kafka.finding_records import FindingRecord, read_finding
 from streams.kafka.framing import partition_of
 from streams.kafka.payloads import dead_letter_record
@@ -133,6 +134,7 @@ class Desk:
         limit = clock() - KEPT
         old = [each.delivery for each in file.buried(SHOWN) if each.at < limit]
         file.save({}, map(dead_key, old))
+        self._gather()
 
     @property
     def waiting(self) -> int:
@@ -164,8 +166,15 @@ class Desk:
         self.state = State(disabled=self.state.disabled, paused=self.state.paused)
         self._owed.clear()
         self._known.clear()
+        self._gather()
         self._mine = frozenset()
         self.restarted += 1
+
+    def _gather(self) -> None:
+        """Bring back the posture findings that wait to be told with others."""
+        gathered = self._file.gathered()
+        self._known |= gathered.announced.keys()
+        self.state = self.state.joined(gathered)
 
     def own(self, assigned: frozenset[int]) -> None:
         """Take note of the partitions that this process has.
@@ -287,7 +296,10 @@ class Desk:
         async with self._settling:
             settled = await self._settle(delivery, outcome)
         failpoint("notify.after_outcome")
-        self._release(settled)
+        if delivery.finding.presented.kind == SUMMARY:
+            self._release(tuple(self._owed))  # it stands for many
+        else:
+            self._release(settled)
         self._news.set()
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> set[str]:

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from streams.findings import SUMMARY
+
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.findings import Finding
@@ -23,7 +25,12 @@ class Links:
     base: str = ""
 
     def why(self, finding: Finding) -> str:
-        """Link to the verdict: dead or alive, by which cause, over which path."""
+        """Link to the verdict: dead or alive, by which cause, over which path.
+
+        What stands for many findings links to the list of them.
+        """
+        if finding.presented.kind == SUMMARY:
+            return f"{self.base}/v1/findings" if self.base else ""
         return self._to("why", finding.presented, finding.realm)
 
     def lineage(self, finding: Finding) -> str:
@@ -35,6 +42,8 @@ class Links:
         """Give the links by what they show; none without a base."""
         if not self.base:
             return {}
+        if finding.presented.kind == SUMMARY:
+            return {"Findings": self.why(finding)}
         return {"Why": self.why(finding), "Lineage": self.lineage(finding)}
 
     def _to(self, question: str, identifier: Identifier, realm: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.findings import FindingKind, source_still_honours
+from streams.findings import SUMMARY, FindingKind, source_still_honours
 from streams.stages.agent_kinds import is_agent
 from streams.stages.kinds import SOURCE
 from streams.times import SECOND, rfc3339
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streams.findings import Finding
 
 SHOWN: Final = 120
+_MANY: Final = 20 * SHOWN  # bytes of the names in a summary
+_LISTED: Final = "`rescind findings` lists them all; they are not told one by one."
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -182,6 +184,9 @@ def details(finding: Finding) -> dict[str, str]:
 
 def title(finding: Finding) -> str:
     """Give a line that tells findings apart in a list."""
+    if finding.presented.kind == SUMMARY:
+        realm = shown(finding.realm)
+        return f"{_TITLES[finding.kind]}: {finding.count:,} at once in {realm}"
     point = f" at {shown(finding.point)}" if finding.point else ""
     return f"{_TITLES[finding.kind]}{point}: {shown(str(finding.presented))}"
 
@@ -197,6 +202,8 @@ def lines(finding: Finding) -> list[str]:
     Who did what; with which credential, when and from where; who ended it, when and
     why; whose it is; what to do.
     """
+    if finding.presented.kind == SUMMARY:
+        return [_together(finding), remedy(finding), _LISTED]
     parts = [_SENTENCES.get(finding.kind, _as_found)(finding)]
     ended = finding.path[-1] if finding.path else None
     if source_still_honours(finding.kind, finding.cause_effect, ended):
@@ -215,7 +222,9 @@ def remedy(finding: Finding) -> str:
     if finding.kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
         return ""  # one that lists many says it itself
     text = _REMEDIES.get(finding.kind, "")
-    return text.format(it=shown(str(finding.presented)), point=point)
+    many = finding.presented.kind == SUMMARY
+    it = "each of them" if many else shown(str(finding.presented))
+    return text.format(it=it, point=point)
 
 
 def agent(finding: Finding) -> Identifier | None:
@@ -349,6 +358,12 @@ def _blocked(finding: Finding) -> str:
     point = f" at {shown(finding.point)}" if finding.point else ""
     count = _times(finding)
     return f"{_who(finding)} was refused{point}{count} with {_with(finding)}."
+
+
+def _together(finding: Finding) -> str:
+    kind = _TITLES[finding.kind]
+    first = shown(finding.message, _MANY)
+    return f"{kind}: {finding.count:,} findings began together, {first}."
 
 
 def _as_found(finding: Finding) -> str:

@@ -116,6 +116,7 @@ class Announced:
         count: of uses in what waits, or else in what was told last.
         told: the finding as it was told, where a route wants it repeated.
         repeat_at: when it is (ns).
+        group: id of the group that it waits in or was told with; empty: of its own.
     """
 
     messages: int
@@ -125,6 +126,38 @@ class Announced:
     count: int = 0
     told: Finding | None = None
     repeat_at: int = 0
+    group: str = ""
+
+
+@frozen(kw_only=True)
+class Group:
+    """Posture findings of one kind that began together.
+
+    Attributes:
+        id: that of the finding that stands for them.
+        owner: whose, where a receiver is told of some owners alone.
+        first_at, last_at: when the first and the last one came (ns).
+        begun: how many came in all.
+        held: how many wait to be told.
+        members: how many are open of those that the summary stands for.
+        summary: as it was told, None while there is none.
+    """
+
+    id: str
+    realm: str
+    kind: FindingKind
+    owner: str | None = None
+    first_at: int
+    last_at: int
+    begun: int = 0
+    held: int = 0
+    members: int = 0
+    summary: Finding | None = None
+
+    @property
+    def place(self) -> tuple[str, FindingKind, str | None]:
+        """Give what its members have in common."""
+        return self.realm, self.kind, self.owner
 
 
 @frozen(kw_only=True)

@@ -44,6 +44,11 @@ def urgency(delivery: Delivery) -> tuple[bool, int, int, str]:
     return posture, -finding.severity, delivery.created_at, delivery.id
 
 
+def lapses_at(delivery: Delivery) -> int:
+    """Give when a delivery has used up its attempts at the latest (ns)."""
+    return delivery.next_at + retry.left(delivery.attempts)
+
+
 @frozen(slots=False)
 class Bucket:
     """Some of the deliveries of a receiver, by their keys."""
@@ -93,7 +98,7 @@ class Bucket:
     @cached_property
     def lapses_at(self) -> int:
         """Give when the first could have used up its attempts (ns)."""
-        return min(map(retry.lapses_at, self.deliveries.values()), default=0)
+        return min(map(lapses_at, self.deliveries.values()), default=0)
 
     @cached_property
     def urgent(self) -> bool:

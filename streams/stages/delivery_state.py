@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 from attrs import field, frozen
 
+from streams.findings import FindingKind
 from streams.stages import episodes
-from streams.stages.deliveries import Activity, Announced, Dead, Delivery
+from streams.stages.deliveries import Activity, Announced, Dead, Delivery, Group
 from streams.stages.delivery_queue import Queue
 from streams.times import SECOND
 
@@ -30,6 +31,7 @@ UPDATE_EVERY: Final = 60 * SECOND
 _ANNOUNCED: Final = "announced/"
 _DELIVERY: Final = "delivery/"
 _DISABLED: Final = "disabled/"
+GROUP: Final = "group/"
 DEAD: Final = "dead/"
 KEPT: Final = 30 * 24 * 3600 * SECOND  # how long a dead delivery can be replayed
 
@@ -76,6 +78,7 @@ class State:
     Attributes:
         queues: by the name of the route; none is empty.
         told: what was announced.
+        groups: of posture findings that began together, by their ids.
         disabled: routes that answered 410, and when (ns).
         paused: routes that nothing is sent to before a time (ns). Not kept over a
             restart: each delivery has its own time besides.
@@ -86,6 +89,7 @@ class State:
 
     queues: Mapping[str, Queue] = field(factory=dict)
     told: Told = Told()
+    groups: Mapping[str, Group] = field(factory=dict)
     disabled: Mapping[str, int] = field(factory=dict)
     paused: Mapping[str, int] = field(factory=dict)
     failing: Mapping[str, Failing] = field(factory=dict, eq=False)
@@ -126,20 +130,26 @@ class State:
 
     def joined(self, other: State) -> State:
         """Add what another state knows of other findings; its attempts were lost."""
-        if not (other.queues or other.announced):
+        if not (other.queues or other.announced or other.groups):
             return self
         freed = (
             attrs.evolve(delivery, leased_until=0)
             for delivery in other.deliveries.values()
         )
         told = Told({**self.announced, **other.announced})
-        held = any(not known.messages for known in other.announced.values())
-        silences = None if held else self.silences
-        return attrs.evolve(self.with_deliveries(freed), told=told, silences=silences)
+        held = any(_held(known) for known in other.announced.values())
+        return attrs.evolve(
+            self.with_deliveries(freed),
+            told=told,
+            groups={**self.groups, **other.groups},
+            silences=None if held else self.silences,
+        )
 
     def owes(self, finding: str) -> bool:
         """Tell whether a message of a finding waits or is under way."""
         known = self.announced.get(finding)
+        if known is not None and known.group and known.waiting is None:
+            return self.owes(known.group)
         return (known is not None and known.waiting is not None) or any(
             finding in queue.bucket(finding).findings for queue in self.queues.values()
         )
@@ -151,7 +161,7 @@ class State:
     @classmethod
     def of_rows(cls, rows: Mapping[str, Mapping[str, Any]]) -> State:
         """Read what `rows` gave; dead deliveries are not part of it."""
-        deliveries, announced, disabled = [], {}, {}
+        deliveries, announced, disabled, groups = [], {}, {}, {}
         for key, row in rows.items():
             if key.startswith(_ANNOUNCED):
                 announced[key.removeprefix(_ANNOUNCED)] = Announced(
@@ -163,9 +173,11 @@ class State:
                 )
             elif key.startswith(_DISABLED):
                 disabled[key.removeprefix(_DISABLED)] = row["at"]
+            elif key.startswith(GROUP):
+                groups[row["id"]] = _group_of(row)
             elif key.startswith(_DELIVERY):
                 deliveries.append(delivery_of(row))
-        state = cls(told=Told(announced), disabled=disabled)
+        state = cls(told=Told(announced), disabled=disabled, groups=groups)
         return state.with_deliveries(deliveries)
 
 
@@ -184,6 +196,7 @@ def changes(before: State, after: State) -> tuple[dict[str, Any], tuple[str, ...
     if before.told is not after.told:
         old_told, new_told = before.announced, after.announced
         _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)
+    _differ(GROUP, before.groups, after.groups, _group, put, dropped)
     _differ(_DISABLED, before.disabled, after.disabled, _disabled, put, dropped)
     return put, tuple(dropped)
 
@@ -258,10 +271,30 @@ def _delivery(value: Delivery) -> dict[str, Any]:
 
 
 def _announced(value: Announced) -> dict[str, Any]:
-    return attrs.asdict(value, recurse=False) | {
+    row = attrs.asdict(value, recurse=False) | {
         "waiting": _plain(value.waiting),
         "told": _plain(value.told),
     }
+    if not value.group:
+        del row["group"]  # earlier versions read all other rows
+    return row
+
+
+def _held(known: Announced) -> bool:
+    """Tell whether a silence holds a finding back."""
+    return not known.messages and not known.group
+
+
+def _group(value: Group) -> dict[str, Any]:
+    return attrs.asdict(value, recurse=False) | {
+        "kind": value.kind.value,
+        "summary": _plain(value.summary),
+    }
+
+
+def _group_of(row: Mapping[str, Any]) -> Group:
+    kind, summary = FindingKind(row["kind"]), _finding(row["summary"])
+    return Group(**{**row, "kind": kind, "summary": summary})
 
 
 def _disabled(at: int) -> dict[str, Any]:

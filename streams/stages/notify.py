@@ -17,6 +17,8 @@ The rules:
   finding, so an outage does not pile up what nobody will read.
 - The messages of one finding reach one receiver in their order: a close that overtook
   a failing create would leave the finding open for good.
+- Posture findings that begin together are told as one
+  (`streams.stages.notify_groups`).
 - What is silenced is not told. It is told once its silence ends, if it is open then;
   the end of what was told before is told at once.
 - Receivers do not wait for each other: each has a queue of its own. What is urgent goes
@@ -39,6 +41,7 @@ from streams.stages.deliveries import Activity, Dead, Delivery, Outcome, Route
 from streams.stages.delivery_queue import Queue
 from streams.stages.delivery_state import State
 from streams.stages.notify_draft import Change, Draft
+from streams.stages.notify_groups import due_at
 from streams.stages.notify_lease import ahead, failed, lapsed, next_attempt, taken
 from streams.times import SECOND
 
@@ -99,6 +102,7 @@ def step(
     for change in findings:
         draft.take(change)
     draft.tell_released()
+    draft.tell_gathered()
     draft.tell_waiting()
     draft.finish()
     due = draft.lease()
@@ -188,6 +192,7 @@ def next_due(state: State, now: int) -> int | None:
     """Give when `step` has something to do although nothing happens (ns)."""
     times = [_after(state.told.times, now)]
     times += [each.until for each in state.silences or () if each.until > now]
+    times += [due_at(each) for each in state.groups.values() if each.held]
     times += [next_attempt(state, *each, now) for each in state.queues.items()]
     return min((time for time in times if time is not None), default=None)
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
+from streams.findings import POSTURE
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Announced, Delivery, Route
 from streams.stages.delivery_queue import bucket_of
 from streams.stages.delivery_state import UPDATE_EVERY, State, Told
 from streams.stages.lasting import longest_silence
+from streams.stages.notify_groups import FEW, Groups
 from streams.stages.notify_lease import ahead, lease
 from streams.stages.silences import in_force, silenced
 from streams.times import SECOND
@@ -60,13 +62,21 @@ class Draft:
         self._routes = tuple(routes)
         self._buckets: dict[str, dict[int, dict[str, Delivery]]] = {}
         self._announced: dict[str, Announced] | None = None
+        self._groups = Groups(state.groups, now, self._routes)
 
     def take(self, change: Change) -> None:
         """Tell what begins and what ends; what changes waits for its minute."""
         finding, announced = change.finding, self._copy()
-        held = finding.id not in announced or not announced[finding.id].messages
+        known = announced.get(finding.id)
+        if known is not None and known.group:
+            self._take_member(change, known)
+            return
+        held = known is None or not known.messages
         if held and silenced(finding, self._silences):
             self._hold(change)
+            return
+        if held and not change.closed and finding.kind in POSTURE:
+            self._gather(change)
             return
         if held:
             # Even when it is over already: it may have come and gone while we slept.
@@ -93,18 +103,89 @@ class Draft:
                 messages=0, at=self._now, waiting=finding, order=change.order
             )
 
+    def _gather(self, change: Change) -> None:
+        """Let a posture finding wait a moment for others of its kind."""
+        finding = change.finding
+        if any(route.wants(finding) for route in self._routes):
+            self._copy()[finding.id] = Announced(
+                messages=0,
+                at=self._now,
+                waiting=finding,
+                order=change.order,
+                group=self._groups.join(finding).id,
+            )
+
+    def _take_member(self, change: Change, known: Announced) -> None:
+        """Take in what became of a finding that is told with others."""
+        finding, announced = change.finding, self._copy()
+        held = known.waiting is not None
+        if not change.closed:
+            if held:
+                announced[finding.id] = attrs.evolve(
+                    known, waiting=finding, order=change.order
+                )
+            return
+        del announced[finding.id]
+        group = self._groups.changed.get(known.group)
+        over = self._groups.leave(known.group, held=held)
+        if over is not None and over.id in announced:
+            number = announced[over.id].messages + 1
+            self._tell(over, Activity.CLOSE, number)
+            del announced[over.id]
+        if held and (group is None or group.begun <= FEW):
+            number = max(1, change.order)
+            self._tell(finding, Activity.CREATE, max(1, known.order))
+            self._tell(finding, Activity.CLOSE, number + 1)
+            announced.pop(finding.id, None)
+
+    def tell_gathered(self) -> None:
+        """Tell what has waited for others: one by one, or of many a summary."""
+        for group in self._groups.due():
+            announced = self._copy()
+            held = {
+                identity: known
+                for identity, known in announced.items()
+                if known.group == group.id and known.waiting is not None
+            }
+            loud = []
+            for identity, known in held.items():
+                if known.waiting is None or silenced(known.waiting, self._silences):
+                    announced[identity] = attrs.evolve(known, group="")
+                elif group.begun <= FEW:
+                    del announced[identity]
+                    self._tell(known.waiting, Activity.CREATE, max(1, known.order))
+                else:
+                    announced[identity] = attrs.evolve(known, waiting=None)
+                    loud.append(known.waiting)
+            if not loud:
+                self._groups.told(group)
+                continue
+            summary = self._groups.summarised(group, loud)
+            if group.id in announced:
+                known = announced[group.id]
+                announced[group.id] = attrs.evolve(known, waiting=summary)
+            else:
+                self._tell(summary, Activity.CREATE, 1)
+
     def tell_released(self) -> None:
         """Tell what is open and is not silenced any more."""
         if self._silences == self.state.silences:
             return
         self.state = attrs.evolve(self.state, silences=self._silences)
-        for known in list(self._copy().values()):
-            if known.messages or known.waiting is None:
-                continue
-            if not silenced(known.waiting, self._silences):
-                # Who wanted it then may be gone, and nobody is owed it any more.
-                del self._copy()[known.waiting.id]
-                self._tell(known.waiting, Activity.CREATE, max(1, known.order))
+        released = [
+            Change(known.waiting, order=known.order)
+            for known in self._copy().values()
+            if known.waiting is not None
+            and not (known.messages or known.group)
+            and not silenced(known.waiting, self._silences)
+        ]
+        for change in released:
+            # Who wanted it then may be gone, and nobody is owed it any more.
+            del self._copy()[change.finding.id]
+            if len(released) > FEW and change.finding.kind in POSTURE:
+                self._gather(change)
+            else:
+                self._tell(change.finding, Activity.CREATE, max(1, change.order))
 
     def tell_waiting(self) -> None:
         """Tell the updates that have waited for a minute, and repeat what is open."""
@@ -244,6 +325,8 @@ class Draft:
             self.state = self.state.with_queue(route, queue)
         if self._announced is not None:
             self.state = attrs.evolve(self.state, told=Told(self._announced))
+        if self._groups.changed != self.state.groups:
+            self.state = attrs.evolve(self.state, groups=self._groups.changed)
 
     def lease(self) -> tuple[Delivery, ...]:
         """Give what is due now, of each receiver as much as it takes."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from streams.stages import retry
-from streams.stages.delivery_queue import urgency, urgent
+from streams.stages.delivery_queue import lapses_at, urgency, urgent
 from streams.stages.delivery_state import Failing, State
 from streams.times import SECOND
 
@@ -180,7 +180,7 @@ def lapsed(state: State, route: str, now: int) -> list[Delivery]:
 
     def over(delivery: Delivery) -> bool:
         spared = max(0, failing.since - delivery.next_at)
-        return not delivery.leased_until and now >= spared + retry.lapses_at(delivery)
+        return not delivery.leased_until and now >= spared + lapses_at(delivery)
 
     return [
         each

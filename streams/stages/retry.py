@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from streams.times import SECOND
-
-if TYPE_CHECKING:
-    from streams.stages.deliveries import Delivery
 
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
@@ -35,7 +32,7 @@ ATTEMPTS: Final = len(WAITS)
 LONGEST: Final = 24 * HOUR
 _JITTER: Final = 10  # up to a tenth on top
 # By the number of attempts made: how long the others take, the next one not counted.
-_LEFT: Final = tuple(accumulate(reversed(WAITS[1:]), initial=0))[::-1]
+_LEFT: Final[tuple[int, ...]] = tuple(accumulate(reversed(WAITS[1:]), initial=0))[::-1]
 
 
 def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
@@ -57,10 +54,10 @@ def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
     return max(jittered, min(retry_after or 0, LONGEST))
 
 
-def lapses_at(delivery: Delivery) -> int:
-    """Give when a delivery has used up its attempts at the latest (ns).
+def left(attempts: int) -> int:
+    """Give how long the attempts behind the next one take at the longest (ns).
 
-    That is where each fails as soon as it is due.
+    That is where each fails as soon as it is due; ``attempts`` were made.
     """
-    left = _LEFT[min(delivery.attempts, ATTEMPTS - 1)]
-    return delivery.next_at + left + left // _JITTER
+    waits: int = _LEFT[min(attempts, ATTEMPTS - 1)]
+    return waits + waits // _JITTER

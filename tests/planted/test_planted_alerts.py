@@ -14,7 +14,7 @@ from streams.engine.transaction import Transaction
 from streams.kafka.notifier import Desk
 from streams.running import first_error
 from streams.sinks.webhook import Webhook
-from streams.stages import admission, notify_draft, uses
+from streams.stages import admission, delivery_queue, notify_lease, uses
 from tests.integration import test_alert_outage as outage
 from tests.integration.alert_stream import ForeignConnectionError, play
 from tests.integration.alert_truth import Tally
@@ -100,7 +100,8 @@ def test_a_backlog_by_age_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """The oldest first instead of the most severe."""
-    monkeypatch.setattr(notify_draft, "_urgency", lambda each: each.created_at)
+    for module in (delivery_queue, notify_lease):
+        monkeypatch.setattr(module, "urgency", lambda each: each.created_at)
 
     with pytest.raises(AssertionError):
         outage.test_a_dead_endpoint_loses_nothing_and_ends_with_the_worst_first(

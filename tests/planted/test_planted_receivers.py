@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import notify, notify_draft
+from streams.stages import delivery_queue, notify, notify_lease
+from streams.stages.delivery_queue import Queue
 from streams.stages.delivery_state import State
-from streams.stages.notify_draft import Draft
 from tests.unit import test_notify_receivers as suite
 
 if TYPE_CHECKING:
@@ -20,14 +20,13 @@ pytestmark = pytest.mark.unit
 
 def one_bound_for_all(patch: pytest.MonkeyPatch) -> None:
     """Count what is under way at all receivers against each of them."""
-    whole = Draft._lease
+    whole = notify_lease._candidates
 
-    def lease(draft: Any, route: Any) -> Any:
-        queues = draft.state.queues.values()
-        busy = sum(len(queue.leases) for queue in queues)
-        return whole(draft, route) if busy < route.in_flight else []
+    def candidates(state: State, route: Any, *rest: Any) -> Any:
+        busy = sum(len(queue.leases) for queue in state.queues.values())
+        return whole(state, route, *rest) if busy < route.in_flight else []
 
-    patch.setattr(Draft, "_lease", lease)
+    patch.setattr(notify_lease, "_candidates", candidates)
 
 
 def never_called(patch: pytest.MonkeyPatch) -> None:
@@ -47,7 +46,8 @@ def calls_cost_attempts(patch: pytest.MonkeyPatch) -> None:
 
 def the_oldest_first(patch: pytest.MonkeyPatch) -> None:
     """Work a backlog off as it came."""
-    patch.setattr(notify_draft, "_urgency", lambda each: (each.created_at, each.id))
+    for module in (delivery_queue, notify_lease):
+        patch.setattr(module, "urgency", lambda each: (each.created_at, each.id))
 
 
 def lost_in_the_pause(patch: pytest.MonkeyPatch) -> None:
@@ -65,10 +65,10 @@ def copied_queues(patch: pytest.MonkeyPatch) -> None:
     """Touch every queue at every step."""
     whole = State.with_queue
 
-    def with_queue(state: State, route: str, deliveries: Any) -> State:
+    def with_queue(state: State, route: str, changed: Any) -> State:
         for name, queue in state.queues.items():
-            state = whole(state, name, dict(queue.deliveries))
-        return whole(state, route, deliveries)
+            state = whole(state, name, Queue(queue.buckets))
+        return whole(state, route, changed)
 
     patch.setattr(State, "with_queue", with_queue)
 

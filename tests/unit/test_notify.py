@@ -18,6 +18,7 @@ from streams.stages.deliveries import (
     Outcome,
     Route,
 )
+from streams.stages.delivery_queue import Queue
 from streams.stages.delivery_state import UPDATE_EVERY, State, changes
 from streams.stages.notify import (
     Change,
@@ -263,7 +264,7 @@ def test_what_changes_meanwhile_is_no_dead_letter() -> None:
 def test_what_is_told_late_of_a_finding_that_is_over_is_ended(over: bool) -> None:
     """Its end arrived long ago; told as new, it would be open for good."""
     state, (create,) = told(a_finding())
-    state = state.with_queue("soc", {})  # it used up its attempts
+    state = state.with_queue("soc", Queue())  # it used up its attempts
     known = {create.id}
     if over:
         change = Change(a_finding(count=5), closed=True)

@@ -101,10 +101,10 @@ def test_a_receiver_that_hangs_does_not_move_another() -> None:
         (NOW + random.randrange(HOUR // 2), Change(a_finding(number)))
         for number in range(200)
     ]
-    slow = Route(name="slow")
+    soc, slow = attrs.evolve(SOC, in_flight=1), Route(name="slow")
 
-    alone = latencies([SOC], "", arrivals)
-    beside = latencies([SOC, slow], "slow", arrivals)
+    alone = latencies([soc], "", arrivals)
+    beside = latencies([soc, slow], "slow", arrivals)
 
     assert len(alone) == 200
     assert sorted(beside) == sorted(alone)
