@@ -88,16 +88,16 @@ def _candidates(
     """Give what one receiver would be sent now, the most urgent first."""
     busy = sum(ahead(until, now, LEASE) for until in queue.leases)
     free = route.in_flight - busy
+    reserved = 1 if route.in_flight > 1 else 0
     failing = state.failing.get(route.name)
     if failing is not None and failing.until:
         # One message finds out whether it is back.
         held = busy > 0 or ahead(failing.until, now, max(PAUSES))
-        free = 0 if held else 1
+        free, reserved = 0 if held else 1, 0
     if route.spacing:
-        free = min(free, 1)
+        free, reserved = min(free, 1), 0
     if free <= 0 or ahead(state.paused.get(route.name, 0), now, retry.LONGEST):
         return
-    reserved = 1 if route.in_flight > 1 and free > 1 else 0
 
     def awake(bucket: Bucket) -> bool:
         ready = bucket.ready

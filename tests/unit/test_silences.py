@@ -15,6 +15,7 @@ from streams.stages import notify, notify_draft, silences
 from streams.stages.deliveries import Activity, Route
 from streams.stages.delivery_state import UPDATE_EVERY, State
 from streams.stages.notify import Change, next_due, settle
+from streams.stages.notify_groups import QUIET
 from streams.stages.silences import CRITICAL, LONGEST, Silence, mark, ordered
 from streams.times import DAY, SECOND, rfc3339
 from tests.unit.test_kafka_desk import World
@@ -56,13 +57,16 @@ class Told:
         self.now = NOW
 
     def hear(self, *changes: Change, route: Route = SOC) -> list[Activity]:
-        """Take changes in; give what is posted."""
-        self.state, due = notify.step(
-            self.state, changes, self.now, routes=[route], silences=self.silences
-        )
-        for delivery in due:
-            self.state = settle(self.state, delivery, OK, self.now).state
-        return [delivery.activity for delivery in due]
+        """Take changes in; give what is posted, now or after a moment."""
+        said = []
+        for news, at in ((changes, self.now), ((), self.now + QUIET)):
+            self.state, due = notify.step(
+                self.state, news, at, routes=[route], silences=self.silences
+            )
+            for delivery in due:
+                self.state = settle(self.state, delivery, OK, self.now).state
+            said += [delivery.activity for delivery in due]
+        return said
 
     def restart(self) -> None:
         """Go on with what is kept."""

@@ -1,0 +1,218 @@
+"""Posture findings that begin together are told as one."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+from attrs import define, field
+
+from agents_registry.identifiers import Identifier
+from streams.findings import SUMMARY, Finding, FindingKind, Severity
+from streams.sinks import wording
+from streams.sinks.links import Links
+from streams.stages.deliveries import Activity, Delivery, Route
+from streams.stages.delivery_state import State
+from streams.stages.notify import Change, next_due, settle, step
+from streams.stages.notify_groups import FEW, MINUTE, QUIET
+from streams.times import SECOND
+from tests.unit.test_notify import NOW, OK, SOC, a_finding
+
+pytestmark = pytest.mark.unit
+
+CREATE, UPDATE, CLOSE = Activity
+
+
+def ownerless(number: int, **values: object) -> Finding:
+    """Give a posture finding."""
+    return a_finding(
+        number,
+        **{
+            "kind": FindingKind.OWNERLESS,
+            "severity": Severity.MEDIUM,
+            "presented": Identifier("agent.id", f"bot-{number}"),
+        }
+        | values,
+    )
+
+
+@define
+class Stage:
+    """The stage, a receiver that takes all, and a clock."""
+
+    routes: tuple[Route, ...] = (SOC,)
+    state: State = field(factory=State)
+    now: int = NOW
+    told: list[Delivery] = field(factory=list)
+
+    def take(self, *changes: Change) -> None:
+        """Take changes in, and tell what is due."""
+        while True:
+            self.state, due = step(self.state, changes, self.now, routes=self.routes)
+            changes = ()
+            if not due:
+                return
+            for each in due:
+                self.told.append(each)
+                self.state, _ = settle(self.state, each, OK, self.now)
+
+    def wait(self, span: int) -> None:
+        """Let a time pass; whatever is due in it comes."""
+        end = self.now + span
+        while (due := next_due(self.state, self.now)) is not None and due <= end:
+            self.now = due
+            self.take()
+        self.now = end
+        self.take()
+
+    def restart(self) -> None:
+        """Go on with what is kept."""
+        rows = json.loads(json.dumps(self.state.rows()))
+        self.state = State().joined(State.of_rows(rows))
+
+    def begin(self, start: int, count: int) -> None:
+        """Let findings begin."""
+        self.take(*(Change(ownerless(n)) for n in range(start, start + count)))
+
+    @property
+    def activities(self) -> list[Activity]:
+        """Give what was told."""
+        return [each.activity for each in self.told]
+
+
+def test_a_first_import_is_one_message() -> None:
+    """With the count, the first names and the command that lists the rest."""
+    stage = Stage()
+    for start in range(0, 2000, 200):
+        stage.begin(start, 200)
+    assert stage.told == []
+    stage.wait(QUIET)
+
+    (summary,) = stage.told
+    assert summary.activity is CREATE
+    assert summary.finding.count == 2000
+    assert summary.finding.presented == Identifier(SUMMARY, "acme")
+    text = wording.message(summary.finding)
+    assert "2,000 findings began together" in text
+    assert "agent.id:bot-0" in text
+    assert "agent.id:bot-19" in text
+    assert "bot-20" not in text
+    assert "rescind findings" in text
+    assert wording.title(summary.finding) == "No living owner: 2,000 at once in acme"
+    links = Links("https://r.example")
+    assert links.of(summary.finding) == {"Findings": "https://r.example/v1/findings"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_members_are_not_told_later_and_the_last_ends_the_summary(
+    restarted: bool,
+) -> None:
+    """Neither what changes of them, nor their end."""
+    stage = Stage()
+    stage.begin(0, 100)
+    stage.wait(QUIET)
+    if restarted:
+        stage.restart()
+    stage.take(*(Change(ownerless(n, count=5)) for n in range(100)))
+    stage.take(*(Change(ownerless(n), closed=True) for n in range(99)))
+    stage.wait(2 * MINUTE)
+    assert stage.activities == [CREATE]
+
+    stage.take(Change(ownerless(99), closed=True))
+    stage.wait(MINUTE)
+
+    assert stage.activities == [CREATE, CLOSE]
+    assert stage.told[0].finding.id == stage.told[1].finding.id
+    assert attrs.evolve(stage.state, paused={}) == State()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_few_are_told_one_by_one(restarted: bool) -> None:
+    """After a moment, and to their ends."""
+    stage = Stage()
+    stage.begin(0, FEW)
+    if restarted:
+        stage.restart()
+    stage.wait(QUIET)
+    assert stage.activities == [CREATE] * FEW
+
+    stage.take(*(Change(ownerless(n), closed=True) for n in range(FEW)))
+    stage.wait(2 * MINUTE)
+    assert stage.activities == [CREATE] * FEW + [CLOSE] * FEW
+    assert stage.state == State()
+
+
+def test_what_comes_within_a_minute_joins_the_summary() -> None:
+    """By an update, a minute after the first message; single ones later are told."""
+    stage = Stage()
+    stage.begin(0, 100)
+    stage.wait(30 * SECOND)
+    stage.begin(100, 50)
+    stage.wait(2 * MINUTE)
+
+    assert stage.activities == [CREATE, UPDATE]
+    assert stage.told[1].finding.count == 150
+    stage.begin(500, 1)
+    stage.wait(QUIET)
+    assert stage.told[2].finding == ownerless(500)
+
+
+def test_more_than_few_within_a_minute_are_a_summary_though_some_were_told() -> None:
+    """Slices of an import that come seconds apart."""
+    stage = Stage()
+    stage.begin(0, 15)
+    stage.wait(10 * SECOND)
+    stage.begin(15, 15)
+    stage.wait(QUIET)
+
+    assert stage.activities == [CREATE] * 16
+    assert stage.told[-1].finding.count == 15
+
+
+def test_kinds_realms_and_owners_have_summaries_of_their_own() -> None:
+    """A receiver that is told of one owner hears of hers, and of no other."""
+    hers = Route(name="hers", owners=frozenset({"ann"}))
+    stage = Stage((SOC, hers))
+    stage.take(
+        *(Change(ownerless(n, owner="ann")) for n in range(50)),
+        *(Change(ownerless(n, owner="bob")) for n in range(50, 100)),
+        *(Change(ownerless(n, realm="other")) for n in range(100, 150)),
+        *(Change(ownerless(n, kind=FindingKind.UNMAPPED)) for n in range(150, 200)),
+    )
+    stage.wait(QUIET)
+
+    assert len([d for d in stage.told if d.route == "soc"]) == 4
+    (own,) = [d for d in stage.told if d.route == "hers"]
+    assert (own.finding.owner, own.finding.count) == ("ann", 50)
+
+
+def test_uses_are_never_summed_up() -> None:
+    """Each is told at once."""
+    stage = Stage()
+    stage.take(*(Change(a_finding(n)) for n in range(100)))
+
+    assert len(stage.told) == 100
+
+
+def test_what_ends_while_it_is_held_is_told_as_ever() -> None:
+    """Its beginning and its end."""
+    stage = Stage()
+    stage.begin(0, 1)
+    stage.take(Change(ownerless(0), closed=True))
+    stage.wait(MINUTE)
+
+    assert stage.activities == [CREATE, CLOSE]
+    assert stage.state.announced == {}
+
+
+def test_a_member_is_owed_until_the_summary_has_arrived() -> None:
+    """What is committed was told."""
+    stage = Stage()
+    stage.begin(0, 100)
+    assert stage.state.owes(ownerless(5).id)
+    stage.state, (due,) = step(stage.state, [], NOW + QUIET, routes=[SOC])
+
+    assert stage.state.owes(ownerless(5).id)
+    stage.state, _ = settle(stage.state, due, OK, NOW + QUIET)
+    assert not stage.state.owes(ownerless(5).id)
