@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Post = Callable[[Delivery], Awaitable[Outcome]]
 
 BATCH: Final = 200  # messages, about, that one step makes: some 10 ms
+FEW: Final = 50  # changes that are not urgent, between two looks for urgent ones
 AHEAD: Final = 5_000  # changes looked through for urgent ones at once
 LONGEST_WAIT: Final = 5.0
 SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
@@ -172,8 +173,8 @@ class Notifier:
         if len(first) == size:
             ahead, _ = first[-1]
             return _Changed([it for _, it in first], self._position, ahead, last)
-        others = await self._between(self._position, end, size)
-        position = others[-1][0] if len(others) == size else end
+        others = await self._between(self._position, end, FEW)
+        position = others[-1][0] if len(others) == FEW else end
         taken = [it for _, it in first]
         taken += [it for _, it in others if not urgent(it.finding)]
         return _Changed(taken, position, end, last)

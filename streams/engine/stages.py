@@ -26,7 +26,7 @@ from streams.progress import Progress
 from streams.stages import episodes
 from streams.stages.cascade import Cascade
 from streams.stages.known_deaths import MOST
-from streams.stages.posture import Posture
+from streams.stages.posture import SLICE, Posture
 from streams.stages.registry import dead
 from streams.stages.scope_use import scoped
 from streams.stages.sentinel import Sentinel, Tolerances
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from streams.stages.telling import Outputs
 
 FACTS: Final = 200  # read from the file at once
+FEW_NODES: Final = 16
+ACCESS_SECONDS: Final = 0.05  # of accesses between two other pieces of work
 LOADED: Final = 5000
 TIDY_SECONDS: Final = 5.0
 # Positions are saved with outputs; without any, only this often.
@@ -296,10 +298,9 @@ class Stages:
         worked |= await self._take_posture()
         await self._take_receipts()
         if self.applied >= self._target.facts:
-            took = await self._take_access(self._target.access)
-            worked |= took
+            worked |= await self._take_accesses(self._target.access)
             worked |= await self._take_unsettled()
-            if not took:
+            if self._access >= self._target.access:
                 worked |= self._target is not self._ends
                 self._target = None
         return worked
@@ -428,7 +429,9 @@ class Stages:
         if not self.posture.waiting(now):
             return False
         self._untold = True  # a step that has begun waits no more, and is not told
-        signals = await in_turns(self.posture.step(now))
+        # Uses go first: while one waits to be judged, posture takes small steps.
+        most = FEW_NODES if self._access < self._ends.access else SLICE
+        signals = await in_turns(self.posture.step(now, most))
         outputs = await in_turns(self.sentinel.report(signals, now))
         self._pieces += 1
         watched = [(str(name), body) for name, body in self.posture.take_news()]
@@ -458,6 +461,17 @@ class Stages:
             await self._store.write_in_time(lambda tx: _save(tx, outputs))
         self._count(outputs)
         self._rechecking = False
+
+    async def _take_accesses(self, end: int) -> bool:
+        """Judge accesses for a moment; tell whether there were any."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ACCESS_SECONDS
+        took = False
+        while await self._take_access(end):
+            took = True
+            if loop.time() >= until:
+                break
+        return took
 
     async def _take_access(self, end: int) -> bool:
         """Judge the next block of accesses."""
