@@ -28,6 +28,7 @@ from streams.kafka.poison import letters, poison_of
 from streams.records import DeadLetter
 from streams.stages import notify
 from streams.stages.deliveries import Delivery, Outcome, Route
+from streams.stages.delivery_queue import urgent
 from streams.stages.delivery_state import (
     KEPT,
     Buried,
@@ -51,8 +52,9 @@ if TYPE_CHECKING:
     Post = Callable[[Delivery], Awaitable[Outcome]]
     Letters = Callable[[Outgoing], Awaitable[Any]]
 
-BATCH: Final = 200
-INBOX: Final = 500
+BATCH: Final = 200  # messages, about, that one step makes
+FEW: Final = 50  # records that are not urgent, between two looks for urgent ones
+INBOX: Final = 5_000  # so many of those may lie before one that is
 LONGEST_WAIT: Final = 5.0
 SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
 
@@ -82,6 +84,17 @@ class Counts:
     failed: int = 0
     buried: int = 0
     poison: int = 0
+
+
+def _is_urgent(record: Record) -> bool:
+    """Tell whether a record goes ahead of others.
+
+    All of one finding are alike in that, so they keep their order.
+    """
+    try:
+        return urgent(read_finding(record.value, record.headers).change.finding)
+    except SchemaError:
+        return False
 
 
 class Desk:
@@ -126,6 +139,7 @@ class Desk:
         self._letters = letters
         self._clock = clock
         self._inbox: asyncio.Queue[Record] = asyncio.Queue(INBOX)
+        self._urgent: asyncio.Queue[Record] = asyncio.Queue(INBOX)
         self._owed: dict[str, list[Record]] = {}
         self._known: set[str] = set()
         self._mine: frozenset[int] = frozenset()
@@ -138,8 +152,8 @@ class Desk:
 
     @property
     def waiting(self) -> int:
-        """Count the records that lie in the inbox."""
-        return self._inbox.qsize()
+        """Count the records that were not taken in yet."""
+        return self._inbox.qsize() + self._urgent.qsize()
 
     @property
     def owed(self) -> int:
@@ -151,8 +165,8 @@ class Desk:
         self._news.set()
 
     async def take(self, record: Record) -> None:
-        """Lay a record into the inbox; waits while it is full."""
-        await self._inbox.put(record)
+        """Lay a record into its inbox; waits while that is full."""
+        await (self._urgent if _is_urgent(record) else self._inbox).put(record)
         self._news.set()
 
     def restart(self) -> None:
@@ -161,8 +175,9 @@ class Desk:
         What is not committed comes again to whoever has its partition now, and what
         was known of it lies in the file.
         """
-        while not self._inbox.empty():
-            self._inbox.get_nowait()
+        for inbox in (self._urgent, self._inbox):
+            while not inbox.empty():
+                inbox.get_nowait()
         self.state = State(disabled=self.state.disabled, paused=self.state.paused)
         self._owed.clear()
         self._known.clear()
@@ -213,8 +228,13 @@ class Desk:
                     await self._wait()
 
     def _next(self) -> list[Record]:
-        size = min(BATCH, self._inbox.qsize())
-        return [self._inbox.get_nowait() for _ in range(size)]
+        """Take the next records: what is urgent first, and few others at once."""
+        size = max(1, BATCH // max(1, len(self.routes)))
+        return [
+            inbox.get_nowait()
+            for inbox, most in ((self._urgent, size), (self._inbox, FEW))
+            for _ in range(min(most, inbox.qsize()))
+        ]
 
     async def _step(self, records: Sequence[Record]) -> tuple[Delivery, ...]:
         before = self.restarted

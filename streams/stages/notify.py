@@ -125,7 +125,8 @@ def settle(state: State, delivery: Delivery, outcome: Outcome, now: int) -> Sett
     if current is None:
         return Settled(state, ())
     if outcome.accepted:
-        queue = queue.with_deliveries(_called(queue, now), [current])
+        queue = queue.with_deliveries((), [current])
+        queue = queue.with_deliveries(_called(queue, now))
         return Settled(state.with_queue(route, queue), ())
     again = _failed(current, outcome, now)
     if again is not None:

@@ -219,8 +219,16 @@ def test_a_place_is_kept_free_for_the_urgent_one() -> None:
     assert len(step(State(), news, NOW, routes=[single]).due) == 1
 
 
-def test_states_know_their_module() -> None:
-    """What waits is kept in rows of the form that earlier releases read."""
+def test_what_arrived_after_its_lease_was_lost_is_gone() -> None:
+    """It had failed before: who takes it calls the others, and not it."""
+    state, (delivery,) = step(State(), [Change(a_finding())], NOW, routes=[SOC])
+    state, _ = settle(state, delivery, DOWN, NOW)
+
+    assert settle(state, delivery, OK, NOW).state.deliveries == {}
+
+
+def test_rows_have_the_form_of_earlier_releases() -> None:
+    """What is no member of a group is read by them, too."""
     (row,) = (
         row
         for key, row in a_backlog(1).rows().items()
