@@ -314,9 +314,12 @@ def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
     """Give the facts that make known who acts by the words of the issuer's own log.
 
     That is whoever made the call, and what its credential hangs on. A kind of a mapping
-    is taken for one that may act: its credentials are its log's own, too.
+    is taken for one that may act: its credentials are its log's own, too. What ends
+    something makes nobody known: a cause gets in over a quota, alone in its event.
     """
     if not origin.issuer_log or record.outcome == "denied":
+        return
+    if isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS:
         return
     above = (parent.identifier for parent in record.parents)
     for name in dict.fromkeys((*record.actor, *above)):
