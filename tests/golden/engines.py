@@ -63,10 +63,12 @@ class Outcome:
         findings: of each kind, identifier, point, cause, via, event ids, related ids,
             path, times and count; of what lasts until it is put right also whether it
             was.
+        undeclared: of the inventory, sorted.
     """
 
     rows: list[Any]
     findings: list[tuple[Any, ...]]
+    undeclared: list[dict[str, Any]]
 
 
 @define
@@ -205,6 +207,10 @@ class Case:
                 (f[0], f[1], f[5], *filter(None, f[-1:])) for f in outcome.findings
             )
             assert wanted == found_, found_
+        if "undeclared" in plain:
+            assert plain["undeclared"] == [
+                [one["identifier"], one["points"]] for one in outcome.undeclared
+            ]
 
 
 def _stream(folder: Path) -> dict[str, Any]:
@@ -363,6 +369,11 @@ async def _get(url: str, path: str) -> Any:
         return await got.json()
 
 
+async def _undeclared(url: str) -> list[dict[str, Any]]:
+    found = (await _get(url, "/v1/inventory"))["undeclared"]
+    return sorted(found, key=lambda one: str(one["identifier"]))
+
+
 async def on_embedded(case: Case, folder: Path, repository: Path) -> Outcome:
     """Run a case on the embedded engine."""
     clock = case.clock
@@ -376,7 +387,9 @@ async def on_embedded(case: Case, folder: Path, repository: Path) -> Outcome:
         await case.play(EmbeddedEngine(served), clock, repository)
         table = await _get(served.url, f"/v1/table?now={case.clock.now}")
         findings = await _get(served.url, "/v1/findings?limit=100000")
-    return Outcome(table["rows"], sorted(map(_finding, findings["findings"]), key=str))
+        undeclared = await _undeclared(served.url)
+    found = sorted(map(_finding, findings["findings"]), key=str)
+    return Outcome(table["rows"], found, undeclared)
 
 
 @asynccontextmanager
@@ -424,5 +437,6 @@ async def on_kafka(
     async with _kafka(case, clock, folder, repository, kafka) as run:
         await case.play(KafkaEngine(run), clock, repository)
         rows = await run.table(case.clock.now)
+        undeclared = await _undeclared(run.working.url)
     findings = await with_ends(kafka)
-    return Outcome(rows, sorted(map(_finding, findings), key=str))
+    return Outcome(rows, sorted(map(_finding, findings), key=str), undeclared)

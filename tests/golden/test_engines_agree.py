@@ -38,4 +38,5 @@ async def test_both_engines_make_what_the_case_says(
 
     assert embedded.rows == kafka.rows
     assert embedded.findings == kafka.findings
+    assert embedded.undeclared == kafka.undeclared
     assert embedded.rows
