@@ -158,7 +158,7 @@ def run(command: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except ClientError as error:
-        to_stderr(command, error)
+        to_stderr(command, clean(error))  # a server's words, which may be anybody's
         return error.code
     except (ValueError, OSError) as error:
         to_stderr(command, error)
