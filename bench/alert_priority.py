@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LINES: Final = {"tiny": 5, "small": 30, "full": 100}
 FLOOD: Final = {"tiny": 100, "small": 2000, "full": 2000}
-PAUSE: Final = 0.05  # seconds between two lines
+PAUSE: Final = 0.1  # seconds between two lines
 ANSWER: Final = 0.005  # seconds that an endpoint takes
 DEADLINE: Final = 300.0
 MOST: Final = 250.0  # milliseconds

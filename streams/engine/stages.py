@@ -295,7 +295,10 @@ class Stages:
             worked = await self._take_facts()
         worked |= await self._take_slice()
         worked |= await self._take_signals()
-        worked |= await self._take_posture()
+        # Uses go first: posture waits for one that waits for facts of its round.
+        uses_wait = self._access < self._ends.access
+        if not uses_wait or self.applied >= self._target.facts:
+            worked |= await self._take_posture(FEW_NODES if uses_wait else SLICE)
         await self._take_receipts()
         if self.applied >= self._target.facts:
             worked |= await self._take_accesses(self._target.access)
@@ -423,14 +426,12 @@ class Stages:
         self._signals = position
         return True
 
-    async def _take_posture(self) -> bool:
-        """Look at the next nodes that may stand otherwise than before."""
+    async def _take_posture(self, most: int) -> bool:
+        """Look at the next nodes that may stand otherwise than before, so many."""
         now = self._clock()
         if not self.posture.waiting(now):
             return False
         self._untold = True  # a step that has begun waits no more, and is not told
-        # Uses go first: while one waits to be judged, posture takes small steps.
-        most = FEW_NODES if self._access < self._ends.access else SLICE
         signals = await in_turns(self.posture.step(now, most))
         outputs = await in_turns(self.sentinel.report(signals, now))
         self._pieces += 1
