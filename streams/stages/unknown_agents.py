@@ -90,7 +90,9 @@ class UnknownAgents:
         if whole is not None:
             if (yield from self._somebody(registry, telling.now)):
                 self._tell_each(registry, telling)
-            elif all(is_declared(registry, Identifier.parse(n)) for n in whole.agents):
+            elif whole.agents and all(
+                is_declared(registry, Identifier.parse(name)) for name in whole.agents
+            ):
                 telling.end(self._all)
         for key in (yield from self._episodes.open_of(KIND)):
             yield
@@ -100,7 +102,12 @@ class UnknownAgents:
     def seen(self) -> Iterator[tuple[str, Acted]]:
         """Yield the agents that are told of, each with where it was seen."""
         for episode in self._episodes.open_with(KIND):
-            yield from episode.agents.items()
+            found = episode.finding
+            if episode.agents or found.presented == self._all.presented:
+                yield from episode.agents.items()
+            else:  # taken over from another worker, who knew where
+                acted = Acted(found.first_seen, found.last_seen, found.count)
+                yield str(found.presented), acted
 
     def _see(self, key: Key, use: AgentUse, telling: Telling) -> None:
         name, open_ = str(use.agent), self._episodes.open_of_key(key)

@@ -254,6 +254,26 @@ def test_what_is_held_survives_a_restart_and_is_told_once() -> None:
     assert "2 points (door, mail) with 2 credentials" in watch.finding(name(1)).message
 
 
+@pytest.mark.parametrize("nobody", [True, False])
+def test_who_takes_over_knows_what_was_told_and_no_places(*, nobody: bool) -> None:
+    """It ends nothing by that, and lists whom the finding is about."""
+    watch = Watch(nobody=nobody)
+    watch.use(name(1))
+    watch.wait()
+    told = watch.told()
+    for each in watch.findings.values():
+        each.agents.clear()
+    watch.restart()
+    watch.wait()
+    assert watch.told() == told
+    seen = {agent: acted.words() for agent, acted in watch.sentinel.agents.seen()}
+    assert seen == ({} if nobody else {"agent.id:a-1": "seen at 0 points ()"})
+    watch.use(name(1), point="mail")
+    watch.wait()
+    assert [agent for agent, _ in watch.sentinel.agents.seen()] == ["agent.id:a-1"]
+    assert (watch.told(), watch.told(open_=False)) == (told, [])
+
+
 def test_it_is_over_once_the_agent_is_declared() -> None:
     """It is not told any more then, under any of its points."""
     watch = Watch()
