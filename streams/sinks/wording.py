@@ -72,6 +72,10 @@ _TITLES: Final = {
     FindingKind.OVER_QUOTA: "Authority over its quota",
     FindingKind.TEST: "Test of alerts, nothing happened",
 }
+_ADOPT: Final = (
+    "Declare those that are yours with `rescind adopt access-log LOG` or "
+    "`rescind adopt FILE`; `rescind inventory` lists them all."
+)
 _REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
         "Block {it} at {point}, find out why it was accepted, and treat what it did "
@@ -220,7 +224,7 @@ def remedy(finding: Finding) -> str:
     """Say what to do; empty where nothing is to be done."""
     point = shown(finding.point) or "the enforcement point"
     if finding.kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
-        return ""  # one that lists many says it itself
+        return _ADOPT  # its list may be cut
     text = _REMEDIES.get(finding.kind, "")
     many = finding.presented.kind == SUMMARY
     it = "each of them" if many else shown(str(finding.presented))
@@ -308,6 +312,9 @@ def _evidence(finding: Finding) -> str:
     when = f"at {last}" if first == last else f"from {first} to {last}"
     where = f", from {shown(finding.address)}" if finding.address else ""
     with_ = f" ({shown(finding.user_agent)})" if finding.user_agent else ""
+    if finding.kind is FindingKind.UNKNOWN_AGENT:  # with what stands in its message
+        where = f", last from {shown(finding.address)}" if finding.address else ""
+        return f"Seen {when}{where}{with_}."
     return f"Presented: {shown(str(finding.presented))}, {when}{where}{with_}."
 
 
@@ -376,6 +383,7 @@ _SENTENCES: Final = {
     FindingKind.BLOCKED_ATTEMPT: _blocked,
     FindingKind.SOURCE_DELAY: _before_it_was_told,
     FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
+    FindingKind.UNKNOWN_AGENT: _as_found,
     FindingKind.ENFORCEMENT_FAILURE: _let_in,
     FindingKind.ENFORCEMENT_LAG: _let_in_late,
 }

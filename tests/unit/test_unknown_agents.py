@@ -14,6 +14,7 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.findings import FindingKind
+from streams.sinks import wording
 from streams.stages import acted as acted_module
 from streams.stages import episodes
 from streams.stages import unknown_agents as unknown_agents_module
@@ -320,6 +321,26 @@ def test_a_first_day_is_one_finding_with_the_list_and_the_command() -> None:
     watch.wait()
     assert watch.told() == unknown(name(n) for n in range(1, 61))
     assert "seen at 1 point (p1) with 1 credential" in watch.finding(name(1)).message
+
+
+def test_an_alert_says_where_when_and_what_to_do() -> None:
+    """Also one whose list of names is cut."""
+    watch = Watch(nobody=True)
+    for n in range(60):
+        watch.use(token(n), agent=name(n))
+    watch.wait()
+    _, seen, next_ = wording.lines(watch.finding(Identifier("realm", "r")))
+    assert next_.startswith("Declare those that are yours with `rescind adopt access-")
+    watch.declare(TOLD)
+    watch.wait()
+    watch.use(token("x"), agent=name(1))
+    what, seen, next_ = wording.lines(watch.finding(name(1)))
+    assert (
+        "acted; nobody declared it: seen at 1 point (door) with 2 credentials" in what
+    )
+    assert seen.startswith("Seen from ")
+    assert seen.endswith(", last from 192.0.2.1 (curl).")
+    assert next_.startswith("Find the owner of agent.id:a-1, and adopt it")
 
 
 def test_people_that_are_declared_are_no_agent_declared() -> None:
