@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import delivery_queue, notify, notify_lease
+from streams.stages import delivery_queue, notify, notify_draft, notify_lease
 from streams.stages.delivery_queue import Queue
 from streams.stages.delivery_state import State
+from tests.unit import test_notify_groups as groups
+from tests.unit import test_notify_priority as priority
 from tests.unit import test_notify_receivers as suite
 
 if TYPE_CHECKING:
@@ -73,6 +75,21 @@ def copied_queues(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(State, "with_queue", with_queue)
 
 
+def never_spared(patch: pytest.MonkeyPatch) -> None:
+    """Try each message at a receiver that fails."""
+    patch.setattr(notify_lease, "IN_A_ROW", 10**9)
+
+
+def all_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Begin as much that is not urgent as the receivers take."""
+    patch.setattr(notify_lease, "TOGETHER", 10**9)
+
+
+def never_summed_up(patch: pytest.MonkeyPatch) -> None:
+    """Tell each finding of a first import."""
+    patch.setattr(notify_draft, "FEW", 10**9)
+
+
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
     one_bound_for_all: suite.test_a_receiver_that_hangs_does_not_move_another,
     never_called: (
@@ -81,6 +98,9 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
     the_oldest_first: (
         suite.test_an_hour_of_outage_loses_nothing_and_ends_with_the_worst_first
     ),
+    never_spared: priority.test_who_fails_is_tried_by_one_message_at_a_time,
+    all_at_once: priority.test_few_that_are_not_urgent_begin_at_once_over_all_receivers,
+    never_summed_up: groups.test_a_first_import_is_one_message,
     calls_cost_attempts: suite.test_a_receiver_that_flickers_uses_up_no_attempts,
     lost_in_the_pause: suite.test_a_busy_receiver_is_left_alone_by_all,
     copied_queues: (suite.test_what_waits_at_one_receiver_is_not_looked_at_for_another),

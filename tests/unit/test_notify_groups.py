@@ -89,6 +89,7 @@ def test_a_first_import_is_one_message() -> None:
     assert stage.told == []
     stage.wait(QUIET)
 
+    assert len(stage.told) == 1
     (summary,) = stage.told
     assert summary.activity is CREATE
     assert summary.finding.count == 2000
