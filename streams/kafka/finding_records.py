@@ -18,6 +18,7 @@ from streams.kafka.audit_state import reading
 from streams.kafka.payloads import JUDGED, OPEN, REOPENED
 from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes
+from streams.stages.delivery_queue import urgent
 from streams.stages.episodes import KEPT, Episode
 from streams.stages.notify import Change
 
@@ -78,6 +79,17 @@ def read_finding(
     order = 2 * _number(revision.encode()) - 1
     closed = told.get(OPEN, b"1") == b"0"
     return FindingRecord(identity, Change(finding, closed, max(0, order)))
+
+
+def is_urgent(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> bool:
+    """Tell whether a record goes ahead of others.
+
+    All of one finding are alike in that, so they keep their order.
+    """
+    try:
+        return urgent(read_finding(value, headers).change.finding)
+    except SchemaError:
+        return False
 
 
 async def read_episodes(

@@ -21,14 +21,13 @@ from schemas.errors import SchemaError
 from streams import tracing
 from streams.failpoints import failpoint
 from streams.findings import SUMMARY
-from streams.kafka.finding_records import FindingRecord, read_finding
+from streams.kafka.finding_records import FindingRecord, is_urgent, read_finding
 from streams.kafka.framing import partition_of
 from streams.kafka.payloads import dead_letter_record
 from streams.kafka.poison import letters, poison_of
 from streams.records import DeadLetter
 from streams.stages import notify
 from streams.stages.deliveries import Delivery, Outcome, Route
-from streams.stages.delivery_queue import urgent
 from streams.stages.delivery_state import (
     KEPT,
     Buried,
@@ -84,17 +83,6 @@ class Counts:
     failed: int = 0
     buried: int = 0
     poison: int = 0
-
-
-def _is_urgent(record: Record) -> bool:
-    """Tell whether a record goes ahead of others.
-
-    All of one finding are alike in that, so they keep their order.
-    """
-    try:
-        return urgent(read_finding(record.value, record.headers).change.finding)
-    except SchemaError:
-        return False
 
 
 class Desk:
@@ -166,7 +154,8 @@ class Desk:
 
     async def take(self, record: Record) -> None:
         """Lay a record into its inbox; waits while that is full."""
-        await (self._urgent if _is_urgent(record) else self._inbox).put(record)
+        ahead = is_urgent(record.value, record.headers)
+        await (self._urgent if ahead else self._inbox).put(record)
         self._news.set()
 
     def restart(self) -> None:
