@@ -18,7 +18,7 @@ from unittest import mock
 import aiohttp
 from attrs import define, field
 
-from streams import app, failpoints, health_book, loop_hold
+from streams import app, failpoints, health_book, loop_hold, quota_watch
 from streams.app import Served, serve
 from streams.engine import closures, notifier, stages, watch
 from streams.engine import store as store_module
@@ -290,6 +290,7 @@ def unhurried() -> Iterator[None]:
             (health_book, "LOOK_SECONDS", 3600.0),
             (loop_hold, "PERIOD", 3600.0),
             (listening, "SWEEP_SECONDS", 3600.0),
+            (quota_watch, "LOOK_SECONDS", 3600.0),
             (watch, "PERIOD", 3600.0),
             (mapping, "load_mapping", read_once),
         ):
