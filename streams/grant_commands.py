@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from streams.ask_commands import names_of
 from streams.client import ClientError, settled
 from streams.plain_text import clean
 
@@ -41,23 +42,31 @@ def lift(client: Client, body: Mapping[str, object], output: str) -> int:
     if not answer["accepted"]:
         _print(answer, waits(answer), output)
         return WAITS
-    name = str(body["identifier"])
-    seen = _why(client, name, answer["token"])
+    name = _named(client, str(body["identifier"]))
+    seen = None if name is None else _why(client, name, answer["token"])
+    shown = clean(name or "ID")
     said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
     alive = seen is None or bool(seen["allowed"])
     if seen is None:
-        said += f"Whether it lives now is not known here: rescind why {clean(name)}\n"
+        said += f"Whether it lives now is not known here: rescind why {shown}\n"
     elif not alive:
         why = clean(str(seen["reason"]))
         said += (
             f"It is still denied ({why}): a lift ends what the same authority "
             "suspended more than 5 s before, and no revoke. What denies it: "
-            f"rescind why {clean(name)}\n"
+            f"rescind why {shown}\n"
         )
     else:
         said += "It is allowed.\n"
     _print(answer | {"alive": None if seen is None else alive}, said, output)
     return DONE if alive else WAITS
+
+
+def _named(client: Client, text: str) -> str | None:
+    """Give the name of what was typed, of a secret its hash; None: not told."""
+    with suppress(ClientError, ValueError):
+        return names_of(client, text)[0]
+    return None
 
 
 def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:

@@ -211,13 +211,13 @@ def _tell_unread(tally: Tally) -> None:
     console = Console(stderr=True)
     if not console.is_terminal:
         console.width = FILE_WIDTH
-    table = Table("not read", "line", "pieces", "why", "begins with")
+    table = Table("not read", "line", "pieces", "why")
     for column in table.columns:
         column.overflow = "fold"
     for (file, reason), unread in sorted(tally.unread.items()):
         first = unread.first
         line = str(first.line) if first.line else ""
-        shown = (file, line, str(unread.pieces), reason, first.text)
+        shown = (file, line, str(unread.pieces), reason)
         table.add_row(*map(escape, map(clean, shown)))
     console.print(table)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from attrs import define, field
 
-from agents_registry.secret_shapes import without_secrets
 from streams.collisions import COLLISION, Collisions
 from streams.keyed_names import LEAST_BYTES
 from streams.records import DeadLetter, Lifecycle
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
 DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
-BEGINNING: Final = 80  # bytes of what cannot be read that a person is shown
 UNKNOWN: Final = "unknown"
 NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
@@ -53,12 +51,10 @@ class Piece(NamedTuple):
     Attributes:
         file: its path.
         line: from 1; 0 where that is not known.
-        text: how it begins, without what bears the mark of a secret.
     """
 
     file: str
     line: int = 0
-    text: str = ""
 
 
 @define
@@ -227,12 +223,7 @@ class _Places:
             return Piece(self._file)
         self._line += self._data.count(b"\n", self._at, start)
         self._at = start
-        text = self._data[start : start + BEGINNING].split(b"\n", 1)[0]
-        return Piece(
-            self._file,
-            self._line,
-            without_secrets(text.decode(errors="replace"))[:BEGINNING],
-        )
+        return Piece(self._file, self._line)
 
 
 def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:

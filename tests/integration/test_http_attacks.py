@@ -128,7 +128,7 @@ async def test_an_error_is_logged_without_what_the_request_held(
 ) -> None:
     """A traceback says where it broke; variables hold tokens and bodies."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_more: object) -> None:
         raise RuntimeError("planted")
 
     before = structlog.get_config()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 SIZE: Final = 272 << 10  # bytes of a body; from 256 KiB on a process reads it
-HOLD: Final = 0.05  # seconds; the guard's lease is far longer
+HOLD: Final = 0.08  # seconds; the guard's lease is far longer
 MANY: Final = 5000  # values in one
 BODIES: Final = {
     "deep_lists": b"[" * (SIZE // 4),

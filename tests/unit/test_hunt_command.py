@@ -319,7 +319,7 @@ def test_a_missing_path_is_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_never_called_clean(tmp_path: Path) -> None:
-    """An exit code of its own, and a table of file, line, reason and beginning."""
+    """An exit code of its own, and a table of file, line and reason."""
     token = "ghp_" + "a" * 36
     log, other = tmp_path / "a.json", tmp_path / "b.log"
     lines = [json.dumps({"Records": [event("GetA", "10:00:00", BY_KEY)]}), "", "{cut"]

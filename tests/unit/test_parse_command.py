@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 KEYS = [
     "record", "source", "event_id", "event_type", "effect", "occurred_at",
     "identifiers", "parents", "owner", "actor", "scope", "expires_at", "outcome",
-    "reason", "offset", "file", "line", "text",
+    "reason", "offset", "file", "line",
 ]  # fmt: skip
 
 
