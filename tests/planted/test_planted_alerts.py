@@ -56,7 +56,7 @@ def copies_counted(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("plant", "seed"),
     [
-        (queue_not_saved, 0),
+        (queue_not_saved, 5),
         pytest.param(another_id_for_each_attempt, 1, marks=pytest.mark.campaign),
         pytest.param(copies_counted, 1, marks=pytest.mark.campaign),
     ],
