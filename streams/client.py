@@ -196,13 +196,17 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def settled(client: Client, name: str, token: str) -> bool:
-    """Wait until the table holds the fact; what is accepted stays so without it."""
+def settled(client: Client, name: str, token: str) -> dict[str, Any] | None:
+    """Wait until the table holds a fact, and give what `why` says then.
+
+    None where it does not by then; what is accepted stays so without it.
+    """
     wanted = int(token.rpartition(":")[2])
     end = time.monotonic() + SETTLED
     while time.monotonic() < end:
         with suppress(ClientError):
-            if int(client.get("why", name)["as_of"].rpartition(":")[2]) >= wanted:
-                return True
+            seen: dict[str, Any] = client.get("why", name)
+            if int(seen["as_of"].rpartition(":")[2]) >= wanted:
+                return seen
         time.sleep(POLL)
-    return False
+    return None

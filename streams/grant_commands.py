@@ -73,9 +73,7 @@ def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
     """Ask once the table holds what was written; None where nobody can be asked."""
     with suppress(ClientError):
         client.get("why", name)  # ingress on Kafka cannot say it: no use to wait
-        if settled(client, name, token):
-            seen: dict[str, Any] = client.get("why", name)
-            return seen
+        return settled(client, name, token)
     return None
 
 

@@ -69,7 +69,7 @@ def revoke(  # noqa: PLR0913 - each by name
         return NOT_CLOSED
     names = answer.get("identifiers", [name])
     name = names[0]
-    if not settled(knowing, name, answer["token"]):
+    if settled(knowing, name, answer["token"]) is None:
         _note("revoke", "accepted; the server's table does not show it yet")
     made = _revoke_created(client, knowing, order, name) if with_created else []
     asked = [answer["id"], *(each["id"] for each in made if "id" in each)]

@@ -431,8 +431,8 @@ class Stages:
         now = self._clock()
         if not self.posture.waiting(now):
             return False
-        self._untold = True  # a step that has begun waits no more, and is not told
         signals = await in_turns(self.posture.step(now, most))
+        self._untold = True
         outputs = await in_turns(self.sentinel.report(signals, now))
         self._pieces += 1
         watched = [(str(name), body) for name, body in self.posture.take_news()]

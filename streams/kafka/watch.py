@@ -126,6 +126,7 @@ class Watched:
         self._realm_of = realm_of
         self._digest_key = digest_key
         self._postures: dict[str, Posture] = {}
+        self._untold: set[str] = set()  # realms of which a step found more
         self._tally = tally or Tally()
         self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
@@ -284,8 +285,10 @@ class Watched:
         posture = self._posture(realm)
         if posture.waiting(now):
             signals = yield from posture.step(now)
+            self._untold.add(realm)
             outputs = yield from self._sentinel(realm).report(signals, now)
             self._add(realm, outputs)
+            self._untold.discard(realm)
             for name, body in posture.take_news():
                 self._used[realm, str(name)] = body
         return posture.waiting(now)
@@ -306,7 +309,8 @@ class Watched:
     def inspecting(self, realm: str, now: int) -> int:
         """Count the nodes of a realm that may stand otherwise than before, roughly."""
         posture = self._postures.get(realm)
-        return 1 if posture is None else posture.waiting(now)
+        untold = realm in self._untold
+        return 1 if posture is None else posture.waiting(now) + untold
 
     def follow(self, now: int) -> Steps[None]:
         """Judge all uses again of the realms whose tables were built anew."""

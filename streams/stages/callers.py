@@ -6,6 +6,7 @@ user agent, and the agent that it names. Most lines of a block share a few.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ class Caller(NamedTuple):
     agent: str | None = None
 
 
+@lru_cache(maxsize=4096)  # few call often, and each text is searched for secrets
 def caller(
     address: str | None, user_agent: str | None, agent: str | None
 ) -> Caller | None:

@@ -403,7 +403,8 @@ class Sentinel:
                 self.uses.mark(piece, row, REPORTED)
                 continue
             first, times = piece.merged_of(row)
-            evidence = self._evidence(use, why)
+            accepted = self.accepted.get(why.cause.fact_id)
+            evidence = self._evidence(use, why, accepted)
             kind = self._name(evidence, use.point)
             if kind is FindingKind.IN_FLIGHT:
                 if not piece.marks[row] & IN_FLIGHT:
@@ -413,14 +414,13 @@ class Sentinel:
                 continue
             self.uses.mark(piece, row, REPORTED)
             told = of_use(kind, use, why, first, times)
-            cause = self.accepted.get(why.cause.fact_id)
-            if cause is not None:
+            if accepted is not None:
                 told = evolve(
                     told,
-                    told_at=cause.at,
+                    told_at=accepted.at,
                     late_by=late_by(kind, evidence, self._tolerances),
-                    ended_by=cause.actor,
-                    reason=cause.reason,
+                    ended_by=accepted.actor,
+                    reason=accepted.reason,
                 )
             episode = telling.see_use(told, use, registry)
             # One that was told before may be closed, or of another kind.
@@ -472,8 +472,7 @@ class Sentinel:
                 return True
         return False
 
-    def _evidence(self, use: Seen, why: Death) -> Evidence:
-        accepted = self.accepted.get(why.cause.fact_id)
+    def _evidence(self, use: Seen, why: Death, accepted: Accepted | None) -> Evidence:
         return Evidence(
             use.outcome,
             use.at,

@@ -12,12 +12,16 @@ import aiohttp
 from aiohttp import web
 from attrs import define, field
 
+from streams import app as composition
 from streams.app import Served, serve
+from streams.http import server as server_of
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    import pytest
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ROLES = {
@@ -29,6 +33,18 @@ ROLES = {
     "guard": ["guard"],
 }
 DEADLINE = 60.0
+
+
+def listening(monkeypatch: pytest.MonkeyPatch) -> list[web.Application]:
+    """Give the list of all applications of servers that begin to listen from now on."""
+    apps: list[web.Application] = []
+
+    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
+        apps.append(app)
+        return await server_of.listen(app, *more, **named)
+
+    monkeypatch.setattr(composition, "listen", listen)
+    return apps
 
 
 def values(folder: Path, **more: Any) -> dict[str, Any]:

@@ -7,17 +7,16 @@ import hmac
 import itertools
 import json
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams import app as composition
-from streams.http import server as server_of
 from streams.pdp.metrics import Metrics
 from streams.pdp.service import application
 from tests.held_loop import slowness, watched_loop
 from tests.integration.beside import guarded
+from tests.integration.serving import listening
 from tests.integration.test_hooks import SECRET
 from tests.integration.test_hooks import settings as hooks_of
 from tests.integration.test_planted_everywhere import settings
@@ -113,13 +112,7 @@ async def test_no_route_is_brought_down_by_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each body is taken or refused, and the guard beside keeps its lease."""
-    apps: list[web.Application] = []
-
-    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
-        apps.append(app)
-        return await server_of.listen(app, *more, **named)
-
-    monkeypatch.setattr(composition, "listen", listen)
+    apps = listening(monkeypatch)
     hooks, sources = hooks_of(tmp_path), sources_of(tmp_path)
     made = settings(tmp_path)
     made["sources"] |= sources["sources"]

@@ -20,13 +20,12 @@ import structlog
 from agents_registry.life import Reason
 from agents_registry.secret_shapes import has_secret
 from enforcement import Guard
-from streams import app as composition
-from streams.http import server as server_of
 from streams.keyed_names import keyed_identifier
 from streams.running import configure_logging
 from tests.contract.test_api_description import API, METHODS
 from tests.integration.serving import (
     Server,
+    listening,
     receiving,
     running,
     until,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from aiohttp import web
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
         InMemorySpanExporter,
     )
@@ -302,13 +300,7 @@ async def test_no_route_lets_a_secret_in(
 ) -> None:
     """Nor shows it to anybody: on disk, in the log, to guards, in alerts and traces."""
     configure_logging(0)
-    apps: list[web.Application] = []
-
-    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
-        apps.append(app)
-        return await server_of.listen(app, *more, **named)
-
-    monkeypatch.setattr(composition, "listen", listen)
+    apps = listening(monkeypatch)
     async with receiving() as receiver:
         more = settings(tmp_path) | {"webhook": webhook(receiver)}
         async with (

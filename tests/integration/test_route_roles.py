@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams import app as composition
-from streams.http import server as server_of
 from tests.integration.oidc_provider import provider
-from tests.integration.serving import ROLES, running
+from tests.integration.serving import ROLES, listening, running
 from tests.unit.test_oidc import RULES, signed
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from aiohttp import web
 
     from tests.integration.serving import Server
 
@@ -103,13 +99,7 @@ async def test_a_route_lets_nobody_in_but_who_may_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A route that is added must be added here."""
-    apps: list[web.Application] = []
-
-    async def listen(app: web.Application, *more: Any, **named: Any) -> Any:
-        apps.append(app)
-        return await server_of.listen(app, *more, **named)
-
-    monkeypatch.setattr(composition, "listen", listen)
+    apps = listening(monkeypatch)
 
     async with provider() as issuer, running(tmp_path, **trusting(issuer)) as run:
         routes = [
