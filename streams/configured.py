@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streams.access_settings import ClientCertificate, Token
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
     from streams.settings import Settings, Socket, SourceSettings, Watch
     from streams.ssf.receiver import Verifier
 

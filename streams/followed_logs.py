@@ -14,8 +14,8 @@ from streams.settings import Listen, address
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.engine.ingest import Reader
     from streams.http.events import Source, Speakers
+    from streams.reading import Reader
     from streams.settings import Settings, Watch
 
 

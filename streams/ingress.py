@@ -16,7 +16,6 @@ from streams import metrics
 from streams.access import access
 from streams.configured import check_kafka
 from streams.described import described
-from streams.engine.ingest import read
 from streams.engine.reader_process import ReaderProcess
 from streams.health_book import KEY, HealthBook
 from streams.http.events import Events, Speakers
@@ -55,6 +54,7 @@ from streams.kafka.writing import Writing
 from streams.loop_hold import LoopHold
 from streams.orders import orders
 from streams.queues import queue_readers
+from streams.reading import read
 from streams.receivers import Counts, receivers
 from streams.running import say_ready
 from streams.ssf.streams import Streams, Surroundings

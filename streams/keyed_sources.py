@@ -15,7 +15,7 @@ from streams.sources.litellm import LiteLlm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
 
 SHOWN: Final = "secret"  # the kind of what guards are shown and know by its hash
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from prometheus_client.registry import Collector
 
-    from streams.engine.ingest import Ingest, Reader
+    from streams.engine.ingest import Ingest
     from streams.engine.store import Store
     from streams.health_book import HealthBook
     from streams.http.auth import Tokens
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Feed
     from streams.pollers.sqs import QueueReader
+    from streams.reading import Reader
     from streams.settings import Settings
 
 DAY = 86_400

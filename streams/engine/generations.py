@@ -34,8 +34,8 @@ from streams.engine.logfiles import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streams.engine.ingest import Reader
     from streams.engine.logfiles import Place
+    from streams.reading import Reader
 
 SEARCH: Final = 60.0  # seconds that a file is looked for that is gone from its path
 SETTLED: Final = 2.0  # seconds without a change, then a file is no copy in the making

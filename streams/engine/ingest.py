@@ -12,7 +12,6 @@ import orjson
 from agents_registry.facts import Cause, Node, fact_id
 from streams import tracing
 from streams.blast import sifted
-from streams.documents import crowded
 from streams.failpoints import failpoint
 from streams.intake import (
     MANY,
@@ -29,9 +28,7 @@ from streams.intake import (
     token_of,
 )
 from streams.quotas import OverQuotaError
-from streams.records import DeadLetter
 from streams.stages.admission import Admission
-from streams.stages.dead_letters import Collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,19 +40,13 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.quotas import Quotas
-    from streams.records import Record
     from streams.stages.ingress import Origin
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-THREAD_VALUES: Final = 1000  # in JSON; what reading takes goes by them, too
-THREAD_FROM: Final = 16 << 10  # bytes; smaller bodies are read within about 4 ms
 BLOCK: Final = 100  # access lines in one block
 SLICE: Final = 250  # facts in one commit: not more than a slow guard may be behind
-READER_FAILED: Final = (
-    "reader_failed: {}; report this input's shape, the bytes were not kept"
-)
 
 
 class Write(Protocol):
@@ -63,14 +54,6 @@ class Write(Protocol):
 
     async def __call__(self, job: Callable[[Transaction], T], *, urgent: bool) -> T:
         """Run it in a transaction."""
-        ...
-
-
-class Reader(Protocol):
-    """What makes records of a source's bytes."""
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of an input, in its order."""
         ...
 
 
@@ -284,23 +267,3 @@ def _blocks(admission: Admission) -> Iterator[bytes]:
     for start in range(0, len(accesses), BLOCK):
         block = accesses[start : start + BLOCK]
         yield orjson.dumps([use.to_plain() for use in block])
-
-
-async def read(reader: Reader, data: bytes, source: str) -> list[Record]:
-    """Give the records of some bytes; a reader that breaks gives a dead letter."""
-    if len(data) < THREAD_FROM and not crowded(data, THREAD_VALUES):
-        return read_now(reader, data, source)
-    return await asyncio.to_thread(read_now, reader, data, source)
-
-
-def read_now(reader: Reader, data: bytes, source: str) -> list[Record]:
-    """Give the records of some bytes, as `read` does, in this thread."""
-    collected = Collected()
-    try:
-        for record in reader.records(data):
-            collected.add(record, record if isinstance(record, DeadLetter) else None)
-    except Exception as error:  # noqa: BLE001 - boundary: hostile bytes end here
-        reason = READER_FAILED.format(type(error).__name__)
-        letter = DeadLetter(source, 0, len(data), reason)
-        collected.add(letter, letter)
-    return collected.records()

@@ -22,19 +22,20 @@ import orjson
 import structlog
 from attrs import define
 
-from streams.engine.ingest import read
 from streams.engine.logfiles import is_whole
 from streams.intake import Delivery
+from streams.reading import read
 from streams.records import DeadLetter
 from streams.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from streams.engine.ingest import Ingest, Reader
+    from streams.engine.ingest import Ingest
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
     from streams.intake import Speaker
+    from streams.reading import Reader
     from streams.records import Record
 
 CHUNK: Final = 64 << 10

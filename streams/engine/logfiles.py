@@ -19,7 +19,7 @@ from attrs import define
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
 
 HEAD: Final = 4096  # bytes at the beginning that tell one file from another
 _GZIP: Final = b"\x1f\x8b"

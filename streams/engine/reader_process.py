@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import structlog
 
-from streams.engine.ingest import READER_FAILED, read, read_now
+from streams.reading import READER_FAILED, read, read_now
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
     from streams.records import Record
 
 FROM: Final = 256 << 10  # bytes; smaller inputs are read faster than handed over

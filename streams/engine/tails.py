@@ -14,10 +14,10 @@ import structlog
 from attrs import define
 
 from streams.engine.generations import Generations
-from streams.engine.ingest import read
 from streams.engine.logfiles import Place, is_whole
 from streams.failpoints import failpoint
 from streams.intake import Delivery
+from streams.reading import read
 from streams.records import DeadLetter
 from streams.times import rfc3339
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.engine.ingest import Ingest, Reader
+    from streams.engine.ingest import Ingest
     from streams.engine.logfiles import Generation
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
+    from streams.reading import Reader
     from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 from attrs import frozen
 
-from streams.engine.ingest import Reader, read
 from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.decisions import NOT_ACCEPTED
 from streams.http.problems import ProblemError
 from streams.intake import Delivery, Log, Receipt, Speaker
+from streams.reading import Reader, read
 from streams.stages.admission import Rights
 from streams.stages.entitlement import Grant
 from streams.stages.ingress import Origin

@@ -13,7 +13,7 @@ from streams.sources.kubernetes import Kubernetes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
     from streams.vendor_settings import Hook
 
 

@@ -16,12 +16,12 @@ from aiohttp import web
 from attrs import field, frozen
 
 from streams.engine.continuing import Continuing
-from streams.engine.ingest import read
 from streams.findings import FindingKind
 from streams.http.hook_vendors import VENDORS
 from streams.http.problems import ProblemError
 from streams.http.secret_hooks import OpenBao
 from streams.intake import Delivery
+from streams.reading import read
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:

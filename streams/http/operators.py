@@ -13,12 +13,12 @@ from agents_registry.facts import FUTURE_TOLERANCE, Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
 from streams import documents
 from streams.blast import Sifted, tell
-from streams.engine.ingest import read
 from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
 from streams.intake import Log
+from streams.reading import read
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages.acts import MAX_REASON, Act
 from streams.stages.approvals import Pending

@@ -17,7 +17,7 @@ from streams.sources import entra_graph, gitguardian, github_hook
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from streams.engine.ingest import Reader
+    from streams.reading import Reader
     from streams.records import Record
     from streams.sources.github import GitHub
     from streams.vendor_settings import Hook

@@ -17,9 +17,10 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.kafka.audit_records import AUDIT, head_record, link_record, signed
-from streams.kafka.audit_state import UnknownChainError, reading, restored
+from streams.kafka.audit_state import UnknownChainError, restored
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
+from streams.kafka.log_reader import reading
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.poison import letters
 from streams.kafka.publisher import NotAckedError, die
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from streams.audit_sinks import Sinks
     from streams.kafka.audit_chains import Link, Tip
     from streams.kafka.audit_records import SignedHead
-    from streams.kafka.audit_state import Audited, Reader
+    from streams.kafka.audit_state import Audited
+    from streams.kafka.log_reader import PartitionReader
     from streams.kafka.publisher import Acked, Publisher
     from streams.kafka.settings import KafkaSettings
     from streams.kafka.worker_settings import WorkerSettings
@@ -153,7 +155,9 @@ class AuditStage:
             for number in set(self.audited) - self.member.assigned:
                 del self.audited[number]
 
-    async def _take_up(self, reader: Reader, number: int, genesis: str) -> None:
+    async def _take_up(
+        self, reader: PartitionReader, number: int, genesis: str
+    ) -> None:
         try:
             audited = await restored(reader, number, genesis)
         except UnknownChainError as error:

@@ -15,10 +15,10 @@ from attrs import define
 from schemas.errors import NEWER, SchemaError
 from streams.kafka.audit_chains import Chains, Fits, line_of, realm_named
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
-from streams.kafka.audit_state import reading
 from streams.kafka.framing import partition_of
 from streams.kafka.genesis import read_geneses
 from streams.kafka.layout import FACTS, HEADS
+from streams.kafka.log_reader import reading
 from streams.kafka.schema_registry import learn_ids, take_ids
 
 if TYPE_CHECKING:

@@ -8,14 +8,11 @@ links behind them the rest. Who takes a partition over reads a minute or two of
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from attrs import Factory, define
 
-from enforcement.kafka.connecting import stopped, whole
 from schemas.errors import SchemaError
 from streams.kafka.audit_chains import Chains, Fits, Link, Tip
 from streams.kafka.audit_records import AUDIT, SignedHead, read_audit
@@ -24,11 +21,9 @@ from streams.kafka.poison import Poison, poison_of
 from streams.kafka.schema_registry import learn_ids
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Iterable
 
-    from streams.kafka.settings import KafkaSettings
-
-WAIT_MS: Final = 500
+    from streams.kafka.log_reader import PartitionReader
 
 log = structlog.get_logger()
 
@@ -125,7 +120,7 @@ class Audited:
             )
 
 
-async def restored(reader: Reader, number: int, genesis: str) -> Audited:
+async def restored(reader: PartitionReader, number: int, genesis: str) -> Audited:
     """Give the audit of a partition as the topics tell it.
 
     A head that cannot be read is passed over where ``audit`` still holds every link:
@@ -156,7 +151,7 @@ async def restored(reader: Reader, number: int, genesis: str) -> Audited:
     return audited
 
 
-async def _take_heads(reader: Reader, audited: Audited) -> str | None:
+async def _take_heads(reader: PartitionReader, audited: Audited) -> str | None:
     """Take up the heads; tell of one that cannot be read, and where it lies."""
     number, topic = audited.number, reader.settings.topic(HEADS)
     last: dict[bytes, Any] = {}
@@ -180,57 +175,3 @@ async def _take_heads(reader: Reader, audited: Audited) -> str | None:
                 heads.append((key, found))
     audited.take_heads(heads)
     return unread
-
-
-class Reader:
-    """Reads partitions up to where they end; one at a time, over one connection."""
-
-    def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
-        """Read through a consumer that is started and has no group."""
-        self.settings = settings
-        self._consumer = consumer
-
-    async def bounds(self, name: str, number: int) -> tuple[int, int]:
-        """Give where a partition of a topic begins and ends now."""
-        at = TopicPartition(self.settings.topic(name), number)
-        begin = await self._consumer.beginning_offsets([at])
-        end = await self._consumer.end_offsets([at])
-        return begin[at], end[at]
-
-    async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
-        """Give where partitions of a topic end now, by their numbers."""
-        topic = self.settings.topic(name)
-        places = [TopicPartition(topic, number) for number in numbers]
-        found = await self._consumer.end_offsets(places)
-        return {at.partition: end for at, end in found.items()}
-
-    async def records(
-        self, name: str, number: int, start: int, end: int
-    ) -> AsyncIterator[Any]:
-        """Give the records from an offset up to another one that lies within."""
-        if start >= end:
-            return
-        at = TopicPartition(self.settings.topic(name), number)
-        self._consumer.assign([at])
-        self._consumer.seek(at, start)
-        # Nobody unsubscribes: a client that stops right after that may never end.
-        while await self._consumer.position(at) < end:
-            fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
-            for record in fetched.get(at, ()):
-                if record.offset < end:
-                    yield record
-
-
-@asynccontextmanager
-async def reading(settings: KafkaSettings) -> AsyncIterator[Reader]:
-    """Give a reader for the length of a block.
-
-    Raises:
-        KafkaError: the cluster cannot be reached.
-    """
-    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
-    try:
-        await whole(consumer.start())
-        yield Reader(settings, consumer)
-    finally:
-        await stopped(consumer.stop)

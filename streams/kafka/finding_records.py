@@ -14,7 +14,7 @@ from attrs import frozen
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.findings import Finding
-from streams.kafka.audit_state import reading
+from streams.kafka.log_reader import reading
 from streams.kafka.payloads import JUDGED, OPEN, REOPENED
 from streams.kafka.schema_registry import learn_ids
 from streams.stages import episodes

@@ -15,11 +15,11 @@ import structlog
 
 from streams.failpoints import failpoint
 from streams.findings import FindingKind
-from streams.kafka.audit_state import reading
 from streams.kafka.checkpoint import UsesFile
 from streams.kafka.finding_records import read_episodes
 from streams.kafka.framing import access_partition_of
 from streams.kafka.layout import ACCESS, FACTS
+from streams.kafka.log_reader import reading
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Accesses, agent_record, finding_record
 from streams.kafka.poison import letters

@@ -15,17 +15,17 @@ import orjson
 import structlog
 from attrs import field, frozen
 
-from streams.engine.ingest import THREAD_FROM, read
 from streams.intake import Delivery
 from streams.pollers.feeds import Start, UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
+from streams.reading import THREAD_FROM, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.engine.ingest import Reader
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Answer, Cursor, Feed, Page
+    from streams.reading import Reader
     from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin

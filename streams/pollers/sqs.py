@@ -20,11 +20,11 @@ import orjson
 import structlog
 from attrs import define, field, frozen
 
-from streams.engine.ingest import read
 from streams.findings import FindingKind
 from streams.intake import Delivery, NotWrittenError
 from streams.pollers.notices import NotANoticeError, read_notice
 from streams.pollers.transport import FailedError, fetch
+from streams.reading import read
 from streams.records import DeadLetter
 from streams.sigv4 import Signer
 from streams.sources.packed import UnpackError, unpacked
@@ -32,11 +32,11 @@ from streams.sources.packed import UnpackError, unpacked
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.engine.ingest import Reader
     from streams.intake import Receipt
     from streams.poll_settings import Queue
     from streams.pollers.aws_credentials import Keys
     from streams.pollers.notices import Named
+    from streams.reading import Reader
     from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin

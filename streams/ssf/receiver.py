@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import structlog
 
-from streams.engine.ingest import read
 from streams.intake import Delivery, NotWrittenError
+from streams.reading import read
 from streams.sources.set_verifier import SetRefusedError, UnknownKeyError, verify
 from streams.sources.ssf import Ssf, event_type
 from streams.ssf import health as steps

@@ -16,8 +16,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from enforcement.kafka.connecting import stopped, whole
 from streams.kafka.administration import connected
-from streams.kafka.audit_state import reading
 from streams.kafka.genesis import read_geneses
+from streams.kafka.log_reader import reading
 from streams.kafka.membership import Membership
 from streams.kafka.publisher import Publisher
 from tests.integration.kafka_guards import FAMILY, allowing, guard_of, writing

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import pytest
 
+from streams import reading
 from streams.configured import configured_sources
-from streams.engine import ingest, reader_process
+from streams.engine import reader_process
 from streams.engine.reader_process import FROM, ReaderProcess
 from streams.settings import Settings
 from streams.sources import SOURCES, source
@@ -72,8 +73,8 @@ async def test_records_are_the_same_wherever_they_are_read(
 ) -> None:
     """And a large input is not read in the server's process at all."""
     body = large()
-    here = ingest.read_now(source("cloudtrail"), body, "cloudtrail")
-    monkeypatch.setattr(ingest, "read_now", None)
+    here = reading.read_now(source("cloudtrail"), body, "cloudtrail")
+    monkeypatch.setattr(reading, "read_now", None)
     first, again = [
         await apart.read(source("cloudtrail"), body, "cloudtrail") for _ in range(2)
     ]
@@ -103,7 +104,7 @@ async def test_who_gives_up_leaves_nothing_to_the_next(apart: ReaderProcess) -> 
         given_up.cancel()
     body = large()
 
-    expected = ingest.read_now(source("cloudtrail"), body, "cloudtrail")
+    expected = reading.read_now(source("cloudtrail"), body, "cloudtrail")
     assert expected == await apart.read(source("cloudtrail"), body, "cloudtrail")
 
 

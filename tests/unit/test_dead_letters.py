@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.engine.ingest import read
+from streams.reading import read
 from streams.records import Access, DeadLetter, Record
 from streams.sources.openbao import OpenBao
 from streams.stages.dead_letters import (
