@@ -60,7 +60,7 @@ def connect(
     )
 
 
-async def until(condition: Callable[[], object], within: float = 5.0) -> float:
+async def until(condition: Callable[[], object], within: float = 30.0) -> float:
     """Wait for a condition; give the seconds until it was last asked in vain.
 
     Asked of a denial this is when a guard last allowed, however late a busy machine

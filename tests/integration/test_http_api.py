@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from streams.times import SECOND, rfc3339
-from tests.integration.serving import Server, running, until
+from tests.integration.serving import DEADLINE, Server, running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,7 +144,7 @@ async def test_the_feed_survives_a_guard_that_talks_nonsense(server: Server) -> 
             f"{server.url}/v1/feed", headers=headers
         ) as socket:
             await socket.send_str(first)
-            message = await socket.receive(timeout=5)
+            message = await socket.receive(timeout=DEADLINE)
 
             assert message.type is aiohttp.WSMsgType.CLOSE
     status, _ = await server.get("/v1/findings")
@@ -163,7 +163,7 @@ async def test_the_feed_continues_where_a_guard_stopped(server: Server) -> None:
         ) as socket:
             hello = {"type": "hello", "guard": "g", "genesis": genesis, "position": 1}
             await socket.send_json(hello)
-            message = await socket.receive_json(timeout=5)
+            message = await socket.receive_json(timeout=DEADLINE)
             seen.append((message["type"], message.get("from")))
 
     assert [("delta", 1), ("snapshot", None)] == seen
