@@ -208,7 +208,12 @@ def _check(settings: Settings) -> None:
         speak += [(f"oidc {label}", rule.authority) for rule in each.roles]
     for what, authority in speak:
         if authority not in {None, *settings.authorities}:
-            raise AccessError(f"{what}: no authority {authority!r}")
+            raise AccessError(f"{what}: {no_authority(authority)}")
+
+
+def no_authority(name: object) -> str:
+    """Say that the settings have no authority of a name, and what to do."""
+    return f"no authority {name!r}: add it to authorities"
 
 
 def _twice(values: Sequence[str]) -> list[str]:

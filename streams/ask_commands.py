@@ -11,7 +11,7 @@ from streams.client import ClientError
 from streams.findings import Severity
 from streams.plain_text import clean, columns, count, to_stderr
 from streams.secret_names import SecretNames
-from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.times import rfc3339, typed_time
 from streams.typed_names import identifier_of
 
 if TYPE_CHECKING:
@@ -60,13 +60,9 @@ def moment_of(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        time = parse_time(text)
-    except AbsurdTimeError as error:
-        raise ValueError(f"--at {error}") from error
-    if time is None:
-        message = f"--at {text!r} is not a time: write it as 2026-01-31T09:00:00Z"
-        raise ValueError(message)
-    return rfc3339(time)
+        return rfc3339(typed_time(text))
+    except ValueError as error:
+        raise ValueError(f"--at {text!r} {error}") from error
 
 
 def names_of(client: Client, text: str) -> list[str]:

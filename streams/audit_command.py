@@ -22,7 +22,7 @@ from streams.stages.audit_chain import (
 )
 from streams.stages.audit_portion import behind, between
 from streams.stages.audit_proof import Verifier
-from streams.times import SECOND, AbsurdTimeError, parse_time, rfc3339
+from streams.times import SECOND, rfc3339, typed_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -200,13 +200,9 @@ def _moment(option: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        time = parse_time(text)
-    except AbsurdTimeError as error:
-        raise ValueError(f"--{option} {error}") from error
-    if time is None:
-        message = f"--{option} {text!r}: write a time as 2026-01-31T09:00:00Z"
-        raise ValueError(message)
-    return time // SECOND
+        return typed_time(text) // SECOND
+    except ValueError as error:
+        raise ValueError(f"--{option} {text!r} {error}") from error
 
 
 def _own_key() -> Path:

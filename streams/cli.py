@@ -11,6 +11,7 @@ import typer
 from streams.adopt_cli import adopt_app
 from streams.alerts_cli import alerts_app
 from streams.audit_cli import audit_app
+from streams.cli_words import PlainGroup
 from streams.config_cli import config_app
 from streams.grants_cli import grants_app
 from streams.kafka_cli import Config, Listen, kafka_app
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from streams.client import Client
 
 app = typer.Typer(
+    cls=PlainGroup,
     name="rescind",
     help="Propagate revocations of AI agents and other non-human identities.",
     no_args_is_help=True,

@@ -9,9 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
+from streams.access import no_authority
 from streams.http.events import Source
 from streams.keyed_sources import keyed_source
+from streams.plain_text import plain
 from streams.receivers import peppers_of
+from streams.settings_files import text_of
 from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of
 from streams.stages.guard_names import GuardKeys, GuardNames, bearers
@@ -67,7 +70,10 @@ def _reader(
     from streams.sources.generic import Generic  # noqa: PLC0415 - lazily
     from streams.sources.mapping import load_mapping  # noqa: PLC0415 - lazily
 
-    text = each.mapping.read_text("utf-8")
+    try:
+        text = text_of(each.mapping)
+    except ValueError as error:
+        raise ConfigurationError(f"source {name}: mapping: {error}") from error
     mapping = load_mapping(text, str(each.mapping))
     return lambda: Generic(mapping), dict(mapping.kinds)
 
@@ -85,7 +91,8 @@ def configured_streams(settings: Settings) -> dict[str, Verifier]:
             verifiers[name] = verifier_of(name, each)
         except (OSError, ValueError) as error:
             where = f"{each.jwks}: " if each.jwks else ""
-            raise ConfigurationError(f"ssf {name}: {where}{error}") from error
+            told = getattr(error, "strerror", None) or str(error)
+            raise ConfigurationError(f"ssf {name}: {where}{told}") from error
     return verifiers
 
 
@@ -106,7 +113,8 @@ def configured_guard_keys(
         try:
             key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            raise ConfigurationError(f"guard {name}: {path}: {error}") from error
+            told = plain(error) if isinstance(error, OSError) else "no key in PEM"
+            raise ConfigurationError(f"guard {name}: {path}: {told}") from error
         if not isinstance(key, Ed25519PublicKey):
             raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
         keys[name] = key
@@ -143,15 +151,16 @@ def check(settings: Settings, sources: dict[str, Source]) -> None:
     """
     for token in settings.tokens:
         if token.authority is not None and token.authority not in settings.authorities:
-            message = f"token {token.name}: no authority {token.authority!r}"
+            message = f"token {token.name}: {no_authority(token.authority)}"
             raise ConfigurationError(message)
+    _check_tokens(settings)
     for raw in settings.raw_topics:
         if raw.source not in sources or raw.authority not in settings.authorities:
             message = f"raw topic {raw.topic}: no such source or authority"
             raise ConfigurationError(message)
     for name, stream in settings.ssf.items():
         if stream.authority and stream.authority not in settings.authorities:
-            message = f"ssf {name}: no authority {stream.authority!r}"
+            message = f"ssf {name}: {no_authority(stream.authority)}"
             raise ConfigurationError(message)
     _check_logs(settings, sources)
 
@@ -186,15 +195,29 @@ def check_kafka(settings: Settings) -> None:
         raise ConfigurationError(f"{', '.join(asked)}: {text}")
 
 
+def _check_tokens(settings: Settings) -> None:
+    """Refuse tokens that would do another thing than they say."""
+    seen: dict[str, str] = {}
+    for token in settings.tokens:
+        other = seen.setdefault(token.sha256, token.name)
+        if other != token.name:
+            text = f"its sha256 is that of {other} too: make a token for each"
+            raise ConfigurationError(f"token {token.name}: {text}")
+        if "ingest" in token.roles and token.authority is None:
+            text = "ingest needs an authority: say for which system it speaks"
+            raise ConfigurationError(f"token {token.name}: {text}")
+
+
 def _check_logs(settings: Settings, sources: dict[str, Source]) -> None:
     named: list[tuple[str, Watch | Socket]]
     named = [(f"watch {each.path}", each) for each in settings.watch]
     named += [(f"socket {name}", each) for name, each in settings.sockets.items()]
     for what, each in named:
         if each.source not in sources:
-            raise ConfigurationError(f"{what}: no source {each.source!r}")
+            text = f"{what}: no source {each.source!r}: add it to sources"
+            raise ConfigurationError(text)
         if each.authority not in settings.authorities:
-            raise ConfigurationError(f"{what}: no authority {each.authority!r}")
+            raise ConfigurationError(f"{what}: {no_authority(each.authority)}")
 
 
 def tolerances(settings: Settings) -> Tolerances:

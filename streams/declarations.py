@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+COMMA: Final = "a comma is missing"
 _BOOLEANS: Final = {
     "": False, "false": False, "no": False, "0": False,
     "true": True, "yes": True, "1": True,
@@ -60,6 +61,10 @@ def _csv(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
             told = f"no column is called {wrong[0]!r}" if wrong else "no identifier"
             message = f"{name}, line 1: {told}; name the columns by {known}"
             raise ValueError(message)
+        for head in heads:
+            if heads.count(head) > 1:
+                text = f"{name}, line 1: two columns are called {head!r}: keep one"
+                raise ValueError(text)
         before = rows.line_num
         for row in rows:
             line, before = before + 1, rows.line_num
@@ -106,9 +111,12 @@ def _json(text: str, name: str) -> Iterator[tuple[int, Any]]:
             if text[place : place + 1] == ",":
                 place = _skip(text, place + 1)
             elif text[place : place + 1] != "]":
-                raise json.JSONDecodeError("a comma is missing", text, place)
+                raise json.JSONDecodeError(COMMA, text, place)
     except json.JSONDecodeError as error:
-        message = f"{name}, line {error.lineno}: not JSON: {error.msg}"
+        why = COMMA if error.msg == COMMA else "look at commas, quotes, brackets"
+        if not text[error.pos :].strip():
+            why = "it breaks off"
+        message = f"{name}, line {error.lineno}: not JSON: {why}"
         raise ValueError(message) from error
 
 

@@ -7,6 +7,7 @@ process has a turn. What may be longer is read apart, see `Declarations`.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ MOST: Final = 32 << 10  # bytes of a document that is read where it came: about 
 MOST_ENTRIES: Final = 50_000  # of a list of declarations
 MOST_ENTRY: Final = 64 << 10  # bytes of one of them
 MOST_VALUES: Final = 50_000  # of a document that is decoded at once: up to 12 ms
+MOST_NAME: Final = 40  # characters of a member's name that are shown
 CREDENTIALS: Final = "credentials"
 GIVE_THE_HASH: Final = (
     "a secret stands where its hash should: give the name that `rescind why` prints "
@@ -53,16 +55,44 @@ def object_of(data: bytes, *, named: bool = False) -> dict[str, Any]:
     Raises:
         DocumentError: it is none, or a secret stands where nothing can take its place.
     """
+    if not data.strip():
+        raise DocumentError("the body is empty: send a JSON object")
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise DocumentError("the body is not JSON") from error
+        raise DocumentError(_not_json(data, error)) from error
     if not isinstance(body, dict):
-        raise DocumentError("the body is not an object")
+        raise DocumentError("the body is not an object: send JSON as {...}")
+    if len(data) <= MOST:
+        _each_once(data)
     return {
         name: value if named and name == IDENTIFIER else _without_secrets(name, value)
         for name, value in body.items()
     }
+
+
+def _not_json(data: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError as broken:
+        return f"the body is not JSON: byte {broken.start + 1} is not UTF-8"
+    where = f"line {error.lineno}, column {error.colno}"
+    if not data[error.pos :].strip():
+        return f"the body is not JSON: it breaks off at {where}"
+    return f"the body is not JSON: look at {where}; send a JSON object"
+
+
+def _each_once(data: bytes) -> None:
+    """Refuse members of one name: readers differ in which of them they take."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            text = without_secrets(twice[:MOST_NAME])
+            raise DocumentError(f"{text!r} stands twice in one object: send it once")
+
+    json.loads(data, object_pairs_hook=once)
 
 
 def _without_secrets(name: str, value: Any) -> Any:

@@ -20,8 +20,8 @@ from streams.parse_command import chosen
 from streams.plain_text import clean, to_stderr
 from streams.secret_names import PlainSecretError, SecretNames
 from streams.sources.mapping import MappingError, load_mapping
-from streams.times import parse_time, rfc3339
-from streams.typed_names import identifier_of
+from streams.times import rfc3339, typed_time
+from streams.typed_names import identifier_of, unknown_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +61,10 @@ def run(
     try:
         gc.disable()  # millions of small objects in no cycle: a third of the time
         reader = chosen(source, mapping)
-        hunt = Hunt(_vocabulary(mapping))
+        vocabulary = _vocabulary(mapping)
+        hunt = Hunt(vocabulary)
         for text in revoke:
-            hunt.revoke(*operator_cause(text))
+            hunt.revoke(*operator_cause(text, vocabulary))
         tally = Tally()
         with _progress() as progress:
             task = progress.add_task("reading", total=None)
@@ -88,21 +89,31 @@ def run(
     return UNREAD if tally.unread else CLEAN
 
 
-def operator_cause(text: str) -> tuple[Identifier, int]:
+def operator_cause(
+    text: str, vocabulary: Vocabulary | None = None
+) -> tuple[Identifier, int]:
     """Read ``kind:value@TIME``, split at the last ``@``.
 
     Raises:
         ValueError: no identifier, or no time that can be read.
     """
     name, _, moment = text.rpartition("@")
-    time = parse_time(moment) if name else None
-    if time is None:
+    if not name:
         message = "--revoke: write kind:value@TIME, such as "
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
+    try:
+        time = typed_time(moment)
+    except ValueError as error:
+        message = f"--revoke kind:value@TIME: {moment!r} {error}"
+        raise ValueError(message) from error
     if SecretNames().plain(name) is not None:
         raise PlainSecretError("--revoke takes the hash that `rescind why` prints")
-    return identifier_of(name), time
+    identifier = identifier_of(name)
+    vocabulary = vocabulary or _vocabulary(None)
+    if identifier.kind not in vocabulary:
+        raise ValueError(f"--revoke: {unknown_kind(identifier.kind, vocabulary)}")
+    return identifier, time
 
 
 def _vocabulary(mapping: Path | None) -> Vocabulary:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from pydantic import ValidationError
 
 from streams.configured import ConfigurationError
@@ -136,7 +136,7 @@ def _run(role: str, start: Any, config: Path | None) -> int:
     ) as error:
         return _complain(error, USAGE)
     except KafkaError as error:
-        return _complain(f"{type(error).__name__}: {error}", BROKEN)
+        return _complain(_first(error), BROKEN)
     except OSError as error:
         return _complain(error, BROKEN)
     except BaseExceptionGroup as group:
@@ -152,8 +152,11 @@ def _listening(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"listen": address(text)}
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    error = first_error(group)
+def _first(error: BaseException) -> str:
+    error = first_error(error)
+    if isinstance(error, KafkaConnectionError):
+        where = KafkaSettings().bootstrap_servers
+        return f"no broker answers at {where}: look at RESCIND_KAFKA_BOOTSTRAP_SERVERS"
     return f"{type(error).__name__}: {error}"
 
 

@@ -101,7 +101,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     What is named itself may also be a pipe; what a folder holds must be a file.
 
     Raises:
-        FileNotFoundError: a path does not exist.
+        FileNotFoundError: a path does not exist, or a folder holds no files.
     """
     found: list[Path] = []
     for path in paths:
@@ -112,11 +112,14 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
             continue
         below = (one for one in path.rglob("*") if one.is_file())
-        found += sorted(
+        shown = sorted(
             one
             for one in below
             if not any(part.startswith(".") for part in one.relative_to(path).parts)
         )
+        if not shown:
+            raise FileNotFoundError(f"there are no files in the folder {path}")
+        found += shown
     return found
 
 

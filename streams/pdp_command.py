@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
-from yaml import YAMLError
 
 from agents_registry.identifiers import extend
 from agents_registry.verdict import Policy
@@ -22,7 +21,6 @@ from streams.running import configure_logging, first_error, heeding_signals
 from streams.settings import address
 from streams.tracing import MissingError, traced_process
 from streams.wrong_settings import explained
-from streams.wrong_values import not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +59,6 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
         return _complain(explained(error, PdpSettings, config), USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
-    except YAMLError as error:
-        return _complain(not_yaml(config, error), USAGE)
     except (MissingError, ValueError, OSError) as error:
         return _complain(error, USAGE)
     except BaseExceptionGroup as group:

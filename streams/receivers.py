@@ -9,11 +9,13 @@ from attrs import frozen
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from streams import metrics
+from streams.access import no_authority
 from streams.http.global_revocation import SOURCE, Caller, GlobalRevocations
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
+from streams.plain_text import plain
 from streams.secret_names import SecretNames
 from streams.sources import SOURCES
 
@@ -128,7 +130,7 @@ def check_authorities(
     for name, each in named.items():
         authority = getattr(each, "authority", None)
         if authority not in settings.authorities:
-            raise VendorError(f"{what} {name}: no authority {authority!r}")
+            raise VendorError(f"{what} {name}: {no_authority(authority)}")
 
 
 def reveal(what: str, secret: Secret) -> str:
@@ -140,7 +142,9 @@ def reveal(what: str, secret: Secret) -> str:
     try:
         return secret.reveal()
     except (OSError, ValueError) as error:
-        raise VendorError(f"{what}: {secret.file or 'secret'}: {error}") from error
+        told = plain(error)
+        text = f"{what}: {told if secret.file else f'secret: {told}'}"
+        raise VendorError(text) from error
 
 
 def _callers(settings: Settings) -> dict[str, Caller]:

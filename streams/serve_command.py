@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
-from yaml import YAMLError
 
 from streams.alerting import alerting
 from streams.app import serve
@@ -36,7 +35,6 @@ from streams.settings import Watch as Watched
 from streams.sinks.addresses import is_public
 from streams.tracing import MissingError, traced_process
 from streams.wrong_settings import explained
-from streams.wrong_values import not_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +85,10 @@ def run(
         return STOPPED
     except ValidationError as error:
         return _complain(explained(error, Settings, config), USAGE)
+    except FileExistsError as error:
+        return _complain(f"{error.filename} is a file: name a folder for data", USAGE)
     except FileNotFoundError as error:
         return _complain(f"there is no file {error.filename or error}", USAGE)
-    except YAMLError as error:
-        return _complain(not_yaml(config, error), USAGE)
     except sqlite3.Error as error:
         return _complain(_unreadable(error), BROKEN)
     except (InUseError, LostLogError, MissingError, ValueError, OSError) as error:

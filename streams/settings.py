@@ -7,16 +7,19 @@ logged.
 
 from __future__ import annotations
 
+import os
+import re
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -33,7 +36,12 @@ from streams.audit_settings import AuditSink
 from streams.limit_settings import ConnectionSettings, DeadLetterSettings
 from streams.poll_settings import AnyPoll, Queue
 from streams.posture_settings import Posture
+from streams.settings_files import hold_settings
 from streams.vendor_settings import GlobalRevocation, Hook, Scim, Secret, Vault
+
+PREFIX: Final = "RESCIND_"
+ALIKE: Final = 0.8  # of 1; a variable that is less like a setting is not meant as one
+_OF_OTHERS: Final = ("TOKEN", "URL", "PDP_", "KAFKA_", "WORKER_")
 
 
 class Listen(Strict):
@@ -295,7 +303,7 @@ class Settings(FileSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RESCIND_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -361,20 +369,23 @@ def address(text: str) -> Listen:
     return Listen(host=host.strip("[]"), port=int(port))
 
 
-def hold_settings(path: Path) -> None:
-    """Refuse a file that holds no names with values.
+def refuse_misspelt() -> None:
+    """Refuse a variable of the environment that nearly is a setting.
+
+    Others with our prefix are of commands, or of services of a cluster.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        yaml.YAMLError: it is not YAML.
-        ValueError: it holds a list or a text.
+        ValueError: there is one.
     """
-    if not path.is_file():
-        raise FileNotFoundError(path)
-    held = yaml.safe_load(path.read_text("utf-8"))
-    if held is not None and not isinstance(held, dict):
-        message = f"{path}: settings are names with values, such as `realm: ours`"
-        raise ValueError(message)
+    for name in os.environ:
+        if not name.startswith(PREFIX):
+            continue
+        first, *rest = name.removeprefix(PREFIX).split("__")
+        if first.lower() in Settings.model_fields or first.startswith(_OF_OTHERS):
+            continue
+        for near in get_close_matches(first.lower(), Settings.model_fields, 1, ALIKE):
+            meant = "__".join([PREFIX + near.upper(), *rest])
+            raise ValueError(f"{name}: there is no such setting; is it {meant}?")
 
 
 def load(path: Path | None = None, **overrides: Any) -> Settings:
@@ -382,15 +393,20 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
 
     Raises:
         pydantic.ValidationError: a value is missing, unknown or out of range.
-        FileNotFoundError: the file does not exist.
-        yaml.YAMLError: it is not YAML.
-        ValueError: it holds no names with values.
+        ValueError: the file is not there, or holds no names with values; a variable is
+            none of ours or no JSON.
     """
-    if path is None:
-        return Settings(**overrides)
-    hold_settings(path)
+    refuse_misspelt()
+    if path is not None:
+        hold_settings(path)
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(yaml_file=path)
 
-    return FromFile(**overrides)
+    try:
+        return (Settings if path is None else FromFile)(**overrides)
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + (named[1].upper() if named else "...")
+        text = f"{name}: not JSON: write a list as [...], settings as {{...}}"
+        raise ValueError(text) from error

@@ -56,6 +56,10 @@ class Order:
 def run_connect(order: Order) -> int:
     """Set a stream up; print what came of it and the settings that belong to it."""
     try:
+        if not order.issuer.startswith(("https://", "http://")):
+            raise ValueError(
+                f"{order.issuer!r} is not the URL of an issuer: https://..."
+            )
         wish = Wish(
             push_to=order.push,
             authorization=_authorization(order),

@@ -21,6 +21,8 @@ _RFC3339: Final = re.compile(
     r"(?:[.,](\d+))?\s*(?:[Zz]|UTC|([+-])(\d\d):?(\d\d))?",
     re.ASCII,
 )
+_ZONE: Final = re.compile(r"(?:[Zz]|UTC|[+-]\d\d:?\d\d)$", re.ASCII)
+AS: Final = "write it as RFC 3339, such as 2026-01-31T09:00:00Z"
 # CloudTrail's credentials.expiration and createDate (Java's medium format; the older
 # form has no second comma, newer JDKs put U+202F before AM and PM).
 _ENGLISH: Final = re.compile(
@@ -44,6 +46,29 @@ _UNITS: Final = ((10**11, SECOND), (10**14, 10**6), (10**17, 10**3), (10**20, 1)
 
 class AbsurdTimeError(ValueError):
     """A clock is broken: the time lies before 1970 or after the year 2199."""
+
+
+def typed_time(value: Any) -> int:
+    """Read a time that somebody gives us, with its zone, see `parse_time`.
+
+    A log's zone is known by its source; of a time that a person writes nobody knows
+    where they are, and hours decide what is dead.
+
+    Raises:
+        ValueError: it is none; the text goes on behind the name of what was given.
+    """
+    try:
+        time = parse_time(value)
+    except AbsurdTimeError as error:
+        raise ValueError(f"lies outside 1970..2199: {AS}") from error
+    text = value.strip() if isinstance(value, str) else ""
+    if time is None and parse_time("+".join(text.rsplit(" ", 1))) is not None:
+        raise ValueError("has a space for a +: in a URL, + is %2B")
+    if time is None:
+        raise ValueError(f"is not a time: {AS}")
+    if _RFC3339.fullmatch(text) and not _ZONE.search(text):
+        raise ValueError(f"has no zone: {AS}, or with +02:00 for the Z")
+    return time
 
 
 def rfc3339(time: int | None) -> str | None:

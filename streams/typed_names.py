@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import Identifier
 from streams.secret_names import PlainSecretError
 from streams.sources.aws_identity import principal_of
 from streams.sources.openbao_call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Vocabulary
+
+ALIKE: Final = 0.8  # of 1; a kind that is less so is not meant
 _NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 
 
@@ -57,3 +62,10 @@ def identifier_of(text: str) -> Identifier:
     if identifier.kind == "aws.login_profile":  # that of a user has the user's name
         return identifier._replace(value=principal.value)
     return principal
+
+
+def unknown_kind(kind: str, vocabulary: Vocabulary) -> str:
+    """Say that there is no such kind, and which one may be meant."""
+    near = get_close_matches(kind, vocabulary, 1, ALIKE)
+    what = f"is it {near[0]}?" if near else "settings and mappings declare kinds"
+    return f"no kind is called {kind!r}; {what}"

@@ -159,7 +159,7 @@ def _check_scim(settings: Settings) -> None:
     if kind is None:
         return
     if kind not in extend(settings.kinds):
-        raise VendorError(f"scim: no kind is called {kind!r}; a typing error?")
+        raise VendorError(f"scim.external_kind: no kind is called {kind!r}")
     if kind in REUSABLE_KINDS:
         text = "a name that is given again must not stand for a user"
         raise VendorError(f"scim: external_kind {kind}: {text}")

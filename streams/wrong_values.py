@@ -6,6 +6,7 @@ Never the value: it may be a secret.
 from __future__ import annotations
 
 import difflib
+import os
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
@@ -25,17 +26,41 @@ _PREFIXES: Final = {
     "Value error, ": "",
     "Assertion failed, ": "",
 }
+_NUMBER: Final = "must be a number, without a unit"
+_WHOLE: Final = "must be a whole number, without a unit"
+_NAMES: Final = "must hold names with values"
+_LIST: Final = "must be a list, such as [a, b]"
 _TEXTS: Final = {
     "missing": "is missing",
-    "int_parsing": "must be a whole number",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": "is too large a number",
     "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "model_type": "must hold names with values",
-    "model_attributes_type": "must hold names with values",
-    "dict_type": "must hold names with values",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
+    "string_type": "must be a text: put it in quotes",
+    "path_type": "must be the name of a file",
+    "model_type": _NAMES,
+    "model_attributes_type": _NAMES,
+    "dict_type": _NAMES,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "frozen_set_type": _LIST,
+}
+# What a pattern asks for, in words.
+_FORMS: Final = {
+    r"^[0-9a-f]{64}$": (
+        "must be a SHA-256 in hex, 64 of 0-9 and a-f, as sha256sum prints it"
+    ),
+    r"^[A-Za-z0-9._-]{1,64}$": "must have 1 to 64 of A-Z, a-z, 0-9, dot, _ and -",
+    r"^[a-z0-9-]{1,32}$": "must have 1 to 32 of a-z, 0-9 and -",
+    r"^(dns|uri|email):\S+$": "must be dns:NAME, uri:URI or email:ADDRESS",
+    r"^(unix:/.+|[^/]+:[0-9]{1,5})$": "must be HOST:PORT or unix:/PATH",
+    r"^0?[0-7]{3}$": "must be the mode of a file, such as 0600",
 }
 
 
@@ -51,10 +76,54 @@ def told(
         text: that it holds, YAML or JSON.
     """
     tree = _tree(text) if file else None
-    return [
-        f"{_where(file, tree, each['loc'])}{_named(each['loc'])}: {_text(each, model)}"
-        for each in error.errors(include_input=False, include_url=False)
-    ]
+    prefix = str(model.model_config.get("env_prefix") or "")
+    said = []
+    for each in error.errors(include_input=False, include_url=False):
+        place = (*_plain(model, each["loc"]), *_tag(each))
+        where = _variable(prefix, place) or _where(file, tree, place)
+        said.append(f"{where}{_named(place)}: {_text(each, model)}")
+    return said
+
+
+def line_of(file: str, text: str, place: Place) -> str:
+    """Say where in a file a place is, ``FILE, line N: ``."""
+    return _where(file, _tree(text), place)
+
+
+def _plain(model: type[BaseModel], place: Place) -> Place:
+    """Leave out of a place the steps that only tell which of several models it is."""
+    steps, models = [], list(_models(model))
+    after = True  # a field: then comes a name that is free
+    for step in place:
+        found = [inner for each in models for inner in _models(_inner(each, step))]
+        field = any(step in each.model_fields for each in models)
+        if not field and not after and any(step in _tags(each) for each in models):
+            continue
+        steps.append(step)
+        after, models = field, found or models
+    return steps
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    every = (get_args(each.annotation) for each in model.model_fields.values())
+    return {one for each in every for one in each if isinstance(one, str)}
+
+
+def _tag(each: ErrorDetails) -> Place:
+    """Give the name of the setting that tells which of several models it is."""
+    if not each["type"].startswith("union_tag"):
+        return ()
+    return (str(each.get("ctx", {}).get("discriminator", "")).strip("'"),)
+
+
+def _variable(prefix: str, place: Place) -> str:
+    """Name the variable of the environment that a value is from; it wins over files."""
+    steps = [str(step).upper() for step in place]
+    for length in range(len(steps) if prefix else 0, 0, -1):
+        name = prefix + "__".join(steps[:length])
+        if name in os.environ:
+            return f"{name}: "
+    return ""
 
 
 def _named(place: Place) -> str:
@@ -66,6 +135,16 @@ def _text(each: ErrorDetails, model: type[BaseModel]) -> str:
         return _no_setting(str(each["loc"][-1]), known(model, each["loc"][:-1]))
     if each["type"] in _TEXTS:
         return _TEXTS[each["type"]]
+    context = each.get("ctx", {})
+    if each["type"] == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return _FORMS.get(pattern, f"must be written as {pattern}")
+    if each["type"] == "too_short":
+        return f"must have at least {context['min_length']}"
+    if each["type"] == "union_tag_invalid":
+        return f"must be one of {context['expected_tags']}"
+    if each["type"] == "union_tag_not_found":
+        return "is missing"
     text = each["msg"]
     for prefix, plain in _PREFIXES.items():
         text = text.replace(prefix, plain)
@@ -138,10 +217,3 @@ def _step(node: yaml.Node, step: int | str) -> tuple[int, yaml.Node] | None:
         value = node.value[step] if step < len(node.value) else None
         return None if value is None else (value.start_mark.line + 1, value)
     return None
-
-
-def not_yaml(file: object, error: yaml.YAMLError) -> str:
-    """Say where a file is not YAML, and nothing of what stands there."""
-    where = getattr(error, "problem_mark", None)
-    line = "" if where is None else f", line {where.line + 1}"
-    return f"{file}{line}: not YAML"

@@ -94,7 +94,8 @@ def unpack(file: Path, folder: Path) -> tuple[Manifest, dict[str, Path]]:
                     raise BackupError(f"{file} is damaged: {name} has another SHA-256")
                 members[name] = path
     except (tarfile.TarError, EOFError) as error:
-        raise BackupError(f"{file} is no backup, or is cut off: {error}") from error
+        text = f"{file} is no backup, or is cut off: take another one"
+        raise BackupError(text) from error
     return manifest, members
 
 

@@ -161,7 +161,9 @@ class Tokens:
             if hmac.compare_digest(kept, digest):
                 found = holder
         if found is None:
-            raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "unknown token")
+            detail = "it is no token of the settings, and of no OpenID provider in them"
+            status = http.HTTPStatus.UNAUTHORIZED
+            raise ProblemError(status, "unknown token", detail)
         return found
 
 

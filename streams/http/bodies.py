@@ -17,6 +17,7 @@ from streams.http.unpacking import (
     PackedError,
     encoding_of,
     refuse_packed,
+    too_large,
     unpacked,
 )
 
@@ -71,7 +72,7 @@ async def unproven_body_of(
 
 async def _whole(request: web.Request, encoding: str, most: int) -> bytes:
     if (request.content_length or 0) > most:
-        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+        raise too_large(most, request.content_length or 0)
     body = bytearray()
     async for piece in unpacked(request.content.iter_any(), encoding, most):
         body += piece

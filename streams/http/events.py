@@ -107,7 +107,8 @@ class Events:
         token = self._tokens.holder(request, "ingest")
         source = self._sources.get(request.match_info["source"])
         if source is None:
-            detail = "name a source of the settings"
+            named, known = request.match_info["source"], ", ".join(self._sources)
+            detail = f"no source is called {named!r:.80}: there are {known or 'none'}"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown source", detail)
         authority = authority_of(token)
         body = await body_of(request, token)

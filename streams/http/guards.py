@@ -161,16 +161,20 @@ class Guards:
         token = self._tokens.holder(request, "restorer", any_realm=True)
         name = request.match_info["name"]
         if not await self._of(request).remove(name, token.name):
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard")
+            detail = f"no guard is called {name!r:.80}: list them with `rescind guards`"
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard", detail)
         return _json({"removed": name})
 
     async def revocation(self, request: web.Request) -> web.Response:
         """Say which guards enforce a revocation, by the id that its answer gave."""
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         of = self._of(request)
-        result = await of.result(request.match_info["id"])
+        id_ = request.match_info["id"]
+        result = await of.result(id_)
         if result is None:
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such revocation")
+            detail = f"no revocation has the id {id_!r:.80}: it is `id` of its answer"
+            status = http.HTTPStatus.NOT_FOUND
+            raise ProblemError(status, "no such revocation", detail)
         return _json(_told(result, of))
 
     def _of(self, request: web.Request) -> Enforcement:

@@ -67,9 +67,12 @@ class Listening:
             OSError: an address cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        kind, passive = socket.SOCK_STREAM, socket.AI_PASSIVE
+        try:
+            found = await loop.getaddrinfo(host or None, port, type=kind, flags=passive)
+        except socket.gaierror as error:
+            text = f"cannot listen at {host}: no address is known of it"
+            raise OSError(error.errno, text) from error
         for family, _, _, _, where in dict.fromkeys(found):
             bound = _bound(family, where)
             self._sockets.append(bound)

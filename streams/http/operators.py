@@ -25,13 +25,14 @@ from streams.stages.approvals import Pending
 from streams.stages.declared import DeclarationError, facts_of_list
 from streams.stages.entitlement import OPERATORS, entitled, targets
 from streams.stages.ingress import told
-from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.times import rfc3339, typed_time
 from streams.typed_names import (
     UnhashedError,
     VaultError,
     identifier_of,
     is_plain,
     is_plain_secret,
+    unknown_kind,
 )
 
 if TYPE_CHECKING:
@@ -355,8 +356,7 @@ def identifier_of_kind(
         raise PlainSecretError(documents.GIVE_THE_HASH)
     identifier = identifier_of(text)
     if identifier.kind not in vocabulary:
-        message = f"no kind is called {identifier.kind!r}; a typing error?"
-        raise ValueError(message)
+        raise ValueError(unknown_kind(identifier.kind, vocabulary))
     if not plain and is_plain_secret(identifier):
         raise UnhashedError(identifier.kind)
     return identifier
@@ -391,11 +391,9 @@ def _moment(value: Any, now: int) -> int:
     if value is None:
         return now
     try:
-        at = parse_time(value) if isinstance(value, str) else None
-    except AbsurdTimeError as error:
-        raise unreadable(str(error)) from error
-    if at is None:
-        raise unreadable("at is a time: write it as RFC 3339")
+        at = typed_time(value if isinstance(value, str) else None)
+    except ValueError as error:
+        raise unreadable(f"at {error}") from error
     if at > now + FUTURE_TOLERANCE:
         raise unreadable(
             f"at lies ahead of this server's {rfc3339(now)}, and a revocation holds at "

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from agents_registry.secret_shapes import without_secrets
+from streams.http.query_names import unknown_query
 from streams.http.unread import leave_unread
 from streams.intake import NotWrittenError
 from streams.quotas import OverQuotaError
@@ -84,6 +85,16 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     return response
 
 
+def _detail(request: web.Request, error: web.HTTPException) -> str:
+    """Say what to do about an error of the framework, whose texts say nothing."""
+    if isinstance(error, web.HTTPNotFound):
+        return "nothing is served at this path: see docs/api, and what is set up"
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        methods = ", ".join(sorted(error.allowed_methods))
+        return f"this path takes {methods}, and not {request.method}"
+    return error.text or ""
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem document."""
@@ -94,13 +105,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        if unknown := unknown_query(request):
+            raise unreadable(unknown)
         return await handler(request)
     except ProblemError as problem:
         return problem.response()
     except web.HTTPException as error:
         if error.status < http.HTTPStatus.BAD_REQUEST:
             raise
-        return _problem(error.status, error.reason, "")
+        return _problem(error.status, error.reason, _detail(request, error))
     except OverQuotaError as error:
         status = http.HTTPStatus.TOO_MANY_REQUESTS
         return _problem(status, "over quota", str(error), retry_after=error.seconds)

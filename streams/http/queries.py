@@ -31,7 +31,7 @@ from streams.secret_names import PlainSecretError, SecretNames
 from streams.stages import episodes
 from streams.stages.agent_kinds import is_account
 from streams.stages.silences import Silence, mark
-from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.times import rfc3339, typed_time
 from streams.turns import undisturbed
 from streams.typed_names import UnhashedError, identifier_of, is_plain_secret
 
@@ -159,10 +159,12 @@ class Queries:
         self._tables.table(request.query.get("realm"))  # a realm that is not here
         body = await json_object(request, holder, named=True)
         text = body.get("identifier")
+        if not isinstance(text, str):
+            raise unreadable("identifier is a text, kind:value")
         try:
             secret = self._secrets.plain(text)
             if secret is None:
-                found: tuple[Identifier, ...] = (_hashed(identifier_of(str(text))),)
+                found: tuple[Identifier, ...] = (_hashed(identifier_of(text)),)
             else:
                 found = self._secrets.names(_hashed(secret))
         except ValueError as error:
@@ -491,7 +493,7 @@ def number_of(request: web.Request, name: str, default: int) -> int:
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
-        raise unreadable(f"{name} is a natural number")
+        raise unreadable(f"{name} is a natural number of up to {MOST_DIGITS} digits")
     if int(text) > LARGEST:
         raise unreadable(f"{name} is at most {LARGEST}")
     return int(text)
@@ -517,12 +519,9 @@ def _time(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        time = parse_time(text)
-    except AbsurdTimeError as error:
-        raise unreadable(f"at: {error}") from error
-    if time is None:
-        raise unreadable("at is a time: write it as RFC 3339")
-    return time
+        return typed_time(text)
+    except ValueError as error:
+        raise unreadable(f"at {error}") from error
 
 
 def _cause(cause: CauseRef | None) -> dict[str, Any] | None:

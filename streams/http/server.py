@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from attrs import frozen
 
 from streams.http.connections import Bounds, Room
 from streams.http.listening import Listening, connections_of
-from streams.http.problems import problems
+from streams.http.problems import ProblemError, problems
 from streams.http.traced import tracers
 from streams.stages.guard_names import Bearer
 
@@ -45,6 +46,9 @@ class Handlers:
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
         token = self.tokens.holder(request, "guard")
+        if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+            detail = "a guard connects here by WebSocket: see docs/feed-protocol.md"
+            raise ProblemError(http.HTTPStatus.BAD_REQUEST, "no WebSocket", detail)
         return await self.feed.serve(request, Bearer(token.name, token.guards))
 
 

@@ -22,7 +22,7 @@ from streams.http.auth import authority_of
 from streams.http.operators import identifier_of_kind, json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.stages.status_list import Entry
-from streams.times import SECOND, AbsurdTimeError, parse_time
+from streams.times import SECOND, typed_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -270,9 +270,6 @@ def _issued_at(value: Any, now: int) -> int:
     if value is None:
         return now
     try:
-        at = None if isinstance(value, bool) else parse_time(value)
-    except AbsurdTimeError as error:
-        raise unreadable(f"issued_at: {error}") from error
-    if at is None:
-        raise unreadable("issued_at is a time: write it as RFC 3339, or in seconds")
-    return min(at, now)
+        return min(typed_time(None if isinstance(value, bool) else value), now)
+    except ValueError as error:
+        raise unreadable(f"issued_at {error}, or in seconds") from error

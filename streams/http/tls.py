@@ -41,7 +41,10 @@ class ServedTls:
         try:
             self.context = self._newest = _context(settings)
         except (OSError, ValueError) as error:
-            raise ValueError(f"tls: {_names(settings)}: {error}") from error
+            told = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, ssl.SSLError):
+                told = "no certificates and key in PEM that belong together"
+            raise ValueError(f"tls: {_names(settings)}: {told}") from error
         self.context.sni_callback = self._hand_over
 
     def _hand_over(self, connection: ssl.SSLObject, *_: object) -> None:

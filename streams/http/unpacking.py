@@ -56,6 +56,12 @@ def refuse_packed(request: web.Request) -> None:
         raise _unsupported("send the body as it is, without Content-Encoding")
 
 
+def too_large(most: int, came: int) -> web.HTTPRequestEntityTooLarge:
+    """Give the error of a body that has more than ``most`` bytes."""
+    text = f"this takes a body of at most {most} bytes, unpacked: send it in pieces"
+    return web.HTTPRequestEntityTooLarge(most, came, text=text)
+
+
 def _unsupported(detail: str) -> ProblemError:
     status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     return ProblemError(status, "unknown encoding", detail)
@@ -84,7 +90,7 @@ async def unpacked(
         for piece in (chunk,) if plain else inflating.pieces(chunk):
             gave += len(piece)
             if came > most or gave > max(most if plain else 0, _room(came, most)):
-                raise web.HTTPRequestEntityTooLarge(most, gave)
+                raise too_large(most, gave)
             yield piece
             await asyncio.sleep(0)
     if not plain:

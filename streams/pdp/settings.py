@@ -27,7 +27,8 @@ from enforcement.verdict import Mode
 from streams.access_settings import Sha256
 from streams.keyed_names import pepper_bytes
 from streams.limit_settings import ConnectionSettings
-from streams.settings import FileSettings, Listen, hold_settings
+from streams.settings import FileSettings, Listen
+from streams.settings_files import hold_settings
 
 PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"
@@ -226,9 +227,8 @@ def load(path: Path | None = None, **overrides: Any) -> PdpSettings:
 
     Raises:
         pydantic.ValidationError: a value is missing, unknown or out of range.
-        yaml.YAMLError: the file is not YAML.
-        ValueError: it holds no settings, or a variable has a name that none has.
-        FileNotFoundError: the file does not exist.
+        ValueError: the file is not there or holds no settings, or a variable has a
+            name that none has.
     """
     for name in os.environ:
         setting = name.removeprefix(PREFIX).partition("__")[0].lower()

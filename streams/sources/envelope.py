@@ -152,7 +152,7 @@ class _Reader:
         elif has_lines(data, start):
             yield from self._lines(start)
         elif (array := _array_start(data, start)) is not None:
-            yield from self._salvage(array, len(data))
+            yield from self._salvage(array, len(data), unclosed=True)
         elif data[start] in b"{[":
             yield from self._salvage(start, len(data))
         else:
@@ -222,7 +222,8 @@ class _Reader:
             return
         array = _array_start(line, 0)
         if array is not None:
-            yield from self._salvage(start + array, end)
+            whole = start <= len(_BOM) and end >= self.end
+            yield from self._salvage(start + array, end, unclosed=whole)
             return
         header = CONTAINER.match(line) or SYSLOG.match(line)
         if header is not None and _loads(line[header.end() :]) is not None:
@@ -269,14 +270,20 @@ class _Reader:
             else:
                 yield self._unwrap(value, offset, length)
 
-    def _salvage(self, position: int, end: int) -> Iterator[Item]:
-        """Read value by value: sound ones are events, the rest dead letters."""
+    def _salvage(
+        self, position: int, end: int, *, unclosed: bool = False
+    ) -> Iterator[Item]:
+        """Read value by value: sound ones are events, the rest dead letters.
+
+        A list that was cut between two events is one too, where ``unclosed``.
+        """
         data = self.data
         first = FIRST_KEY.search(data, position, end)
         separator = first.group() if first else b"\n{"
         while (position := GAP.match(data, position, end).end()) < end:  # type: ignore[union-attr]
             if data[position] in b"]}":
                 position += 1  # the tail of the array or document
+                unclosed = False
                 continue
             stop = None
             if self._may_lose > 0 and data[position] in b"{[":
@@ -285,8 +292,12 @@ class _Reader:
             if stop is None:
                 found = data.find(separator, position + 1, end)
                 stop = found if found >= 0 else end
-            yield from self._one(position, stop)
+            for item in self._one(position, stop):
+                unclosed = unclosed and not isinstance(item, DeadLetter)
+                yield item
             position = stop
+        if unclosed:
+            yield self._dead(self.end, 0, TRUNCATED)
 
     def _one(self, start: int, end: int) -> Iterator[Item]:
         piece = self.data[start:end].rstrip(_BETWEEN)

@@ -17,8 +17,9 @@ from pydantic import (
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import extend
+from streams.settings_files import not_yaml
 from streams.sources.generic import as_text, find, normalised
-from streams.wrong_values import not_yaml, told
+from streams.wrong_values import told
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 _PATH: Final = re.compile(r"(?:[^.\[\]]+|\[-?\d+\])(?:\.[^.\[\]]+|\[-?\d+\])*")

@@ -23,7 +23,7 @@ from agents_registry.facts import (
 from streams.stages.admission import MAX_OWNERS
 from streams.stages.entitlement import OPERATORS
 from streams.stages.ingress import said_by
-from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.times import rfc3339, typed_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -214,9 +214,6 @@ def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str
 def _time(body: Mapping[str, Any], name: str) -> int:
     value = body.get(name)
     try:
-        at = parse_time(value) if isinstance(value, str) else None
-    except AbsurdTimeError as error:
-        raise ActError(str(error)) from error
-    if at is None:
-        raise ActError(f"{name} is a time: write it as RFC 3339")
-    return at
+        return typed_time(value if isinstance(value, str) else None)
+    except ValueError as error:
+        raise ActError(f"{name} {error}") from error

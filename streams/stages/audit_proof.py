@@ -134,8 +134,9 @@ class Verifier:
         due, got = self.sequence + 1, line.get("sequence")
         if got != due or isinstance(got, bool):
             how = "removed or moved" if _is_later(got, due) else "inserted or moved"
+            stands = "a line without a number" if got is None else repr(got)
             raise BrokenChainError(
-                f"entry {due} is not there, {got!r} stands in its place: {how}"
+                f"entry {due} is not there, {stands} stands in its place: {how}"
             )
         entry = line.get("entry")
         if entry is None:

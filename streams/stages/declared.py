@@ -23,7 +23,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from streams.stages.admission import MAX_ALIASES, MAX_OWNERS, MAX_PARENTS
 from streams.stages.ingress import named_together
-from streams.times import parse_time
+from streams.times import typed_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -193,7 +193,7 @@ def _common(
 def _time(value: Any) -> int | None:
     if value is None or value == "":
         return None
-    time = parse_time(value)
-    if time is None:
-        raise ValueError(f"{value!r} is not a time: write it as RFC 3339")
-    return time
+    try:
+        return typed_time(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} {error}") from error

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from streams.findings import FindingKind
-from streams.times import DAY, SECOND, AbsurdTimeError, parse_time, rfc3339
+from streams.times import AS, DAY, SECOND, rfc3339, typed_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +36,7 @@ CRITICAL: Final = frozenset({
 })  # fmt: skip
 _UNITS: Final = {"m": 60 * SECOND, "h": 3600 * SECOND, "d": DAY}
 _SPAN: Final = re.compile(r"([0-9]{1,4})([mhd])")
+SPAN: Final = "in how long: 30m, 8h, 7d"
 FIELDS: Final = frozenset({
     "kinds", "identifier", "realm", "reason", "until", "critical",
 })  # fmt: skip
@@ -188,19 +189,12 @@ def _until(given: Any, now: int) -> int:
     span = _SPAN.fullmatch(given) if isinstance(given, str) else None
     if span is not None:
         given = rfc3339(now + int(span[1]) * _UNITS[span[2]])
+    if given is None:
+        raise ValueError(f"until is missing: {AS}, or {SPAN}")
     try:
-        until = parse_time(given) if isinstance(given, str) else None
-    except AbsurdTimeError as error:
-        raise ValueError(f"until: {error}") from error
-    if until is None and isinstance(given, str):
-        raise ValueError(
-            f"until: {given[:40]!r} is no time: write 2026-01-31T09:00:00Z, or in how "
-            "long: 8h, 7d"
-        )
-    if until is None:
-        raise ValueError(
-            "until is missing: write when it ends, as RFC 3339, or in how long: 8h, 7d"
-        )
+        until = typed_time(given if isinstance(given, str) else None)
+    except ValueError as error:
+        raise ValueError(f"until: {given!r:.42} {error}, or {SPAN}") from error
     if not now < until <= now + LONGEST:
         raise ValueError(f"until lies ahead, by at most {LONGEST // DAY} days")
     return until

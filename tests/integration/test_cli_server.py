@@ -187,7 +187,7 @@ def test_what_the_server_refuses_is_one_sentence(watched: Running) -> None:
     code, out, err = watched.ask("revoke", "vault.accesor:x")
 
     assert (2, "") == (code, out)
-    assert "no kind is called 'vault.accesor'; a typing error?" in err
+    assert "no kind is called 'vault.accesor'; is it vault.accessor?" in err
     assert "Traceback" not in err
 
 

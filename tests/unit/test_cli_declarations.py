@@ -67,7 +67,7 @@ def test_reads_a_json_list(tmp_path: Path) -> None:
         (f"identifier,root\n{KEY},maybe\n", "line 2: root is true or false"),
         (f'identifier,root\n"{KEY}\n,no\n', "not CSV"),
         (f"identifier,issued_at\n\n{KEY},noon\n", "line 3: 'noon' is not a time"),
-        (f"identifier,expires_at\n{KEY},2451-01-01T00:00:00Z\n", "line 2: 2451"),
+        (f"identifier,expires_at\n{KEY},2451-01-01T00:00:00Z\n", "line 2: '2451"),
         (f"identifier,owners\n{KEY},ann\n", "line 2: 'ann' is not an identifier"),
         (f"identifier,root\n{'x:' + 'y' * 300},\n", "line 2: x: a value has 1 to 256"),
         ("identifier,root\n,yes\n", "line 2: identifier is missing"),

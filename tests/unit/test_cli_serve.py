@@ -116,7 +116,7 @@ def test_settings_decide_about_a_source_that_they_name(
         ({"webhook": "http://example.com/"}, "https and port 443 or 8443 are needed"),
         ({"config": "broken.yaml"}, "broken.yaml, line 3: not YAML"),
         ({"config": "list.yaml"}, "settings are names with values"),
-        ({"config": "wrong.yaml"}, "tokens.0.sha256: string should match pattern"),
+        ({"config": "wrong.yaml"}, "tokens.0.sha256: must be a SHA-256 in hex"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_exit_code_2(
