@@ -12,9 +12,8 @@ from agents_registry.identifiers import Vocabulary, extend
 from streams.access import no_authority
 from streams.http.events import Source
 from streams.keyed_sources import keyed_source
-from streams.plain_text import plain
 from streams.receivers import peppers_of
-from streams.settings_files import text_of
+from streams.settings_files import text_of, words_of
 from streams.sources import SOURCES
 from streams.ssf.streams import verifier_of
 from streams.stages.guard_names import GuardKeys, GuardNames, bearers
@@ -113,7 +112,7 @@ def configured_guard_keys(
         try:
             key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            told = plain(error) if isinstance(error, OSError) else "no key in PEM"
+            told = words_of(error) if isinstance(error, OSError) else "no key in PEM"
             raise ConfigurationError(f"guard {name}: {path}: {told}") from error
         if not isinstance(key, Ed25519PublicKey):
             raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")

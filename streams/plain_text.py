@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from agents_registry.secret_shapes import without_secrets
+from streams.settings_files import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,9 +28,7 @@ def clean(value: object) -> str:
 
 def plain(told: object) -> str:
     """Give what is told as text; of an error of the system its words alone."""
-    if isinstance(told, OSError) and told.strerror:
-        return ": ".join(filter(None, (str(told.filename or ""), told.strerror)))
-    return str(told)
+    return words_of(told) if isinstance(told, OSError) else str(told)
 
 
 def to_stderr(command: str, text: object) -> None:

@@ -15,8 +15,8 @@ from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.key_set import KeySet
 from streams.keyed_names import pepper_bytes
-from streams.plain_text import plain
 from streams.secret_names import SecretNames
+from streams.settings_files import words_of
 from streams.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def reveal(what: str, secret: Secret) -> str:
     try:
         return secret.reveal()
     except (OSError, ValueError) as error:
-        told = plain(error)
+        told = words_of(error)
         text = f"{what}: {told if secret.file else f'secret: {told}'}"
         raise VendorError(text) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from streams.kafka.settings import KafkaSettings
@@ -19,8 +20,9 @@ def explained(
 ) -> str:
     """Say all that is wrong, a line each, as `told` does."""
     if file is None:
-        return "\n".join(told(error, model))
-    return "\n".join(told(error, model, str(file), file.read_text("utf-8")))
+        return "\n".join(told(error, model, variables=os.environ))
+    text = file.read_text("utf-8-sig")
+    return "\n".join(told(error, model, str(file), text, os.environ))
 
 
 def explained_either(error: ValidationError, config: Path | None) -> str:

@@ -6,14 +6,13 @@ Never the value: it may be a secret.
 from __future__ import annotations
 
 import difflib
-import os
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -65,7 +64,11 @@ _FORMS: Final = {
 
 
 def told(
-    error: ValidationError, model: type[BaseModel], file: str = "", text: str = ""
+    error: ValidationError,
+    model: type[BaseModel],
+    file: str = "",
+    text: str = "",
+    variables: Container[str] = (),
 ) -> list[str]:
     """Say each thing that is wrong, a line each: where, which setting, what to do.
 
@@ -74,13 +77,14 @@ def told(
         model: that they should fit.
         file: they are from; empty where they are of none.
         text: that it holds, YAML or JSON.
+        variables: names of the environment's, which win over the file.
     """
     tree = _tree(text) if file else None
     prefix = str(model.model_config.get("env_prefix") or "")
     said = []
     for each in error.errors(include_input=False, include_url=False):
         place = (*_plain(model, each["loc"]), *_tag(each))
-        where = _variable(prefix, place) or _where(file, tree, place)
+        where = _variable(prefix, place, variables) or _where(file, tree, place)
         said.append(f"{where}{_named(place)}: {_text(each, model)}")
     return said
 
@@ -116,12 +120,12 @@ def _tag(each: ErrorDetails) -> Place:
     return (str(each.get("ctx", {}).get("discriminator", "")).strip("'"),)
 
 
-def _variable(prefix: str, place: Place) -> str:
-    """Name the variable of the environment that a value is from; it wins over files."""
+def _variable(prefix: str, place: Place, variables: Container[str]) -> str:
+    """Name the variable of the environment that a value is from."""
     steps = [str(step).upper() for step in place]
     for length in range(len(steps) if prefix else 0, 0, -1):
         name = prefix + "__".join(steps[:length])
-        if name in os.environ:
+        if name in variables:
             return f"{name}: "
     return ""
 
