@@ -107,7 +107,8 @@ class _Run:
                 self._slice(now)
             if posture.waiting(now):
                 signals = self._steps("posture", posture.step(now))
-                self._steps("sentinel", self._sentinel.report(signals, now))
+                report = self._sentinel.report(signals, cascade.registry, now)
+                self._steps("sentinel", report)
 
     def _take(self, fact: Fact) -> None:
         self._cascade.apply(fact)

@@ -129,8 +129,9 @@ class Finding:
         told_at: when the cause was accepted here (ns).
         late_by: ``source`` where every use lies before that, ``guard`` where one came
             after it and the point reports what it applied.
-        ended_by: whoever ended it: an operator's name, or ``kind:value``.
-        reason: why, in the words of who ended it.
+        ended_by: whoever ended it, or said what it is about: the name of an operator
+            or of an authority, or ``kind:value``.
+        reason: why, in the words of whoever that is.
         agent: that acted, as ``kind:value``.
         address, user_agent: where the last use came from.
         first_seen, last_seen: of the accesses counted (ns).

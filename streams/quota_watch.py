@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 1.0
 FACTS: Final = (
-    "it was told to come again with what is no revocation: a bulk load, a loop, or a "
-    "key in wrong hands; raise `quota`, or distrust the key"
+    "it says more than it may in a second or a day; its revocations are taken in, and "
+    "what it says beside them is refused (429) until it says less"
 )
 LETTERS: Final = (
-    f"it gave more than {REASONS} reasons in a day why its input cannot be read, and "
-    "further ones are only counted: look at what it sends before it is let in"
+    f"its input could not be read for more than {REASONS} different reasons in a day; "
+    "further ones are only counted"
 )
 
 log = structlog.get_logger()

@@ -412,7 +412,8 @@ class Stages:
             return False
         rows = await self._store.read(query, self._signals, self._ends.signals)
         signals = [orjson.loads(body) for _, body in rows]
-        outputs = await in_turns(self.sentinel.report(signals, self._clock()))
+        report = self.sentinel.report(signals, self.registry, self._clock())
+        outputs = await in_turns(report)
         position = rows[-1][0] + 1
 
         def job(tx: Transaction) -> None:
@@ -433,7 +434,7 @@ class Stages:
             return False
         signals = await in_turns(self.posture.step(now, most))
         self._untold = True
-        outputs = await in_turns(self.sentinel.report(signals, now))
+        outputs = await in_turns(self.sentinel.report(signals, self.registry, now))
         self._pieces += 1
         watched = [(str(name), body) for name, body in self.posture.take_news()]
 

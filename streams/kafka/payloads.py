@@ -149,6 +149,8 @@ def signal_records(
             "at": signal["at"],
             "event_ids": list(signal.get("event_ids", ())),
             "detail": signal.get("detail", ""),
+            "ended_by": signal.get("ended_by"),
+            "reason": signal.get("reason"),
         }
         yield Outgoing(
             partition=access_partition_of(origin.realm, point, partitions),

@@ -253,7 +253,7 @@ class Watched:
         registry = self._realm_of(realm).cascade.registry
         for of_agents, group in groupby(signals, _is_of_an_agent):
             if not of_agents:
-                self._add(realm, (yield from sentinel.report(group, now)))
+                self._add(realm, (yield from sentinel.report(group, registry, now)))
                 continue
             seen = [use for each in group if (use := _agent_use(each)) is not None]
             outputs = yield from sentinel.see_agents(seen, registry, now)
@@ -286,7 +286,8 @@ class Watched:
         if posture.waiting(now):
             signals = yield from posture.step(now)
             self._untold.add(realm)
-            outputs = yield from self._sentinel(realm).report(signals, now)
+            registry = self._realm_of(realm).cascade.registry
+            outputs = yield from self._sentinel(realm).report(signals, registry, now)
             self._add(realm, outputs)
             self._untold.discard(realm)
             for name, body in posture.take_news():

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from streams.findings import Finding
 
 
+# Lists of the server by kinds of names that are nobody's credential, agent or owner.
+_LISTS: Final = {
+    SUMMARY: "findings", "source": "sources", "guard": "guards", "realm": "inventory",
+}  # fmt: skip
+
+
 @frozen
 class Links:
     """Links of findings; empty ones where the server has no address to name.
@@ -27,10 +33,11 @@ class Links:
     def why(self, finding: Finding) -> str:
         """Link to the verdict: dead or alive, by which cause, over which path.
 
-        What stands for many findings links to the list of them.
+        What stands for many findings links to the list of them; sources, guards and
+        whole realms have no verdict, and link to the lists of theirs.
         """
-        if finding.presented.kind == SUMMARY:
-            return f"{self.base}/v1/findings" if self.base else ""
+        if listed := _LISTS.get(finding.presented.kind):
+            return f"{self.base}/v1/{listed}" if self.base else ""
         return self._to("why", finding.presented, finding.realm)
 
     def lineage(self, finding: Finding) -> str:
@@ -42,8 +49,8 @@ class Links:
         """Give the links by what they show; none without a base."""
         if not self.base:
             return {}
-        if finding.presented.kind == SUMMARY:
-            return {"Findings": self.why(finding)}
+        if listed := _LISTS.get(finding.presented.kind):
+            return {listed.title(): self.why(finding)}
         return {"Why": self.why(finding), "Lineage": self.lineage(finding)}
 
     def _to(self, question: str, identifier: Identifier, realm: str) -> str:

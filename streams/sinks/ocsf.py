@@ -263,7 +263,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         "via": finding.via,
         "path": [str(identifier) for identifier in _path(finding)],
         "path_length": len(finding.path),
-        "cause": finding.cause
+        "cause": (finding.cause or finding.ended_by or finding.reason)
         and {
             "id": finding.cause,
             "effect": finding.cause_effect,

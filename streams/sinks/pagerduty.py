@@ -54,7 +54,7 @@ class PagerDuty(Sink):
             event |= {"event_action": "trigger", "client": "Rescind"}
             event |= {"payload": _payload(delivery)}
             if links := self.links.of(finding):
-                event["client_url"] = links["Why"]
+                event["client_url"] = self.links.why(finding)
                 event["links"] = [
                     {"href": link, "text": name} for name, link in links.items()
                 ]
@@ -64,16 +64,17 @@ class PagerDuty(Sink):
 
 def _payload(delivery: Delivery) -> dict[str, Any]:
     finding = delivery.finding
+    details = wording.details(finding)
     return {
         "summary": wording.shown(wording.title(finding), _SUMMARY),
-        "source": wording.shown(finding.point) or f"rescind/{finding.realm}",
+        "source": details.get("point") or f"rescind/{finding.realm}",
         "severity": _SEVERITY[finding.severity],
         "timestamp": rfc3339(finding.first_seen),
-        "component": wording.shown(finding.point) or "rescind",
+        "component": details.get("point") or "rescind",
         "group": finding.realm,
         "class": finding.kind.value,
         "custom_details": {
             "message": "\n".join(wording.lines(finding)),
-            **wording.details(finding),
+            **details,
         },
     }

@@ -1,17 +1,35 @@
-"""What a person on call reads: a title, a sentence, and what to do.
+"""What a person on call reads: a title, and answers to their questions.
 
-Every text comes from a log that somebody else wrote, so it is shown without control
-characters and cut to a length.
+Who acted, whose is it, when and from where, why, and what to do now. Every text comes
+from a log that somebody else wrote, so it is shown without control characters and cut
+to a length.
 """
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.findings import SUMMARY, FindingKind, source_still_honours
+from streams.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
+from streams.sinks.kind_texts import (
+    ADOPT,
+    LISTED,
+    MANY,
+    OF_NO_AGENTS,
+    OURS,
+    REMARKS,
+    REMEDIES,
+    TITLES,
+    UNKNOWN_AGENT,
+    UNKNOWN_OWNER,
+    UNKNOWN_OWNERS,
+    UNKNOWN_SPEAKER,
+    WHY_MANY,
+)
 from streams.stages.agent_kinds import is_agent
+from streams.stages.finding_messages import detail, sentence
 from streams.stages.kinds import SOURCE
 from streams.times import SECOND, rfc3339
 
@@ -20,7 +38,8 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 120
 _MANY: Final = 20 * SHOWN  # bytes of the names in a summary
-_LISTED: Final = "`rescind findings` lists them all; they are not told one by one."
+_LONGEST: Final = 300  # bytes of an identifier, all of it
+_EVENTS: Final = 5  # ids of events that are shown
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -43,98 +62,32 @@ _ENDED: Final = {
     "narrow": "narrowed",
     "not_before": "ended",
 }
-_TITLES: Final = {
-    FindingKind.USE_AFTER_REVOCATION: "Dead credential still accepted",
-    FindingKind.BLOCKED_ATTEMPT: "Dead credential still presented",
-    FindingKind.SOURCE_DELAY: "Credential used before its end was reported",
-    FindingKind.IN_FLIGHT: "Request was in flight when its credential ended",
-    FindingKind.UNKNOWN_CREDENTIAL: "Unknown credential in use",
-    FindingKind.UNAUTHORISED: "Statement from a source without authority",
-    FindingKind.REVOCATION_NOT_APPLIED: "Revocation not applied",
-    FindingKind.LIFT_AMBIGUOUS: "Suspension kept: its lift is ambiguous",
-    FindingKind.SCOPE_ESCALATION: "Child declares more scope than its parent",
-    FindingKind.SCOPE_VIOLATION: "Accepted beyond its scope",
-    FindingKind.EXCESS_SCOPE: "More scope than is used",
-    FindingKind.OWNERLESS: "No living owner",
-    FindingKind.SHARED_SERVICE_ACCOUNT: "Account that several agents share",
-    FindingKind.UNMAPPED: "Parent that nobody declared",
-    FindingKind.LEAK: "Credential reported as leaked",
-    FindingKind.SOURCE_SILENT: "Silent source",
-    FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
-    FindingKind.SOURCE_GAP: "Events of a source may be missing",
-    FindingKind.UNMAPPED_SUBJECT: "Change of a subject that cannot be named",
-    FindingKind.ID_COLLISION: "One event id with two contents",
-    FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
-    FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
-    FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
-    FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
-    FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
-    FindingKind.OVER_QUOTA: "Authority over its quota",
-    FindingKind.TEST: "Test of alerts, nothing happened",
+_USES: Final = frozenset({
+    FindingKind.USE_AFTER_REVOCATION, FindingKind.BLOCKED_ATTEMPT,
+    FindingKind.SOURCE_DELAY, FindingKind.IN_FLIGHT, FindingKind.UNKNOWN_CREDENTIAL,
+    FindingKind.ENFORCEMENT_FAILURE, FindingKind.ENFORCEMENT_LAG,
+    FindingKind.SCOPE_VIOLATION,
+})  # fmt: skip
+# Uses of what nobody ended.
+_UNENDED: Final = frozenset({
+    FindingKind.UNKNOWN_CREDENTIAL, FindingKind.SCOPE_VIOLATION,
+})  # fmt: skip
+# Statements: who said something is who acted.
+_SAID: Final = {
+    FindingKind.UNAUTHORISED: "about",
+    FindingKind.BLAST_LIMIT: "who ordered the end of",
 }
-_ADOPT: Final = (
-    "Declare those that are yours with `rescind adopt access-log LOG` or "
-    "`rescind adopt FILE`; `rescind inventory` lists them all."
-)
-_REMEDIES: Final = {
-    FindingKind.USE_AFTER_REVOCATION: (
-        "Block {it} at {point}, find out why it was accepted, and treat what it did "
-        "since as unauthorised."
-    ),
-    FindingKind.BLOCKED_ATTEMPT: (
-        "Find who still holds {it}: a job that was not updated, or a thief."
-    ),
-    FindingKind.SOURCE_DELAY: "Ask why the source reported the end so late.",
-    FindingKind.UNKNOWN_AGENT: (
-        "Find the owner of {it}, and adopt it with `rescind adopt` or revoke it."
-    ),
-    FindingKind.UNKNOWN_CREDENTIAL: "Find the owner of {it}; adopt it or revoke it.",
-    FindingKind.UNAUTHORISED: "Check the ingress key and the grants of the source.",
-    FindingKind.REVOCATION_NOT_APPLIED: (
-        "Revoke the target by hand now; its event could not be read or resolved."
-    ),
-    FindingKind.LIFT_AMBIGUOUS: "If {it} may work again, lift its suspension again.",
-    FindingKind.SCOPE_ESCALATION: "Narrow {it}, or widen its parent on purpose.",
-    FindingKind.SCOPE_VIOLATION: (
-        "Have {point} check scopes, and look at what {it} did there."
-    ),
-    FindingKind.EXCESS_SCOPE: "Take from {it} what it does not use.",
-    FindingKind.OWNERLESS: "Give {it} an owner, or retire it.",
-    FindingKind.SHARED_SERVICE_ACCOUNT: (
-        "Give each agent an account of its own, so that one can be ended alone."
-    ),
-    FindingKind.UNMAPPED: "Connect the source that issues the parent of {it}.",
-    FindingKind.LEAK: "Revoke {it} now.",
-    FindingKind.SOURCE_SILENT: "Look at the transmitter of {it}, and at the way to us.",
-    FindingKind.SOURCE_STOPPED: "Ask the owner of {it} to let its stream flow again.",
-    FindingKind.SOURCE_GAP: "Compare what {it} has ended since with what is denied.",
-    FindingKind.UNMAPPED_SUBJECT: (
-        "Look the named events up at {it}, and revoke by hand what they ended."
-    ),
-    FindingKind.ID_COLLISION: (
-        "Find which of the two logs of {it} was copied, edited or set up twice."
-    ),
-    FindingKind.CLOSURE_PARTIAL: (
-        "Bring the named guards back or stop what they guard; `rescind guards` shows "
-        "them, and removes one that is gone for good."
-    ),
-    FindingKind.ENFORCEMENT_FAILURE: (
-        "Stop what {point} guards, keep its logs, and report the defect."
-    ),
-    FindingKind.BLAST_LIMIT: (
-        "Ask the authority whether it meant that. If it is held, decide with `rescind "
-        "approvals`; if it is enforced and wrong, `rescind withdraw` it."
-    ),
-    FindingKind.ENFORCEMENT_LAG: (
-        "See with `rescind guards` which guard of {point} is behind, bring it back or "
-        "stop what it guards, and treat what {it} did since as unauthorised."
-    ),
-    FindingKind.OVER_QUOTA: (
-        "Find out what {it} sends: a bulk load, a loop, or a key in wrong hands. "
-        "`rescind distrust` takes back what a stolen key said."
-    ),
-    FindingKind.TEST: "Nothing is to be done.",
-}
+# Their reason stands in the detail, and nobody gave one.
+_POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
+    FindingKind.UNAUTHORISED, FindingKind.SOURCE_SILENT, FindingKind.SOURCE_STOPPED,
+    FindingKind.SOURCE_GAP, FindingKind.UNMAPPED_SUBJECT, FindingKind.ID_COLLISION,
+    FindingKind.OVER_QUOTA, FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
+    FindingKind.TEST,
+})  # fmt: skip
+# Their point is a part of Rescind, or none.
+_PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT}
+# Kinds of names of findings that are about no agent.
+_NO_AGENTS: Final = frozenset({"source", "guard"})
 
 
 def shown(text: str, size: int = SHOWN) -> str:
@@ -149,7 +102,7 @@ def shown(text: str, size: int = SHOWN) -> str:
 
 def kind_title(kind: FindingKind) -> str:
     """Give a kind as people say it."""
-    return _TITLES[kind]
+    return TITLES[kind]
 
 
 def details(finding: Finding) -> dict[str, str]:
@@ -164,7 +117,7 @@ def details(finding: Finding) -> dict[str, str]:
         "kind": finding.kind.value,
         "realm": finding.realm,
         "identifier": shown(str(finding.presented)),
-        "point": shown(finding.point),
+        "point": "" if finding.kind in _PLACELESS else shown(finding.point),
         "outcome": finding.outcome,
         "agent": shown(finding.agent or ""),
         "owner": shown(finding.owner or ""),
@@ -182,53 +135,63 @@ def details(finding: Finding) -> dict[str, str]:
         "last_seen": rfc3339(finding.last_seen),
         "count": str(finding.count),
         "related": ", ".join(finding.related),
+        "events": ", ".join(shown(each) for each in finding.event_ids[:_EVENTS]),
     }
     return {name: text for name, text in found.items() if text}
 
 
 def title(finding: Finding) -> str:
-    """Give a line that tells findings apart in a list."""
+    """Give a line that tells findings apart in a list: what, where, who."""
     if finding.presented.kind == SUMMARY:
         realm = shown(finding.realm)
-        return f"{_TITLES[finding.kind]}: {finding.count:,} at once in {realm}"
-    point = f" at {shown(finding.point)}" if finding.point else ""
-    return f"{_TITLES[finding.kind]}{point}: {shown(str(finding.presented))}"
+        return f"{TITLES[finding.kind]}: {finding.count:,} at once in {realm}"
+    used = finding.kind in _USES and finding.point
+    point = f" at {shown(finding.point)}" if used else ""
+    named = agent(finding)
+    by = f"{shown(str(named))}, " if named not in (None, finding.presented) else ""
+    return f"{TITLES[finding.kind]}{point}: {by}{shown(str(finding.presented))}"
 
 
 def message(finding: Finding) -> str:
     """Give the alert in words, as one text."""
-    return " ".join(lines(finding))
+    return " | ".join(lines(finding))
 
 
 def lines(finding: Finding) -> list[str]:
-    """Give the alert in up to five lines.
+    """Give the alert in lines: what happened, then an answer to each question.
 
-    Who did what; with which credential, when and from where; who ended it, when and
-    why; whose it is; what to do.
+    Who acted; whose that is; when and from where; why (who ended it, when, for which
+    reason); what to do now. What no source tells is said to be unknown.
     """
     if finding.presented.kind == SUMMARY:
-        return [_together(finding), remedy(finding), _LISTED]
-    parts = [_SENTENCES.get(finding.kind, _as_found)(finding)]
-    ended = finding.path[-1] if finding.path else None
-    if source_still_honours(finding.kind, finding.cause_effect, ended):
-        parts[0] += " Its source still honours it; it is denied on purpose."
-    if finding.kind in _SENTENCES:
-        parts += [_evidence(finding), _end(finding)]
-    if finding.owner:
-        parts.append(f"Its owner is {shown(finding.owner)}.")
-    parts.append(remedy(finding))
-    return [part for part in parts if part]
+        return _together(finding)
+    answers = {
+        "Who": _who(finding),
+        "Owner": _owner(finding),
+        "When": _when(finding),
+        "From": _from(finding),
+        "Why": _why(finding),
+        "Now": remedy(finding),
+    }
+    told = [f"{question}: {text}" for question, text in answers.items() if text]
+    return [_what_happened(finding), *told]
 
 
 def remedy(finding: Finding) -> str:
     """Say what to do; empty where nothing is to be done."""
-    point = shown(finding.point) or "the enforcement point"
+    name = str(finding.presented)
+    if finding.presented.kind == SUMMARY:
+        return f"{MANY.get(finding.kind, '')} {LISTED}".strip()
     if finding.kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
-        return _ADOPT  # its list may be cut
-    text = _REMEDIES.get(finding.kind, "")
-    many = finding.presented.kind == SUMMARY
-    it = "each of them" if many else shown(str(finding.presented))
-    return text.format(it=it, point=point)
+        return ADOPT  # the list may be cut
+    text = REMEDIES.get(finding.kind, "")
+    if finding.presented.kind in _NO_AGENTS:
+        text = OF_NO_AGENTS.get(finding.kind, text)
+    return text.format(
+        it=shown(name),
+        id=shlex.quote(shown(name, _LONGEST)),
+        point=shown(finding.point) or "the enforcement point",
+    )
 
 
 def agent(finding: Finding) -> Identifier | None:
@@ -269,13 +232,13 @@ def _known(finding: Finding) -> tuple[Identifier, ...]:
     return (finding.presented, *finding.path)
 
 
-def _who(finding: Finding, *, capital: bool = True) -> str:
+def _subject(finding: Finding) -> str:
+    """Name who acted, as a sentence says it."""
     named = principal(finding)
     if named is None:
-        return "Somebody" if capital else "somebody"
-    if is_agent(named.kind):
-        return f"{'Agent' if capital else 'agent'} {shown(named.value)}"
-    return shown(named.value)
+        return "an unknown agent"
+    kind = "agent " if is_agent(named.kind) else ""
+    return f"{kind}{shown(named.value)}"
 
 
 def _what(finding: Finding) -> str:
@@ -284,38 +247,123 @@ def _what(finding: Finding) -> str:
     return _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
 
 
-def _with(finding: Finding) -> str:
-    """Say what was presented and how it ended: a token revoked 42 s ago."""
-    what = _what(finding)
+def _what_happened(finding: Finding) -> str:
+    if finding.presented.kind == "realm":
+        return f"{_parts_of_list(finding)[0]}."
+    if finding.kind not in _USES:
+        return f"{_sentence(shown(sentence(finding), 4 * SHOWN))}."
+    point = shown(finding.point) or "An unnamed enforcement point"
+    verb = "refused" if finding.kind is FindingKind.BLOCKED_ATTEMPT else "accepted"
+    text = f"{point} {verb} {_what(finding)} of {_subject(finding)}"
+    if finding.count > 1:
+        text += f" {finding.count} times"
+    text += _after(finding)
+    if finding.late_by == SOURCE and finding.told_at is not None:
+        text += f", and before its source reported that at {moment(finding.told_at)}"
+    text += REMARKS.get(finding.kind, "") + "."
+    ended = finding.path[-1] if finding.path else None
+    if source_still_honours(finding.kind, finding.cause_effect, ended):
+        text += " Its source still honours it; it is denied on purpose."
+    return text
+
+
+def _after(finding: Finding) -> str:
+    """Say how long after which end the last use was."""
+    if finding.kind in _UNENDED:
+        return ""
     verb = _ENDED.get(finding.cause_effect or "", "ended")
-    when = ""
-    if finding.cause_at is not None and finding.last_seen >= finding.cause_at:
-        since = finding.last_seen - finding.cause_at
-        when = f" {span(since)} ago" if since >= SECOND else " just before"
+    what = "it"
     if finding.via == "ancestor" and finding.path:
-        return f"{what} whose ancestor {shown(str(finding.path[-1]))} was {verb}{when}"
-    return f"{what} {verb}{when}"
+        what = f"its ancestor {shown(str(finding.path[-1]))}"
+    last = " the last" if finding.count > 1 else ""
+    if finding.cause_at is None or finding.last_seen < finding.cause_at:
+        return f", although {what} was {verb}"
+    return (
+        f",{last} {span(finding.last_seen - finding.cause_at)} after {what} was {verb}"
+    )
 
 
-def _times(finding: Finding) -> str:
-    return f" {finding.count} times so far," if finding.count > 1 else ""
+def _who(finding: Finding) -> str:
+    """Name who acted, and with what; or whom a statement came from."""
+    presented = shown(str(finding.presented))
+    if finding.kind in _SAID:
+        by = shown(finding.ended_by or "") or UNKNOWN_SPEAKER
+        return f"{by}, {_SAID[finding.kind]} {presented}"
+    if finding.kind is FindingKind.TEST:
+        return "an operator, with `rescind alerts test`"
+    if finding.presented.kind == "realm":
+        return _parts_of_list(finding)[1]
+    if finding.presented.kind in _NO_AGENTS:
+        return presented
+    named = principal(finding)
+    if named == finding.presented:
+        return presented
+    who = UNKNOWN_AGENT if named is None else shown(str(named))
+    return f"{who}, with {presented}"
 
 
-def _called(finding: Finding) -> str:
-    point = f"called {shown(finding.point)}" if finding.point else "got through"
-    return f"{point}{_times(finding)}"
+def _owner(finding: Finding) -> str:
+    owner, kind = shown(finding.owner or ""), finding.kind
+    if kind is FindingKind.TEST:
+        return ""
+    if kind is FindingKind.OWNERLESS:
+        return f"none any more; it was {owner}" if owner else "none"
+    return owner or UNKNOWN_OWNERS.get(finding.presented.kind, UNKNOWN_OWNER)
 
 
-def _evidence(finding: Finding) -> str:
-    """Say what was presented, when, and from where."""
+def _when(finding: Finding) -> str:
     first, last = moment(finding.first_seen), moment(finding.last_seen)
-    when = f"at {last}" if first == last else f"from {first} to {last}"
-    where = f", from {shown(finding.address)}" if finding.address else ""
-    with_ = f" ({shown(finding.user_agent)})" if finding.user_agent else ""
-    if finding.kind is FindingKind.UNKNOWN_AGENT:  # with what stands in its message
-        where = f", last from {shown(finding.address)}" if finding.address else ""
-        return f"Seen {when}{where}{with_}."
-    return f"Presented: {shown(str(finding.presented))}, {when}{where}{with_}."
+    when = first if first == last else f"{first} to {last}"
+    if finding.kind in _USES or finding.count == 1:
+        return f"found at {when}" if finding.kind in POSTURE else when
+    return f"{when}, {finding.count} times"
+
+
+def _from(finding: Finding) -> str:
+    """Say where a use came from, or who reported what."""
+    kind = finding.kind
+    if kind in _USES or kind is FindingKind.UNKNOWN_AGENT:
+        address = shown(finding.address or "") or "unknown address (the log tells none)"
+        client = shown(finding.user_agent or "") or "unknown (the log tells none)"
+        last = "last " if finding.count > 1 else ""
+        return f"{last}{address}, user agent {client}"
+    if kind in OURS:
+        return OURS[kind]
+    events = ", ".join(shown(each) for each in finding.event_ids[:_EVENTS])
+    events = f"event {events}" if events else ""
+    point = "" if kind in _PLACELESS else shown(finding.point)
+    return " of ".join(filter(None, (events, point)))
+
+
+def _why(finding: Finding) -> str:
+    """Say who ended what, when and for which reason; or what is wrong."""
+    parts = [_end(finding)]
+    if finding.kind in _USES and finding.kind not in _UNENDED:
+        return parts[0]
+    if finding.kind is FindingKind.UNKNOWN_CREDENTIAL:
+        return "Nothing ended it, but no source has declared it."
+    if finding.presented.kind == "realm":
+        return "No source has declared any of them."
+    told = shown(detail(finding), 4 * SHOWN).rstrip(".").removeprefix("unauthorised: ")
+    if told:
+        told = f"{_sentence(told)}."
+        parts = [told, *parts] if finding.kind in POSTURE else [*parts, told]
+    if finding.cause_at is None and finding.kind not in _POSTURE_OR_SOURCE:
+        by = "" if finding.kind in _SAID else shown(finding.ended_by or "")
+        parts += [f"Reported by {by}." if by else "", _reason(finding)]
+    return " ".join(filter(None, parts))
+
+
+def _sentence(text: str) -> str:
+    """Begin a text with a capital, unless it begins with a name."""
+    first = text.partition(" ")[0].rstrip(",")
+    return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
+def _parts_of_list(finding: Finding) -> tuple[str, str]:
+    """Give what a finding on all agents of a realm says, and their names."""
+    said, _, names = finding.message.partition(": ")
+    return shown(said), shown(names.partition("; ")[0], _MANY)
 
 
 def _end(finding: Finding) -> str:
@@ -324,66 +372,29 @@ def _end(finding: Finding) -> str:
         return ""
     what = finding.path[-1] if finding.path else finding.presented
     verb = _ENDED.get(finding.cause_effect or "", "ended")
-    by = f" by {shown(finding.ended_by)}" if finding.ended_by else ""
-    why = f": {shown(finding.reason, 2 * SHOWN)}" if finding.reason else ""
-    text = f"{shown(str(what))} was {verb} at {moment(finding.cause_at)}{by}{why}."
+    by = shown(finding.ended_by or "") or "unknown (its source names nobody)"
+    text = f"{shown(str(what))} was {verb} at {moment(finding.cause_at)} by {by}."
     if finding.late_by == SOURCE and finding.told_at is not None:
         late = span(finding.told_at - finding.cause_at)
-        text += f" Its source told of that {late} later."
-    return text
+        text += f" Its source reported that {late} later."
+    return f"{text} {_reason(finding)}"
 
 
-def _used(finding: Finding) -> str:
-    if finding.late_by == SOURCE:
-        return _before_it_was_told(finding)
-    return f"{_who(finding)} still {_called(finding)} with {_with(finding)}."
+def _reason(finding: Finding) -> str:
+    reason = shown(finding.reason or "", 2 * SHOWN)
+    return f"Reason: {reason or 'unknown (none was given)'}."
 
 
-def _before_it_was_told(finding: Finding) -> str:
-    how = f"{_who(finding)} {_called(finding)} with {_with(finding)}"
-    return f"{how}, before its source reported that."
-
-
-def _undeclared(finding: Finding) -> str:
-    how = f"{_who(finding)} {_called(finding)} with {_what(finding)}"
-    return f"{how} that no system has declared."
-
-
-def _let_in(finding: Finding) -> str:
-    point = shown(finding.point) or "A guard"
-    who = _who(finding, capital=False)
-    how = f"{point} let {who} in{_times(finding)} with {_with(finding)}"
-    return f"{how}, and had applied its end."
-
-
-def _let_in_late(finding: Finding) -> str:
-    how = f"{_who(finding)} still {_called(finding)} with {_with(finding)}"
-    return f"{how}: its guard had not applied that yet, or cannot show that it had."
-
-
-def _blocked(finding: Finding) -> str:
-    point = f" at {shown(finding.point)}" if finding.point else ""
-    count = _times(finding)
-    return f"{_who(finding)} was refused{point}{count} with {_with(finding)}."
-
-
-def _together(finding: Finding) -> str:
-    kind = _TITLES[finding.kind]
-    first = shown(finding.message, _MANY)
-    return f"{kind}: {finding.count:,} findings began together, {first}."
-
-
-def _as_found(finding: Finding) -> str:
-    text = shown(finding.message, 4 * SHOWN)
-    return text[:1].upper() + text[1:]
-
-
-_SENTENCES: Final = {
-    FindingKind.USE_AFTER_REVOCATION: _used,
-    FindingKind.BLOCKED_ATTEMPT: _blocked,
-    FindingKind.SOURCE_DELAY: _before_it_was_told,
-    FindingKind.UNKNOWN_CREDENTIAL: _undeclared,
-    FindingKind.UNKNOWN_AGENT: _as_found,
-    FindingKind.ENFORCEMENT_FAILURE: _let_in,
-    FindingKind.ENFORCEMENT_LAG: _let_in_late,
-}
+def _together(finding: Finding) -> list[str]:
+    """Say in lines what stands for many findings of a kind."""
+    kind = TITLES[finding.kind]
+    owner = shown(finding.owner or "")
+    first, last = moment(finding.first_seen), moment(finding.last_seen)
+    return [
+        f"{kind}: {finding.count:,} findings began together in {shown(finding.realm)}.",
+        f"Who: {shown(finding.message, _MANY)}",
+        f"Owner: {owner or 'several, or unknown; each finding names its own'}",
+        f"When: found {f'at {first}' if first == last else f'{first} to {last}'}",
+        f"Why: {WHY_MANY.get(finding.kind, kind)}.",
+        f"Now: {remedy(finding)}",
+    ]

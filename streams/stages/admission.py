@@ -33,6 +33,7 @@ from streams.stages.ingress import (
     Origin,
     facts_of,
     shown_agents,
+    told,
     unreadable_ending,
 )
 from streams.stages.uses import Seen, seen
@@ -288,4 +289,13 @@ def _signal(
         "at": at,
         "event_ids": [record.event_id] if record.event_id else [],
         "detail": detail,
+        "ended_by": _speaker(kind, record, origin),
+        "reason": told(record.reason),
     })  # fmt: skip
+
+
+def _speaker(kind: FindingKind, record: Lifecycle, origin: Origin) -> str | None:
+    """Give who ended something by an event, or who said what was refused."""
+    if kind is FindingKind.UNAUTHORISED or not record.actor:
+        return origin.authority
+    return told(str(record.actor[0]))

@@ -261,6 +261,8 @@ def notice(fact: Fact, detail: str) -> dict[str, Any]:
         "at": fact.received_at,
         "event_ids": [fact.event_id] if fact.event_id else [],
         "detail": detail,
+        "ended_by": getattr(fact, "actor", None) or fact.authority,
+        "reason": getattr(fact, "reason", None),
     }
 
 

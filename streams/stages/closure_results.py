@@ -33,7 +33,12 @@ class Placed(NamedTuple):
 
 @frozen
 class Revocation:
-    """A cause as closure follows it; times in ns of the wall clock."""
+    """A cause as closure follows it; times in ns of the wall clock.
+
+    Attributes:
+        by: whoever ended it.
+        reason: why, where that was said.
+    """
 
     offset: int
     id: str
@@ -41,6 +46,8 @@ class Revocation:
     effect: str
     at: int
     accepted_at: int
+    by: str | None = None  # earlier rows tell neither
+    reason: str | None = None
 
 
 @frozen
@@ -67,6 +74,8 @@ def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
                 fact.effect.value,
                 fact.at,
                 fact.received_at,
+                fact.actor or fact.authority,
+                fact.reason,
             )
 
 
@@ -124,6 +133,9 @@ def signal(result: Result, deadline: float) -> dict[str, Any]:
         "cause": cause.id,
         "cause_at": cause.at,
         "cause_effect": cause.effect,
+        "told_at": cause.accepted_at,
+        "ended_by": cause.by,
+        "reason": cause.reason,
         "detail": f"after {deadline:g} s these guards have not confirmed it: {named}",
     }
 
@@ -157,6 +169,7 @@ def refusal(guard: str, credential: str, why: str, at: int) -> dict[str, Any]:
         "presented": [GUARD, short],
         "at": at,
         "detail": f"{credential} was refused as guard {guard}: {why}",
+        "ended_by": credential,
     }
 
 

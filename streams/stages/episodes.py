@@ -25,17 +25,16 @@ from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from streams.findings import (
     SEVERITY,
-    STILL_HONOURED,
     Finding,
     FindingKind,
     Severity,
     episode_id,
-    source_still_honours,
 )
 from streams.stages.acted import Acted
+from streams.stages.finding_messages import message
 from streams.stages.kinds import DOUBTED, SOURCE, Evidence
 from streams.stages.lasting import longest_silence
-from streams.times import DAY, rfc3339
+from streams.times import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -405,49 +404,6 @@ def _merged(finding: Finding, seen: Sighting) -> Finding:
         values["address"], values["user_agent"] = seen.address, seen.user_agent
     values["agent"] = finding.agent or seen.agent
     return Finding(**values)
-
-
-_SENTENCES: Final = {
-    FindingKind.USE_AFTER_REVOCATION: "{it} was accepted{at} after its authority ended",
-    FindingKind.BLOCKED_ATTEMPT: "{it} was presented{at} and refused: it is dead",
-    FindingKind.SOURCE_DELAY: "{it} was accepted{at} before its end was reported",
-    FindingKind.IN_FLIGHT: "{it} was in flight{at} when its authority ended",
-    FindingKind.UNKNOWN_CREDENTIAL: "{it} was accepted{at}; nobody declared it",
-    FindingKind.UNAUTHORISED: "a source without authority spoke of {it}",
-    FindingKind.REVOCATION_NOT_APPLIED: "a revocation from {it} was not applied",
-    FindingKind.LEAK: "{it} was reported as leaked",
-    FindingKind.SOURCE_SILENT: "{it} is silent",
-    FindingKind.SOURCE_STOPPED: "{it} stands still",
-    FindingKind.SOURCE_GAP: "events of {it} may be missing",
-    FindingKind.UNMAPPED_SUBJECT: "{it} told of somebody whom nobody can name",
-    FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
-    FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
-    FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
-    FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended",
-    FindingKind.SCOPE_ESCALATION: "{it} declares more than it can have",
-    FindingKind.SCOPE_VIOLATION: "{it} was accepted{at} for what it may not do",
-    FindingKind.EXCESS_SCOPE: "{it} declares more than it uses",
-    FindingKind.OWNERLESS: "{it} has no owner",
-    FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
-    FindingKind.UNMAPPED: "{it} is a name and nothing more",
-    FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
-    FindingKind.OVER_QUOTA: "{it} says more than its quota",
-    FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
-    FindingKind.UNKNOWN_AGENT: "{it} acted{at}; nobody declared it",
-}
-
-
-def message(seen: Sighting) -> str:
-    """Say in one sentence what was seen."""
-    at = f" at {seen.point}" if seen.point else ""
-    sentence = _SENTENCES.get(seen.kind, seen.kind.value + ": {it}")
-    text = sentence.format(it=seen.presented, at=at)
-    if seen.cause_at is not None and seen.path:
-        ended = seen.path[-1]
-        text += f"; {ended} ended at {rfc3339(seen.cause_at)}"
-        if source_still_honours(seen.kind, seen.cause_effect, ended):
-            text += f" ({STILL_HONOURED})"
-    return f"{text}: {seen.detail}" if seen.detail else f"{text}."
 
 
 def to_plain(finding: Finding) -> dict[str, Any]:

@@ -160,9 +160,13 @@ class Posture:
                 self._agenda.again(node, due)
                 continue
             self._open.setdefault(first, set()).add(kind)
+            ended = {}
+            if kind is FindingKind.OWNERLESS:
+                ended = yield from rules.end_of_owner(view.registry, names, now)
             signals.append({
                 "kind": kind.value, "presented": list(first), "at": now,
                 "owner": rules.owner_of(view.registry, names), "detail": detail,
+                **ended,
             })  # fmt: skip
         if first in self._open:
             self._agenda.again(node, now + LOOK_AGAIN)

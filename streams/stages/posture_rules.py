@@ -8,7 +8,8 @@ same answer, in whatever order its facts came.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.identifiers import NodeClass
@@ -24,6 +25,7 @@ from agents_registry.lineage import (
     SCOPED,
 )
 from agents_registry.scope import escalates
+from agents_registry.verdict import finding_flaws
 from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.posture_view import View
 
@@ -118,6 +120,32 @@ def without_owner(view: View, names: list[int]) -> str | None:
     if exists or next(above(registry, names), None) is not None:
         return "nobody is named as its owner"
     return None
+
+
+def end_of_owner(
+    registry: Registry, names: list[int], now: int
+) -> Steps[dict[str, Any]]:
+    """Give what ended the last of a node's owners that ended, as signals tell it."""
+    identifier = registry.lineage.identifier
+    owners = {
+        identifier(owner)
+        for name in names
+        for some in registry.owners.of(name)
+        for owner in some
+    }
+    ends = []
+    for owner in sorted(owners)[:SHOWN]:
+        flaws = yield from finding_flaws(registry, owner, now)
+        ends += [(f.cause.at, owner, f.cause) for f in flaws if f.cause is not None]
+    if not ends:
+        return {}
+    at, owner, cause = max(ends, key=itemgetter(0))
+    return {
+        "cause": cause.digest.hex(),
+        "cause_at": at,
+        "cause_effect": cause.effect.value,
+        "path": [[*identifier(names[0])], [*owner]],
+    }
 
 
 def _emptied(registry: Registry, node: int) -> bool:

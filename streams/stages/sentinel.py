@@ -330,10 +330,13 @@ class Sentinel:
                         telling.relate((episode.finding.presented,))
         return telling.outputs
 
-    def report(self, signals: Iterable[Mapping[str, Any]], now: int) -> Steps[Outputs]:
+    def report(
+        self, signals: Iterable[Mapping[str, Any]], registry: Registry, now: int
+    ) -> Steps[Outputs]:
         """Take in what ingress saw by itself (refusals, leaks, lost revocations).
 
-        A signal that is ``over`` ends the finding that such signals opened.
+        A signal that is ``over`` ends the finding that such signals opened. Whose the
+        name is, and who ended it, is looked up where the signal does not tell.
         """
         telling = Telling(self.episodes, now)
         for signal in signals:
@@ -351,9 +354,16 @@ class Sentinel:
                 first_seen=at,
                 last_seen=at,
                 event_ids=tuple(values.pop("event_ids", ())),
+                path=tuple(Identifier(*each) for each in values.pop("path", ())),
                 **values,
             )
-            telling.see(sighting)
+            ended = self.accepted.get(sighting.cause or "")
+            if ended is not None and sighting.ended_by is None:
+                sighting = evolve(
+                    sighting, ended_by=ended.actor, reason=ended.reason,
+                    told_at=ended.at,
+                )  # fmt: skip
+            telling.see_name(sighting, registry)
         return telling.outputs
 
     def end_denied(self, registry: Registry, now: int) -> Steps[Outputs]:

@@ -94,6 +94,17 @@ class Telling:
             )
         return episode
 
+    def see_name(self, sighting: Sighting, registry: Registry) -> None:
+        """See what a signal tells of a name; agent and owner are looked up once."""
+        episode = self.see(sighting)
+        found, names = episode.finding, (sighting.presented,)
+        if episode.revision == 1:
+            episode.finding = evolve(
+                found,
+                owner=found.owner or owner_among(names, registry),
+                agent=found.agent or agent_among(names, registry),
+            )
+
     def end(self, key: Key, at: int | None = None) -> None:
         """End what is told under a key, if anything is, as of a time (ns) or of now."""
         if (ended := self.episodes.end(key, self.now, at)) is not None:

@@ -31,7 +31,7 @@ def trial(route: str, realm: str, activity: Activity, now: int) -> Delivery:
         presented=Identifier("agent.id", "test"),
         first_seen=now,
         last_seen=now,
-        message="somebody tests whether alerts arrive.",
+        message="an operator tests whether alerts arrive.",
     )
     return Delivery(
         id=f"{finding.id}.{int(activity)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import pytest
@@ -191,3 +191,18 @@ def test_the_worked_examples_give_what_the_page_says(repository: Path) -> None:
             for line in table.splitlines()[2:]
         ]
         assert [cells[1:-1] for cells in written] == found
+
+
+# The log of a guard's decisions knows no connection.
+PLACELESS: Final = {"decisions"}
+
+
+@pytest.mark.parametrize("name", sorted({*ANSWERS, "agent-gateway"} - PLACELESS))
+def test_each_access_tells_where_it_came_from(repository: Path, name: str) -> None:
+    """An alert names the address; one rule without it has alerts without one."""
+    text = (repository / f"examples/mappings/{name}.yaml").read_text("utf-8")
+    mapping = load_mapping(text, f"{name}.yaml")
+
+    uses = [rule for rule in mapping.rules if rule.record == "access"]
+    assert uses
+    assert [] == [rule.label for rule in uses if rule.address is None]

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier, extend
+from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.kafka import finding_records
@@ -424,7 +425,7 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     over = {"kind": silent.value, "presented": [*TOKEN], "over": True}
     sentinel = world.worker._sentinel("default")
     world.now += S
-    outputs = finish(sentinel.report([over | {"at": world.now}], world.now))
+    outputs = finish(sentinel.report([over | {"at": world.now}], Registry(), world.now))
     world.worker._add("default", outputs)
     world.write()
     world.signal(silent)

@@ -46,7 +46,9 @@ def ended(effect: Effect = Effect.REVOKE, target: Identifier = KEY) -> Cause:
 def told(*kinds: FindingKind, presented: Identifier = KEY) -> Sentinel:
     """Give a sentinel that was told of something."""
     sentinel = Sentinel("r", RULES)
-    finish(sentinel.report([signal(kind, presented) for kind in kinds], NOW))
+    finish(
+        sentinel.report([signal(kind, presented) for kind in kinds], Registry(), NOW)
+    )
     return sentinel
 
 
@@ -70,9 +72,11 @@ def test_a_state_ends_where_it_is_known(kind: FindingKind) -> None:
     """And begins anew as another finding."""
     sentinel = told(kind)
 
-    ended = finish(sentinel.report([signal(kind, over=True)], NOW + 1))
+    ended = finish(sentinel.report([signal(kind, over=True)], Registry(), NOW + 1))
     (over,) = ended.episodes.values()
-    (again,) = finish(sentinel.report([signal(kind)], NOW + 2)).episodes.values()
+    (again,) = finish(
+        sentinel.report([signal(kind)], Registry(), NOW + 2)
+    ).episodes.values()
 
     assert (over.open, again.open) == (False, True)
     assert over.finding.id != again.finding.id

@@ -26,7 +26,7 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
 from streams.findings import FindingKind
-from streams.stages import episodes, late_limits
+from streams.stages import episodes, finding_messages, late_limits
 from streams.stages.known_deaths import Accepted
 from streams.stages.posture import Limits
 from streams.stages.registry import condemned, dead, root
@@ -644,7 +644,7 @@ def test_signals_of_ingress_become_findings() -> None:
     desk = Desk()
     signal = {"kind": "unauthorised", "presented": list(TOKEN), "point": "okta",
               "at": 5, "event_ids": ["e"], "detail": "why"}  # fmt: skip
-    desk.keep(finish(desk.sentinel.report([signal, signal], desk.now)))
+    desk.keep(finish(desk.sentinel.report([signal, signal], desk.registry, desk.now)))
 
     (episode,) = desk.findings.values()
     assert (FindingKind.UNAUTHORISED, 2) == (
@@ -677,7 +677,7 @@ def test_says_where_the_source_honours_what_is_denied(
         last_seen=2,
     )
 
-    assert honoured == ("source_still_honours" in episodes.message(seen))
+    assert honoured == ("source_still_honours" in finding_messages.message(seen))
 
 
 JTI = Identifier("jwt.jti", "j")

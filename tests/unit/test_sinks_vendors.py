@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Severity
+from streams.findings import SUMMARY, Severity
 from streams.sinks import cef, ocsf, syslog
 from streams.sinks.alertmanager import Alertmanager
 from streams.sinks.links import NOWHERE, Links
@@ -43,7 +43,7 @@ def test_slack_gets_blocks_and_a_text_for_notifications() -> None:
     header, said, fields, context = message["blocks"]
     assert message["text"].startswith("[HIGH] Dead credential still accepted at pay")
     assert header["text"]["text"].startswith("Dead credential still accepted")
-    assert "Agent billing-bot still called payments-api" in said["text"]["text"]
+    assert "Who: agent.id:billing-bot, with vault" in said["text"]["text"]
     assert "owner: ann@acme.example" in [f["text"] for f in fields["fields"]]
     assert "|Why>" in context["elements"][0]["text"]
     assert len(body(Slack(url=SLACK.url))["blocks"]) == 3
@@ -206,3 +206,24 @@ def test_links_hold_nothing_of_others_as_it_is() -> None:
     )
     assert NOWHERE.of(a_finding()) == {}
     assert ocsf.DEFAULT.links is NOWHERE
+
+
+def test_every_sink_links_a_summary_to_the_list_of_its_findings() -> None:
+    """There is no verdict on many names at once."""
+    summary = Identifier(SUMMARY, "acme")
+    for sink in (SLACK, PAGER, SPLUNK, MANAGER):
+        body(sink, presented=summary, path=())
+
+    event = body(PAGER, presented=summary, path=())
+    assert event["client_url"] == "https://rescind.example/v1/findings"
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [("source", "sources"), ("guard", "guards"), ("realm", "inventory")],
+)
+def test_what_has_no_verdict_links_to_a_list(kind: str, listed: str) -> None:
+    """Sources, guards and realms are nobody's credential."""
+    links = LINKS.of(a_finding(presented=Identifier(kind, "x"), path=()))
+
+    assert links == {listed.title(): f"https://rescind.example/v1/{listed}"}

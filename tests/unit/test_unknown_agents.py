@@ -329,18 +329,20 @@ def test_an_alert_says_where_when_and_what_to_do() -> None:
     for n in range(60):
         watch.use(token(n), agent=name(n))
     watch.wait()
-    _, seen, next_ = wording.lines(watch.finding(Identifier("realm", "r")))
-    assert next_.startswith("Declare those that are yours with `rescind adopt access-")
+    what, who, *_, next_ = wording.lines(watch.finding(Identifier("realm", "r")))
+    assert what == "60 agents act in realm:r, where no agent is declared."
+    assert who.endswith(" and 10 more")
+    assert next_.startswith("Now: Declare those that are yours with `rescind adopt ")
     watch.declare(TOLD)
     watch.wait()
     watch.use(token("x"), agent=name(1))
-    what, seen, next_ = wording.lines(watch.finding(name(1)))
-    assert (
-        "acted; nobody declared it: seen at 1 point (door) with 2 credentials" in what
-    )
-    assert seen.startswith("Seen from ")
-    assert seen.endswith(", last from 192.0.2.1 (curl).")
-    assert next_.startswith("Find the owner of agent.id:a-1, and adopt it")
+    what, who, _, when, seen, why, next_ = wording.lines(watch.finding(name(1)))
+    assert what == "agent.id:a-1 acted; nobody declared it."
+    assert who == "Who: agent.id:a-1"
+    assert when.endswith(" UTC, 2 times")
+    assert seen == "From: last 192.0.2.1, user agent curl"
+    assert why.startswith("Why: Seen at 1 point (door) with 2 credentials")
+    assert next_.endswith("or end it with `rescind revoke agent.id:a-1 --reason WHY`.")
 
 
 def test_people_that_are_declared_are_no_agent_declared() -> None:

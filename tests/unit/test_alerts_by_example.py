@@ -1,0 +1,486 @@
+"""Each kind of alert answers who, whose, when and where from, why, and what now.
+
+`docs/alerts-by-example` shows each as Slack, PagerDuty and OCSF get it.
+RESCIND_UPDATE_SNAPSHOTS=1 writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import attrs
+import pytest
+from typer.main import get_command
+
+from streams.cli import app
+from streams.findings import SUMMARY, Finding, FindingKind
+from streams.sinks import kind_texts, ocsf, wording
+from streams.sinks.links import Links
+from streams.sinks.pagerduty import PagerDuty
+from streams.sinks.slack import Slack
+from streams.stages.deliveries import Activity, Delivery
+from tests.unit.alert_story import CASES, Story
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+FOLDER: Final = "docs/alerts-by-example"
+LINKS: Final = Links("https://rescind.example")
+# Counted and told to nobody; of earlier releases, and not made any more.
+UNTOLD: Final = {FindingKind.IN_FLIGHT, FindingKind.SOURCE_DELAY}
+
+PLANNER, TOKEN = "gateway.agent:planner", "gateway.token:tok-planner-1"
+DANA, SOURCE = "person.id:dana", "source:agent-gateway"
+ADDRESS, CLIENT = "198.51.100.23", "planner/2.4 (httpx 0.28)"
+USED: Final = "2026-03-02 09:20:42 UTC"
+REVOKED: Final = (
+    f"{PLANNER} was revoked at 2026-03-02 09:20:00 UTC by sam@acme.example",
+    "Reason: INC-77: key on a laptop",
+)
+NOBODY, NO_OWNER = "unknown (neither log nor facts name an agent)", "unknown (no source"
+NO_SOURCE_OWNER: Final = "unknown (settings name no owner of a source)"
+WHY: Final = f"rescind why {TOKEN}"
+
+
+class Answers(NamedTuple):
+    """What somebody who reads an alert must be able to answer, as its texts say it."""
+
+    who: str
+    owner: str
+    when: str
+    origin: str
+    why: tuple[str, ...]
+    now: str
+
+
+_USE: Final = Answers(PLANNER, DANA, USED, ADDRESS, REVOKED, WHY)
+_STATE: Final = "no request; it is so in what the sources have declared"
+ANSWERS: Final = {
+    "use_after_revocation": _USE,
+    "use_after_revocation_told_late": _USE._replace(
+        why=(
+            f"{TOKEN} was revoked at 2026-03-02 09:20:00 UTC by gateway.agent:mailer",
+            "Its source reported that 2 min later",
+            "Reason: moved to another cluster",
+        )
+    ),
+    "use_after_revocation_little_known": Answers(
+        NOBODY,
+        NO_OWNER,
+        USED,
+        "unknown address (the log tells none), user agent unknown (the log tells none)",
+        ("09:20:00 UTC by operators", "Reason: unknown (none was given)"),
+        "rescind why gateway.token:tok-9",
+    ),
+    "blocked_attempt": _USE,
+    "enforcement_failure": _USE,
+    "enforcement_lag": _USE._replace(now="rescind guards"),
+    "unknown_credential": _USE._replace(
+        why=("no source has declared it",),
+        now="rescind revoke gateway.token:tok-strange --reason WHY",
+    ),
+    "unknown_agent": _USE._replace(
+        who="gateway.agent:scraper",
+        owner=NO_OWNER,
+        why=("payments-api", "gateway.token:tok-scraper"),
+        now="rescind revoke gateway.agent:scraper --reason WHY",
+    ),
+    "unknown_agent_first_day": _USE._replace(
+        who="gateway.agent:mailer, gateway.agent:planner, gateway.agent:scraper",
+        owner="unknown (nobody has declared them)",
+        why=("No source has declared any of them",),
+        now="rescind adopt access-log LOG",
+    ),
+    "scope_violation": _USE._replace(
+        why=(f"gateway|payments.send was used, which {TOKEN} does not have",),
+        now=f"rescind revoke {TOKEN} --reason WHY",
+    ),
+    "unauthorised": Answers(
+        f"acme-idp, about {TOKEN}",
+        NO_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "event issue-tok-planner-1",
+        ("acme-idp may not speak of gateway.token",),
+        "rescind distrust AUTHORITY --key KEY --from TIME --reason WHY",
+    ),
+    "unauthorised_guard": Answers(
+        "token ci-runner, about guard:payments-eu",
+        "unknown (settings name no owner of a guard)",
+        "2026-03-02 09:00:00 UTC",
+        "",
+        ("it has no right to this name",),
+        "rescind guards",
+    ),
+    "revocation_not_applied": Answers(
+        SOURCE,
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:20:00 UTC",
+        "event ev-40 of agent-gateway",
+        ("token.revoked names nothing that can be read", "Reason: INC-77"),
+        "rescind revoke ID --reason WHY",
+    ),
+    "revocation_not_applied_lease": Answers(
+        NOBODY,
+        NO_OWNER,
+        "2026-03-02 09:20:00 UTC",
+        "vault-eu",
+        ("vault gave up revoking it",),
+        "rescind revoke vault.lease:database/creds/payments/7hsK2 --reason WHY",
+    ),
+    "leak": Answers(
+        PLANNER,
+        DANA,
+        "2026-03-02 09:20:00 UTC",
+        "event incident-4711 of gitguardian",
+        ("Reason: found in acme/website, file deploy.sh",),
+        f"rescind revoke {TOKEN} --reason WHY",
+    ),
+    "lift_ambiguous": Answers(
+        PLANNER,
+        DANA,
+        "found at 2026-03-02 09:40:01 UTC",
+        _STATE,
+        ("agent-gateway suspended it and lifted that at one time",),
+        f"rescind lift {PLANNER} --reason WHY",
+    ),
+    "scope_escalation": Answers(
+        "gateway.agent:mailer, with gateway.token:tok-mailer-1",
+        "person.id:erin",
+        "found at 2026-03-02 09:20:01 UTC",
+        _STATE,
+        (f"gateway|mail.send, more than {TOKEN}",),
+        "Issue gateway.token:tok-mailer-1 anew with less scope",
+    ),
+    "excess_scope": Answers(
+        PLANNER,
+        DANA,
+        "found at 2026-04-01 09:05:02 UTC",
+        _STATE,
+        ("30 days it did not use gateway|mail.read, gateway|mail.send",),
+        f"Issue {TOKEN} anew with the scopes that it uses",
+    ),
+    "excess_scope_never_used": Answers(
+        PLANNER,
+        DANA,
+        "found at 2026-04-01 09:05:01 UTC",
+        _STATE,
+        ("30 days it was not used at all",),
+        f"rescind revoke {TOKEN} --reason WHY",
+    ),
+    "ownerless": Answers(
+        "gateway.agent:scraper",
+        "Owner: none",
+        "found at 2026-03-02 09:20:00 UTC",
+        _STATE,
+        ("obody is named as its owner",),
+        "rescind owners gateway.agent:scraper --owner person.id:NAME --reason WHY",
+    ),
+    "ownerless_owner_left": Answers(
+        PLANNER,
+        "none any more; it was person.id:dana",
+        "found at 2026-03-02 09:40:00 UTC",
+        _STATE,
+        (
+            f"{DANA} was revoked at 2026-03-02 09:20:00 UTC by sam@acme.example",
+            "Reason: HR-12: left the company",
+        ),
+        f"rescind owners {PLANNER} --owner person.id:NAME --reason WHY",
+    ),
+    "ownerless_first_import": Answers(
+        "gateway.agent:bot-00, gateway.agent:bot-01",
+        "each finding names its own",
+        "found at 2026-03-02 09:20:00 UTC",
+        "",
+        ("no source names an owner who lives",),
+        "rescind findings",
+    ),
+    "shared_service_account": Answers(
+        "service_account.id:ci",
+        "person.id:erin",
+        "found at 2026-03-02 09:20:00 UTC",
+        _STATE,
+        ("2 agents use it: agent.id:builder, agent.id:deployer",),
+        "rescind blast-radius service_account.id:ci",
+    ),
+    "unmapped": Answers(
+        NOBODY,
+        NO_OWNER,
+        "found at 2026-03-02 09:20:01 UTC",
+        _STATE,
+        ("no system declared it",),
+        "rescind blast-radius gateway.token:tok-unheard",
+    ),
+    "source_silent": Answers(
+        SOURCE,
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:01 UTC",
+        "Rescind's own watch",
+        ("o event came since 2026-03-02T08:00:00Z",),
+        "rescind sources",
+    ),
+    "source_stopped": Answers(
+        "source:acme-idp",
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "what its transmitter says",
+        ("paused the stream (maintenance of the directory)",),
+        "rescind ssf status",
+    ),
+    "source_gap": Answers(
+        SOURCE,
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "Rescind's own watch",
+        ("from 2026-03-02T02:00:00Z to 2026-03-02T08:00:00Z",),
+        "rescind inventory",
+    ),
+    "unmapped_subject": Answers(
+        "source:acme-idp",
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "event uuid-81",
+        ("a change of user.lifecycle.deactivate names nobody",),
+        "rescind revoke ID --reason WHY",
+    ),
+    "id_collision": Answers(
+        SOURCE,
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "event issue-tok-planner-1",
+        ("the same id with other content",),
+        "rescind sources",
+    ),
+    "closure_partial": Answers(
+        PLANNER,
+        DANA,
+        "2026-03-02 09:20:30 UTC",
+        "receipts of the guards",
+        (*REVOKED, "fter 30 s these guards have not confirmed it: payments-eu"),
+        "rescind guards --remove NAME",
+    ),
+    "blast_limit_held": Answers(
+        f"gateway.agent:mailer, who ordered the end of {TOKEN}",
+        DANA,
+        "2026-03-02 09:20:00 UTC",
+        "event ev-60",
+        ("eld, not enforced: it reaches more than 100", "Reason: cleaning up"),
+        "rescind approvals list",
+    ),
+    "blast_limit_enforced": Answers(
+        f"gateway.agent:mailer, who ordered the end of {TOKEN}",
+        DANA,
+        "2026-03-02 09:20:00 UTC",
+        "event ev-60",
+        ("nforced: it reaches more than 100 identifiers", "Reason: cleaning up"),
+        f"rescind withdraw {TOKEN} FACT --reason WHY",
+    ),
+    "over_quota": Answers(
+        SOURCE,
+        NO_SOURCE_OWNER,
+        "2026-03-02 09:00:00 UTC",
+        "Rescind's own count",
+        ("its revocations are taken in",),
+        "rescind sources",
+    ),
+    "trial_of_a_receiver": Answers(
+        "an operator, with `rescind alerts test`",
+        "",
+        "2026-03-02 09:00:00 UTC",
+        "Rescind itself",
+        ("n operator tests whether alerts arrive",),
+        "Nothing is to be done",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def told(repository: Path) -> dict[str, Finding]:
+    """Give the finding of each case."""
+    return {name: case(Story(repository)) for name, case in CASES.items()}
+
+
+def _delivery(finding: Finding) -> Delivery:
+    return Delivery(
+        id="m.1", number=1, route="soc", activity=Activity.CREATE, finding=finding,
+        created_at=finding.last_seen, next_at=finding.last_seen,
+    )  # fmt: skip
+
+
+def _slack(finding: Finding) -> dict[str, Any]:
+    sink = Slack(url="https://hooks.slack.com/services/T0/B0/x", links=LINKS)
+    body: dict[str, Any] = json.loads(sink.request(_delivery(finding), 0).body)
+    return body
+
+
+def _shown_by_slack(finding: Finding) -> str:
+    """Give what a person sees in the channel."""
+    body = _slack(finding)
+    shown = [f"(notification) {body['text']}"]
+    for block in body["blocks"]:
+        texts = [block["text"]] if "text" in block else block.get("fields", [])
+        shown += [text["text"] for text in texts]
+        shown += [element["text"] for element in block.get("elements", [])]
+    return "\n".join(shown)
+
+
+def _shown_by_pagerduty(finding: Finding) -> dict[str, Any]:
+    sink = PagerDuty(routing_key="R" * 32, links=LINKS)
+    event: dict[str, Any] = json.loads(sink.request(_delivery(finding), 0).body)
+    return event
+
+
+def _shown_by_ocsf(finding: Finding) -> dict[str, Any]:
+    return ocsf.of_delivery(_delivery(finding), ocsf.Layout("1.9.0", LINKS))
+
+
+def _page(name: str, finding: Finding) -> str:
+    """Give the page that shows an alert to who reviews its texts."""
+    what = (CASES[name].__doc__ or "").removeprefix("Say that ")
+    parts = [
+        f"{name}: {what}",
+        f"== Slack ==\n{_shown_by_slack(finding)}",
+        f"== PagerDuty ==\n{json.dumps(_shown_by_pagerduty(finding), indent=1)}",
+        f"== OCSF 1.9.0 ==\n{json.dumps(_shown_by_ocsf(finding), indent=1)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def test_each_kind_of_finding_has_a_case(told: dict[str, Finding]) -> None:
+    """A new kind needs a story, and the answers that its alert gives."""
+    assert set(FindingKind) - UNTOLD == {finding.kind for finding in told.values()}
+    assert ANSWERS.keys() == told.keys()
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("channel", ["slack", "pagerduty", "ocsf"])
+def test_an_alert_answers_every_question(
+    told: dict[str, Finding], name: str, channel: str
+) -> None:
+    """In each channel by itself, with absolute times."""
+    finding, answers = told[name], ANSWERS[name]
+    shown: Any = {
+        "slack": _shown_by_slack,
+        "pagerduty": _shown_by_pagerduty,
+        "ocsf": _shown_by_ocsf,
+    }[channel]
+    text = _text(shown(finding))
+    wanted = (*answers[:4], *answers.why, answers.now)
+
+    assert [] == [each for each in wanted if each not in text]
+    if answers.origin == ADDRESS:
+        assert CLIENT in text
+
+
+def _text(plain: Any) -> str:
+    """Give the texts of a document, one after the other."""
+    if isinstance(plain, dict):
+        return "\n".join(map(_text, plain.values()))
+    if isinstance(plain, list):
+        return "\n".join(map(_text, plain))
+    return str(plain)
+
+
+@pytest.mark.parametrize("name", [n for n, a in ANSWERS.items() if a.origin == ADDRESS])
+def test_ocsf_has_the_answers_in_its_own_attributes(
+    told: dict[str, Finding], name: str
+) -> None:
+    """A rule of a SIEM reads no sentences."""
+    event = _shown_by_ocsf(told[name])
+    (evidence,) = event["evidences"]
+
+    assert {"ip": ADDRESS} == evidence["src_endpoint"]
+    assert {"user_agent": CLIENT} == evidence["http_request"]
+    if agent := told[name].agent:
+        assert evidence["ai_agent"]["uid"] == agent.partition(":")[2]
+    if ANSWERS[name].owner == DANA:
+        assert {"name": DANA} == event["resources"][0]["owner"]
+    if ANSWERS[name].why == REVOKED:
+        cause = event["unmapped"]["cause"]
+        assert (cause["by"], cause["reason"]) == (
+            "sam@acme.example",
+            "INC-77: key on a laptop",
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_page_of_an_alert_shows_it_as_it_is(
+    told: dict[str, Finding], repository: Path, name: str
+) -> None:
+    """RESCIND_UPDATE_SNAPSHOTS=1 makes it anew."""
+    page = repository / FOLDER / f"{name}.txt"
+    shown = _page(name, told[name])
+    if os.environ.get("RESCIND_UPDATE_SNAPSHOTS"):
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(shown, "utf-8")
+
+    assert shown == page.read_text("utf-8")
+
+
+def test_no_page_is_left_of_a_case_that_is_gone(repository: Path) -> None:
+    """Each file belongs to a case."""
+    assert set(CASES) == {page.stem for page in (repository / FOLDER).glob("*.txt")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_alert_puts_a_name_into_other_letters(
+    told: dict[str, Finding], name: str
+) -> None:
+    """What a person copies out of an alert is the name."""
+    finding = told[name]
+    text = "\n".join(wording.lines(finding))
+
+    assert "Somebody" not in text
+    if finding.presented.kind != SUMMARY:
+        presented = str(finding.presented)
+        assert f"{presented[:1].upper()}{presented[1:]}" not in text
+
+
+_TEXTS: Final = [
+    kind_texts.LISTED,
+    kind_texts.ADOPT,
+    *kind_texts.MANY.values(),
+    *kind_texts.REMEDIES.values(),
+    *kind_texts.OF_NO_AGENTS.values(),
+]
+COMMANDS: Final = sorted(
+    {found for text in _TEXTS for found in re.findall(r"`(rescind [^`]+)`", text)}
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_in_an_alert_exists(command: str) -> None:
+    """With its options and arguments, none that is required left out."""
+    words = shlex.split(command)[1:]
+    found: Any = get_command(app)
+    while hasattr(found, "commands") and words and words[0] in found.commands:
+        found = found.commands[words.pop(0)]
+    options = [each for each in found.params if each.param_type_name == "option"]
+    arguments = [each for each in found.params if each.param_type_name == "argument"]
+    used = {word for word in words if word.startswith("-")}
+
+    assert used <= {flag for each in options for flag in each.opts}
+    if used:
+        assert [] == [
+            each.name
+            for each in options
+            if each.required and not used.intersection(each.opts)
+        ]
+    if words and arguments:  # one that is shown alone is named, not written out
+        assert len(words) - 2 * len(used) == len(arguments)
+
+
+def test_a_command_takes_a_name_of_others_as_one_word(
+    told: dict[str, Finding],
+) -> None:
+    """Who pastes it into a shell runs nothing that a log wrote."""
+    evil = told["blocked_attempt"].presented._replace(value="x;$(reboot) 'y'")
+    finding = attrs.evolve(told["blocked_attempt"], presented=evil)
+
+    (command,) = re.findall(r"`(rescind why .+)` shows", wording.remedy(finding))
+    assert ["rescind", "why", str(evil)] == shlex.split(command)
