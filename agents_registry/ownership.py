@@ -70,18 +70,22 @@ def proving(
         personal: ends of the node alone.
     """
     ages = sorted({NEVER, ALIVE, *inherited.values(), *personal.values()})
+    yield
     rank = {age: number for number, age in enumerate(ages)}
     proof = _Proof((yield from numbering(closure)), len(ages) - 1)
+    yield
     yield from proof.take(closure, owners_of)
     proof.end(
         {node: rank[age] for node, age in inherited.items()},
         {node: rank[age] for node, age in personal.items()},
     )
     met = yield from proof.run()
-    return [
-        Obligation(node, ages[until])
-        for (node, _), until in zip(proof.sets, met, strict=True)
-    ]
+    found = []
+    for count, ((node, _), until) in enumerate(zip(proof.sets, met, strict=True)):
+        if not count & STEP:
+            yield
+        found.append(Obligation(node, ages[until]))
+    return found
 
 
 class _Proof:
@@ -134,6 +138,8 @@ class _Proof:
         met = [0] * len(self.sets)
         count = 0
         for component, waits in enumerate(self._waits):
+            if not component & STEP:
+                yield
             if not waits:
                 self._proved[self._until[component]].append(component)
         for until in range(self._alive, 0, -1):
@@ -143,27 +149,39 @@ class _Proof:
                 if not count & STEP:
                     yield
                 if self._proved[until]:
-                    served = self._prove(self._proved[until].pop(), until)
+                    served = yield from self._prove(self._proved[until].pop(), until)
                 else:
                     owner = self._living[until].pop()
-                    unmet = [one for one in self._owning[owner] if not met[one]]
-                    for one in unmet:
-                        met[one] = until
-                    served = [self._component[self.sets[one][0]] for one in unmet]
-                self._serve(served, until)
+                    served = yield from self._meet(owner, until, met)
+                yield from self._serve(served, until)
         return met
 
-    def _prove(self, component: int, until: int) -> Iterable[int]:
+    def _prove(self, component: int, until: int) -> Steps[Iterable[int]]:
         """Take up who of a component owns something; give the components below."""
-        for node in self._members[component]:
+        for count, node in enumerate(self._members[component], 1):
+            if not count & STEP:
+                yield
             if node in self._owning:
                 last = min(until, self._personal.get(node, until))
                 self._living[last].append(node)
         return self._below[component]
 
-    def _serve(self, components: Iterable[int], until: int) -> None:
+    def _meet(self, owner: int, until: int, met: list[int]) -> Steps[list[int]]:
+        """Meet the sets of an owner; give the components that waited for them."""
+        served = []
+        for count, one in enumerate(self._owning[owner], 1):
+            if not count & STEP:
+                yield
+            if not met[one]:
+                met[one] = until
+                served.append(self._component[self.sets[one][0]])
+        return served
+
+    def _serve(self, components: Iterable[int], until: int) -> Steps[None]:
         """Count down what components wait for; the last one proves them."""
-        for component in components:
+        for count, component in enumerate(components, 1):
+            if not count & STEP:
+                yield
             self._waits[component] -= 1
             if not self._waits[component]:
                 self._proved[min(until, self._until[component])].append(component)
@@ -176,13 +194,18 @@ def numbering(closure: Graph) -> Steps[dict[int, int]]:
     """
     finished = yield from _upwards(closure)
     number: dict[int, int] = {}
+    steps = 0
     for count, root in enumerate(reversed(finished)):
-        if not count & STEP:
-            yield
         todo = [] if root in number else [root]
+        steps += 1
+        if not steps & STEP:
+            yield
         for node in todo:
             number[node] = count
             for child in closure.children(node):
+                steps += 1
+                if not steps & STEP:
+                    yield
                 if child not in number:
                     number[child] = count
                     todo.append(child)

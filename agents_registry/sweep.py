@@ -160,9 +160,12 @@ class Sweep:
         """Find for each node why it is dead now."""
         found: dict[int, set[Reason]] = {}
         starts: dict[Reason, list[int]] = {}
-        for reason, node, _ in self._inherited:
-            starts.setdefault(reason, []).append(node)
         count = 0
+        for reason, node, _ in self._inherited:
+            count += 1
+            if not count & STEP:
+                yield
+            starts.setdefault(reason, []).append(node)
         for reason, nodes in starts.items():
             seen = set(nodes)
             todo = list(seen)
@@ -176,6 +179,9 @@ class Sweep:
                         seen.add(child)
                         todo.append(child)
         for reason, node, _ in self._personal:
+            count += 1
+            if not count & STEP:
+                yield
             found.setdefault(node, set()).add(reason)
         return found
 
@@ -226,11 +232,13 @@ class Sweep:
     def _end_self(self, reason: Reason, end: End) -> Steps[None]:
         """Reach self: every name, and each edge whose child is not older."""
         lineage = self._lineage
-        for count, name in enumerate(lineage.others(end.target)):
-            if not count & STEP:
-                yield
+        count = 0
+        for name in lineage.others(end.target):
             self._personal.append((reason, name, end))
             for child in self.children(name):
+                count += 1
+                if not count & STEP:
+                    yield
                 for parent, strength in lineage.parents(child):
                     if parent == name and (
                         strength == ALWAYS
@@ -278,18 +286,19 @@ class Sweep:
         expires, lineage = self._lineage.expires, self._lineage
         dead = {node for node in self.nodes if expires[node] <= now}
         todo = list(dead)
-        for count, node in enumerate(todo):
-            if not count & STEP:
-                yield
+        count = 0
+        for node in todo:
             self._personal.append((Reason.EXPIRED, node, None))
-            heirs = [
-                child
-                for child in self.children(node)
-                for parent, strength in lineage.parents(child)
-                if parent == node and strength >= ENDS
-            ]
-            for heir in (lineage.ring[node], *heirs):
-                if heir in self.nodes and heir not in dead:
+            for heir in (lineage.ring[node], *self.children(node)):
+                count += 1
+                if not count & STEP:
+                    yield
+                if heir not in self.nodes or heir in dead:
+                    continue
+                if heir == lineage.ring[node] or any(
+                    parent == node and strength >= ENDS
+                    for parent, strength in lineage.parents(heir)
+                ):
                     dead.add(heir)
                     todo.append(heir)
 
@@ -321,12 +330,15 @@ class Sweep:
         if unmet and self._now is not None:
             # Doubts and expiry end owners too, but are no causes to name.
             last = yield from self._unmet(caused=True)
-        by_age = {
-            age(end.cause): end
-            for _, _, end in (*self._inherited, *self._personal)
-            if end is not None
-        }
-        for node in unmet:
+        by_age: dict[Age, End] = {}
+        for count, (_, _, end) in enumerate((*self._inherited, *self._personal)):
+            if not count & STEP:
+                yield
+            if end is not None:
+                by_age[age(end.cause)] = end
+        for count, node in enumerate(unmet):
+            if not count & STEP:
+                yield
             end = by_age.get(last.get(node, NEVER))
             self._inherited.append((Reason.NO_LIVING_OWNER, node, end))
 
@@ -336,14 +348,18 @@ class Sweep:
         ends = []
         for flaws in (self._inherited, self._personal):
             first: dict[int, Age] = {}
-            for _, node, end in flaws:
+            for count, (_, node, end) in enumerate(flaws):
+                if not count & STEP:
+                    yield
                 if end is not None or not caused:
                     until = NEVER if end is None else age(end.cause)
                     first[node] = min(until, first.get(node, until))
             ends.append(first)
-            yield
         owners_of = self.registry.owners.of
-        for node, until in (yield from proving(self, owners_of, *ends)):
+        sets = yield from proving(self, owners_of, *ends)
+        for count, (node, until) in enumerate(sets):
+            if not count & STEP:
+                yield
             known = unmet.get(node, NEVER)
             if until != ALIVE:
                 earliest = max if NEVER in {known, until} else min

@@ -204,16 +204,18 @@ class Posture:
         """Give what is wrong with a node now, in words."""
         registry = view.registry
         sharing = yield from self._shared(view, names, now)
+        escalation = yield from rules.escalation(view, names)
         found: dict[FindingKind, str | None] = {
             FindingKind.LIFT_AMBIGUOUS: rules.ambiguous(registry, names),
-            FindingKind.SCOPE_ESCALATION: rules.escalation(view, names),
+            FindingKind.SCOPE_ESCALATION: escalation,
             FindingKind.SHARED_SERVICE_ACCOUNT: sharing,
             FindingKind.EXCESS_SCOPE: self._excess(registry, names, now),
         }
         if not all(registry.lineage.flags[name] & KNOWN for name in names):
             found[FindingKind.UNMAPPED] = rules.only_named(registry, names)
         if self._may_lack_owner(view, names):
-            found[FindingKind.OWNERLESS] = rules.without_owner(view, names)
+            ownerless = yield from rules.without_owner(view, names)
+            found[FindingKind.OWNERLESS] = ownerless
         wrong = {
             kind: text
             for kind, text in found.items()
@@ -322,7 +324,7 @@ class Posture:
         lineage = registry.lineage
         kinds = [lineage.kind(name) for name in names]
         if any(map(is_agent, kinds)):
-            self._uses_accounts(view, names)
+            yield from self._uses_accounts(view, names)
             return None
         changed = self._through.note(view, names)
         self._agenda.dirty.update(dict.fromkeys(changed))
@@ -335,10 +337,10 @@ class Posture:
             return None
         return (yield from rules.shared(registry, agents, now))
 
-    def _uses_accounts(self, view: View, names: list[int]) -> None:
+    def _uses_accounts(self, view: View, names: list[int]) -> Steps[None]:
         """Note which accounts an agent hangs on; have them looked at, if it is news."""
         lineage = view.registry.lineage
-        standing = rules.standing(view, names)
+        standing = yield from rules.standing(view, names)
         changed = self._through.note_agent(names, standing)
         self._agenda.dirty.update(dict.fromkeys(changed))
         for name in names:

@@ -30,7 +30,7 @@ from streams.stages.agent_kinds import is_account, is_agent
 from streams.stages.posture_view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -39,6 +39,7 @@ SHOWN: Final = 3  # names or scopes in a sentence
 MOST_NAMES: Final = 64  # of what has more nothing is told
 NEAR: Final = 256  # nodes above that are searched for an owner to name
 FEW_USERS: Final = 64  # agents looked at before it is seen whether they are enough
+STEP: Final = 15  # a mask: nodes looked at between two yields; each may have scopes
 
 
 def plain(registry: Registry, node: int) -> bool:
@@ -72,6 +73,18 @@ def above(registry: Registry, names: Iterable[int]) -> Iterator[int]:
             return
 
 
+def nearest(
+    registry: Registry, names: Iterable[int], wanted: Callable[[int], bool]
+) -> Steps[int]:
+    """Find the nearest node of some sort that a node requires, NONE where none is."""
+    for count, up in enumerate(above(registry, names)):
+        if not count & STEP:
+            yield
+        if wanted(up):
+            return up
+    return NONE
+
+
 def declared(registry: Registry, names: Iterable[int]) -> list[str]:
     """Give the scopes that a node declares, sorted."""
     flags, scopes = registry.lineage.flags, registry.scopes
@@ -79,20 +92,22 @@ def declared(registry: Registry, names: Iterable[int]) -> list[str]:
     return sorted({scope for said in saids for each in said for scope in each})
 
 
-def escalation(view: View, names: list[int]) -> str | None:
+def escalation(view: View, names: list[int]) -> Steps[str | None]:
     """Say which scopes a node declares that something above it does not cover."""
     if view.below_scopes.isdisjoint(names):
         return None
     registry = view.registry
     lineage, own = registry.lineage, declared(registry, names)
-    for up in above(registry, names) if own else ():
+    for count, up in enumerate(above(registry, names) if own else ()):
+        if not count & STEP:
+            yield
         for covering in registry.scopes.of(up) if lineage.flags[up] & SCOPED else ():
             if excess := escalates(own, covering):
                 return f"it declares {few(excess)}, more than {lineage.identifier(up)}"
     return None
 
 
-def without_owner(view: View, names: list[int]) -> str | None:
+def without_owner(view: View, names: list[int]) -> Steps[str | None]:
     """Say how a node has no owner.
 
     Of agents that hang on one another only the topmost is looked at: the rest have its
@@ -105,10 +120,12 @@ def without_owner(view: View, names: list[int]) -> str | None:
         return "its owners were taken away, and nobody was named in their place"
     if not any(is_agent(lineage.kind(name)) for name in names):
         return None
-    if not view.below_agents.isdisjoint(names) and any(
-        is_agent(lineage.kind(up)) for up in above(registry, names)
-    ):
-        return None
+    if not view.below_agents.isdisjoint(names):
+        agent = yield from nearest(
+            registry, names, lambda up: is_agent(lineage.kind(up))
+        )
+        if agent != NONE:
+            return None
     if Reason.NO_LIVING_OWNER in view.reasons(names[0]):
         return "none of its owners is there any more"
     if not view.owned.isdisjoint(names):
@@ -188,7 +205,7 @@ def shared(registry: Registry, agents: Iterable[int], now: int) -> Steps[str | N
 
 
 def _tops(
-    registry: Registry, users: Iterable[int], some: list[int], now: int
+    registry: Registry, users: Container[int], some: list[int], now: int
 ) -> Steps[list[str]]:
     """Give the living ones of some users that hang on no other living one."""
     lineage = registry.lineage
@@ -199,18 +216,26 @@ def _tops(
         yield
         if view.reasons(agent):
             continue
-        ups = above(registry, lineage.others(agent))
-        if not any(up in users and not view.reasons(up) for up in ups):
+        other = yield from nearest(
+            registry,
+            lineage.others(agent),
+            lambda up: up in users and not view.reasons(up),
+        )
+        if other == NONE:
             tops.append(str(lineage.identifier(agent)))
     return tops
 
 
-def standing(view: View, names: list[int]) -> int:
+def standing(view: View, names: list[int]) -> Steps[int]:
     """Give a hash of all of an agent that `shared` looks at."""
     kind, ups = view.registry.lineage.kind, list[int]()
-    if not view.below_agents.isdisjoint(names):
-        ups = sorted(up for up in above(view.registry, names) if is_agent(kind(up)))
-    return hash((bool(view.reasons(names[0])), *sorted(names), NONE, *ups))
+    below = not view.below_agents.isdisjoint(names)
+    for count, up in enumerate(above(view.registry, names) if below else ()):
+        if not count & STEP:
+            yield
+        if is_agent(kind(up)):
+            ups.append(up)
+    return hash((bool(view.reasons(names[0])), *sorted(names), NONE, *sorted(ups)))
 
 
 def only_named(registry: Registry, names: list[int]) -> str | None:

@@ -66,9 +66,9 @@ class View:
             if flags[node] & OWNED:
                 owned.append(node)
             if flags[node] & SCOPED:
-                scoped += _hanging(sweep, node, met[0])
+                scoped += yield from _hanging(sweep, node, met[0])
             if is_agent(kind(node)):
-                agents += _hanging(sweep, node, met[1])
+                agents += yield from _hanging(sweep, node, met[1])
         self.owned = yield from _down(sweep, owned)
         self.below_agents = yield from _down(sweep, agents)
         self.below_scopes = yield from _down(sweep, scoped)
@@ -102,17 +102,21 @@ class View:
                     todo += owned.get(node, ())
 
 
-def _hanging(sweep: Sweep, node: int, met: set[int]) -> list[int]:
+def _hanging(sweep: Sweep, node: int, met: set[int]) -> Steps[list[int]]:
     """Give what requires any name of a node by an edge, once for each node."""
     lineage = sweep.registry.lineage
     names = [] if node in met else lineage.others(node)
     met.update(names)
-    return [
-        child
-        for name in names
-        for child in sweep.children(name)
-        if any(parent == name for parent, _ in lineage.parents(child))
-    ]
+    found = []
+    count = 0
+    for name in names:
+        for child in sweep.children(name):
+            count += 1
+            if not count & STEP:
+                yield
+            if any(parent == name for parent, _ in lineage.parents(child)):
+                found.append(child)
+    return found
 
 
 def _down(sweep: Sweep, starts: Iterable[int]) -> Steps[set[int]]:

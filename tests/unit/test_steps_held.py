@@ -1,0 +1,136 @@
+"""No step of work that is cut takes long, however much hangs on one thing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+    ScopeSet,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.stages.agent_kinds import is_agent
+from streams.stages.posture import Limits, Posture
+from streams.stages.posture_view import View
+from tests.held_loop import most_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.steps import Steps
+
+pytestmark = pytest.mark.unit
+
+# Calls in a step, each of about 0.1 us and more: a turn of an event loop is as long as
+# it may be, and one step.
+MOST: Final = 20_000
+S: Final = 10**9
+ANN: Final = Identifier("person.id", "ann")
+SAID: Final[dict[str, Any]] = {"authority": "a", "received_at": S, "version": S}
+
+
+def table(facts: Iterable[Fact]) -> Registry:
+    """Give the table of some facts."""
+    registry = Registry()
+    for fact in facts:
+        registry.apply(fact)
+    return registry
+
+
+def names(count: int) -> list[Identifier]:
+    """Give agents."""
+    return [Identifier("agent.id", f"n{number}") for number in range(count)]
+
+
+def owned(count: int) -> list[Fact]:
+    """Give many agents of one owner."""
+    return [OwnerSet(node=each, owners=(ANN,), **SAID) for each in names(count)]
+
+
+def ended(count: int) -> list[Fact]:
+    """Give the same, each with an end of its own, and that of their owner."""
+    return [
+        *owned(count),
+        *(
+            Cause(target=each, effect=Effect.REVOKE, at=number, **SAID)
+            for number, each in enumerate([ANN, *names(count)])
+        ),
+    ]
+
+
+def children(count: int) -> list[Fact]:
+    """Give many children of one agent."""
+    top, *rest = names(count)
+    return [Edge(child=each, parent=top, **SAID) for each in rest]
+
+
+def ended_alone(count: int) -> list[Fact]:
+    """Give the same, of which the parent ended alone."""
+    (top,) = names(1)
+    end = Cause(target=top, effect=Effect.REVOKE, reach=Reach.SELF, at=S, **SAID)
+    return [*children(count), end]
+
+
+def expired(count: int) -> list[Fact]:
+    """Give many leases of one token, which expired."""
+    top, *rest = names(count)
+    with_it = Relation.ENDS_WITH_PARENT
+    edges = [Edge(child=each, parent=top, relation=with_it, **SAID) for each in rest]
+    return [*edges, Renewal(node=top, expires_at=S, **SAID)]
+
+
+def called(count: int) -> list[Fact]:
+    """Give many names of one agent that has an owner."""
+    first, *rest = names(count)
+    owned = OwnerSet(node=first, owners=(ANN,), **SAID)
+    return [owned, *(Alias(first=first, second=each, **SAID) for each in rest)]
+
+
+def declaring(count: int) -> list[Fact]:
+    """Give a deep chain of agents of which each declares scopes, its end first."""
+    line = names(count)
+    scopes = tuple(f"api|v{number}" for number in range(20))
+    return [
+        *(Node(node=each, **SAID) for each in line),
+        *(Edge(child=child, parent=parent, **SAID) for child, parent in pairwise(line)),
+        *(ScopeSet(node=each, scopes=scopes, **SAID) for each in line),
+    ]
+
+
+SHAPES: Final = [owned, ended, children, ended_alone, expired, called]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_step_of_a_sweep_is_long(shape: Any) -> None:
+    """However many hang on one owner, on one parent, or are names of one node."""
+    registry = table(shape(8000))
+
+    def collect() -> Steps[None]:
+        return View(registry).collect(range(len(registry.lineage)), 2 * S, is_agent)
+
+    assert most_calls(collect()) < MOST
+
+
+def test_no_step_of_posture_is_long() -> None:
+    """However deep below others that declare scopes somebody declares them."""
+    registry = table(declaring(800))
+
+    def look() -> Steps[Any]:
+        posture = Posture(Limits(settle=0))
+        posture.follow(registry)
+        return posture.step(2 * S, 2)
+
+    assert most_calls(look()) < MOST
