@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
 # Sources whose log is kept by the issuer of the credentials that it shows in use.
-ISSUER_LOGS: Final = frozenset({"cloudtrail"})
+ISSUER_LOGS: Final = frozenset({"cloudtrail", "keycloak"})
 
 
 class Use(NamedTuple):

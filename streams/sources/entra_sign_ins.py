@@ -11,12 +11,16 @@ Rules:
   issuer: it was issued by then. The earliest of these times counts.
 - An error code is that of one check. Those in `_ACCEPTED` come after the credential
   was found right: it worked, and a policy, a missing consent or a second factor stopped
-  what it asked for. Any other one refuses it. A row of a workload that failed was done
-  by a session that the workload had accepted.
+  what it asked for. Any other one refuses it, also one of the request (its scope or
+  resource): no page says whether the credential was looked at before. A row of a
+  workload that failed was done by a session that the workload had accepted.
 
-Source: Graph "signIn"; Microsoft Entra "authentication and authorization error codes";
-Office 365 Management Activity API schema, "Azure Active Directory Secure Token Service
-(STS) Logon schema", "Exchange Mailbox schema".
+Source: Graph "signIn"; of codes learn.microsoft.com, "Microsoft Entra authentication
+and authorization error codes" (entra/identity-platform/reference-error-codes), but for
+500121 "Security operations for privileged accounts" (entra/architecture) and for 530003
+"Known issues" of Azure IoT Operations; Office 365 Management Activity API
+schema, "Azure Active Directory Secure Token Service (STS) Logon schema", "Exchange
+Mailbox schema".
 """
 
 from __future__ import annotations
@@ -50,14 +54,15 @@ SIGN_INS: Final = frozenset({"userloggedin", "userloginfailed"})
 _INTERACTIVE: Final = "interactiveUser"
 _REFRESH: Final = "OAuth2:Token"
 _DONE: Final = ("success", "succeeded", "true", "")
-# The second factor and its registration, consent and assignment, device, location and
-# risk policies, a scope or resource that is not there.
+# Each as its page describes it; a code that no page describes refuses.
 _ACCEPTED: Final = frozenset({
-    "50072", "50074", "50076", "50079", "50097", "50105", "50125", "50129", "50131",
-    "50140", "50155", "50158", "50199", "53000", "53001", "53002", "53003", "53004",
-    "53009", "53010", "53011", "65001", "65004", "70011", "90094", "90095", "500011",
-    "500014", "500121", "530002", "530003", "530021", "530031", "530032", "530034",
-    "530035", "650052", "650057",
+    # A second factor or its registration; an external challenge.
+    "50072", "50074", "50076", "50078", "50079", "50158", "53004", "53010", "500121",
+    "50097", "50129", "50155", "53000", "53001", "530003",  # the device
+    "50131", "53002", "53003", "53011", "530032", "530034", "530035",  # policy, risk
+    "65001", "65004", "90094", "90095",  # consent
+    "50105",  # the signed-in user is not assigned to the app
+    "50125", "50140", "50199",  # a page is shown in between
 })  # fmt: skip
 
 

@@ -13,7 +13,8 @@ Rules:
   that client for that user up to then is denied, though Keycloak honours it. What is
   exchanged later may come from a token of before, for as long as that one lives: the
   exchanged token stands as one of its own, as old as it can be (the lookback).
-- An event with an error changes nothing. An UPDATE without ``enabled`` is no change;
+- An event with an error changes nothing; a refresh is an access, with an error too. An
+  UPDATE without ``enabled`` is no change;
   it needs adminEventsDetailsEnabled, else a disable cannot be told.
 - A new password ends no session.
 - The server's other lines, in its text log as in its JSON console log (of Quarkus or
@@ -35,7 +36,7 @@ from streams.sources.envelope import Event
 from streams.sources.eventlog import EventLog, Head, Heard
 from streams.sources.fields import text
 from streams.sources.keycloak_admin import admin_changes
-from streams.sources.keycloak_users import user_changes
+from streams.sources.keycloak_users import refused_refresh, user_changes
 from streams.sources.wrapping import CONTAINER
 from streams.times import SECOND
 
@@ -142,7 +143,8 @@ class Keycloak(EventLog):
         """Give what an event does; nothing for one that failed."""
         body = heard.body
         if text(body.get("error")) or heard.event_type.endswith("_ERROR"):
-            return ()
+            refresh = heard.event_type.startswith("REFRESH_TOKEN")
+            return refused_refresh(heard, self._issuer) if refresh else ()
         if "operationType" in body:
             return admin_changes(heard, self._issuer)
         return user_changes(heard, self._issuer, self._lookback)

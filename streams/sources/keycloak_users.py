@@ -1,4 +1,9 @@
-"""What Keycloak's user events do: logins, tokens, exchanges, logouts, revocations."""
+"""What Keycloak's user events do: logins, tokens, exchanges, logouts, revocations.
+
+A refresh presents the session at its issuer, so it is an access too, also one that was
+refused. Source of what a failed one means: Keycloak, `TokenManager.refreshAccessToken`
+and `RefreshTokenGrantType` (github.com/keycloak/keycloak, services).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from agents_registry.facts import Relation
-from streams.records import Lifecycle, Tie
+from streams.records import Access, Lifecycle, Tie
 from streams.sources.eventlog import Heard, inside, qualified
 from streams.sources.fields import identifier, named, requires, text
 from streams.sources.keycloak_names import client, client_session, pair, realm, users
@@ -19,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agents_registry.identifiers import Identifier
+    from streams.records import Outcome
 
+_POLICY: Final = "client_policy_error"
 _DAY: Final = 86_400
 _NAMES: Final = re.compile(r"[^\s,]+")
 
@@ -81,15 +88,19 @@ class _Event:
         )
 
 
-def user_changes(
-    heard: Heard, issuer: str | None, lookback: int
-) -> Iterator[Lifecycle]:
-    """Give what a user event changes; effect None for one that changes nothing."""
+def _event(heard: Heard, issuer: str | None, lookback: int) -> _Event:
     body = heard.body
-    event = _Event(
+    return _Event(
         heard, lookback, inside(body, "details"), users(body.get("userId"), issuer),
         identifier("session.id", body.get("sessionId")),
     )  # fmt: skip
+
+
+def user_changes(
+    heard: Heard, issuer: str | None, lookback: int
+) -> Iterator[Lifecycle | Access]:
+    """Give what a user event changes; effect None for one that changes nothing."""
+    event = _event(heard, issuer, lookback)
     read = EFFECTS.get(heard.event_type)
     if read is None:
         yield event.change(None, *event.users)
@@ -116,11 +127,41 @@ def _tokens(event: _Event) -> Iterator[Lifecycle]:
     yield from _lasting(event, event.issue(event.token("token_id"), refresh))
 
 
-def _refresh(event: _Event) -> Iterator[Lifecycle]:
+def _refresh(event: _Event) -> Iterator[Lifecycle | Access]:
     """Read new tokens; they live by the refresh token that was presented."""
+    yield from _presented(event, "allowed", None)
     old, new = event.token("refresh_token_id"), event.token("updated_refresh_token_id")
     yield from event.issue(None if new == old else new, old)
     yield from _lasting(event, event.issue(event.token("token_id"), old))
+
+
+def refused_refresh(heard: Heard, issuer: str | None) -> Iterator[Access]:
+    """Read a refresh that failed, where it names the session that was presented.
+
+    It names one once the refresh token was found to be genuine. Then what is wrong is
+    the session, its user, client or consent, or the token's age; but for a client
+    policy that is asked about the answer, when the new token is made.
+    """
+    event = _event(heard, issuer, 0)
+    error = text(heard.body.get("error")) or "error"
+    why = text(event.detail("reason"))
+    outcome: Outcome = "allowed" if why == _POLICY else "denied"
+    yield from _presented(event, outcome, f"{error}: {why}" if why else error)
+
+
+def _presented(event: _Event, outcome: Outcome, reason: str | None) -> Iterator[Access]:
+    """Read the session that a client presented by its refresh token.
+
+    Refresh tokens are new each time; what is ended and found again is the session.
+    """
+    body = event.heard.body
+    presented = event.session or event.token("refresh_token_id")
+    if presented is not None:
+        yield event.heard.use(
+            presented, point="keycloak", outcome=outcome, reason=reason,
+            parents=requires(*event.users[:1]), owner=text(event.detail("username")),
+            address=text(body.get("ipAddress")),
+        )  # fmt: skip
 
 
 def _exchange(event: _Event) -> Iterator[Lifecycle]:
@@ -218,7 +259,7 @@ def _client_deleted(event: _Event) -> Iterator[Lifecycle]:
     yield event.change("delete_subject", client(body, body.get("clientId")))
 
 
-EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle]]]] = {
+EFFECTS: Final[dict[str, Callable[[_Event], Iterator[Lifecycle | Access]]]] = {
     "LOGIN": _login,
     "CODE_TO_TOKEN": _tokens,
     "CLIENT_LOGIN": _tokens,

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.unit
 MAPPINGS: Final = Path(__file__).parents[2] / "examples/mappings"
 AT: Final = "2026-09-01T08:00:00Z"
 # Their logs show no use that was refused: changes alone, or successes alone.
-NO_USES: Final = {"gitguardian", "keycloak", "litellm", "openai", "spire", "ssf"}
+NO_USES: Final = {"gitguardian", "litellm", "openai", "spire", "ssf"}
 
 
 def cloudtrail(code: str) -> dict[str, Any]:
@@ -91,6 +91,15 @@ def auth0(code: int) -> dict[str, Any]:
     return {"log_id": "1", "data": {"type": "sapi", "date": AT, "details": details}}
 
 
+def keycloak(reason: str) -> dict[str, Any]:
+    """Give a refresh that failed so."""
+    return {
+        "type": "REFRESH_TOKEN_ERROR", "id": "1", "time": 1_788_249_600_000,
+        "realmId": "r", "clientId": "c", "sessionId": "s", "error": "invalid_token",
+        "details": {"reason": reason},
+    }  # fmt: skip
+
+
 def anthropic(kind: str) -> dict[str, Any]:
     """Give an activity of a person that failed."""
     return {
@@ -108,6 +117,9 @@ CASES: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("entra", entra(50173), "denied"),  # the grant was revoked
     ("entra", entra(50057), "denied"),  # the account is disabled
     ("entra", entra(53003), "allowed"),  # Conditional Access
+    ("entra", entra(500121), "allowed"),  # the second factor failed
+    ("entra", entra(70011), "denied"),  # nobody says whether it was looked at
+    ("entra", entra(530021), "denied"),  # no page describes it
     ("entra", m365("50126"), "denied"),
     ("entra", m365("50076"), "allowed"),  # a second factor is asked for
     ("kubernetes", kubernetes(401), "denied"),
@@ -126,6 +138,8 @@ CASES: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("okta", okta("user.session.access_admin_app", "DENY", "policy"), "allowed"),
     ("okta", okta(GRANT, "FAILURE", "invalid_grant"), "denied"),
     ("okta", okta(GRANT, "FAILURE", "no_matching_scope"), "allowed"),
+    ("keycloak", keycloak("Session not active"), "denied"),
+    ("keycloak", keycloak("client_policy_error"), "allowed"),
     ("auth0", auth0(401), "denied"),
     ("auth0", auth0(403), "allowed"),  # insufficient_scope
     ("anthropic", anthropic("sso_login_failed"), "denied"),

@@ -15,7 +15,7 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Presented, judge
-from streams.records import DeadLetter, Lifecycle, Record
+from streams.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.guess import guess_bytes
 from streams.sources.keycloak import Keycloak
 from streams.stages.ingress import Origin, facts_of
@@ -248,7 +248,7 @@ def test_a_login_issues_the_session_and_its_tokens() -> None:
 
 def test_a_refresh_gives_tokens_that_live_by_the_old_one() -> None:
     """With the expiry that the event tells."""
-    refresh, access = read(
+    _, refresh, access = read(
         user_event("REFRESH_TOKEN", token_id="t2", refresh_token_id="f",
                    updated_refresh_token_id="f2",
                    access_token_expiration_time="300")
@@ -257,11 +257,52 @@ def test_a_refresh_gives_tokens_that_live_by_the_old_one() -> None:
     assert isinstance(access, Lifecycle)
     assert "jwt.jti:f" in {str(one.identifier) for one in refresh.parents}
     assert (AT // 1000 + 300) * SECOND == access.expires_at
-    (alone,) = read(
+    _, alone = read(
         user_event("REFRESH_TOKEN", token_id="t2", refresh_token_id="f",
                    updated_refresh_token_id="f")
     )  # fmt: skip
     assert isinstance(alone, Lifecycle)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "outcome"),
+    [
+        (None, None, "allowed"),
+        ("invalid_token", "Session not active", "denied"),
+        ("invalid_token", "Stale token", "denied"),
+        ("invalid_token", "User disabled", "denied"),
+        ("invalid_token", "Client no longer has requested consent from user", "denied"),
+        # Asked about the new token, after the session was found to be good.
+        ("invalid_request", "client_policy_error", "allowed"),
+    ],
+)
+def test_a_refresh_presents_the_session_at_its_issuer(
+    error: str | None, reason: str | None, outcome: str
+) -> None:
+    """Also one that is refused: somebody still holds what is dead."""
+    kind = "REFRESH_TOKEN" if error is None else "REFRESH_TOKEN_ERROR"
+    event = user_event(kind, error=error, reason=reason, refresh_token_id="f")
+    (access, *rest) = read(event | {"ipAddress": "192.0.2.9"})
+    assert isinstance(access, Access)
+    assert not rest
+    assert (("session.id", SID),) == access.identifiers
+    assert (outcome, "keycloak", "192.0.2.9") == (
+        access.outcome, access.point, access.address,
+    )  # fmt: skip
+    told = None if error is None else f"{error}: {reason}"
+    assert told == access.reason
+    assert ["keycloak.user:u-1"] == [str(one.identifier) for one in access.parents]
+
+
+def test_a_refresh_that_names_nothing_presented_is_counted() -> None:
+    """The client failed, or the token was no token of this realm: nobody looked."""
+    source = Keycloak()
+    event = user_event(
+        "REFRESH_TOKEN_ERROR", error="invalid_client_credentials", sessionId=None,
+        userId=None,
+    )  # fmt: skip
+    assert [] == list(source.records(orjson.dumps(event)))
+    assert {"REFRESH_TOKEN_ERROR": 1} == source.unknown
 
 
 def exchange(token: str, by: str, source: str, after: int) -> dict[str, Any]:
