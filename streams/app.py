@@ -340,10 +340,18 @@ def _handlers(
     )
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
+    taking.orders.operators.known = tables.knows
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest, about.reading.read),
-        Queries(tokens, tables, speakers.clock, ingest.stated.secrets, aside),
+        Queries(
+            tokens,
+            tables,
+            speakers.clock,
+            ingest.stated.secrets,
+            aside,
+            taking.vaults.names,
+        ),
         Lists(tokens, taking.store, analysed.silences.all, aside),
         feed,
         Health(feed, stages, analysed.watch, *metrics),

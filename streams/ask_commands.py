@@ -12,7 +12,7 @@ from streams.findings import Severity
 from streams.plain_text import clean, columns, count, to_stderr
 from streams.secret_names import SecretNames
 from streams.times import rfc3339, typed_time
-from streams.typed_names import identifier_of
+from streams.typed_names import AUDIT_HASH, identifier_of, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,7 +77,7 @@ def names_of(client: Client, text: str) -> list[str]:
     """
     if SecretNames().plain(text) is None:
         identifier = identifier_of(text)
-        if identifier.kind in VOCABULARY:
+        if identifier.kind in VOCABULARY and not is_plain(identifier):
             return [str(identifier)]
     answer = client.post("names", {"identifier": text.strip()})
     return list(answer["identifiers"])
@@ -95,14 +95,28 @@ def why(client: Client, text: str, at: str | None, output: str) -> int:
         # The past is judged by causes alone; what nobody issued was never alive.
         alive = not answer["dead"] and answer["reason"] != UNKNOWN
     _print(answer | {"alive": alive, "at": moment}, output, _why)
+    if not known:
+        _tell_hash("why", answer)
     return DONE if alive else DENIED
 
 
 def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
     """Count what ending an identifier would reach, and list the nearest."""
-    name, *_ = names_of(client, text)
-    _print(client.get("blast-radius", name, limit=limit), output, _blast_radius)
+    found = [
+        client.get("blast-radius", each, limit=limit) for each in names_of(client, text)
+    ]
+    answer = max(found, key=lambda each: each["total"])
+    _print(answer, output, _blast_radius)
+    if not answer["total"]:
+        _tell_hash("blast-radius", answer)
     return DONE
+
+
+def _tell_hash(command: str, answer: dict[str, Any]) -> None:
+    """Say how an audit log's name is got, of what is named as the vault prints it."""
+    if is_plain(identifier_of(answer["identifier"])):
+        text = f"most audit logs name it by its HMAC, which `{AUDIT_HASH}` prints"
+        to_stderr(command, f"{text}; or set the vault under `vaults`")
 
 
 def inventory(client: Client, limit: int, output: str) -> int:

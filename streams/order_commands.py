@@ -60,9 +60,10 @@ def revoke(  # noqa: PLR0913 - each by name
     knowing = worker or client
     # What only the server can name as the logs do is asked of nobody else.
     nameable = secret is None and identifier.kind in VOCABULARY
-    if nameable and not is_plain(identifier) and _is_stranger(knowing, name):
-        _note("revoke", f"nothing is known of {name} so far: is it spelt right?")
+    strange = nameable and not is_plain(identifier) and _is_stranger(knowing, name)
     answer = client.post("revocations", order)
+    for each in [name] if strange else answer.get("unknown") or ():
+        _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
     if "pending" in answer:  # over the blast limit
         said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
         sys.stdout.write(said)

@@ -31,6 +31,7 @@ from streams.records import (
     Parent,
     Tie,
 )
+from streams.sources.openbao_call import TOKEN
 from streams.sources.set_verifier import SetRefusedError, claimed
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class SecretNames:
         kind, _, value = text.strip().partition(":")
         if not value:
             return Identifier(SHOWN, kind) if has_secret(kind) else None
-        given = Identifier(kind, value)
+        given = Identifier(TOKEN if kind == "vault.token" else kind, value)
         return given if self.is_secret(given) else None
 
     def is_secret(self, identifier: Identifier) -> bool:

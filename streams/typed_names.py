@@ -13,6 +13,8 @@ from streams.sources.openbao_call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
 
+# `-` reads the value from standard input, so that it stands in no history.
+AUDIT_HASH: Final = "bao write -field=hash sys/audit-hash/DEVICE input=-"
 ALIKE: Final = 0.8  # of 1; a kind that is less so is not meant
 _NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
 
@@ -23,8 +25,8 @@ class UnhashedError(PlainSecretError):
     def __init__(self, kind: str) -> None:
         """Say what to do about an identifier of a kind."""
         super().__init__(
-            f"{kind} is the HMAC of a secret, and only that may be stored: give it as "
-            "the audit log has it, or set the vault under `vaults`, to be asked for it"
+            f"{kind} is the HMAC of a secret, and only that may be stored: set "
+            f"`vaults`, to have it asked for, or give what `{AUDIT_HASH}` prints"
         )
 
 

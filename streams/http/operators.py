@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import http
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -86,6 +86,11 @@ def revocation(
     )
 
 
+NOBODY_KNOWS: Final = (
+    "nothing is known of {} so far: it is denied from now on; is it spelt right?"
+)
+
+
 class Operators:
     """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``.
 
@@ -121,6 +126,7 @@ class Operators:
         self._names = names
         self._desk = desk
         self.limit: BlastLimit | None = None
+        self.known: Callable[[Identifier], bool | None] = lambda _: None
         self.secrets = SecretNames()
         self.apart: Read = read
 
@@ -143,6 +149,7 @@ class Operators:
             )
             for name in names
         ]
+        nobody_knows = self._unknown(names)
         sifted = await self._sifted(causes, origin, token)
         if sifted.held:  # the names are of one thing: all of them wait
             return waits(*sifted.held)
@@ -161,8 +168,18 @@ class Operators:
             "effect": cause.effect.value,
             "at": rfc3339(at),
             "token": receipt.token,
+            "unknown": nobody_knows,
         }
+        if nobody_knows:
+            answer["detail"] = NOBODY_KNOWS.format(", ".join(nobody_knows))
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    def _unknown(self, names: Iterable[Identifier]) -> list[str] | None:
+        """Give those of which no fact tells; None where there is no table."""
+        found = [(name, self.known(name)) for name in names]
+        if any(known is None for _, known in found):
+            return None
+        return [str(name) for name, known in found if not known]
 
     async def adopt(self, request: web.Request) -> web.Response:
         """Declare existing credentials: ``{"credentials": [...]}``.
@@ -269,7 +286,7 @@ class Operators:
             secret = self.secrets.plain(given)
             if secret is not None and not is_plain(secret):
                 return self.secrets.names(secret)
-            identifier = identifier_of_kind(
+            identifier = secret or identifier_of_kind(
                 given, self._vocabulary, self.secrets, plain=True
             )
         except ValueError as error:

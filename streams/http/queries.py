@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from agents_registry import inventory
+from agents_registry.lineage import NONE
 from agents_registry.verdict import (
     CauseRef,
     Fate,
@@ -33,10 +34,16 @@ from streams.stages.agent_kinds import is_account
 from streams.stages.silences import Silence, mark
 from streams.times import rfc3339, typed_time
 from streams.turns import undisturbed
-from streams.typed_names import UnhashedError, identifier_of, is_plain_secret
+from streams.typed_names import (
+    UnhashedError,
+    VaultError,
+    identifier_of,
+    is_plain,
+    is_plain_secret,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -46,6 +53,8 @@ if TYPE_CHECKING:
     from streams.engine.store import Store
     from streams.http.auth import Tokens
     from streams.stages.unknown_agents import Shown
+
+    Naming = Callable[[Identifier], Awaitable[tuple[Identifier, ...]]]
 
 T = TypeVar("T")
 
@@ -104,6 +113,21 @@ class StageTables:
         """Give what the sentinel tells of; there is one realm."""
         return self._stages.sentinel.undeclared()
 
+    def knows(self, identifier: Identifier) -> bool | None:
+        """Tell whether any fact names it; None: the table is not read yet."""
+        if not self._stages.loaded.is_set():
+            return None
+        return self._stages.registry.lineage.find(identifier) != NONE
+
+
+async def as_given(identifier: Identifier) -> tuple[Identifier, ...]:
+    """Give the name of an audit log where no vault can be asked for it.
+
+    Raises:
+        UnhashedError: it is a secret of a vault.
+    """
+    return (_hashed(identifier),)
+
 
 IN_A_URL: Final = (
     "a secret stands in no URL: post it to /v1/names as the identifier, and ask for "
@@ -124,6 +148,7 @@ class Queries:
         clock: Callable[[], int],
         secrets: SecretNames,
         aside: Aside = here,
+        in_logs: Naming = as_given,
     ) -> None:
         """Answer from tables.
 
@@ -133,7 +158,9 @@ class Queries:
             clock: gives the time (ns).
             secrets: names those that are asked about.
             aside: gets to the event loop that the tables belong to.
+            in_logs: gives the names that audit logs have for one in plain text.
         """
+        self._in_logs = in_logs
         self._secrets = secrets
         self._tokens = tokens
         self._tables = tables
@@ -163,10 +190,14 @@ class Queries:
             raise unreadable("identifier is a text, kind:value")
         try:
             secret = self._secrets.plain(text)
-            if secret is None:
-                found: tuple[Identifier, ...] = (_hashed(identifier_of(text)),)
+            given = identifier_of(text) if secret is None else secret
+            found: tuple[Identifier, ...]
+            if is_plain(given):
+                found = await self._in_logs(given)
             else:
-                found = self._secrets.names(_hashed(secret))
+                found = (given,) if secret is None else self._secrets.names(secret)
+        except VaultError as error:
+            raise _silent(error) from error
         except ValueError as error:
             raise unreadable(str(error)) from error
         hashed = secret is not None
@@ -175,7 +206,7 @@ class Queries:
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
         self._let_in(request)
-        identifier = self._identifier(request)
+        identifier = await self._identifier(request)
         at = _time(request.query.get("at"))
 
         async def judged(table: Table) -> dict[str, Any]:
@@ -221,7 +252,7 @@ class Queries:
     async def blast_radius(self, request: web.Request) -> web.Response:
         """Count what ending an identifier would reach, and list the nearest."""
         self._let_in(request)
-        identifier = self._identifier(request)
+        identifier = await self._identifier(request)
         limit = limit_of(request)
 
         async def counted(table: Table) -> dict[str, Any]:
@@ -317,12 +348,15 @@ class Queries:
 
         return await self._ask(request, rows)
 
-    def _identifier(self, request: web.Request) -> Identifier:
+    async def _identifier(self, request: web.Request) -> Identifier:
         text = request.match_info["identifier"]
         try:
             if self._secrets.plain(text) is not None:
                 raise PlainSecretError(IN_A_URL)
-            return _hashed(identifier_of(text))
+            name, *_ = await self._in_logs(_hashed(identifier_of(text)))
+            return name
+        except VaultError as error:
+            raise _silent(error) from error
         except ValueError as error:
             raise unreadable(str(error)) from error
 
@@ -477,6 +511,12 @@ def table_row(row: inventory.Row) -> list[Any]:
 def _json(document: Any) -> web.Response:
     body = orjson.dumps(document)
     return web.Response(body=body, content_type="application/json")
+
+
+def _silent(error: VaultError) -> ProblemError:
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    detail = f"{error}; try again, or name it as its audit log does"
+    return ProblemError(status, "a vault does not answer", detail)
 
 
 def _busy(detail: str) -> ProblemError:

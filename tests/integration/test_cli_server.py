@@ -92,7 +92,7 @@ def test_why_is_0_for_the_living_and_tells_the_past(watched: Running) -> None:
 
     assert 0 == code
     assert "was not ended at 2020-01-01T00:00:00Z" in out
-    after = watched.ask("why", accessor("G1"), "--at", "2199-01-01 00:00:00")
+    after = watched.ask("why", accessor("G1"), "--at", "2199-01-01 00:00:00Z")
     assert 1 == after[0]
     assert "was denied at 2199-01-01T00:00:00Z: revoke, through an ancestor" in after[1]
 

@@ -34,6 +34,8 @@ PATHS = (
     "table?now=1800000000000000000",
     "inventory?limit=none",
     "why/nonsense",
+    "why/vault.accessor:8609694a-cdbc-db9b-d345-e782dbb562ed",
+    "why/vault.token:hvs.secret-in-plain-text",
 )
 
 

@@ -88,6 +88,7 @@ async def test_no_topic_and_no_answer_holds_a_secret(
     answers.append(json.dumps(receiver.got))
     name = str(keyed_identifier("secret", GITHUB, PEPPER))
     assert name in revoked["identifiers"]
+    assert revoked["unknown"] is None  # ingress has no table
     causes = [f for f in await facts_of(kafka_settings) if isinstance(f, Cause)]
     assert name in {str(cause.target) for cause in causes}
     lying = {topic: await records(kafka_settings, topic) for topic in TOPICS}

@@ -232,3 +232,55 @@ async def _count(server: Server, wanted: int) -> bool:
 
 async def _closed(server: Server) -> list[dict[str, Any]]:
     return [each for each in await server.findings() if not each["open"]]
+
+
+async def test_questions_take_what_the_vault_prints(tmp_path: Path) -> None:
+    """Accessors and tokens as they are shown to people; leases by their id."""
+    plain = "8609694a-cdbc-db9b-d345-e782dbb562ed"
+    named = f"vault.accessor:{mac(f'of-{plain}')}"
+    secret = {"identifier": "vault.token:hvs.secret-in-plain-text"}
+    async with vault() as api, running(tmp_path, **settings(api)) as server:
+        await server.post("/v1/revocations", "revoker", {"identifier": named})
+        await until(lambda: server.served.stages.idle)
+        _, why = await server.get(f"/v1/why/vault.accessor:{plain}")
+        _, radius = await server.get(f"/v1/blast-radius/vault.accessor:{plain}")
+        asked = {"identifier": f"vault.accessor:{plain}"}
+        _, names = await server.post("/v1/names", "viewer", asked)
+        _, token = await server.post("/v1/names", "viewer", secret)
+        api.down = True
+        down, said = await server.get(f"/v1/why/vault.accessor:{plain}")
+
+    assert (named, "revoked") == (why["identifier"], why["reason"])
+    assert named == radius["identifier"]
+    assert {"identifiers": [named], "hashed": False} == names
+    assert [f"vault.token_hmac:{mac('of-hvs.secret-in-plain-text')}"] == (
+        token["identifiers"]
+    )
+    assert (503, True) == (down, "as its audit log does" in said["detail"])
+
+
+async def test_without_a_vault_questions_say_what_to_type(tmp_path: Path) -> None:
+    """A command that gives the name, which holds no secret."""
+    secret = {"identifier": "vault.token:hvs.secret-in-plain-text"}
+    async with running(tmp_path) as server:
+        status, said = await server.post("/v1/names", "viewer", secret)
+        ordered, order = await server.post("/v1/revocations", "revoker", secret)
+
+    assert (422, 422) == (status, ordered)
+    for answer in (said, order):
+        assert "sys/audit-hash/DEVICE input=-" in answer["detail"]
+        assert "in-plain-text" not in answer["detail"]
+
+
+async def test_an_order_tells_a_name_that_nobody_knows(tmp_path: Path) -> None:
+    """It holds all the same; a typing error would look like a revocation that works."""
+    order = {"identifier": "vault.accessor:" + mac("nobody")}
+    async with running(tmp_path) as server:
+        first = await server.post("/v1/revocations", "revoker", order)
+        await until(lambda: server.served.stages.idle)
+        second = await server.post("/v1/revocations", "revoker", order)
+
+    assert (201, [order["identifier"]]) == (first[0], first[1]["unknown"])
+    assert "is it spelt right?" in first[1]["detail"]
+    assert (201, []) == (second[0], second[1]["unknown"])
+    assert "detail" not in second[1]
