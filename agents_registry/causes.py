@@ -130,6 +130,7 @@ class CauseBook:
         self._first: dict[int, Standing] = {}
         self._further: dict[int, dict[bytes, Standing]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
+        self._lifted: dict[int, list[tuple[str, int, str]]] = {}  # keys, by node
         self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
 
     def dump(self) -> dict[str, Any]:
@@ -154,6 +155,7 @@ class CauseBook:
             self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
+            self._lifted.setdefault(node, []).append((authority, node, aspect))
             of_target.update({name: tuple(stamp) for name, stamp in lifts})
 
     def add(self, cause: Standing) -> None:
@@ -173,10 +175,12 @@ class CauseBook:
         if fact.version > fact.received_at + FUTURE_TOLERANCE:
             return
         lifts = self._lifts.setdefault((fact.authority, node, fact.aspect), {})
+        key = (fact.authority, node, fact.aspect)
+        if not lifts:
+            self._lifted.setdefault(node, []).append(key)
         stamp = (fact.effective_version, fact.uncertainty, fact.version)
         known = lifts.get(fact_id)
         lifts[fact_id] = stamp if known is None else _earlier(known, stamp)
-        key = (fact.authority, node, fact.aspect)
         if known is None and key in self._ordered:
             self._ordered[key].add(stamp)
         elif known != lifts[fact_id]:
@@ -193,11 +197,15 @@ class CauseBook:
             for cause in left:
                 self.add(cause)
             return True
-        for key, lifts in self._lifts.items():
-            if key[1] == node and lifts.pop(fact_id, None) is not None:
+        keys = self._lifted.get(node, [])
+        for key in keys:
+            if self._lifts[key].pop(fact_id, None) is not None:
                 self._ordered.pop(key, None)
-                if not lifts:
+                if not self._lifts[key]:
                     del self._lifts[key]
+                    keys.remove(key)
+                if not keys:
+                    del self._lifted[node]
                 return True
         return False
 

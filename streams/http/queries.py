@@ -18,7 +18,6 @@ from agents_registry.verdict import (
     CauseRef,
     Fate,
     Presented,
-    judge,
     judging,
     latest_mark,
     reference,
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from agents_registry.verdict import Death, Verdict
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.http.auth import Tokens
@@ -212,40 +210,10 @@ class Queries:
         async def judged(table: Table) -> dict[str, Any]:
             registry, as_of = table
             now = self._clock()
-
-            def walk() -> Steps[tuple[Verdict, Death | None, int | None]]:
-                verdict = yield from judging(
-                    registry, Presented((identifier,)), now=now
-                )
-                fate = Fate(registry, identifier)
-                died = yield from fate.dying(at=at, inclusive=True)
-                return verdict, died, latest_mark((yield from fate.causes_above()))
-
-            verdict, died, watermark = await undisturbed(registry, walk)
-            path = died.path if died is not None else verdict.path
-            above = inventory.ancestors(registry, identifier)
-            makers = inventory.creators(registry, identifier)[:MAKERS]
-            return {
-                "identifier": str(identifier),
-                "allowed": verdict.allowed,
-                "reason": verdict.reason.value,
-                "dead": died is not None,
-                "via": None if died is None else died.via,
-                "path": [str(name) for name in path],
-                "cause": _cause(died.cause if died is not None else verdict.cause),
-                "lives_if_issued_after": (
-                    None if watermark is None else rfc3339(watermark)
-                ),
-                "ancestors": [
-                    [str(name), depth] for name, depth in itertools.islice(above, LIMIT)
-                ],
-                "created_by": [
-                    {"identifier": str(one), "allowed": _allowed(registry, one, now)}
-                    for one in makers
-                ],
-                "created": len(inventory.created_by(registry, identifier)),
-                "as_of": as_of,
-            }
+            told = await undisturbed(
+                registry, lambda: explained(registry, identifier, now, at)
+            )
+            return told | {"as_of": as_of}
 
         return await self._ask(request, judged)
 
@@ -539,8 +507,45 @@ def number_of(request: web.Request, name: str, default: int) -> int:
     return int(text)
 
 
-def _allowed(registry: Registry, name: Identifier, now: int) -> bool:
-    return judge(registry, Presented((name,)), now=now).allowed
+def explained(
+    registry: Registry, identifier: Identifier, now: int, at: int | None
+) -> Steps[dict[str, Any]]:
+    """Say whether an identifier lives, and why not, as JSON-ready values.
+
+    Args:
+        registry: the table.
+        identifier: that is asked about.
+        now: ns.
+        at: a time in the past, if it is asked about that (ns).
+    """
+    verdict = yield from judging(registry, Presented((identifier,)), now=now)
+    fate = Fate(registry, identifier)
+    died = yield from fate.dying(at=at, inclusive=True)
+    watermark = latest_mark((yield from fate.causes_above()))
+    path = died.path if died is not None else verdict.path
+    above = []
+    for name, depth in itertools.islice(
+        inventory.ancestors(registry, identifier), LIMIT
+    ):
+        yield
+        above.append([str(name), depth])
+    makers = []
+    for maker in inventory.creators(registry, identifier)[:MAKERS]:
+        judged = yield from judging(registry, Presented((maker,)), now=now)
+        makers.append({"identifier": str(maker), "allowed": judged.allowed})
+    return {
+        "identifier": str(identifier),
+        "allowed": verdict.allowed,
+        "reason": verdict.reason.value,
+        "dead": died is not None,
+        "via": None if died is None else died.via,
+        "path": [str(name) for name in path],
+        "cause": _cause(died.cause if died is not None else verdict.cause),
+        "lives_if_issued_after": None if watermark is None else rfc3339(watermark),
+        "ancestors": above,
+        "created_by": makers,
+        "created": len(inventory.created_by(registry, identifier)),
+    }
 
 
 def limit_of(request: web.Request) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import asyncio
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,19 +14,23 @@ from agents_registry.facts import (
     Edge,
     Effect,
     Fact,
+    Lift,
     Node,
     OwnerSet,
     Reach,
     Relation,
     Renewal,
     ScopeSet,
+    Withdraw,
+    fact_id,
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from streams.http.queries import MAKERS, explained
 from streams.stages.agent_kinds import is_agent
 from streams.stages.posture import Limits, Posture
 from streams.stages.posture_view import View
-from tests.held_loop import most_calls
+from tests.held_loop import least_held, most_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +42,7 @@ pytestmark = pytest.mark.unit
 # Calls in a step, each of about 0.1 us and more: a turn of an event loop is as long as
 # it may be, and one step.
 MOST: Final = 20_000
+ENOUGH: Final = 0.4  # seconds for what takes a tenth of them
 S: Final = 10**9
 ANN: Final = Identifier("person.id", "ann")
 SAID: Final[dict[str, Any]] = {"authority": "a", "received_at": S, "version": S}
@@ -134,3 +140,49 @@ def test_no_step_of_posture_is_long() -> None:
         return posture.step(2 * S, 2)
 
     assert most_calls(look()) < MOST
+
+
+def test_no_step_of_why_is_long() -> None:
+    """However deep what created it hangs below what ended."""
+    made, *line = names(1500)
+    deep, top = line[0], line[-1]
+    makers = [Identifier("agent.id", f"m{number}") for number in range(MAKERS)]
+    registry = table([
+        *(Edge(child=child, parent=parent, **SAID) for child, parent in pairwise(line)),
+        *(Edge(child=each, parent=deep, **SAID) for each in makers),
+        *(
+            Edge(child=made, parent=each, relation=Relation.CREATED_BY, **SAID)
+            for each in makers
+        ),
+        Cause(target=top, effect=Effect.REVOKE, at=S, **SAID),
+    ])  # fmt: skip
+    told: list[Any] = []
+
+    def explain() -> Steps[None]:
+        told.append((yield from explained(registry, made, 2 * S, None)))
+
+    assert most_calls(explain()) < MOST
+    assert [False] * MAKERS == [each["allowed"] for each in told[0]["created_by"]]
+
+
+async def test_taking_lifts_back_costs_nothing_for_those_of_others() -> None:
+    """However many credentials were suspended and lifted."""
+    lifts = [Lift(target=each, **SAID) for each in names(20_000)]
+    registry, taken = table(lifts), iter(lifts)
+
+    async def take_back() -> None:
+        for lift in islice(taken, 2000):
+            registry.apply(
+                Withdraw(
+                    kind=Lift.NAME,
+                    fact_id=fact_id(lift).hex(),
+                    target=lift.target,
+                    **SAID,
+                )
+            )
+
+    async def work() -> None:
+        await asyncio.create_task(take_back())
+
+    assert (await least_held(work, ENOUGH)).seconds < ENOUGH
+    assert len(registry.causes.dump()["lifts"]) <= 18_000
