@@ -43,13 +43,16 @@ from agents_registry.lineage import (
     Lineage,
 )
 from agents_registry.registers import ExpiryRegister, Register
+from agents_registry.steps import finish
 from agents_registry.versions import Versions, varies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import NodeClass
+    from agents_registry.steps import Steps
 
+STEP = 63  # a mask: facts between two yields
 _NAMING = ("target", "node", "child", "parent", "first", "second")
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
 
@@ -96,15 +99,30 @@ class Registry:
             facts: every fact, in any order; an iterator is read into a list.
             vocabulary: the class of each kind.
         """
+        return finish(cls.building(facts, vocabulary))
+
+    @classmethod
+    def building(
+        cls,
+        facts: Iterable[Fact],
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY,
+    ) -> Steps[Registry]:
+        """Make the table of all facts of a realm in steps; see `build`."""
         registry = cls(vocabulary)
         facts = facts if isinstance(facts, list | tuple) else list(facts)
-        for fact in facts:
+        for count, fact in enumerate(facts):
+            if not count & STEP:
+                yield
             if isinstance(fact, Withdraw | Distrust):
                 registry.apply(fact)
-        for fact in facts:
+        for count, fact in enumerate(facts):
+            if not count & STEP:
+                yield
             if varies(fact) and registry._stands(fact):
                 registry._versions.note(fact)
-        for fact in facts:
+        for count, fact in enumerate(facts):
+            if not count & STEP:
+                yield
             registry.apply(fact)
         registry.needs_rebuild = False
         return registry

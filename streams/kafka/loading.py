@@ -39,20 +39,32 @@ TOGETHER: Final = 16  # records applied before others may have their turn
 log = structlog.get_logger()
 
 
-async def take(partition: Partition, records: Sequence[Raw]) -> None:
+async def take(
+    partition: Partition, records: Sequence[Raw], progress: Progress
+) -> None:
     """Apply records; a file that must be read for it and is damaged ends the process.
 
     It was thrown away by then, so the next process reads the topic.
+
+    Args:
+        partition: whose records they are.
+        records: in their order.
+        progress: of the stage; told of each piece of a table that is built anew.
     """
     try:
-        await in_turns(_take(partition, records))
+        await in_turns(_take(partition, records, progress))
     except DamagedError as error:
         die("the local checkpoint is damaged", error)
 
 
-def _take(partition: Partition, records: Sequence[Raw]) -> Steps[None]:
+def _take(
+    partition: Partition, records: Sequence[Raw], progress: Progress
+) -> Steps[None]:
     for start in range(0, len(records), TOGETHER):
         partition.take(records[start : start + TOGETHER])
+        for _ in partition.rebuild():
+            progress.step()
+            yield
         yield
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from agents_registry.facts import Fact
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from schemas.codec import in_force
 from schemas.errors import NEWER, SchemaError
 from streams.kafka.framing import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS: Final = 5.0
+STEP: Final = 63  # a mask: rows read between two yields
 MANY: Final = 5000  # records; heartbeats alone are not worth a write each
 
 
@@ -171,7 +173,7 @@ class Partition:
         self.unread = self.file.unread
         for realm in self.realms.values():
             realm.known.begin(self.position)
-        self._rebuild(self.file.rows)
+        finish(self._rebuild(self.file.rows))
 
     def _enlist(self, relist: int, end: int | None = None) -> None:
         """List again what facts condemned that are in the tables already.
@@ -216,10 +218,7 @@ class Partition:
         """Apply records of the topic, in their order.
 
         Nearly all are facts as we write them, or heartbeats; `_take_other` knows the
-        rest.
-
-        Raises:
-            DamagedError: the tables must be built anew, and the file is not whole.
+        rest. `rebuild` comes next: what was taken back stands until it is over.
         """
         fact_of, rows, heartbeat = in_force().fact, self._rows, self._heartbeat
         for record in records:
@@ -239,7 +238,16 @@ class Partition:
                         realm.cascade.enlist(offset, fact)
                     rows.append((offset, key, value))
             self.position = offset + 1
-        self._rebuild(self._all_rows)
+
+    def rebuild(self) -> Steps[None]:
+        """Build the tables anew that hold what was taken back; the old ones deny.
+
+        No record may be applied before it is over.
+
+        Raises:
+            DamagedError: the file is not whole.
+        """
+        yield from self._rebuild(self._all_rows)
 
     def _realm_by(self, key: bytes) -> Realm | None:
         """Give the realm that a key of a fact names, None for any other key."""
@@ -345,8 +353,7 @@ class Partition:
         yield from self.file.rows(since=since)
         yield from (row for row in self._rows if row[0] >= since)
 
-    def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> None:
-        """Build the tables anew that hold what was taken back."""
+    def _rebuild(self, rows: Callable[[], Iterable[Row]]) -> Steps[None]:
         stale = {
             name
             for name, realm in self.realms.items()
@@ -356,7 +363,9 @@ class Partition:
             return
         facts: dict[str, list[Fact]] = {name: [] for name in stale}
         try:
-            for _, key, value in rows():
+            for count, (_, key, value) in enumerate(rows()):
+                if not count & STEP:
+                    yield
                 name = realm_of(key)
                 if name in stale:
                     entry = read_entry(key, value)
@@ -366,6 +375,6 @@ class Partition:
             self.file.reset("")  # the next start reads the topic
             raise
         for name, of_realm in facts.items():
-            registry = Registry.build(of_realm, self._vocabulary)
+            registry = yield from Registry.building(of_realm, self._vocabulary)
             self.realms[name].cascade.replace(registry)
             self.realms[name].known.rebuilt(self.position)

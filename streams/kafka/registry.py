@@ -136,7 +136,7 @@ class RegistryStage:
         now = asyncio.get_running_loop().time()
         for partition in ours:
             if records := fetched.get(partition.number):
-                await take(partition, records)
+                await take(partition, records, self.progress)
                 tracing.note_read(records, tracing.REGISTRY, self._clock())
                 failpoint("registry.applied")
             if partition.doubtful(now):

@@ -103,7 +103,7 @@ class Replica:
     async def _work(self, fetched: dict[int, list[Any]], told: Told) -> None:
         for number, records in fetched.items():
             partition = self.partitions[number]
-            await take(partition, records)
+            await take(partition, records, self.progress)
             tracing.note_read(records)
             # Others put it into the dead letters; for us it is handled.
             partition.poison.clear()

@@ -133,7 +133,7 @@ class Standby:
             # It may have gone, and even come back, while its records were fetched.
             if partition is None or records[0].offset < partition.position:
                 continue
-            await take(partition, records)
+            await take(partition, records, self.progress)
             if partition.doubtful(now):
                 self._tail.hold(number)
         for partition in self.partitions.values():

@@ -94,6 +94,7 @@ def records(numbers: Iterable[int], start: int) -> list[Raw]:
 def work_off(partition: Partition, some: list[Raw], *, save: bool = True) -> None:
     """Apply records, list what they condemned, and save."""
     partition.take(some)
+    finish(partition.rebuild())
     while partition.waiting:
         partition.finish(finish(partition.slices()))
     if save:
@@ -248,8 +249,9 @@ def test_a_damaged_journal_is_noticed_where_it_is_read(tmp_path: Path) -> None:
         suspect_key="", received_from=0, received_to=NOW,
     )  # fmt: skip
 
+    partition.take(raw([fact_record("default", distrust, 1)], end))
     with pytest.raises(DamagedError):
-        partition.take(raw([fact_record("default", distrust, 1)], end))
+        finish(partition.rebuild())
     partition.file.close()
 
     again = opened(tmp_path)

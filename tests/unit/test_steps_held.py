@@ -6,11 +6,13 @@ import asyncio
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import pytest
 
 from agents_registry.facts import (
     Alias,
     Cause,
+    Distrust,
     Edge,
     Effect,
     Fact,
@@ -24,16 +26,22 @@ from agents_registry.facts import (
     Withdraw,
     fact_id,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from streams.http.queries import MAKERS, explained
+from streams.kafka.checkpoint import FactsFile
+from streams.kafka.loading import take
+from streams.kafka.partition import Partition
+from streams.progress import Progress
 from streams.stages.agent_kinds import is_agent
 from streams.stages.posture import Limits, Posture
 from streams.stages.posture_view import View
 from tests.held_loop import least_held, most_calls
+from tests.unit.test_kafka_standby import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from agents_registry.steps import Steps
 
@@ -163,6 +171,34 @@ def test_no_step_of_why_is_long() -> None:
 
     assert most_calls(explain()) < MOST
     assert [False] * MAKERS == [each["allowed"] for each in told[0]["created_by"]]
+
+
+async def test_a_worker_builds_a_table_anew_in_steps(tmp_path: Path) -> None:
+    """However much is in it, and what watches the worker sees that it gets on."""
+    facts: list[Fact] = [
+        Node(node=each, authority="a", received_at=S, version=S) for each in names(2000)
+    ]
+    distrust = Distrust(
+        suspect="a", suspect_key="", received_from=0, received_to=S,
+        authority="operators", received_at=S, version=S,
+    )  # fmt: skip
+    file = FactsFile(tmp_path / "facts-0", extend({}))
+    file.reset("g")
+    partition = Partition(0, file, extend({}), "g")
+    records = [record(*each) for each in enumerate([*facts, distrust])]
+    partition.take(records)
+
+    assert 0 < most_calls(partition.rebuild()) < MOST
+    table = partition.realm("default").cascade.registry
+    assert not table.needs_rebuild
+    assert not len(table.lineage)
+    progress = Progress()
+    partition.take([record(2001, facts[0])])
+    await take(
+        partition, [record(2002, attrs.evolve(distrust, version=S + 1))], progress
+    )
+    assert progress.steps > 10
+    file.close()
 
 
 async def test_taking_lifts_back_costs_nothing_for_those_of_others() -> None:
