@@ -73,6 +73,8 @@ UNKNOWN_OWNERS: Final = {
     "source": "unknown (settings name no owner of a source)",
     "guard": "unknown (settings name no owner of a guard)",
     "realm": "unknown (nobody has declared them)",
+    # On Kafka the stage that follows the guards has no table to look them up in.
+    "closure_partial": "unknown (none is named, or was not looked up for this alert)",
 }
 LISTED: Final = "`rescind findings` lists them all; they are not told one by one."
 ADOPT: Final = (

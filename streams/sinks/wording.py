@@ -69,9 +69,7 @@ _USES: Final = frozenset({
     FindingKind.SCOPE_VIOLATION,
 })  # fmt: skip
 # Uses of what nobody ended.
-_UNENDED: Final = frozenset({
-    FindingKind.UNKNOWN_CREDENTIAL, FindingKind.SCOPE_VIOLATION,
-})  # fmt: skip
+_UNENDED: Final = {FindingKind.UNKNOWN_CREDENTIAL, FindingKind.SCOPE_VIOLATION}
 # Statements: who said something is who acted.
 _SAID: Final = {
     FindingKind.UNAUTHORISED: "about",
@@ -278,9 +276,8 @@ def _after(finding: Finding) -> str:
     last = " the last" if finding.count > 1 else ""
     if finding.cause_at is None or finding.last_seen < finding.cause_at:
         return f", although {what} was {verb}"
-    return (
-        f",{last} {span(finding.last_seen - finding.cause_at)} after {what} was {verb}"
-    )
+    since = span(finding.last_seen - finding.cause_at)
+    return f",{last} {since} after {what} was {verb}"
 
 
 def _who(finding: Finding) -> str:
@@ -308,7 +305,8 @@ def _owner(finding: Finding) -> str:
         return ""
     if kind is FindingKind.OWNERLESS:
         return f"none any more; it was {owner}" if owner else "none"
-    return owner or UNKNOWN_OWNERS.get(finding.presented.kind, UNKNOWN_OWNER)
+    about = kind.value if kind.value in UNKNOWN_OWNERS else finding.presented.kind
+    return owner or UNKNOWN_OWNERS.get(about, UNKNOWN_OWNER)
 
 
 def _when(finding: Finding) -> str:

@@ -18,6 +18,7 @@ from streams import blast as limits
 from streams import quota_watch
 from streams.findings import Finding, FindingKind
 from streams.http.operators import revocation
+from streams.kafka.payloads import Signal, read_access, signal_records
 from streams.pollers.vault_leases import IRREVOCABLE
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.sources.generic import Generic
@@ -65,8 +66,14 @@ def at(text: str) -> int:
 class Story:
     """A table, the stages that find something in it, and a clock."""
 
-    def __init__(self, repository: Path) -> None:
-        """Begin at nine, with the agents planner and mailer and their owners."""
+    def __init__(self, repository: Path, *, on_kafka: bool = False) -> None:
+        """Begin at nine with nothing declared.
+
+        Args:
+            repository: with the mapping of the gateway.
+            on_kafka: what ingress tells the sentinel goes over the topic ``access``.
+        """
+        self.on_kafka = on_kafka
         text = (repository / MAPPING).read_text("utf-8")
         mapping = load_mapping(text, MAPPING.name)
         self.mapping = mapping
@@ -143,9 +150,15 @@ class Story:
                 self.posture.used(name, use.scopes or (), use.at)
 
     def signal(self, *signals: dict[str, Any]) -> None:
-        """Have a stage tell the sentinel something."""
-        # They lie in a table or a topic on their way.
-        again = [orjson.loads(orjson.dumps(each)) for each in signals]
+        """Have ingress tell the sentinel something, over a table or a topic."""
+        if self.on_kafka:
+            records = signal_records(signals, self.origin(GATEWAY), 1, f"f{self.end}")
+            read = [read_access(each.value, each.headers) for each in records]
+            self._report([{**each.values} for each in read if isinstance(each, Signal)])
+        else:
+            self._report([orjson.loads(orjson.dumps(each)) for each in signals])
+
+    def _report(self, again: list[dict[str, Any]]) -> None:
         self._keep(finish(self.sentinel.report(again, self.registry, self.now)))
 
     def found(self, kind: FindingKind) -> Finding:
@@ -157,7 +170,7 @@ class Story:
         while self.sentinel.unsettled(self.now):
             self._keep(finish(self.sentinel.settle(self.registry, self.now)))
         while self.posture.waiting(self.now):
-            self.signal(*finish(self.posture.step(self.now)))
+            self._report(finish(self.posture.step(self.now)))
 
     def _keep(self, outputs: Outputs) -> None:
         for episode in outputs.episodes.values():

@@ -26,6 +26,7 @@ from streams.kafka.receipts import UNPROVEN
 from streams.kafka.roll import CEILING, LogRoll
 from streams.kafka.settings import KafkaSettings
 from streams.kafka.worker_settings import WorkerSettings
+from streams.sinks import wording
 from streams.stages.closure import State
 from streams.stages.episodes import Episode
 from streams.stages.guard_names import GuardKeys
@@ -56,11 +57,12 @@ class Raw:
     value: bytes | None
 
 
-def cause(offset: int, name: str = "c") -> Raw:
+def cause(offset: int, name: str = "c", **more: Any) -> Raw:
     """Give a revocation as it lies in facts."""
     fact = Cause(
         authority="a", version=NOW, received_at=NOW, ingress_key="k",
         target=Identifier("jwt.jti", f"{name}{offset}"), effect=Effect.REVOKE, at=NOW,
+        **more,
     )  # fmt: skip
     record = fact_record(REALM, fact, 1)
     return Raw(offset, record.key, record.value)
@@ -278,6 +280,23 @@ def test_the_finding_on_a_late_revocation_ends_with_the_last_of_its_target() -> 
     partition.read(cause(11))
     partition.hear(edge.says("applied", 3, applied=12))
     assert list(partition.of.step(NOW + DAY)) == []
+
+
+def test_the_finding_on_a_late_revocation_says_who_ended_it_and_why() -> None:
+    """Without the table: the cause itself tells it."""
+    edge, partition = Guard("edge", Mode.FAIL_OPEN), Partition()
+    partition.hear(edge.says("registered", 0))
+    partition.read(cause(7, actor="sam@acme.example", reason="INC-77"))
+    partition.read(cause(8))
+    partition.now = 40 * SECOND
+    told = [each.finding for each in partition.of.step(NOW)]
+
+    assert [("sam@acme.example", "INC-77"), ("a", None)] == [
+        (finding.ended_by, finding.reason) for finding in told
+    ]
+    text = "\n".join(wording.lines(told[0]))
+    assert "revoked at 2023-11-14 22:13:20 UTC by sam@acme.example." in text
+    assert "Owner: unknown (none is named, or was not looked up" in text
 
 
 def test_who_takes_a_partition_up_ends_what_its_last_owner_told_of() -> None:
