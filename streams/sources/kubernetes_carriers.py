@@ -37,6 +37,7 @@ def _gke(body: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
     method = (text(payload.get("methodName")) or "").rpartition(".")[2]
     caller = mapping(payload.get("authenticationInfo")).get("principalEmail")
     reference = _reference(text(payload.get("resourceName")) or "")
+    request = mapping(payload.get("requestMetadata"))
     status = mapping(payload.get("status")).get("code", 0)
     ok = 201 if method == "create" else 200
     failed = _DENIED.get(status, _FAILED) if type(status) is int else _FAILED
@@ -50,6 +51,8 @@ def _gke(body: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
         "responseStatus": {"code": code},
         "annotations": mapping(body.get("labels")),
         "requestObject": payload.get("request"),
+        "sourceIPs": [request.get("callerIp")],
+        "userAgent": request.get("callerSuppliedUserAgent"),
     }
 
 

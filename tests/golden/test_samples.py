@@ -172,3 +172,17 @@ def test_deactivations_of_a_directory() -> None:
         ("PATCH Users", "scim.user:kq-u1"),
         ("PUT Users", "scim.user:kq-u2"),
     ] == suspended
+
+
+# OpenAI tells the address of sessions and not of API keys.
+PLACELESS = {"openai/audit-logs.json"}
+
+
+def test_every_log_of_uses_tells_where_they_came_from() -> None:
+    """An alert names it; a dialect that drops it has alerts from nowhere."""
+    uses = {
+        name: [one.address for one in read(name)[0] if isinstance(one, Access)]
+        for name in ANSWERS
+    }
+
+    assert PLACELESS == {name for name, told in uses.items() if told and not any(told)}
