@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.findings import POSTURE, FindingKind
+from streams.findings import POSTURE, SUMMARY, FindingKind
 
 TITLES: Final = {
     FindingKind.USE_AFTER_REVOCATION: "Dead credential still accepted",
@@ -196,9 +196,8 @@ REMEDIES: Final = {
         "why {id}` shows the revocation."
     ),
     FindingKind.BLAST_LIMIT: (
-        "Ask whoever ordered it whether that was meant. `rescind approvals list` shows "
-        "what is held: approve or reject it. What is enforced and wrong is taken back "
-        "with `rescind withdraw {id} FACT --reason WHY`; `rescind why {id}` shows FACT."
+        "Ask whoever ordered it whether that was meant. If not, take it back with "
+        "`rescind withdraw {id} FACT --reason WHY`; `rescind why {id}` shows FACT."
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "`rescind guards` shows which guard of {point} is behind. Bring it back or "
@@ -223,3 +222,41 @@ OF_NO_AGENTS: Final = {
         "the name to its `guards` in the settings; if not, exchange the credential."
     ),
 }
+# What people call names of some kinds; the others are called by their noun.
+NOUNS: Final = {
+    "aws.access_key": "an access key",
+    "aws.login_profile": "a console login",
+    "jwt.jti": "a token",
+    "secret": "a secret",
+    "session.id": "a session",
+    "vault.accessor": "a token",
+    "vault.token_hmac": "a token",
+    "vault.lease": "a lease",
+    "vault.lease_hmac": "a lease",
+    "vault.secret_id_accessor": "a secret id",
+}
+# Kinds of names of findings that are about no agent.
+NO_AGENTS: Final = frozenset({"source", "guard"})
+HELD: Final = (
+    "Ask whoever ordered it whether that was meant; what it names is still accepted. "
+    "`rescind approvals list` shows it: `rescind approvals approve ID` enforces it, "
+    "`rescind approvals reject ID` drops it."
+)
+
+
+def remedy_of(kind: FindingKind, about: str, why: str) -> str:
+    """Give what to do about a finding, to be formatted; "" where nothing is.
+
+    Args:
+        kind: of the finding.
+        about: the kind of the name that it is about.
+        why: its detail.
+    """
+    if about == SUMMARY:
+        return f"{MANY.get(kind, '')} {LISTED}".strip()
+    if kind is FindingKind.UNKNOWN_AGENT and about == "realm":
+        return ADOPT  # the list may be cut
+    if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
+        return HELD
+    text = REMEDIES.get(kind, "")
+    return OF_NO_AGENTS.get(kind, text) if about in NO_AGENTS else text

@@ -192,13 +192,16 @@ def _info(finding: Finding, links: Links) -> dict[str, Any]:
 
 
 def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
+    if speaker := wording.speaker(finding):
+        return {"actor": {"user": {"uid": speaker, "type_id": 99, "type": "Speaker"}}}
     presented = finding.presented
     named = wording.principal(finding) or presented
     user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
     if _is_credential(presented):
         user["credential_uid"] = presented.value
     evidence: dict[str, Any] = {"actor": {"user": user}}
-    if point := wording.shown(finding.point, _MAX_TEXT):
+    point = wording.shown(finding.point, _MAX_TEXT)
+    if point and wording.is_use(finding):
         evidence["api"] = {
             "operation": "present_credential",
             "service": {"name": point, "uid": point},
@@ -225,7 +228,7 @@ def _resources(finding: Finding) -> list[dict[str, Any]]:
 
 def _observables(finding: Finding) -> list[dict[str, Any]]:
     observables: list[dict[str, Any]] = []
-    if _is_credential(finding.presented):
+    if _is_credential(finding.presented) and not wording.speaker(finding):
         observables.append(
             {
                 "name": "evidences.actor.user.credential_uid",
@@ -258,7 +261,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
     return {
         "realm": finding.realm,
         "identifier": str(finding.presented),
-        "point": wording.shown(finding.point, _MAX_TEXT),
+        "point": wording.place(finding),
         "outcome": finding.outcome,
         "via": finding.via,
         "path": [str(identifier) for identifier in _path(finding)],

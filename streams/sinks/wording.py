@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Final
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
 from streams.sinks.kind_texts import (
-    ADOPT,
-    LISTED,
-    MANY,
-    OF_NO_AGENTS,
+    NO_AGENTS,
+    NOUNS,
     OURS,
     REMARKS,
-    REMEDIES,
     TITLES,
     UNKNOWN_AGENT,
     UNKNOWN_OWNER,
     UNKNOWN_OWNERS,
     UNKNOWN_SPEAKER,
     WHY_MANY,
+    remedy_of,
 )
 from streams.stages.agent_kinds import is_agent
 from streams.stages.finding_messages import detail, sentence
@@ -44,18 +42,6 @@ _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
 
-_NOUNS: Final = {
-    "aws.access_key": "an access key",
-    "aws.login_profile": "a console login",
-    "jwt.jti": "a token",
-    "secret": "a secret",
-    "session.id": "a session",
-    "vault.accessor": "a token",
-    "vault.token_hmac": "a token",
-    "vault.lease": "a lease",
-    "vault.lease_hmac": "a lease",
-    "vault.secret_id_accessor": "a secret id",
-}
 _ENDED: Final = {
     "revoke": "revoked",
     "suspend": "suspended",
@@ -84,8 +70,6 @@ _POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
 })  # fmt: skip
 # Their point is a part of Rescind, or none.
 _PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT}
-# Kinds of names of findings that are about no agent.
-_NO_AGENTS: Final = frozenset({"source", "guard"})
 
 
 def shown(text: str, size: int = SHOWN) -> str:
@@ -115,7 +99,7 @@ def details(finding: Finding) -> dict[str, str]:
         "kind": finding.kind.value,
         "realm": finding.realm,
         "identifier": shown(str(finding.presented)),
-        "point": "" if finding.kind in _PLACELESS else shown(finding.point),
+        "point": place(finding),
         "outcome": finding.outcome,
         "agent": shown(finding.agent or ""),
         "owner": shown(finding.owner or ""),
@@ -150,6 +134,21 @@ def title(finding: Finding) -> str:
     return f"{TITLES[finding.kind]}{point}: {by}{shown(str(finding.presented))}"
 
 
+def place(finding: Finding) -> str:
+    """Give the enforcement point of a use, or the source that told of something."""
+    return "" if finding.kind in _PLACELESS else shown(finding.point)
+
+
+def is_use(finding: Finding) -> bool:
+    """Tell whether a finding is about something that was presented at its point."""
+    return finding.kind in _USES
+
+
+def speaker(finding: Finding) -> str:
+    """Give who made the statement that a finding is about; "" for one of another."""
+    return shown(finding.ended_by or "") if finding.kind in _SAID else ""
+
+
 def message(finding: Finding) -> str:
     """Give the alert in words, as one text."""
     return " | ".join(lines(finding))
@@ -178,13 +177,7 @@ def lines(finding: Finding) -> list[str]:
 def remedy(finding: Finding) -> str:
     """Say what to do; empty where nothing is to be done."""
     name = str(finding.presented)
-    if finding.presented.kind == SUMMARY:
-        return f"{MANY.get(finding.kind, '')} {LISTED}".strip()
-    if finding.kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
-        return ADOPT  # the list may be cut
-    text = REMEDIES.get(finding.kind, "")
-    if finding.presented.kind in _NO_AGENTS:
-        text = OF_NO_AGENTS.get(finding.kind, text)
+    text = remedy_of(finding.kind, finding.presented.kind, detail(finding))
     return text.format(
         it=shown(name),
         id=shlex.quote(shown(name, _LONGEST)),
@@ -242,7 +235,7 @@ def _subject(finding: Finding) -> str:
 def _what(finding: Finding) -> str:
     presented = finding.presented
     noun = presented.kind.rpartition(".")[2].replace("_", " ")
-    return _NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
+    return NOUNS.get(presented.kind, f"the {noun} {shown(presented.value)}")
 
 
 def _what_happened(finding: Finding) -> str:
@@ -284,13 +277,13 @@ def _who(finding: Finding) -> str:
     """Name who acted, and with what; or whom a statement came from."""
     presented = shown(str(finding.presented))
     if finding.kind in _SAID:
-        by = shown(finding.ended_by or "") or UNKNOWN_SPEAKER
+        by = speaker(finding) or UNKNOWN_SPEAKER
         return f"{by}, {_SAID[finding.kind]} {presented}"
     if finding.kind is FindingKind.TEST:
         return "an operator, with `rescind alerts test`"
     if finding.presented.kind == "realm":
         return _parts_of_list(finding)[1]
-    if finding.presented.kind in _NO_AGENTS:
+    if finding.presented.kind in NO_AGENTS:
         return presented
     named = principal(finding)
     if named == finding.presented:
@@ -329,8 +322,7 @@ def _from(finding: Finding) -> str:
         return OURS[kind]
     events = ", ".join(shown(each) for each in finding.event_ids[:_EVENTS])
     events = f"event {events}" if events else ""
-    point = "" if kind in _PLACELESS else shown(finding.point)
-    return " of ".join(filter(None, (events, point)))
+    return " of ".join(filter(None, (events, place(finding))))
 
 
 def _why(finding: Finding) -> str:

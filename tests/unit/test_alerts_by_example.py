@@ -271,7 +271,7 @@ ANSWERS: Final = {
         "2026-03-02 09:20:00 UTC",
         "event ev-60",
         ("eld, not enforced: it reaches more than 100", "Reason: cleaning up"),
-        "rescind approvals list",
+        "rescind approvals approve ID",
     ),
     "blast_limit_enforced": Answers(
         f"gateway.agent:mailer, who ordered the end of {TOKEN}",
@@ -448,6 +448,7 @@ _TEXTS: Final = [
     *kind_texts.MANY.values(),
     *kind_texts.REMEDIES.values(),
     *kind_texts.OF_NO_AGENTS.values(),
+    kind_texts.HELD,
 ]
 COMMANDS: Final = sorted(
     {found for text in _TEXTS for found in re.findall(r"`(rescind [^`]+)`", text)}

@@ -95,13 +95,27 @@ def test_has_what_its_objects_require(kind: FindingKind) -> None:
     (evidence,) = event["evidences"]
     assert evidence["actor"]["user"]["uid"] == "billing-bot"
     assert evidence["actor"]["user"]["credential_uid"] == TOKEN.value
-    assert evidence["api"]["operation"]
-    assert evidence["api"]["service"]["name"] == "payments-api"
+    if wording.is_use(a_finding(kind=kind)):
+        assert evidence["api"]["operation"]
+        assert evidence["api"]["service"]["name"] == "payments-api"
+    else:
+        assert "api" not in evidence  # nothing was presented there
     for observable in event["observables"]:
         assert observable["name"]
         assert observable["type_id"] in {10, 19}
     assert [r["uid"] for r in event["resources"]] == [TOKEN.value, AGENT.value]
     assert event["resources"][0]["owner"] == {"name": "ann@acme.example"}
+
+
+def test_the_actor_of_a_statement_is_whoever_made_it() -> None:
+    """The agent that it would end did nothing."""
+    event = an_event(kind=FindingKind.BLAST_LIMIT, ended_by="sam@acme.example", path=())
+
+    (evidence,) = event["evidences"]
+    assert {"user": {"uid": "sam@acme.example", "type_id": 99, "type": "Speaker"}} == (
+        evidence["actor"]
+    )
+    assert event["observables"] == []
 
 
 def test_keeps_the_uid_from_create_to_close() -> None:
