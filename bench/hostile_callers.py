@@ -1,7 +1,7 @@
 """The hostile callers of the benchmark ``hostile``: ``URLS SCALE [NAME]...``.
 
 URLS is JSON: where events are taken, and where a decision point is. All run in one
-process, with less right to a core than what they call (nice 10): who calls from
+process, with the least right to a core (nice 19): who calls from
 elsewhere takes none of its cores. Each calls again and again until the end of input,
 and counts how it was answered. What they send stands in `bench.hostile_requests` and
 `bench.hostile_point`, how they misuse connections in `bench.hostile_connections`.
@@ -77,6 +77,7 @@ CALLERS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
     "children": requests.children,
     "documents": requests.documents,
     "queries": requests.queries,
+    "status_lists": requests.status_lists,
     "snapshots": connections.snapshots,
     "deaf": connections.deaf,
     "silent": connections.silent,
@@ -91,8 +92,10 @@ OF_POINT: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
     "point_dribbling": connections.dribbling,
 }
 # Of routes that an ingress does not have.
-OF_SERVER: Final = frozenset({"queries", "snapshots", "deaf", "frames"})
-NICE: Final = 10
+OF_SERVER: Final = frozenset({
+    "queries", "status_lists", "snapshots", "deaf", "frames",
+})  # fmt: skip
+NICE: Final = 19
 
 
 def callers_of(urls: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

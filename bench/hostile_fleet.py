@@ -56,7 +56,9 @@ class Serving:
 async def prepared(folder: Path, engine: str) -> AsyncIterator[Serving]:
     """Give the processes of an engine; who runs them starts and ends them."""
     config = folder / "settings.json"
-    config.write_text(json.dumps(configuration(folder)), "utf-8")
+    config.write_text(
+        json.dumps(configuration(folder, lists=engine == "embedded")), "utf-8"
+    )
     holds = folder / "holds"
     if engine == "embedded":
         yield Serving([_server(folder, config, holds)], holds)

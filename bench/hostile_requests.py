@@ -28,6 +28,8 @@ QUESTIONS: Final = (
     "/v1/blast-radius/person.id:owner0", "/v1/why/agent.id:chain0-4999",
     "/v1/findings", "/v1/dlq", "/v1/audit",
 )  # fmt: skip
+LISTS: Final = "/statuslists"
+PLACES: Final = 20  # in status lists, a round
 OF_ENTRY: Final = 15  # aliases that admission takes in one entry
 
 
@@ -116,6 +118,19 @@ async def queries(target: Target) -> None:
     """Ask what costs much."""
     for question in QUESTIONS:
         await target.ask("GET", question, VIEWER)
+
+
+async def status_lists(target: Target) -> None:
+    """Take places in status lists, and ask for every list, once by its old tag too."""
+    for number in range(PLACES):
+        name = f"vault.accessor:listed{target.round}-{number}"
+        body = orjson.dumps({"identifiers": [name]})
+        await target.ask("POST", "/v1/status-entries", HOSTILE, data=body)
+    _, answer = await target.ask("GET", f"{LISTS}/aggregation")
+    for uri in orjson.loads(answer)["status_lists"]:
+        path = uri[uri.index(LISTS) :]
+        await target.ask("GET", path)
+        await target.ask("GET", path, headers={"If-None-Match": '"none"'})
 
 
 def _chain(top: str, count: int) -> Iterable[dict[str, Any]]:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from bench.load_traffic import settings
 from bench.realm import token
@@ -65,8 +71,8 @@ SIZES: Final = {
 }  # fmt: skip
 
 
-def configuration(folder: Path) -> dict[str, Any]:
-    """Give the settings of the server."""
+def configuration(folder: Path, *, lists: bool = False) -> dict[str, Any]:
+    """Give the settings of the server, with status lists where it serves them."""
     tokens = [
         token("bench", "ingest", "bench"),
         token("guard", "guard"),
@@ -79,6 +85,14 @@ def configuration(folder: Path) -> dict[str, Any]:
     given = settings(folder, tokens)
     source = {HOSTILE: {"format": "openbao"}}
     rights = {HOSTILE: {"grants": [{"kind": "vault.*"}]}}
+    if lists:
+        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+        path = folder / "lists.pem"
+        path.write_bytes(key)
+        url = "http://lists.invalid/statuslists"
+        given |= {"status_lists": {"url": url, "key": str(path)}}
     return given | {
         "sources": given["sources"] | source,
         "authorities": given["authorities"] | rights,

@@ -152,7 +152,7 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
     yield Row(
         what="  of them beyond what their processes waited for a core",
         value=f"{len(losses) - len(starved)}",
-        peer="callers run at nice 10, on the same cores",
+        peer="callers run at nice 19, on the same cores",
         target="0",
         met=len(losses) == len(starved) and bool(tally.guards),
     )

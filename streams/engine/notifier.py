@@ -29,7 +29,9 @@ from streams.stages.delivery_state import (
     changes,
     dead_key,
     dead_rows,
+    differing,
 )
+from streams.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -108,6 +110,7 @@ class Notifier:
         self._position = 0
         self._ahead = 0
         self._news = Bell()
+        self._turning = asyncio.Lock()  # a step reads the state long before it sets it
         store.listeners.append(self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
@@ -194,15 +197,17 @@ class Notifier:
         ]
 
     async def _step(self, found: _Changed) -> tuple[Delivery, ...]:
-        before, now = self.state, self._clock()
-        after, due = notify.step(
-            before, found.changes, now, routes=self.routes, silences=self.silences()
-        )
-        after, dead = notify.give_up(after, self.routes)
+        async with self._turning:
+            before, now = self.state, self._clock()
+            steps = notify.stepping(
+                before, found.changes, now, routes=self.routes, silences=self.silences()
+            )
+            after, due = await in_turns(steps)
+            after, dead = notify.give_up(after, self.routes)
+            put, dropped = await in_turns(differing(before, after))
+            self.state = after
         moved = (found.position, found.ahead) != (self._position, self._ahead)
-        put, dropped = changes(before, after)
         put |= dead_rows(dead, now)
-        self.state = after
         self._position, self._ahead = found.position, found.ahead
 
         def job(tx: Transaction) -> None:
@@ -219,9 +224,9 @@ class Notifier:
         failpoint("notify.before_attempt")
         outcome = await self.post(delivery)
         failpoint("notify.after_attempt")
-        before = self.state
-        now = self._clock()
-        self.state, dead = notify.settle(before, delivery, outcome, now)
+        async with self._turning:
+            before, now = self.state, self._clock()
+            self.state, dead = notify.settle(before, delivery, outcome, now)
         put, dropped = changes(before, self.state)
         put |= dead_rows(dead, now)
         if outcome.accepted:
@@ -251,8 +256,9 @@ class Notifier:
             for each in await self.buried()
             if route in (None, each.delivery.route)
         ]
-        before, now = self.state, self._clock()
-        self.state, ends = notify.revive(before, buried, now)
+        async with self._turning:
+            before, now = self.state, self._clock()
+            self.state, ends = notify.revive(before, buried, now)
         put, dropped = changes(before, self.state)
         put |= dead_rows(ends, now)
         await self._store.write_in_time(lambda tx: tx.put_deliveries(put, dropped))

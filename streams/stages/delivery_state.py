@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 from attrs import field, frozen
 
+from agents_registry.steps import finish
 from streams.findings import FindingKind
 from streams.stages import episodes
 from streams.stages.deliveries import Activity, Announced, Dead, Delivery, Group
@@ -22,12 +23,14 @@ from streams.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from agents_registry.steps import Steps
     from streams.findings import Finding
     from streams.stages.silences import Silence
 
 Value = TypeVar("Value")
 
 UPDATE_EVERY: Final = 60 * SECOND
+STEP: Final = 63  # a mask: rows made between two yields
 _ANNOUNCED: Final = "announced/"
 _DELIVERY: Final = "delivery/"
 _DISABLED: Final = "disabled/"
@@ -186,18 +189,27 @@ _EMPTY: Final = Queue()
 
 def changes(before: State, after: State) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Give the rows to write and the keys to drop that lead from one to the other."""
+    return finish(differing(before, after))
+
+
+def differing(
+    before: State, after: State
+) -> Steps[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Do what `changes` does in steps."""
     put: dict[str, Any] = {}
     dropped: list[str] = []
     for route in before.queues.keys() | after.queues.keys():
         old, new = before.queue(route), after.queue(route)
         for one, other in zip(old.buckets, new.buckets, strict=True):
             if one is not other:
-                _differ("", one.deliveries, other.deliveries, _delivery, put, dropped)
+                pair = one.deliveries, other.deliveries
+                yield from _differ("", *pair, _delivery, put, dropped)
     if before.told is not after.told:
         old_told, new_told = before.announced, after.announced
-        _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)
-    _differ(GROUP, before.groups, after.groups, _group, put, dropped)
-    _differ(_DISABLED, before.disabled, after.disabled, _disabled, put, dropped)
+        yield from _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)
+    yield from _differ(GROUP, before.groups, after.groups, _group, put, dropped)
+    sides = before.disabled, after.disabled
+    yield from _differ(_DISABLED, *sides, _disabled, put, dropped)
     return put, tuple(dropped)
 
 
@@ -257,9 +269,13 @@ def _differ(
     plain: Callable[[Value], dict[str, Any]],
     put: dict[str, Any],
     dropped: list[str],
-) -> None:
+) -> Steps[None]:
     # Values are immutable and carried over, so an unchanged one is the same object.
-    put |= {prefix + k: plain(v) for k, v in after.items() if before.get(k) is not v}
+    for count, (key, value) in enumerate(after.items()):
+        if not count & STEP:
+            yield
+        if before.get(key) is not value:
+            put[prefix + key] = plain(value)
     dropped += [prefix + key for key in before if key not in after]
 
 

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
+from agents_registry.steps import finish
 from streams.stages import retry
 from streams.stages.deliveries import Activity, Dead, Delivery, Outcome, Route
 from streams.stages.delivery_queue import Queue
@@ -48,11 +49,12 @@ from streams.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from agents_registry.steps import Steps
     from streams.stages.silences import Silence
 
 __all__ = [
     "Change", "Settled", "Step", "enable", "give_up", "next_due", "revive", "settle",
-    "step",
+    "step", "stepping",
 ]  # fmt: skip
 
 CALL_EVERY: Final = 5 * retry.MINUTE
@@ -98,11 +100,25 @@ def step(
         routes: the receivers as they are configured now.
         silences: what is not told now.
     """
+    steps = stepping(state, findings, now, routes=routes, silences=silences)
+    return finish(steps)
+
+
+def stepping(
+    state: State,
+    findings: Iterable[Change],
+    now: int,
+    *,
+    routes: Sequence[Route],
+    silences: Sequence[Silence] = (),
+) -> Steps[Step]:
+    """Do what `step` does in steps; nothing may become of the state meanwhile."""
     draft = Draft(state, now, routes, silences)
     for change in findings:
+        yield
         draft.take(change)
     draft.tell_released()
-    draft.tell_gathered()
+    yield from draft.tell_gathered()
     draft.tell_waiting()
     draft.finish()
     due = draft.lease()

@@ -23,12 +23,14 @@ from streams.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agents_registry.steps import Steps
     from streams.findings import Finding
     from streams.stages.silences import Silence
 
 # What is open has news at least once in its episode's silence. What had none for so
 # long was closed where we did not see it.
 STALE: Final = 24 * retry.HOUR
+STEP: Final = 63  # a mask: findings told between two yields
 
 
 class Change(NamedTuple):
@@ -138,7 +140,7 @@ class Draft:
             self._tell(finding, Activity.CLOSE, number + 1)
             announced.pop(finding.id, None)
 
-    def tell_gathered(self) -> None:
+    def tell_gathered(self) -> Steps[None]:
         """Tell what has waited for others: one by one, or of many a summary."""
         for group in self._groups.due():
             announced = self._copy()
@@ -148,7 +150,9 @@ class Draft:
                 if known.group == group.id and known.waiting is not None
             }
             loud = []
-            for identity, known in held.items():
+            for count, (identity, known) in enumerate(held.items()):
+                if not count & STEP:
+                    yield
                 if known.waiting is None or silenced(known.waiting, self._silences):
                     announced[identity] = attrs.evolve(known, group="")
                 elif group.begun <= FEW:

@@ -28,12 +28,16 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
+from streams.findings import Finding, FindingKind, Severity
 from streams.http.queries import MAKERS, explained
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.loading import take
 from streams.kafka.partition import Partition
 from streams.progress import Progress
+from streams.stages import notify
 from streams.stages.agent_kinds import is_agent
+from streams.stages.deliveries import Route
+from streams.stages.delivery_state import State, differing
 from streams.stages.posture import Limits, Posture
 from streams.stages.posture_view import View
 from tests.held_loop import least_held, most_calls
@@ -199,6 +203,27 @@ async def test_a_worker_builds_a_table_anew_in_steps(tmp_path: Path) -> None:
     )
     assert progress.steps > 10
     file.close()
+
+
+def test_no_step_of_a_summary_is_long() -> None:
+    """However many posture findings a first import has."""
+    found = [
+        Finding(
+            id=f"{number:032x}", kind=FindingKind.OWNERLESS, severity=Severity.LOW,
+            realm="r", presented=name, first_seen=S, last_seen=S, message="",
+        )
+        for number, name in enumerate(names(2000))
+    ]  # fmt: skip
+    routes = (Route(name="soc"),)
+    begun = notify.step(State(), map(notify.Change, found), S, routes=routes).state
+    told: list[notify.Step] = []
+
+    def tell() -> Steps[None]:
+        told.append((yield from notify.stepping(begun, (), 4 * S, routes=routes)))
+
+    assert most_calls(tell()) < MOST
+    assert [2000] == [each.finding.count for each in told[0].due]
+    assert most_calls(differing(begun, told[0].state)) < MOST
 
 
 async def test_taking_lifts_back_costs_nothing_for_those_of_others() -> None:
