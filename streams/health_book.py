@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,6 +18,7 @@ import orjson
 import structlog
 
 from streams.intake import Delivery, NotWrittenError
+from streams.reading import idle_of
 from streams.stages import source_health as steps
 from streams.stages.admission import Rights
 from streams.stages.source_health import Expected, Health
@@ -68,6 +70,7 @@ class HealthBook:
     Attributes:
         sources: the records by name.
         expected: for how long a source may be silent, by name.
+        idle: events without an effect since the start, by name.
     """
 
     def __init__(
@@ -88,10 +91,13 @@ class HealthBook:
         self.sources: dict[str, Health] = dict.fromkeys(self.expected, Health())
         self._clock = clock
         self._peers = peers
+        self.idle: Counter[str] = Counter()
         self._changed = False
 
     def took(self, delivery: Delivery, prepared: Prepared) -> None:
         """Note a batch that is durable now."""
+        if idle := idle_of(delivery.records):
+            self.idle[delivery.name] += idle
         if not delivery.records and delivery.gap is None:
             return
         origin = delivery.origin

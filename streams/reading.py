@@ -10,7 +10,8 @@ from streams.records import DeadLetter
 from streams.stages.dead_letters import Collected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.records import Record
 
@@ -21,6 +22,32 @@ READER_FAILED: Final = (
 )
 
 
+class Records(list["Record"]):
+    """Records of an input, in its order.
+
+    Attributes:
+        idle: events of the input without an effect: most are in no record at all.
+    """
+
+    idle: int = 0
+
+    def with_each(self, change: Callable[[Record], Record]) -> Records:
+        """Give the records changed, of the same input."""
+        changed = Records(map(change, self))
+        changed.idle = self.idle
+        return changed
+
+    def take(self, other: Sequence[Record]) -> None:
+        """Add the records of another input."""
+        self += other
+        self.idle += idle_of(other)
+
+
+def idle_of(records: Sequence[Record]) -> int:
+    """Count the events without an effect in the input of some records."""
+    return records.idle if isinstance(records, Records) else 0
+
+
 class Reader(Protocol):
     """What makes records of a source's bytes."""
 
@@ -29,16 +56,16 @@ class Reader(Protocol):
         ...
 
 
-async def read(reader: Reader, data: bytes, source: str) -> list[Record]:
+async def read(reader: Reader, data: bytes, source: str) -> Records:
     """Give the records of some bytes; a reader that breaks gives a dead letter."""
     if len(data) < THREAD_FROM and not crowded(data, THREAD_VALUES):
         return read_now(reader, data, source)
     return await asyncio.to_thread(read_now, reader, data, source)
 
 
-def read_now(reader: Reader, data: bytes, source: str) -> list[Record]:
+def read_now(reader: Reader, data: bytes, source: str) -> Records:
     """Give the records of some bytes, as `read` does, in this thread."""
-    collected = Collected()
+    collected, before = Collected(), _idle(reader)
     try:
         for record in reader.records(data):
             collected.add(record, record if isinstance(record, DeadLetter) else None)
@@ -46,4 +73,11 @@ def read_now(reader: Reader, data: bytes, source: str) -> list[Record]:
         reason = READER_FAILED.format(type(error).__name__)
         letter = DeadLetter(source, 0, len(data), reason)
         collected.add(letter, letter)
-    return collected.records()
+    records = Records(collected.records())
+    records.idle = _idle(reader) - before
+    return records
+
+
+def _idle(reader: Reader) -> int:
+    unknown: Counter[str] | None = getattr(reader, "unknown", None)
+    return 0 if unknown is None else unknown.total()

@@ -8,6 +8,7 @@ from streams.sources import source
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from streams.records import Record
@@ -19,6 +20,11 @@ class Continuing:
     def __init__(self) -> None:
         """Start with no call open."""
         self._stream = open_stream(source("openbao"), patient=False)
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Give how often each type of event came that changes nothing."""
+        return self._stream.unknown
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Give the records of the next whole lines."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import structlog
 
-from streams.reading import READER_FAILED, read, read_now
+from streams.reading import READER_FAILED, Records, read, read_now
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ReaderProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def read(self, reader: Reader, data: bytes, source: str) -> list[Record]:
+    async def read(self, reader: Reader, data: bytes, source: str) -> Records:
         """Give the records of some bytes; a reader that breaks gives a dead letter.
 
         Args:
@@ -58,7 +58,7 @@ class ReaderProcess:
             return await read(reader, data, source)
         return await self.apart(reader, data, source)
 
-    async def apart(self, reader: Reader, data: bytes, source: str) -> list[Record]:
+    async def apart(self, reader: Reader, data: bytes, source: str) -> Records:
         """Give the records of some bytes, as `read` does, however few they are."""
         asked = pickle.dumps((reader, source)), data
         async with self._one_at_a_time:
@@ -69,22 +69,23 @@ class ReaderProcess:
                 await self._end()
                 log.warning("reader_process_ended", error=type(error).__name__)
                 reason = READER_FAILED.format(type(error).__name__)
-                return [DeadLetter(source, 0, len(data), reason)]
+                return Records([DeadLetter(source, 0, len(data), reason)])
             except BaseException:
                 await self._end()  # what it still says is of an input nobody wants
                 raise
 
-    async def _ask(self, frames: tuple[bytes, ...]) -> list[Record]:
+    async def _ask(self, frames: tuple[bytes, ...]) -> Records:
         process = await self._running()
         assert process.stdin is not None  # noqa: S101 - as it was started
         assert process.stdout is not None  # noqa: S101 - as above
         for frame in frames:
             process.stdin.write(len(frame).to_bytes(_LENGTH) + frame)
             await process.stdin.drain()
-        records: list[Record] = []
+        records = Records()
         while size := int.from_bytes(await process.stdout.readexactly(_LENGTH)):
             piece = await process.stdout.readexactly(size)
             records += pickle.loads(piece)  # noqa: S301 - of our own process
+        records.idle = int.from_bytes(await process.stdout.readexactly(_LENGTH))
         return records
 
     async def _running(self) -> asyncio.subprocess.Process:
@@ -121,7 +122,7 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
                 len(piece).to_bytes(_LENGTH) + piece
                 for piece in pieces(records[start : start + PIECE])
             )
-        told.write((0).to_bytes(_LENGTH))
+        told.write((0).to_bytes(_LENGTH) + records.idle.to_bytes(_LENGTH))
         told.flush()
 
 

@@ -8,6 +8,7 @@ meanwhile (`streams.engine.generations`). Where that cannot be had, it is a find
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,7 +18,7 @@ from streams.engine.generations import Generations
 from streams.engine.logfiles import Place, is_whole
 from streams.failpoints import failpoint
 from streams.intake import Delivery
-from streams.reading import read
+from streams.reading import Records, read
 from streams.records import DeadLetter
 from streams.times import rfc3339
 
@@ -210,11 +211,11 @@ class Tail:
         lines = data
         if file.skipping:
             lines = lines[lines.find(b"\n") + 1 :]
-        records: list[Record] = []
+        records = Records()
         if lines.strip():  # else the end of a line that was taken without it
             records = await read(file.reader, lines, self._followed.source)
         shift = file.position + len(data) - len(lines)
-        await self._write(files, file, [_moved(r, shift) for r in records], data)
+        await self._write(files, file, records.with_each(partial(_moved, shift)), data)
         file.wanted = CHUNK
         file.skipping = False
 
@@ -255,6 +256,6 @@ class Tail:
         files.take(file, data)
 
 
-def _moved(record: Record, shift: int) -> Record:
+def _moved(shift: int, record: Record) -> Record:
     """Give a record its place in the file instead of that in the chunk."""
     return record._replace(offset=record.offset + shift)

@@ -102,6 +102,7 @@ class SourceMetrics(Collector):
                 ("unmapped", health.unmapped), ("collided", health.collisions),
             ):  # fmt: skip
                 records.add_metric([name, result], value)
+            records.add_metric([name, "without_effect"], self._book.idle[name])
             silent.add_metric([name], health.silent)
             if health.heard_at is not None:
                 heard.add_metric([name], health.heard_at / SECOND)

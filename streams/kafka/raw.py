@@ -19,6 +19,7 @@ from streams.intake import Delivery, NotWrittenError
 from streams.kafka.membership import Membership, waiting_for_the_broker
 from streams.kafka.payloads import Place
 from streams.kafka.poison import MILLISECOND, keyed_hash
+from streams.reading import Records
 from streams.records import DeadLetter
 
 if TYPE_CHECKING:
@@ -163,13 +164,15 @@ class RawInput:
         if len(value) > self._raw.most:
             reason = TOO_LARGE.format(self._raw.most)
             return [DeadLetter(self._raw.topic, 0, place.length, reason)]
-        key = self._digest_key
-        return [
-            each._replace(digest=keyed_hash(key, _part(value, each)) or "")
-            if isinstance(each, DeadLetter) and each.length and key is not None
-            else each
-            for each in await self._raw.read(value)
-        ]
+        key, read = self._digest_key, Records()
+        read.take(await self._raw.read(value))
+
+        def digested(each: Record) -> Record:
+            if not isinstance(each, DeadLetter) or not each.length or key is None:
+                return each
+            return each._replace(digest=keyed_hash(key, _part(value, each)) or "")
+
+        return read.with_each(digested)
 
 
 def _time_of(committed: OffsetAndMetadata | None) -> int:

@@ -18,7 +18,7 @@ from attrs import field, frozen
 from streams.intake import Delivery
 from streams.pollers.feeds import Start, UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
-from streams.reading import THREAD_FROM, read
+from streams.reading import THREAD_FROM, Records, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from streams.pollers.access_tokens import Authorization
     from streams.pollers.feeds import Answer, Cursor, Feed, Page
     from streams.reading import Reader
-    from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
 
@@ -183,7 +182,7 @@ class Poller:
 
     async def _write(self, start: Start, data: bytes, cursor: Cursor) -> None:
         source = self._feed.source
-        records: list[Record] = []
+        records = Records()
         if data:
             records = await read(self._polled.make(), data, source)
         origin, rights = self._polled.speaker()

@@ -24,7 +24,7 @@ from streams.findings import FindingKind
 from streams.intake import Delivery, NotWrittenError
 from streams.pollers.notices import NotANoticeError, read_notice
 from streams.pollers.transport import FailedError, fetch
-from streams.reading import read
+from streams.reading import Records, read
 from streams.records import DeadLetter
 from streams.sigv4 import Signer
 from streams.sources.packed import UnpackError, unpacked
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from streams.pollers.aws_credentials import Keys
     from streams.pollers.notices import Named
     from streams.reading import Reader
-    from streams.records import Record
     from streams.stages.admission import Rights
     from streams.stages.ingress import Origin
 
@@ -83,7 +82,7 @@ class Queued:
 class _Found:
     """What one message brought."""
 
-    records: list[Record] = field(factory=list)
+    records: Records = field(factory=Records)
     lost: list[str] = field(factory=list)
 
 
@@ -167,7 +166,7 @@ class QueueReader:
             found.records.append(DeadLetter(source, 0, len(body), reason))
             return found
         if notice.events:
-            found.records += await read(self._queued.make(), notice.events, source)
+            found.records.take(await read(self._queued.make(), notice.events, source))
         for named in notice.objects:
             if named.bucket not in self._settings.buckets:
                 self._lose(found, REFUSED.format(named.bucket))
@@ -177,7 +176,7 @@ class QueueReader:
             except UnpackError as error:
                 self._lose(found, LOST.format(named.bucket, named.key, error))
                 continue
-            found.records += await read(self._queued.make(), data, source)
+            found.records.take(await read(self._queued.make(), data, source))
         return found
 
     def _lose(self, found: _Found, reason: str) -> None:

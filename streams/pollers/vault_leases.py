@@ -19,6 +19,7 @@ import structlog
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.findings import FindingKind
 from streams.intake import Delivery, NotWrittenError
+from streams.reading import Records
 from streams.records import Lifecycle
 from streams.sources.openbao_rules import LEASE, LEASE_HMAC
 from streams.typed_names import VaultError
@@ -74,7 +75,8 @@ class Leases:
             log.warning("leases_not_joined", error=str(error), leases=len(new))
             await self._wait_for(new.values())
             return records
-        named = list(records)
+        named = Records()
+        named.take(records)
         for (place, record), value in zip(new.items(), hashes, strict=True):
             named[place] = _both(record, value)
         return named

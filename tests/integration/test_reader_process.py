@@ -72,7 +72,9 @@ async def test_records_are_the_same_wherever_they_are_read(
     apart: ReaderProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a large input is not read in the server's process at all."""
-    body = large()
+    idle = created_key("", "u", AT, "idle") | {"userIdentity": {"type": "AWSService"}}
+    idle["eventName"] = "DescribeRegions"
+    body = orjson.dumps({"Records": [*orjson.loads(large())["Records"], idle]})
     here = reading.read_now(source("cloudtrail"), body, "cloudtrail")
     monkeypatch.setattr(reading, "read_now", None)
     first, again = [
@@ -81,6 +83,7 @@ async def test_records_are_the_same_wherever_they_are_read(
 
     assert here
     assert here == first == again
+    assert 1 == here.idle == first.idle == again.idle
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -9,7 +9,13 @@ import orjson
 import pytest
 
 from streams.times import SECOND
-from tests.integration.serving import Server, created_key, running, until
+from tests.integration.serving import (
+    Server,
+    created_key,
+    running,
+    until,
+    used_key,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +80,8 @@ async def test_each_way_in_has_a_row_that_outlives_a_restart(tmp_path: Path) -> 
         for body in (event, created_key("AKIA2", "ann", AT, "e1")):
             data = orjson.dumps(body) + b"\nnonsense\n"
             assert 202 == (await server.post("/v1/events/cloudtrail", "aws", data))[0]
+        idle = used_key("", "ann", AT, "e9") | {"userIdentity": {"type": "AWSService"}}
+        await server.post("/v1/events/cloudtrail", "aws", idle)
         assert 401 == await push(server, "wrong", suspended("e2", "00u1"))
         assert 202 == await push(
             server, "s3cret", suspended("e2", "00u1"), suspended("e3", None)
@@ -103,6 +111,7 @@ async def test_each_way_in_has_a_row_that_outlives_a_restart(tmp_path: Path) -> 
     )  # fmt: skip
     line = 'rescind_source_records_total{result="accepted",source="events:cloudtrail"}'
     assert f"{line} 4.0" in metrics
+    assert f"{line.replace('accepted', 'without_effect')} 1.0" in metrics
     assert before == after
     for secret in ("s3cret", "ann@example.com", "AKIA1"):
         told = (nameless["message"], collided["message"], metrics, str(before))
