@@ -363,7 +363,7 @@ class Sentinel:
                     sighting, ended_by=ended.actor, reason=ended.reason,
                     told_at=ended.at,
                 )  # fmt: skip
-            telling.see_name(sighting, registry)
+            telling.see_name(sighting, registry, owned="owner" in signal)
         return telling.outputs
 
     def end_denied(self, registry: Registry, now: int) -> Steps[Outputs]:

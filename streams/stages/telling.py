@@ -94,16 +94,23 @@ class Telling:
             )
         return episode
 
-    def see_name(self, sighting: Sighting, registry: Registry) -> None:
-        """See what a signal tells of a name; agent and owner are looked up once."""
+    def see_name(
+        self, sighting: Sighting, registry: Registry, *, owned: bool = False
+    ) -> None:
+        """See what a signal tells of a name; agent and owner are looked up once.
+
+        Args:
+            sighting: of the name.
+            registry: the table.
+            owned: whoever told it has looked for an owner.
+        """
         episode = self.see(sighting)
-        found, names = episode.finding, (sighting.presented,)
-        if episode.revision == 1:
-            episode.finding = evolve(
-                found,
-                owner=found.owner or owner_among(names, registry),
-                agent=found.agent or agent_among(names, registry),
-            )
+        if episode.revision > 1:
+            return
+        found, name = episode.finding, sighting.presented
+        acts = str(name) if is_agent(name.kind) else agent_among((name,), registry)
+        owner = found.owner if owned else owner_among((name,), registry)
+        episode.finding = evolve(found, owner=owner, agent=found.agent or acts)
 
     def end(self, key: Key, at: int | None = None) -> None:
         """End what is told under a key, if anything is, as of a time (ns) or of now."""
