@@ -59,7 +59,7 @@ OURS: Final = dict.fromkeys(
     FindingKind.TEST: "Rescind itself",
 }
 REMARKS: Final = {
-    FindingKind.ENFORCEMENT_FAILURE: ", and its guard had applied that",
+    FindingKind.ENFORCEMENT_FAILURE: ", although its guard had applied that by then",
     FindingKind.ENFORCEMENT_LAG: (
         ": its guard had not applied that yet, or cannot show that it had"
     ),

@@ -40,12 +40,12 @@ class Slack(Sink):
         title = _SAID.get(delivery.activity, "") + wording.title(finding)
         text = f"[{finding.severity.name}] {title}"
         details = wording.details(finding)
+        *told, next_ = wording.lines(finding)
         blocks = [
             {"type": "header", "text": _plain(title, _HEADER)},
-            {
-                "type": "section",
-                "text": _plain("\n".join(wording.lines(finding)), _SECTION),
-            },
+            {"type": "section", "text": _plain("\n".join(told), _SECTION)},
+            # By itself: no name is so long that it hides what is to be done.
+            {"type": "section", "text": _plain(next_, _SECTION)},
             {
                 "type": "section",
                 "fields": [

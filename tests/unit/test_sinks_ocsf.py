@@ -229,7 +229,7 @@ def test_says_what_happened_in_plain_words() -> None:
             {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
             (
                 "gw accepted a token of agent billing-bot, 42 s after it was revoked, "
-                "and its guard had applied that."
+                "although its guard had applied that by then."
             ),
         ),
         (

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import SUMMARY, Severity
+from streams.findings import SUMMARY, FindingKind, Severity
 from streams.sinks import cef, ocsf, syslog
 from streams.sinks.alertmanager import Alertmanager
 from streams.sinks.links import NOWHERE, Links
@@ -40,13 +40,14 @@ def test_slack_gets_blocks_and_a_text_for_notifications() -> None:
     """``text`` is required beside ``blocks``."""
     message = body(SLACK)
 
-    header, said, fields, context = message["blocks"]
+    header, said, next_, fields, context = message["blocks"]
     assert message["text"].startswith("[HIGH] Dead credential still accepted at pay")
     assert header["text"]["text"].startswith("Dead credential still accepted")
     assert "Who: agent.id:billing-bot, with vault" in said["text"]["text"]
+    assert next_["text"]["text"].startswith("Now: Block vault.accessor:")
     assert "owner: ann@acme.example" in [f["text"] for f in fields["fields"]]
     assert "|Why>" in context["elements"][0]["text"]
-    assert len(body(Slack(url=SLACK.url))["blocks"]) == 3
+    assert len(body(Slack(url=SLACK.url))["blocks"]) == 4
 
 
 def test_slack_shows_markup_of_others_as_it_is() -> None:
@@ -54,7 +55,7 @@ def test_slack_shows_markup_of_others_as_it_is() -> None:
     message = body(SLACK, point=EVIL, owner=EVIL, message=EVIL)
 
     assert "<" not in message["text"]
-    for block in message["blocks"][:3]:
+    for block in message["blocks"][:4]:
         texts = [block["text"]] if "text" in block else block["fields"]
         assert {text["type"] for text in texts} == {"plain_text"}
 
@@ -65,8 +66,24 @@ def test_slack_keeps_to_the_lengths_of_block_kit() -> None:
 
     assert len(message["blocks"][0]["text"]["text"]) <= 150
     assert len(message["blocks"][1]["text"]["text"]) <= 3000
-    assert all(len(f["text"]) <= 2000 for f in message["blocks"][2]["fields"])
-    assert len(message["blocks"][2]["fields"]) <= 10
+    assert all(len(f["text"]) <= 2000 for f in message["blocks"][3]["fields"])
+    assert len(message["blocks"][3]["fields"]) <= 10
+
+
+def test_slack_says_what_to_do_however_long_the_rest_is() -> None:
+    """A name out of a log must not push it out of the message."""
+    names = ", ".join(f"agent.id:{number:0100}" for number in range(90))
+    values: dict[str, Any] = {
+        "kind": FindingKind.UNKNOWN_AGENT, "path": (), "cause_at": None,
+        "presented": Identifier("realm", "acme"), "message": f"90 agents act: {names}.",
+        "address": "a" * 9000, "user_agent": "u" * 9000, "owner": "\N{HORSE}" * 9000,
+    }  # fmt: skip
+    for kind in (FindingKind.UNKNOWN_AGENT, FindingKind.BLAST_LIMIT):
+        blocks = body(SLACK, **values | {"kind": kind})["blocks"]
+
+        assert blocks[2]["text"]["text"].startswith("Now: ")
+        assert "`rescind" in blocks[2]["text"]["text"]
+        assert len(blocks[2]["text"]["text"]) < 3000
 
 
 def test_pagerduty_is_triggered_and_resolved_by_one_key() -> None:
