@@ -14,18 +14,21 @@ the halves of two pieces were joined before, else it would take them for two con
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streams.records import Access, DeadLetter, Lifecycle, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 COLLISION: Final = (
     "id_collision: an event of this id and type was read with other content; "
     "both count; look for edited copies or a second device"
 )
 REMEMBERED: Final = 100_000
+NO_LINES: Final[Mapping[int, None]] = MappingProxyType({})
 # Of these one id is one request: what differs in type differs in content.
 OF_REQUESTS: Final = frozenset({"kubernetes"})
 IN_HALVES: Final = frozenset({"openbao"})  # a request is one line, its response another
@@ -63,52 +66,93 @@ class Collisions:
             )  # fmt: skip
 
 
+class Looked(NamedTuple):
+    """What is known of a batch.
+
+    Attributes:
+        differing: the last record of each event that differs from one of the same id.
+        marks: of its events, to be remembered once it is written.
+        lines: hashes of its records without an id, for the same.
+        repeated: how many of its events came before, as far as is remembered.
+    """
+
+    differing: list[Lifecycle | Access]
+    marks: dict[int, int]
+    lines: dict[int, None]
+    repeated: int
+
+
 class Memory:
     """The last events that a server took in, as hashes."""
 
     def __init__(self, most: int = REMEMBERED) -> None:
-        """Remember so many marks; about 150 bytes each."""
+        """Remember so many marks, and as many lines; about 150 bytes each."""
         self._most = most
         self._marks: dict[int, int] = {}
+        # Apart: lines without an id are many, and none may cost an id its place.
+        self._lines: dict[int, None] = {}
 
     def look(
         self, records: Iterable[Record], authority: str, *, joined: bool
-    ) -> tuple[list[Lifecycle | Access], dict[int, int]]:
-        """Give the last record of each event that differs from one of the same id.
+    ) -> Looked:
+        """Compare a batch with those before; a further content of an id is told once.
 
-        Each further content is given once. Nothing is changed, so that a batch which
-        could not be written is looked at again when it is repeated.
+        A record without an id is a repeat where all that it says, its time too, came
+        before. Nothing is changed, so that a batch which could not be written is looked
+        at again when it is repeated.
 
         Args:
             records: of one batch.
             authority: whose; several feeds of one system give the same ids.
             joined: halves of a call that came in two batches were put together.
-
-        Returns:
-            These records, and the marks to `remember` once the batch is written.
         """
         known, new = self._marks, dict[int, int]()
-        differing = []
+        lines = dict[int, None]()
+        differing, repeated = [], 0
         for item in _with_events(records):
             if not isinstance(item, list):
+                repeated += self._is_again(item, authority, lines)
                 continue
             if item[-1].source in IN_HALVES and not joined:
                 continue
             of_event, content = _mark(item)
             key = hash((authority, of_event))
+            came = key in known or key in new
             first = known.get(key, new.setdefault(key, content))
             further = hash((key, content))
+            repeated += came and (
+                first == content or further in known or further in new
+            )
             if first != content and further not in known and further not in new:
                 new[further] = content
                 differing.append(item[-1])
-        return differing, new
+        return Looked(differing, new, lines, repeated)
 
-    def remember(self, marks: Mapping[int, int]) -> None:
-        """Note that a batch is in the log; the oldest marks go."""
+    def _is_again(self, record: Record, authority: str, lines: dict[int, None]) -> bool:
+        """Tell whether a record without an id came before; note it in ``lines``."""
+        if (
+            isinstance(record, DeadLetter)
+            or record.event_id is not None
+            or record.occurred_at is None
+        ):
+            return False
+        content = hash((authority, content_of(record)))
+        if content in self._lines or content in lines:
+            return True
+        lines[content] = None
+        return False
+
+    def remember(
+        self, marks: Mapping[int, int], lines: Mapping[int, None] = NO_LINES
+    ) -> None:
+        """Note that a batch is in the log; the oldest marks and lines go."""
         for key, content in marks.items():
             self._marks.setdefault(key, content)
         while len(self._marks) > self._most:
             del self._marks[next(iter(self._marks))]
+        self._lines.update(lines)
+        while len(self._lines) > self._most:
+            del self._lines[next(iter(self._lines))]
 
 
 def _with_events(records: Iterable[Record]) -> Iterator[Record | Event]:

@@ -70,7 +70,8 @@ class HealthBook:
     Attributes:
         sources: the records by name.
         expected: for how long a source may be silent, by name.
-        idle: events without an effect since the start, by name.
+        idle: events without an effect since the start, by name; repeated: those that
+            came before.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class HealthBook:
         self._clock = clock
         self._peers = peers
         self.idle: Counter[str] = Counter()
+        self.repeated: Counter[str] = Counter()
         self._changed = False
 
     def took(self, delivery: Delivery, prepared: Prepared) -> None:
@@ -100,6 +102,7 @@ class HealthBook:
             self.idle[delivery.name] += idle
         if not delivery.records and delivery.gap is None:
             return
+        self.repeated[delivery.name] += prepared.batch.repeated
         origin = delivery.origin
         self._step(
             delivery.name,

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from agents_registry.facts import HOUR, Cause, Fact, fact_key
 from schemas.codec import encode_fact
 from schemas.errors import Fault, SchemaError
-from streams.collisions import Memory
+from streams.collisions import Looked, Memory
 from streams.findings import FindingKind
 from streams.records import Access, DeadLetter, Lifecycle
 from streams.secret_names import SecretNames
@@ -30,7 +30,7 @@ from streams.stages.source_notices import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from schemas.entries import Act
     from streams.blast import BlastLimit
@@ -148,7 +148,7 @@ class Prepared:
 
     Attributes:
         lines: uses whose lineage it states.
-        marks: of its events, to know them by.
+        looked: at its events, to know them by.
         batch: what is counted of it.
         held: revocations that are not in it, since they wait for a second person.
     """
@@ -156,7 +156,7 @@ class Prepared:
     admission: Admission
     encoded: Sequence[Encoded]
     lines: frozenset[_Line] = frozenset()
-    marks: Mapping[int, int] = field(factory=dict)
+    looked: Looked | None = None
     batch: Batch = field(factory=Batch)
     held: int = 0
 
@@ -261,12 +261,10 @@ class Stated:
             point=delivery.point,
             stated=self._test(origin, lines),
         )
-        differing, marks = self._events.look(
-            records, origin.authority, joined=delivery.joined
-        )
+        looked = self._events.look(records, origin.authority, joined=delivery.joined)
         unnamed = unmapped(admission.dead_letters)
         notices = nameless(unnamed, _signalled(admission), now)
-        notices += collided(differing, now)
+        notices += collided(looked.differing, now)
         if delivery.gap is not None:
             notices.append(lost(*delivery.gap, now, delivery.loss))
         admission.signals += [each.signal(delivery.name) for each in notices]
@@ -282,16 +280,18 @@ class Stated:
             accepted=admission.accepted,
             dead_letters=number(letters),
             unmapped=number(unnamed),
-            collisions=len(differing),
+            collisions=len(looked.differing),
+            repeated=looked.repeated,
             newest=newest_of(records),
             reason=last_code(admission.dead_letters),
             gap=delivery.gap,
         )
-        return Prepared(admission, encoded, frozenset(lines), marks, batch)
+        return Prepared(admission, encoded, frozenset(lines), looked, batch)
 
     def remember(self, written: Prepared) -> None:
         """Note that a batch is in the log."""
-        self._events.remember(written.marks)
+        if written.looked is not None:
+            self._events.remember(written.looked.marks, written.looked.lines)
         self._lines.update(dict.fromkeys(written.lines))
         while len(self._lines) > REMEMBERED_LINES:
             del self._lines[next(iter(self._lines))]

@@ -103,6 +103,7 @@ class SourceMetrics(Collector):
             ):  # fmt: skip
                 records.add_metric([name, result], value)
             records.add_metric([name, "without_effect"], self._book.idle[name])
+            records.add_metric([name, "repeated"], self._book.repeated[name])
             silent.add_metric([name], health.silent)
             if health.heard_at is not None:
                 heard.add_metric([name], health.heard_at / SECOND)

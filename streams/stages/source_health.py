@@ -36,6 +36,7 @@ class Batch(NamedTuple):
         accepted: records taken in; dead_letters: pieces that could not be.
         unmapped: of these, changes whose subject nobody can name.
         collisions: events that came before under the same id with other content.
+        repeated: events, or records without an id, that came before.
         newest: the latest time of an event (ns), None without one.
         reason: code of the last dead letter.
         gap: from when to when (ns) the events before these are lost.
@@ -45,6 +46,7 @@ class Batch(NamedTuple):
     dead_letters: int = 0
     unmapped: int = 0
     collisions: int = 0
+    repeated: int = 0
     newest: int | None = None
     reason: str = ""
     gap: tuple[int, int] | None = None

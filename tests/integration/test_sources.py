@@ -112,6 +112,7 @@ async def test_each_way_in_has_a_row_that_outlives_a_restart(tmp_path: Path) -> 
     line = 'rescind_source_records_total{result="accepted",source="events:cloudtrail"}'
     assert f"{line} 4.0" in metrics
     assert f"{line.replace('accepted', 'without_effect')} 1.0" in metrics
+    assert f"{line.replace('accepted', 'repeated')} 0.0" in metrics
     assert before == after
     for secret in ("s3cret", "ann@example.com", "AKIA1"):
         told = (nameless["message"], collided["message"], metrics, str(before))

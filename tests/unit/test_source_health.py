@@ -195,6 +195,47 @@ def test_a_batch_that_was_not_written_is_looked_at_again() -> None:
     assert [1, 1] == tries
 
 
+def test_repeats_are_counted_of_lines_without_an_id_too() -> None:
+    """By all that they say; what has no time either may be another event."""
+    stated = Stated()
+
+    def repeated(*records: Any) -> int:
+        prepared = stated.prepare(delivered(*records), "f")
+        stated.remember(prepared)
+        return prepared.batch.repeated
+
+    line, bare = ending("u1", None), ending("u1", None)._replace(occurred_at=None)
+
+    assert [0, 1] == [repeated(line) for _ in range(2)]
+    assert 2 == repeated(line._replace(offset=9), line)
+    assert 0 == repeated(line._replace(occurred_at=NOW), ending("u2", None))
+    assert [0, 0] == [repeated(bare) for _ in range(2)]
+    assert [0, 1] == [repeated(ending("u1")) for _ in range(2)]
+    assert [0, 1] == [repeated(ending("u3")) for _ in range(2)]  # other content
+
+
+def test_what_was_not_written_is_no_repeat_yet() -> None:
+    """The source sends it again, and it is taken in for the first time."""
+    stated, line = Stated(), delivered(ending("u1", None))
+
+    assert [0, 0] == [stated.prepare(line, "f").batch.repeated for _ in range(2)]
+
+
+def test_lines_without_an_id_cost_no_id_its_place() -> None:
+    """An access log is long; the ids of an audit log are few."""
+    memory = Memory(most=2)
+    memory.remember(memory.look([ending("u")], "okta", joined=False).marks)
+    for number in range(5):
+        looked = memory.look([ending(f"u{number}", None)], "okta", joined=False)
+        memory.remember(looked.marks, looked.lines)
+
+    assert memory.look([ending("x")], "okta", joined=False).differing
+    assert [0, 1] == [
+        memory.look([ending(f"u{number}", None)], "okta", joined=False).repeated
+        for number in (2, 4)
+    ]
+
+
 def test_halves_of_a_call_are_no_collision_unless_they_were_joined() -> None:
     """A vault's request and response come in one batch or in two."""
     request = ending("u1")._replace(source="openbao")
@@ -210,10 +251,11 @@ def test_the_memory_of_events_has_an_end() -> None:
     memory = Memory(most=2)
     for number in range(3):
         records = [ending("u", f"e{number}")]
-        memory.remember(memory.look(records, "okta", joined=False)[1])
+        memory.remember(memory.look(records, "okta", joined=False).marks)
 
     def differs(event_id: str) -> bool:
-        return bool(memory.look([ending("x", event_id)], "okta", joined=False)[0])
+        looked = memory.look([ending("x", event_id)], "okta", joined=False)
+        return bool(looked.differing)
 
     assert [False, True, True] == [differs(f"e{number}") for number in range(3)]
 
