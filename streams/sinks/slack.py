@@ -22,6 +22,12 @@ from streams.stages.deliveries import Activity, Delivery
 _HEADER: Final = 150
 _SECTION: Final = 3000
 _FIELD: Final = 200
+_OVER: Final = "Now: Nothing, it is over."
+# Nobody has put anything right by that.
+_SILENT: Final = (
+    "Now: No further use was seen for a while. What it did until then is still to be "
+    "looked at, unless somebody has."
+)
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
 _SHOWN: Final = ("severity", "kind", "realm", "identifier", "agent", "owner", "count")
 
@@ -41,6 +47,8 @@ class Slack(Sink):
         text = f"[{finding.severity.name}] {title}"
         details = wording.details(finding)
         *told, next_ = wording.lines(finding)
+        if delivery.activity is Activity.CLOSE:
+            next_ = _SILENT if wording.is_use(finding) else _OVER
         blocks = [
             {"type": "header", "text": _plain(title, _HEADER)},
             {"type": "section", "text": _plain("\n".join(told), _SECTION)},

@@ -70,6 +70,18 @@ def test_slack_keeps_to_the_lengths_of_block_kit() -> None:
     assert len(message["blocks"][3]["fields"]) <= 10
 
 
+def test_slack_says_of_what_was_put_right_that_nothing_is_to_be_done() -> None:
+    """A use is over when it is seen no more, and nobody has put anything right."""
+    said = {}
+    for kind in (FindingKind.OWNERLESS, FindingKind.USE_AFTER_REVOCATION):
+        blocks = body(SLACK, Activity.CLOSE, kind=kind)["blocks"]
+        assert blocks[0]["text"]["text"].startswith("Over: ")
+        said[kind] = blocks[2]["text"]["text"]
+
+    assert said[FindingKind.OWNERLESS] == "Now: Nothing, it is over."
+    assert "still to be looked at" in said[FindingKind.USE_AFTER_REVOCATION]
+
+
 def test_slack_says_what_to_do_however_long_the_rest_is() -> None:
     """A name out of a log must not push it out of the message."""
     names = ", ".join(f"agent.id:{number:0100}" for number in range(90))
