@@ -152,7 +152,7 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
     yield Row(
         what="  of them beyond what their processes waited for a core",
         value=f"{len(losses) - len(starved)}",
-        peer="callers run at nice 19, on the same cores",
+        peer="all on the same cores: callers at nice 19, guards at -10 if run by root",
         target="0",
         met=len(losses) == len(starved) and bool(tally.guards),
     )

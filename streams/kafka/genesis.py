@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from streams.kafka.settings import KafkaSettings
+
+# Bytes of a partition that are read at once: its genesis comes first, and to take a
+# whole fetch of records apart holds the loop.
+HEAD: Final = 1 << 16
 
 
 class Log(NamedTuple):
@@ -49,7 +53,11 @@ async def read_log(settings: KafkaSettings) -> Log:
     it is the genesis there is no start of a log.
     """
     found: dict[int, Genesis | None] = {}
-    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        **settings.client(),
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=HEAD,
+    )
     try:
         await whole(consumer.start())
         parts = [

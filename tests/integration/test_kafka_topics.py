@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.kafka import topics
+from streams.kafka import genesis, topics
 from streams.kafka.administration import shapes_of
 from streams.kafka.framing import Genesis, genesis_record, read_entry
 from streams.kafka.genesis import read_geneses
@@ -143,6 +143,35 @@ async def test_genesis_is_found_behind_other_records(
     found = await read_geneses(kafka_settings)
     assert found[2].genesis == "g2"
     assert len(await records(kafka_settings, 2)) == 4
+
+
+async def test_the_head_of_a_long_log_is_all_that_is_read_for_its_genesis(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes look at it while they run: what comes after it would hold them up."""
+    await applied(kafka_settings)
+    producer = AIOKafkaProducer(**kafka_settings.client(), acks="all")
+    await producer.start()
+    try:
+        facts, value = kafka_settings.topic("facts"), b"x" * 200
+        for number in range(3000):
+            key = f"{number}".encode()
+            await producer.send(facts, partition=1, key=key, value=value)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    read: list[int] = []
+    first = genesis._first_genesis
+
+    def counted(found: Any, partition: int, records: list[Any]) -> None:
+        read.append(len(records))
+        first(found, partition, records)
+
+    monkeypatch.setattr(genesis, "_first_genesis", counted)
+    found = await read_geneses(kafka_settings)
+
+    assert found.keys() == set(range(4))
+    assert sum(read) < 1000
 
 
 async def test_recreated_topic_gets_another_genesis(
