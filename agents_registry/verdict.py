@@ -294,9 +294,15 @@ class Fate:
         self, *, at: int | None = None, inclusive: bool = False
     ) -> set[CauseRef]:
         """Give every cause that ends it as of a time, not the earliest alone."""
+        return finish(self.causing(at=at, inclusive=inclusive))
+
+    def causing(
+        self, *, at: int | None = None, inclusive: bool = False
+    ) -> Steps[set[CauseRef]]:
+        """Give the causes as of a time, in steps."""
         if self.closure is None:
             return set()
-        _, found = finish(self._found(self.closure, at, inclusive=inclusive))
+        _, found = yield from self._found(self.closure, at, inclusive=inclusive)
         return {reference(self._registry, cause) for cause, _ in found}
 
     def watermark(self) -> int | None:

@@ -7,31 +7,33 @@ the list with nothing to keep in step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 from attrs import frozen
 
-from streams.aside import collected
 from streams.engine.transaction import NewList
 from streams.stages.status_list import (
     Entry,
     Status,
     StatusList,
+    judging_at,
+    judging_now,
     policy_for,
-    status_at,
-    status_now,
 )
+from streams.turns import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from agents_registry.steps import Steps
+    from agents_registry.verdict import Policy
     from streams.engine.analysis import Analysis
     from streams.engine.stages import Stages
     from streams.engine.store import Store
     from streams.engine.transaction import Transaction
 
-PAGE: Final = 500  # entries judged before others get their turn
+PAGE: Final = 500  # entries read at once
 MOST_LISTS: Final = 100_000
 _KNOWN: Final = "number, name, bits, size, created_at"  # fields of `Known`
 
@@ -135,7 +137,7 @@ class StatusEntries:
         await self._stages.wait_applied(self._store.end)
 
     async def statuses(self, known: Known, at: int | None) -> StatusList:
-        """Judge every entry of a list, page by page; others get their turn between.
+        """Judge every entry of a list; others get their turn while it is judged.
 
         In the event loop of the stages: a fact that is half applied could hide a cause.
 
@@ -147,29 +149,29 @@ class StatusEntries:
 
     async def _judged(self, known: Known, at: int | None) -> StatusList:
         judged = StatusList(known.bits, known.size)
+        policy = policy_for(self._stages.registry)
         query = (
             "SELECT idx, body FROM status_entries WHERE list = ? AND idx > ?"
             " ORDER BY idx LIMIT ?"
         )
         last = -1
         while rows := await self._store.read(query, known.number, last, PAGE):
-            for index, status in await collected(self._ended(rows, at)):
+            for index, body in rows:
+                entry = Entry.from_plain(orjson.loads(body))
+                status = await self._status(entry, at, policy)
+                if status is Status.VALID:
+                    continue
                 # One bit cannot tell what may be lifted from what is for good.
                 judged[index] = Status.INVALID if known.bits == 1 else status
             last = rows[-1][0]
         return judged
 
-    def _ended(
-        self, rows: list[tuple[Any, ...]], at: int | None
-    ) -> Iterator[tuple[int, Status]]:
-        """Yield the entries that are not VALID."""
+    async def _status(self, entry: Entry, at: int | None, policy: Policy) -> Status:
         registry, now = self._stages.registry, self._clock()
-        policy = policy_for(registry)
-        for index, body in rows:
-            entry = Entry.from_plain(orjson.loads(body))
+
+        def walk() -> Steps[Status]:
             if at is None:
-                status = status_now(registry, entry, now, policy)
-            else:
-                status = status_at(registry, entry, at)
-            if status is not Status.VALID:
-                yield index, status
+                return judging_now(registry, entry, now, policy)
+            return judging_at(registry, entry, at)
+
+        return await undisturbed(registry, walk)

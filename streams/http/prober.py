@@ -16,10 +16,11 @@ import orjson
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import death
+from agents_registry.verdict import Fate
 from streams.aside import Aside, here
 from streams.findings import FindingKind
 from streams.stages.closure_results import seconds_between
+from streams.turns import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,13 +111,14 @@ class Prober:
         """Give those that the server's own table denies."""
 
         async def look() -> list[Revocation]:
-            return [each for each in picked if self._is_dead(each)]
+            return [each for each in picked if await self._is_dead(each)]
 
         return await self.aside(look)
 
-    def _is_dead(self, revocation: Revocation) -> bool:
+    async def _is_dead(self, revocation: Revocation) -> bool:
         """Tell whether the server's own table denies it: it may have been withdrawn."""
-        why = death(self.stages.registry, Identifier.parse(revocation.target))
+        registry, name = self.stages.registry, Identifier.parse(revocation.target)
+        why = await undisturbed(registry, lambda: Fate(registry, name).dying())
         return why is not None and why.cause.fact_id == revocation.id
 
     def _answered(self, connection: Connection, message: dict[str, Any]) -> None:

@@ -17,10 +17,12 @@ from attrs import frozen
 from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from agents_registry.verdict import Fate, Policy, Presented, UnknownPolicy, judge
+from agents_registry.steps import finish
+from agents_registry.verdict import Fate, Policy, Presented, UnknownPolicy, judging
 
 if TYPE_CHECKING:
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
     from agents_registry.verdict import CauseRef
 
 WIDTHS: Final = (1, 2, 4, 8)  # bits of one status
@@ -133,7 +135,15 @@ def status_now(registry: Registry, entry: Entry, now: int, policy: Policy) -> St
         now: the clock (ns).
         policy: of `policy_for`, made once for many entries.
     """
-    verdict = judge(registry, entry.presented, now=now, policy=policy)
+    return finish(judging_now(registry, entry, now, policy))
+
+
+def judging_now(
+    registry: Registry, entry: Entry, now: int, policy: Policy
+) -> Steps[Status]:
+    """Do what `status_now` does in steps, one at least."""
+    yield
+    verdict = yield from judging(registry, entry.presented, now=now, policy=policy)
     # A principal that no fact knows is no reason: it is judged by its causes.
     if verdict.allowed or verdict.reason is Reason.UNKNOWN_CREDENTIAL:
         return Status.VALID
@@ -148,8 +158,15 @@ def status_at(registry: Registry, entry: Entry, at: int) -> Status:
         entry: what the index was given to.
         at: the time (ns); a cause at exactly that time counts.
     """
+    return finish(judging_at(registry, entry, at))
+
+
+def judging_at(registry: Registry, entry: Entry, at: int) -> Steps[Status]:
+    """Do what `status_at` does in steps, one at least."""
+    yield
     worst = Status.VALID
-    for cause in Fate(registry, entry.presented).causes(at=at, inclusive=True):
+    fate = Fate(registry, entry.presented)
+    for cause in (yield from fate.causing(at=at, inclusive=True)):
         worst = _worse(worst, cause)
     return worst
 

@@ -28,7 +28,9 @@ COPIED: Final = (
     "tests/conftest.py",
     TEST,
 )
-JUDGED: Final = "verdict = judge(registry, entry.presented, now=now, policy=policy)"
+JUDGED: Final = (
+    "verdict = yield from judging(registry, entry.presented, now=now, policy=policy)"
+)
 OWN: Final = """for name in entry.identifiers:
         node = registry.lineage.find(name)
         if node >= 0:
@@ -43,8 +45,8 @@ BUGS: Final = {
     ),
     "only the credential's own causes": (JUDGED, OWN + JUDGED, "revoked_ancestor"),
     "the last name decides": (
-        "judge(registry, entry.presented, now",
-        "judge(registry, Presented(entry.identifiers[-1:]), now",
+        "judging(registry, entry.presented, now",
+        "judging(registry, Presented(entry.identifiers[-1:]), now",
         "worst_of_an_entrys_names",
     ),
     "what may be lifted is for good": (

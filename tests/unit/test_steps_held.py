@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from itertools import islice, pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import orjson
 import pytest
 
 from agents_registry.facts import (
@@ -28,7 +30,10 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
+from streams import turns
+from streams.engine.status_entries import Known, StatusEntries
 from streams.findings import Finding, FindingKind, Severity
+from streams.http.prober import Prober
 from streams.http.queries import MAKERS, explained
 from streams.kafka.checkpoint import FactsFile
 from streams.kafka.loading import take
@@ -36,15 +41,17 @@ from streams.kafka.partition import Partition
 from streams.progress import Progress
 from streams.stages import notify
 from streams.stages.agent_kinds import is_agent
+from streams.stages.closure_results import Revocation
 from streams.stages.deliveries import Route
 from streams.stages.delivery_state import State, differing
 from streams.stages.posture import Limits, Posture
 from streams.stages.posture_view import View
+from streams.stages.status_list import Entry, Status, StatusList
 from tests.held_loop import least_held, most_calls
 from tests.unit.test_kafka_standby import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
     from pathlib import Path
 
     from agents_registry.steps import Steps
@@ -224,6 +231,74 @@ def test_no_step_of_a_summary_is_long() -> None:
     assert most_calls(tell()) < MOST
     assert [2000] == [each.finding.count for each in told[0].due]
     assert most_calls(differing(begun, told[0].state)) < MOST
+
+
+def below_an_end(count: int) -> tuple[Registry, Identifier, Cause]:
+    """Give a chain below what ended, with its deepest part and the cause."""
+    line = names(count)
+    cause = Cause(target=line[-1], effect=Effect.REVOKE, at=S, **SAID)
+    hangs = (Edge(child=low, parent=top, **SAID) for low, top in pairwise(line))
+    return table([*hangs, cause]), line[0], cause
+
+
+async def turns_beside(work: Awaitable[object]) -> int:
+    """Count the turns that others have while some work is done."""
+    had = 0
+
+    async def other() -> None:
+        nonlocal had
+        while True:
+            had += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await work
+    beside.cancel()
+    return had
+
+
+async def test_a_probe_lets_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It looks what of its sample is dead, however deep that hangs."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    registry, deep, cause = below_an_end(500)
+    server: Any = SimpleNamespace(registry=registry)
+    prober = Prober(server, server, server, server, int, list, 1.0)  # type: ignore[arg-type]
+    revoked = Revocation(0, fact_id(cause).hex(), str(deep), "revoke", S, S)
+    found: list[Revocation] = []
+
+    async def look() -> None:
+        found.extend(await prober._dead([revoked]))
+
+    assert await turns_beside(look()) > 100
+    assert [revoked] == found
+
+
+@pytest.mark.parametrize("at", [None, 3 * S])
+async def test_a_status_list_lets_others_have_their_turn(
+    at: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask for it, and for how it was."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    registry, deep, _ = below_an_end(500)
+    row = 3, orjson.dumps(Entry((deep,), S).to_plain())
+
+    async def read(_: str, __: int, last: int, ___: int) -> list[Any]:
+        return [row] if last < 0 else []
+
+    store: Any = SimpleNamespace(read=read)
+    stages: Any = SimpleNamespace(registry=registry)
+    unused: Any = None
+    entries = StatusEntries(store, stages, lambda: 2 * S, unused, unused, unused)
+    judged: list[StatusList] = []
+
+    async def judge() -> None:
+        known = Known(number=1, name="n", bits=2, size=8, created_at=S)
+        judged.append(await entries._judged(known, at))
+
+    assert await turns_beside(judge()) > 100
+    assert [Status.INVALID << 6, 0] == [*judged[0].array]
 
 
 async def test_taking_lifts_back_costs_nothing_for_those_of_others() -> None:
