@@ -93,5 +93,5 @@ class Quotas:
 def _causes_of(prepared: Prepared) -> Prepared:
     """Give what must not wait; the rest, and what is told of it, comes again."""
     causes = [each for each in prepared.encoded if isinstance(each.fact, Cause)]
-    kept: dict[str, Any] = {"lines": frozenset(), "marks": {}}
+    kept: dict[str, Any] = {"lines": frozenset(), "looked": None}
     return attrs.evolve(prepared, admission=Admission(), encoded=causes, **kept)

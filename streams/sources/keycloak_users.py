@@ -129,10 +129,10 @@ def _tokens(event: _Event) -> Iterator[Lifecycle]:
 
 def _refresh(event: _Event) -> Iterator[Lifecycle | Access]:
     """Read new tokens; they live by the refresh token that was presented."""
-    yield from _presented(event, "allowed", None)
     old, new = event.token("refresh_token_id"), event.token("updated_refresh_token_id")
     yield from event.issue(None if new == old else new, old)
     yield from _lasting(event, event.issue(event.token("token_id"), old))
+    yield from _presented(event, "allowed", None)  # an access ends its event
 
 
 def refused_refresh(heard: Heard, issuer: str | None) -> Iterator[Access]:

@@ -248,7 +248,7 @@ def test_a_login_issues_the_session_and_its_tokens() -> None:
 
 def test_a_refresh_gives_tokens_that_live_by_the_old_one() -> None:
     """With the expiry that the event tells."""
-    _, refresh, access = read(
+    refresh, access, _ = read(
         user_event("REFRESH_TOKEN", token_id="t2", refresh_token_id="f",
                    updated_refresh_token_id="f2",
                    access_token_expiration_time="300")
@@ -257,7 +257,7 @@ def test_a_refresh_gives_tokens_that_live_by_the_old_one() -> None:
     assert isinstance(access, Lifecycle)
     assert "jwt.jti:f" in {str(one.identifier) for one in refresh.parents}
     assert (AT // 1000 + 300) * SECOND == access.expires_at
-    _, alone = read(
+    alone, _ = read(
         user_event("REFRESH_TOKEN", token_id="t2", refresh_token_id="f",
                    updated_refresh_token_id="f")
     )  # fmt: skip
