@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from agents_registry.facts import Cause, Effect
@@ -186,3 +188,17 @@ def test_every_log_of_uses_tells_where_they_came_from() -> None:
     }
 
     assert PLACELESS == {name for name, told in uses.items() if told and not any(told)}
+
+
+def test_an_access_ends_its_event() -> None:
+    """Whoever compares events by their ids takes it for the last record of one."""
+    late = [
+        (name, after.event_type)
+        for name, answer in ANSWERS.items()
+        if answer["source"] != "scim"
+        for one, after in pairwise(read(name)[0])
+        if isinstance(one, Access)
+        if (one.offset, one.event_id) == (after.offset, after.event_id)
+    ]
+
+    assert [] == late
