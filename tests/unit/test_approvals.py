@@ -511,9 +511,9 @@ async def test_why_an_act_is_not_taken(
         ({"key": "k", "from": "2026-01-01T00:00:00Z"}, "suspect is a text"),
         ({"suspect": "", "key": "k"}, "suspect is missing"),
         ({"suspect": "a", "key": "k" * 300}, "key is a text"),
-        ({"suspect": "a", "key": "k"}, "from is a time"),
-        ({"suspect": "a", "key": "k", "from": "9999-99-99"}, "from is a time"),
-        ({"suspect": "a", "key": "k", "from": 5}, "from is a time"),
+        ({"suspect": "a", "key": "k"}, "from is not a time"),
+        ({"suspect": "a", "key": "k", "from": "9999-99-99"}, "from is not a time"),
+        ({"suspect": "a", "key": "k", "from": 5}, "from is not a time"),
     ],
 )
 def test_what_is_not_said_is_asked_for(body: dict[str, Any], says: str) -> None:
