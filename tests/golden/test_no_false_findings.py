@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from attrs import evolve
 
+from streams.collisions import COLLISION, Collisions
+from streams.records import Access, DeadLetter
 from tests.golden.replayed import OF_USE, Log, false, hunted, live, of_use, recorded
 
 if TYPE_CHECKING:
@@ -55,6 +57,29 @@ def test_hunt_tells_of_no_use_that_no_log_bears_out() -> None:
 
     assert [] == [one for each, logs in found for one in false(each, logs)]
     assert sum(len(each) for each, _ in found) >= LEAST
+
+
+def test_a_use_is_the_last_record_of_its_event() -> None:
+    """What would come behind it would look like another event with the same id."""
+    for log in recorded():
+        used: dict[tuple[str | None, int], Access] = {}
+        for record in log.records():
+            place = record.event_id, record.offset
+            assert place not in used or isinstance(record, Access), (log.name, record)
+            if isinstance(record, Access):
+                used[place] = record
+
+
+def test_only_the_log_of_shared_ids_has_ids_that_collide() -> None:
+    """That one is made to have them."""
+    collide = {
+        log.name
+        for log in recorded()
+        for record in Collisions().noted(log.records())
+        if isinstance(record, DeadLetter) and record.reason == COLLISION
+    }
+
+    assert {"aws/shared-id.jsonl"} == collide
 
 
 def test_a_finding_without_a_reason_is_seen() -> None:
