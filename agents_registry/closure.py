@@ -47,7 +47,7 @@ class Claims(NamedTuple):
 NO_CLAIMS: Final = Claims(())
 
 
-class Closure:
+class Requirements:
     """R(n) and the owners that its life hangs on.
 
     Attributes:
@@ -269,6 +269,6 @@ class Closure:
 
 def closure_of(
     registry: Registry, node: int | None, claims: Claims = NO_CLAIMS
-) -> Closure:
-    """Collect a closure in one go; see `Closure`."""
-    return finish(Closure(registry, node, claims).collect())
+) -> Requirements:
+    """Collect a closure in one go; see `Requirements`."""
+    return finish(Requirements(registry, node, claims).collect())

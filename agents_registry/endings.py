@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agents_registry.causes import Standing
-    from agents_registry.closure import Closure
+    from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -69,7 +69,7 @@ def age(cause: Standing) -> Age:
 class Endings:
     """The causes in force of a closure."""
 
-    def __init__(self, registry: Registry, closure: Closure) -> None:
+    def __init__(self, registry: Registry, closure: Requirements) -> None:
         """Start with none; `collect` finds them."""
         self._registry = registry
         self._closure = closure
@@ -268,7 +268,7 @@ class Blame:
     def __init__(
         self,
         registry: Registry,
-        closure: Closure,
+        closure: Requirements,
         targets: Mapping[Age, Mapping[int, Standing]],
     ) -> None:
         """Look among the causes of `Ends.targets`."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.causes import Standing
-    from agents_registry.closure import Closure
+    from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -143,7 +143,9 @@ class Life:
             nodes.
     """
 
-    def __init__(self, registry: Registry, closure: Closure, moment: Moment) -> None:
+    def __init__(
+        self, registry: Registry, closure: Requirements, moment: Moment
+    ) -> None:
         """Start with nothing found; `judge` finds every flaw."""
         self._registry = registry
         self._lineage = registry.lineage

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
 
-class Reach:
+class Reached:
     """Some nodes and all that hangs on them by lineage, ownership or an attribute.
 
     A node comes once, however many of the first ones it hangs on.

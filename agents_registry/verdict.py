@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
-from agents_registry.closure import PRESENTED, STEP, Claims, Closure
+from agents_registry.closure import PRESENTED, STEP, Claims, Requirements
 from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.identifiers import Identifier, NodeClass
@@ -87,7 +87,7 @@ class CauseRef:
 
 
 @frozen
-class Verdict:
+class Judgement:
     """Allow, or deny with why.
 
     Attributes:
@@ -112,8 +112,8 @@ class Death:
     via: Literal["direct", "ancestor"]
 
 
-LIVES: Final = Verdict(allowed=True, reason=Reason.LIVES)
-NOTHING_PRESENTED: Final = Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
+LIVES: Final = Judgement(allowed=True, reason=Reason.LIVES)
+NOTHING_PRESENTED: Final = Judgement(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL)
 DEFAULT_POLICY: Final = Policy()
 
 
@@ -124,7 +124,7 @@ def judge(
     now: int,
     scope: str | None = None,
     policy: Policy = DEFAULT_POLICY,
-) -> Verdict:
+) -> Judgement:
     """Judge a presentation.
 
     Args:
@@ -149,7 +149,7 @@ def judging(
     now: int,
     scope: str | None = None,
     policy: Policy = DEFAULT_POLICY,
-) -> Steps[Verdict]:
+) -> Steps[Judgement]:
     """Judge a presentation in steps; see `judge`. The table must not change."""
     nodes = [registry.lineage.find(name) for name in presented.identifiers]
     if not _unclouded(registry, nodes, presented, now, scope):
@@ -161,7 +161,7 @@ def judging(
 
 def _recognised(
     registry: Registry, presented: Presented, nodes: list[int], policy: Policy
-) -> Verdict:
+) -> Judgement:
     """Judge what no reason ends by whether facts make it known."""
     lineage = registry.lineage
     report: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ def _recognised(
     if not recognised:
         return NOTHING_PRESENTED
     return (
-        Verdict(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
+        Judgement(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
     )
 
 
@@ -237,11 +237,11 @@ class Fate:
                 presented: to them it is as the newest login is.
         """
         self._registry = registry
-        self.closure: Closure | None = None
+        self.closure: Requirements | None = None
         if isinstance(presented, Identifier):
             node = registry.lineage.find(presented)
             if node != NONE and not quiet(registry, (node,), -1):
-                self.closure = Closure(registry, node)
+                self.closure = Requirements(registry, node)
             return
         claims = claims_of(registry, presented)
         nodes = [node for node in (*claims.presented, *claims.chain) if node >= 0]
@@ -249,7 +249,7 @@ class Fate:
             dated = claims.issued_at is not None or any(
                 is_credential(registry, name) for name in presented.identifiers
             )
-            self.closure = Closure(registry, None, claims._replace(dated=dated))
+            self.closure = Requirements(registry, None, claims._replace(dated=dated))
 
     def causes_above(self) -> Steps[list[Standing]]:
         """Give every cause that it hangs on, whether it is in force or not."""
@@ -313,7 +313,7 @@ class Fate:
         return latest_mark(finish(self.causes_above()))
 
     def _found(
-        self, closure: Closure, at: int | None, *, inclusive: bool
+        self, closure: Requirements, at: int | None, *, inclusive: bool
     ) -> Steps[tuple[Life, list[tuple[Standing, Flaw]]]]:
         yield from closure.collect()
         moment = Moment(0, at, inclusive, doubts=False)
@@ -376,23 +376,23 @@ def finding_flaws(
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []
-    closure = yield from Closure(registry, node).collect()
+    closure = yield from Requirements(registry, node).collect()
     return (yield from Life(registry, closure, Moment(now)).judge()).flaws
 
 
 def _closely(
     registry: Registry, presented: Presented, now: int, scope: str | None
-) -> Steps[Verdict]:
+) -> Steps[Judgement]:
     """Judge what is presented over its whole closure."""
     claims = claims_of(registry, presented)
-    closure = yield from Closure(registry, None, claims).collect()
+    closure = yield from Requirements(registry, None, claims).collect()
     life = yield from Life(registry, closure, Moment(now)).judge()
     if life.closure.too_large:
-        return Verdict(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
+        return Judgement(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:
         flaw = min(life.flaws, key=_weight)
         way = yield from life.path(flaw)
-        return Verdict(
+        return Judgement(
             allowed=False,
             reason=flaw.reason,
             path=_path(registry, way),
@@ -406,7 +406,7 @@ def _weight(flaw: Flaw) -> tuple[int, tuple[int, str]]:
     return (PRECEDENCE[flaw.reason], first)
 
 
-def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]:
+def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgement]:
     """Hold a request against every declared and narrowed scope of the lineage."""
     closure = life.closure
     required = yield from closure.required(closure.start)
@@ -422,7 +422,7 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]
     if narrows:
         _, node, cause = min(narrows, key=itemgetter(0))
         way = yield from closure.way(closure.start, node)
-        return Verdict(
+        return Judgement(
             allowed=False,
             reason=Reason.NARROWED,
             path=_path(registry, way),
@@ -435,19 +435,19 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Verdict]
         if scope is not None and not all(covers(each, scope) for each in declared):
             way = yield from closure.way(closure.start, node)
             path = _path(registry, way)
-            return Verdict(allowed=False, reason=Reason.SCOPE, path=path)
+            return Judgement(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES
 
 
 def _unknown(
     registry: Registry, presented: Presented, identifier: Identifier, policy: Policy
-) -> Verdict:
+) -> Judgement:
     """Apply the policy to an identifier that no fact makes known."""
     if not is_credential(registry, identifier):
         return LIVES  # a principal is judged by its causes, not by being known
     choice = policy.unknown.get(identifier.kind, "deny")
     if choice == "allow_and_report":
-        return Verdict(
+        return Judgement(
             allowed=True, reason=Reason.LIVES, report=(f"unknown {identifier.kind}",)
         )
     if choice == "allow_if_principal_known" and any(
@@ -455,7 +455,9 @@ def _unknown(
         for other in (*presented.identifiers, *presented.chain)
     ):
         return LIVES
-    return Verdict(allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,))
+    return Judgement(
+        allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,)
+    )
 
 
 def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:

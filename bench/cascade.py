@@ -15,7 +15,7 @@ import orjson
 from agents_registry.causes import CauseBook
 from agents_registry.facts import Cause, Effect
 from agents_registry.inventory import descendants
-from agents_registry.reach import Reach
+from agents_registry.reach import Reached
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import Presented, judge
@@ -32,15 +32,15 @@ from bench.credentials import (
 from bench.report import Row, rate
 from bench.rounds import interleave
 from schemas.codec import bundled
-from streams.engine.store import Store
-from streams.stages.cascade import SLICE
-from streams.stages.registry import Condemned, condemned, dead
-from streams.stages.sentinel import Sentinel, Tolerances
+from streams.engines.embedded.store import Store
+from streams.stages.registry.cascade import SLICE
+from streams.stages.registry.registry import Condemned, condemned, dead
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction
 
 IDS: Final = {"tiny": (500,), "small": (100_000,), "full": (100_000, 1_000_000)}
 RECORDS: Final = {"tiny": 100, "small": 5_000, "full": 20_000}
@@ -187,7 +187,7 @@ async def _publish(store: Store, registry: Registry, number: int, records: int) 
     registry.causes = CauseBook()
     registry.apply(_revocation(number))
     sentinel = Sentinel("bench", Tolerances(skew=0, grace=0, remember=0, silence=0))
-    reach = Reach(registry, [registry.lineage.find(TOP)])
+    reach = Reached(registry, [registry.lineage.find(TOP)])
     listed = 0
     while listed < records:
         found = finish(condemned(registry, reach))[: records - listed]
@@ -226,7 +226,7 @@ def _write(db: sqlite3.Connection, names: list[str], number: str) -> None:
 
 def _encoding(registry: Registry, records: int) -> Row:
     """Write the same as Avro, as records of the log that subscribers read."""
-    reach = Reach(registry, [registry.lineage.find(TOP)])
+    reach = Reached(registry, [registry.lineage.find(TOP)])
     found: list[Condemned] = []
     while len(found) < records:
         found += finish(condemned(registry, reach))

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.loop_hold import MAIN, PERIOD, LoopHold
+from streams.process.loop_hold import MAIN, PERIOD, LoopHold
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -141,7 +141,7 @@ def _told(handle: Any) -> str:
 
 def main() -> None:
     """Run the program with the arguments behind the file's name."""
-    from streams.cli import main as program  # noqa: PLC0415 - not in its children
+    from streams.cli.main import main as program  # noqa: PLC0415 - not in its children
 
     file, holds = Path(sys.argv[1]), Holds()
     late: list[tuple[str, float, float, float, float]] = []

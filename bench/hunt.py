@@ -12,8 +12,8 @@ import orjson
 
 from bench.report import Row, rate
 from bench.rounds import cpu_of, spread
-from streams.hunt import Hunt
-from streams.sources.cloudtrail import CloudTrail
+from streams.services.hunt import Hunt
+from streams.sources.aws.cloudtrail import CloudTrail
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
 
 ROUNDS: Final = 5

@@ -42,19 +42,19 @@ from bench.peers.environment import python_of
 from bench.peers.redis_server import redis
 from bench.report import Row, rate
 from bench.rounds import Rounds
-from streams.kafka.administration import connected, create
-from streams.kafka.finding_records import read_finding
-from streams.kafka.framing import Outgoing, fact_record
-from streams.kafka.layout import ACCESS, FACTS, Topic
-from streams.kafka.publisher import Publisher
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.finding_records import read_finding
+from streams.engines.kafka.records.codec import Outgoing, fact_record
+from streams.engines.kafka.records.layout import ACCESS, FACTS, Topic
+from streams.engines.kafka.topics.administration import connected, create
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-    from streams.kafka.settings import KafkaSettings
-    from streams.stages.uses import Seen
+    from streams.settings.kafka import KafkaSettings
+    from streams.stages.access.uses import AccessEvent
 
-    Written = Callable[[list[Seen]], list[Outgoing]]
+    Written = Callable[[list[AccessEvent]], list[Outgoing]]
 
 REALM: Final = "realm0"
 QUIX: Final = "quixstreams==3.28.1"
@@ -141,13 +141,13 @@ async def _measure(settings: KafkaSettings, sides: list[Side], scale: str) -> li
         ]
 
 
-def _lines(random: Random, scale: str, part: int = 1) -> list[Seen]:
+def _lines(random: Random, scale: str, part: int = 1) -> list[AccessEvent]:
     count = LINES[scale] // part
     return join_lines.uses(count, KNOWN[scale], random, _now())
 
 
 async def _block(
-    settings: KafkaSettings, publisher: Publisher, side: Side, lines: list[Seen]
+    settings: KafkaSettings, publisher: Publisher, side: Side, lines: list[AccessEvent]
 ) -> None:
     """Write lines to a side, wait until it is done, note the CPU-seconds a line."""
     lines = lines[:: side.share]
@@ -320,7 +320,7 @@ def _quix(settings: KafkaSettings, folder: Path, share: int) -> Iterator[Side]:
     given = (settings.bootstrap_servers, topic, output, group, str(folder / "quix"))
     with process(python_of(QUIX), "bench.peers.quix_join", *given) as running:
 
-        def written(lines: list[Seen]) -> list[Outgoing]:
+        def written(lines: list[AccessEvent]) -> list[Outgoing]:
             return [
                 _keyed(use.identifiers[0].value, join_lines.as_json(use))
                 for use in lines
@@ -337,7 +337,7 @@ def _redis(settings: KafkaSettings, folder: str, scale: str) -> Iterator[Side]:
         given = (settings.bootstrap_servers, topic, group, str(server.port))
         with process(sys.executable, "bench.peers.redis_get", *given) as running:
 
-            def written(lines: list[Seen]) -> list[Outgoing]:
+            def written(lines: list[AccessEvent]) -> list[Outgoing]:
                 starts = range(0, len(lines), 700)
                 return [
                     _keyed("lines", orjson.dumps(list(map(join_lines.plain, some))))

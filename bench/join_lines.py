@@ -11,15 +11,15 @@ import orjson
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from bench.credentials import NOW, SHORT
-from streams.kafka.payloads import access_records
-from streams.stages.ingress import Origin
-from streams.stages.uses import Seen
+from streams.engines.kafka.records.payloads import access_records
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agents_registry.facts import Fact
-    from streams.kafka.framing import Outgoing
+    from streams.engines.kafka.records.codec import Outgoing
 
 REVOKED: Final = 100  # one credential in so many
 SECOND: Final = 1_000_000_000
@@ -44,7 +44,7 @@ def known(count: int) -> Iterator[Fact]:
             yield Cause(target=name, effect=Effect.REVOKE, at=NOW, **said)
 
 
-def uses(count: int, known: int, random: Random, start: int) -> list[Seen]:
+def uses(count: int, known: int, random: Random, start: int) -> list[AccessEvent]:
     """Give uses of credentials drawn evenly, each with an event's id.
 
     Args:
@@ -54,7 +54,7 @@ def uses(count: int, known: int, random: Random, start: int) -> list[Seen]:
         start: when the first one was, ns; they are 10 us apart.
     """
     return [
-        Seen(
+        AccessEvent(
             (credential(random.randrange(known)),),
             POINT,
             "allowed",
@@ -65,13 +65,13 @@ def uses(count: int, known: int, random: Random, start: int) -> list[Seen]:
     ]
 
 
-def bad(number: int, at: int) -> Seen:
+def bad(number: int, at: int) -> AccessEvent:
     """Give a use of the credential that was revoked as the given one."""
     name = credential(number * REVOKED)
-    return Seen((name,), POINT, "allowed", at, secrets.token_hex(16))
+    return AccessEvent((name,), POINT, "allowed", at, secrets.token_hex(16))
 
 
-def blocks(lines: Iterable[Seen], realm: str, end: int) -> list[Outgoing]:
+def blocks(lines: Iterable[AccessEvent], realm: str, end: int) -> list[Outgoing]:
     """Give the records that ingress writes of some uses.
 
     Args:
@@ -83,7 +83,7 @@ def blocks(lines: Iterable[Seen], realm: str, end: int) -> list[Outgoing]:
     return list(access_records(lines, origin, end, 1, secrets.token_hex(8)))
 
 
-def plain(use: Seen) -> dict[str, Any]:
+def plain(use: AccessEvent) -> dict[str, Any]:
     """Give a use as a peer reads it."""
     return {
         "credential": use.identifiers[0].value, "point": use.point,
@@ -91,6 +91,6 @@ def plain(use: Seen) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def as_json(use: Seen) -> bytes:
+def as_json(use: AccessEvent) -> bytes:
     """Give a use as the value of a peer's record."""
     return orjson.dumps(plain(use))

@@ -15,9 +15,9 @@ from agents_registry.steps import finish
 from bench.join_lines import credential
 from bench.memory import resident
 from bench.report import Row
-from streams.stages.lines import Lines
-from streams.stages.remembered import MINUTE, Remembered
-from streams.stages.uses import Seen
+from streams.stages.access.columns import Lines
+from streams.stages.access.index import MINUTE, Remembered
+from streams.stages.access.uses import AccessEvent
 
 COUNT: Final = {"tiny": 20_000, "small": 200_000, "full": 1_000_000}
 BATCH: Final = 8_000
@@ -49,7 +49,7 @@ def rows(scale: str) -> list[Row]:
 
 def _lines(start: int) -> Lines:
     return Lines.of(
-        Seen(
+        AccessEvent(
             (credential(number),),
             f"point-{number % 10}",
             "allowed",

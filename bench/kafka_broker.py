@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.framing import partition_of
-from streams.kafka.launch import Processes
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import apply
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Cause, Edge, Effect, Node, Relation, Renewal
 from agents_registry.identifiers import Identifier
 from bench.credentials import LATER, NOW, SHORT
-from streams.kafka.framing import Outgoing, fact_record
+from streams.engines.kafka.records.codec import Outgoing, fact_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,15 +25,15 @@ from bench.kafka_propagation_parts import DEADLINE, family, revocation
 from bench.processes import end, line, part
 from bench.report import Row
 from bench.rounds import spread
-from streams.kafka.administration import connected
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.framing import Outgoing, fact_record
-from streams.kafka.genesis import read_geneses
-from streams.kafka.heartbeats import Heart
-from streams.kafka.launch import Processes
-from streams.kafka.publisher import Publisher
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import apply
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.heartbeats import Heart
+from streams.engines.kafka.records.codec import Outgoing, fact_record
+from streams.engines.kafka.records.genesis import read_geneses
+from streams.engines.kafka.topics.administration import connected
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable

@@ -33,16 +33,16 @@ from bench.kafka_broker import (
     settings_of,
 )
 from bench.report import Row
-from streams.kafka.framing import Heartbeat, heartbeat_record
-from streams.kafka.genesis import read_geneses
-from streams.kafka.layout import FACTS
-from streams.kafka.publisher import Publisher
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.records.codec import Heartbeat, heartbeat_record
+from streams.engines.kafka.records.genesis import read_geneses
+from streams.engines.kafka.records.layout import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.kafka.framing import Outgoing
-    from streams.kafka.settings import KafkaSettings
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.settings.kafka import KafkaSettings
 
 FACTS_WRITTEN: Final = {"tiny": 1_000, "small": 50_000, "full": 1_000_000}
 HEARTBEATS_A_FACT: Final = 24 * 3600 * 4 / 1_000_000

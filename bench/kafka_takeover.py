@@ -32,13 +32,13 @@ from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
 from bench.report import Row
 from schemas.codec import bundled
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.framing import fact_record
-from streams.kafka.launch import Processes
-from streams.kafka.layout import FACTS
-from streams.kafka.publisher import Publisher
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import apply
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.records.codec import fact_record
+from streams.engines.kafka.records.layout import FACTS
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,7 +167,8 @@ def _worker(  # noqa: PLR0913 - where it runs, and as what
     }
     values = kafka.model_dump(exclude_none=True, exclude={"retention"})
     environment |= {f"RESCIND_KAFKA_{k.upper()}": str(v) for k, v in values.items()}
-    command = [sys.executable, "-c", "from streams.cli import main; main()", "worker"]
+    program = "from streams.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "worker"]
     command += ["--name", name, "--data-dir", str(folder / name)]
     log = stack.enter_context((folder / f"{label}.log").open("wb"))
     process = subprocess.Popen(

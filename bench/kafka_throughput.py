@@ -36,15 +36,15 @@ from bench.peers.environment import python_of
 from bench.report import Row, rate
 from bench.rounds import Rounds
 from schemas.codec import decode_fact
-from streams.kafka.administration import connected, create
-from streams.kafka.layout import FACTS, Topic
-from streams.kafka.publisher import Publisher
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.records.layout import FACTS, Topic
+from streams.engines.kafka.topics.administration import connected, create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.kafka.framing import Outgoing
-    from streams.kafka.settings import KafkaSettings
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.settings.kafka import KafkaSettings
 
 PARTITIONS: Final = 4
 QUIX: Final = "quixstreams==3.28.1"

@@ -11,11 +11,11 @@ import logging
 import sys
 from pathlib import Path
 
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import Stage, WorkerSettings
-from streams.running import configure_logging
-from streams.settings import Settings
-from streams.worker import collect_rarely, work
+from streams.apps.worker import collect_rarely, work
+from streams.process.lifecycle import configure_logging
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import Settings
+from streams.settings.worker import Stage, WorkerSettings
 
 
 def main(

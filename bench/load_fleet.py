@@ -25,7 +25,7 @@ SAMPLE: Final = 1.0  # seconds between two looks at the memory
 SETTLING: Final = 10.0  # seconds in which one that is ready does what was left for then
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 HERE: Final = Path(__file__).resolve().parents[1]
-PROGRAM: Final = (sys.executable, "-c", "from streams.cli import main; main()")
+PROGRAM: Final = (sys.executable, "-c", "from streams.cli.main import main; main()")
 
 
 @define(eq=False)

@@ -15,10 +15,10 @@ from bench.load_fleet import HERE, PROGRAM, GuardSlot, Slot
 from bench.load_guard import KINDS
 from bench.load_traffic import settings
 from bench.realm import token
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.launch import Processes
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import apply
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,7 @@ import orjson
 
 from bench.report import Row, rate
 from bench.rounds import interleave
-from streams.sources.scim import records as scim_records
+from streams.sources.scim.scim import records as scim_records
 from tests.generators.samples import DIALECTS, SCIM, Dialect
 
 if TYPE_CHECKING:

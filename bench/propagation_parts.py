@@ -26,9 +26,9 @@ from aiohttp import web
 
 from agents_registry.life import Reason
 from enforcement.guard import Guard
-from streams.app import serve
-from streams.running import configure_logging
-from streams.settings import load
+from streams.apps.embedded import serve
+from streams.process.lifecycle import configure_logging
+from streams.settings.server import load
 
 LOOK_AHEAD: Final = 4  # revocations in flight may overtake each other
 DEADLINE: Final = 30.0

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Node
 from bench.credentials import NOW, accessor
-from streams.engine.store import Store
-from streams.intake import Encoded, encode
-from streams.stages.admission import Admission
-from streams.stages.ingress import Origin
+from streams.engines.embedded.store import Store
+from streams.services.intake import Encoded, encode
+from streams.stages.ingest.admission import Admission
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction
 
 REALM: Final = "default"
 TOKENS: Final = ("guard", "revoker", "restorer")

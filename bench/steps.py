@@ -24,11 +24,11 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
 from bench.report import Row
-from streams.stages.cascade import Cascade
-from streams.stages.posture import Limits, Posture
-from streams.stages.registry import dead
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.uses import Seen
+from streams.stages.access.uses import AccessEvent
+from streams.stages.posture.posture import Limits, Posture
+from streams.stages.registry.cascade import Cascade
+from streams.stages.registry.registry import dead
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ class _Run:
             self._cascade.finish()
 
     def _use(self, name: Identifier, event: str) -> None:
-        use = Seen((name,), "p", "allowed", LATER, event)
+        use = AccessEvent((name,), "p", "allowed", LATER, event)
         registry = self._cascade.registry
         self._steps("sentinel", self._sentinel.observe([use], registry, LATER + S))
 

@@ -38,7 +38,7 @@ SECOND: Final = 1_000_000_000
 
 
 @define(slots=True, eq=False)
-class Exchange:
+class AllowedRequest:
     """A request that was allowed, while its handler runs.
 
     Attributes:
@@ -106,7 +106,7 @@ class Exchange:
             self.session.cancel()
 
 
-EXCHANGE: Final = web.RequestKey("rescind_exchange", Exchange)
+EXCHANGE: Final = web.RequestKey("rescind_exchange", AllowedRequest)
 
 
 def protect(
@@ -151,7 +151,9 @@ def protect(
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine of aiohttp runs in one
         patience = guard.standing.lease.length / SECOND / 4
-        exchange = Exchange(guard, request, names, wanted, through, task, patience)
+        exchange = AllowedRequest(
+            guard, request, names, wanted, through, task, patience
+        )
         request[EXCHANGE] = exchange
         return await _serve(exchange, handler)
 
@@ -159,7 +161,7 @@ def protect(
     app.on_response_prepare.append(_watch)
 
 
-async def _serve(exchange: Exchange, handler: Handler) -> web.StreamResponse:
+async def _serve(exchange: AllowedRequest, handler: Handler) -> web.StreamResponse:
     """Run a handler, and see to it that a stream is sent from within."""
     failed: BaseException | None = None
     response: web.StreamResponse | None = None

@@ -101,12 +101,14 @@ class GuardMiddleware:
             return
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine on asyncio runs in one
-        exchange = Exchange(self._guard, names, wanted, through, task, receive, send)
+        exchange = AllowedConnection(
+            self._guard, names, wanted, through, task, receive, send
+        )
         await exchange.serve(self._app, scope)
 
 
 @define(slots=True, eq=False)
-class Exchange:
+class AllowedConnection:
     """A connection that was allowed, while the application serves it.
 
     Attributes:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from enforcement.receipts import Receipts
-    from enforcement.standing import Standing
+    from enforcement.standing import Freshness
 
 SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
@@ -75,7 +75,7 @@ class Feed:
         credential: str,
         *,
         name: str,
-        standing: Standing,
+        standing: Freshness,
         jitter: Callable[[], float],
         receipts: Receipts | None = None,
         allows: Callable[[str], bool] | None = None,

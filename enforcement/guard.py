@@ -35,7 +35,7 @@ from enforcement.feed import Feed
 from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
-from enforcement.standing import AnyStanding, Standing
+from enforcement.standing import AnyStanding, Freshness
 from enforcement.steady import SteadyClock
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from agents_registry.verdict import Verdict as Judgement
+    from agents_registry.verdict import Judgement
 
 SECOND: Final = 1_000_000_000
 system_random: Final = secrets.SystemRandom().random
@@ -328,7 +328,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         )
 
 
-class Guard(AnyGuard[Standing, Feed]):
+class Guard(AnyGuard[Freshness, Feed]):
     """A guard that a server feeds.
 
     Attributes:
@@ -376,7 +376,7 @@ class Guard(AnyGuard[Standing, Feed]):
             ValueError: the key cannot be read.
         """
         self.live_sessions = live_sessions
-        standing = Standing(round(lease * SECOND), clock)
+        standing = Freshness(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         sign = None if signing_key is None else signer(signing_key)
         receipts = Receipts(name, secrets.token_hex(8), terms, sign, wall_clock)

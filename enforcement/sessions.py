@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.life import Reason
-    from agents_registry.verdict import Presented
-    from agents_registry.verdict import Verdict as Judgement
+    from agents_registry.verdict import Judgement, Presented
     from enforcement.replica import Replica
     from enforcement.standing import AnyStanding
 

@@ -155,7 +155,7 @@ class AnyStanding(Generic[OfLease, OfReplica]):
             self.witness(time_ms * MILLISECOND)
 
 
-class Standing(AnyStanding[Lease, Replica]):
+class Freshness(AnyStanding[Lease, Replica]):
     """The standing of a guard that a server feeds and whose pings it answers."""
 
     def __init__(self, length: int, clock: Callable[[], int]) -> None:

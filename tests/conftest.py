@@ -43,7 +43,7 @@ def _log_is_nobodys() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     # Not imported: copies of parts of the tree use these fixtures without it.
-    if (logs := sys.modules.get("streams.logs")) is not None:
+    if (logs := sys.modules.get("streams.observability.logs")) is not None:
         logs.forget_libraries()
 
 

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agents_registry.facts import Cause, Edge, Effect, Fact, Node, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement.replica import Replica
+from streams.cli.pdp import guard_of
 from streams.pdp.decider import Decider
-from streams.pdp.issuers import KeySet
+from streams.pdp.issuers import IssuerKeys
 from streams.pdp.settings import PdpSettings
-from streams.pdp_command import guard_of
-from streams.sources.set_verifier import read_jwks
+from streams.sources.ssf.verifier import read_jwks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +129,7 @@ class Point:
     settings: PdpSettings
     guard: AnyGuard[Any, Any]
     decider: Decider
-    keys: dict[str, KeySet]
+    keys: dict[str, IssuerKeys]
     clocks: Clocks
     published: list[bytes] = field(factory=lambda: [jwks()])
     position: int = 0
@@ -171,7 +171,7 @@ def point(*facts: Fact, served: bool = True, **more: Any) -> Point:
 
     keys = {}
     for each in made.issuers:
-        keys[each.issuer] = KeySet(each, fetch, lambda: clocks.boot / SECOND)
+        keys[each.issuer] = IssuerKeys(each, fetch, lambda: clocks.boot / SECOND)
         keys[each.issuer].keys = read_jwks(published[-1])
         keys[each.issuer].loaded = True
         keys[each.issuer].readings = 1

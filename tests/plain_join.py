@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.verdict import Death
-    from streams.stages.uses import Seen
+    from streams.stages.access.uses import AccessEvent
 
 MINUTE = 60 * 10**9
 
@@ -48,10 +48,10 @@ class PlainJoin:
 
     skew: int = 0
     told: list[Told] = field(factory=list)
-    _uses: dict[Any, Seen] = field(factory=dict)
+    _uses: dict[Any, AccessEvent] = field(factory=dict)
     _reported: set[Any] = field(factory=set)
 
-    def observe(self, uses: Iterable[Seen], registry: Registry) -> None:
+    def observe(self, uses: Iterable[AccessEvent], registry: Registry) -> None:
         """Take uses in."""
         for use in uses:
             minute = use.at // MINUTE
@@ -90,7 +90,7 @@ class PlainJoin:
                 return
 
 
-def presentations(use: Seen, registry: Registry) -> list[Identifier | Presented]:
+def presentations(use: AccessEvent, registry: Registry) -> list[Identifier | Presented]:
     """Give what is judged: each name, or all together under a ``not_before``."""
     fates = [Fate(registry, name) for name in use.identifiers]
     if any(fate.watermark() is not None for fate in fates):
@@ -98,7 +98,7 @@ def presentations(use: Seen, registry: Registry) -> list[Identifier | Presented]
     return [*use.identifiers]
 
 
-def told(use: Seen, why: Death | None) -> Told:
+def told(use: AccessEvent, why: Death | None) -> Told:
     """Give what is reported of a use."""
     death = (None, None, ()) if why is None else (why.cause.fact_id, why.via, why.path)
     return Told(
@@ -107,7 +107,7 @@ def told(use: Seen, why: Death | None) -> Told:
     )  # fmt: skip
 
 
-def unknown(use: Seen, registry: Registry) -> bool:
+def unknown(use: AccessEvent, registry: Registry) -> bool:
     """Tell whether no credential among what was presented was declared."""
     lineage = registry.lineage
     credentials = [name for name in use.identifiers if is_credential(registry, name)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.metrics import METRICS, series_of
+from streams.observability.metrics import METRICS, series_of
 
 
 def check_scrape(text: str, role: str) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from examples.openbao.scenario import Scenario, play
-from streams.records import Access
-from streams.sources.openbao import OpenBao
+from streams.model.records import Access
+from streams.sources.openbao.openbao import OpenBao
 from tests.integration.openbao_server import OpenBaoServer
 
 HERE = Path(__file__).resolve().parent

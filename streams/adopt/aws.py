@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from streams.adopt.listing import Listing, ListingError
 from streams.adopt.walk import documents, objects
-from streams.sources.aws_effects import login_profile
-from streams.sources.aws_identity import principal_of
-from streams.sources.fields import identifier, text
+from streams.sources.aws.effects import login_profile
+from streams.sources.aws.identity import principal_of
+from streams.sources.reading.fields import identifier, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from streams.adopt.aws import of_report, report_of
 from streams.adopt.listing import ListingError
-from streams.adopt.walk import MOST_PAGES, OK, Request, Steps, Walk, ask, portions
+from streams.adopt.walk import MOST_PAGES, OK, ListRequest, Steps, Walk, ask, portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,11 +74,11 @@ def _made() -> Steps:
     raise ListingError("the credential report is still being made: run it again")
 
 
-def _call(action: str, *, wait: float = 0.0, **parameters: str) -> Request:
+def _call(action: str, *, wait: float = 0.0, **parameters: str) -> ListRequest:
     given = {name: value for name, value in parameters.items() if value}
     form = urlencode({"Action": action, "Version": VERSION, **given})
     missing = (_NO_SUCH_USER,) if action == "ListAccessKeys" else ()
-    return Request("", form=form, wait=wait, may_fail=missing)
+    return ListRequest("", form=form, wait=wait, may_fail=missing)
 
 
 def _read(reply: Reply) -> ET.Element:

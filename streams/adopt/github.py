@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from streams.adopt.listing import Listing, ListingError
 from streams.adopt.walk import Steps, Walk, linked_pages, objects
-from streams.sources.fields import identifier, mapping, number, text
+from streams.sources.reading.fields import identifier, mapping, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import Request, Steps, Walk, ask, objects, portions
-from streams.sources.fields import identifier, text
-from streams.sources.keycloak_names import client, client_uuid, realm, users
+from streams.adopt.walk import ListRequest, Steps, Walk, ask, objects, portions
+from streams.sources.keycloak.names import client, client_uuid, realm, users
+from streams.sources.reading.fields import identifier, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,8 +48,8 @@ def walk(name: str, began: str) -> Walk:
     """
     path = f"admin/realms/{quote(name, safe='')}"
     known = f"realms/{quote(name, safe='')}/.well-known/openid-configuration"
-    about = yield from ask(Request(path))
-    found = yield from ask(Request(known, may_fail=(404,)))
+    about = yield from ask(ListRequest(path))
+    found = yield from ask(ListRequest(known, may_fail=(404,)))
     clients = yield from _pages(f"{path}/clients")
     people = yield from _pages(f"{path}/users")
     people += yield from _service_accounts(path, clients)
@@ -142,7 +142,7 @@ def _service_accounts(path: str, clients: list[Item]) -> Steps:
     found: list[Item] = []
     for some in portions(own):
         replies = yield [
-            Request(
+            ListRequest(
                 f"{path}/clients/{quote(str(one.get('id')), safe='')}"
                 "/service-account-user"
             )
@@ -159,7 +159,7 @@ def _pages(path: str) -> Steps:
     """Read a list by offset; a page that is not full is the last one."""
     found: list[Item] = []
     while True:
-        reply = yield from ask(Request(f"{path}?first={len(found)}&max={MAX}"))
+        reply = yield from ask(ListRequest(f"{path}?first={len(found)}&max={MAX}"))
         page = objects(reply.json())
         found += page
         if len(page) < MAX:

@@ -24,9 +24,9 @@ from urllib.parse import quote
 from attrs import frozen
 
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import MOST_PAGES, Request, Steps, Walk, ask, objects
-from streams.sources.eventlog import qualified
-from streams.sources.fields import identifier, mapping, text
+from streams.adopt.walk import MOST_PAGES, ListRequest, Steps, Walk, ask, objects
+from streams.sources.reading.eventlog import qualified
+from streams.sources.reading.fields import identifier, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ _GONE: Final = 410
 
 
 @frozen
-class Options:
+class ClusterOptions:
     """How the cluster is named.
 
     Attributes:
@@ -56,7 +56,7 @@ class Options:
     issuer: str = ""
 
 
-def walk(options: Options) -> Walk:
+def walk(options: ClusterOptions) -> Walk:
     """List service accounts and the metadata of token secrets.
 
     Raises:
@@ -73,7 +73,9 @@ def walk(options: Options) -> Walk:
     )
 
 
-def of_documents(items: Iterable[Mapping[str, Any]], options: Options) -> Listing:
+def of_documents(
+    items: Iterable[Mapping[str, Any]], options: ClusterOptions
+) -> Listing:
     """Give the listing of objects, or of lists as kubectl prints them.
 
     Raises:
@@ -94,7 +96,7 @@ def of_documents(items: Iterable[Mapping[str, Any]], options: Options) -> Listin
     return listing
 
 
-def _take(listing: Listing, item: Mapping[str, Any], options: Options) -> None:
+def _take(listing: Listing, item: Mapping[str, Any], options: ClusterOptions) -> None:
     metadata = mapping(item.get("metadata"))
     if item.get("kind") == "ServiceAccount":
         _account(listing, metadata, options)
@@ -113,7 +115,9 @@ def _take(listing: Listing, item: Mapping[str, Any], options: Options) -> None:
         raise ListingError("an item is neither a service account nor a secret")
 
 
-def _account(listing: Listing, metadata: Mapping[str, Any], options: Options) -> None:
+def _account(
+    listing: Listing, metadata: Mapping[str, Any], options: ClusterOptions
+) -> None:
     account = _inside("k8s.service_account", metadata, options)
     space = text(metadata.get("namespace"))
     namespace = identifier("k8s.namespace", f"{_prefix(options)}{space}")
@@ -129,7 +133,10 @@ def _account(listing: Listing, metadata: Mapping[str, Any], options: Options) ->
 
 
 def _inside(
-    kind: str, metadata: Mapping[str, Any], options: Options, name: str | None = None
+    kind: str,
+    metadata: Mapping[str, Any],
+    options: ClusterOptions,
+    name: str | None = None,
 ) -> Identifier | None:
     space, own = text(metadata.get("namespace")), name or text(metadata.get("name"))
     if space is None or own is None:
@@ -137,7 +144,7 @@ def _inside(
     return identifier(kind, f"{_prefix(options)}{space}/{own}")
 
 
-def _prefix(options: Options) -> str:
+def _prefix(options: ClusterOptions) -> str:
     return f"{options.cluster}/" if options.cluster else ""
 
 
@@ -148,7 +155,7 @@ def _chunks(target: str) -> Steps:
     for _ in range(MOST_PAGES):
         more = f"&continue={quote(place, safe='')}" if place else ""
         reply = yield from ask(
-            Request(target + more, accept=METADATA, may_fail=(_GONE,))
+            ListRequest(target + more, accept=METADATA, may_fail=(_GONE,))
         )
         if reply.status == _GONE:
             raise ListingError("the list took too long for the cluster: run it again")

@@ -1,4 +1,4 @@
-"""What a system lists: entries as `streams.stages.declared` reads them.
+"""What a system lists: entries as `streams.stages.ingest.declared` reads them.
 
 Rules:
 
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.stages.declared import LISTS, TIMES
-from streams.times import AbsurdTimeError, parse_time, rfc3339
+from streams.model.times import AbsurdTimeError, parse_time, rfc3339
+from streams.stages.ingest.declared import LISTS, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import Request, Steps, Walk, linked_pages, objects, portions
-from streams.sources.fields import identifier, mapping, text
+from streams.adopt.walk import ListRequest, Steps, Walk, linked_pages, objects, portions
+from streams.sources.reading.fields import identifier, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -133,7 +133,7 @@ def _grants(apps: Iterable[Mapping[str, Any]]) -> Steps:
     found: dict[str, Any] = {}
     for some in portions(ids):
         replies = yield [
-            Request(f"api/v1/apps/{quote(one, safe='')}/grants") for one in some
+            ListRequest(f"api/v1/apps/{quote(one, safe='')}/grants") for one in some
         ]
         for one, reply in zip(some, replies, strict=True):
             found[one] = objects(reply.json())

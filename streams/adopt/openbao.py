@@ -26,11 +26,11 @@ from attrs import frozen
 from agents_registry.identifiers import Identifier
 from streams.adopt.listing import Listing, ListingError, time_of
 from streams.adopt.openbao_secret_ids import add_secret_ids, secret_ids
-from streams.adopt.walk import Request, Walk, ask, portions
-from streams.sources.fields import identifier, listed, mapping, text
-from streams.sources.openbao_call import ACCESSOR, chain
-from streams.sources.openbao_tokens import ENTITY
-from streams.times import SECOND
+from streams.adopt.walk import ListRequest, Walk, ask, portions
+from streams.model.times import SECOND
+from streams.sources.openbao.call import ACCESSOR, chain
+from streams.sources.openbao.tokens import ENTITY
+from streams.sources.reading.fields import identifier, listed, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ _NOT_THERE: Final = (400, 403, 404)
 
 
 @frozen
-class Options:
+class VaultOptions:
     """How the vault is set up.
 
     Attributes:
@@ -67,7 +67,7 @@ class Options:
 
 
 @frozen
-class Token:
+class VaultToken:
     """A looked-up token.
 
     Attributes:
@@ -95,13 +95,15 @@ class Token:
         return not self.data.get("num_uses")
 
 
-def walk(options: Options) -> Walk:
+def walk(options: VaultOptions) -> Walk:
     """List all tokens of a namespace, and look each up.
 
     Raises:
         ListingError: the server refuses a part, or does not answer as documented.
     """
-    reply = yield from ask(Request("auth/token/accessors?list=true", may_fail=(404,)))
+    reply = yield from ask(
+        ListRequest("auth/token/accessors?list=true", may_fail=(404,))
+    )
     accessors = [a for a in listed(_data(reply).get("keys")) if text(a)]
     found: list[dict[str, Any]] = []
     gone = 0
@@ -117,7 +119,7 @@ def walk(options: Options) -> Walk:
             if not options.plain:
                 data["audit_hash"] = _data(replies[len(some) + number]).get("hash")
             found.append(data | {"accessor": accessor})
-    mounts = yield from ask(Request("sys/auth", may_fail=(403,)))
+    mounts = yield from ask(ListRequest("sys/auth", may_fail=(403,)))
     folding = _userpass(_data(mounts))
     entities = yield from _entities(found)
     listing = of_documents(found, options, folding, entities)
@@ -134,7 +136,7 @@ def walk(options: Options) -> Walk:
 
 def of_documents(
     found: Iterable[Mapping[str, Any]],
-    options: Options,
+    options: VaultOptions,
     folding: frozenset[str] = frozenset(),
     entities: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Listing:
@@ -151,7 +153,7 @@ def of_documents(
         ListingError: an item is no look-up.
     """
     listing = Listing()
-    tokens: dict[Identifier, Token] = {}
+    tokens: dict[Identifier, VaultToken] = {}
     for item in found:
         data = dict(item) | dict(mapping(item.get("data")))
         if text(data.get("accessor")) is None:
@@ -173,7 +175,7 @@ def of_documents(
 
 
 def parents_of(
-    tokens: Iterable[Token], *, whole: bool
+    tokens: Iterable[VaultToken], *, whole: bool
 ) -> tuple[dict[Identifier, Identifier], int]:
     """Derive which token each one certainly ends with.
 
@@ -217,9 +219,9 @@ def parents_of(
 
 def _add(
     listing: Listing,
-    token: Token,
+    token: VaultToken,
     maker: Identifier | None,
-    options: Options,
+    options: VaultOptions,
     folding: frozenset[str],
 ) -> None:
     data = token.data
@@ -257,23 +259,23 @@ def _add_entity(listing: Listing, entity: str, data: Mapping[str, Any]) -> None:
         )
 
 
-def _token(data: Mapping[str, Any], options: Options) -> Token:
+def _token(data: Mapping[str, Any], options: VaultOptions) -> VaultToken:
     value = data["accessor"] if options.plain else data.get("audit_hash")
     name = identifier(ACCESSOR, value)
     if name is None:
         raise ListingError(NO_HASH)
     created = data.get("creation_time")
     seconds = created * SECOND if type(created) is int else 0
-    return Token(name, data, time_of(data.get("issue_time")) or seconds)
+    return VaultToken(name, data, time_of(data.get("issue_time")) or seconds)
 
 
-def _look_up(accessor: str) -> Request:
+def _look_up(accessor: str) -> ListRequest:
     body = {"accessor": accessor}
-    return Request("auth/token/lookup-accessor", body, may_fail=_NOT_THERE)
+    return ListRequest("auth/token/lookup-accessor", body, may_fail=_NOT_THERE)
 
 
-def _hash(options: Options, value: str) -> Request:
-    return Request(f"sys/audit-hash/{quote(options.device)}", {"input": value})
+def _hash(options: VaultOptions, value: str) -> ListRequest:
+    return ListRequest(f"sys/audit-hash/{quote(options.device)}", {"input": value})
 
 
 def _looked_up(reply: Reply) -> dict[str, Any] | None:
@@ -290,12 +292,14 @@ def _looked_up(reply: Reply) -> dict[str, Any] | None:
 
 def _entities(
     found: Sequence[Mapping[str, Any]],
-) -> Generator[list[Request], list[Reply], dict[str, dict[str, Any]]]:
+) -> Generator[list[ListRequest], list[Reply], dict[str, dict[str, Any]]]:
     ids = list(dict.fromkeys(filter(None, (text(e.get("entity_id")) for e in found))))
     known: dict[str, dict[str, Any]] = {}
     for some in portions(ids):
         replies = yield [
-            Request(f"identity/entity/id/{quote(one, safe='')}", may_fail=(403, 404))
+            ListRequest(
+                f"identity/entity/id/{quote(one, safe='')}", may_fail=(403, 404)
+            )
             for one in some
         ]
         known |= {one: _data(r) for one, r in zip(some, replies, strict=True)}

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from agents_registry.identifiers import Identifier
-from streams.adopt.walk import Request, Steps, portions
-from streams.sources.fields import identifier, listed, mapping, text
-from streams.sources.openbao_call import chain
-from streams.sources.openbao_rules import SECRET_ID
+from streams.adopt.walk import ListRequest, Steps, portions
+from streams.sources.openbao.call import chain
+from streams.sources.openbao.rules import SECRET_ID
+from streams.sources.reading.fields import identifier, listed, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +80,8 @@ def add_secret_ids(
 def _keys(paths: list[str], listing: Listing) -> Steps:
     """List what is below some paths; nothing where that is empty or forbidden."""
     replies = yield [
-        Request(f"{path}?list=true", may_fail=(*_NOTHING, _FORBIDDEN)) for path in paths
+        ListRequest(f"{path}?list=true", may_fail=(*_NOTHING, _FORBIDDEN))
+        for path in paths
     ]
     listing.left_out[REFUSED] += sum(one.status == _FORBIDDEN for one in replies)
     return [
@@ -91,7 +92,7 @@ def _keys(paths: list[str], listing: Listing) -> Steps:
 
 def _look_ups(asked: list[tuple[str, str]], device: str) -> Steps:
     looks = [
-        Request(
+        ListRequest(
             f"{role}/secret-id-accessor/lookup",
             {"secret_id_accessor": accessor},
             may_fail=_NOTHING,
@@ -99,7 +100,7 @@ def _look_ups(asked: list[tuple[str, str]], device: str) -> Steps:
         for role, accessor in asked
     ]
     hashes = [
-        Request(f"sys/audit-hash/{quote(device)}", {"input": accessor})
+        ListRequest(f"sys/audit-hash/{quote(device)}", {"input": accessor})
         for _, accessor in asked
     ]
     replies = yield looks + hashes

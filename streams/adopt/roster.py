@@ -60,7 +60,7 @@ class Roster:
 
 
 @frozen
-class Difference:
+class RosterDifference:
     """A list held against the roster.
 
     Attributes:
@@ -78,7 +78,7 @@ class Difference:
     enabled: list[str]
 
 
-def compare(roster: Roster, entries: Iterable[Entry], now: int) -> Difference:
+def compare(roster: Roster, entries: Iterable[Entry], now: int) -> RosterDifference:
     """Hold a list against the roster.
 
     Args:
@@ -102,11 +102,11 @@ def compare(roster: Roster, entries: Iterable[Entry], now: int) -> Difference:
         and roster.items[name].suspended
         and "suspended" not in entry
     ]
-    return Difference(changed, same, gone, len(missing) - len(gone), enabled)
+    return RosterDifference(changed, same, gone, len(missing) - len(gone), enabled)
 
 
 @frozen
-class Told:
+class ToldRoster:
     """What a run told, and the next one has to tell again.
 
     Attributes:
@@ -120,7 +120,7 @@ class Told:
     at: str
 
 
-def updated(roster: Roster, listing: Listing, told: Told) -> Roster:
+def updated(roster: Roster, listing: Listing, told: ToldRoster) -> Roster:
     """Give the roster of the next run.
 
     Args:

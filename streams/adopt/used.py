@@ -22,17 +22,17 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import flaws_of
 from streams.adopt.listing import Listing
-from streams.records import DeadLetter, Lifecycle
-from streams.stages.declared import PARENTS
-from streams.stages.ingress import Origin, facts_of
-from streams.times import rfc3339
+from streams.model.records import DeadLetter, Lifecycle
+from streams.model.times import rfc3339
+from streams.stages.ingest.declared import PARENTS
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
-    from streams.records import Access, Record
+    from streams.model.records import Access, Record
 
 DEAD: Final = "ended, suspended or expired by the end of the log"
 REFUSED: Final = "presented and never allowed"
@@ -54,7 +54,7 @@ class _Known:
     standing: dict[type[Fact], OwnerSet | Renewal | ScopeSet] = field(factory=dict)
 
 
-class Log:
+class UsedLog:
     """Takes in the records of a log, in any order."""
 
     def __init__(self, vocabulary: Mapping[str, NodeClass], now: int) -> None:

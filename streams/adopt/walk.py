@@ -27,7 +27,7 @@ _DECODER: Final = json.JSONDecoder()
 
 
 @frozen
-class Request:
+class ListRequest:
     """One request.
 
     Attributes:
@@ -78,11 +78,11 @@ class Reply:
         return value
 
 
-Walk = Generator[list[Request], list[Reply], Listing]
-Steps = Generator[list[Request], list[Reply], Any]
+Walk = Generator[list[ListRequest], list[Reply], Listing]
+Steps = Generator[list[ListRequest], list[Reply], Any]
 
 
-def ask(request: Request) -> Generator[list[Request], list[Reply], Reply]:
+def ask(request: ListRequest) -> Generator[list[ListRequest], list[Reply], Reply]:
     """Make one request; give its answer."""
     (reply,) = yield [request]
     return reply
@@ -90,7 +90,7 @@ def ask(request: Request) -> Generator[list[Request], list[Reply], Reply]:
 
 def linked_pages(
     target: str, base: str, key: str = ""
-) -> Generator[list[Request], list[Reply], list[dict[str, Any]]]:
+) -> Generator[list[ListRequest], list[Reply], list[dict[str, Any]]]:
     """Follow ``rel="next"`` of the Link header (RFC 8288) to the last page.
 
     Args:
@@ -104,7 +104,7 @@ def linked_pages(
     items: list[dict[str, Any]] = []
     seen = {target}
     while True:
-        reply = yield from ask(Request(target))
+        reply = yield from ask(ListRequest(target))
         value = reply.json()
         items += objects(value.get(key) if key and isinstance(value, dict) else value)
         try:

@@ -20,8 +20,8 @@ from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
 from streams.demo.stage import DemoError, Stage, staged
-from streams.engine.store import InUseError
-from streams.running import configure_logging, first_error
+from streams.engines.embedded.store import StoreInUseError
+from streams.process.lifecycle import configure_logging, first_error
 
 if TYPE_CHECKING:
     from streams.demo.recording import Recording
@@ -61,7 +61,7 @@ def run(data_dir: Path | None, examples: Path = RECORDING) -> int:
     except BrokenPipeError:  # the reader (head, say) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (DemoError, InUseError, aiohttp.ClientError, OSError) as error:
+    except (DemoError, StoreInUseError, aiohttp.ClientError, OSError) as error:
         return _complain(str(error), FAILED)
     return DONE
 

@@ -16,18 +16,11 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
-from streams.demo.kafka_load import (
-    KINDS,
-    Load,
-    Measured,
-    child,
-    histogram,
-    percentiles,
-)
+from streams.demo.kafka_load import KINDS, Load, Measured, child, histogram, percentiles
 from streams.demo.kafka_stage import WORKERS, KafkaStage, kafka_staged
 from streams.demo.stage import DemoError
-from streams.kafka.distribution import BrokerError
-from streams.running import configure_logging, first_error
+from streams.devkafka.distribution import BrokerError
+from streams.process.lifecycle import configure_logging, first_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

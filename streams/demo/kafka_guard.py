@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 from agents_registry.identifiers import extend
 from agents_registry.life import Reason
 from enforcement.kafka import KafkaGuard
-from streams.kafka.settings import KafkaSettings
+from streams.settings.kafka import KafkaSettings
 
 READY_SECONDS: Final = 30.0
 # They fall in the order in which they are watched; some overtake each other.

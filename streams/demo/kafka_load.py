@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field, frozen
 
 from streams.demo.stage import DemoError
-from streams.times import rfc3339
+from streams.model.times import rfc3339
 
 if TYPE_CHECKING:
     from streams.demo.kafka_stage import KafkaStage, Part

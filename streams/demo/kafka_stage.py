@@ -22,10 +22,10 @@ from attrs import define, field
 
 from streams.demo.examples import EXAMPLES
 from streams.demo.stage import DemoError
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.launch import Processes
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import apply
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -104,7 +104,8 @@ class KafkaStage:
         ready = self.folder / f"{name}.ready"
         part = Part(name, await self._spawn(
             name,
-            [sys.executable, "-c", "from streams.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from streams.cli.main import main; main()",
+             *arguments],
             RESCIND_READY_FILE=str(ready),
         ))  # fmt: skip
         self.parts[name] = part

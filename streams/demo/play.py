@@ -13,9 +13,9 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier
 from streams.demo.recording import FALLEN, ORPHANS
-from streams.demo.screen import Fall, Found, Member
+from streams.demo.screen import Fall, Found, LineageMember
 from streams.demo.stage import DemoError
-from streams.findings import FindingKind
+from streams.model.findings import FindingKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,9 +128,9 @@ async def _fall(stage: Stage, recording: Recording, family: Family) -> Fall:
 
 def _members(
     stage: Stage, recording: Recording, family: Family, fall: Fall
-) -> list[Member]:
+) -> list[LineageMember]:
     return [
-        Member(
+        LineageMember(
             name=label,
             identifier=name,
             parent=family.parents[name],

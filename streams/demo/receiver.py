@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @define
-class Receiver:
+class WebhookReceiver:
     """What the webhook got.
 
     Attributes:
@@ -45,9 +45,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(secret: str) -> AsyncIterator[Receiver]:
+async def receiving(secret: str) -> AsyncIterator[WebhookReceiver]:
     """Listen on a free port of the loopback until the context ends."""
-    receiver = Receiver(secret)
+    receiver = WebhookReceiver(secret)
     app = web.Application()
     app.router.add_post("/", receiver.take)
     runner, url = await listen(app, "127.0.0.1", 0)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
-from streams.records import Lifecycle
-from streams.sources.openbao import OpenBao
-from streams.times import SECOND, parse_time, rfc3339
+from streams.model.records import Lifecycle
+from streams.model.times import SECOND, parse_time, rfc3339
+from streams.sources.openbao.openbao import OpenBao
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ class RecordingError(ValueError):
 
 
 @frozen
-class Call:
+class RecordedCall:
     """The call that revoked.
 
     Attributes:
@@ -68,7 +68,7 @@ class Recording:
     before: bytes
     call: bytes
     after: bytes
-    revocation: Call
+    revocation: RecordedCall
     names: dict[Identifier, str]
     family: dict[Identifier, str]
     refused: frozenset[str]
@@ -109,7 +109,7 @@ def read(folder: Path, now: int) -> Recording:
         before=shifted(log[:first], moved),
         call=shifted(log[first:end], moved),
         after=shifted(log[end:], moved),
-        revocation=Call(by, what, rfc3339(revoked.occurred_at) or ""),
+        revocation=RecordedCall(by, what, rfc3339(revoked.occurred_at) or ""),
         names=names,
         family=shown,
         refused=refused,

@@ -11,13 +11,13 @@ from rich.tree import Tree
 
 from agents_registry.identifiers import Identifier
 from streams.demo.recording import FALLEN
+from streams.model.times import SECOND
 from streams.sinks.wording import span
-from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from streams.demo.recording import Call, Recording
+    from streams.demo.recording import RecordedCall, Recording
 
 WIDTH: Final = 100  # columns where the output is no terminal
 SHORT: Final = 8
@@ -28,7 +28,7 @@ _DEAD: Final = "red"
 
 
 @frozen
-class Member:
+class LineageMember:
     """One token or lease of the lineage.
 
     Attributes:
@@ -104,7 +104,7 @@ class Screen:
             "WebSocket."
         ))  # fmt: skip
 
-    def lineage(self, members: Sequence[Member]) -> None:
+    def lineage(self, members: Sequence[LineageMember]) -> None:
         """Draw who hangs on whom, and what the guard says of each."""
         self._head("The lineage", "names, short HMACs, and what the guard says; ms "
                    "since the revocation was sent.")  # fmt: skip
@@ -113,7 +113,7 @@ class Screen:
             self._hang(tree, root, members, 1)
             self._console.print(tree)
 
-    def revocation(self, call: Call, fall: Fall) -> None:
+    def revocation(self, call: RecordedCall, fall: Fall) -> None:
         """Say who revoked what, and how fast it was denied."""
         last = max(fall.denied.values())
         gap = last - fall.accepted
@@ -175,14 +175,18 @@ class Screen:
         self._console.print(Text.assemble((f"{title}: ", "bold"), text))
 
     def _hang(
-        self, tree: Tree, above: Member, members: Sequence[Member], depth: int
+        self,
+        tree: Tree,
+        above: LineageMember,
+        members: Sequence[LineageMember],
+        depth: int,
     ) -> None:
         for each in members:
             if each.parent == above.name:
                 branch = tree.add(self._member(each, depth))
                 self._hang(branch, each, members, depth + 1)
 
-    def _member(self, each: Member, depth: int) -> Text:
+    def _member(self, each: LineageMember, depth: int) -> Text:
         name = f"{each.name} ".ljust(_COLUMN - _GUIDE * depth)
         text = Text.assemble((name, "bold"), (f"{short(each.identifier)}  ", "dim"))
         if each.alive:

@@ -16,9 +16,9 @@ import aiohttp
 from attrs import define, field, frozen
 
 from agents_registry.identifiers import Identifier
-from streams.app import Served, serve
-from streams.demo.receiver import Receiver, receiving
-from streams.settings import Sentinel, Settings
+from streams.apps.embedded import Served, serve
+from streams.demo.receiver import WebhookReceiver, receiving
+from streams.settings.server import SentinelSettings, Settings
 from streams.sinks.standard_webhooks import PREFIX
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class DemoError(Exception):
 
 
 @frozen
-class Change:
+class VerdictChange:
     """A changed verdict of the guard; ``at`` on CLOCK_MONOTONIC (ns)."""
 
     allowed: bool
@@ -48,11 +48,11 @@ class Change:
 
 
 @define
-class Watched:
+class WatchedGuard:
     """The guard's process and what it last said about each name."""
 
     process: asyncio.subprocess.Process
-    verdicts: dict[Identifier, Change] = field(factory=dict)
+    verdicts: dict[Identifier, VerdictChange] = field(factory=dict)
 
     async def follow(self) -> None:
         """Take in what the guard says until it ends.
@@ -64,7 +64,7 @@ class Watched:
         while lines is not None and (line := await lines.readline()):
             told = json.loads(line)
             name = Identifier.parse(told.pop("name"))
-            self.verdicts[name] = Change(**told)
+            self.verdicts[name] = VerdictChange(**told)
         raise DemoError("the guard's process ended")
 
     def allows(self, names: Iterable[Identifier]) -> bool:
@@ -86,8 +86,8 @@ class Stage:
     stop: asyncio.Event
     tokens: dict[str, str] = field(repr=False)
     served: Served
-    receiver: Receiver
-    guard: Watched
+    receiver: WebhookReceiver
+    guard: WatchedGuard
     session: aiohttp.ClientSession
 
     async def send(self, log: bytes) -> dict[str, Any]:
@@ -148,7 +148,7 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
             await server  # raises why it does not serve
             raise DemoError("the server ended before it served")
         served = started.result()
-        guard = Watched(await _start_guard(served.url, tokens["guard"], watch))
+        guard = WatchedGuard(await _start_guard(served.url, tokens["guard"], watch))
         following = tasks.create_task(guard.follow())
         try:
             async with aiohttp.ClientSession() as session:
@@ -159,7 +159,9 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
             stop.set()
 
 
-def _settings(folder: Path, tokens: dict[str, str], receiver: Receiver) -> Settings:
+def _settings(
+    folder: Path, tokens: dict[str, str], receiver: WebhookReceiver
+) -> Settings:
     return Settings.model_validate({
         "realm": "demo",
         "data_dir": folder,
@@ -185,7 +187,7 @@ def _settings(folder: Path, tokens: dict[str, str], receiver: Receiver) -> Setti
             "secrets": [receiver.secret],
             "allow_private": True,
         },
-        "sentinel": Sentinel(),
+        "sentinel": SentinelSettings(),
     })  # fmt: skip
 
 

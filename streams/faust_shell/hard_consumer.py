@@ -12,7 +12,7 @@ stands here against each. `tests/integration/test_faust_losses.py` and
   from where the group committed: `seek_to_committed` goes back where it never did, too.
 - The flow is not stopped for one that had no partition, so records overtake the seek,
   and those behind are dropped as read: `on_partitions_assigned` stops it.
-- A log that lost its end begins anew with offsets that count as read: with `Unread`
+- A log that lost its end begins anew with offsets that count as read: with `NoPosition`
   none does.
 - A commit that the group refused is noted as one that it took, and what comes again
   below is never committed: `_commit` leaves nothing to be noted.
@@ -41,7 +41,7 @@ LOOK_SECONDS: Final = 1.0
 SEEK_SHARE: Final = 0.9  # of the time after which Faust takes a seek for its own end
 
 
-class Unread(dict[Any, "int | None"]):
+class NoPosition(dict[Any, "int | None"]):
     """Stands for how far was read: nowhere, so that nothing counts as read already."""
 
     def __getitem__(self, tp: Any) -> None:
@@ -67,7 +67,7 @@ class HardConsumer(driver.Consumer):
         """Set up; see every message on its way to the streams."""
         super().__init__(transport, callback, *args, **kwargs)
         self.committed: dict[Any, int] = {}
-        self._read_offset = Unread()
+        self._read_offset = NoPosition()
         self._in_flight: defaultdict[Any, dict[int, Any]] = defaultdict(dict)
         self._deliver = callback
         self.callback = self._delivered

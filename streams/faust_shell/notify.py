@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from attrs import frozen
 
-from streams.access import access
-from streams.alerting import alerting
-from streams.configured import ConfigurationError
+from streams.apps.builders.access import access
+from streams.apps.builders.alerting import alerting
+from streams.apps.builders.sources import ConfigurationError
+from streams.engines.kafka.checkpoints.checkpoint import Folder
+from streams.engines.kafka.client.cluster_monitor import Outlook
+from streams.engines.kafka.client.publisher import Publisher, die
+from streams.engines.kafka.clock.cluster_clock import machine_clock, timestamps
+from streams.engines.kafka.clock.rounds import measuring
+from streams.engines.kafka.ingress.compacted_store import CompactedStore
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.notify.silences import KeptSilences
+from streams.engines.kafka.records.layout import SOURCES
+from streams.engines.kafka.topics.topic_watch import TopicWatch
+from streams.engines.kafka.topics.topics import assert_layout
+from streams.faust_shell.admin_http import AdminPages
 from streams.faust_shell.apps import agent_app
-from streams.faust_shell.look import Look
 from streams.faust_shell.running import Engine, run_app
 from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.server import listen
 from streams.http.silences import SilencePages, act_of
-from streams.kafka.checkpoint import Folder
-from streams.kafka.clock_rounds import measuring
-from streams.kafka.cluster_clock import machine_clock, timestamps
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.kept import Kept
-from streams.kafka.layout import SOURCES
-from streams.kafka.notifier import Desk, Record
-from streams.kafka.outlook import Outlook
-from streams.kafka.publisher import Publisher, die
-from streams.kafka.silences import KeptSilences
-from streams.kafka.topic_watch import TopicWatch
-from streams.kafka.topics import assert_layout
-from streams.loop_hold import LoopHold
-from streams.progress import Progress
-from streams.running import heeding_signals, say_ready
+from streams.observability.progress import Progress
+from streams.process.lifecycle import heeding_signals, say_ready
+from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from schemas.entries import Act
+    from streams.engines.kafka.records.codec import Outgoing
     from streams.faust_shell.hardened import HardApp
     from streams.faust_shell.notify_settings import NotifySettings
-    from streams.kafka.framing import Outgoing
-    from streams.kafka.settings import KafkaSettings
-    from streams.settings import Settings
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import Settings
 
 TOPICS: Final = ("findings", "dlq", SOURCES)
 ACK_SECONDS: Final = 10.0
@@ -59,7 +59,7 @@ class Notifying:
 
     url: str
     app: HardApp
-    desk: Desk
+    desk: DeliveryWorker
     progress: Progress
 
 
@@ -127,7 +127,7 @@ async def tell(
 
         attempts = Attempts()
         post = attempts.counting(receivers.poster(clock))
-        desk = Desk(kafka, file, receivers.routes, post, letter, clock)
+        desk = DeliveryWorker(kafka, file, receivers.routes, post, letter, clock)
         progress = Progress()
         kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
         silences = KeptSilences(kept, clock)
@@ -139,7 +139,7 @@ async def tell(
         def stands(now: float) -> bool:
             return outlook.reached(now) and watch.fault is None
 
-        pages = Look(desk, progress, attempts, clock, stands, held).application()
+        pages = AdminPages(desk, progress, attempts, clock, stands, held).application()
         entry = access(settings, clock)
         entry.guard(pages)
         await stack.enter_async_context(entry.running())
@@ -178,11 +178,11 @@ async def tell(
 @asynccontextmanager
 async def _kept(
     kafka: KafkaSettings, realm: str, clock: Callable[[], int]
-) -> AsyncIterator[Kept]:
+) -> AsyncIterator[CompactedStore]:
     """Follow what the operators of the realm keep, and write to it."""
     async with (
         Publisher(kafka, ACK_SECONDS, timestamps(clock)) as publisher,
-        Kept(kafka, realm, publisher, clock) as kept,
+        CompactedStore(kafka, realm, publisher, clock) as kept,
     ):
         yield kept
 
@@ -199,7 +199,7 @@ async def _log_act(act: Act) -> None:
 def _agree(
     app: HardApp,
     kafka: KafkaSettings,
-    desk: Desk,
+    desk: DeliveryWorker,
     progress: Progress,
     stop: asyncio.Event,
     loops: Sequence[Callable[[], Coroutine[Any, Any, None]]],
@@ -263,7 +263,7 @@ def _agree(
 
 def turn(
     app: HardApp,
-    desk: Desk,
+    desk: DeliveryWorker,
     progress: Progress,
     kafka: KafkaSettings,
     outlook: Outlook,

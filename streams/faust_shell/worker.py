@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from streams.apps.worker import Working, work
 from streams.faust_shell.apps import host_app
 from streams.faust_shell.running import Engine, run_app
-from streams.worker import Working, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from streams.kafka.settings import KafkaSettings
-    from streams.kafka.worker_settings import WorkerSettings
-    from streams.settings import Settings
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import Settings
+    from streams.settings.worker import WorkerSettings
 
 TELL_SECONDS: Final = 30.0
 
@@ -39,7 +39,7 @@ async def host(
 ) -> None:
     """Run a worker in its app until ``stop`` is set, or SIGTERM or SIGINT comes.
 
-    Arguments and errors are those of `streams.worker.work`.
+    Arguments and errors are those of `streams.apps.worker.work`.
     """
     stop = stop or asyncio.Event()
     running: list[Working] = []

@@ -14,18 +14,18 @@ from aiohttp import web
 from streams.http.decisions import shown, take, waits, written
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.stages import acts
-from streams.stages.approvals import Pending, UndecidedError
+from streams.stages.ingest import acts
+from streams.stages.ingest.approvals import Pending, UndecidedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agents_registry.identifiers import Identifier
-    from streams.desk import Desk
-    from streams.http.auth import Holder, Tokens
+    from streams.http.auth import CredentialHolder, Tokens
     from streams.http.operators import Operators
-    from streams.stages.acts import Act
-    from streams.stages.ingress import Origin
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.stages.ingest.acts import OperatorAct
+    from streams.stages.ingest.ingress import Origin
 
 NAMED: Final = {"identifier", "reason"}
 
@@ -33,7 +33,9 @@ NAMED: Final = {"identifier", "reason"}
 class Acts:
     """Handlers of the grants, and of what waits for a second person."""
 
-    def __init__(self, tokens: Tokens, operators: Operators, desk: Desk) -> None:
+    def __init__(
+        self, tokens: Tokens, operators: Operators, desk: ApprovalQueue
+    ) -> None:
         """Set up.
 
         Args:
@@ -117,7 +119,7 @@ class Acts:
 
     async def _body(
         self, request: web.Request, fields: set[str]
-    ) -> tuple[Holder, dict[str, Any]]:
+    ) -> tuple[CredentialHolder, dict[str, Any]]:
         holder = self._tokens.holder(request, "restorer")
         body = await json_object(request, holder, named=True)
         unknown = set(body) - fields
@@ -132,7 +134,10 @@ class Acts:
         return await self._operators.named(body.get("identifier"))
 
     async def _take(
-        self, make: Callable[..., Act], given: tuple[Any, ...], holder: Holder
+        self,
+        make: Callable[..., OperatorAct],
+        given: tuple[Any, ...],
+        holder: CredentialHolder,
     ) -> web.Response:
         origin: Origin = given[1]
         try:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from streams import metrics
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from prometheus_client.core import Metric
 
-    from streams.http.alerts import Desk
-    from streams.stages.deliveries import Delivery, Outcome
+    from streams.http.alerts import AlertDelivery
+    from streams.stages.notify.deliveries import AttemptOutcome, Delivery
 
-    Post = Callable[[Delivery], Awaitable[Outcome]]
+    Post = Callable[[Delivery], Awaitable[AttemptOutcome]]
 
 
 class Attempts:
@@ -34,7 +34,7 @@ class Attempts:
     def counting(self, post: Post) -> Post:
         """Give what makes an attempt and counts it."""
 
-        async def counted(delivery: Delivery) -> Outcome:
+        async def counted(delivery: Delivery) -> AttemptOutcome:
             outcome = await post(delivery)
             result = "delivered" if outcome.accepted else "failed"
             self.counter.labels(delivery.route, result).inc()
@@ -47,7 +47,7 @@ class AlertMetrics(Collector):
     """What waits for each receiver, and whether it is still told anything."""
 
     def __init__(
-        self, desk: Desk, attempts: Attempts, clock: Callable[[], int]
+        self, desk: AlertDelivery, attempts: Attempts, clock: Callable[[], int]
     ) -> None:
         """Read a desk; ``clock`` gives the time (ns)."""
         self._desk = desk

@@ -11,26 +11,31 @@ import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.aside import Aside, here
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.stages.deliveries import Activity, Delivery, Outcome, Route
-from streams.stages.trial import trial
-from streams.times import rfc3339
+from streams.model.times import rfc3339
+from streams.process.aside import Aside, here
+from streams.stages.notify.deliveries import (
+    Activity,
+    AttemptOutcome,
+    Delivery,
+    ReceiverRoute,
+)
+from streams.stages.notify.trial import trial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from streams.http.auth import Tokens
-    from streams.stages.delivery_state import Buried, State
+    from streams.stages.notify.state import Buried, DeliveryState
 
 
-class Desk(Protocol):
+class AlertDelivery(Protocol):
     """What delivers: the engine's own, embedded or on Kafka."""
 
-    state: State
-    routes: tuple[Route, ...]
-    post: Callable[[Delivery], Awaitable[Outcome]]
+    state: DeliveryState
+    routes: tuple[ReceiverRoute, ...]
+    post: Callable[[Delivery], Awaitable[AttemptOutcome]]
 
     async def buried(self) -> list[Buried]:
         """Give what was given up and has not arrived since."""
@@ -47,7 +52,7 @@ class Alerts:
     def __init__(
         self,
         tokens: Tokens,
-        desk: Desk,
+        desk: AlertDelivery,
         realm: str,
         clock: Callable[[], int],
         record_act: Callable[[Act], Awaitable[None]],
@@ -132,13 +137,13 @@ class Alerts:
         await self._record_act(act)
         return names
 
-    async def _post(self, delivery: Delivery) -> Outcome:
+    async def _post(self, delivery: Delivery) -> AttemptOutcome:
         return await self._desk.post(delivery)
 
     async def _try(self, name: str) -> dict[str, Any]:
         now = self._clock()
 
-        async def send(activity: Activity) -> Outcome:
+        async def send(activity: Activity) -> AttemptOutcome:
             delivery = trial(name, self._realm, activity, now)
             return await self._aside(lambda: self._post(delivery))
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams.aside import Aside, here, packed
 from streams.http.queries import limit_of, number_of
+from streams.process.aside import Aside, here, packed
 
 if TYPE_CHECKING:
-    from streams.engine.audit import Audit
+    from streams.engines.embedded.audit import AuditSigner
     from streams.http.auth import Tokens
 
 
 class AuditPages:
     """Handler of ``/v1/audit``; needs the role viewer."""
 
-    def __init__(self, tokens: Tokens, audit: Audit, aside: Aside = here) -> None:
+    def __init__(self, tokens: Tokens, audit: AuditSigner, aside: Aside = here) -> None:
         """Answer from a chain; ``aside`` gets to it."""
         self._aside = aside
         self._tokens = tokens

@@ -23,7 +23,7 @@ from streams.http.problems import ProblemError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from streams.access_settings import Role, Token
+    from streams.settings.access import Role, StaticToken
 
 SCHEME: Final = "Bearer "
 DEFAULT_REALM: Final = "default"
@@ -31,7 +31,7 @@ ANY_REALM: Final = "*"
 
 
 @frozen
-class Holder:
+class CredentialHolder:
     """Who holds a credential that is good.
 
     Attributes:
@@ -54,7 +54,7 @@ class Holder:
         return bool(frozenset().union(*held) & {*roles, "admin"})
 
 
-Proven = Holder | ProblemError
+Proven = CredentialHolder | ProblemError
 PROVEN: Final = web.RequestKey("proven", object)
 COUNTED: Final = web.RequestKey("counted", str)
 MOST: Final = 256  # requests of one credential at once
@@ -68,7 +68,10 @@ class Tokens:
     """
 
     def __init__(
-        self, tokens: Iterable[Token], realm: str = DEFAULT_REALM, most: int = MOST
+        self,
+        tokens: Iterable[StaticToken],
+        realm: str = DEFAULT_REALM,
+        most: int = MOST,
     ) -> None:
         """Take the configured tokens.
 
@@ -86,7 +89,7 @@ class Tokens:
 
     def holder(
         self, request: web.Request, *roles: Role, any_realm: bool = False
-    ) -> Holder:
+    ) -> CredentialHolder:
         """Give the holder of the credential that a request carries.
 
         Args:
@@ -104,7 +107,9 @@ class Tokens:
         proven = request.get(PROVEN)
         if isinstance(proven, ProblemError):
             raise proven
-        found = proven if isinstance(proven, Holder) else self._bearer(request)
+        found = (
+            proven if isinstance(proven, CredentialHolder) else self._bearer(request)
+        )
         realm = request.query.get("realm", self._realm)
         if realm != self._realm and not any_realm:
             detail = f"this is of the realm {self._realm} alone"
@@ -121,7 +126,9 @@ class Tokens:
             if not self._under_way[name]:
                 del self._under_way[name]
 
-    def _counted(self, request: web.Request, holder: Holder) -> Holder:
+    def _counted(
+        self, request: web.Request, holder: CredentialHolder
+    ) -> CredentialHolder:
         # A guard's feed stays for as long as the guard does.
         if COUNTED in request or _is_guard(holder):
             return holder
@@ -137,14 +144,14 @@ class Tokens:
         request[COUNTED] = holder.name
         return holder
 
-    def _bearer(self, request: web.Request) -> Holder:
+    def _bearer(self, request: web.Request) -> CredentialHolder:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header.startswith(SCHEME):
             detail = "send Authorization: Bearer <token>"
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "no token", detail)
         return self._found(header[len(SCHEME) :].strip())
 
-    def known(self, given: str, *roles: Role) -> Holder:
+    def known(self, given: str, *roles: Role) -> CredentialHolder:
         """Give the holder of a static token that a caller presented, however it came.
 
         Raises:
@@ -153,7 +160,7 @@ class Tokens:
         """
         return _entitled(self._found(given), roles, self._realm)
 
-    def _found(self, given: str) -> Holder:
+    def _found(self, given: str) -> CredentialHolder:
         presented = given.encode(errors="surrogateescape")
         digest = hashlib.sha256(presented).hexdigest()
         found = None
@@ -167,7 +174,7 @@ class Tokens:
         return found
 
 
-def _is_guard(holder: Holder) -> bool:
+def _is_guard(holder: CredentialHolder) -> bool:
     return any("guard" in each for each in holder.roles.values())
 
 
@@ -205,14 +212,14 @@ class Credential(Protocol):
         ...
 
 
-def holder_of(credential: Credential, realm: str) -> Holder:
+def holder_of(credential: Credential, realm: str) -> CredentialHolder:
     """Give the holder of a credential of the settings.
 
     Args:
         credential: a static token or a client certificate.
         realm: where it holds, unless it says so itself.
     """
-    return Holder(
+    return CredentialHolder(
         credential.name,
         dict.fromkeys(credential.realms or {realm}, credential.roles),
         credential.person or credential.name,
@@ -221,7 +228,9 @@ def holder_of(credential: Credential, realm: str) -> Holder:
     )
 
 
-def _entitled(holder: Holder, roles: tuple[Role, ...], realm: str) -> Holder:
+def _entitled(
+    holder: CredentialHolder, roles: tuple[Role, ...], realm: str
+) -> CredentialHolder:
     if not {realm, ANY_REALM} & set(holder.roles):
         detail = f"this credential is not for the realm {realm}"
         raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
@@ -231,7 +240,7 @@ def _entitled(holder: Holder, roles: tuple[Role, ...], realm: str) -> Holder:
     return holder
 
 
-def authority_of(holder: Holder) -> str:
+def authority_of(holder: CredentialHolder) -> str:
     """Give the authority that an ingest credential speaks for.
 
     Raises:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.registry import Collector
 
-from streams import metrics
-from streams.findings import FindingKind
-from streams.stages.closure import Mode, State
+from streams.model.findings import FindingKind
+from streams.observability import metrics
+from streams.stages.closure.closure import GuardMode, ProofState
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from streams.engine.closures import Closures
+    from streams.engines.embedded.closures import Closures
     from streams.http.prober import Prober
-    from streams.http.receipts import Receipts
+    from streams.http.receipts import ReceiptIntake
 
 
 # Why receipts are not counted, on either engine.
@@ -32,7 +32,9 @@ REFUSALS: Final = (
 class ClosureMetrics(Collector):
     """Reads at every scrape who enforces, and what is proven of revocations."""
 
-    def __init__(self, closures: Closures, receipts: Receipts, prober: Prober) -> None:
+    def __init__(
+        self, closures: Closures, receipts: ReceiptIntake, prober: Prober
+    ) -> None:
         """Report on these."""
         self._closures = closures
         self._receipts = receipts
@@ -54,19 +56,19 @@ class ClosureMetrics(Collector):
         yield metrics.PROBE_STALENESS.of(self._prober.staleness)
 
 
-def states_of(waiting: int, reached: Counter[State]) -> Iterator[Metric]:
+def states_of(waiting: int, reached: Counter[ProofState]) -> Iterator[Metric]:
     """Give how many revocations wait, and how many reached which state."""
     yield metrics.CLOSURES_WAITING.of(waiting)
     states = metrics.CLOSURES.family()
-    for state in (State.CLOSED, State.PARTIAL, State.UNKNOWN):
+    for state in (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN):
         states.add_metric([state.value], reached[state])
     yield states
 
 
-def guards_of(standing: Counter[tuple[Mode, str]]) -> Metric:
+def guards_of(standing: Counter[tuple[GuardMode, str]]) -> Metric:
     """Give how many guards are registered."""
     guards = metrics.REGISTERED_GUARDS.family()
-    for mode in Mode:
+    for mode in GuardMode:
         for lease in ("held", "lapsed"):
             guards.add_metric([mode.value, lease], standing[mode, lease])
     return guards

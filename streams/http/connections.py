@@ -37,7 +37,7 @@ _TOO_LONG: Final = (
 log = structlog.get_logger()
 
 
-class Room(Protocol):
+class StrangerRoom(Protocol):
     """How many connections strangers have; `Bounds`, or the settings."""
 
     @property
@@ -60,7 +60,7 @@ class Bounds:
 
 
 @define(eq=False)
-class Entry:
+class ConnectionEntry:
     """One connection.
 
     Attributes:
@@ -93,15 +93,15 @@ class Connections:
 
     bounds: Bounds
     cut: int = 0
-    _strangers: dict[Entry, None] = field(factory=dict)
-    _by_address: dict[str, dict[Entry, None]] = field(factory=dict)
+    _strangers: dict[ConnectionEntry, None] = field(factory=dict)
+    _by_address: dict[str, dict[ConnectionEntry, None]] = field(factory=dict)
     _callers: Counter[str] = field(factory=Counter)
-    _open: dict[Entry, None] = field(factory=dict)
-    _by_transport: dict[asyncio.BaseTransport, Entry] = field(factory=dict)
+    _open: dict[ConnectionEntry, None] = field(factory=dict)
+    _by_transport: dict[asyncio.BaseTransport, ConnectionEntry] = field(factory=dict)
 
-    def enter(self, address: str, now: float) -> Entry:
+    def enter(self, address: str, now: float) -> ConnectionEntry:
         """Take a new connection in; where there is no room, an old one ends."""
-        entry = Entry(address, now)
+        entry = ConnectionEntry(address, now)
         here = self._by_address.get(address, {})
         if len(here) >= self.bounds.of_address:
             self._cut(next(iter(here)))
@@ -112,12 +112,12 @@ class Connections:
         self._by_address.setdefault(address, {})[entry] = None
         return entry
 
-    def opened(self, entry: Entry, transport: asyncio.Transport) -> None:
+    def opened(self, entry: ConnectionEntry, transport: asyncio.Transport) -> None:
         """Note the transport of a connection."""
         entry.transport, entry.close = transport, transport.abort
         self._by_transport[transport] = entry
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, entry: ConnectionEntry) -> None:
         """Forget a connection that ended."""
         self._open.pop(entry, None)
         self._no_stranger(entry)
@@ -148,7 +148,7 @@ class Connections:
             if late or self._unread(entry, now) > UNREAD_SECONDS:
                 self._cut(entry)
 
-    def _unread(self, entry: Entry, now: float) -> float:
+    def _unread(self, entry: ConnectionEntry, now: float) -> float:
         """Give for how long the same bytes have waited to be read (s)."""
         transport = entry.transport
         size = 0 if transport is None else transport.get_write_buffer_size()
@@ -156,12 +156,12 @@ class Connections:
             entry.unread = size, now
         return now - entry.unread[1] if size else 0.0
 
-    def _cut(self, entry: Entry) -> None:
+    def _cut(self, entry: ConnectionEntry) -> None:
         self.cut += 1
         self.leave(entry)
         entry.close()
 
-    def _no_stranger(self, entry: Entry) -> None:
+    def _no_stranger(self, entry: ConnectionEntry) -> None:
         self._strangers.pop(entry, None)
         here = self._by_address.get(entry.address)
         if here is not None:
@@ -205,7 +205,7 @@ class Piecewise(asyncio.BufferedProtocol):
     def __init__(
         self,
         inner: asyncio.Protocol,
-        entry: Entry,
+        entry: ConnectionEntry,
         connections: Connections,
         buffer: memoryview,
     ) -> None:

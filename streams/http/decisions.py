@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from streams.desk import FullError
 from streams.http.problems import ProblemError, unreadable
-from streams.stages.acts import ActError
-from streams.stages.approvals import Pending
-from streams.times import rfc3339
+from streams.model.times import rfc3339
+from streams.services.approval_queue import FullError
+from streams.stages.ingest.acts import ActError
+from streams.stages.ingest.approvals import Pending
 
 if TYPE_CHECKING:
-    from streams.desk import Desk
-    from streams.http.auth import Holder
-    from streams.intake import Receipt
-    from streams.stages.acts import Act
-    from streams.stages.ingress import Origin
+    from streams.http.auth import CredentialHolder
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.intake import Acceptance
+    from streams.stages.ingest.acts import OperatorAct
+    from streams.stages.ingest.ingress import Origin
 
 NOT_ACCEPTED: Final = (
     "what is held is not accepted: nothing is revoked by it until a person approves it"
@@ -26,8 +26,8 @@ NOT_ACCEPTED: Final = (
 
 
 async def take(
-    desk: Desk, act: Act, origin: Origin, holder: Holder
-) -> Receipt | Pending:
+    desk: ApprovalQueue, act: OperatorAct, origin: Origin, holder: CredentialHolder
+) -> Acceptance | Pending:
     """Have an act written, or kept until a second person approves it.
 
     Raises:

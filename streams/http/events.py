@@ -9,41 +9,41 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 from attrs import frozen
 
-from streams.failpoints import failpoint
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.decisions import NOT_ACCEPTED
 from streams.http.problems import ProblemError
-from streams.intake import Delivery, Log, Receipt, Speaker
-from streams.reading import Reader, read
-from streams.stages.admission import Rights
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
+from streams.observability.failpoints import failpoint
+from streams.services.intake import Acceptance, FactLog, IntakeBatch, Speaker
+from streams.services.reading import RecordReader, read
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streams.http.auth import Tokens
-    from streams.records import Record
-    from streams.settings import Authority, Settings
+    from streams.model.records import Record
+    from streams.settings.server import Authority, Settings
 
 
 class Read(Protocol):
     """Makes records of the bytes of a source."""
 
     async def __call__(
-        self, reader: Reader, data: bytes, source: str
+        self, reader: RecordReader, data: bytes, source: str
     ) -> Sequence[Record]:
         """Give the records; a reader that breaks gives a dead letter."""
         ...
 
 
 @frozen
-class Source:
+class ConfiguredSource:
     """A configured source: its name, its readers' maker, and its default point."""
 
     name: str
-    make: Callable[[], Reader]
+    make: Callable[[], RecordReader]
     point: str = ""
 
 
@@ -90,9 +90,9 @@ class Events:
     def __init__(
         self,
         tokens: Tokens,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, ConfiguredSource],
         speakers: Speakers,
-        ingest: Log,
+        ingest: FactLog,
         read: Read = read,
     ) -> None:
         """Serve the configured sources; ``read`` makes records of bytes."""
@@ -114,7 +114,7 @@ class Events:
         body = await body_of(request, token)
         failpoint("ingress.received")
         records = await self._read(source.make(), body, source.name)
-        delivery = Delivery(
+        delivery = IntakeBatch(
             records,
             self._speakers.origin(authority, token.name),
             self._speakers.rights(authority),
@@ -126,7 +126,7 @@ class Events:
         return web.json_response(_answer(receipt), status=http.HTTPStatus.ACCEPTED)
 
 
-def _answer(receipt: Receipt) -> dict[str, object]:
+def _answer(receipt: Acceptance) -> dict[str, object]:
     held = {"held": receipt.held, "detail": NOT_ACCEPTED} if receipt.held else {}
     refused = [each._asdict() for each in receipt.refused]
     return {

@@ -21,22 +21,29 @@ from attrs import define, field
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.secret_shapes import has_secret
 from enforcement.table import edition
-from streams import tracing
-from streams.failpoints import failpoint
-from streams.http.frames import Frame, Piece, Pieces, Tail, delta, with_facts
+from streams.http.frames import (
+    DeltaFrame,
+    DeltaTail,
+    Pieces,
+    SnapshotPiece,
+    delta,
+    with_facts,
+)
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
-from streams.intake import NotWrittenError
+from streams.observability import tracing
+from streams.observability.failpoints import failpoint
+from streams.services.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engine.store import Commit, Store
-    from streams.http.receipts import Receipts, Session
-    from streams.http.tables import Packed, Tables
-    from streams.server_clock import ServerClock
-    from streams.stages.guard_names import Bearer
+    from streams.engines.embedded.store import Commit, Store
+    from streams.http.receipts import ReceiptIntake, Session
+    from streams.http.tables import Packed, SharedTables
+    from streams.process.server_clock import ServerClock
+    from streams.stages.closure.guard_names import Bearer
 
 AT_ONCE: Final = 100  # facts of a commit that are told in the turn that learns of it
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
@@ -88,7 +95,7 @@ class Connection:
             raise UnreadError(f"nothing read for {UNREAD_SECONDS:.0f} s") from error
 
 
-class Feed:
+class FeedServer:
     """All connections of guards to this server.
 
     Attributes:
@@ -109,8 +116,8 @@ class Feed:
         realm: str,
         vocabulary: Vocabulary,
         lease_ms: int,
-        receipts: Receipts,
-        tables: Tables,
+        receipts: ReceiptIntake,
+        tables: SharedTables,
     ) -> None:
         """Serve a store's facts.
 
@@ -132,7 +139,7 @@ class Feed:
         self._lease_ms = lease_ms
         self.pace = Pace(lambda: self.end, lease_ms / 1000)
         self._receipts = receipts
-        self._tail = Tail()
+        self._tail = DeltaTail()
         self._pieces = Pieces(store, realm)
         store.listeners.insert(0, self._on_commit)
 
@@ -309,11 +316,11 @@ class Feed:
             position = piece.end
             await self._send_piece(connection, piece, more=position < end)
         if end == 0:
-            await self._send_piece(connection, Piece(0, 0, "[]"), more=False)
+            await self._send_piece(connection, SnapshotPiece(0, 0, "[]"), more=False)
         connection.position = position
 
     async def _send_piece(
-        self, connection: Connection, piece: Piece, *, more: bool
+        self, connection: Connection, piece: SnapshotPiece, *, more: bool
     ) -> None:
         about = {
             "type": "snapshot",
@@ -332,7 +339,7 @@ class Feed:
         if frame is None:
             piece = await self._pieces.at(start, self.end)
             about = {"type": "delta", "from": start, "to": piece.end}
-            frame = Frame(start, piece.end, with_facts(about, piece.facts))
+            frame = DeltaFrame(start, piece.end, with_facts(about, piece.facts))
         failpoint("feed.before_delta")
         await connection.send(frame.text)
         connection.position = frame.end

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from streams.engine.reading import Reading
-    from streams.engine.store import Store
+    from streams.engines.embedded.reading import Reading
+    from streams.engines.embedded.store import Store
 
 CHUNK: Final = 1000  # facts in one frame
 PIECE: Final = 256 << 10  # bytes of facts in one frame, but for a single larger one
@@ -46,7 +46,7 @@ _TAKEN_BACK: Final = (
 )
 
 
-class Piece(NamedTuple):
+class SnapshotPiece(NamedTuple):
     """The facts of offsets start..end-1, as a JSON list."""
 
     start: int
@@ -57,11 +57,11 @@ class Piece(NamedTuple):
 class _Kept(NamedTuple):
     """A piece, and when it was made (the event loop's time)."""
 
-    piece: Piece
+    piece: SnapshotPiece
     made: float
 
 
-class Frame(NamedTuple):
+class DeltaFrame(NamedTuple):
     """A delta as it is sent: the facts of offsets start..end-1."""
 
     start: int
@@ -69,22 +69,22 @@ class Frame(NamedTuple):
     text: str
 
 
-class Tail:
+class DeltaTail:
     """The last deltas, for guards that keep up."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[DeltaFrame] = deque()
         self._size = 0
 
-    def append(self, frame: Frame) -> None:
+    def append(self, frame: DeltaFrame) -> None:
         """Keep a frame, and forget the oldest ones beyond the bounds."""
         self._frames.append(frame)
         self._size += len(frame.text)
         while self._size > LONGEST_TAIL or len(self._frames) > TAIL:
             self._size -= len(self._frames.popleft().text)
 
-    def at(self, position: int) -> Frame | None:
+    def at(self, position: int) -> DeltaFrame | None:
         """Give the frame that begins at an offset, where it is kept."""
         for frame in reversed(self._frames):
             if frame.start == position:
@@ -105,7 +105,7 @@ class Pieces:
         self._kept: dict[int, _Kept] = {}  # the oldest first
         self._size = 0
 
-    async def at(self, position: int, end: int) -> Piece:
+    async def at(self, position: int, end: int) -> SnapshotPiece:
         """Give the next facts from an offset on, of those below another one."""
         if position not in self._kept:
             async with self._one_at_a_time:
@@ -113,16 +113,16 @@ class Pieces:
                     await self._make(position, end)
         return self._kept[position].piece
 
-    async def taken_back(self) -> Piece:
+    async def taken_back(self) -> SnapshotPiece:
         """Give what takes facts back, so that a guard builds its table once."""
 
-        def read(reader: Reading) -> Piece:
+        def read(reader: Reading) -> SnapshotPiece:
             facts: list[bytes] = []
             for kind in CORRECTIONS:
                 prefix = f"{self._realm}/{kind}/"
                 rows = reader.read(_TAKEN_BACK, (prefix, prefix + "~"))
                 facts += [value for _, value in rows]
-            return Piece(0, 0, _json(facts))
+            return SnapshotPiece(0, 0, _json(facts))
 
         return await self._store.look(read)
 
@@ -138,14 +138,14 @@ class Pieces:
         self._size += len(piece.facts)
 
 
-def delta(start: int, facts: Sequence[Fact], traces: Sequence[str] = ()) -> Frame:
+def delta(start: int, facts: Sequence[Fact], traces: Sequence[str] = ()) -> DeltaFrame:
     """Make the frame of a small commit."""
     end = start + len(facts)
     plain = [_of_guards(fact) for fact in facts]
     message = {"type": "delta", "from": start, "to": end, "facts": plain}
     if traces:
         message["traces"] = traces
-    return Frame(start, end, orjson.dumps(message).decode())
+    return DeltaFrame(start, end, orjson.dumps(message).decode())
 
 
 def with_facts(message: Mapping[str, Any], facts: str) -> str:
@@ -153,7 +153,7 @@ def with_facts(message: Mapping[str, Any], facts: str) -> str:
     return f'{orjson.dumps(message).decode()[:-1]},"facts":{facts}}}'
 
 
-def _piece(reader: Reading, position: int, end: int) -> Piece:
+def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:
     ((count, joined),) = reader.read(_READ, (PIECE, position, end, CHUNK))
     values: dict[int, bytes] = {}
     for row in joined.split(",") if joined else ():
@@ -162,7 +162,9 @@ def _piece(reader: Reading, position: int, end: int) -> Piece:
     whole = len(values) == count < CHUNK
     last = end - 1 if whole else max(values)
     # SQLite does not promise in which order it joins rows.
-    return Piece(position, last + 1, _json(values[each] for each in sorted(values)))
+    return SnapshotPiece(
+        position, last + 1, _json(values[each] for each in sorted(values))
+    )
 
 
 def _json(values: Iterable[bytes]) -> str:

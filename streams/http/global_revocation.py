@@ -20,26 +20,21 @@ from attrs import frozen
 from streams.http.bodies import body_of
 from streams.http.decisions import held
 from streams.http.problems import ProblemError
-from streams.intake import Delivery
-from streams.records import DeadLetter, Lifecycle
-from streams.sources.set_verifier import (
-    SKEW,
-    SetRefusedError,
-    UnknownKeyError,
-    signed,
-)
-from streams.sources.ssf_subjects import subject_of
-from streams.times import SECOND
+from streams.model.records import DeadLetter, Lifecycle
+from streams.model.times import SECOND
+from streams.services.intake import IntakeBatch
+from streams.sources.ssf.subjects import subject_of
+from streams.sources.ssf.verifier import SKEW, SetRefusedError, UnknownKeyError, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from streams.clients.jwks_cache import JwksCache
     from streams.http.events import Speakers
-    from streams.intake import Log
-    from streams.key_set import KeySet
-    from streams.records import Record
-    from streams.sources.ssf_subjects import Subject
-    from streams.vendor_settings import GlobalRevocation
+    from streams.model.records import Record
+    from streams.services.intake import FactLog
+    from streams.settings.vendors import GlobalRevocation
+    from streams.sources.ssf.subjects import Subject
 
 SOURCE: Final = "global_revocation"
 EVENT: Final = "global-token-revocation"
@@ -53,11 +48,11 @@ _SCHEME: Final = "Bearer "
 
 
 @frozen
-class Caller:
+class RevocationCaller:
     """A configured caller with its keys."""
 
     settings: GlobalRevocation
-    keys: KeySet
+    keys: JwksCache
 
     async def verify(self, token: bytes, now: int) -> dict[str, Any]:
         """Give the claims of the caller's JWT.
@@ -103,9 +98,9 @@ class GlobalRevocations:
 
     def __init__(
         self,
-        callers: Mapping[str, Caller],
+        callers: Mapping[str, RevocationCaller],
         speakers: Speakers,
-        ingest: Log,
+        ingest: FactLog,
         clock: Callable[[], int],
         count: Callable[[str, str], None],
     ) -> None:
@@ -134,7 +129,7 @@ class GlobalRevocations:
         named = bool(found.principals or found.credentials) or bool(
             found.attributes and self._speakers.settings.peppers
         )
-        delivery = Delivery(
+        delivery = IntakeBatch(
             records,
             self._speakers.origin(authority, f"global_revocation:{name}"),
             self._speakers.rights(authority),
@@ -151,7 +146,7 @@ class GlobalRevocations:
             return held(receipt.held)
         return web.Response(status=http.HTTPStatus.NO_CONTENT)
 
-    async def _admit(self, caller: Caller, request: web.Request) -> None:
+    async def _admit(self, caller: RevocationCaller, request: web.Request) -> None:
         header = request.headers.get("Authorization", "")
         status = http.HTTPStatus.UNAUTHORIZED
         if not header.startswith(_SCHEME):

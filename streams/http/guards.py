@@ -9,18 +9,18 @@ import orjson
 from aiohttp import web
 
 from streams.http.problems import ProblemError
-from streams.stages.closure import Mode, State
-from streams.stages.closure_results import seconds_between
-from streams.times import SECOND, rfc3339
+from streams.model.times import SECOND, rfc3339
+from streams.stages.closure.closure import GuardMode, ProofState
+from streams.stages.closure.results import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from streams.engine.closures import Closures
+    from streams.engines.embedded.closures import Closures
     from streams.http.auth import Tokens
-    from streams.http.feed import Feed
-    from streams.stages.closure import Member
-    from streams.stages.closure_results import Result
+    from streams.http.feed import FeedServer
+    from streams.stages.closure.closure import RegisteredGuard
+    from streams.stages.closure.results import Result
 
 MILLISECOND = 1_000_000
 
@@ -41,7 +41,7 @@ class Enforcement(Protocol):
         ...
 
     @property
-    def guards(self) -> Mapping[str, Member]: ...  # noqa: D102 - an attribute
+    def guards(self) -> Mapping[str, RegisteredGuard]: ...  # noqa: D102 - an attribute
     @property
     def end(self) -> int: ...  # noqa: D102
     @property
@@ -75,7 +75,7 @@ class Places(Protocol):
 class ServedGuards:
     """The guards that this server feeds; it serves one realm."""
 
-    def __init__(self, closures: Closures, feed: Feed, realm: str) -> None:
+    def __init__(self, closures: Closures, feed: FeedServer, realm: str) -> None:
         """Answer from closure and feed."""
         self._closures = closures
         self._feed = feed
@@ -92,7 +92,7 @@ class ServedGuards:
         return self._closures.roll.names.holder(guard)
 
     @property
-    def guards(self) -> Mapping[str, Member]:
+    def guards(self) -> Mapping[str, RegisteredGuard]:
         """Give those that are registered."""
         return self._closures.closure.guards
 
@@ -183,7 +183,7 @@ class Guards:
 
 def _told(result: Result, of: Enforcement) -> dict[str, Any]:
     cause, outcome = result.cause, result.outcome
-    settled = outcome.state in (State.CLOSED, State.UNKNOWN)
+    settled = outcome.state in (ProofState.CLOSED, ProofState.UNKNOWN)
     deadline = cause.accepted_at + round(of.deadline * SECOND)
     took = seconds_between(cause.accepted_at, result.settled_at)
     return {
@@ -200,7 +200,9 @@ def _told(result: Result, of: Enforcement) -> dict[str, Any]:
         "laggards": list(outcome.laggards),
         "left": outcome.left,
         "observing": sorted(
-            name for name, each in of.guards.items() if each.terms.mode is Mode.OBSERVE
+            name
+            for name, each in of.guards.items()
+            if each.terms.mode is GuardMode.OBSERVE
         ),
         "unknown": of.subscribers,
     }

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client.registry import Collector
 
-from streams import metrics
 from streams.http.closure_metrics import findings_of
 from streams.http.metrics import Metrics
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.core import Metric
 
-    from streams.engine.audit import Audit
-    from streams.engine.stages import Stages
-    from streams.engine.store import Store
-    from streams.engine.watch import Watch
-    from streams.http.feed import Feed
+    from streams.engines.embedded.audit import AuditSigner
+    from streams.engines.embedded.liveness import LoopWatch
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
+    from streams.http.feed import FeedServer
 
 
 class _State(Collector):
     """Reads the state of the server at every scrape."""
 
-    def __init__(self, feed: Feed, stages: Stages) -> None:
+    def __init__(self, feed: FeedServer, stages: Stages) -> None:
         self._feed = feed
         self._stages = stages
 
@@ -54,7 +54,7 @@ class _State(Collector):
 class StoreMetrics(Collector):
     """Dead letters and the audit chain, as they lie in the file."""
 
-    def __init__(self, store: Store, audit: Audit) -> None:
+    def __init__(self, store: Store, audit: AuditSigner) -> None:
         """Read these."""
         self._store = store
         self._audit = audit
@@ -73,7 +73,7 @@ class Health:
     """
 
     def __init__(
-        self, feed: Feed, stages: Stages, watch: Watch, *more: Collector
+        self, feed: FeedServer, stages: Stages, watch: LoopWatch, *more: Collector
     ) -> None:
         """Report on these, and what more is collected."""
         self._stages = stages

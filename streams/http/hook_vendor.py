@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aiohttp import web
 
-from streams.keyed_sources import keyed_source
-from streams.sources.kubernetes import Kubernetes
+from streams.services.keyed_sources import keyed_source
+from streams.sources.kubernetes.kubernetes import Kubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.reading import Reader
-    from streams.vendor_settings import Hook
+    from streams.services.reading import RecordReader
+    from streams.settings.vendors import Hook
 
 
 class Vendor:
@@ -54,7 +54,7 @@ class Vendor:
 
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
-    ) -> Reader:
+    ) -> RecordReader:
         """Give what reads a request; it names secrets with the realm's peppers."""
         del request
         name = settings.format or self.source

@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streams.http.secret_hooks import (
-    Auth0,
+    Auth0Hook,
     EventBridge,
     Firehose,
-    Kubernetes,
-    Okta,
-    OpenBao,
+    KubernetesHook,
+    OktaHook,
+    OpenBaoHook,
     PubSub,
 )
-from streams.http.signed_hooks import GitGuardian, Github, GithubSecrets, Graph
+from streams.http.signed_hooks import GitGuardianHook, Github, GithubSecrets, GraphHook
 
 if TYPE_CHECKING:
     from streams.http.hook_vendor import Vendor
 
 VENDORS: Final[dict[str, Vendor]] = {
-    "auth0": Auth0(),
+    "auth0": Auth0Hook(),
     "eventbridge": EventBridge(),
     "firehose": Firehose(),
-    "gitguardian": GitGuardian(),
+    "gitguardian": GitGuardianHook(),
     "github": Github(),
     "github_secrets": GithubSecrets(),
-    "graph": Graph(),
-    "kubernetes": Kubernetes(),
-    "okta": Okta(),
-    "openbao": OpenBao(),
+    "graph": GraphHook(),
+    "kubernetes": KubernetesHook(),
+    "okta": OktaHook(),
+    "openbao": OpenBaoHook(),
     "pubsub": PubSub(),
 }

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from attrs import field, frozen
 
-from streams.engine.continuing import Continuing
-from streams.findings import FindingKind
+from streams.engines.embedded.continuing import Continuing
 from streams.http.hook_vendors import VENDORS
 from streams.http.problems import ProblemError
-from streams.http.secret_hooks import OpenBao
-from streams.intake import Delivery
-from streams.reading import read
-from streams.records import DeadLetter
+from streams.http.secret_hooks import OpenBaoHook
+from streams.model.findings import FindingKind
+from streams.model.records import DeadLetter
+from streams.services.intake import IntakeBatch
+from streams.services.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.http.events import Read, Speakers
     from streams.http.hook_vendor import Vendor
-    from streams.intake import Log
-    from streams.records import Record
-    from streams.vendor_settings import Hook
+    from streams.model.records import Record
+    from streams.services.intake import FactLog
+    from streams.settings.vendors import Hook
 
 TOO_LARGE: Final = (
     "too_large: a request was longer than max_body_bytes and was not read; raise that, "
@@ -72,7 +72,7 @@ class Hooks:
         self,
         hooks: Mapping[str, Hooked],
         speakers: Speakers,
-        ingest: Log,
+        ingest: FactLog,
         count: Callable[[str, str], None],
     ) -> None:
         """Serve the configured hooks; ``count`` is told how each request ended."""
@@ -84,7 +84,7 @@ class Hooks:
         self._devices = {
             name: _Device()
             for name, hook in hooks.items()
-            if isinstance(hook.vendor, OpenBao)
+            if isinstance(hook.vendor, OpenBaoHook)
         }
 
     async def get(self, request: web.Request) -> web.Response:
@@ -134,7 +134,7 @@ class Hooks:
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
         speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")
-        await self._ingest.records(Delivery(records, *speaker))
+        await self._ingest.records(IntakeBatch(records, *speaker))
 
     async def _lost(self, hook: Hooked, reason: str, length: int) -> None:
         """Keep that events of a known sender were lost: revocations may be missing."""
@@ -149,7 +149,7 @@ class Hooks:
             "detail": reason,
         }
         letter = DeadLetter(hook.source, 0, length, reason)
-        delivery = Delivery([letter], origin, rights, signals=[signal])
+        delivery = IntakeBatch([letter], origin, rights, signals=[signal])
         await self._ingest.records(delivery)
         self._count(hook.name, "lost")
 
@@ -170,4 +170,4 @@ class _Device:
 
     async def read(self, body: bytes) -> list[Record]:
         async with self._turn:
-            return await read(self._reader, body, OpenBao.source)
+            return await read(self._reader, body, OpenBaoHook.source)

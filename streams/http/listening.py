@@ -18,10 +18,10 @@ from streams.http.connections import (
     PIECE,
     SWEEP_SECONDS,
     Bounds,
+    ConnectionEntry,
     Connections,
-    Entry,
     Piecewise,
-    Room,
+    StrangerRoom,
     address_of,
 )
 
@@ -110,7 +110,7 @@ class Listening:
             else:
                 self._begin(self._serve(taken, entry))
 
-    async def _serve(self, taken: socket.socket, entry: Entry) -> None:
+    async def _serve(self, taken: socket.socket, entry: ConnectionEntry) -> None:
         loop = asyncio.get_running_loop()
         entry.close = _ending(taken)
         server: Callable[[], asyncio.Protocol] | None = self._runner.server
@@ -167,7 +167,7 @@ def _ending(taken: socket.socket) -> Callable[[], None]:
     return end
 
 
-def connections_of(app: web.Application, bounds: Room) -> Connections:
+def connections_of(app: web.Application, bounds: StrangerRoom) -> Connections:
     """Put an application behind a register of its connections.
 
     Strangers get at most half of the files that the process may open.

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from streams import metrics
+from streams.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ class ClockOffset(Collector):
         yield metrics.CLOCK_OFFSET.of(self._seconds())
 
 
-class DeadLetters(Collector):
+class DeadLetterCollector(Collector):
     """How many dead letters this process wrote."""
 
     def __init__(self, count: Callable[[], int]) -> None:

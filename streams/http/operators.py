@@ -11,22 +11,17 @@ from aiohttp import web
 
 from agents_registry.facts import FUTURE_TOLERANCE, Cause, Effect, fact_id
 from agents_registry.identifiers import REUSABLE_KINDS
-from streams import documents
-from streams.blast import Sifted, tell
 from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
-from streams.intake import Log
-from streams.reading import read
-from streams.secret_names import PlainSecretError, SecretNames
-from streams.stages.acts import MAX_REASON, Act
-from streams.stages.approvals import Pending
-from streams.stages.declared import DeclarationError, facts_of_list
-from streams.stages.entitlement import OPERATORS, entitled, targets
-from streams.stages.ingress import told
-from streams.times import rfc3339, typed_time
-from streams.typed_names import (
+from streams.model import documents
+from streams.model.times import rfc3339, typed_time
+from streams.services.blast_limit import Sifted, tell
+from streams.services.intake import FactLog
+from streams.services.reading import read
+from streams.services.secret_names import PlainSecretError, SecretNames
+from streams.services.typed_names import (
     UnhashedError,
     VaultError,
     identifier_of,
@@ -34,17 +29,22 @@ from streams.typed_names import (
     is_plain_secret,
     unknown_kind,
 )
+from streams.stages.ingest.acts import MAX_REASON, OperatorAct
+from streams.stages.ingest.approvals import Pending
+from streams.stages.ingest.declared import DeclarationError, facts_of_list
+from streams.stages.ingest.entitlement import OPERATORS, entitled, targets
+from streams.stages.ingest.ingress import told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
-    from streams.blast import BlastLimit
-    from streams.desk import Desk
-    from streams.http.auth import Holder, Tokens
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
+    from streams.http.auth import CredentialHolder, Tokens
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.blast_limit import BlastLimit
+    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.ingress import Origin
 
 
 def revocation(
@@ -104,10 +104,10 @@ class Operators:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: Log,
+        ingest: FactLog,
         vocabulary: Vocabulary,
         names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
-        desk: Desk,
+        desk: ApprovalQueue,
     ) -> None:
         """Set up.
 
@@ -208,7 +208,7 @@ class Operators:
         except DeclarationError as error:
             raise unreadable(str(error)) from error
         summary = f"adopt {len(entries)} credentials as {authority}"
-        act = Act("adopt", summary, listed, facts)
+        act = OperatorAct("adopt", summary, listed, facts)
         signals = await self.limit.paged(facts, origin) if self.limit else []
         receipt = await take(self._desk, act, origin, token)
         if isinstance(receipt, Pending):
@@ -242,7 +242,7 @@ class Operators:
         return opened.members, entries
 
     async def _sifted(
-        self, causes: list[Cause], origin: Origin, holder: Holder
+        self, causes: list[Cause], origin: Origin, holder: CredentialHolder
     ) -> Sifted:
         if self.limit is None:
             return Sifted()
@@ -264,7 +264,7 @@ class Operators:
             )
             raise ProblemError(status, "a vault does not answer", detail) from error
 
-    def origin_as(self, name: Any, holder: Holder) -> Origin:
+    def origin_as(self, name: Any, holder: CredentialHolder) -> Origin:
         """Give the origin of what an operator says in the name of an authority.
 
         Args:
@@ -380,7 +380,7 @@ def identifier_of_kind(
 
 
 async def json_object(
-    request: web.Request, holder: Holder, *, named: bool = False
+    request: web.Request, holder: CredentialHolder, *, named: bool = False
 ) -> dict[str, Any]:
     """Read the JSON object, of at most `documents.MOST` bytes, of a token's holder.
 

@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from streams import metrics
-from streams.stages.approvals import HELD
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability import metrics
+from streams.stages.ingest.approvals import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prometheus_client.core import Metric
 
-    from streams.desk import Desk
-    from streams.intake import Limited
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.intake import Limited
 
 
 class OrderMetrics(Collector):
     """Reads a desk and the quotas at every scrape."""
 
-    def __init__(self, desk: Desk, log: Limited, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, desk: ApprovalQueue, log: Limited, clock: Callable[[], int]
+    ) -> None:
         """Read these; ``clock`` gives the time (ns)."""
         self._desk = desk
         self._log = log

@@ -17,20 +17,20 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Fate
-from streams.aside import Aside, here
-from streams.findings import FindingKind
-from streams.stages.closure_results import seconds_between
-from streams.turns import undisturbed
+from streams.model.findings import FindingKind
+from streams.process.aside import Aside, here
+from streams.process.turns import undisturbed
+from streams.stages.closure.results import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streams.engine.closures import Closures
-    from streams.engine.stages import Stages
-    from streams.engine.store import Store
-    from streams.engine.transaction import Transaction
-    from streams.http.feed import Connection, Feed
-    from streams.stages.closure_results import Revocation
+    from streams.engines.embedded.closures import Closures
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
+    from streams.engines.embedded.transaction import Transaction
+    from streams.http.feed import Connection, FeedServer
+    from streams.stages.closure.results import Revocation
 
 SAMPLE: Final = 20  # identifiers of one probe
 PATIENCE: Final = 1.0  # seconds for a guard's socket to take a probe
@@ -57,7 +57,7 @@ class Prober:
             had not applied, in the last probe.
     """
 
-    feed: Feed
+    feed: FeedServer
     closures: Closures
     stages: Stages
     store: Store

@@ -14,8 +14,8 @@ from aiohttp import web
 from agents_registry.secret_shapes import without_secrets
 from streams.http.query_names import unknown_query
 from streams.http.unread import leave_unread
-from streams.intake import NotWrittenError
-from streams.quotas import OverQuotaError
+from streams.services.intake import NotWrittenError
+from streams.services.quotas import OverQuotaError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

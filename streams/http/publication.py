@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from streams.http.status_token import SigningKey
-from streams.times import SECOND
+from streams.model.times import SECOND
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
+    from streams.settings.server import Settings
 
 
 @frozen

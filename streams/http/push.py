@@ -19,7 +19,7 @@ from attrs import define
 from streams.http.auth import authority_of
 from streams.http.bodies import unproven_body_of
 from streams.http.problems import ProblemError
-from streams.sources.set_verifier import LIMIT, SetRefusedError
+from streams.sources.ssf.verifier import LIMIT, SetRefusedError
 from streams.ssf.health import to_plain
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.intake import Speaker
-    from streams.ssf.receiver import Receiver
+    from streams.services.intake import Speaker
+    from streams.ssf.receiver import StreamReceiver
 
 CONTENT_TYPE: Final = "application/secevent+jwt"
 TOLERATED: Final = 50.0  # refusals of one caller at once
@@ -86,7 +86,10 @@ class Push:
     """The handlers of ``POST /v1/ssf/push/{stream}`` and ``GET /v1/ssf``."""
 
     def __init__(
-        self, tokens: Tokens, receivers: Mapping[str, Receiver], speakers: Speakers
+        self,
+        tokens: Tokens,
+        receivers: Mapping[str, StreamReceiver],
+        speakers: Speakers,
     ) -> None:
         """Serve the configured streams."""
         self._tokens = tokens
@@ -125,7 +128,9 @@ class Push:
             )
         return web.Response(status=http.HTTPStatus.ACCEPTED)
 
-    def _speaker(self, request: web.Request, receiver: Receiver | None) -> Speaker:
+    def _speaker(
+        self, request: web.Request, receiver: StreamReceiver | None
+    ) -> Speaker:
         """Give on whose behalf a SET would be taken in.
 
         Raises:

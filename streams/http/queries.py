@@ -22,24 +22,24 @@ from agents_registry.verdict import (
     latest_mark,
     reference,
 )
-from streams.aside import Aside, collected, here, packed, walked
-from streams.engine.dead_letters import NAMES, row_as_plain
+from streams.engines.embedded.dead_letters import NAMES, row_as_plain
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.intake import token_of
-from streams.secret_names import PlainSecretError, SecretNames
-from streams.stages import episodes
-from streams.stages.agent_kinds import is_account
-from streams.stages.silences import Silence, mark
-from streams.times import rfc3339, typed_time
-from streams.turns import undisturbed
-from streams.typed_names import (
+from streams.model.times import rfc3339, typed_time
+from streams.process.aside import Aside, collected, here, packed, walked
+from streams.process.turns import undisturbed
+from streams.services.intake import token_of
+from streams.services.secret_names import PlainSecretError, SecretNames
+from streams.services.typed_names import (
     UnhashedError,
     VaultError,
     identifier_of,
     is_plain,
     is_plain_secret,
 )
+from streams.stages.access.agent_kinds import is_account
+from streams.stages.notify.silences import Silence, mark
+from streams.stages.sentinel import episodes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from streams.engine.stages import Stages
-    from streams.engine.store import Store
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
     from streams.http.auth import Tokens
-    from streams.stages.unknown_agents import Shown
+    from streams.stages.sentinel.unknown_agents import Shown
 
     Naming = Callable[[Identifier], Awaitable[tuple[Identifier, ...]]]
 
@@ -72,7 +72,7 @@ class Table(NamedTuple):
     as_of: str
 
 
-class Tables(Protocol):
+class TableReader(Protocol):
     """What gives the tables, whatever the engine."""
 
     def table(self, realm: str | None) -> Table:
@@ -142,7 +142,7 @@ class Queries:
     def __init__(
         self,
         tokens: Tokens,
-        tables: Tables,
+        tables: TableReader,
         clock: Callable[[], int],
         secrets: SecretNames,
         aside: Aside = here,

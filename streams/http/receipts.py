@@ -16,16 +16,16 @@ from attrs import define, field
 from jwt.types import SigOptions
 
 from agents_registry.secret_shapes import has_secret
-from streams.stages.closure import Mode, Registration
-from streams.stages.guard_names import NameRefusedError
+from streams.stages.closure.closure import GuardMode, Registration
+from streams.stages.closure.guard_names import NameRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.engine.roll import Roll
-    from streams.stages.guard_names import Bearer, GuardKeys
+    from streams.engines.embedded.guard_registry import Roll
+    from streams.stages.closure.guard_names import Bearer, GuardKeys
 
 MILLISECOND: Final = 1_000_000
 LONGEST_LEASE: Final = 24 * 3600 * 1000  # ms
@@ -55,7 +55,7 @@ class Session:
 
 
 @define
-class Receipts:
+class ReceiptIntake:
     """The connections of registered guards, and what closure hears of them.
 
     Attributes:
@@ -223,7 +223,7 @@ class Receipts:
         ):
             raise self._refusal("malformed", "routes is a list of names")
         try:
-            mode = Mode(plain.get("mode"))
+            mode = GuardMode(plain.get("mode"))
         except ValueError as error:
             raise self._refusal("malformed", "mode is unknown") from error
         return Registration(guard, lease * MILLISECOND, mode, live, tuple(routes))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from streams.documents import MOST_VALUES, crowded
 from streams.http import scim_documents as documents
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
@@ -30,18 +29,19 @@ from streams.http.scim_resources import (
     patched,
     replaced,
 )
-from streams.records import Lifecycle
-from streams.sources.envelope import LIMIT
-from streams.sources.scim import Request, records
+from streams.model.documents import MOST_VALUES, crowded
+from streams.model.records import Lifecycle
+from streams.sources.reading.envelope import LIMIT
+from streams.sources.scim.scim import ScimRequest, records
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.http.auth import Holder, Tokens
+    from streams.http.auth import CredentialHolder, Tokens
     from streams.http.scim_directory import Directory
-    from streams.records import Record
+    from streams.model.records import Record
 
-    Answer = Callable[[web.Request, Holder], Awaitable[web.Response]]
+    Answer = Callable[[web.Request, CredentialHolder], Awaitable[web.Response]]
 
 BASE: Final = "/scim/v2"
 CONTENT_TYPE: Final = "application/scim+json"
@@ -110,16 +110,16 @@ class ScimServer:
 
         return handler
 
-    async def _config(self, request: web.Request, _: Holder) -> web.Response:
+    async def _config(self, request: web.Request, _: CredentialHolder) -> web.Response:
         return shown(documents.service_provider_config(base_of(request)))
 
-    async def _types(self, request: web.Request, _: Holder) -> web.Response:
+    async def _types(self, request: web.Request, _: CredentialHolder) -> web.Response:
         return self._described(request, documents.resource_type)
 
-    async def _schemas(self, request: web.Request, _: Holder) -> web.Response:
+    async def _schemas(self, request: web.Request, _: CredentialHolder) -> web.Response:
         return self._described(request, documents.schema)
 
-    async def _nothing(self, request: web.Request, _: Holder) -> web.Response:
+    async def _nothing(self, request: web.Request, _: CredentialHolder) -> web.Response:
         raise ScimError(404, f"{request.method} is not served here")
 
     def _described(
@@ -152,7 +152,9 @@ class _Collection:
         self._clock = clock
         self._fresh_id = fresh_id
 
-    async def search(self, request: web.Request, token: Holder) -> web.Response:
+    async def search(
+        self, request: web.Request, token: CredentialHolder
+    ) -> web.Response:
         start = max(1, _number(request, "startIndex", 1))
         count = min(max(0, _number(request, "count", documents.MOST)), documents.MOST)
         text = request.query.get("filter")
@@ -168,10 +170,12 @@ class _Collection:
         listed = [one.shown(self.kind, base) for one in found]
         return shown(documents.list_response(listed, total, start))
 
-    async def get(self, request: web.Request, token: Holder) -> web.Response:
+    async def get(self, request: web.Request, token: CredentialHolder) -> web.Response:
         return self._answer(request, await self._existing(request, token))
 
-    async def create(self, request: web.Request, token: Holder) -> web.Response:
+    async def create(
+        self, request: web.Request, token: CredentialHolder
+    ) -> web.Response:
         body, data = await _object(request, token)
         identity = self._fresh_id()
         found = self._read(request, data, identity)
@@ -185,7 +189,9 @@ class _Collection:
         answered.headers[hdrs.LOCATION] = location
         return answered
 
-    async def change(self, request: web.Request, token: Holder) -> web.Response:
+    async def change(
+        self, request: web.Request, token: CredentialHolder
+    ) -> web.Response:
         body, data = await _object(request, token)
         change = patched if request.method == hdrs.METH_PATCH else replaced
         found = self._read(request, data)
@@ -198,7 +204,9 @@ class _Collection:
             await self._directory.write(self.kind, token, new, found)
         return self._answer(request, new)
 
-    async def delete(self, request: web.Request, token: Holder) -> web.Response:
+    async def delete(
+        self, request: web.Request, token: CredentialHolder
+    ) -> web.Response:
         found = self._read(request, b"")
         async with self._directory.writing:
             old = await self._existing(request, token)
@@ -208,20 +216,24 @@ class _Collection:
     def _read(
         self, request: web.Request, data: bytes, assigned: str | None = None
     ) -> list[Record]:
-        asked = Request(request.method, request.path, data, assigned)
+        asked = ScimRequest(request.method, request.path, data, assigned)
         return records(asked, agents=self.kind is AGENTS)
 
-    async def _find(self, token: Holder, column: str, value: str) -> Resource | None:
+    async def _find(
+        self, token: CredentialHolder, column: str, value: str
+    ) -> Resource | None:
         authority = authority_of(token)
         return await self._directory.find(self.kind, authority, column, value)
 
-    async def _existing(self, request: web.Request, token: Holder) -> Resource:
+    async def _existing(
+        self, request: web.Request, token: CredentialHolder
+    ) -> Resource:
         found = await self._find(token, "id", request.match_info["id"])
         if found is None:
             raise ScimError(404, f"there is no {self.kind.name} with this id")
         return found
 
-    async def _unique(self, token: Holder, resource: Resource) -> None:
+    async def _unique(self, token: CredentialHolder, resource: Resource) -> None:
         found = await self._find(token, "name", resource.name)
         if found is not None and found.id != resource.id:
             detail = f"another {self.kind.name} has this {self.kind.unique}"
@@ -252,7 +264,9 @@ def base_of(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}{BASE}"
 
 
-async def _object(request: web.Request, token: Holder) -> tuple[dict[str, Any], bytes]:
+async def _object(
+    request: web.Request, token: CredentialHolder
+) -> tuple[dict[str, Any], bytes]:
     if request.content_type not in _CONTENT_TYPES:
         raise ScimError(415, f"the content type is {CONTENT_TYPE}")
     data = await body_of(request, token)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agents_registry.identifiers import Identifier
 from streams.http.scim_resources import USERS, Resource, ResourceType, ScimError
-from streams.intake import Delivery
-from streams.records import Lifecycle
+from streams.model.records import Lifecycle
+from streams.services.intake import IntakeBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streams.http.auth import Holder
+    from streams.http.auth import CredentialHolder
     from streams.http.events import Speakers
-    from streams.records import Record
-    from streams.vendor_settings import Scim
+    from streams.model.records import Record
+    from streams.settings.vendors import Scim
 
 _SELECT: Final = (
     "SELECT id, name, external_id, active, created, modified FROM scim "
@@ -43,7 +43,7 @@ class Resources(Protocol):
         ...
 
     async def write(
-        self, delivery: Delivery, row: tuple[Any, ...], *, gone: bool
+        self, delivery: IntakeBatch, row: tuple[Any, ...], *, gone: bool
     ) -> None:
         """Write the facts of a request, and the resource that it changed.
 
@@ -96,7 +96,7 @@ class Directory:
     async def write(
         self,
         kind: ResourceType,
-        token: Holder,
+        token: CredentialHolder,
         resource: Resource,
         records: Iterable[Record],
         *,
@@ -124,7 +124,7 @@ class Directory:
         )  # fmt: skip
 
         origin = self._speakers.origin(authority, token.name)
-        delivery = Delivery(named, origin, rights, via=f"scim:{token.name}")
+        delivery = IntakeBatch(named, origin, rights, via=f"scim:{token.name}")
         await self._resources.write(delivery, row, gone=gone)
 
     def _names(self, kind: ResourceType, resource: Resource) -> tuple[Identifier, ...]:

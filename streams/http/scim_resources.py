@@ -15,7 +15,7 @@ import orjson
 from attrs import evolve, frozen
 
 from agents_registry.secret_shapes import has_secret
-from streams.times import rfc3339
+from streams.model.times import rfc3339
 
 LONGEST: Final = 256  # bytes of a name
 ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"

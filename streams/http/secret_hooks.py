@@ -10,10 +10,12 @@ from aiohttp import web
 
 from streams.http.bodies import body_of
 from streams.http.hook_vendor import Vendor
-from streams.sources import firehose, okta_hook, openbao_hook
+from streams.sources.aws import firehose
+from streams.sources.okta import hook as okta_hook
+from streams.sources.openbao import hook as openbao_hook
 
 if TYPE_CHECKING:
-    from streams.vendor_settings import Hook
+    from streams.settings.vendors import Hook
 
 _JSON: Final = "application/json"
 
@@ -44,7 +46,7 @@ class InHeader(Vendor):
         return await body_of(request, settings)
 
 
-class Okta(InHeader):
+class OktaHook(InHeader):
     """Okta Event Hooks."""
 
     source = "okta"
@@ -54,7 +56,7 @@ class Okta(InHeader):
         return okta_hook.verification(request.headers)
 
 
-class Auth0(InHeader):
+class Auth0Hook(InHeader):
     """Auth0 log streams of the type Custom Webhook."""
 
     source = "auth0"
@@ -66,7 +68,7 @@ class EventBridge(InHeader):
     source = "cloudtrail"
 
 
-class Kubernetes(InHeader):
+class KubernetesHook(InHeader):
     """The audit webhook backend of an API server, with a bearer token."""
 
     source = "kubernetes"
@@ -74,7 +76,7 @@ class Kubernetes(InHeader):
     prefix = "Bearer "
 
 
-class OpenBao(InHeader):
+class OpenBaoHook(InHeader):
     """OpenBao's HTTP audit device, with a bearer token in a header of your choice."""
 
     source = "openbao"

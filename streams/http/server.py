@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 from attrs import frozen
 
-from streams.http.connections import Bounds, Room
+from streams.http.connections import Bounds, StrangerRoom
 from streams.http.listening import Listening, connections_of
 from streams.http.problems import ProblemError, problems
 from streams.http.traced import tracers
-from streams.stages.guard_names import Bearer
+from streams.stages.closure.guard_names import Bearer
 
 if TYPE_CHECKING:
     import ssl
 
     from streams.http.auth import Tokens
     from streams.http.events import Events
-    from streams.http.feed import Feed
+    from streams.http.feed import FeedServer
     from streams.http.guards import Guards
     from streams.http.health import Health
     from streams.http.push import Push
@@ -38,7 +38,7 @@ class Handlers:
     events: Events
     queries: Queries
     lists: Lists
-    feed: Feed
+    feed: FeedServer
     health: Health
     push: Push
     guards: Guards
@@ -83,7 +83,7 @@ async def listen(
     port: int,
     longest_header: int = LONGEST_HEADER,
     tls: ssl.SSLContext | None = None,
-    bounds: Room = Bounds(),  # noqa: B008 - immutable
+    bounds: StrangerRoom = Bounds(),  # noqa: B008 - immutable
 ) -> tuple[Listening, str]:
     """Listen; give what listens, to be cleaned up, and the URL that is bound.
 

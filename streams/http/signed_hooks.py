@@ -11,23 +11,25 @@ from aiohttp import web
 from streams.http.bodies import unproven_body_of
 from streams.http.hook_vendor import Vendor
 from streams.http.problems import ProblemError
-from streams.keyed_sources import keyed_github, keyed_github_secrets
-from streams.sources import entra_graph, gitguardian, github_hook
+from streams.services.keyed_sources import keyed_github, keyed_github_secrets
+from streams.sources.entra import graph as entra_graph
+from streams.sources.gitguardian import gitguardian
+from streams.sources.github import hook as github_hook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from streams.reading import Reader
-    from streams.records import Record
-    from streams.sources.github import GitHub
-    from streams.vendor_settings import Hook
+    from streams.model.records import Record
+    from streams.services.reading import RecordReader
+    from streams.settings.vendors import Hook
+    from streams.sources.github.github import GitHub
 
 # What is read before it is known who sent it; these vendors send less.
 MOST_UNSIGNED: Final = 1 << 20
 _JSON: Final = "application/json"
 
 
-class Graph(Vendor):
+class GraphHook(Vendor):
     """Microsoft Graph change notifications, each with its ``clientState``."""
 
     source = "entra"
@@ -71,7 +73,7 @@ class Github(Vendor):
 
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
-    ) -> Reader:
+    ) -> RecordReader:
         """Give a reader that knows the headers."""
         del settings
         if request.content_type != _JSON:
@@ -119,13 +121,13 @@ class GithubSecrets(Vendor):
 
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
-    ) -> Reader:
+    ) -> RecordReader:
         """Give what names the tokens and keeps none."""
         del settings, request
         return keyed_github_secrets(peppers)
 
 
-class GitGuardian(Vendor):
+class GitGuardianHook(Vendor):
     """GitGuardian's custom webhooks, signed over time and body."""
 
     source = "gitguardian"

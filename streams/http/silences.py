@@ -11,20 +11,20 @@ from aiohttp import web
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from schemas.entries import Act
-from streams.aside import Aside, here
 from streams.http.auth import ANY_REALM
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.intake import NotWrittenError
-from streams.stages.silences import MOST, Silence, ordered, silenced
+from streams.process.aside import Aside, here
+from streams.services.intake import NotWrittenError
+from streams.stages.notify.silences import MOST, Silence, ordered, silenced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.access_settings import Role
-    from streams.findings import Finding
-    from streams.http.auth import Holder, Tokens
-    from streams.stages.delivery_state import State
+    from streams.http.auth import CredentialHolder, Tokens
+    from streams.model.findings import Finding
+    from streams.settings.access import Role
+    from streams.stages.notify.state import DeliveryState
 
 SHOWN = 100  # findings that a silence holds back
 READERS: Final[tuple[Role, ...]] = ("viewer", "revoker", "restorer")
@@ -49,7 +49,7 @@ class Silences(Protocol):
 class HasState(Protocol):
     """What delivers, and knows what it holds back."""
 
-    state: State
+    state: DeliveryState
 
 
 class SilencePages:
@@ -104,7 +104,7 @@ class SilencePages:
 
         return await self._aside(told)
 
-    def _list(self, holder: Holder) -> web.Response:
+    def _list(self, holder: CredentialHolder) -> web.Response:
         silences = self._of(holder, READERS)
         held: dict[str, list[Finding]] = {each.id: [] for each in silences}
         for known in self._desk.state.announced.values():
@@ -164,7 +164,9 @@ class SilencePages:
         await _written(self._silences.drop(name))
         return _json(known[name].shown())
 
-    def _of(self, holder: Holder, roles: tuple[Role, ...]) -> tuple[Silence, ...]:
+    def _of(
+        self, holder: CredentialHolder, roles: tuple[Role, ...]
+    ) -> tuple[Silence, ...]:
         """Give those of the realms in which a credential has one of some roles."""
         return tuple(
             each

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from prometheus_client.registry import Collector
 
-from streams import metrics
+from streams.model.times import SECOND, rfc3339
+from streams.observability import metrics
 from streams.ssf.health import ENABLED, UNKNOWN
-from streams.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from prometheus_client.core import Metric
 
-    from streams.health_book import HealthBook
     from streams.http.auth import Tokens
-    from streams.ssf.health import Health as StreamHealth
-    from streams.ssf.receiver import Receiver
-    from streams.stages.source_health import Health
+    from streams.services.source_health import HealthBook
+    from streams.ssf.health import StreamHealth
+    from streams.ssf.receiver import StreamReceiver
+    from streams.stages.ingest.source_health import HealthRecord
 
 
 class Sources:
     """The handler of ``GET /v1/sources``."""
 
     def __init__(
-        self, tokens: Tokens, book: HealthBook, streams: Mapping[str, Receiver]
+        self, tokens: Tokens, book: HealthBook, streams: Mapping[str, StreamReceiver]
     ) -> None:
         """Tell what the book has, and what SSF streams say of themselves."""
         self._tokens = tokens
@@ -49,7 +49,7 @@ class Sources:
         return web.json_response({"sources": rows})
 
 
-def row(name: str, health: Health, stream: StreamHealth | None) -> dict[str, Any]:
+def row(name: str, health: HealthRecord, stream: StreamHealth | None) -> dict[str, Any]:
     """Give what is said of a source; times as RFC 3339, null: never."""
     heard, verified, gap = health.heard_at, None, health.gap
     refused, trouble, silent = health.refused, health.trouble, health.silent

@@ -17,12 +17,12 @@ from aiohttp import ETag, hdrs, web
 
 from agents_registry.identifiers import NodeClass
 from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS
-from streams.engine.status_entries import Known, StatusEntries
+from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
 from streams.http.operators import identifier_of_kind, json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.stages.status_list import Entry
-from streams.times import SECOND, typed_time
+from streams.model.times import SECOND, typed_time
+from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.http.publication import Publication
-    from streams.secret_names import SecretNames
-    from streams.stages.admission import Rights
-    from streams.stages.status_list import StatusList
+    from streams.services.secret_names import SecretNames
+    from streams.stages.ingest.admission import Rights
+    from streams.stages.status.status_list import StatusList
 
 MEDIA_TYPE: Final = "application/statuslist+jwt"
 KEPT: Final = 64  # signed lists
@@ -197,7 +197,7 @@ class StatusLists:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "time out of reach")
         return int(text) * SECOND
 
-    def _entry(self, body: dict[str, Any], rights: Rights) -> Entry:
+    def _entry(self, body: dict[str, Any], rights: Rights) -> StatusEntry:
         """Read what a credential is, which the speaker must be entitled to issue.
 
         Raises:
@@ -216,7 +216,7 @@ class StatusLists:
                 raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
         issued_at = _issued_at(body.get("issued_at"), self._clock())
         chain = self._identifiers(body, "chain", MOST_ACTORS)
-        return Entry(names, issued_at, chain)
+        return StatusEntry(names, issued_at, chain)
 
     def _identifiers(
         self, body: dict[str, Any], field: str, most: int

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 if TYPE_CHECKING:
-    from streams.stages.status_list import StatusList
+    from streams.stages.status.status_list import StatusList
 
 TYPE: Final = "statuslist+jwt"
 # The members of a key that its thumbprint is made of (RFC 7638, RFC 8037).

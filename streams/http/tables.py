@@ -14,14 +14,14 @@ import orjson
 from attrs import frozen
 
 from enforcement.table import Section
-from streams.aside import Aside, here
+from streams.process.aside import Aside, here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agents_registry.registry import Registry
-    from streams.engine.stages import Stages
-    from streams.engine.store import Store
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
 
 FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can read
 KEPT_SECONDS: Final = 10.0
@@ -51,7 +51,7 @@ class Packed:
                 yield piece[start : start + PART]
 
 
-class Tables:
+class SharedTables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment."""
 
     def __init__(self, stages: Stages, store: Store, aside: Aside = here) -> None:

@@ -15,7 +15,7 @@ import structlog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.access_settings import Tls
+    from streams.settings.access import TlsSettings
 
 LOOK_SECONDS: Final = 5.0
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -30,7 +30,7 @@ class ServedTls:
         context: give this one to the server; it hands over to the newest.
     """
 
-    def __init__(self, settings: Tls) -> None:
+    def __init__(self, settings: TlsSettings) -> None:
         """Read the files.
 
         Raises:
@@ -73,7 +73,7 @@ class ServedTls:
         return [_stamp(path) for path in _files(self._settings)]
 
 
-def _context(settings: Tls) -> ssl.SSLContext:
+def _context(settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = _VERSIONS[settings.minimum]
     # A key with a passphrase must not stop the server at a prompt.
@@ -88,12 +88,12 @@ def _context(settings: Tls) -> ssl.SSLContext:
     return context
 
 
-def _files(settings: Tls) -> list[Path]:
+def _files(settings: TlsSettings) -> list[Path]:
     files = [settings.certificate, settings.key]
     return files if settings.client_ca is None else [*files, settings.client_ca]
 
 
-def _names(settings: Tls) -> str:
+def _names(settings: TlsSettings) -> str:
     return ", ".join(map(str, _files(settings)))
 
 

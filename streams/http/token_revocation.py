@@ -20,19 +20,19 @@ from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.decisions import held
 from streams.http.problems import ProblemError
-from streams.intake import Delivery
-from streams.keyed_names import keyed_identifier
-from streams.records import Lifecycle
-from streams.sources.fields import identifier, named
-from streams.sources.set_verifier import SetRefusedError, claimed
+from streams.model.keyed_names import keyed_identifier
+from streams.model.records import Lifecycle
+from streams.services.intake import IntakeBatch
+from streams.sources.reading.fields import identifier, named
+from streams.sources.ssf.verifier import SetRefusedError, claimed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agents_registry.identifiers import Identifier
-    from streams.http.auth import Holder, Tokens
+    from streams.http.auth import CredentialHolder, Tokens
     from streams.http.events import Speakers
-    from streams.intake import Log
+    from streams.services.intake import FactLog
 
 SOURCE: Final = "rfc7009"
 KIND: Final = "secret"
@@ -66,7 +66,7 @@ class TokenRevocation:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: Log,
+        ingest: FactLog,
         peppers: Sequence[bytes],
     ) -> None:
         """Serve clients that hold an ingest token; the peppers name opaque tokens."""
@@ -85,7 +85,7 @@ class TokenRevocation:
             return held(waiting)
         return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
 
-    def _client(self, request: web.Request) -> tuple[Holder, str]:
+    def _client(self, request: web.Request) -> tuple[CredentialHolder, str]:
         """Give the client's token and authority: Bearer, or Basic with NAME and token.
 
         Raises:
@@ -109,7 +109,7 @@ class TokenRevocation:
         return token, authority
 
     async def _revoke(
-        self, request: web.Request, client: Holder, authority: str
+        self, request: web.Request, client: CredentialHolder, authority: str
     ) -> int:
         """Take the revocation in; count what is held of it."""
         names = self._names(_token_of(request, await body_of(request, client)))
@@ -118,7 +118,7 @@ class TokenRevocation:
             SOURCE, None, "revocation", "revoke", occurred_at=None, identifiers=names,
             offset=0, outcome="allowed",
         )  # fmt: skip
-        delivery = Delivery(
+        delivery = IntakeBatch(
             [record],
             self._speakers.origin(authority, client.name),
             self._speakers.rights(authority),

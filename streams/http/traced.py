@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams import tracing
+from streams.observability import tracing
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from streams.typed_names import identifier_of
+from streams.services.typed_names import identifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from streams.pdp.settings import Caller
+    from streams.pdp.settings import PdpCaller
 
 
-class Callers:
+class PdpCallers:
     """The configured callers; every token is compared in constant time."""
 
-    def __init__(self, callers: Sequence[Caller]) -> None:
+    def __init__(self, callers: Sequence[PdpCaller]) -> None:
         """Take the configured callers."""
         self._callers = tuple(callers)
 
-    def admit(self, request: web.Request) -> Caller:
+    def admit(self, request: web.Request) -> PdpCaller:
         """Give the caller of a request.
 
         A client that can only do HTTP Basic (RFC 6749 section 2.3.1) sends its name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS, Presented
-from streams.times import SECOND
+from streams.model.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ from agents_registry.life import Reason
 from agents_registry.scope import covers
 from agents_registry.verdict import Presented
 from enforcement.verdict import Lapse, Mode
-from streams.keyed_names import keyed_identifier
+from streams.model.keyed_names import keyed_identifier
 from streams.pdp.claims import UnreadableClaimError, declared_scopes, presented
 from streams.pdp.tokens import (
     KeyMissingError,
@@ -27,7 +27,7 @@ from streams.pdp.tokens import (
     token_of,
     verify,
 )
-from streams.secret_names import PlainSecretError, SecretNames
+from streams.services.secret_names import PlainSecretError, SecretNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from enforcement.guard import AnyGuard
     from enforcement.token import Token
     from enforcement.verdict import Verdict
-    from streams.pdp.issuers import KeySet
+    from streams.pdp.issuers import IssuerKeys
     from streams.pdp.settings import PdpSettings
 
 # The token is good, but not for this request, or nobody can vouch for it now: a new
@@ -99,7 +99,7 @@ class Decider:
         self,
         settings: PdpSettings,
         guard: AnyGuard[Any, Any],
-        keys: Mapping[str, KeySet],
+        keys: Mapping[str, IssuerKeys],
         clock: Callable[[], int],
     ) -> None:
         """Set up.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streams.pdp.decider import Decider, Decision
-    from streams.pdp.metrics import Metrics
+    from streams.pdp.metrics import DecisionMetrics
 
 ROUTE: Final = "rescind.route"  # the key in Envoy's context_extensions
 SURFACE: Final = "ext_authz"
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 class Authorization:
     """The service ``envoy.service.auth.v3.Authorization``."""
 
-    def __init__(self, decider: Decider, metrics: Metrics) -> None:
+    def __init__(self, decider: Decider, metrics: DecisionMetrics) -> None:
         """Answer with a decider."""
         self._decider = decider
         self._metrics = metrics

@@ -20,7 +20,7 @@ from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
     from streams.pdp.decider import Decider, Decision
-    from streams.pdp.metrics import Metrics
+    from streams.pdp.metrics import DecisionMetrics
 
 REASON: Final = "X-Rescind-Reason"
 OBSERVED: Final = "X-Rescind-Observed"
@@ -29,7 +29,7 @@ OBSERVED: Final = "X-Rescind-Observed"
 class Gateways:
     """Handlers of the checks; open, they tell a client about its own token only."""
 
-    def __init__(self, decider: Decider, metrics: Metrics) -> None:
+    def __init__(self, decider: Decider, metrics: DecisionMetrics) -> None:
         """Answer with a decider."""
         self._decider = decider
         self._metrics = metrics

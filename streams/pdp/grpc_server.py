@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.pdp.ext_authz import Authorization
-    from streams.settings import Listen
+    from streams.settings.server import Listen
 
 GRACE: Final = 1.0  # seconds for calls that are being answered at the end
 # Bytes; Envoy sends headers, and a body where told to. A message is parsed in one turn
@@ -31,7 +31,7 @@ _OPTIONS: Final = (
 )
 
 
-class Health(health_pb2_grpc.HealthServicer):
+class GrpcHealth(health_pb2_grpc.HealthServicer):
     """The standard health service (grpc.health.v1); ready as ``/healthz/ready`` is."""
 
     def __init__(self, ready: Callable[[], bool]) -> None:
@@ -78,7 +78,7 @@ async def listen(
     """
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
     server.add_generic_rpc_handlers((authorization.handlers(),))
-    health_pb2_grpc.add_HealthServicer_to_server(Health(ready), server)
+    health_pb2_grpc.add_HealthServicer_to_server(GrpcHealth(ready), server)
     host = f"[{where.host}]" if ":" in where.host else where.host
     try:
         port = server.add_insecure_port(f"{host}:{where.port}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from streams import key_set
+from streams.clients import jwks_cache as key_set
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ TIMEOUT: Final = 5.0
 LARGEST: Final = 1 << 20  # bytes of a set
 
 
-class KeySet(key_set.KeySet):
+class IssuerKeys(key_set.JwksCache):
     """The keys of one issuer of the settings.
 
     Attributes:

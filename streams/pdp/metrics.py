@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.registry import Collector
 
-from streams import metrics
 from streams.http.metrics import Metrics as Told
-from streams.loop_hold import LoopHold
-from streams.metrics import MOST_KINDS, OTHER
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability import metrics
+from streams.observability.metrics import MOST_KINDS, OTHER
+from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from enforcement.guard import AnyGuard
     from streams.pdp.decider import Decision
     from streams.pdp.decision_log import DecisionLog
-    from streams.pdp.issuers import KeySet
+    from streams.pdp.issuers import IssuerKeys
 
 
 class _State(Collector):
     """Reads guard and keys at every scrape."""
 
-    def __init__(self, guard: AnyGuard[Any, Any], keys: Mapping[str, KeySet]) -> None:
+    def __init__(
+        self, guard: AnyGuard[Any, Any], keys: Mapping[str, IssuerKeys]
+    ) -> None:
         self._guard = guard
         self._keys = keys
 
@@ -42,7 +44,7 @@ class _State(Collector):
         yield failures
 
 
-class Metrics:
+class DecisionMetrics:
     """Counts decisions, has them logged, and answers ``/metrics``.
 
     Attributes:
@@ -53,7 +55,7 @@ class Metrics:
     def __init__(
         self,
         guard: AnyGuard[Any, Any],
-        keys: Mapping[str, KeySet],
+        keys: Mapping[str, IssuerKeys],
         log: DecisionLog | None = None,
     ) -> None:
         """Report on these.

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 import orjson
 from aiohttp import web
 
-from streams.documents import MOST_VALUES, crowded
 from streams.http.bodies import body_of
 from streams.http.problems import ProblemError
+from streams.model.documents import MOST_VALUES, crowded
 from streams.pdp.authzen import (
     TOKEN,
     Evaluation,
@@ -25,10 +25,10 @@ from streams.pdp.authzen import (
 from streams.pdp.decider import Decision
 
 if TYPE_CHECKING:
-    from streams.pdp.callers import Callers
+    from streams.pdp.callers import PdpCallers
     from streams.pdp.decider import Decider
-    from streams.pdp.metrics import Metrics
-    from streams.pdp.settings import Caller
+    from streams.pdp.metrics import DecisionMetrics
+    from streams.pdp.settings import PdpCaller
 
 REQUEST_ID: Final = "X-Request-ID"
 EVALUATION: Final = "/access/v1/evaluation"
@@ -49,7 +49,9 @@ _TOLD: Final = (
 class AuthZen:
     """Handlers of the Authorization API 1.0."""
 
-    def __init__(self, decider: Decider, callers: Callers, metrics: Metrics) -> None:
+    def __init__(
+        self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
+    ) -> None:
         """Answer with a decider the callers that may ask."""
         self._decider = decider
         self._callers = callers
@@ -136,7 +138,9 @@ class AuthZen:
 class Introspection:
     """The handler of RFC 7662."""
 
-    def __init__(self, decider: Decider, callers: Callers, metrics: Metrics) -> None:
+    def __init__(
+        self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
+    ) -> None:
         """Answer with a decider the callers that may ask."""
         self._decider = decider
         self._callers = callers
@@ -183,7 +187,7 @@ async def echo(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[REQUEST_ID] = request.headers[REQUEST_ID]
 
 
-async def _json(request: web.Request, caller: Caller) -> Any:
+async def _json(request: web.Request, caller: PdpCaller) -> Any:
     if request.content_type != "application/json":
         raise _malformed("the content type is application/json")
     body = await body_of(request, caller)

@@ -17,16 +17,16 @@ from enforcement.steady import LIMIT
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
-from streams.pdp.callers import Callers
+from streams.model.times import SECOND
+from streams.pdp.callers import PdpCallers
 from streams.pdp.decider import Decider
 from streams.pdp.decision_log import DecisionLog
 from streams.pdp.gateways import Gateways
-from streams.pdp.issuers import KeySet, fetcher
-from streams.pdp.metrics import Metrics
+from streams.pdp.issuers import IssuerKeys, fetcher
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.questions import AuthZen, Introspection
 from streams.pdp.tokens import LONGEST
-from streams.running import say_ready
-from streams.times import SECOND
+from streams.process.lifecycle import say_ready
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -84,7 +84,7 @@ async def serve(
     async with AsyncExitStack() as cleanup:
         session = await cleanup.enter_async_context(aiohttp.ClientSession())
         keys = {
-            each.issuer: KeySet(each, fetcher(each.jwks, session), time.monotonic)
+            each.issuer: IssuerKeys(each, fetcher(each.jwks, session), time.monotonic)
             for each in settings.issuers
         }
         decider = Decider(settings, guard, keys, clock)
@@ -93,7 +93,7 @@ async def serve(
             path, instance = settings.decision_log, secrets.token_hex(8)
             written = DecisionLog(path, settings.name, clock, instance)
             cleanup.callback(written.close)
-        metrics = Metrics(guard, keys, written)
+        metrics = DecisionMetrics(guard, keys, written)
         app = application(decider, metrics, keys)
         where = settings.listen
         runner, url = await listen(
@@ -136,7 +136,7 @@ async def tell_clock(time: SteadyClock) -> None:
         await asyncio.sleep(CLOCK_SECONDS)
 
 
-def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
+def missing(decider: Decider, keys: Mapping[str, IssuerKeys]) -> Sequence[str]:
     """Name what decisions still wait for."""
     # Tried is enough: one issuer that is down must not keep out all others.
     sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
@@ -145,7 +145,12 @@ def missing(decider: Decider, keys: Mapping[str, KeySet]) -> Sequence[str]:
 
 def _grpc_listener(
     settings: PdpSettings,
-) -> Callable[[Decider, Metrics, Mapping[str, KeySet]], Awaitable[GrpcServer]] | None:
+) -> (
+    Callable[
+        [Decider, DecisionMetrics, Mapping[str, IssuerKeys]], Awaitable[GrpcServer]
+    ]
+    | None
+):
     """Give what listens for Envoy, where the settings want it.
 
     Raises:
@@ -162,7 +167,7 @@ def _grpc_listener(
         raise ValueError(message) from error
 
     async def start(
-        decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+        decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, IssuerKeys]
     ) -> GrpcServer:
         authorization = Authorization(decider, metrics)
         return await listen(authorization, lambda: not missing(decider, keys), where)
@@ -171,11 +176,11 @@ def _grpc_listener(
 
 
 def application(
-    decider: Decider, metrics: Metrics, keys: Mapping[str, KeySet]
+    decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, IssuerKeys]
 ) -> web.Application:
     """Put the handlers behind their routes."""
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)
-    callers = Callers(decider.settings.callers)
+    callers = PdpCallers(decider.settings.callers)
     Gateways(decider, metrics).add_to(app)
     AuthZen(decider, callers, metrics).add_to(app)
     Introspection(decider, callers, metrics).add_to(app)

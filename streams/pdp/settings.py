@@ -24,11 +24,11 @@ from pydantic_settings import SettingsConfigDict
 
 from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
-from streams.access_settings import Sha256
-from streams.keyed_names import pepper_bytes
-from streams.limit_settings import ConnectionSettings
-from streams.settings import FileSettings, Listen
-from streams.settings_files import hold_settings
+from streams.model.keyed_names import pepper_bytes
+from streams.model.settings_files import hold_settings
+from streams.settings.access import Sha256
+from streams.settings.limits import ConnectionSettings
+from streams.settings.server import FileSettings, Listen
 
 PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"
@@ -121,7 +121,7 @@ class Route(_Strict):
     scope: str | None = None
 
 
-class Caller(_Strict):
+class PdpCaller(_Strict):
     """Who may ask AuthZEN and introspection: SHA-256 (hex) of a bearer token."""
 
     name: str
@@ -186,7 +186,7 @@ class PdpSettings(FileSettings):
     routes: dict[str, Route] = Field(default_factory=dict)
     subjects: dict[str, Kind] = Field(default_factory=dict)
     scope: str | None = None
-    callers: tuple[Caller, ...] = ()
+    callers: tuple[PdpCaller, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> PdpSettings:

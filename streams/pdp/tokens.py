@@ -14,7 +14,7 @@ import orjson
 
 from streams.pdp.claims import UnreadableClaimError, moment
 from streams.pdp.settings import ANY_AUDIENCE
-from streams.sources.set_verifier import (
+from streams.sources.ssf.verifier import (
     SKEW,
     Keys,
     SetRefusedError,

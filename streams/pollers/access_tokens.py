@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
-from streams.held_token import GRANT, HeldToken, NoTokenError
+from streams.clients.oauth_client_credentials import GRANT, HeldToken, NoTokenError
+from streams.model.times import SECOND
 from streams.pollers.transport import FailedError, fetch
-from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 
-class Authorization(Protocol):
+class AuthorizationHeader(Protocol):
     """Gives the Authorization header."""
 
     async def header(self, session: aiohttp.ClientSession) -> str:
@@ -46,7 +46,7 @@ class Fixed:
         """Do nothing: there is no other one."""
 
 
-class ClientCredentials:
+class ClientCredentialsGrant:
     """Tokens by the client credentials grant (RFC 6749 section 4.4).
 
     The client authenticates in the body (section 2.3.1): Entra and Keycloak take both.

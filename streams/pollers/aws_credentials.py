@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
+from streams.model.times import SECOND, AbsurdTimeError, parse_time
+from streams.pollers.sigv4 import Credentials
 from streams.pollers.transport import FailedError, fetch
-from streams.sigv4 import Credentials
-from streams.times import SECOND, AbsurdTimeError, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

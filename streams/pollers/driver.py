@@ -15,19 +15,19 @@ import orjson
 import structlog
 from attrs import field, frozen
 
-from streams.intake import Delivery
 from streams.pollers.feeds import Start, UnreadablePageError
 from streams.pollers.transport import FailedError, fetch, waiting
-from streams.reading import THREAD_FROM, Records, read
+from streams.services.intake import IntakeBatch
+from streams.services.reading import THREAD_FROM, Records, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.pollers.access_tokens import Authorization
-    from streams.pollers.feeds import Answer, Cursor, Feed, Page
-    from streams.reading import Reader
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
+    from streams.pollers.access_tokens import AuthorizationHeader
+    from streams.pollers.feeds import Cursor, Page, VendorAnswer, VendorFeed
+    from streams.services.reading import RecordReader
+    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.ingress import Origin
 
 LONGEST: Final = 300.0  # seconds between two attempts, where the vendor says nothing
 _GONE: Final = frozenset({400, 404, 410, 422})
@@ -48,9 +48,9 @@ class Polled:
         more: further headers, such as the version of an API.
     """
 
-    feed: Feed
-    authorization: Authorization
-    make: Callable[[], Reader]
+    feed: VendorFeed
+    authorization: AuthorizationHeader
+    make: Callable[[], RecordReader]
     speaker: Callable[[], tuple[Origin, Rights]]
     interval: float
     header: str = "authorization"
@@ -68,7 +68,7 @@ class Cursors(Protocol):
         """Keep a first cursor."""
         ...
 
-    async def write(self, delivery: Delivery, name: str, body: bytes) -> None:
+    async def write(self, delivery: IntakeBatch, name: str, body: bytes) -> None:
         """Write what was read, and keep the cursor after it; waits until it can."""
         ...
 
@@ -148,7 +148,7 @@ class Poller:
         rest = waiting(answer.headers, now) or 0.0
         return rest if moves else max(rest, self._polled.interval)
 
-    async def _read(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+    async def _read(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
         """Read a page; guards must get their pongs while a large one is read."""
         if len(answer.body) < THREAD_FROM:
             return self._feed.take(cursor, answer, now)
@@ -156,7 +156,7 @@ class Poller:
 
     async def _ask(
         self, session: aiohttp.ClientSession, url: str, cursor: Cursor, now: int
-    ) -> Answer:
+    ) -> VendorAnswer:
         value = await self._polled.authorization.header(session)
         headers = {
             self._polled.header: value, "accept": "application/json",
@@ -187,5 +187,5 @@ class Poller:
             records = await read(self._polled.make(), data, source)
         origin, rights = self._polled.speaker()
         via = f"poll:{self._feed.name}"
-        delivery = Delivery(records, origin, rights, via=via, gap=start.lost)
+        delivery = IntakeBatch(records, origin, rights, via=via, gap=start.lost)
         await self._cursors.write(delivery, self._feed.name, orjson.dumps(cursor))

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 from attrs import frozen
 
-from streams.times import SECOND, AbsurdTimeError, parse_time
+from streams.model.times import SECOND, AbsurdTimeError, parse_time
 
 Cursor = dict[str, Any]
 
@@ -32,7 +32,7 @@ class UnreadablePageError(Exception):
 
 
 @frozen
-class Answer:
+class VendorAnswer:
     """A 200 answer; names of headers in lower case."""
 
     headers: Mapping[str, str]
@@ -67,7 +67,7 @@ class Start:
     lost: tuple[int, int] | None = None
 
 
-class Feed(Protocol):
+class VendorFeed(Protocol):
     """One log of a vendor."""
 
     @property
@@ -88,7 +88,7 @@ class Feed(Protocol):
         """Give the URL to get."""
         ...
 
-    def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
         """Read an answer.
 
         Raises:
@@ -143,7 +143,7 @@ def next_link(headers: Mapping[str, str], base: str) -> str | None:
     return None
 
 
-def json_of(answer: Answer) -> Any:
+def json_of(answer: VendorAnswer) -> Any:
     """Decode an answer.
 
     Raises:

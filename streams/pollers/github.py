@@ -12,9 +12,16 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from streams.pollers.feeds import Answer, Cursor, json_of, next_link, objects, time_of
+from streams.model.times import SECOND, rfc3339
+from streams.pollers.feeds import (
+    Cursor,
+    VendorAnswer,
+    json_of,
+    next_link,
+    objects,
+    time_of,
+)
 from streams.pollers.windows import Windows
-from streams.times import SECOND, rfc3339
 
 LIMIT: Final = 100  # events of a page, the most that GitHub gives
 _DAY: Final = 86_400 * SECOND
@@ -43,7 +50,9 @@ class GitHubLog(Windows):
         })  # fmt: skip
         return f"{self.base}/orgs/{self._organization}/audit-log?{query}"
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events of the window, and the next link while there may be more."""
         found = objects(json_of(answer))
         link = next_link(answer.headers, self.base)

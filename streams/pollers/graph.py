@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from streams.model.times import rfc3339
 from streams.pollers.feeds import (
-    Answer,
     Cursor,
     UnreadablePageError,
+    VendorAnswer,
     json_of,
     objects,
     same_origin,
 )
 from streams.pollers.windows import Windows
-from streams.times import rfc3339
 
 TOP: Final = 500
 TIMES: Final = {"directoryAudits": "activityDateTime", "signIns": "createdDateTime"}
@@ -42,7 +42,9 @@ class GraphLog(Windows):
         query = urlencode({"$filter": start, "$top": TOP}, safe="$:", quote_via=quote)
         return f"{self.base}/v1.0/auditLogs/{self._log}?{query}"
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events and the next link, which must stay at Graph."""
         del cursor
         body = json_of(answer)

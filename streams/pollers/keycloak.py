@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from streams.pollers.feeds import Answer, Cursor, json_of, objects
+from streams.pollers.feeds import Cursor, VendorAnswer, json_of, objects
 from streams.pollers.windows import Windows
 
 MAX: Final = 200
@@ -45,7 +45,9 @@ class KeycloakLog(Windows):
         )
         return f"{self.base}{self._path}?{query}"
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events; a page that is not full is the last one."""
         found = objects(json_of(answer))
         if len(found) < MAX:

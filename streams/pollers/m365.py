@@ -17,12 +17,13 @@ from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
+from streams.model.times import SECOND, rfc3339
 from streams.pollers.feeds import (
-    Answer,
     Cursor,
     Page,
     Start,
     UnreadablePageError,
+    VendorAnswer,
     encoded,
     json_of,
     objects,
@@ -30,7 +31,6 @@ from streams.pollers.feeds import (
     still_ours,
     time_of,
 )
-from streams.times import SECOND, rfc3339
 
 DAY: Final = 86_400 * SECOND  # the longest window that may be asked for
 NEXT: Final = "nextpageuri"
@@ -105,7 +105,7 @@ class M365Log:
         path = f"api/v1.0/{tenant}/activity/feed/subscriptions/{what}"
         return f"{self.base}/{path}?{text}"
 
-    def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
         """Read an answer of any stage."""
         if cursor["stage"] == LOOK:
             active = any(
@@ -131,7 +131,7 @@ class M365Log:
         method = {"method": "POST"} if stage == SUBSCRIBE else {"method": "GET"}
         return Page(b"", cursor | {"stage": stage} | method, more=True)
 
-    def _listed(self, cursor: Cursor, answer: Answer) -> Cursor:
+    def _listed(self, cursor: Cursor, answer: VendorAnswer) -> Cursor:
         seen, blobs = dict(cursor["seen"]), []
         for one in objects(json_of(answer)):
             name, link = one.get("contentId"), one.get("contentUri")

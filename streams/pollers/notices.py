@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 import orjson
 from attrs import field, frozen
 
-from streams.sources.fields import listed, mapping, text
+from streams.sources.reading.fields import listed, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class NotANoticeError(ValueError):
 
 
 @frozen(order=True)
-class Named:
+class S3Object:
     """An object in a bucket; the key as S3 has it."""
 
     bucket: str
@@ -41,7 +41,7 @@ class Named:
 
 
 @frozen
-class Notice:
+class QueueNotice:
     """A message that was read.
 
     Attributes:
@@ -49,11 +49,11 @@ class Notice:
         events: to be read as they are.
     """
 
-    objects: tuple[Named, ...] = ()
+    objects: tuple[S3Object, ...] = ()
     events: bytes = field(default=b"", repr=False)
 
 
-def read_notice(message: str) -> Notice:
+def read_notice(message: str) -> QueueNotice:
     """Read a message.
 
     Raises:
@@ -64,15 +64,15 @@ def read_notice(message: str) -> Notice:
         message = str(body["Message"])
         body = _decoded(message)
     if body.get("Event") == TEST:
-        return Notice()
+        return QueueNotice()
     if "s3ObjectKey" in body:
-        return Notice(tuple(_of_trail(body)))
+        return QueueNotice(tuple(_of_trail(body)))
     if body.get("source") == S3:
-        return Notice(tuple(_of_bridge(body)))
+        return QueueNotice(tuple(_of_bridge(body)))
     records = listed(body.get("Records"))
     if any("s3" in mapping(one) for one in records):
-        return Notice(tuple(_of_s3(records)))
-    return Notice(events=message.encode(errors="replace"))
+        return QueueNotice(tuple(_of_s3(records)))
+    return QueueNotice(events=message.encode(errors="replace"))
 
 
 def _decoded(message: str) -> dict[str, Any]:
@@ -85,20 +85,20 @@ def _decoded(message: str) -> dict[str, Any]:
     return body
 
 
-def _of_trail(body: dict[str, Any]) -> Iterator[Named]:
+def _of_trail(body: dict[str, Any]) -> Iterator[S3Object]:
     keys = body["s3ObjectKey"]
     for key in keys if isinstance(keys, list) else [keys]:
         yield from _named(body.get("s3Bucket"), key)
 
 
-def _of_bridge(body: dict[str, Any]) -> Iterator[Named]:
+def _of_bridge(body: dict[str, Any]) -> Iterator[S3Object]:
     if body.get("detail-type") == "Object Created":
         detail = mapping(body.get("detail"))
         bucket, thing = mapping(detail.get("bucket")), mapping(detail.get("object"))
         yield from _named(bucket.get("name"), thing.get("key"))
 
 
-def _of_s3(records: list[Any]) -> Iterator[Named]:
+def _of_s3(records: list[Any]) -> Iterator[S3Object]:
     for one in map(mapping, records):
         if CREATED in str(one.get("eventName")):
             inner = mapping(one.get("s3"))
@@ -108,8 +108,8 @@ def _of_s3(records: list[Any]) -> Iterator[Named]:
             yield from _named(mapping(inner.get("bucket")).get("name"), plain)
 
 
-def _named(bucket: Any, key: Any) -> Iterator[Named]:
+def _named(bucket: Any, key: Any) -> Iterator[S3Object]:
     if text(bucket) is None or text(key) is None:
         raise NotANoticeError("the message names no bucket and key")
     if DIGESTS not in key:  # hashes of log files, no events
-        yield Named(bucket, key)
+        yield S3Object(bucket, key)

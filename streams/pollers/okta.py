@@ -15,11 +15,12 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from streams.model.times import rfc3339
 from streams.pollers.feeds import (
-    Answer,
     Cursor,
     Page,
     Start,
+    VendorAnswer,
     encoded,
     json_of,
     newest_of,
@@ -28,7 +29,6 @@ from streams.pollers.feeds import (
     still_ours,
     time_of,
 )
-from streams.times import rfc3339
 
 LIMIT: Final = 1000  # events of a page, the most that Okta gives
 
@@ -72,7 +72,7 @@ class OktaLog:
         })  # fmt: skip
         return f"{self.base}/api/v1/logs?{query}"
 
-    def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
         """Read a page; an empty one is the end for now."""
         found = objects(json_of(answer))
         times = [time_of(one, "published") for one in found]

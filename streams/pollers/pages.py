@@ -13,15 +13,15 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
+from streams.model.times import SECOND, rfc3339
 from streams.pollers.feeds import (
-    Answer,
     Cursor,
     UnreadablePageError,
+    VendorAnswer,
     json_of,
     objects,
 )
 from streams.pollers.windows import Windows
-from streams.times import SECOND, rfc3339
 
 FIRST: Final = 1  # the number of LiteLLM's first page
 
@@ -45,7 +45,9 @@ class ById(Windows):
             query[self.after] = cursor["place"]["id"]
         return f"{self.base}{self.path}?{urlencode(query)}"
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events, and the last id where there are more."""
         body = _object(answer)
         found, more = objects(body.get("data")), body.get("has_more") is True
@@ -100,7 +102,9 @@ class LiteLlmLog(Windows):
         }  # fmt: skip
         return f"{self.base}/audit?{urlencode(query)}"
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events, and the number of the next page."""
         body = _object(answer)
         number, pages = cursor["place"] or FIRST, body.get("total_pages")
@@ -110,7 +114,7 @@ class LiteLlmLog(Windows):
         return found, number + 1 if found and number < pages else None
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(answer: VendorAnswer) -> dict[str, Any]:
     body = json_of(answer)
     if not isinstance(body, dict):
         raise UnreadablePageError("the answer is no object")

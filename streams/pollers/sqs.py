@@ -20,25 +20,25 @@ import orjson
 import structlog
 from attrs import define, field, frozen
 
-from streams.findings import FindingKind
-from streams.intake import Delivery, NotWrittenError
+from streams.model.findings import FindingKind
+from streams.model.records import DeadLetter
 from streams.pollers.notices import NotANoticeError, read_notice
+from streams.pollers.sigv4 import Signer
 from streams.pollers.transport import FailedError, fetch
-from streams.reading import Records, read
-from streams.records import DeadLetter
-from streams.sigv4 import Signer
-from streams.sources.packed import UnpackError, unpacked
+from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.reading import Records, read
+from streams.sources.reading.packed import UnpackError, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.intake import Receipt
-    from streams.poll_settings import Queue
     from streams.pollers.aws_credentials import Keys
-    from streams.pollers.notices import Named
-    from streams.reading import Reader
-    from streams.stages.admission import Rights
-    from streams.stages.ingress import Origin
+    from streams.pollers.notices import S3Object
+    from streams.services.intake import Acceptance
+    from streams.services.reading import RecordReader
+    from streams.settings.polls import QueueSettings
+    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.ingress import Origin
 
 AT_ONCE: Final = 10  # messages of one answer, the most that SQS gives
 SHORTEST: Final = 0.2  # seconds between two requests where there is nothing
@@ -71,11 +71,11 @@ class Queued:
     """
 
     name: str
-    settings: Queue
+    settings: QueueSettings
     keys: Keys
-    make: Callable[[], Reader]
+    make: Callable[[], RecordReader]
     speaker: Callable[[], tuple[Origin, Rights]]
-    write: Callable[[Delivery], Awaitable[Receipt]]
+    write: Callable[[IntakeBatch], Awaitable[Acceptance]]
 
 
 @define
@@ -146,7 +146,7 @@ class QueueReader:
         found = await self._read(session, message["Body"])
         origin, rights = self._queued.speaker()
         signals = [self._signal(origin.received_at, reason) for reason in found.lost]
-        delivery = Delivery(found.records, origin, rights, signals=signals)
+        delivery = IntakeBatch(found.records, origin, rights, signals=signals)
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message["ReceiptHandle"]}
         await self._ask(session, "DeleteMessage", handle)
@@ -183,7 +183,7 @@ class QueueReader:
         found.records.append(DeadLetter(self._settings.format, 0, 0, reason))
         found.lost.append(reason)
 
-    async def _object(self, session: aiohttp.ClientSession, named: Named) -> bytes:
+    async def _object(self, session: aiohttp.ClientSession, named: S3Object) -> bytes:
         """Fetch an object and unpack it.
 
         Raises:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from yarl import URL
 
-from streams.pollers.feeds import Answer
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.pollers.feeds import VendorAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ async def fetch(
     *,
     headers: Mapping[str, str] | None = None,
     data: Any = None,
-) -> Answer:
+) -> VendorAnswer:
     """Make one attempt.
 
     Raises:
@@ -76,7 +76,7 @@ async def fetch(
             if got.status != _OK:
                 reason = f"status {got.status}"
                 raise FailedError(reason, got.status, waiting(given, now))
-            return Answer(given, await _body(got.content))
+            return VendorAnswer(given, await _body(got.content))
     except TimeoutError as error:
         raise FailedError("timeout") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

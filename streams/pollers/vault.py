@@ -22,14 +22,19 @@ import orjson
 
 from agents_registry.identifiers import Identifier
 from streams.pollers.transport import FailedError, fetch
-from streams.sources.openbao_call import HASHED, OPEN_KINDS
-from streams.typed_names import UnhashedError, VaultError, is_plain, is_plain_secret
+from streams.services.typed_names import (
+    UnhashedError,
+    VaultError,
+    is_plain,
+    is_plain_secret,
+)
+from streams.sources.openbao.call import HASHED, OPEN_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-    from streams.pollers.feeds import Answer
-    from streams.vendor_settings import Vault as VaultSettings
+    from streams.pollers.feeds import VendorAnswer
+    from streams.settings.vendors import VaultSettings
 
 AT_ONCE: Final = 8  # requests to one vault
 MOST_LISTED: Final = 10_000  # leases in one answer; it says so when there are more
@@ -49,7 +54,7 @@ class Irrevocable:
     whole: bool
 
 
-class Vault:
+class VaultClient:
     """The API of one cluster."""
 
     def __init__(
@@ -152,7 +157,7 @@ class Vault:
             raise self._failed(f"its token: {error}") from error
         return self._data(answer)
 
-    def _data(self, answer: Answer) -> dict[str, Any]:
+    def _data(self, answer: VendorAnswer) -> dict[str, Any]:
         try:
             body = orjson.loads(answer.body)
         except orjson.JSONDecodeError as error:
@@ -167,7 +172,7 @@ class Vault:
 
 
 async def names_in_log(
-    identifier: Identifier, vaults: Iterable[Vault]
+    identifier: Identifier, vaults: Iterable[VaultClient]
 ) -> tuple[Identifier, ...]:
     """Give the names by which audit logs know what somebody names in plain text.
 

@@ -17,22 +17,22 @@ import orjson
 import structlog
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from streams.findings import FindingKind
-from streams.intake import Delivery, NotWrittenError
-from streams.reading import Records
-from streams.records import Lifecycle
-from streams.sources.openbao_rules import LEASE, LEASE_HMAC
-from streams.typed_names import VaultError
+from streams.model.findings import FindingKind
+from streams.model.records import Lifecycle
+from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.reading import Records
+from streams.services.typed_names import VaultError
+from streams.sources.openbao.rules import LEASE, LEASE_HMAC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streams.engine.ingest import Ingest
-    from streams.engine.store import Store
-    from streams.engine.transaction import Transaction
-    from streams.intake import Speaker
-    from streams.pollers.vault import Vault
-    from streams.records import Record
+    from streams.engines.embedded.ingest import Ingest
+    from streams.engines.embedded.store import Store
+    from streams.engines.embedded.transaction import Transaction
+    from streams.model.records import Record
+    from streams.pollers.vault import VaultClient
+    from streams.services.intake import Speaker
 
 AGAIN_SECONDS: Final = 5.0
 MOST_WAITING: Final = 10_000
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 class Leases:
     """Gives the new leases of one cluster both of their names."""
 
-    def __init__(self, vault: Vault, store: Store | None = None) -> None:
+    def __init__(self, vault: VaultClient, store: Store | None = None) -> None:
         """Ask a vault; what waits for it is kept in a store, where there is one."""
         self._vault = vault
         self._store = store
@@ -156,7 +156,7 @@ class Joins:
         """Take them by authority."""
         self._leases = leases
 
-    async def complete(self, delivery: Delivery) -> Delivery:
+    async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
         """Give a delivery whose new leases have both names."""
         leases = self._leases.get(delivery.origin.authority)
         if leases is None:
@@ -169,7 +169,7 @@ class IrrevocableLeases:
 
     def __init__(
         self,
-        vault: Vault,
+        vault: VaultClient,
         speaker: Callable[[], Speaker],
         store: Store,
         ingest: Ingest,
@@ -233,7 +233,7 @@ class IrrevocableLeases:
         def tell(tx: Transaction) -> None:
             tx.set_cursor(self._cursor, body)
 
-        delivery = Delivery([], *speaker, signals=signals)
+        delivery = IntakeBatch([], *speaker, signals=signals)
         await self._ingest.records(delivery, tell, patient=True)
         self._told = told
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from streams.pollers.feeds import (
-    Answer,
     Cursor,
     Page,
     Start,
+    VendorAnswer,
     encoded,
     newest_of,
     still_ours,
@@ -66,11 +66,13 @@ class Windows:
         """Give the URL of the next page."""
         raise NotImplementedError
 
-    def page(self, cursor: Cursor, answer: Answer) -> tuple[list[dict[str, Any]], Any]:
+    def page(
+        self, cursor: Cursor, answer: VendorAnswer
+    ) -> tuple[list[dict[str, Any]], Any]:
         """Give the events of an answer, and the place of the next page or None."""
         raise NotImplementedError
 
-    def take(self, cursor: Cursor, answer: Answer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
         """Read a page; give what of it is new."""
         found, place = self.page(cursor, answer)
         times = [time_of(event, self.time_field) for event in found]

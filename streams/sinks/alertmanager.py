@@ -14,11 +14,11 @@ from typing import Any, Final
 import orjson
 from attrs import field, frozen
 
+from streams.model.times import rfc3339
 from streams.sinks import wording
 from streams.sinks.links import NOWHERE, Links
-from streams.sinks.sink import JSON, Request, Sink
-from streams.stages.deliveries import Activity, Delivery
-from streams.times import rfc3339
+from streams.sinks.sink import JSON, Sink, SinkRequest
+from streams.stages.notify.deliveries import Activity, Delivery
 
 _ANNOTATED: Final = ("identifier", "owner", "ended", "cause", "path", "count")
 
@@ -44,7 +44,7 @@ class Alertmanager(Sink):
     def _address(self) -> str:
         return f"{self.base}/api/v2/alerts"
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give an array of one alert."""
         finding = delivery.finding
         closed = delivery.activity is Activity.CLOSE
@@ -72,4 +72,4 @@ class Alertmanager(Sink):
         headers = {"content-type": JSON}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
-        return Request(url=self.url, headers=headers, body=orjson.dumps([alert]))
+        return SinkRequest(url=self.url, headers=headers, body=orjson.dumps([alert]))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streams.findings import Severity
+from streams.model.findings import Severity
 from streams.sinks import wording
-from streams.stages.deliveries import Activity
+from streams.stages.notify.deliveries import Activity
 
 if TYPE_CHECKING:
     from streams.sinks.links import Links
-    from streams.stages.deliveries import Delivery
+    from streams.stages.notify.deliveries import Delivery
 
 # 0 to 10: 0-3 low, 4-6 medium, 7-8 high, 9-10 very high.
 _SEVERITY: Final = {

@@ -1,7 +1,7 @@
 """Post a delivery to its endpoint: the one place of the HTTP sinks that does IO.
 
 One attempt, one answer: `post` raises nothing for what a network or a receiver does,
-it tells it as an `Outcome`, and the notify stage decides what follows.
+it tells it as an `AttemptOutcome`, and the notify stage decides what follows.
 
 The name of the endpoint is resolved once an attempt, each address is checked, and
 the connection goes to the checked addresses, so a name that changes its mind between
@@ -22,21 +22,21 @@ import aiohttp
 from attrs import field, frozen
 from yarl import URL
 
+from streams.model.times import SECOND
 from streams.sinks.pinned import (
     RefusedAddressError,
     UnresolvedError,
     addresses,
     session,
 )
-from streams.stages.deliveries import Outcome
-from streams.times import SECOND
+from streams.stages.notify.deliveries import AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import SSLContext
 
-    from streams.sinks.sink import Request, Sink
-    from streams.stages.deliveries import Delivery
+    from streams.sinks.sink import Sink, SinkRequest
+    from streams.stages.notify.deliveries import Delivery
 
 TIMEOUT: Final = 15.0
 RESPONSE_CAP: Final = 64 * 1024
@@ -104,7 +104,7 @@ class _Answer(NamedTuple):
     body: bytes
 
 
-async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
+async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> AttemptOutcome:
     """Make one attempt.
 
     Args:
@@ -121,16 +121,16 @@ async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
         async with asyncio.timeout(endpoint.timeout):
             return await _attempt(endpoint, delivery, now)
     except TimeoutError:
-        return Outcome(error="timeout")
+        return AttemptOutcome(error="timeout")
     except RefusedAddressError:
-        return Outcome(error="refused_address")
+        return AttemptOutcome(error="refused_address")
     except UnresolvedError:
-        return Outcome(error="unresolved")
+        return AttemptOutcome(error="unresolved")
     except (aiohttp.ClientError, OSError):
-        return Outcome(error="unreachable")
+        return AttemptOutcome(error="unreachable")
 
 
-async def _attempt(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
+async def _attempt(endpoint: Endpoint, delivery: Delivery, now: int) -> AttemptOutcome:
     sink = endpoint.sink
     request = sink.request(delivery, now)
     checked = await addresses(
@@ -145,17 +145,19 @@ async def _attempt(endpoint: Endpoint, delivery: Delivery, now: int) -> Outcome:
             await asyncio.sleep(ASK_EVERY)
             told = await _send(client, question, now)
             if not _is_yes(told.status):
-                return Outcome(error="not_acknowledged")
+                return AttemptOutcome(error="not_acknowledged")
             if sink.settled(told.body):
                 break
-    return Outcome(status=answer.status, retry_after=answer.retry_after)
+    return AttemptOutcome(status=answer.status, retry_after=answer.retry_after)
 
 
 def _is_yes(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - RFC 9110 2xx
 
 
-async def _send(client: aiohttp.ClientSession, request: Request, now: int) -> _Answer:
+async def _send(
+    client: aiohttp.ClientSession, request: SinkRequest, now: int
+) -> _Answer:
     async with client.post(
         URL(request.url),
         data=request.body,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.findings import POSTURE, SUMMARY, FindingKind
+from streams.model.findings import POSTURE, SUMMARY, FindingKind
 
 TITLES: Final = {
     FindingKind.USE_AFTER_REVOCATION: "Dead credential still accepted",

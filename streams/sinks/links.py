@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from streams.findings import SUMMARY
+from streams.model.findings import SUMMARY
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
-    from streams.findings import Finding
+    from streams.model.findings import Finding
 
 
 # Lists of the server by kinds of names that are nobody's credential, agent or owner.

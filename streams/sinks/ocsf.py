@@ -22,14 +22,14 @@ import orjson
 from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.findings import Severity
+from streams.model.findings import Severity
 from streams.sinks import wording
 from streams.sinks.links import NOWHERE, Links
-from streams.stages.deliveries import Activity
+from streams.stages.notify.deliveries import Activity
 
 if TYPE_CHECKING:
-    from streams.findings import Finding
-    from streams.stages.deliveries import Delivery
+    from streams.model.findings import Finding
+    from streams.stages.notify.deliveries import Delivery
 
 Version = Literal["1.8.0", "1.9.0"]
 CLASS: Final = 2004
@@ -49,7 +49,7 @@ _JCS: Final = 2
 
 
 @frozen
-class Layout:
+class OcsfLayout:
     """What an installation chooses of its events.
 
     Attributes:
@@ -63,15 +63,15 @@ class Layout:
     product: str = ""
 
 
-DEFAULT: Final = Layout()
+DEFAULT: Final = OcsfLayout()
 
 
-def body(delivery: Delivery, layout: Layout = DEFAULT) -> bytes:
+def body(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> bytes:
     """Give the JSON of a delivery, the same bytes in every attempt."""
     return orjson.dumps(of_delivery(delivery, layout))
 
 
-def of_delivery(delivery: Delivery, layout: Layout = DEFAULT) -> dict[str, Any]:
+def of_delivery(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> dict[str, Any]:
     """Give the event of a delivery."""
     return event(
         delivery.finding,
@@ -88,7 +88,7 @@ def event(
     *,
     at: int,
     uid: str,
-    layout: Layout = DEFAULT,
+    layout: OcsfLayout = DEFAULT,
 ) -> dict[str, Any]:
     """Give a finding as an OCSF event.
 

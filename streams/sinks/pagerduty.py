@@ -12,12 +12,12 @@ from typing import Any, Final
 import orjson
 from attrs import field, frozen
 
-from streams.findings import Severity
+from streams.model.findings import Severity
+from streams.model.times import rfc3339
 from streams.sinks import wording
 from streams.sinks.links import NOWHERE, Links
-from streams.sinks.sink import JSON, Request, Sink
-from streams.stages.deliveries import Activity, Delivery
-from streams.times import rfc3339
+from streams.sinks.sink import JSON, Sink, SinkRequest
+from streams.stages.notify.deliveries import Activity, Delivery
 
 URLS: Final = {
     "us": "https://events.pagerduty.com/v2/enqueue",
@@ -41,7 +41,7 @@ class PagerDuty(Sink):
     url: str = URLS["us"]
     links: Links = NOWHERE
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give a trigger, or the resolve of what was triggered."""
         del now
         finding = delivery.finding
@@ -59,7 +59,7 @@ class PagerDuty(Sink):
                     {"href": link, "text": name} for name, link in links.items()
                 ]
         body = orjson.dumps(event)
-        return Request(url=self.url, headers={"content-type": JSON}, body=body)
+        return SinkRequest(url=self.url, headers={"content-type": JSON}, body=body)
 
 
 def _payload(delivery: Delivery) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streams.stages.deliveries import Delivery
+    from streams.stages.notify.deliveries import Delivery
 
 JSON: Final = "application/json"
 
 
 @frozen(kw_only=True)
-class Request:
+class SinkRequest:
     """A POST. Nothing of it is shown: URL, headers and body may hold a secret."""
 
     url: str = field(repr=False)
@@ -38,11 +38,11 @@ class Sink:
     ports: ClassVar[frozenset[int]] = frozenset({443, 8443})
     url: str
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give the request of an attempt at ``now`` (ns)."""
         raise NotImplementedError
 
-    def question(self, answer: bytes) -> Request | None:
+    def question(self, answer: bytes) -> SinkRequest | None:
         """Give what to ask until a 2xx counts; None where it counts as it is.
 
         Args:

@@ -16,8 +16,8 @@ from attrs import field, frozen
 
 from streams.sinks import wording
 from streams.sinks.links import NOWHERE, Links
-from streams.sinks.sink import JSON, Request, Sink
-from streams.stages.deliveries import Activity, Delivery
+from streams.sinks.sink import JSON, Sink, SinkRequest
+from streams.stages.notify.deliveries import Activity, Delivery
 
 _HEADER: Final = 150
 _SECTION: Final = 3000
@@ -39,7 +39,7 @@ class Slack(Sink):
     url: str = field(repr=False)
     links: Links = NOWHERE
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give a message of blocks, and its text for notifications."""
         del now
         finding = delivery.finding
@@ -69,7 +69,7 @@ class Slack(Sink):
             elements = [{"type": "mrkdwn", "text": shown}]
             blocks.append({"type": "context", "elements": elements})
         body = orjson.dumps({"text": _escaped(text), "blocks": blocks})
-        return Request(url=self.url, headers={"content-type": JSON}, body=body)
+        return SinkRequest(url=self.url, headers={"content-type": JSON}, body=body)
 
 
 def _plain(text: str, size: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import orjson
 from attrs import field, frozen
 
 from streams.sinks import ocsf
-from streams.sinks.sink import JSON, Request, Sink
-from streams.stages.deliveries import Delivery
+from streams.sinks.sink import JSON, Sink, SinkRequest
+from streams.stages.notify.deliveries import Delivery
 
 _MILLISECONDS: Final = 1000
 
@@ -40,7 +40,7 @@ class Splunk(Sink):
     ack: bool = False
     index: str = ""
     sourcetype: str = "rescind:ocsf"
-    layout: ocsf.Layout = ocsf.DEFAULT
+    layout: ocsf.OcsfLayout = ocsf.DEFAULT
 
     url: str = field(init=False)
 
@@ -56,7 +56,7 @@ class Splunk(Sink):
         """
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.base}#{self.name}"))
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give one event with its time and the fields that searches go by."""
         del now
         finding = delivery.finding
@@ -77,7 +77,7 @@ class Splunk(Sink):
             wrapped["index"] = self.index
         return self._request(self.url, wrapped)
 
-    def question(self, answer: bytes) -> Request | None:
+    def question(self, answer: bytes) -> SinkRequest | None:
         """Ask whether the event is indexed."""
         if not self.ack:
             return None
@@ -89,11 +89,11 @@ class Splunk(Sink):
         acks = _json(answer).get("acks")
         return isinstance(acks, dict) and bool(acks) and all(acks.values())
 
-    def _request(self, url: str, document: dict[str, Any]) -> Request:
+    def _request(self, url: str, document: dict[str, Any]) -> SinkRequest:
         headers = {"authorization": f"Splunk {self.token}", "content-type": JSON}
         if self.ack:
             headers["x-splunk-request-channel"] = self.channel
-        return Request(url=url, headers=headers, body=orjson.dumps(document))
+        return SinkRequest(url=url, headers=headers, body=orjson.dumps(document))
 
 
 def _json(answer: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
-from streams.times import SECOND
+from streams.model.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

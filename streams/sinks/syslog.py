@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import orjson
 from attrs import frozen
 
-from streams.findings import Severity
+from streams.model.findings import Severity
+from streams.model.times import rfc3339
 from streams.sinks import cef, ocsf
-from streams.times import rfc3339
 
 if TYPE_CHECKING:
-    from streams.stages.deliveries import Delivery
+    from streams.stages.notify.deliveries import Delivery
 
 _AUTHORISATION: Final = 10  # the facility of security and authorisation messages
 _SEVERITY: Final = {
@@ -26,7 +26,7 @@ _HOST: Final = 255
 
 
 @frozen(kw_only=True)
-class Layout:
+class SyslogLayout:
     """How messages look.
 
     Attributes:
@@ -37,13 +37,13 @@ class Layout:
 
     form: Literal["cef", "json"] = "cef"
     hostname: str = "-"
-    event: ocsf.Layout = ocsf.DEFAULT
+    event: ocsf.OcsfLayout = ocsf.DEFAULT
 
 
-DEFAULT: Final = Layout()
+DEFAULT: Final = SyslogLayout()
 
 
-def message(delivery: Delivery, layout: Layout) -> bytes:
+def message(delivery: Delivery, layout: SyslogLayout) -> bytes:
     """Give a message without its frame: header, no structured data, text in UTF-8."""
     finding = delivery.finding
     priority = 8 * _AUTHORISATION + _SEVERITY[finding.severity]

@@ -19,14 +19,14 @@ from yarl import URL
 from streams.sinks import syslog
 from streams.sinks.http_delivery import TIMEOUT, EndpointError, resolver
 from streams.sinks.pinned import RefusedAddressError, UnresolvedError, addresses
-from streams.stages.deliveries import Outcome
+from streams.stages.notify.deliveries import AttemptOutcome
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from aiohttp.abc import ResolveResult
 
-    from streams.stages.deliveries import Delivery
+    from streams.stages.notify.deliveries import Delivery
 
 PORT: Final = 6514  # RFC 5425 section 4.1
 TAKEN: Final = 202
@@ -52,7 +52,7 @@ class SyslogEndpoint:
     port: int = PORT
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     allow_private: bool = False
-    layout: syslog.Layout = syslog.DEFAULT
+    layout: syslog.SyslogLayout = syslog.DEFAULT
     timeout: float = TIMEOUT
     resolving: ThreadPoolExecutor = field(init=False, repr=False, eq=False)
 
@@ -67,7 +67,9 @@ class SyslogEndpoint:
             raise EndpointError(f"{self.name}: {message}")
 
 
-async def send(endpoint: SyslogEndpoint, delivery: Delivery, now: int) -> Outcome:
+async def send(
+    endpoint: SyslogEndpoint, delivery: Delivery, now: int
+) -> AttemptOutcome:
     """Make one attempt; the same outcomes as of `streams.sinks.http_delivery.post`."""
     del now
     data = syslog.frame(syslog.message(delivery, endpoint.layout))
@@ -81,23 +83,23 @@ async def send(endpoint: SyslogEndpoint, delivery: Delivery, now: int) -> Outcom
             )
             return await _first_that_takes_it(endpoint, checked, data)
     except TimeoutError:
-        return Outcome(error="timeout")
+        return AttemptOutcome(error="timeout")
     except RefusedAddressError:
-        return Outcome(error="refused_address")
+        return AttemptOutcome(error="refused_address")
     except UnresolvedError:
-        return Outcome(error="unresolved")
+        return AttemptOutcome(error="unresolved")
 
 
 async def _first_that_takes_it(
     endpoint: SyslogEndpoint, checked: list[ResolveResult], data: bytes
-) -> Outcome:
+) -> AttemptOutcome:
     for address in checked:
         try:
             await _say(endpoint, address["host"], data)
         except OSError:
             continue
-        return Outcome(status=TAKEN)
-    return Outcome(error="unreachable")
+        return AttemptOutcome(status=TAKEN)
+    return AttemptOutcome(error="unreachable")
 
 
 async def _say(endpoint: SyslogEndpoint, address: str, data: bytes) -> None:

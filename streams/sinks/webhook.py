@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from streams.sinks import ocsf, standard_webhooks
-from streams.sinks.sink import JSON, Request, Sink
-from streams.stages.deliveries import Delivery
+from streams.sinks.sink import JSON, Sink, SinkRequest
+from streams.stages.notify.deliveries import Delivery
 
 
 @frozen(kw_only=True)
@@ -20,7 +20,7 @@ class Webhook(Sink):
 
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    layout: ocsf.Layout = ocsf.DEFAULT
+    layout: ocsf.OcsfLayout = ocsf.DEFAULT
 
     def __attrs_post_init__(self) -> None:
         """Refuse secrets that could not sign."""
@@ -30,10 +30,10 @@ class Webhook(Sink):
         for secret in self.secrets:
             standard_webhooks.checked_secret(secret)
 
-    def request(self, delivery: Delivery, now: int) -> Request:
+    def request(self, delivery: Delivery, now: int) -> SinkRequest:
         """Give the event, the same bytes in each attempt, with this one's stamp."""
         body = ocsf.body(delivery, self.layout)
         headers = standard_webhooks.headers(self.secrets, delivery.id, now, body)
-        return Request(
+        return SinkRequest(
             url=self.url, headers={**headers, "content-type": JSON}, body=body
         )

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
+from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
+from streams.model.times import SECOND, rfc3339
 from streams.sinks.kind_texts import (
     NO_AGENTS,
     NOUNS,
@@ -26,13 +27,12 @@ from streams.sinks.kind_texts import (
     WHY_MANY,
     remedy_of,
 )
-from streams.stages.agent_kinds import is_agent
-from streams.stages.finding_messages import detail, sentence
-from streams.stages.kinds import SOURCE
-from streams.times import SECOND, rfc3339
+from streams.stages.access.agent_kinds import is_agent
+from streams.stages.sentinel.evidence import SOURCE
+from streams.stages.sentinel.messages import detail, sentence
 
 if TYPE_CHECKING:
-    from streams.findings import Finding
+    from streams.model.findings import Finding
 
 SHOWN: Final = 120
 _MANY: Final = 20 * SHOWN  # bytes of the names in a summary

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.records import Record
+    from streams.model.records import Record
 
 
 class Source(Protocol):
@@ -18,85 +18,85 @@ class Source(Protocol):
 
 
 def _cloudtrail() -> Source:
-    from streams.sources.cloudtrail import CloudTrail  # noqa: PLC0415 - lazily
+    from streams.sources.aws.cloudtrail import CloudTrail  # noqa: PLC0415 - lazily
 
     return CloudTrail()
 
 
 def _entra() -> Source:
-    from streams.sources.entra import Entra  # noqa: PLC0415 - lazily
+    from streams.sources.entra.entra import Entra  # noqa: PLC0415 - lazily
 
     return Entra()
 
 
 def _github() -> Source:
-    from streams.sources.github import GitHub  # noqa: PLC0415 - lazily
+    from streams.sources.github.github import GitHub  # noqa: PLC0415 - lazily
 
     return GitHub()
 
 
 def _kubernetes() -> Source:
-    from streams.sources.kubernetes import Kubernetes  # noqa: PLC0415 - lazily
+    from streams.sources.kubernetes.kubernetes import Kubernetes  # noqa: PLC0415 - lazily
 
     return Kubernetes()
 
 
 def _okta() -> Source:
-    from streams.sources.okta import Okta  # noqa: PLC0415 - lazily
+    from streams.sources.okta.okta import Okta  # noqa: PLC0415 - lazily
 
     return Okta()
 
 
 def _openbao() -> Source:
-    from streams.sources.openbao import OpenBao  # noqa: PLC0415 - lazily
+    from streams.sources.openbao.openbao import OpenBao  # noqa: PLC0415 - lazily
 
     return OpenBao()
 
 
 def _keycloak() -> Source:
-    from streams.sources.keycloak import Keycloak  # noqa: PLC0415 - lazily
+    from streams.sources.keycloak.keycloak import Keycloak  # noqa: PLC0415 - lazily
 
     return Keycloak()
 
 
 def _ssf() -> Source:
-    from streams.sources.ssf import Ssf  # noqa: PLC0415 - lazily
+    from streams.sources.ssf.ssf import Ssf  # noqa: PLC0415 - lazily
 
     return Ssf()
 
 
 def _anthropic() -> Source:
-    from streams.sources.anthropic import Anthropic  # noqa: PLC0415 - lazily
+    from streams.sources.anthropic.anthropic import Anthropic  # noqa: PLC0415 - lazily
 
     return Anthropic()
 
 
 def _auth0() -> Source:
-    from streams.sources.auth0 import Auth0  # noqa: PLC0415 - lazily
+    from streams.sources.auth0.auth0 import Auth0  # noqa: PLC0415 - lazily
 
     return Auth0()
 
 
 def _gitguardian() -> Source:
-    from streams.sources.gitguardian import GitGuardian  # noqa: PLC0415 - lazily
+    from streams.sources.gitguardian.gitguardian import GitGuardian  # noqa: PLC0415 - lazily
 
     return GitGuardian()
 
 
 def _litellm() -> Source:
-    from streams.sources.litellm import LiteLlm  # noqa: PLC0415 - lazily
+    from streams.sources.litellm.litellm import LiteLlm  # noqa: PLC0415 - lazily
 
     return LiteLlm()
 
 
 def _openai() -> Source:
-    from streams.sources.openai import OpenAi  # noqa: PLC0415 - lazily
+    from streams.sources.openai.openai import OpenAi  # noqa: PLC0415 - lazily
 
     return OpenAi()
 
 
 def _spire() -> Source:
-    from streams.sources.spire import Spire  # noqa: PLC0415 - lazily
+    from streams.sources.spire.spire import Spire  # noqa: PLC0415 - lazily
 
     return Spire()
 

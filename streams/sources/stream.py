@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from streams.sources.envelope import Event, events
+from streams.sources.reading.envelope import Event, events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.records import Record
+    from streams.model.records import Record
     from streams.sources import Source
 
 

@@ -17,9 +17,9 @@ import attrs
 import orjson
 from attrs import frozen
 
-from streams.findings import FindingKind
-from streams.stages.source_notices import Notice
-from streams.times import rfc3339
+from streams.model.findings import FindingKind
+from streams.model.times import rfc3339
+from streams.stages.ingest.source_notices import SourceNotice
 
 ENABLED: Final = "enabled"
 UNKNOWN: Final = "unknown"
@@ -33,7 +33,7 @@ GAP: Final = (
 
 
 @frozen
-class Health:
+class StreamHealth:
     """What is known of a stream; all times in ns since 1970, None: never.
 
     Attributes:
@@ -84,10 +84,10 @@ class Health:
         return self.status in (ENABLED, UNKNOWN) and not trouble
 
 
-Step: TypeAlias = tuple[Health, tuple[Notice, ...]]
+Step: TypeAlias = tuple[StreamHealth, tuple[SourceNotice, ...]]
 
 
-def heard(health: Health, issued: float, now: int) -> Health:
+def heard(health: StreamHealth, issued: float, now: int) -> StreamHealth:
     """Note a good SET.
 
     One that is not newer than what came before says nothing about the stream now: it
@@ -99,19 +99,19 @@ def heard(health: Health, issued: float, now: int) -> Health:
     return attrs.evolve(health, newest=issued, heard_at=now, silent=False)
 
 
-def refused(health: Health, err: str, now: int) -> Health:
+def refused(health: StreamHealth, err: str, now: int) -> StreamHealth:
     """Note a refused SET."""
     return attrs.evolve(health, refused=health.refused + 1, refusal=err, refused_at=now)
 
 
-def asked(health: Health, state: str, now: int) -> Health:
+def asked(health: StreamHealth, state: str, now: int) -> StreamHealth:
     """Note that a verification was asked for; the older ones may still come."""
     return attrs.evolve(health, asked=(*health.asked, state)[-STATES:], asked_at=now)
 
 
 def verified(
-    health: Health, state: str | None, issued: float, now: int
-) -> Health | None:
+    health: StreamHealth, state: str | None, issued: float, now: int
+) -> StreamHealth | None:
     """Note a verification event; None: its state is none that we asked with.
 
     Without a state the transmitter sent it by itself, and it may be a copy. One that
@@ -130,12 +130,12 @@ def verified(
     return attrs.evolve(_proven(after, now), asked=health.asked[end:], answered=gone)
 
 
-def proven(health: Health, issued: float, now: int) -> Health:
+def proven(health: StreamHealth, issued: float, now: int) -> StreamHealth:
     """Note a verification event that another process asked for."""
     return _proven(heard(health, issued, now), now)
 
 
-def alongside(health: Health, other: Health) -> Health:
+def alongside(health: StreamHealth, other: StreamHealth) -> StreamHealth:
     """Give a record with what another process heard of the same stream."""
     heard_at = max(health.heard_at or 0, other.heard_at or 0) or None
     verified_at = max(health.verified_at or 0, other.verified_at or 0) or None
@@ -146,12 +146,12 @@ def alongside(health: Health, other: Health) -> Health:
     )
 
 
-def _proven(health: Health, now: int) -> Health:
+def _proven(health: StreamHealth, now: int) -> StreamHealth:
     return attrs.evolve(health, verified_at=now, heard_at=now, silent=False)
 
 
 def announced(
-    health: Health, status: str, reason: str, issued: float, now: int
+    health: StreamHealth, status: str, reason: str, issued: float, now: int
 ) -> Step:
     """Note a stream-updated event; one that a newer one overtook changes nothing."""
     after = heard(health, issued, now)
@@ -160,7 +160,7 @@ def announced(
     return updated(attrs.evolve(after, said=issued), status, reason, now)
 
 
-def updated(health: Health, status: str, reason: str, now: int) -> Step:
+def updated(health: StreamHealth, status: str, reason: str, now: int) -> Step:
     """Note what the transmitter says of the stream; a change is a notice."""
     before = health.status
     if status == before:
@@ -171,17 +171,17 @@ def updated(health: Health, status: str, reason: str, now: int) -> Step:
             after = attrs.evolve(after, since=health.since)  # it stands still already
         why = f" ({reason})" if reason else ""
         detail = STOPPED.format(status, why)
-        return after, (Notice(FindingKind.SOURCE_STOPPED, now, detail),)
+        return after, (SourceNotice(FindingKind.SOURCE_STOPPED, now, detail),)
     if before == UNKNOWN:
         return after, ()
     gap = (now if health.since is None else health.since, now)
     detail = GAP.format(*map(rfc3339, gap))
-    flows = Notice(FindingKind.SOURCE_STOPPED, now, over=True)
-    lost = Notice(FindingKind.SOURCE_GAP, now, detail)
+    flows = SourceNotice(FindingKind.SOURCE_STOPPED, now, over=True)
+    lost = SourceNotice(FindingKind.SOURCE_GAP, now, detail)
     return attrs.evolve(after, gap=gap), (flows, lost)
 
 
-def waited(health: Health, patience: int, now: int) -> Step:
+def waited(health: StreamHealth, patience: int, now: int) -> Step:
     """Look whether a stream has been silent for too long, or is so no more.
 
     Args:
@@ -197,26 +197,28 @@ def waited(health: Health, patience: int, now: int) -> Step:
     if silent == health.told:
         return after, ()
     detail = LATE.format(rfc3339(last)) if silent else ""
-    return after, (Notice(FindingKind.SOURCE_SILENT, now, detail, over=not silent),)
+    return after, (
+        SourceNotice(FindingKind.SOURCE_SILENT, now, detail, over=not silent),
+    )
 
 
-def save(health: Health) -> bytes:
+def save(health: StreamHealth) -> bytes:
     """Give the record as bytes."""
     return orjson.dumps(attrs.asdict(health))
 
 
-def load(data: bytes) -> Health:
+def load(data: bytes) -> StreamHealth:
     """Read what `save` gave; members of other versions are left out."""
     plain: dict[str, Any] = orjson.loads(data)
-    known = {one.name for one in attrs.fields(Health)}
+    known = {one.name for one in attrs.fields(StreamHealth)}
     values = {name: value for name, value in plain.items() if name in known}
     for name in ("asked", "answered"):
         values[name] = tuple(values.get(name, ()))
     values["gap"] = tuple(values["gap"]) if values.get("gap") else None
-    return Health(**values)
+    return StreamHealth(**values)
 
 
-def to_plain(name: str, stream_id: str, health: Health) -> dict[str, Any]:
+def to_plain(name: str, stream_id: str, health: StreamHealth) -> dict[str, Any]:
     """Give what the API says of a stream; times as RFC 3339."""
     times = {
         member: rfc3339(getattr(health, member))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import structlog
 
-from streams.intake import NotWrittenError
+from streams.services.intake import NotWrittenError
 from streams.ssf import health as steps
 from streams.ssf.transport import TransmitterError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.ssf.management import Management
-    from streams.ssf.receiver import Keeper, Receiver
+    from streams.ssf.receiver import StreamHealthKeeper, StreamReceiver
 
 LOOK_SECONDS: Final = 1.0
 
@@ -43,13 +43,13 @@ class Rhythm:
     patience: int = 0
 
 
-class Heartbeat:
+class StreamHeartbeat:
     """Keeps the health of one stream."""
 
     def __init__(
         self,
-        receiver: Receiver,
-        keeper: Keeper,
+        receiver: StreamReceiver,
+        keeper: StreamHealthKeeper,
         rhythm: Rhythm,
         clock: Callable[[], int],
         fresh_id: Callable[[], str],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streams.ssf.metadata import Metadata
-    from streams.ssf.transport import Answer, Transport
+    from streams.ssf.transport import TransmitterAnswer, Transport
 
 StatusName = Literal["enabled", "paused", "disabled"]
 STATUSES: Final = frozenset({"enabled", "paused", "disabled"})
@@ -32,7 +32,7 @@ _MEANINGS: Final = {
 
 
 @frozen
-class Delivery:
+class DeliveryMethod:
     """How SETs come: pushed to our address, or polled at the transmitter's.
 
     Attributes:
@@ -64,7 +64,7 @@ class StreamConfiguration:
     stream_id: str
     issuer: str
     audience: tuple[str, ...]
-    delivery: Delivery
+    delivery: DeliveryMethod
     events_delivered: tuple[str, ...] = ()
     min_verification_interval: float = 0.0
     raw: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -86,7 +86,10 @@ class Management:
     metadata: Metadata
 
     async def create(
-        self, delivery: Delivery, events: tuple[str, ...] = (), description: str = ""
+        self,
+        delivery: DeliveryMethod,
+        events: tuple[str, ...] = (),
+        description: str = "",
     ) -> StreamConfiguration:
         """Make a stream; the transmitter may say 409 where it allows one alone."""
         document: dict[str, Any] = {"delivery": delivery.document()}
@@ -175,7 +178,7 @@ class Management:
         document: Any,
         *expected: int,
         stream_id: str = "",
-    ) -> Answer:
+    ) -> TransmitterAnswer:
         endpoint = getattr(self.metadata, f"{name}_endpoint")
         if not endpoint:
             raise TransmitterError(f"the transmitter has no {name} endpoint")
@@ -222,12 +225,12 @@ def stream_of(document: Any) -> StreamConfiguration:
     )
 
 
-def _delivery_of(value: Any) -> Delivery:
+def _delivery_of(value: Any) -> DeliveryMethod:
     given = value if isinstance(value, dict) else {}
     method = str(given.get("method", POLL))
     if method.startswith("https://schemas.openid.net/secevent/risc/delivery-method/"):
         method = PUSH if method.endswith("push") else POLL  # Google's names
-    return Delivery(method, str(given.get("endpoint_url", "")))
+    return DeliveryMethod(method, str(given.get("endpoint_url", "")))
 
 
 def _status_of(document: Any) -> StreamStatus:

@@ -16,17 +16,17 @@ import attrs
 import structlog
 from attrs import Factory, define
 
-from streams.failpoints import failpoint
-from streams.intake import NotWrittenError
-from streams.sources.set_verifier import SetRefusedError
+from streams.observability.failpoints import failpoint
+from streams.services.intake import NotWrittenError
+from streams.sources.ssf.verifier import SetRefusedError
 from streams.ssf.receiver import StaleKeyError
 from streams.ssf.transport import LARGEST, TIMEOUT, NoAnswerError, TransmitterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.intake import Speaker
-    from streams.ssf.receiver import Receiver
+    from streams.services.intake import Speaker
+    from streams.ssf.receiver import StreamReceiver
     from streams.ssf.transport import Transport
 
 MOST: Final = 100  # SETs in one answer
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 @define
-class Outcome:
+class SetsOutcome:
     """What became of the SETs of one answer, to be told with the next request.
 
     Attributes:
@@ -52,12 +52,12 @@ class Outcome:
     held: bool = False
 
 
-class Poll:
+class StreamPoll:
     """Polls one stream."""
 
     def __init__(
         self,
-        receiver: Receiver,
+        receiver: StreamReceiver,
         transport: Transport,
         endpoint: str,
         speaker: Callable[[], Speaker],
@@ -81,7 +81,7 @@ class Poll:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        told, failures = Outcome(), 0
+        told, failures = SetsOutcome(), 0
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -107,7 +107,7 @@ class Poll:
             elif not (told.ack or told.errors or took > PAUSE):
                 await asyncio.sleep(self._pause or PAUSE)
 
-    async def _ask(self, told: Outcome) -> dict[str, Any]:
+    async def _ask(self, told: SetsOutcome) -> dict[str, Any]:
         document: dict[str, Any] = {
             "maxEvents": MOST,
             "returnImmediately": self._immediately,
@@ -137,16 +137,16 @@ class Poll:
             raise TransmitterError("the poll endpoint's answer has no sets")
         return read
 
-    async def take(self, sets: Mapping[str, Any]) -> Outcome:
+    async def take(self, sets: Mapping[str, Any]) -> SetsOutcome:
         """Take in the SETs of one answer, together."""
-        outcome = Outcome()
+        outcome = SetsOutcome()
         async with asyncio.TaskGroup() as tasks:
             for jti, token in sets.items():
                 tasks.create_task(self._one(jti, token, outcome))
         failpoint("ssf.taken")
         return outcome
 
-    async def _one(self, jti: str, token: Any, outcome: Outcome) -> None:
+    async def _one(self, jti: str, token: Any, outcome: SetsOutcome) -> None:
         speaker = self._speaker()
         try:
             if not isinstance(token, str):

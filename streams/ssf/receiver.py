@@ -20,24 +20,24 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import structlog
 
-from streams.intake import Delivery, NotWrittenError
-from streams.reading import read
-from streams.sources.set_verifier import SetRefusedError, UnknownKeyError, verify
-from streams.sources.ssf import Ssf, event_type
+from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.reading import read
+from streams.sources.ssf.ssf import Ssf, event_type
+from streams.sources.ssf.verifier import SetRefusedError, UnknownKeyError, verify
 from streams.ssf import health as steps
 from streams.ssf.management import STATUSES
-from streams.stages.admission import Rights
+from streams.stages.ingest.admission import Rights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from streams.intake import Receipt, Speaker
-    from streams.key_set import KeySet
-    from streams.settings import SsfStream
-    from streams.sources.set_verifier import StreamRules
-    from streams.ssf.health import Health, Step
-    from streams.stages.ingress import Origin
-    from streams.stages.source_notices import Notice
+    from streams.clients.jwks_cache import JwksCache
+    from streams.services.intake import Acceptance, Speaker
+    from streams.settings.server import SsfStream
+    from streams.sources.ssf.verifier import StreamRules
+    from streams.ssf.health import Step, StreamHealth
+    from streams.stages.ingest.ingress import Origin
+    from streams.stages.ingest.source_notices import SourceNotice
 
 NAME: Final = "ssf"
 # Of SSF, and of the drafts and of RISC before it.
@@ -54,10 +54,10 @@ class StaleKeyError(UnknownKeyError):
     """The key is unknown, and it is too soon to read the set again."""
 
 
-class Log(Protocol):
+class StreamLog(Protocol):
     """What writes to the log, whatever the engine."""
 
-    async def records(self, delivery: Delivery) -> Receipt:
+    async def records(self, delivery: IntakeBatch) -> Acceptance:
         """Admit records and write what gets in.
 
         Raises:
@@ -66,7 +66,7 @@ class Log(Protocol):
         ...
 
 
-class Keeper(Protocol):
+class StreamHealthKeeper(Protocol):
     """What keeps the health records of streams over restarts."""
 
     async def load(self, name: str) -> bytes | None:
@@ -105,11 +105,11 @@ async def nowhere(name: str, state: str) -> bool:
 
 
 @attrs.frozen
-class Verifier:
+class StreamVerifier:
     """The rules of a stream and the keys of its transmitter."""
 
     rules: StreamRules
-    keys: KeySet
+    keys: JwksCache
 
     async def claims(self, token: bytes, now: int) -> dict[str, Any]:
         """Verify a token, with newer keys where its own is not known.
@@ -133,7 +133,7 @@ class Verifier:
             raise
 
 
-class Receiver:
+class StreamReceiver:
     """One stream.
 
     Attributes:
@@ -146,8 +146,8 @@ class Receiver:
         self,
         name: str,
         settings: SsfStream,
-        verifier: Verifier,
-        ingest: Log,
+        verifier: StreamVerifier,
+        ingest: StreamLog,
         origin: Callable[[], Origin],
         asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
     ) -> None:
@@ -159,12 +159,12 @@ class Receiver:
             verifier: of its SETs.
             ingest: writes what is taken in.
             origin: of what we say about the stream ourselves, now.
-            asked_elsewhere: as `Keeper` has it.
+            asked_elsewhere: as `StreamHealthKeeper` has it.
         """
         self.name = name
         self.settings = settings
         self.verifier = verifier
-        self.health = steps.Health()
+        self.health = steps.StreamHealth()
         self.changed = False
         self._ingest = ingest
         self._origin = origin
@@ -188,19 +188,19 @@ class Receiver:
         if await self._about_the_stream(claims, now):
             return
         records = await read(Ssf(now), token, NAME)
-        await self._ingest.records(Delivery(records, *speaker, via=self.source))
+        await self._ingest.records(IntakeBatch(records, *speaker, via=self.source))
         self.note(steps.heard(self.health, claims["iat"], now))
 
     def count(self, refused: SetRefusedError, now: int) -> None:
         """Note that a SET was refused for good (ns)."""
         self.note(steps.refused(self.health, refused.err, now))
 
-    def note(self, health: Health) -> None:
+    def note(self, health: StreamHealth) -> None:
         """Change the record of the stream."""
         self.health = health
         self.changed = True
 
-    async def tell(self, step: Callable[[Health], Step]) -> None:
+    async def tell(self, step: Callable[[StreamHealth], Step]) -> None:
         """Take a step with the record of the stream, once its notices are durable.
 
         The step is taken again after that: the record may have changed meanwhile.
@@ -217,12 +217,12 @@ class Receiver:
             if health != self.health:
                 self.note(health)
 
-    async def _write(self, notices: Iterable[Notice]) -> None:
+    async def _write(self, notices: Iterable[SourceNotice]) -> None:
         for one in notices:
             say = log.info if one.over else log.warning
             say("stream", name=self.name, kind=one.kind.value, over=one.over)
         signals = [one.signal(self.source) for one in notices]
-        delivery = Delivery([], self._origin(), Rights(()), signals=signals)
+        delivery = IntakeBatch([], self._origin(), Rights(()), signals=signals)
         await self._ingest.records(delivery)
 
     async def _about_the_stream(self, claims: dict[str, Any], now: int) -> bool:

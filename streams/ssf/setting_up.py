@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import frozen
 
-from streams.sources.set_verifier import SetRefusedError, StreamRules, read_jwks, verify
-from streams.sources.ssf import EFFECTS, claims_of, event_type
-from streams.ssf.management import Delivery, Management
+from streams.sources.ssf.ssf import EFFECTS, claims_of, event_type
+from streams.sources.ssf.verifier import SetRefusedError, StreamRules, read_jwks, verify
+from streams.ssf.management import DeliveryMethod, Management
 from streams.ssf.metadata import POLL, PUSH, discover
 from streams.ssf.transport import LARGEST, TransmitterError
 
@@ -51,11 +51,11 @@ class Wish:
     subjects: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> DeliveryMethod:
         """Give how SETs shall come."""
         if not self.push_to:
-            return Delivery(POLL)
-        return Delivery(PUSH, self.push_to, self.authorization)
+            return DeliveryMethod(POLL)
+        return DeliveryMethod(PUSH, self.push_to, self.authorization)
 
 
 @frozen

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from streams.key_set import KeySet, KeysNotReadError
-from streams.sources.set_verifier import StreamRules
-from streams.ssf.heartbeat import Heartbeat, Rhythm
+from streams.clients.jwks_cache import JwksCache, KeysNotReadError
+from streams.model.times import SECOND
+from streams.sources.ssf.verifier import StreamRules
+from streams.ssf.heartbeat import Rhythm, StreamHeartbeat
 from streams.ssf.management import Management
 from streams.ssf.metadata import discover
-from streams.ssf.poll import Poll
-from streams.ssf.receiver import NAME, Receiver, Verifier
-from streams.ssf.tokens import Secret, tokens_of
+from streams.ssf.poll import StreamPoll
+from streams.ssf.receiver import NAME, StreamReceiver, StreamVerifier
+from streams.ssf.tokens import KeptSecret, tokens_of
 from streams.ssf.transport import TransmitterError, Transport
-from streams.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from streams.intake import Speaker
-    from streams.settings import SsfStream
-    from streams.ssf.receiver import Keeper, Log
+    from streams.services.intake import Speaker
+    from streams.settings.server import SsfStream
+    from streams.ssf.receiver import StreamHealthKeeper, StreamLog
 
     Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -46,9 +46,9 @@ class Surroundings:
         fresh_id: gives unique ids.
     """
 
-    ingest: Log
+    ingest: StreamLog
     speaker: Callable[[str, str], Speaker]
-    keeper: Keeper
+    keeper: StreamHealthKeeper
     clock: Callable[[], int]
     fresh_id: Callable[[], str]
 
@@ -63,14 +63,14 @@ class Streams:
     def __init__(
         self,
         settings: Mapping[str, SsfStream],
-        verifiers: Mapping[str, Verifier],
+        verifiers: Mapping[str, StreamVerifier],
         around: Surroundings,
     ) -> None:
         """Set up; `loops` are to be run."""
         self._settings = settings
         self._around = around
         self.receivers = {
-            name: Receiver(
+            name: StreamReceiver(
                 name,
                 each,
                 verifiers[name],
@@ -118,7 +118,7 @@ class Streams:
         )
         transport = transport_of(each)
         rhythm = rhythm_of(each)
-        heartbeat = Heartbeat(
+        heartbeat = StreamHeartbeat(
             receiver, around.keeper, rhythm, around.clock, around.fresh_id
         )
         await heartbeat.load()
@@ -133,7 +133,7 @@ class Streams:
             tasks.create_task(receiver.verifier.keys.run())
             tasks.create_task(heartbeat.run(manage if rhythm.verify else None))
             if each.delivery == "poll":
-                poll = Poll(
+                poll = StreamPoll(
                     receiver, transport, each.endpoint, speaker, each.poll_seconds
                 )
                 tasks.create_task(poll.run())
@@ -148,7 +148,7 @@ def transport_of(each: SsfStream) -> Transport:
     public = Transport(allow_private=each.allow_private)
     if not each.has_token:
         return public
-    secret = Secret(each.token_file, each.token_env)
+    secret = KeptSecret(each.token_file, each.token_env)
     tokens = tokens_of(public, secret, each.token_url, each.client_id)
     return Transport(tokens, allow_private=each.allow_private)
 
@@ -161,7 +161,7 @@ def rhythm_of(each: SsfStream) -> Rhythm:
     return Rhythm(int(verify * SECOND), int(patience * SECOND))
 
 
-def verifier_of(name: str, each: SsfStream) -> Verifier:
+def verifier_of(name: str, each: SsfStream) -> StreamVerifier:
     """Give the rules of a stream and its keys; a file is read at once.
 
     Raises:
@@ -180,10 +180,10 @@ def verifier_of(name: str, each: SsfStream) -> Verifier:
         message = "without_bearer needs the authority that speaks"
         raise ValueError(message)
     if each.jwks and "://" not in each.jwks:
-        keys = KeySet.of_file(name, Path(each.jwks), time.monotonic, REFRESH)
+        keys = JwksCache.of_file(name, Path(each.jwks), time.monotonic, REFRESH)
     else:
-        keys = KeySet(name, _fetcher(each), time.monotonic, REFRESH)
-    return Verifier(StreamRules(each.issuer, each.audience), keys)
+        keys = JwksCache(name, _fetcher(each), time.monotonic, REFRESH)
+    return StreamVerifier(StreamRules(each.issuer, each.audience), keys)
 
 
 def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
-from streams.held_token import GRANT, HeldToken, NoTokenError
+from streams.clients.oauth_client_credentials import GRANT, HeldToken, NoTokenError
 from streams.ssf.transport import TransmitterError, Transport
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SCOPE: Final = "ssf.manage ssf.read"
 
 
 @frozen
-class Secret:
+class KeptSecret:
     """A secret that somebody else keeps.
 
     Attributes:
@@ -59,10 +59,10 @@ class Secret:
 
 
 @frozen
-class Kept:
+class StoredToken:
     """A token that stands in a file or a variable."""
 
-    secret: Secret
+    secret: KeptSecret
 
     async def token(self) -> str:
         """Give it as it is now."""
@@ -86,7 +86,7 @@ class ClientCredentials:
     transport: Transport
     url: str
     client_id: str
-    secret: Secret
+    secret: KeptSecret
     _held: HeldToken = field(
         factory=lambda: HeldToken(time.monotonic), init=False, repr=False
     )
@@ -121,9 +121,9 @@ class ClientCredentials:
 
 
 def tokens_of(
-    public: Transport, secret: Secret, token_url: str, client_id: str
+    public: Transport, secret: KeptSecret, token_url: str, client_id: str
 ) -> TokenSource:
     """Give the source of tokens: client credentials where there is a token endpoint."""
     if not token_url:
-        return Kept(secret)
+        return StoredToken(secret)
     return ClientCredentials(public, token_url, client_id, secret)

@@ -58,7 +58,7 @@ class NoAnswerError(TransmitterError):
 
 
 @frozen
-class Answer:
+class TransmitterAnswer:
     """What a transmitter answered."""
 
     status: int
@@ -125,7 +125,7 @@ class Transport:
         *,
         timeout: float = TIMEOUT,  # noqa: ASYNC109 - of the call, however it is kept
         largest: int = SMALL,
-    ) -> Answer:
+    ) -> TransmitterAnswer:
         """Make an authorized call with a JSON body.
 
         Args:
@@ -142,7 +142,7 @@ class Transport:
             raise TransmitterError("no token for the transmitter is set")
         data = None if document is None else orjson.dumps(document)
 
-        async def attempt(tokens: TokenSource) -> Answer:
+        async def attempt(tokens: TokenSource) -> TransmitterAnswer:
             headers: dict[str, str] = {
                 hdrs.AUTHORIZATION: f"Bearer {await tokens.token()}",
                 hdrs.CONTENT_LANGUAGE: "en",  # of what setErrs describes
@@ -158,7 +158,7 @@ class Transport:
 
     async def form(
         self, url: str, fields: Mapping[str, str], authorization: str
-    ) -> Answer:
+    ) -> TransmitterAnswer:
         """Post a form under another authorization than the token's.
 
         Raises:
@@ -178,7 +178,7 @@ class Transport:
         data: bytes | None,
         headers: dict[str, str],
         limits: tuple[float, int],
-    ) -> Answer:
+    ) -> TransmitterAnswer:
         timeout, largest = limits
         try:
             async with asyncio.timeout(timeout):
@@ -201,7 +201,7 @@ class Transport:
         data: bytes | None,
         headers: dict[str, str],
         largest: int,
-    ) -> Answer:
+    ) -> TransmitterAnswer:
         url = _checked(text)
         found = await addresses(url, allow_private=self.allow_private)
         if url.scheme != "https" and not (self.allow_private and _loopback(found)):
@@ -218,7 +218,7 @@ class Transport:
             ) as response,
         ):
             body = await _read(response, largest)
-            return Answer(response.status, body, response.headers)
+            return TransmitterAnswer(response.status, body, response.headers)
 
 
 def _checked(text: str) -> URL:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agents_registry.facts import Cause, Node
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from conformance.facts import EPOCH
-from streams.app import serve
+from streams.apps.embedded import serve
 from tests.conformance.export import (
     REASONS,
     dump,

@@ -116,7 +116,7 @@ def test_a_guard_can_be_driven_over_http(url: str) -> None:
 
 def test_the_command_says_what_was_passed(repository: Path) -> None:
     """As the author of a guard runs it."""
-    command = [sys.executable, "-c", "from streams.cli import main; main()"]
+    command = [sys.executable, "-c", "from streams.cli.main import main; main()"]
     asked = [*command, "conformance", "run", "--group", "basics", "--", *REFERENCE]
     result = subprocess.run(
         asked, cwd=repository, capture_output=True, text=True, check=False
@@ -147,7 +147,7 @@ def test_what_cannot_be_tested_is_said(
     """Exit code 2: nothing is known of this guard."""
     from typer.testing import CliRunner  # noqa: PLC0415
 
-    from streams.cli import app  # noqa: PLC0415
+    from streams.cli.main import app  # noqa: PLC0415
 
     one_group = ["conformance", "run", "--group", "token"]
     result = CliRunner().invoke(app, [*one_group, *arguments])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import typer
 
-from streams.cli import app
+from streams.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from streams.cli import app
+from streams.cli.main import app
 
 if TYPE_CHECKING:
     from pathlib import Path

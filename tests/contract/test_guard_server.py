@@ -14,10 +14,10 @@ from yarl import URL
 
 from agents_registry.life import Reason
 from enforcement import Guard, Lapse
-from streams.access_settings import Token
-from streams.app import Served, serve
-from streams.settings import Listen, Settings
-from streams.times import SECOND, rfc3339
+from streams.apps.embedded import Served, serve
+from streams.model.times import SECOND, rfc3339
+from streams.settings.access import StaticToken
+from streams.settings.server import Listen, Settings
 from tests.contract.guard_cases import GRACE, LEASE, until
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ AGENT = "agent.id:planner"
 OPERATOR = {"Authorization": "Bearer operator"}
 
 
-def token(name: str, *roles: Any) -> Token:
+def token(name: str, *roles: Any) -> StaticToken:
     """Give a holder whose token is its name."""
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return Token(name=name, sha256=digest, roles=frozenset(roles))
+    return StaticToken(name=name, sha256=digest, roles=frozenset(roles))
 
 
 @asynccontextmanager

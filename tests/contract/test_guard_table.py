@@ -16,9 +16,9 @@ from enforcement.replica import MalformedError
 from enforcement.table import ComingTable
 from streams.http import feed as server_feed
 from streams.http import tables
-from streams.intake import encode
-from streams.stages.admission import Admission
-from streams.stages.ingress import Origin
+from streams.services.intake import encode
+from streams.stages.ingest.admission import Admission
+from streams.stages.ingest.ingress import Origin
 from tests.contract.guard_cases import (
     CHILD,
     FAMILY,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from streams.app import Served
+    from streams.apps.embedded import Served
 
 pytestmark = pytest.mark.contract
 
@@ -77,7 +77,7 @@ async def test_a_guard_starts_from_the_table_and_goes_on_with_deltas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No fact is sent twice, and what comes later finds its parents."""
-    monkeypatch.setattr(server_feed.Feed, "_snapshot", never)
+    monkeypatch.setattr(server_feed.FeedServer, "_snapshot", never)
     async with running(tmp_path) as server:
         served = server.served
         await write(served, *FAMILY)
@@ -95,7 +95,7 @@ async def test_a_guard_of_another_edition_gets_facts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table means something to the very code that made it."""
-    monkeypatch.setattr(server_feed.Feed, "_send_table", never)
+    monkeypatch.setattr(server_feed.FeedServer, "_send_table", never)
     monkeypatch.setattr(feed, "edition", lambda: "another")
     async with running(tmp_path) as server:
         await write(server.served, *FAMILY)
@@ -107,7 +107,7 @@ async def test_a_correction_is_answered_with_a_table_that_was_built_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table that was kept for other guards would ask for a rebuild for ever."""
-    monkeypatch.setattr(server_feed.Feed, "_snapshot", never)
+    monkeypatch.setattr(server_feed.FeedServer, "_snapshot", never)
     async with running(tmp_path) as server:
         served = server.served
         await write(served, *FAMILY, revoke(PARENT))

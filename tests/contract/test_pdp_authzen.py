@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from agents_registry.facts import ScopeSet
 from agents_registry.identifiers import Identifier
 from streams.pdp import questions
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import application
 from tests.pdp import SAID, SECOND, Point, node, point, revoke, sub, token
 
@@ -65,7 +65,7 @@ DOCUMENTS = [document(name) for name in NAMES]
 async def client(known: Point | None = None) -> AsyncIterator[Client]:
     """Give a client of a decision point."""
     known = known or point(*FACTS, **SETTINGS)
-    metrics = Metrics(known.guard, known.keys)
+    metrics = DecisionMetrics(known.guard, known.keys)
     app = application(known.decider, metrics, known.keys)
     async with TestClient(TestServer(app)) as made:
         yield made

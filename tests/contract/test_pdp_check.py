@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.metrics import PDP
+from streams.observability.metrics import PDP
 from tests.contract.test_pdp_authzen import client
 from tests.pdp import SECOND, node, point, revoke, sub, token
 from tests.scraped import check_scrape

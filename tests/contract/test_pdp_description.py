@@ -25,7 +25,7 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 
 from agents_registry.facts import ScopeSet
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import application
 from tests.contract.test_pdp_authzen import FACTS, READ, SETTINGS, client
 from tests.pdp import SAID, node, point, revoke, sub, token
@@ -67,7 +67,7 @@ def known() -> Point:
 def test_every_route_is_described() -> None:
     """And nothing besides; the check takes any method, of which some are told."""
     made = known()
-    app = application(made.decider, Metrics(made.guard, made.keys), made.keys)
+    app = application(made.decider, DecisionMetrics(made.guard, made.keys), made.keys)
     served: dict[str, set[str]] = {}
     for route in app.router.routes():
         if route.resource is not None and route.method != "HEAD":

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.keyed_names import keyed_identifier
+from streams.model.keyed_names import keyed_identifier
 from tests.contract.test_pdp_authzen import client
 from tests.pdp import AT, ISSUER, Point, node, point, revoke, sub, token
 

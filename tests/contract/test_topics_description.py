@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.kafka.acls import Operation, Role, acls
-from streams.kafka.layout import NAMES
-from streams.kafka.settings import KafkaSettings
+from streams.engines.kafka.records.layout import NAMES
+from streams.engines.kafka.topics.acls import Operation, Role, acls
+from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.contract
 

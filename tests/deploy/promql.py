@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import promql_parser
 
-from streams import metrics
-from streams.findings import FindingKind
-from streams.stages.closure import Mode, State
+from streams.model.findings import FindingKind
+from streams.observability import metrics
+from streams.stages.closure.closure import GuardMode, ProofState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +29,10 @@ VALUES: Mapping[str, frozenset[str]] = {
     "act": frozenset({"held", "proposed"}),
     "kind": frozenset(each.value for each in FindingKind),
     "lease": frozenset({"held", "lapsed"}),
-    "mode": frozenset(each.value for each in Mode),
+    "mode": frozenset(each.value for each in GuardMode),
     "role": frozenset(metrics.LABELS["role"].split(", ")),
     "stage": frozenset(metrics.LABELS["stage"].split(", ")),
-    "state": frozenset(each.value for each in State) - {"pending"},
+    "state": frozenset(each.value for each in ProofState) - {"pending"},
     "le": frozenset(map(str, metrics.PROPAGATION.buckets)) | {"+Inf"},
 }
 

@@ -12,7 +12,7 @@ import pytest
 import typer
 import yaml
 
-from streams.cli import app
+from streams.cli.main import app
 from tests.deploy.promql import KNOWN, VALUES, faults, labels_of
 
 if TYPE_CHECKING:

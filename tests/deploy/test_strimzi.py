@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from streams.kafka.acls import Role, acls
-from streams.kafka.layout import topics
-from streams.kafka.settings import KafkaSettings
+from streams.engines.kafka.records.layout import topics
+from streams.engines.kafka.topics.acls import Role, acls
+from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

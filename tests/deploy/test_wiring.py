@@ -10,14 +10,14 @@ import yaml
 from typer.main import get_command
 
 from bench.load import UPGRADED
-from streams.cli import app
-from streams.client import client
+from streams.cli.main import app
+from streams.clients.rescind import client
+from streams.engines.kafka.topics.acls import Role
 from streams.faust_shell.notify_settings import NotifySettings
-from streams.kafka.acls import Role
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
 from streams.pdp.settings import load as load_pdp
-from streams.settings import address, load
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import address, load
+from streams.settings.worker import WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

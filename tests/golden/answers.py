@@ -17,15 +17,15 @@ import orjson
 import yaml
 
 from agents_registry.facts import Cause, Relation
-from streams.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
 from streams.sources import source
-from streams.sources.github import GitHub
-from streams.sources.litellm import LiteLlm
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
+from streams.sources.github.github import GitHub
+from streams.sources.litellm.litellm import LiteLlm
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
 from streams.sources.stream import open_stream
-from streams.stages.ingress import Origin, facts_of
-from streams.times import rfc3339
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,11 +70,11 @@ def reader(name: str) -> Source:
     return LiteLlm(keyed) if name == "litellm" else source(name)
 
 
-def requests(name: str) -> list[Request]:
+def requests(name: str) -> list[ScimRequest]:
     """Give the SCIM requests of a sample in their order."""
     lines = map(orjson.loads, (SAMPLES / name).read_bytes().splitlines())
     return [
-        Request(one["method"], one["path"], one.get("body", "").encode(),
+        ScimRequest(one["method"], one["path"], one.get("body", "").encode(),
                 one.get("assigned"))
         for one in lines
     ]  # fmt: skip

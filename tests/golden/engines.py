@@ -16,16 +16,16 @@ from enforcement.kafka.receipts import LogReceipts
 from enforcement.receipts import Receipts, Terms
 from enforcement.verdict import Mode
 from schemas.codec import bundled
-from streams import ingress
-from streams.app import serve
-from streams.findings import POSTURE, FindingKind
-from streams.ingress import receive
-from streams.kafka.framing import partition_of
-from streams.kafka.payloads import OPEN
-from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Closure, Settings
-from streams.times import SECOND, parse_time
-from streams.worker import work
+from streams.apps import ingress
+from streams.apps.embedded import serve
+from streams.apps.ingress import receive
+from streams.apps.worker import work
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.records.payloads import OPEN
+from streams.model.findings import POSTURE, FindingKind
+from streams.model.times import SECOND, parse_time
+from streams.settings.server import ClosureSettings, Settings
+from streams.settings.worker import WorkerSettings
 from tests.integration.serving import until
 from tests.integration.test_receipts import Wire
 from tests.integration.test_ssf_push import AUDIENCE, ISSUER, OLD, jwks, signed
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from streams.app import Served
-    from streams.kafka.settings import KafkaSettings
+    from streams.apps.embedded import Served
+    from streams.settings.kafka import KafkaSettings
 
 TOKENS = {
     "gateway": ["ingest"], "vault": ["ingest"], "stranger": ["ingest"],
@@ -48,7 +48,7 @@ TOKENS = {
     "guard": ["guard"],
 }  # fmt: skip
 # The longest lease that is no finding; no case is as long as ten of them.
-TERMS = Terms(round(Closure().max_lease * SECOND), Mode.FAIL_CLOSED, {})
+TERMS = Terms(round(ClosureSettings().max_lease * SECOND), Mode.FAIL_CLOSED, {})
 
 
 MEDIA_TYPES = {"user": "application/scim+json", "set": "application/secevent+jwt"}

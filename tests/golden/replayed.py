@@ -11,18 +11,18 @@ import orjson
 from attrs import frozen
 
 from agents_registry.identifiers import extend
-from streams.hunt import Hunt
-from streams.records import ENDING_EFFECTS, Lifecycle
-from streams.sources.generic import Generic
-from streams.sources.mapping import load_mapping
-from streams.times import parse_time
+from streams.model.records import ENDING_EFFECTS, Lifecycle
+from streams.model.times import parse_time
+from streams.services.hunt import Hunt
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
 from tests.golden.answers import ANSWERS, SAMPLES, reader
 from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streams.records import Record
+    from streams.model.records import Record
 
 ROOT: Final = Path(__file__).parents[2]
 OURS: Final = {"scim", "ssf"}  # no logs: requests, and tokens that are signed

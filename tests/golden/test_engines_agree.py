@@ -11,7 +11,7 @@ from tests.golden.engines import Case, on_embedded, on_kafka
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.golden, pytest.mark.timeout(180)]
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.verdict import DEFAULT_POLICY, Policy, UnknownPolicy
-from streams.records import DeadLetter, Lifecycle, Record
-from streams.sources import keycloak_users
-from streams.sources.ssf import Ssf, claims_of
-from streams.times import rfc3339
+from streams.model.records import DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.keycloak import users as keycloak_users
+from streams.sources.ssf.ssf import Ssf, claims_of
 from tests.golden.engines import Case, on_embedded, on_kafka
 from tests.integration.recorded_keycloak import recording
 from tests.integration.working import lay_out
@@ -28,7 +28,7 @@ from tests.recordings.keycloak.scenario import LOOKBACK, expectations
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.golden
 

@@ -16,9 +16,9 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, judge
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.kubernetes import Kubernetes
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.sources.kubernetes.kubernetes import Kubernetes
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.golden
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from attrs import evolve
 
-from streams.collisions import COLLISION, Collisions
-from streams.records import Access, DeadLetter
+from streams.model.records import Access, DeadLetter
+from streams.services.event_id_conflicts import COLLISION, Collisions
 from tests.golden.replayed import OF_USE, Log, false, hunted, live, of_use, recorded
 
 if TYPE_CHECKING:

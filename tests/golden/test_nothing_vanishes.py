@@ -16,12 +16,12 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from streams.sources.envelope import Event, events
-from streams.sources.generic import Generic
-from streams.sources.mapping import load_mapping
-from streams.sources.okta import Okta
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
+from streams.sources.okta.okta import Okta
+from streams.sources.reading.envelope import Event, events
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
 from streams.sources.stream import open_stream
 from tests.golden.answers import ANSWERS, SAMPLES, reader, requests
 
@@ -165,4 +165,4 @@ def test_no_changing_request_of_a_directory_vanishes() -> None:
         b'{"Operations":[{"method":"DELETE","path":"/Devices/1"},'
         b'{"method":"PATCH","path":"/Users/2"},{"method":"BREW","path":"/Users/3"}]}'
     )
-    assert 3 == len(scim_records(Request("POST", "/scim/v2/Bulk", bulk)))
+    assert 3 == len(scim_records(ScimRequest("POST", "/scim/v2/Bulk", bulk)))

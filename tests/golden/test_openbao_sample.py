@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.hunt import Hunt
-from streams.records import Access, DeadLetter, Record
-from streams.sources.openbao import OpenBao
+from streams.model.records import Access, DeadLetter, Record
+from streams.services.hunt import Hunt
+from streams.sources.openbao.openbao import OpenBao
 
 if TYPE_CHECKING:
     from pathlib import Path

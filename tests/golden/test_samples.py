@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 
 from agents_registry.facts import Cause, Effect
-from streams.records import Access, Lifecycle
+from streams.model.records import Access, Lifecycle
 from streams.sources import SOURCES
-from streams.sources.github import GitHub
-from streams.sources.guess import guess_bytes
-from streams.stages.ingress import facts_of
+from streams.sources.github.github import GitHub
+from streams.sources.reading.guess import guess_bytes
+from streams.stages.ingest.ingress import facts_of
 from tests.golden.answers import (
     ANSWERS,
     ORIGIN,

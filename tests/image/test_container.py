@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.launch import Processes
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.launch import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

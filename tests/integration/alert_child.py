@@ -10,16 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streams import failpoints
-from streams.app import serve
+from streams.apps.embedded import serve
+from streams.apps.ingress import receive
+from streams.apps.worker import work
 from streams.faust_shell.notify import tell
 from streams.faust_shell.notify_settings import NotifySettings
-from streams.ingress import receive
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
-from streams.running import configure_logging
-from streams.settings import Settings
-from streams.worker import work
+from streams.observability import failpoints
+from streams.process.lifecycle import configure_logging
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import Settings
+from streams.settings.worker import WorkerSettings
 
 FOREIGN = "foreign"  # the file that names what was connected to and never must be
 

@@ -18,15 +18,20 @@ from unittest import mock
 import aiohttp
 from attrs import define, field
 
-from streams import app, failpoints, health_book, loop_hold, quota_watch
-from streams.app import Served, serve
-from streams.engine import closures, notifier, stages, watch
-from streams.engine import store as store_module
-from streams.engine.store import Store
+from streams.apps import embedded as app
+from streams.apps.embedded import Served, serve
+from streams.engines.embedded import closures, notifier, stages
+from streams.engines.embedded import liveness as watch
+from streams.engines.embedded import store as store_module
+from streams.engines.embedded.store import Store
 from streams.http import listening
-from streams.settings import Settings
-from streams.sources import mapping
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability import failpoints
+from streams.process import loop_hold
+from streams.services import quota_watch
+from streams.services import source_health as health_book
+from streams.settings.server import Settings
+from streams.sources.mapped import mapping
 from tests.generators.alerts import HOUR, MAPPING, World, as_line, generate
 from tests.integration.alert_receiver import Receiver, endpoint, receiving
 from tests.integration.alert_truth import Tally, complaints

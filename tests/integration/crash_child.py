@@ -6,10 +6,10 @@ import asyncio
 import logging
 from typing import Any
 
-from streams import failpoints
-from streams.app import serve
-from streams.running import configure_logging
-from streams.settings import Settings
+from streams.apps.embedded import serve
+from streams.observability import failpoints
+from streams.process.lifecycle import configure_logging
+from streams.settings.server import Settings
 
 
 def main(values: dict[str, Any], failpoint: str) -> None:

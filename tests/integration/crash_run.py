@@ -21,15 +21,15 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from schemas.codec import decode_fact
-from streams.audit_heads import head_reader, public_key
-from streams.failpoints import POINTS
 from streams.http.queries import table_row
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Admission, Rights, admit
-from streams.stages.audit_proof import Verifier
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability.failpoints import POINTS
+from streams.services.audit_heads import head_reader, public_key
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.audit.proof import ChainVerifier
+from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 from tests.integration import crash_child
 from tests.integration.forked import preload, start
 from tests.integration.serving import (
@@ -341,7 +341,7 @@ class Run:
         """Hold the audit chain: it has every fact, once and in order (I7)."""
         public = self.folder / "data" / "audit.pub"
         read_head = head_reader([public_key(public.read_bytes())])
-        verifier = Verifier(read_head, decode_fact)
+        verifier = ChainVerifier(read_head, decode_fact)
         for line in lines:
             verifier.take(line)
         verifier.end()

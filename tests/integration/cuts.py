@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from attrs import Factory, define
 
 from enforcement.clocks import boottime
-from streams.times import SECOND
+from streams.model.times import SECOND
 from tests.integration.cut_proxy import CutProxy
 from tests.integration.serving import until
 

@@ -11,8 +11,8 @@ import orjson
 from aiohttp import web
 from attrs import define, field
 
-from streams.sigv4 import Credentials, Signer
-from streams.times import parse_time
+from streams.model.times import parse_time
+from streams.pollers.sigv4 import Credentials, Signer
 from tests.integration.fake_vendors import serving
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from attrs import define, field
 
-from streams.times import parse_time
+from streams.model.times import parse_time
 from tests.integration.fake_vendors import Vendor, serving
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from aiohttp import web
 from attrs import define, field
 from standardwebhooks import Webhook
 
-from streams.times import parse_time
+from streams.model.times import parse_time
 from tests.integration.serving import SECRET
 
 if TYPE_CHECKING:

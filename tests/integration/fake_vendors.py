@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from attrs import define, field
 
-from streams.times import parse_time
+from streams.model.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

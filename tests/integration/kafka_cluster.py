@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from attrs import frozen
 
-from streams.kafka.broker import Cluster, prepare
-from streams.kafka.broker_properties import ADMIN, Security, ServerTls
-from streams.kafka.launch import Launcher, Processes
-from streams.kafka.settings import KafkaSettings, Sasl
+from streams.devkafka.broker import Cluster, prepare
+from streams.devkafka.broker_properties import ADMIN, Security, ServerTls
+from streams.devkafka.launch import Launcher, Processes
+from streams.settings.kafka import KafkaSettings, Sasl
 from tests.integration.kafka_containers import Containers
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from attrs import frozen
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from streams.kafka.distribution import BrokerError, Distribution, find
+from streams.devkafka.distribution import BrokerError, KafkaDistribution, find
 
 if TYPE_CHECKING:
     import signal
@@ -67,7 +67,7 @@ class Containers:
     """Launch nodes as containers of an image that `of_this_machine` built."""
 
     image: str
-    distribution: Distribution
+    distribution: KafkaDistribution
 
     @classmethod
     def of_this_machine(cls, folder: Path) -> Containers:
@@ -122,7 +122,7 @@ class Containers:
         return _Container(container.get_wrapped_container())
 
 
-def _write_image(tar: Path, distribution: Distribution) -> None:
+def _write_image(tar: Path, distribution: KafkaDistribution) -> None:
     with tarfile.open(tar, "w") as image:
         home = distribution.java.parent.parent
         image.add(home, arcname=str(home).lstrip("/"))

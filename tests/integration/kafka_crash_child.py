@@ -7,12 +7,12 @@ import logging
 import os
 from typing import Any
 
-from streams import failpoints
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
-from streams.running import configure_logging
-from streams.settings import Settings
-from streams.worker import work
+from streams.apps.worker import work
+from streams.observability import failpoints
+from streams.process.lifecycle import configure_logging
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import Settings
+from streams.settings.worker import WorkerSettings
 
 
 def main(

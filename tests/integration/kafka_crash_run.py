@@ -17,16 +17,16 @@ from agents_registry.facts import fact_id
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
-from streams.failpoints import WORKER_POINTS
+from streams.apps.ingress import receive
+from streams.engines.kafka.records.codec import partition_of
 from streams.http.queries import table_row
-from streams.ingress import receive
-from streams.kafka.framing import partition_of
-from streams.settings import Settings
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Admission, Rights, admit
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability.failpoints import WORKER_POINTS
+from streams.settings.server import Settings
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 from tests.integration import kafka_crash_child
 from tests.integration.forked import preload, start
 from tests.integration.serving import (
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from streams.ingress import Receiving
-    from streams.kafka.settings import KafkaSettings
+    from streams.apps.ingress import Receiving
+    from streams.settings.kafka import KafkaSettings
 
 NOW = 1_800_000_000 * SECOND
 HUNG = 60.0

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streams.kafka.settings import KafkaSettings
-from streams.running import configure_logging
+from streams.process.lifecycle import configure_logging
+from streams.settings.kafka import KafkaSettings
 from tests.integration import kafka_crash_run
 from tests.integration.kafka_crash_run import Run, arms
 from tests.integration.working import lay_out

@@ -13,18 +13,18 @@ from agents_registry.facts import Cause, Edge, Effect, Node
 from agents_registry.identifiers import Identifier
 from enforcement import Token
 from enforcement.kafka import KafkaGuard
-from streams.kafka.framing import fact_record
-from streams.kafka.genesis import read_geneses
-from streams.kafka.heartbeats import Heart
-from streams.kafka.publisher import Publisher
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.heartbeats import Heart
+from streams.engines.kafka.records.codec import fact_record
+from streams.engines.kafka.records.genesis import read_geneses
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agents_registry.facts import Fact
-    from streams.kafka.framing import Genesis
-    from streams.kafka.settings import KafkaSettings
+    from streams.engines.kafka.records.codec import Genesis
+    from streams.settings.kafka import KafkaSettings
 
 NOW = 1_700_000_000 * 10**9
 PARENT = Identifier("vault.accessor", "parent")

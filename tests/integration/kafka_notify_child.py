@@ -7,12 +7,12 @@ import logging
 import os
 from typing import Any
 
-from streams import failpoints
 from streams.faust_shell.notify import tell
 from streams.faust_shell.notify_settings import NotifySettings
-from streams.kafka.settings import KafkaSettings
-from streams.running import configure_logging
-from streams.settings import Settings
+from streams.observability import failpoints
+from streams.process.lifecycle import configure_logging
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import Settings
 
 
 def main(

@@ -20,8 +20,8 @@ import aiohttp
 from aiokafka import TopicPartition
 from attrs import define, field
 
-from streams.failpoints import NOTIFY_POINTS, WORKER_POINTS
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability.failpoints import NOTIFY_POINTS, WORKER_POINTS
 from tests.generators.alerts import HOUR, MAPPING, World, as_line, generate
 from tests.integration import alert_child, alert_stream
 from tests.integration.alert_child import FOREIGN, fast
@@ -36,7 +36,7 @@ from tests.integration.working import ends, lay_out
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 preload(alert_child)
 

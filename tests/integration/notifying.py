@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
-from streams.kafka.payloads import finding_record
-from streams.stages.episodes import Episode
-from streams.times import SECOND
+from streams.engines.kafka.records.payloads import finding_record
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import SECOND
+from streams.stages.sentinel.episodes import Episode
 from tests.integration import kafka_notify_child
 from tests.integration.forked import preload, start
 from tests.integration.serving import DEADLINE, SECRET, until
@@ -29,7 +29,7 @@ from tests.integration.working import ends
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 NOW = 1_800_000_000 * SECOND
 RESCIND = Path(sys.executable).with_name("rescind")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from attrs import define, field
 
-from streams.sources.ssf import claims_of
+from streams.sources.ssf.ssf import claims_of
 from tests.integration.fake_vendors import serving
 from tests.integration.serving import until, values
 from tests.recordings.keycloak.connected import AUTHORITY, INTERVAL, polling

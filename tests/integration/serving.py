@@ -12,10 +12,10 @@ import aiohttp
 from aiohttp import web
 from attrs import define, field
 
-from streams import app as composition
-from streams.app import Served, serve
+from streams.apps import embedded as composition
+from streams.apps.embedded import Served, serve
 from streams.http import server as server_of
-from streams.settings import Settings
+from streams.settings.server import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -15,11 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from streams.access import AccessError, access
-from streams.access_settings import Tls
+from streams.apps.builders.access import AccessError, access
 from streams.http.auth import PROVEN
 from streams.http.tls import ServedTls
-from streams.settings import Settings
+from streams.settings.access import TlsSettings
+from streams.settings.server import Settings
 from tests.integration.oidc_provider import provider
 from tests.integration.serving import running, until, values
 from tests.unit.test_oidc import RULES, signed
@@ -145,7 +145,7 @@ def test_no_session_outlives_the_signer_of_a_client(
     """A client that was verified is verified again on its next connection."""
     ca = trustme.CA()
     write(tmp_path, ca)
-    served = ServedTls(Tls(**secured(tmp_path)["tls"]))
+    served = ServedTls(TlsSettings(**secured(tmp_path)["tls"]))
     client = context_of(ca, SOC)
     client.maximum_version = version
     first = handshake(client, served.context)
@@ -326,4 +326,4 @@ def test_wrong_settings_say_what_is_wrong(
 def test_clients_need_somebody_who_vouches_for_them() -> None:
     """Refused where the settings are read."""
     with pytest.raises(ValueError, match="clients need client_ca"):
-        Tls(certificate="a", key="b", clients=[CLIENT])
+        TlsSettings(certificate="a", key="b", clients=[CLIENT])

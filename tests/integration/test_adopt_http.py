@@ -12,10 +12,10 @@ from aiohttp import web
 
 from streams.adopt import okta
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import Request
-from streams.adopt_http import TRIES, System, checked_base, run
-from streams.client import REFUSED, UNREACHABLE, ClientError
-from streams.pollers.access_tokens import ClientCredentials
+from streams.adopt.walk import ListRequest
+from streams.cli.adopt_http import TRIES, System, checked_base, run
+from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
+from streams.pollers.access_tokens import ClientCredentialsGrant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -185,12 +185,12 @@ async def test_access_tokens_are_got_as_a_client_and_forms_are_signed() -> None:
     async def pause(_: float) -> None:
         raise AssertionError("it waits")
 
-    def tokens(base: str, secret: str) -> ClientCredentials:
+    def tokens(base: str, secret: str) -> ClientCredentialsGrant:
         client = {"client_id": "rescind", "client_secret": secret}
-        return ClientCredentials(f"{base}/token", client, lambda: 0)
+        return ClientCredentialsGrant(f"{base}/token", client, lambda: 0)
 
     def form() -> Walk:
-        yield [Request("", form="Action=A")]
+        yield [ListRequest("", form="Action=A")]
         return Listing()
 
     def sign(url: str, body: bytes) -> dict[str, str]:

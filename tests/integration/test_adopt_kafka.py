@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli import app
+from streams.cli.main import app
 from tests.integration.kafka_guards import guard_of
 from tests.integration.serving import until
 from tests.integration.test_adopt_command import (
@@ -24,7 +24,7 @@ from tests.integration.working import lay_out, pipeline
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -15,17 +15,17 @@ import orjson
 import pytest
 from attrs import define, field
 
-from streams.engine.notifier import Notifier
-from streams.engine.store import Store
-from streams.findings import Severity
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.notifier import Desk, Record
-from streams.kafka.payloads import finding_record
-from streams.kafka.settings import KafkaSettings
-from streams.stages import episodes
-from streams.stages.deliveries import Delivery, Outcome, Route
-from streams.stages.episodes import Episode
-from streams.times import SECOND
+from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded.store import Store
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.records.payloads import finding_record
+from streams.model.findings import Severity
+from streams.model.times import SECOND
+from streams.settings.kafka import KafkaSettings
+from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel.episodes import Episode
 from tests.integration.alert_stream import unhurried
 from tests.unit.test_notify import NOW, a_finding
 from tests.virtual import VirtualLoop, run
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 HOUR = 3600.0
 KAFKA = KafkaSettings(partitions=1)
-SOC, OTHER = Route(name="soc"), Route(name="other")
+SOC, OTHER = ReceiverRoute(name="soc"), ReceiverRoute(name="other")
 
 
 @define
@@ -62,16 +62,16 @@ class Receivers:
         """Give the time (ns)."""
         return NOW + int(self.loop.time() * SECOND)
 
-    async def post(self, delivery: Delivery) -> Outcome:
+    async def post(self, delivery: Delivery) -> AttemptOutcome:
         """Hang, as long as an attempt may take, or accept."""
         if delivery.route == "other" and self.gone:
-            return Outcome(status=410)
+            return AttemptOutcome(status=410)
         if delivery.route == "other" and self.loop.time() < self.back:
             await asyncio.sleep(15)
-            return Outcome(error="timeout")
+            return AttemptOutcome(error="timeout")
         self.arrived.setdefault(delivery.route, []).append((self.loop.time(), delivery))
         await asyncio.sleep(0.02)
-        return Outcome(status=204)
+        return AttemptOutcome(status=204)
 
     def latencies(self, route: str) -> list[float]:
         """Give how long each message took to a route (s)."""
@@ -97,7 +97,7 @@ class Embedded:
     """The file of the server."""
 
     store: Store
-    routes: list[Route]
+    routes: list[ReceiverRoute]
     receivers: Receivers
 
     async def report(self, episode: Episode) -> None:
@@ -127,11 +127,11 @@ class OnKafka:
     """The log of findings, and the file of the notify process."""
 
     folder: Path
-    routes: list[Route]
+    routes: list[ReceiverRoute]
     receivers: Receivers
     log: list[Record] = field(factory=list)
     acked: set[int] = field(factory=set)
-    desk: Desk | None = None
+    desk: DeliveryWorker | None = None
 
     async def report(self, episode: Episode) -> None:
         """Append a record."""
@@ -147,7 +147,7 @@ class OnKafka:
             await self.desk.take(record)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Desk]:
+    async def running(self) -> AsyncIterator[DeliveryWorker]:
         """Run a desk; what is not committed comes again."""
 
         async def letter(record: Any) -> None:
@@ -155,7 +155,7 @@ class OnKafka:
 
         file = DeliveryFile(self.folder / "deliveries.db")
         clock, post = self.receivers.clock, self.receivers.post
-        self.desk = Desk(KAFKA, file, self.routes, post, letter, clock)
+        self.desk = DeliveryWorker(KAFKA, file, self.routes, post, letter, clock)
         async with cancelled(self.desk.run()):
             left = [n for n in range(len(self.log)) if n not in self.acked]
             for record in self.log[min(left, default=len(self.log)) :]:
@@ -178,7 +178,7 @@ Scenario = Any
 
 
 def play(
-    engine: str, folder: Path, scenario: Callable[..., Scenario], *routes: Route
+    engine: str, folder: Path, scenario: Callable[..., Scenario], *routes: ReceiverRoute
 ) -> Any:
     """Play a scenario on an engine in virtual time."""
 

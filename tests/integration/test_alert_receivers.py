@@ -10,14 +10,14 @@ import pytest
 import structlog
 import trustme
 
-from streams import alert_commands
-from streams.alerting import alerting
-from streams.client import Client
-from streams.settings import Settings
+from streams.apps.builders.alerting import alerting
+from streams.cli import alert_orders as alert_commands
+from streams.clients.rescind import Client
+from streams.settings.server import Settings
 from streams.sinks import http_delivery
-from streams.stages import retry
-from streams.stages.deliveries import Activity, Outcome
-from streams.stages.trial import trial
+from streams.stages.notify import retry
+from streams.stages.notify.deliveries import Activity, AttemptOutcome
+from streams.stages.notify.trial import trial
 from tests.integration.fake_receivers import Receivers, endpoints, receivers
 from tests.integration.serving import SECRET, Server, running, until
 from tests.integration.test_http_delivery import now
@@ -166,7 +166,7 @@ async def test_the_test_tries_every_receiver_out(
     assert "Test of alerts, nothing happened" in there.slack[0]
 
 
-async def attempt(settings: dict[str, Any]) -> Outcome:
+async def attempt(settings: dict[str, Any]) -> AttemptOutcome:
     """Make one attempt at the one endpoint of settings."""
     made = alerting(Settings(alerts={"endpoints": {"one": settings}}))
     return await made.ways["one"](trial("one", "r", Activity.CREATE, now()), now())
@@ -205,7 +205,7 @@ async def test_no_sink_connects_to_what_is_not_public(
     if kind == "log":
         settings |= {"tls": True, "port": 6514, "host": "localhost"}
 
-    assert await attempt(settings) == Outcome(error="refused_address")
+    assert await attempt(settings) == AttemptOutcome(error="refused_address")
 
 
 async def test_syslog_over_tls_trusts_whom_it_is_told_to(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ async def test_syslog_over_tls_trusts_whom_it_is_told_to(tmp_path: Path) -> None
         taken = await attempt(settings | {"ca_file": str(trusted), "form": "json"})
         await until(lambda: each.syslog)
 
-    assert refused == Outcome(error="unreachable")
-    assert taken == Outcome(status=202)
+    assert refused == AttemptOutcome(error="unreachable")
+    assert taken == AttemptOutcome(status=202)
     assert each.syslog[0][1].startswith('{"activity_id":1')
 
 
@@ -235,6 +235,6 @@ async def test_splunk_that_never_acknowledges_has_not_got_it(
 
     assert (await attempt(settings)).accepted
     monkeypatch.setattr(http_delivery, "ASK_EVERY", 60.0)
-    assert await attempt(settings) == Outcome(error="timeout")
+    assert await attempt(settings) == AttemptOutcome(error="timeout")
     wrong = settings | {"token": {"value": "wrong"}}
-    assert await attempt(wrong) == Outcome(status=403)
+    assert await attempt(wrong) == AttemptOutcome(status=403)

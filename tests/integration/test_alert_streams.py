@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.running import configure_logging
+from streams.process.lifecycle import configure_logging
 from tests.integration import killed_alert_stream
 from tests.integration.alert_receiver import FAULTS, METADATA
 from tests.integration.alert_stream import ForeignConnectionError, Loop, play

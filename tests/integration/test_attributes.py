@@ -12,7 +12,7 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import Presented
 from enforcement import Guard
-from streams.findings import Severity
+from streams.model.findings import Severity
 from tests.integration.scim_directory import call
 from tests.integration.serving import running, until, values
 from tests.integration.test_oauth_revocation import log_out

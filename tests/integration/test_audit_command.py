@@ -12,24 +12,24 @@ import pytest
 from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
-from streams.audit_command import Against, Wanted, export, verify
-from streams.audit_heads import head_reader, public_key
-from streams.audit_sources import FileChain
-from streams.engine.audit import Audit
-from streams.engine.chain import Chain
-from streams.engine.store import Store
-from streams.first_start import audit_key
-from streams.intake import Encoded
-from streams.stages.audit_chain import BrokenChainError, Head
-from streams.stages.audit_proof import Verifier
-from streams.times import SECOND
+from streams.apps.bootstrap import audit_key
+from streams.cli.audit_sources import FileChain
+from streams.cli.audit_verdict import Against, Wanted, export, verify
+from streams.engines.embedded.audit import AuditSigner
+from streams.engines.embedded.chain import Chain
+from streams.engines.embedded.store import Store
+from streams.model.times import SECOND
+from streams.services.audit_heads import head_reader, public_key
+from streams.services.intake import Encoded
+from streams.stages.audit.chain import BrokenChainError, Head
+from streams.stages.audit.proof import ChainVerifier
 from tests.integration.cli_server import run, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction
 
 pytestmark = pytest.mark.integration
 
@@ -160,9 +160,9 @@ def _write(*names: str, fail: bool = False) -> Any:
 
 async def _verified(store: Store, key: Any, limit: int = 2) -> Head:
     """Page through the chain as the command does."""
-    audit = Audit(store, "r", key, lambda: 10**18)
+    audit = AuditSigner(store, "r", key, lambda: 10**18)
     public = public_key(key.public_pem().encode())
-    verifier = Verifier(head_reader([public]), decode_fact)
+    verifier = ChainVerifier(head_reader([public]), decode_fact)
     after: int | None = 0
     while after is not None:
         lines, after = await audit.page(after, limit)
@@ -178,7 +178,7 @@ async def test_the_chain_is_written_with_what_it_speaks_of(tmp_path: Path) -> No
     await store.write(_write("a", "b"))
     with pytest.raises(LookupError):
         await store.write(_write("c", fail=True))
-    await Audit(store, "r", key, lambda: 1).sign()
+    await AuditSigner(store, "r", key, lambda: 1).sign()
     await store.write(_write("b", "d"))
     assert 5 == (await _verified(store, key)).sequence
     await store.close()
@@ -202,7 +202,7 @@ async def test_a_log_without_a_chain_gets_one(tmp_path: Path) -> None:
     for change, broken in ((unchain, False), (f"{forget}; {unchain}", True)):
         store = Store.open(tmp_path, realm="r", genesis="g1")
         await store.write(_write(f"a{broken}", "b"))
-        await Audit(store, "r", key, lambda: 1).sign()
+        await AuditSigner(store, "r", key, lambda: 1).sign()
         await store.close()
         with closing(sqlite3.connect(tmp_path / "rescind.db")) as file:
             file.executescript(change)
@@ -220,7 +220,7 @@ async def test_a_pruning_says_so_and_the_chain_goes_on(tmp_path: Path) -> None:
     key = audit_key(tmp_path, None)
     store = Store.open(tmp_path, realm="r", genesis="g1")
     await store.write(_write("a", "b", "c", "d"))
-    audit = Audit(store, "r", key, lambda: 10**18)
+    audit = AuditSigner(store, "r", key, lambda: 10**18)
     await audit.prune([0, 1, 3], actor="ann", action="prune what expired")
     assert [(2,), (3,)] == await store.read("SELECT offset FROM facts ORDER BY offset")
     assert 6 == (await _verified(store, key)).sequence
@@ -266,7 +266,7 @@ async def test_a_part_begins_and_ends_with_a_head(
     key = audit_key(tmp_path, None)
     store = Store.open(tmp_path, realm="r", genesis="g1")
     now = 0
-    audit = Audit(store, "r", key, lambda: now * SECOND)
+    audit = AuditSigner(store, "r", key, lambda: now * SECOND)
     for name in "abc":
         now += 10
         await store.write(_write(name))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.app import serve
-from streams.configured import ConfigurationError
-from streams.engine import line_server
-from streams.engine.line_server import AddressError
-from streams.settings import Settings
+from streams.apps.builders.sources import ConfigurationError
+from streams.apps.embedded import serve
+from streams.engines.embedded import socket_listener as line_server
+from streams.engines.embedded.socket_listener import AddressError
+from streams.settings.server import Settings
 from tests.integration.serving import running, until, values
 from tests.unit.openbao_lines import auth, dead_token, line
 

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from streams import audit_sinks
-from streams.audit_settings import AuditSink
-from streams.audit_sinks import Sinks
+from streams.services import audit_sinks
+from streams.services.audit_sinks import Sinks
+from streams.settings.audit import AuditSink
 from tests.integration.serving import until
 
 if TYPE_CHECKING:

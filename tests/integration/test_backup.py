@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from enforcement import Guard
-from streams.audit_heads import HeadKey
-from streams.cli import app
-from streams.engine.backup_archive import DATABASE, MANIFEST
-from streams.stages.audit_chain import Head
+from streams.cli.main import app
+from streams.engines.embedded.backup_archive import DATABASE, MANIFEST
+from streams.services.audit_heads import HeadKey
+from streams.stages.audit.chain import Head
 from tests.integration.serving import (
     Server,
     created_key,

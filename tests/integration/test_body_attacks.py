@@ -15,7 +15,7 @@ from aiohttp import compression_utils
 from yarl import URL
 
 from streams.http.server import listen
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import application
 from tests.integration.beside import guarded
 from tests.pdp import point
@@ -89,7 +89,7 @@ async def test_nothing_is_unpacked_without_a_credential(
 async def deciding() -> AsyncIterator[str]:
     """Serve a decision point; give its URL."""
     made = point()
-    metrics = Metrics(made.guard, made.keys, None)
+    metrics = DecisionMetrics(made.guard, made.keys, None)
     app = application(made.decider, metrics, made.keys)
     listening, url = await listen(app, "127.0.0.1", 0)
     try:

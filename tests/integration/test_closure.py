@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement import Guard, Mode
-from streams import ask_commands, order_commands
-from streams.client import Client, ClientError
+from streams.cli import orders as order_commands
+from streams.cli import query as ask_commands
+from streams.clients.rescind import Client, ClientError
 from tests.integration.serving import Server, running, until
 
 if TYPE_CHECKING:

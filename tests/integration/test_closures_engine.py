@@ -14,11 +14,11 @@ from attrs import define
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
-from streams.engine.closures import SLICE, Closures
-from streams.engine.store import Store
-from streams.intake import Encoded
-from streams.stages.closure import Mode, Registration, State
-from streams.stages.guard_names import Bearer
+from streams.engines.embedded.closures import SLICE, Closures
+from streams.engines.embedded.store import Store
+from streams.services.intake import Encoded
+from streams.stages.closure.closure import GuardMode, ProofState, Registration
+from streams.stages.closure.guard_names import Bearer
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SECOND = 10**9
-OPEN = Registration("open", SECOND, Mode.FAIL_OPEN, routes=("GET /orders",))
+OPEN = Registration("open", SECOND, GuardMode.FAIL_OPEN, routes=("GET /orders",))
 BEARER = Bearer("guard")
-SHUT = Registration("shut", SECOND, Mode.FAIL_CLOSED)
+SHUT = Registration("shut", SECOND, GuardMode.FAIL_CLOSED)
 
 
 @define
@@ -48,7 +48,7 @@ class Engine:
         await self.store.write(lambda tx: tx.add_facts(rows), urgent=True)
         return fact_id(causes[-1]).hex()
 
-    async def state(self, identity: str) -> State | None:
+    async def state(self, identity: str) -> ProofState | None:
         """Give the state of a cause."""
         found = await self.closures.result(identity)
         return None if found is None else found.outcome.state
@@ -93,12 +93,12 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
     async with engine(tmp_path) as after:
         assert after.closures.closure.guards["open"].terms == OPEN
         after.closures._step()
-        assert await after.state(identity) is State.PENDING
+        assert await after.state(identity) is ProofState.PENDING
 
         after.closures.roll.applied("open", "g1", 1)
         after.closures._step()
 
-        assert await after.state(identity) is State.CLOSED
+        assert await after.state(identity) is ProofState.CLOSED
 
 
 async def test_every_state_is_kept(tmp_path: Path) -> None:
@@ -120,7 +120,12 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
     async with engine(tmp_path) as after:
         after.closures._step()
         states = [await after.state(each) for each in (unknown, closed, late, pending)]
-        assert states == [State.UNKNOWN, State.CLOSED, State.PARTIAL, State.PENDING]
+        assert states == [
+            ProofState.UNKNOWN,
+            ProofState.CLOSED,
+            ProofState.PARTIAL,
+            ProofState.PENDING,
+        ]
         kept = await after.closures.result(closed)
         assert kept is not None
         assert (1, ("shut",)) == (kept.outcome.applied, kept.outcome.fenced)
@@ -170,7 +175,7 @@ async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:
         one.closures._step()
 
         assert one.closures.closure.waiting == 0
-        assert await one.state(last) is State.CLOSED
+        assert await one.state(last) is ProofState.CLOSED
 
 
 async def test_a_registration_that_is_not_on_disk_makes_no_member(
@@ -223,12 +228,12 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
 
         assert told == ["shut", "open"]
         assert [("open",)] == await one.rows("SELECT name FROM guards")
-        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
         one.now[0] = 20 * SECOND
         one.closures.roll.heard("nobody")
-        assert {(Mode.FAIL_OPEN, "lapsed"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "lapsed"): 1} == one.closures.roll.standing()
         one.closures.roll.heard("open")
-        assert {(Mode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
 
 
 async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
@@ -246,7 +251,7 @@ async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
 
             assert [(identity,)] == await until(saved)
             running.cancel()
-        assert await one.state(identity) is State.CLOSED
+        assert await one.state(identity) is ProofState.CLOSED
         # An outage looks as slow as it was.
         (observed,) = one.closures.propagation.collect()
         counted = {s.name: s.value for s in observed.samples if "bucket" not in s.name}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.failpoints import POINTS, VARIABLE
+from streams.observability.failpoints import POINTS, VARIABLE
 from tests.integration.crash_run import Run
 from tests.integration.serving import receiving
 
@@ -59,7 +59,7 @@ async def test_every_point_is_reached(tmp_path: Path, point: str) -> None:
 def test_the_environment_arms_a_point() -> None:
     """RESCIND_FAILPOINT kills the process at the second arrival."""
     code = (
-        "from streams.failpoints import failpoint\n"
+        "from streams.observability.failpoints import failpoint\n"
         "failpoint('tail.read'); print('once', flush=True); failpoint('tail.read')\n"
         "print('twice')"
     )

@@ -19,7 +19,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from enforcement import Guard, lease
 from enforcement.clocks import boottime, wall
-from streams.times import SECOND
+from streams.model.times import SECOND
 from tests.integration.cuts import FAULTS, Campaign, Line, long_pipe, proxies
 from tests.integration.serving import running, until
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.app import serve
-from streams.engine.store import InUseError, LostLogError, Store
-from streams.settings import Settings
+from streams.apps.embedded import serve
+from streams.engines.embedded.store import LostLogError, Store, StoreInUseError
+from streams.settings.server import Settings
 from streams.sinks.http_delivery import EndpointError
 from tests.integration.cli_server import run as rescind
 from tests.integration.serving import running, values
@@ -37,7 +37,7 @@ async def _filled(folder: Path) -> Path:
 async def test_a_folder_in_use_is_named_with_the_reason(tmp_path: Path) -> None:
     """Whoever starts a second server by mistake reads why it did not start."""
     async with running(tmp_path) as server:
-        with pytest.raises(InUseError, match="another process serves from"):
+        with pytest.raises(StoreInUseError, match="another process serves from"):
             Store.open(tmp_path / "data", realm="default", genesis="second")
         status, _ = await server.get("/v1/findings")
 
@@ -124,8 +124,8 @@ def test_a_signal_at_the_start_ends_the_server_in_order(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from streams.app import serve\n"
-        "from streams.settings import Settings\n"
+        "from streams.apps.embedded import serve\n"
+        "from streams.settings.server import Settings\n"
         "def started(_):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "settings = Settings(data_dir=Path(sys.argv[1]), listen={'port': 0})\n"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.engine.dead_letters import Retention
-from streams.engine.store import Store
-from streams.records import DeadLetter
-from streams.stages.dead_letters import Reasons
-from streams.times import DAY
+from streams.engines.embedded.dead_letters import DeadLetterRetention
+from streams.engines.embedded.store import Store
+from streams.model.records import DeadLetter
+from streams.model.times import DAY
+from streams.stages.ingest.dead_letters import Reasons
 from tests.integration.beside import guarded
 from tests.integration.serving import running, until
 
@@ -141,10 +141,10 @@ async def test_what_is_old_is_deleted(store: Store) -> None:
     """By its last change; the last row stays, since it keeps the next offset."""
     for number in range(4):
         await add(store, f"r{number}", NOW + number * DAY)
-    await Retention(store, 2 * DAY, 100, lambda: NOW + 4 * DAY).look()
+    await DeadLetterRetention(store, 2 * DAY, 100, lambda: NOW + 4 * DAY).look()
     assert await reasons(store) == ["r2", "r3"]
 
-    await Retention(store, 2 * DAY, 100, lambda: NOW + 400 * DAY).look()
+    await DeadLetterRetention(store, 2 * DAY, 100, lambda: NOW + 400 * DAY).look()
     assert await reasons(store) == ["r3"]
 
 
@@ -153,7 +153,7 @@ async def test_what_is_too_much_is_deleted(store: Store) -> None:
     for number in range(6):
         await add(store, f"r{number}", NOW + number)
     await add(store, "r0", NOW + 9)
-    await Retention(store, 100 * DAY, 3, lambda: NOW).look()
+    await DeadLetterRetention(store, 100 * DAY, 3, lambda: NOW).look()
 
     assert await reasons(store) == ["r4", "r5", "r0"]
 
@@ -162,10 +162,10 @@ async def test_many_rows_go_in_pieces(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction is long, and it is said that there are more."""
-    monkeypatch.setattr("streams.engine.dead_letters.CHUNK", 2)
+    monkeypatch.setattr("streams.engines.embedded.dead_letters.CHUNK", 2)
     for number in range(6):
         await add(store, f"r{number}", NOW)
-    retention = Retention(store, 100 * DAY, 1, lambda: NOW)
+    retention = DeadLetterRetention(store, 100 * DAY, 1, lambda: NOW)
 
     assert [await retention.look() for _ in range(3)] == [True, True, False]
     assert await reasons(store) == ["r5"]

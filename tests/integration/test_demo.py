@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from streams.demo import command, recording, stage
-from streams.demo.receiver import Receiver
-from streams.times import SECOND, parse_time
+from streams.demo.receiver import WebhookReceiver
+from streams.model.times import SECOND, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,13 +68,13 @@ def test_fails_when_an_alert_is_not_signed_right(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The receiver checks signatures: with another secret it refuses every alert."""
-    take = Receiver.take
+    take = WebhookReceiver.take
 
-    async def with_another_secret(receiver: Receiver, request: object) -> object:
+    async def with_another_secret(receiver: WebhookReceiver, request: object) -> object:
         receiver.secret = "whsec_" + "A" * 32
         return await take(receiver, request)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Receiver, "take", with_another_secret)
+    monkeypatch.setattr(WebhookReceiver, "take", with_another_secret)
 
     assert command.run(None) == command.FAILED
 

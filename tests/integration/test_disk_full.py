@@ -10,10 +10,10 @@ import pytest
 from attrs import define
 
 from enforcement import Guard
-from streams.engine import store
-from streams.engine.generations import Generations
-from streams.engine.store import Store
-from streams.engine.transaction import Mark, Transaction
+from streams.engines.embedded import store
+from streams.engines.embedded.log_rotation import Generations
+from streams.engines.embedded.store import Store
+from streams.engines.embedded.transaction import Mark, Transaction
 from tests.integration.serving import (
     created_key,
     deleted_key,
@@ -27,7 +27,7 @@ from tests.integration.serving import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.engine.logfiles import Generation
+    from streams.engines.embedded.logfiles import Generation
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.facts import fact_id
 from enforcement.guard import Guard
-from streams.findings import Severity
+from streams.model.findings import Severity
 from tests.integration.serving import (
     Server,
     created_key,
@@ -226,7 +226,7 @@ def test_fact_ids_are_the_ones_that_answers_name() -> None:
     """The id of an answer is the content hash of the fact."""
     from agents_registry.identifiers import Identifier  # noqa: PLC0415
     from streams.http.operators import revocation  # noqa: PLC0415
-    from streams.stages.ingress import Origin  # noqa: PLC0415
+    from streams.stages.ingest.ingress import Origin  # noqa: PLC0415
 
     origin = Origin("operators", "default", 5, "someone", 1)
     cause = revocation(Identifier("aws.access_key", KEY), 5, origin, "one")

@@ -16,7 +16,7 @@ import pytest
 from attrs import define
 
 from enforcement.clocks import boottime
-from streams.stages.closure import Member
+from streams.stages.closure.closure import RegisteredGuard
 from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guards, look, revoke
 
@@ -139,7 +139,7 @@ async def test_a_fence_that_comes_too_early_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check can fail: closed at once, while guards have yet to hear of it."""
-    monkeypatch.setattr(Member, "fence", -1)
+    monkeypatch.setattr(RegisteredGuard, "fence", -1)
 
     _, late = await play(tmp_path, watchers=3, rounds=2, each=20)
 

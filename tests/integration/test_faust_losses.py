@@ -19,10 +19,10 @@ from faust.topics import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.producer import ProducerBuffer
 
+from streams.devkafka.broker import Cluster
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.hard_consumer import HardConsumer
 from streams.faust_shell.hardened import HardApp, HardProducer, HardTopic
-from streams.kafka.broker import Cluster
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import until
 from tests.integration.test_kafka_topics import administer
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from streams.kafka.launch import Launcher
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.launch import Launcher
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

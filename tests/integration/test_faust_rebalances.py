@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.faust_shell.hardened import HardApp
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

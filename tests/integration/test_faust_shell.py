@@ -11,15 +11,15 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.apps.ingress import receive
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.topics.topics import LayoutError
 from streams.faust_shell import worker
 from streams.faust_shell.apps import host_app
 from streams.faust_shell.running import Engine, run_app
-from streams.ingress import receive
-from streams.kafka.framing import partition_of
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topics import LayoutError
-from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Settings
+from streams.settings.kafka import KafkaSettings
+from streams.settings.server import Settings
+from streams.settings.worker import WorkerSettings
 from tests.integration.notifying import program, webhook_at
 from tests.integration.serving import created_key, deleted_key, until, values
 from tests.integration.test_kafka_topics import administer

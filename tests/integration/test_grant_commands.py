@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli import app
+from streams.cli.main import app
 from tests.integration.serving import running
 from tests.integration.test_blast_limit import LIMIT, grow, limited
 from tests.integration.test_operator_acts import adopt, lives

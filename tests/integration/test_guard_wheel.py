@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import frozen
 
-from streams.kafka.framing import fact_record
+from streams.engines.kafka.records.codec import fact_record
 from tests.integration.kafka_guards import CHILD, revoke
 from tests.integration.serving import running
 

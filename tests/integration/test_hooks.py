@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.engine import store
-from streams.settings import load
+from streams.engines.embedded import store
+from streams.settings.server import load
 from tests.integration.serving import running, values
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from streams.times import SECOND, rfc3339
+from streams.model.times import SECOND, rfc3339
 from tests.integration.serving import DEADLINE, Server, running, until
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from streams.documents import MOST
-from streams.running import configure_logging
+from streams.model.documents import MOST
+from streams.process.lifecycle import configure_logging
 from tests.integration.serving import Server, running, until
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_a_long_document_is_refused_before_it_is_looked_into(
 ) -> None:
     """A megabyte takes 0.2 s to decode and to search, and no such order is long."""
     async with running(tmp_path) as server:
-        monkeypatch.setattr("streams.documents.object_of", None)
+        monkeypatch.setattr("streams.model.documents.object_of", None)
         body = b'{"identifier":"' + b"x" * MOST + b'"}'
         status, problem = await server.post(path, token, body)
 
@@ -108,7 +108,7 @@ async def test_a_long_list_is_looked_into_by_another_process(
 ) -> None:
     """And so is one that holds nothing but empty objects."""
     async with running(tmp_path) as server:
-        monkeypatch.setattr("streams.documents.object_of", None)
+        monkeypatch.setattr("streams.model.documents.object_of", None)
         entries = [{"identifier": f"aws.access_key:AKIA{n:016}"} for n in range(1_000)]
         status, told = await server.post(
             "/v1/adopt", "restorer", {"credentials": entries}

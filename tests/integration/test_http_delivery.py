@@ -14,14 +14,14 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import SECOND
 from streams.sinks import http_delivery, pinned
 from streams.sinks.http_delivery import Endpoint, EndpointError, post
 from streams.sinks.webhook import Webhook as WebhookSink
-from streams.stages.deliveries import Delivery, Outcome, Route
-from streams.stages.delivery_state import State
-from streams.stages.notify import Change, settle, step
-from streams.times import SECOND
+from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.notify.notify import FindingChange, settle, step
+from streams.stages.notify.state import DeliveryState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-SOC = Route(name="soc")
+SOC = ReceiverRoute(name="soc")
 
 
 class Receiver:
@@ -129,7 +129,9 @@ def a_finding(number: int = 1) -> Finding:
 
 def a_delivery() -> Delivery:
     """Give a delivery that is due."""
-    return step(State(), [Change(a_finding())], now(), routes=[SOC]).due[0]
+    return step(DeliveryState(), [FindingChange(a_finding())], now(), routes=[SOC]).due[
+        0
+    ]
 
 
 async def test_delivers_a_finding_that_the_receiver_verifies(
@@ -140,7 +142,7 @@ async def test_delivers_a_finding_that_the_receiver_verifies(
 
     outcome = await post(endpoint(receiver.url), delivery, now())
 
-    assert outcome == Outcome(status=204)
+    assert outcome == AttemptOutcome(status=204)
     event = receiver.accepted[delivery.id]
     assert event["finding_info"]["uid"] == f"{1:032x}"
     assert "café-\N{ROBOT FACE}" in event["message"]
@@ -153,7 +155,9 @@ async def test_keeps_the_id_and_renews_the_stamp_in_a_retry(
     """Accepted once per id, whatever came between; each attempt is verified."""
     receiver.answers = [web.Response(status=500), web.Response(status=503)]
     start = now()
-    state, due = step(State(), [Change(a_finding())], start, routes=[SOC])
+    state, due = step(
+        DeliveryState(), [FindingChange(a_finding())], start, routes=[SOC]
+    )
     stamps = [start, start + 7 * SECOND, start + 250 * SECOND]
     for stamp in stamps:
         outcome = await post(endpoint(receiver.url), due[0], stamp)
@@ -184,7 +188,7 @@ async def test_follows_no_redirect(receiver: Receiver) -> None:
 
                 outcome = await post(endpoint(receiver.url), a_delivery(), now())
 
-                assert outcome == Outcome(status=status)
+                assert outcome == AttemptOutcome(status=status)
     assert reached == []
 
 
@@ -209,7 +213,7 @@ async def test_reads_retry_after(
 
     outcome = await post(endpoint(receiver.url), a_delivery(), now())
 
-    assert outcome == Outcome(status=429, retry_after=wait)
+    assert outcome == AttemptOutcome(status=429, retry_after=wait)
 
 
 async def test_reads_a_retry_after_that_lies_ahead(receiver: Receiver) -> None:
@@ -235,7 +239,7 @@ async def test_gives_up_an_attempt_in_time() -> None:
         outcome = await post(endpoint(url, timeout=0.2), a_delivery(), now())
         released.set()
 
-    assert outcome == Outcome(error="timeout")
+    assert outcome == AttemptOutcome(error="timeout")
     assert http_delivery.TIMEOUT == 15
 
 
@@ -254,7 +258,7 @@ async def test_reads_no_more_of_an_answer_than_the_cap() -> None:
     async with serving(flood) as url:
         outcome = await post(endpoint(url), a_delivery(), now())
 
-    assert outcome == Outcome(status=200)
+    assert outcome == AttemptOutcome(status=200)
     # The rest of what was sent sits in the buffers of the sockets.
     assert sent < 32 << 20
 
@@ -265,7 +269,7 @@ async def test_does_not_wait_for_a_body_that_drips() -> None:
     async with raw(head) as url:
         outcome = await post(endpoint(url, timeout=5), a_delivery(), now())
 
-    assert outcome == Outcome(status=200)
+    assert outcome == AttemptOutcome(status=200)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,7 @@ async def test_survives_an_answer_that_is_no_http(answer: bytes) -> None:
     async with raw(answer) as url:
         outcome = await post(endpoint(url, timeout=5), a_delivery(), now())
 
-    assert outcome == Outcome(error="unreachable")
+    assert outcome == AttemptOutcome(error="unreachable")
 
 
 async def test_tells_that_nobody_listens() -> None:
@@ -293,14 +297,14 @@ async def test_tells_that_nobody_listens() -> None:
         url = f"http://127.0.0.1:{held.getsockname()[1]}/hook"
         outcome = await post(endpoint(url), a_delivery(), now())
 
-    assert outcome == Outcome(error="unreachable")
+    assert outcome == AttemptOutcome(error="unreachable")
 
 
 async def test_tells_that_a_name_leads_nowhere() -> None:
     """RFC 6761: .invalid never resolves."""
     url = endpoint("http://receiver.invalid/hook")
 
-    assert await post(url, a_delivery(), now()) == Outcome(error="unresolved")
+    assert await post(url, a_delivery(), now()) == AttemptOutcome(error="unresolved")
 
 
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ async def test_refuses_addresses_that_are_not_public(
 
     outcome = await post(public, a_delivery(), now())
 
-    assert outcome == Outcome(error="refused_address")
+    assert outcome == AttemptOutcome(error="refused_address")
     assert receiver.attempts == []
 
 
@@ -331,7 +335,7 @@ async def test_refuses_a_name_with_one_bad_address_among_good_ones(
 
     outcome = await post(public, a_delivery(), now())
 
-    assert outcome == Outcome(error="refused_address")
+    assert outcome == AttemptOutcome(error="refused_address")
 
 
 async def test_connects_to_the_address_that_it_checked(
@@ -345,7 +349,7 @@ async def test_connects_to_the_address_that_it_checked(
         endpoint(f"http://receiver.example:{port}"), a_delivery(), now()
     )
 
-    assert outcome == Outcome(status=204)
+    assert outcome == AttemptOutcome(status=204)
     assert asked == ["receiver.example"]
     assert receiver.attempts[0]["host"].startswith("receiver.example:")
 

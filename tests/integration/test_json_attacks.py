@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import application
 from tests.held_loop import least_held
 from tests.integration.beside import guarded
@@ -94,7 +94,9 @@ async def send_all(
 async def test_a_decision_point_reads_no_more_than_it_answers() -> None:
     """On each of its routes, of a caller that it knows."""
     made = point()
-    app = application(made.decider, Metrics(made.guard, made.keys, None), made.keys)
+    app = application(
+        made.decider, DecisionMetrics(made.guard, made.keys, None), made.keys
+    )
     paths = [path for _, path in routes(app)]
     assert "/access/v1/evaluations" in paths
     bodies = {**BODIES, "crowded": b"[" + b"{}," * 300_000 + b"{}]"}

@@ -18,14 +18,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from streams.kafka.acls import Operation, Role, acls
-from streams.kafka.layout import NAMES
-from streams.kafka.topics import apply, assert_layout, plan
+from streams.engines.kafka.records.layout import NAMES
+from streams.engines.kafka.topics.acls import Operation, Role, acls
+from streams.engines.kafka.topics.topics import apply, assert_layout, plan
 from tests.integration.kafka_cluster import settings_of
 
 if TYPE_CHECKING:
-    from streams.kafka.acls import Acl
-    from streams.kafka.settings import KafkaSettings
+    from streams.engines.kafka.topics.acls import Acl
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

@@ -14,8 +14,8 @@ from tests.integration.killed_alert_stream import play
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
-from streams.audit_heads import head_reader, public_key
-from streams.audit_kafka import KafkaChain
-from streams.cli import app
-from streams.failpoints import AUDIT_POINTS
-from streams.kafka import audit as audit_stage
-from streams.stages.audit_chain import BrokenChainError
-from streams.stages.audit_proof import Verifier
+from streams.cli.audit_kafka import KafkaChain
+from streams.cli.main import app
+from streams.engines.kafka.audit import audit as audit_stage
+from streams.observability.failpoints import AUDIT_POINTS
+from streams.services.audit_heads import head_reader, public_key
+from streams.stages.audit.chain import BrokenChainError
+from streams.stages.audit.proof import ChainVerifier
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import HUNG, Run, later
 from tests.integration.serving import until
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
 
     Lines = list[dict[str, Any]]
 
@@ -56,7 +56,7 @@ def verified(lines: Lines, *public: Path, last: str | None = None) -> str:
     read_head = head_reader([public_key(each.read_bytes()) for each in public])
     try:
         known = [] if last is None else [read_head(last)]
-        verifier = Verifier(read_head, decode_fact, known)
+        verifier = ChainVerifier(read_head, decode_fact, known)
         for line in lines:
             verifier.take(line)
         verifier.end()

@@ -18,7 +18,7 @@ from bench.__main__ import KAFKA
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from streams.kafka.broker import Cluster
+    from streams.devkafka.broker import Cluster
 
 pytestmark = [
     pytest.mark.integration,

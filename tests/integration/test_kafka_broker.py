@@ -13,12 +13,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from streams.kafka.distribution import BrokerError
+from streams.devkafka.distribution import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from streams.kafka.broker import Cluster, Node
+    from streams.devkafka.broker import BrokerNode, Cluster
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -108,7 +108,7 @@ async def test_a_node_stands_still_once_it_is_frozen(start_kafka: StartKafka) ->
         assert {"T"} == found
 
 
-def states_of_threads(node: Node) -> set[str]:
+def states_of_threads(node: BrokerNode) -> set[str]:
     """Give them as Linux names them: T is stopped."""
     process: Any = node._handle
     stats = Path(f"/proc/{process.popen.pid}/task").glob("*/stat")

@@ -12,16 +12,16 @@ from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.inventory import table
 from agents_registry.steps import finish
 from schemas.codec import edition
-from streams.kafka import checkpoint, journal, snapshot
-from streams.kafka.checkpoint import FactsFile
-from streams.kafka.framing import (
+from streams.engines.kafka.checkpoints import checkpoint, journal, snapshot
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.facts.partition import Partition
+from streams.engines.kafka.records.codec import (
     Heartbeat,
     Outgoing,
     fact_record,
     heartbeat_record,
 )
-from streams.kafka.journal import DamagedError
-from streams.kafka.partition import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

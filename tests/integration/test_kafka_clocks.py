@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from enforcement.clocks import boottime
-from streams.kafka.cluster_clock import ClusterClock
-from streams.times import SECOND, rfc3339
+from streams.engines.kafka.clock.cluster_clock import ClusterClock
+from streams.model.times import SECOND, rfc3339
 from tests.integration.serving import created_key, receiving, until, used_key
 from tests.integration.test_kafka_notify import notifying
 from tests.integration.working import decoded, lay_out, pipeline, worker
@@ -21,7 +21,7 @@ from tests.unit.openbao_lines import auth, line
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

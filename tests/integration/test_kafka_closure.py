@@ -19,12 +19,13 @@ from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
 from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
-from streams import order_commands as command
-from streams.client import Client
-from streams.kafka import closure, closure_findings
-from streams.kafka.acls import acls
-from streams.kafka.framing import partition_of
-from streams.times import SECOND
+from streams.cli import orders as command
+from streams.clients.rescind import Client
+from streams.engines.kafka.closure import closure
+from streams.engines.kafka.closure import findings as closure_findings
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.topics.acls import acls
+from streams.model.times import SECOND
 from tests.integration import stopped_kafka_guard
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import Run
@@ -43,8 +44,8 @@ from tests.integration.working import decoded, lay_out, pipeline, records, worke
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

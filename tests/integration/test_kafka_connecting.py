@@ -15,11 +15,11 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from enforcement.kafka.connecting import stopped, whole
-from streams.kafka.administration import connected
-from streams.kafka.genesis import read_geneses
-from streams.kafka.log_reader import reading
-from streams.kafka.membership import Membership
-from streams.kafka.publisher import Publisher
+from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.log_reader import reading
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.records.genesis import read_geneses
+from streams.engines.kafka.topics.administration import connected
 from tests.integration.kafka_guards import FAMILY, allowing, guard_of, writing
 from tests.integration.serving import until
 from tests.integration.working import lay_out
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.failpoints import WORKER_POINTS
+from streams.observability.failpoints import WORKER_POINTS
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import Run, arms
 from tests.integration.working import lay_out
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
+    from streams.devkafka.broker import Cluster
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]

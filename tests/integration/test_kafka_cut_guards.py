@@ -17,9 +17,9 @@ import pytest
 from agents_registry.facts import Edge
 from agents_registry.identifiers import Identifier
 from enforcement.clocks import boottime
-from streams.kafka import heartbeats
-from streams.kafka.broker import Cluster
-from streams.kafka.launch import Ports
+from streams.devkafka.broker import Cluster
+from streams.devkafka.launch import Ports
+from streams.engines.kafka.clock import heartbeats
 from tests.integration.cut_proxy import CutProxy
 from tests.integration.cuts import FAULTS, Campaign, Line
 from tests.integration.kafka_cluster import settings_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.facts import Fact
-    from streams.kafka.launch import Launcher
+    from streams.devkafka.launch import Launcher
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

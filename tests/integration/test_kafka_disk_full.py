@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.kafka import disk, journal
-from streams.kafka.framing import partition_of
+from streams.engines.kafka.checkpoints import journal
+from streams.engines.kafka.client import disk
+from streams.engines.kafka.records.codec import partition_of
 from tests.integration.serving import until
 from tests.integration.test_kafka_health import becomes
 from tests.integration.test_kafka_pipeline import EVENTS, KEY
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

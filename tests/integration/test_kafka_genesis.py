@@ -19,17 +19,22 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from enforcement import Lapse
 from schemas.codec import FOLDER, HEADER, Codec, id_of, published, use
+from streams.apps.ingress import AnotherLogError
+from streams.engines.kafka.checkpoints import checkpoint
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.heartbeats import Heart
+from streams.engines.kafka.records.codec import (
+    Genesis,
+    fact_record,
+    genesis_record,
+    partition_of,
+)
+from streams.engines.kafka.records.genesis import read_log
+from streams.engines.kafka.records.layout import FACTS
+from streams.engines.kafka.topics.topics import LayoutError
 from streams.http.queries import table_row
-from streams.ingress import AnotherLogError
-from streams.kafka import checkpoint
-from streams.kafka.checkpoint import FactsFile
-from streams.kafka.framing import Genesis, fact_record, genesis_record, partition_of
-from streams.kafka.genesis import read_log
-from streams.kafka.heartbeats import Heart
-from streams.kafka.layout import FACTS
-from streams.kafka.membership import Membership
-from streams.kafka.publisher import Publisher
-from streams.kafka.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import NOW, Run, Worker
 from tests.integration.kafka_guards import (
@@ -54,7 +59,7 @@ from tests.integration.working import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

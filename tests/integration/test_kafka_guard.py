@@ -12,8 +12,8 @@ from agents_registry.life import Reason
 from enforcement import Lapse, Verdict
 from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
-from streams.kafka.acls import acls
-from streams.kafka.framing import fact_record
+from streams.engines.kafka.records.codec import fact_record
+from streams.engines.kafka.topics.acls import acls
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     CHILD,
@@ -36,7 +36,7 @@ from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

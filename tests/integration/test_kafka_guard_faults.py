@@ -21,9 +21,9 @@ from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from enforcement import Lapse
 from enforcement.clocks import boottime
-from streams.kafka.framing import Outgoing
-from streams.kafka.publisher import Acked, Publisher
-from streams.times import SECOND
+from streams.engines.kafka.client.publisher import Acked, Publisher
+from streams.engines.kafka.records.codec import Outgoing
+from streams.model.times import SECOND
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     FAMILY,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from enforcement.kafka import KafkaGuard
-    from streams.kafka.broker import Cluster, Node
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import BrokerNode, Cluster
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
     from tests.integration.kafka_guards import Writer
 
@@ -164,7 +164,7 @@ async def lapsed(run: Run, gone_at: int) -> None:
     assert run.guard.standing.deadline <= gone_at + SECOND
 
 
-async def leader_of(cluster: Cluster, kafka: KafkaSettings, number: int) -> Node:
+async def leader_of(cluster: Cluster, kafka: KafkaSettings, number: int) -> BrokerNode:
     """Give the node that leads a partition of facts."""
     producer = AIOKafkaProducer(**kafka.client())
     await producer.start()

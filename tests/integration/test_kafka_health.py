@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from streams import ingress
+from streams.apps import ingress
+from streams.engines.kafka.client import cluster_monitor as outlook
+from streams.engines.kafka.client.publisher import STALLED_SECONDS
+from streams.engines.kafka.facts.registry import RegistryStage
 from streams.http.auth import MOST
-from streams.kafka import outlook
-from streams.kafka.publisher import STALLED_SECONDS
-from streams.kafka.registry import RegistryStage
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import receiving, until, values
 from tests.integration.test_kafka_notify import Clock, notifying
@@ -23,8 +23,8 @@ from tests.integration.working import lay_out, pipeline, worker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

@@ -16,7 +16,7 @@ from tests.unit.openbao_lines import auth, line, mac
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -14,16 +14,16 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.configured import ConfigurationError
+from streams.apps.builders.sources import ConfigurationError
+from streams.engines.kafka.topics.acls import acls
+from streams.engines.kafka.topics.topics import LayoutError
 from streams.faust_shell.notify import Notifying, tell
 from streams.faust_shell.notify_settings import NotifySettings
-from streams.findings import FindingKind
-from streams.kafka.acls import acls
-from streams.kafka.topics import LayoutError
-from streams.metrics import NOTIFY
-from streams.settings import Settings
-from streams.stages.episodes import Episode
-from streams.times import SECOND
+from streams.model.findings import FindingKind
+from streams.model.times import SECOND
+from streams.observability.metrics import NOTIFY
+from streams.settings.server import Settings
+from streams.stages.sentinel.episodes import Episode
 from tests.integration.fake_receivers import endpoints, receivers
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.notifying import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.kafka_cluster import StartKafka
     from tests.integration.serving import Receiver
 

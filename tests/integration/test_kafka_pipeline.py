@@ -12,8 +12,8 @@ from aiokafka.admin import NewTopic
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.http.queries import table_row
-from streams.metrics import INGRESS, WORKER
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.observability.metrics import INGRESS, WORKER
 from tests.integration.serving import created_key, deleted_key, until, used_key
 from tests.integration.test_kafka_topics import administer, put
 from tests.integration.working import decoded, facts_of, lay_out, pipeline, records
@@ -22,7 +22,7 @@ from tests.scraped import check_scrape
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

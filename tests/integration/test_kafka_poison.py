@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import HEADER, MAGIC, bundled
+from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.records.codec import access_partition_of, partition_of
 from streams.http.queries import table_row
-from streams.kafka.framing import access_partition_of, partition_of
-from streams.kafka.membership import Membership
-from streams.sources.envelope import LIMIT
+from streams.sources.reading.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
 from tests.integration.serving import (
     created_key,
@@ -35,7 +35,7 @@ from tests.integration.working import ends, facts_of, lay_out, pipeline, records
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
     from tests.integration.working import Pipeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

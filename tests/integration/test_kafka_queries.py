@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from streams.kafka.framing import partition_of
+from streams.engines.kafka.records.codec import partition_of
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import running, until
 from tests.integration.test_kafka_pipeline import EVENTS, KEY
@@ -20,8 +20,8 @@ from tests.transmitter import BEARER, transmitting
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives import serialization
 
 from agents_registry.identifiers import Identifier
 from enforcement.kafka import KafkaGuard
-from streams.ingress import receive
-from streams.kafka.acls import Role, acls
-from streams.kafka.audit_export import exported
-from streams.kafka.broker_properties import ServerTls
-from streams.kafka.framing import partition_of
-from streams.kafka.settings import KafkaSettings, Tls
-from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Settings
-from streams.worker import work
+from streams.apps.ingress import receive
+from streams.apps.worker import work
+from streams.devkafka.broker_properties import ServerTls
+from streams.engines.kafka.audit.export import exported
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.topics.acls import Role, acls
+from streams.settings.kafka import KafkaSettings, KafkaTls
+from streams.settings.server import Settings
+from streams.settings.worker import WorkerSettings
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.notifying import child
 from tests.integration.serving import (
@@ -73,12 +73,12 @@ def server_tls(authority: trustme.CA, folder: Path) -> ServerTls:
     return ServerTls(keystore, ca, mutual=True)
 
 
-def client_tls(authority: trustme.CA, folder: Path) -> Tls:
+def client_tls(authority: trustme.CA, folder: Path) -> KafkaTls:
     """Write a client's certificate; give the settings that show it."""
     issued = authority.issue_cert("client.example")
     path = folder / "client.pem"
     issued.private_key_and_cert_chain_pem.write_to_path(path)
-    return Tls(ca_file=folder / "ca.pem", cert_file=path)
+    return KafkaTls(ca_file=folder / "ca.pem", cert_file=path)
 
 
 async def reaches(settings: KafkaSettings) -> bool:
@@ -113,8 +113,8 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
     strange.cert_pem.write_to_path(tmp_path / "strange.pem")
     for wrong in (
         None,
-        Tls(ca_file=tls.ca_file),
-        Tls(ca_file=tmp_path / "strange.pem", cert_file=tls.cert_file),
+        KafkaTls(ca_file=tls.ca_file),
+        KafkaTls(ca_file=tmp_path / "strange.pem", cert_file=tls.cert_file),
     ):
         assert not await reaches(admin.model_copy(update={"tls": wrong}))
     await lay_out(of(Role.TOPICS))

@@ -25,21 +25,21 @@ from schemas.codec import (
     published,
 )
 from schemas.errors import SchemaError
-from streams.http.queries import table_row
-from streams.kafka.framing import partition_of
-from streams.kafka.schema_registry import (
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.records.schema_registry import (
     NotPublishedError,
     RegistryError,
     SchemaRegistry,
     learn,
     take_ids,
 )
-from streams.kafka.settings import KafkaSettings, SchemaRegistrySettings
-from streams.kafka.topics import Kind, LayoutError, assert_layout, plan
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Rights, admit
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
+from streams.engines.kafka.topics.topics import Kind, LayoutError, assert_layout, plan
+from streams.http.queries import table_row
+from streams.settings.kafka import KafkaSettings, SchemaRegistrySettings
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 from tests.integration.confluent_api import ConfluentApi, confluent_api
 from tests.integration.serving import created_key, deleted_key, until
 from tests.integration.test_kafka_topics import put

@@ -10,7 +10,7 @@ import pytest
 
 from agents_registry.facts import Cause
 from agents_registry.secret_shapes import has_secret
-from streams.keyed_names import keyed_identifier
+from streams.model.keyed_names import keyed_identifier
 from tests.integration.notifying import until_committed
 from tests.integration.serving import receiving
 from tests.integration.test_kafka_notify import notifying
@@ -28,7 +28,7 @@ from tests.integration.working import facts_of, lay_out, pipeline, records
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

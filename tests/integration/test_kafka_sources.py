@@ -12,10 +12,10 @@ import pytest
 from attrs import define
 
 from agents_registry.facts import Cause
-from streams.ingress import receive
-from streams.kafka import membership
-from streams.kafka.membership import Membership
-from streams.settings import Settings
+from streams.apps.ingress import receive
+from streams.engines.kafka.client import group_consumer as membership
+from streams.engines.kafka.client.group_consumer import Membership
+from streams.settings.server import Settings
 from tests.integration.fake_vendors import okta
 from tests.integration.scim_directory import call
 from tests.integration.serving import Server, until, values
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -18,7 +18,7 @@ from tests.integration.working import lay_out, worker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
+    from streams.devkafka.broker import Cluster
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -9,8 +9,8 @@ import pytest
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.kafka import topic_watch
-from streams.kafka.topics import LayoutError
+from streams.engines.kafka.topics import topic_watch
+from streams.engines.kafka.topics.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import receiving, until
 from tests.integration.test_kafka_health import becomes
@@ -22,8 +22,8 @@ from tests.integration.working import lay_out, pipeline
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.settings import KafkaSettings
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

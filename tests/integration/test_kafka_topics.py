@@ -11,22 +11,29 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.kafka import genesis, topics
-from streams.kafka.administration import shapes_of
-from streams.kafka.framing import Genesis, genesis_record, read_entry
-from streams.kafka.genesis import read_geneses
-from streams.kafka.topics import Kind, LayoutError, apply, assert_layout, plan
+from streams.engines.kafka.records import genesis
+from streams.engines.kafka.records.codec import Genesis, genesis_record, read_entry
+from streams.engines.kafka.records.genesis import read_geneses
+from streams.engines.kafka.topics import topics
+from streams.engines.kafka.topics.administration import shapes_of
+from streams.engines.kafka.topics.topics import (
+    Kind,
+    LayoutError,
+    apply,
+    assert_layout,
+    plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.kafka.settings import KafkaSettings
-    from streams.kafka.topics import Difference
+    from streams.engines.kafka.topics.topics import TopicDifference
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
-async def applied(settings: KafkaSettings, name: str = "g") -> list[Difference]:
+async def applied(settings: KafkaSettings, name: str = "g") -> list[TopicDifference]:
     """Apply the layout with countable genesis ids."""
     ids = count()
     return await apply(

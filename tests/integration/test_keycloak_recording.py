@@ -14,7 +14,7 @@ import pytest
 from attrs import define
 
 from enforcement.guard import Guard
-from streams import key_set
+from streams.clients import jwks_cache as key_set
 from streams.pdp.claims import presented
 from streams.pdp.settings import Issuer
 from tests.integration.recorded_keycloak import Recorded, recorded, recording

@@ -15,13 +15,13 @@ import pytest
 
 from agents_registry.facts import Node, to_plain
 from agents_registry.identifiers import Identifier
-from streams.engine import ingest
-from streams.engine.reading import Reading
-from streams.engine.stages import Stages
+from streams.engines.embedded import ingest
+from streams.engines.embedded.reading import Reading
+from streams.engines.embedded.stages import Stages
 from streams.http import frames
-from streams.intake import MANY, Encoded, encode
-from streams.stages.admission import Admission
-from streams.stages.ingress import Origin
+from streams.services.intake import MANY, Encoded, encode
+from streams.stages.ingest.admission import Admission
+from streams.stages.ingest.ingress import Origin
 from tests.integration.healthy_guard import beside
 from tests.integration.serving import DEADLINE, Server, running, until, used_key
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction
     from streams.http.feed import Connection
-    from streams.intake import Prepared
+    from streams.services.intake import Prepared
 
 pytestmark = pytest.mark.integration
 
@@ -203,7 +203,7 @@ async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
     made: list[str] = []
     make = frames._piece
 
-    def counted(reader: Reading, position: int, end: int) -> frames.Piece:
+    def counted(reader: Reading, position: int, end: int) -> frames.SnapshotPiece:
         made.append(threading.current_thread().name)
         return make(reader, position, end)
 
@@ -243,7 +243,7 @@ async def test_a_piece_is_one_row_of_the_file(
         monkeypatch.setattr(Reading, "read", counted)
         for most, pieces in ((1 << 30, 2), (100_000, None), (1, 2 * frames.CHUNK)):
             monkeypatch.setattr(frames, "PIECE", most)
-            made: list[frames.Piece] = []
+            made: list[frames.SnapshotPiece] = []
             rows.clear()
             while not made or made[-1].end < len(stored):
                 start = made[-1].end if made else 0

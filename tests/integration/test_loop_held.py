@@ -19,9 +19,9 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node, OwnerSet
 from agents_registry.identifiers import Identifier
-from streams.stages import dead_bits
-from streams.stages.uses import Seen
-from streams.turns import in_turns
+from streams.process.turns import in_turns
+from streams.stages.access.uses import AccessEvent
+from streams.stages.sentinel import liveness_index as dead_bits
 from tests.held_loop import REPEATS, least_held
 from tests.integration.serving import until
 from tests.integration.test_stages_loop import S, append, looping, show
@@ -132,11 +132,11 @@ async def test_no_step_holds_the_loop(world: str, tmp_path: Path) -> None:
             for start in range(0, len(facts), 50):  # the appending loop is the same
                 await append(store, *facts[start : start + 50])
             await until(lambda: stages.idle)
-            await show(store, Seen((used,), "door", "allowed", 2 * S, "e1"))
+            await show(store, AccessEvent((used,), "door", "allowed", 2 * S, "e1"))
             end = Cause(target=ANN, effect=Effect.REVOKE, at=S, **said(1))
             await append(store, end)
             await until(lambda: stages.idle)
-            await show(store, Seen((used,), "door", "allowed", 2 * S + 1, "e2"))
+            await show(store, AccessEvent((used,), "door", "allowed", 2 * S + 1, "e2"))
             await until(lambda: stages.idle)
             assert await stages.invalidations(0, 1)
 

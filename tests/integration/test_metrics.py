@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement import Guard
-from streams.metrics import SERVER
+from streams.observability.metrics import SERVER
 from tests.integration.serving import created_key, deleted_key, running, until, used_key
 from tests.scraped import check_scrape, series
 

@@ -15,11 +15,11 @@ import pytest
 from agents_registry.facts import Cause
 from agents_registry.identifiers import Identifier, extend
 from enforcement.kafka import KafkaGuard
-from streams.engine.store import LostLogError, Store
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.source_state import CURSOR
-from streams.migrate_command import run
-from streams.migration import Migration, MigrationError, Moved
+from streams.apps.migration import Migration, MigrationError, Moved
+from streams.cli.migrate import run
+from streams.engines.embedded.store import LostLogError, Store
+from streams.engines.kafka.ingress.source_state import CURSOR
+from streams.settings.kafka import KafkaSettings
 from tests.integration.serving import (
     Server,
     created_key,
@@ -144,8 +144,8 @@ async def test_a_run_that_was_killed_is_repeated(
         raise InterruptedError(name)
 
     with monkeypatch.context() as at:
-        at.setattr("streams.migration.failpoint", die)
-        at.setattr("streams.migration.PAGE", 2)
+        at.setattr("streams.apps.migration.failpoint", die)
+        at.setattr("streams.apps.migration.PAGE", 2)
         with pytest.raises(InterruptedError):
             await migrated(data, kafka_settings)
     assert not (data / "moved").exists()
@@ -180,7 +180,7 @@ async def test_tables_that_differ_are_no_success(
     def lossy(facts: Iterable[Fact]) -> list[list[Fact]]:
         return [[fact for fact in facts if not isinstance(fact, Cause)]]
 
-    monkeypatch.setattr("streams.migration._pages", lossy)
+    monkeypatch.setattr("streams.apps.migration._pages", lossy)
 
     with pytest.raises(MigrationError, match="differ"):
         await migrated(data, kafka_settings)

@@ -13,8 +13,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.keyed_names import keyed_identifier
-from streams.times import rfc3339
+from streams.model.keyed_names import keyed_identifier
+from streams.model.times import rfc3339
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
 from examples.openbao.scenario import Scenario, play
-from streams.collisions import Collisions
-from streams.findings import FindingKind
-from streams.hunt import Hunt
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.envelope import Event, events
-from streams.sources.openbao import OpenBao
-from streams.stages.ingress import Origin, facts_of
+from streams.model.findings import FindingKind
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.services.event_id_conflicts import Collisions
+from streams.services.hunt import Hunt
+from streams.sources.openbao.openbao import OpenBao
+from streams.sources.reading.envelope import Event, events
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.integration.openbao_server import OpenBaoServer
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.times import SECOND, rfc3339
+from streams.model.times import SECOND, rfc3339
 from tests.integration.serving import created_key, running, until, values
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from attrs import define
 from yarl import URL
 
+from streams.cli.pdp import guard_of
 from streams.pdp.service import Deciding, serve
-from streams.pdp_command import guard_of
 from tests.integration.gateways import Api, running_gateway, serving_api
 from tests.integration.serving import Server, running, until
 from tests.pdp import jwks, settings, sub, token

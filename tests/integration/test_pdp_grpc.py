@@ -13,6 +13,7 @@ from attrs import define
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import generate_latest
 
+from streams.cli.pdp import guard_of
 from streams.pdp.decider import Decision
 from streams.pdp.envoy import SERVICE, CheckRequest, CheckResponse
 from streams.pdp.ext_authz import (
@@ -23,10 +24,9 @@ from streams.pdp.ext_authz import (
     response_to,
 )
 from streams.pdp.grpc_server import MAX_MESSAGE, MAX_METADATA, listen
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import Deciding, missing, serve
-from streams.pdp_command import guard_of
-from streams.settings import Listen
+from streams.settings.server import Listen
 from tests.integration.serving import running, until
 from tests.integration.test_pdp_gateways import fresh, scene
 from tests.pdp import (
@@ -61,7 +61,7 @@ class Envoy:
     """A client that asks as Envoy does."""
 
     channel: grpc.aio.Channel
-    metrics: Metrics
+    metrics: DecisionMetrics
 
     async def ask(self, request: Any) -> Any:
         """Call Check."""
@@ -98,7 +98,7 @@ def bearer(name: str, **more: Any) -> str:
 @asynccontextmanager
 async def envoy(known: Point) -> AsyncIterator[Envoy]:
     """Serve a decision point over gRPC, and give a client of it."""
-    metrics = Metrics(known.guard, known.keys)
+    metrics = DecisionMetrics(known.guard, known.keys)
     server = await listen(
         Authorization(known.decider, metrics),
         lambda: not missing(known.decider, known.keys),
@@ -370,7 +370,9 @@ async def test_health_tells_whether_decisions_can_be_vouched_for() -> None:
 async def test_an_address_in_use_is_an_error() -> None:
     """Two decision points never share a port by chance."""
     known = point(*KNOWN)
-    authorization = Authorization(known.decider, Metrics(known.guard, known.keys))
+    authorization = Authorization(
+        known.decider, DecisionMetrics(known.guard, known.keys)
+    )
     server = await listen(authorization, lambda: True, HERE)
     try:
         taken = Listen(port=int(server.address.rpartition(":")[2]))
@@ -383,7 +385,7 @@ async def test_an_address_in_use_is_an_error() -> None:
 async def test_the_end_waits_for_what_is_being_answered() -> None:
     """A check that came before the end gets its answer; a later one finds nobody."""
     known = point(*KNOWN)
-    metrics = Metrics(known.guard, known.keys)
+    metrics = DecisionMetrics(known.guard, known.keys)
     begun, go_on = asyncio.Event(), asyncio.Event()
     decide = known.decider.decide_header
 
@@ -430,7 +432,7 @@ async def test_the_command_serves_both(tmp_path: Path) -> None:
             assert await deciding.decider.guard.ready(30)
             assert deciding.grpc is not None
             async with grpc.aio.insecure_channel(deciding.grpc) as channel:
-                asking = Envoy(channel, Metrics(deciding.decider.guard, {}))
+                asking = Envoy(channel, DecisionMetrics(deciding.decider.guard, {}))
                 text = bearer("child", iat=1_700_000_000, exp=AT + 10**9)
                 assert (await asking.check(text)).status.code == OK
                 order = {"identifier": str(CHILD)}

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from streams.kafka import settings as kafka_settings_module
+from streams.cli.pdp import guard_of
 from streams.pdp.service import Deciding, serve
-from streams.pdp_command import guard_of
+from streams.settings import kafka as kafka_settings_module
 from tests.integration.kafka_guards import CHILD, FAMILY, PARENT, revoke, writing
 from tests.integration.serving import until
 from tests.integration.working import lay_out
 from tests.pdp import settings
 
 if TYPE_CHECKING:
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from streams import key_set
-from streams.key_set import COOL_DOWN
+from streams.clients import jwks_cache as key_set
+from streams.clients.jwks_cache import COOL_DOWN
 from streams.pdp import issuers
-from streams.pdp.issuers import KeySet, fetcher
+from streams.pdp.issuers import IssuerKeys, fetcher
 from streams.pdp.settings import Issuer
 from tests.integration.serving import until
 from tests.pdp import ISSUER, OTHER_KEY, jwk, jwks
@@ -50,9 +50,9 @@ class Published:
             raise self.content
         return self.content
 
-    def keys(self) -> KeySet:
+    def keys(self) -> IssuerKeys:
         """Give a set that reads this."""
-        return KeySet(SETTINGS, self.fetch, lambda: self.now)
+        return IssuerKeys(SETTINGS, self.fetch, lambda: self.now)
 
 
 async def test_of_many_tokens_with_unknown_keys_one_reads() -> None:

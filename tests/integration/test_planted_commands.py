@@ -18,8 +18,8 @@ import structlog
 import typer.main
 from attrs import frozen
 
-from streams.cli import app
-from streams.running import configure_logging
+from streams.cli.main import app
+from streams.process.lifecycle import configure_logging
 from tests.integration.serving import running
 from tests.integration.test_planted_everywhere import (
     GITHUB,

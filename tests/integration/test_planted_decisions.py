@@ -11,11 +11,11 @@ import pytest
 import structlog
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.keyed_names import keyed_identifier
+from streams.model.keyed_names import keyed_identifier
 from streams.pdp.decision_log import DecisionLog
-from streams.pdp.metrics import Metrics
+from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import application
-from streams.running import configure_logging
+from streams.process.lifecycle import configure_logging
 from tests.contract.test_pdp_authzen import client, post
 from tests.integration.test_pdp_grpc import asked, envoy
 from tests.integration.test_planted_everywhere import MARK, MARKED
@@ -79,7 +79,7 @@ def questions(secret: str) -> list[Any]:
 
 async def everything(known: Point, log: DecisionLog) -> AsyncIterator[str]:
     """Ask all of it over HTTP; give what was answered."""
-    metrics = Metrics(known.guard, known.keys, log)
+    metrics = DecisionMetrics(known.guard, known.keys, log)
     app = application(known.decider, metrics, known.keys)
     async with TestClient(TestServer(app)) as client:
 

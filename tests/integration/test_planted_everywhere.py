@@ -20,8 +20,8 @@ import structlog
 from agents_registry.life import Reason
 from agents_registry.secret_shapes import has_secret
 from enforcement import Guard
-from streams.keyed_names import keyed_identifier
-from streams.running import configure_logging
+from streams.model.keyed_names import keyed_identifier
+from streams.process.lifecycle import configure_logging
 from tests.contract.test_api_description import API, METHODS
 from tests.integration.serving import (
     Server,

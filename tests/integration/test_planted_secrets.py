@@ -17,7 +17,7 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.running import configure_logging
+from streams.process.lifecycle import configure_logging
 from tests.generators.samples import DIALECTS, MAPPINGS
 from tests.integration.fake_vendors import okta
 from tests.integration.serving import running, until, values

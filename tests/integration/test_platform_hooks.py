@@ -26,9 +26,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from streams.keyed_names import keyed_identifier
-from streams.sources import firehose, github_hook
-from streams.times import rfc3339
+from streams.model.keyed_names import keyed_identifier
+from streams.model.times import rfc3339
+from streams.sources.aws import firehose
+from streams.sources.github import hook as github_hook
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:

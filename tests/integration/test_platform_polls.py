@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
-from streams.keyed_names import keyed_identifier
-from streams.settings import Settings
-from streams.times import SECOND, rfc3339
+from streams.model.keyed_names import keyed_identifier
+from streams.model.times import SECOND, rfc3339
+from streams.settings.server import Settings
 from tests.integration.fake_platforms import anthropic, github, litellm, m365, openai
 from tests.integration.serving import running, until, values
 

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
+from streams.model.times import SECOND, rfc3339
 from streams.pollers import keycloak as keycloak_feed
-from streams.settings import Settings
-from streams.times import SECOND, rfc3339
+from streams.settings.server import Settings
 from tests.golden.answers import causes
 from tests.integration.fake_vendors import graph, keycloak, okta, query_of, serving
 from tests.integration.serving import running, until, values

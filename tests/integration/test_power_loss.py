@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.engine import store as store_module
-from streams.engine.reading import connect
-from streams.engine.store import Store
+from streams.engines.embedded import store as store_module
+from streams.engines.embedded.reading import connect
+from streams.engines.embedded.store import Store
 from tests.integration.power_loss import seen_from_here, watched_disk
 from tests.integration.test_store import adding, encoded, opened
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.engine.store import Store
-from streams.first_start import audit_key, operator_token
-from streams.kafka.checkpoint import Folder
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.journal import Journal
-from streams.private_folder import OpenFolderError, make_private
+from streams.apps.bootstrap import audit_key, operator_token
+from streams.engines.embedded.store import Store
+from streams.engines.kafka.checkpoints.checkpoint import Folder
+from streams.engines.kafka.checkpoints.journal import Journal
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.process.private_folder import OpenFolderError, make_private
 from tests.integration.serving import running
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry.registry import Registry
-from enforcement.standing import Standing
+from enforcement.standing import Freshness
 from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guard, reached, revoke
 
@@ -69,7 +69,7 @@ async def test_a_guard_that_is_behind_is_stale_and_no_finding(
         end = server.served.feed.end
         assert await slow.wait_for(f"{server.served.genesis}:0:{end}", 50)
         at = slow.standing.applied()
-        monkeypatch.setattr(Standing, "applied", lambda _: at)
+        monkeypatch.setattr(Freshness, "applied", lambda _: at)
         await revoke(server, "one")
         await until(lambda: slow.standing.replica.position == end + 1)
         slow.standing.replica.registry = await table_of(server, end)

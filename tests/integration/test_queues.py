@@ -13,16 +13,16 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from streams.intake import Delivery, NotWrittenError, Receipt
-from streams.poll_settings import Queue
+from streams.model.times import SECOND, rfc3339
 from streams.pollers import aws_credentials
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sqs import Queued, QueueReader
 from streams.pollers.transport import FailedError
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Rights
-from streams.stages.ingress import Origin
-from streams.times import SECOND, rfc3339
+from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
+from streams.settings.polls import QueueSettings
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.ingress import Origin
 from tests.integration.fake_aws import KEY, REGION, aws
 from tests.integration.fake_vendors import serving
 from tests.integration.serving import (
@@ -205,19 +205,19 @@ class Refusing:
         self.times = times
         self.written: list[Any] = []
 
-    async def write(self, delivery: Delivery) -> Receipt:
+    async def write(self, delivery: IntakeBatch) -> Acceptance:
         """Write, or do not."""
         if self.times:
             self.times -= 1
             raise NotWrittenError
         self.written += delivery.records
-        return Receipt(len(delivery.records), 0, 0, "")
+        return Acceptance(len(delivery.records), 0, 0, "")
 
 
 async def kept(fake: Aws, reader: type[QueueReader]) -> bool:
     """Tell whether a message stays until its events are written."""
     log = Refusing(3)
-    queue = Queue(**settings(fake)["queues"]["trail"])
+    queue = QueueSettings(**settings(fake)["queues"]["trail"])
     origin = Origin("aws", "r", received_at=1)
     queued = Queued(
         name="trail", settings=queue, keys=Configured(lambda: KEY),
@@ -344,9 +344,9 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
 def test_wrong_settings_say_what_to_do(wrong: dict[str, Any], said: str) -> None:
     """Before anything is asked; the region comes from AWS's own addresses."""
     good = {"url": "https://sqs.eu-west-1.amazonaws.com/1/q", "authority": "aws"}
-    assert "eu-west-1" == Queue.model_validate(good).place
+    assert "eu-west-1" == QueueSettings.model_validate(good).place
     with pytest.raises(ValidationError, match=said):
-        Queue.model_validate(good | wrong)
+        QueueSettings.model_validate(good | wrong)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import pytest
 
-from streams import reading
-from streams.configured import configured_sources
-from streams.engine import reader_process
-from streams.engine.reader_process import FROM, ReaderProcess
-from streams.settings import Settings
+from streams.apps.builders.sources import configured_sources
+from streams.engines.embedded import reader_process
+from streams.engines.embedded.reader_process import FROM, ReaderProcess
+from streams.services import reading
+from streams.settings.server import Settings
 from streams.sources import SOURCES, source
 from tests.integration.healthy_guard import beside
 from tests.integration.serving import created_key, running, until, values
@@ -25,7 +25,7 @@ from tests.integration.serving import created_key, running, until, values
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from streams.records import Record
+    from streams.model.records import Record
 
 pytestmark = pytest.mark.integration
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from streams.alerting import alerting
-from streams.settings import Settings
-from streams.stages.deliveries import Activity
-from streams.stages.trial import trial
+from streams.apps.builders.alerting import alerting
+from streams.settings.server import Settings
+from streams.stages.notify.deliveries import Activity
+from streams.stages.notify.trial import trial
 from tests.integration.serving import until
 from tests.integration.test_http_delivery import now
 

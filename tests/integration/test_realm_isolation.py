@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams import app as composition
-from streams import ingress as taking
-from streams import worker as working
+from streams.apps import embedded as composition
+from streams.apps import ingress as taking
+from streams.apps import worker as working
 from streams.http import server as server_of
 from tests.integration.oidc_provider import provider
 from tests.integration.serving import Server, running, until, values
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.integration
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from enforcement import Guard, Mode
 from enforcement.receipts import Receipts, Terms, signer, weakest
-from streams.configured import ConfigurationError, configured_guard_keys
-from streams.settings import Settings
+from streams.apps.builders.sources import ConfigurationError, configured_guard_keys
+from streams.settings.server import Settings
 from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guards, look, reached, revoke
 

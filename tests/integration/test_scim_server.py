@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.sources.envelope import LIMIT
+from streams.sources.reading.envelope import LIMIT
 from tests.golden.answers import requests
 from tests.integration.scim_directory import call, settings
 from tests.integration.serving import running, until

@@ -10,7 +10,7 @@ import pytest
 
 from enforcement import Guard
 from enforcement.receipts import Receipts
-from streams.times import SECOND, rfc3339
+from streams.model.times import SECOND, rfc3339
 from tests.integration.serving import (
     Server,
     created_key,

@@ -11,8 +11,8 @@ import pytest
 
 from enforcement import Guard
 from enforcement.clocks import boottime
-from streams.server_clock import ServerClock
-from streams.times import SECOND, rfc3339
+from streams.model.times import SECOND, rfc3339
+from streams.process.server_clock import ServerClock
 from tests.integration.serving import created_key, running, until, used_key
 from tests.integration.test_guard_names import fleet
 

@@ -14,13 +14,13 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from typer.testing import CliRunner
 
-from streams.access_settings import Token
-from streams.alerts_cli import alerts_app
+from streams.cli.alerts import alerts_app
 from streams.http.alerts import Alerts
 from streams.http.auth import Tokens
-from streams.stages.deliveries import Activity
-from streams.stages.delivery_state import Buried, State
-from streams.stages.trial import trial
+from streams.settings.access import StaticToken
+from streams.stages.notify.deliveries import Activity
+from streams.stages.notify.state import Buried, DeliveryState
+from streams.stages.notify.trial import trial
 from tests.integration.serving import (
     Server,
     receiving,
@@ -158,12 +158,12 @@ async def test_who_orders_in_one_realm_silences_that_alone(tmp_path: Path) -> No
 async def test_what_was_given_up_is_shown_to_its_realm_alone() -> None:
     """What delivers on Kafka does so for all realms."""
     sha256 = hashlib.sha256(b"t").hexdigest()
-    token = Token(name="t", sha256=sha256, roles=frozenset({"viewer"}))
+    token = StaticToken(name="t", sha256=sha256, roles=frozenset({"viewer"}))
     letters = [
         Buried(delivery=trial("hook", realm, Activity.CREATE, 1), at=1, reason="x")
         for realm in ("default", "abroad")
     ]
-    desk: Any = SimpleNamespace(state=State(), routes=(), buried=AsyncMock())
+    desk: Any = SimpleNamespace(state=DeliveryState(), routes=(), buried=AsyncMock())
     desk.buried.return_value = letters
     pages = Alerts(Tokens([token]), desk, "default", lambda: 1, AsyncMock())
     request = make_mocked_request(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.times import SECOND
+from streams.model.times import SECOND
 from tests.integration.serving import (
     Server,
     created_key,

@@ -242,7 +242,7 @@ async def test_a_full_disk_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The notice is written once there is room."""
-    from streams.engine.ingest import Ingest  # noqa: PLC0415 - to be broken
+    from streams.engines.embedded.ingest import Ingest  # noqa: PLC0415 - to be broken
 
     tried = []
 

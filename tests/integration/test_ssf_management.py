@@ -11,11 +11,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from streams.cli import app
+from streams.cli.main import app
 from streams.ssf import heartbeat, poll, setting_up
-from streams.ssf.management import Delivery, Management
+from streams.ssf.management import DeliveryMethod, Management
 from streams.ssf.metadata import POLL, PUSH, discover
-from streams.ssf.tokens import Kept, Secret
+from streams.ssf.tokens import KeptSecret, StoredToken
 from streams.ssf.transport import TransmitterError, Transport
 from tests.integration.serving import running, until, values
 from tests.transmitter import AUDIENCE, BEARER, transmitting
@@ -38,12 +38,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poll, "PAUSE", 0.02)
     monkeypatch.setattr(heartbeat, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(setting_up, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("streams.ssf_command.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("streams.cli.ssf_orders.LOOK_SECONDS", 0.02)
 
 
 def transport() -> Transport:
     """Give a transport with the token, for loopback."""
-    return Transport(Kept(Secret(None, "SSF_TEST_TOKEN")), allow_private=True)
+    return Transport(
+        StoredToken(KeptSecret(None, "SSF_TEST_TOKEN")), allow_private=True
+    )
 
 
 async def managed(transmitter: Transmitter) -> Management:
@@ -63,7 +65,7 @@ async def test_a_stream_lives_through_every_call() -> None:
     """Create, read, list, update, replace, status, subjects, delete."""
     async with transmitting() as transmitter:
         api = await managed(transmitter)
-        made = await api.create(Delivery(POLL), ("urn:a",), "ours")
+        made = await api.create(DeliveryMethod(POLL), ("urn:a",), "ours")
         assert ((AUDIENCE,), ("urn:a",)) == (made.audience, made.events_delivered)
         assert f"{transmitter.url}/poll/s1" == made.delivery.endpoint_url
         assert made == await api.read("s1")
@@ -72,7 +74,9 @@ async def test_a_stream_lives_through_every_call() -> None:
         changed = await api.update("s1", {"description": "theirs"})
         assert "theirs" == changed.raw["description"]
         assert ("urn:a",) == changed.events_delivered
-        members = {"delivery": Delivery(PUSH, "https://us.example.com").document()}
+        members = {
+            "delivery": DeliveryMethod(PUSH, "https://us.example.com").document()
+        }
         replaced = await api.replace("s1", members)
         assert (PUSH, ()) == (replaced.delivery.method, replaced.events_delivered)
 
@@ -151,7 +155,7 @@ async def test_the_document_of_older_transmitters_is_found(
 )  # fmt: skip
 async def test_calls_go_to_the_public_internet_alone(url: str, said: str) -> None:
     """Unless the settings say otherwise; the token goes nowhere."""
-    careful = Transport(Kept(Secret(None, "SSF_TEST_TOKEN")))
+    careful = Transport(StoredToken(KeptSecret(None, "SSF_TEST_TOKEN")))
     with pytest.raises(TransmitterError, match=said) as caught:
         await careful.call("GET", url)
     assert caught.value.status is None
@@ -190,7 +194,7 @@ async def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_token_file_is_read_each_time(tmp_path: Path) -> None:
     """Something beside us renews it; what is no token is an error without it."""
     file = tmp_path / "token"
-    read = Secret(file, "").read
+    read = KeptSecret(file, "").read
     with pytest.raises(TransmitterError, match="cannot read"):
         read()
     file.write_text("one\n")
@@ -327,7 +331,7 @@ async def test_connect_says_what_is_wrong(
 async def test_a_second_stream_where_one_is_allowed(tmp_path: Path) -> None:
     """The person decides: adopt it by name."""
     async with transmitting(one_only=True) as transmitter:
-        await (await managed(transmitter)).create(Delivery(POLL))
+        await (await managed(transmitter)).create(DeliveryMethod(POLL))
         url = "https://us.example.com/push"
         first = await ssf("connect", transmitter.url, "--allow-private", "--push", url)
         assert (2, True) == (first.exit_code, "only one" in first.output)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 import pytest
 
-from streams import key_set
+from streams.clients import jwks_cache as key_set
 from streams.sinks import pinned
-from streams.sources.set_verifier import claimed
+from streams.sources.ssf.verifier import claimed
 from streams.ssf import health, poll, receiver
-from streams.ssf.health import Health
-from streams.ssf.poll import Poll
+from streams.ssf.health import StreamHealth
+from streams.ssf.poll import StreamPoll
 from tests.integration import test_ssf_management as managing
 from tests.integration import test_ssf_poll as polling
 from tests.integration import test_ssf_refusals as refusing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.ssf.poll import Outcome
+    from streams.ssf.poll import SetsOutcome
 
 pytestmark = pytest.mark.integration
 
@@ -37,10 +37,12 @@ class Bug(NamedTuple):
     test: Callable[[Path, pytest.MonkeyPatch], Any]
 
 
-_ONE = Poll._one
+_ONE = StreamPoll._one
 
 
-async def too_soon(self: Poll, jti: str, token: Any, outcome: Outcome) -> None:
+async def too_soon(
+    self: StreamPoll, jti: str, token: Any, outcome: SetsOutcome
+) -> None:
     """Acknowledge what is not yet durable."""
     await _ONE(self, jti, token, outcome)
     if jti not in outcome.ack and jti not in outcome.errors:
@@ -52,7 +54,7 @@ def believing(token: bytes, *_: Any) -> dict[str, Any]:
     return claimed(token)
 
 
-def any_state(now: Health, _: str | None, __: float, at: int) -> Health:
+def any_state(now: StreamHealth, _: str | None, __: float, at: int) -> StreamHealth:
     """Take any verification event for an answer."""
     return attrs.evolve(now, verified_at=at)
 
@@ -68,7 +70,7 @@ def refusal(name: str) -> Callable[[Path, pytest.MonkeyPatch], Any]:
 
 BUGS = {
     "acknowledged before it is durable": Bug(
-        Poll, "_one", too_soon,
+        StreamPoll, "_one", too_soon,
         polling.test_nothing_is_acknowledged_before_it_is_durable,
     ),
     "no signature is checked": Bug(

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.app import serve
-from streams.configured import ConfigurationError
-from streams.settings import Settings
+from streams.apps.builders.sources import ConfigurationError
+from streams.apps.embedded import serve
+from streams.settings.server import Settings
 from streams.ssf import poll
-from streams.ssf.receiver import Receiver
+from streams.ssf.receiver import StreamReceiver
 from tests.integration.serving import running, until, values
 from tests.transmitter import BEARER, transmitting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.intake import Speaker
+    from streams.services.intake import Speaker
     from tests.integration.serving import Server
     from tests.transmitter import Transmitter
 
@@ -90,8 +90,8 @@ async def test_nothing_is_acknowledged_before_it_is_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the log takes nothing the transmitter keeps its SETs."""
-    from streams.engine.ingest import Ingest  # noqa: PLC0415 - to be broken
-    from streams.intake import NotWrittenError  # noqa: PLC0415 - as above
+    from streams.engines.embedded.ingest import Ingest  # noqa: PLC0415 - to be broken
+    from streams.services.intake import NotWrittenError  # noqa: PLC0415 - as above
 
     tried = []
 
@@ -116,14 +116,14 @@ async def test_a_fault_of_ours_leaves_the_set_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server goes on, and takes the others in."""
-    take = Receiver.take
+    take = StreamReceiver.take
 
-    async def faulty(self: Receiver, token: bytes, speaker: Speaker) -> None:
+    async def faulty(self: StreamReceiver, token: bytes, speaker: Speaker) -> None:
         if b"hostile" in token:
             raise TypeError("planted")
         await take(self, token, speaker)
 
-    monkeypatch.setattr(Receiver, "take", faulty)
+    monkeypatch.setattr(StreamReceiver, "take", faulty)
     async with (
         transmitting() as transmitter,
         running(tmp_path, **polled(transmitter)) as server,
@@ -176,7 +176,7 @@ async def test_a_key_that_may_have_come_since_is_waited_for(
         assert fetched == transmitter.fetched
         assert "a2" in transmitter.queue
         assert 0 == (await health(server))["refused"]
-        monkeypatch.setattr("streams.key_set.COOL_DOWN", 0.0)
+        monkeypatch.setattr("streams.clients.jwks_cache.COOL_DOWN", 0.0)
         await until(lambda: "a2" in transmitter.acked)
         await until(lambda: denied(server, "tok-a2"))
     assert not transmitter.errors

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.app import serve
-from streams.configured import ConfigurationError
-from streams.settings import Settings
+from streams.apps.builders.sources import ConfigurationError
+from streams.apps.embedded import serve
+from streams.settings.server import Settings
 from tests.integration.serving import running, until, values
 
 if TYPE_CHECKING:

@@ -23,15 +23,15 @@ from agents_registry.facts import (
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.verdict import death
 from schemas.codec import encode_fact
-from streams.engine.reading import Stored
-from streams.engine.stages import Stages
-from streams.engine.store import Commit, Store
-from streams.findings import FindingKind
-from streams.intake import Encoded
-from streams.stages.episodes import KEPT
-from streams.stages.sentinel import Tolerances
-from streams.stages.uses import Seen
-from streams.times import DAY
+from streams.engines.embedded.reading import Stored
+from streams.engines.embedded.stages import Stages
+from streams.engines.embedded.store import Commit, Store
+from streams.model.findings import FindingKind
+from streams.model.times import DAY
+from streams.services.intake import Encoded
+from streams.stages.access.uses import AccessEvent
+from streams.stages.sentinel.episodes import KEPT
+from streams.stages.sentinel.sentinel import Tolerances
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def append(store: Store, *facts: Fact) -> None:
     await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
 
 
-async def show(store: Store, use: Seen) -> None:
+async def show(store: Store, use: AccessEvent) -> None:
     """Write a block of one access."""
     block = orjson.dumps([use.to_plain()])
     await store.write(lambda tx: tx.add_access(block, S), urgent=True)
@@ -180,7 +180,7 @@ async def test_what_comes_while_the_table_is_loaded_is_listed(tmp_path: Path) ->
 async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> None:
     """Also what a late receipt shows, a use beyond its scopes, and how names stand."""
     child, parent = (Identifier("agent.instance", name) for name in "cp")
-    used = Seen((TOP,), "door", "allowed", 3 * S, "e", scopes=("r|x",))
+    used = AccessEvent((TOP,), "door", "allowed", 3 * S, "e", scopes=("r|x",))
     async with looping(tmp_path) as (store, stages):
         stages.sentinel.points.registered("door", S, enforces=True)
         await append(
@@ -217,7 +217,7 @@ async def test_what_is_unknown_is_told_after_a_restart_until_it_is_declared(
 ) -> None:
     """Its use is held in the file; a fact that comes then ends the finding."""
     async with looping(tmp_path) as (store, stages):
-        await show(store, Seen((name,), "door", "allowed", S, "e"))
+        await show(store, AccessEvent((name,), "door", "allowed", S, "e"))
         await until(lambda: stages.idle)
         assert not stages.opened
     # Half of what is remembered is as long as anything is held here.

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pytest
 
-from streams.engine.notifier import Notifier
-from streams.engine.watch import LATE_SECONDS, Watch
+from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
+from streams.engines.embedded.notifier import Notifier
 from tests.integration.serving import running, until
 from tests.integration.test_stages_loop import append, looping, revoke
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.engine.stages import Stages
-    from streams.engine.store import Store
-    from streams.engine.transaction import Transaction
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
+    from streams.engines.embedded.transaction import Transaction
 
 pytestmark = pytest.mark.integration
 
@@ -30,16 +30,16 @@ OFTEN, SOON = 0.05, 0.5  # in place of seconds, and of half a minute
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let idle loops come round often."""
-    monkeypatch.setattr("streams.engine.stages.TIDY_SECONDS", OFTEN)
-    monkeypatch.setattr("streams.engine.watch.PERIOD", OFTEN)
+    monkeypatch.setattr("streams.engines.embedded.stages.TIDY_SECONDS", OFTEN)
+    monkeypatch.setattr("streams.engines.embedded.liveness.PERIOD", OFTEN)
 
 
-def watching(store: Store, stages: Stages) -> Watch:
+def watching(store: Store, stages: Stages) -> LoopWatch:
     """Watch the loop of the stages; nobody gets alerts."""
-    return Watch(store, stages, Notifier(store, (), cast("Any", None), int), SOON)
+    return LoopWatch(store, stages, Notifier(store, (), cast("Any", None), int), SOON)
 
 
-def looked(watch: Watch) -> list[str]:
+def looked(watch: LoopWatch) -> list[str]:
     """Look once, and say who stands still."""
     now = asyncio.get_running_loop().time()
     watch.judge(now)
@@ -99,7 +99,8 @@ async def test_a_file_that_is_not_written_is_waited_for(tmp_path: Path) -> None:
 async def test_the_server_says_that_a_stage_hangs(tmp_path: Path) -> None:
     """Where orchestrators ask, and without a token."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.app.Watch", functools.partial(Watch, still_seconds=SOON))
+        soon = functools.partial(LoopWatch, still_seconds=SOON)
+        patch.setattr("streams.apps.embedded.LoopWatch", soon)
         async with running(tmp_path) as server:
 
             async def live() -> tuple[int, str]:

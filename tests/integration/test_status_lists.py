@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from streams.engine import status_entries
-from streams.engine.store import Store
-from streams.engine.transaction import NewList
+from streams.engines.embedded import status_entries
+from streams.engines.embedded.store import Store
+from streams.engines.embedded.transaction import NewList
 from streams.http import status_lists
 from streams.http.status_token import SigningKey
 from tests.integration.cli_server import RESCIND, environment

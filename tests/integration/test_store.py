@@ -13,10 +13,10 @@ import pytest
 from agents_registry.facts import HOUR, Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
-from streams.engine import store as store_module
-from streams.engine.store import Commit, InUseError, Store
-from streams.engine.transaction import Transaction
-from streams.intake import Encoded
+from streams.engines.embedded import store as store_module
+from streams.engines.embedded.store import Commit, Store, StoreInUseError
+from streams.engines.embedded.transaction import Transaction
+from streams.services.intake import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -104,7 +104,7 @@ async def test_a_copy_is_written_once_an_hour(tmp_path: Path) -> None:
 async def test_refuses_a_second_process(tmp_path: Path) -> None:
     """Two writers of one log would both promise its order."""
     async with opened(tmp_path):
-        with pytest.raises(InUseError):
+        with pytest.raises(StoreInUseError):
             Store.open(tmp_path, realm="r", genesis="g2")
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.engine import generations, tails
+from streams.engines.embedded import file_tailer as tails
+from streams.engines.embedded import log_rotation as generations
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from enforcement import Guard
 from enforcement import tracing as guards_tracing
 from enforcement.kafka import KafkaGuard
-from streams import tracing
 from streams.faust_shell.notify import tell
 from streams.faust_shell.notify_settings import NotifySettings
-from streams.settings import Settings
+from streams.observability import tracing
+from streams.settings.server import Settings
 from tests.integration.serving import (
     created_key,
     deleted_key,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from streams.app import serve
+from streams.apps.builders.hooks import VendorError
+from streams.apps.embedded import serve
 from streams.pollers import vault_leases
-from streams.receivers import VendorError
-from streams.settings import Settings
+from streams.settings.server import Settings
 from tests.integration.fake_vendors import serving
 from tests.integration.serving import running, until, values
 from tests.unit.openbao_lines import auth, line, mac

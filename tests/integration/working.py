@@ -13,19 +13,19 @@ from attrs import define
 
 from agents_registry.facts import Fact
 from schemas.codec import bundled
-from streams.ingress import Receiving, receive
-from streams.kafka.framing import partition_of, read_entry, realm_of
-from streams.kafka.topics import apply
-from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Settings
-from streams.worker import Working, work
+from streams.apps.ingress import Receiving, receive
+from streams.apps.worker import Working, work
+from streams.engines.kafka.records.codec import partition_of, read_entry, realm_of
+from streams.engines.kafka.topics.topics import apply
+from streams.settings.server import Settings
+from streams.settings.worker import WorkerSettings
 from tests.integration.serving import DEADLINE, until, values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 
 async def lay_out(kafka: KafkaSettings) -> None:

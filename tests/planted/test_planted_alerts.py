@@ -9,12 +9,15 @@ import aiohttp
 import attrs
 import pytest
 
-from streams.engine.notifier import Notifier
-from streams.engine.transaction import Transaction
-from streams.kafka.notifier import Desk
-from streams.running import first_error
+from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded.transaction import Transaction
+from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.process.lifecycle import first_error
 from streams.sinks.webhook import Webhook
-from streams.stages import admission, delivery_queue, notify_lease, uses
+from streams.stages.access import uses
+from streams.stages.ingest import admission
+from streams.stages.notify import lease as notify_lease
+from streams.stages.notify import queue as delivery_queue
 from tests.integration import test_alert_outage as outage
 from tests.integration.alert_stream import ForeignConnectionError, play
 from tests.integration.alert_truth import Tally
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.stages.deliveries import Delivery
+    from streams.stages.notify.deliveries import Delivery
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -114,7 +117,7 @@ def test_one_attempt_after_the_other_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """A loop that waits for each answer lets one endpoint hold up the others."""
-    of = Notifier if engine == "embedded" else Desk
+    of = Notifier if engine == "embedded" else DeliveryWorker
     attempt = of._attempt
     turns: dict[Any, asyncio.Lock] = {}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from streams.failpoints import POINTS
+from streams.observability.failpoints import POINTS
 from tests.campaigns import some
 from tests.planted.copies import PRODUCT, copied, plant, run
 
@@ -52,7 +52,7 @@ BUGS: Final = {
         "store.before_commit",
     ),
     "a file's place saved before its lines": Bug(
-        "tails",
+        "file_tailer",
         "await self._ingest.records(self._delivery(records), place, patient=True)",
         "await self._store.write(place)\n"
         '        failpoint("tail.committed")\n'
@@ -139,7 +139,7 @@ def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> 
     """Some run complains of the changed copy."""
     bug = BUGS[name]
     copied(repository, tmp_path, *COPIED)
-    plant(tmp_path / f"streams/engine/{bug.module}.py", bug.right, bug.wrong)
+    plant(tmp_path / f"streams/engines/embedded/{bug.module}.py", bug.right, bug.wrong)
     done = suspect(tmp_path, seeds(bug, RUNS), IMPATIENCE)
 
     assert done.returncode == 1, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from tests.planted.copies import PRODUCT, caught, copied, plant, run_tests
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
+    from streams.devkafka.broker import Cluster
 
 __all__ = ["kafka", "kafka_launcher"]
 
@@ -46,37 +46,37 @@ class Bug:
 
 BUGS: Final = {
     "a dead letter is left out": Bug(
-        "registry",
+        "facts/registry",
         "letters(topic, partition.number, count, partition.poison)",
         "letters(topic, partition.number, count, partition.poison[1:])",
         RECORDS,
     ),
     "a partition stops at poison": Bug(
-        "partition",
+        "facts/partition",
         "            if offset >= self.relist:\n",
         "            raise\n            if offset >= self.relist:\n",
         RECORDS,
     ),
     "a dead letter is named by its reader": Bug(
-        "payloads",
+        "records/payloads",
         "place.partition % partitions, str(place))",
         'place.partition % partitions, f"{place}/{id(record)}")',
         CRASH,
     ),
     "a raw record is named by chance": Bug(
-        "ingress",
+        "ingress/ingress",
         "self._fresh_id() if place is None else str(place)",
         "self._fresh_id()",
         RAW,
     ),
     "genesis is not compared": Bug(
-        "loading",
+        "facts/recovery",
         "        if of != genesis:\n            return False\n",
         "",
         ANOTHER,
     ),
     "any genesis will do, wherever the log begins": Bug(
-        "genesis",
+        "records/genesis",
         "lost = {tp.partition: start for tp, start in starts.items() if start > 0}\n"
         "        left = {tp for tp in parts if ends[tp] > starts[tp] == 0}\n",
         "lost = dict[int, int]()\n"
@@ -84,7 +84,7 @@ BUGS: Final = {
         HEAD,
     ),
     "a checkpoint is served as it is": Bug(
-        "registry", " or not partition.ready:", ":", STALE
+        "facts/registry", " or not partition.ready:", ":", STALE
     ),
 }
 
@@ -100,7 +100,7 @@ def test_a_wrong_line_is_caught(
     """The test fails on the changed copy, by what it asserts."""
     bug = BUGS[name]
     copied(repository, tmp_path, *COPIED)
-    plant(tmp_path / f"streams/kafka/{bug.module}.py", bug.right, bug.wrong)
+    plant(tmp_path / f"streams/engines/kafka/{bug.module}.py", bug.right, bug.wrong)
     file, _, test = bug.test.partition("::")
 
     assert caught(

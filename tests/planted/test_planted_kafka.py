@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from attrs import frozen
 
-from streams.failpoints import WORKER_POINTS
+from streams.observability.failpoints import WORKER_POINTS
 from tests.campaigns import some
 from tests.integration.kafka_cluster import kafka, kafka_launcher
 from tests.planted.copies import PRODUCT, copied, plant, run
@@ -15,7 +15,7 @@ from tests.planted.copies import PRODUCT, copied, plant, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
+    from streams.devkafka.broker import Cluster
 
 __all__ = ["kafka", "kafka_launcher"]
 
@@ -43,7 +43,7 @@ class Bug:
 
 BUGS: Final = {
     "commit before ack": Bug(
-        "registry",
+        "facts/registry",
         "            await self._publish(listed, poison)\n",
         "            for partition, each in listed:\n"
         "                partition.finish([each])\n"
@@ -56,26 +56,26 @@ BUGS: Final = {
         first=1,
     ),
     "skip when recovered state says revoked": Bug(
-        "loading",
+        "facts/recovery",
         "        partition.position = max(partition.position, begin)\n",
         "        partition.position = max(partition.position, begin)\n"
         "        partition.relist = partition.target\n",
         "registry.applied",
     ),
     "record key = realm": Bug(
-        "ingress",
+        "ingress/ingress",
         "        key=encoded.key.encode(),\n",
         '        key=f"{realm}/{fact.NAME}".encode(),\n',
         "registry.saved",
     ),
     "a standby lists nothing again that its table knows": Bug(
-        "loading",
+        "facts/recovery",
         "            relist = int(committed.offset)\n",
         "            relist = partition.position\n",
         "",
     ),
     "remembered uses live in memory only": Bug(
-        "watch",
+        "sentinel/access_partition",
         "                for key, body in each.uses.items()\n",
         "                for key, body in list(each.uses.items())[:0]\n",
         "sentinel.committed",
@@ -103,7 +103,7 @@ def test_a_wrong_line_is_caught(
     """Some run complains of the changed copy."""
     bug = BUGS[name]
     copied(repository, tmp_path, *PRODUCT, "tests/integration")
-    plant(tmp_path / f"streams/kafka/{bug.module}.py", bug.right, bug.wrong)
+    plant(tmp_path / f"streams/engines/kafka/{bug.module}.py", bug.right, bug.wrong)
     module = "tests.integration.kafka_crash_suspect"
     done = run(tmp_path, "-m", module, kafka.bootstrap, *seeds(bug))
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.kafka import notifier
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.finding_records import FindingRecord, read_finding
-from streams.kafka.notifier import Desk
-from streams.stages.delivery_state import State
+from streams.engines.kafka.finding_records import FindingRecord, read_finding
+from streams.engines.kafka.notify import notifier
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.stages.notify.state import DeliveryState
 from tests.integration import test_kafka_notify as suite
 from tests.integration.kafka_cluster import kafka, kafka_launcher, kafka_settings
 from tests.property import test_kafka_notifier as worlds
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.kafka.settings import KafkaSettings
+    from streams.settings.kafka import KafkaSettings
 
 __all__ = ["kafka", "kafka_launcher", "kafka_settings"]
 
@@ -30,18 +30,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
     """Let the commit pass a finding while its receiver fails."""
 
-    def release(desk: Desk, _: Any) -> None:
+    def release(desk: DeliveryWorker, _: Any) -> None:
         for records in desk._owed.values():
             for record in records:
                 record.ack()
         desk._owed.clear()
 
-    patch.setattr(Desk, "_release", release)
+    patch.setattr(DeliveryWorker, "_release", release)
 
 
 def schedule_in_memory(patch: pytest.MonkeyPatch) -> None:
     """Forget over a restart how often it was tried."""
-    patch.setattr(DeliveryFile, "of_finding", lambda *_: State())
+    patch.setattr(DeliveryFile, "of_finding", lambda *_: DeliveryState())
     patch.setattr(DeliveryFile, "took", lambda *_: False)
 
 
@@ -70,13 +70,13 @@ def taken_twice(patch: pytest.MonkeyPatch) -> None:
 def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
     """Let a finding go though something about it still waits to be told."""
 
-    def release(desk: Desk, _: Any) -> None:
+    def release(desk: DeliveryWorker, _: Any) -> None:
         busy = {delivery.finding.id for delivery in desk.state.deliveries.values()}
         for name in desk._owed.keys() - busy:
             for record in desk._owed.pop(name):
                 record.ack()
 
-    patch.setattr(Desk, "_release", release)
+    patch.setattr(DeliveryWorker, "_release", release)
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enforcement.standing import Standing
-from streams.engine.roll import Roll
-from streams.http.feed import Feed
-from streams.http.receipts import Receipts
+from enforcement.standing import Freshness
+from streams.engines.embedded.guard_registry import Roll
+from streams.http.feed import FeedServer
+from streams.http.receipts import ReceiptIntake
 from tests.integration import test_closure, test_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.stages.closure import Registration
-    from streams.stages.guard_names import Bearer
+    from streams.stages.closure.closure import Registration
+    from streams.stages.closure.guard_names import Bearer
 
 pytestmark = pytest.mark.integration
 
@@ -33,30 +33,30 @@ def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
 
 def served_before_it_is_registered(patch: pytest.MonkeyPatch) -> None:
     """Answer pings meanwhile."""
-    right = Feed._register
+    right = FeedServer._register
 
-    async def register(feed: Feed, connection: Any, *more: Any) -> None:
+    async def register(feed: FeedServer, connection: Any, *more: Any) -> None:
         await feed._pong(connection.socket, 1)
         await right(feed, connection, *more)
 
-    patch.setattr(Feed, "_register", register)
+    patch.setattr(FeedServer, "_register", register)
 
 
 def one_process_speaks_for_another(patch: pytest.MonkeyPatch) -> None:
     """Take receipts of any instance."""
-    right = Receipts._next
+    right = ReceiptIntake._next
 
-    def take(receipts: Receipts, session: Any, receipt: Any, status: str) -> Any:
+    def take(receipts: ReceiptIntake, session: Any, receipt: Any, status: str) -> Any:
         if isinstance(receipt, dict):
             receipt = receipt | {"instance": session.instance}
         return right(receipts, session, receipt, status)
 
-    patch.setattr(Receipts, "_next", take)
+    patch.setattr(ReceiptIntake, "_next", take)
 
 
 def allows_after_its_goodbye(patch: pytest.MonkeyPatch) -> None:
     """Go on answering from the old table."""
-    patch.setattr(Standing, "end", lambda _: None)
+    patch.setattr(Freshness, "end", lambda _: None)
 
 
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {

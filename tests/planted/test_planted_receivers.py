@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import delivery_queue, notify, notify_draft, notify_lease
-from streams.stages.delivery_queue import Queue
-from streams.stages.delivery_state import State
+from streams.stages.notify import draft as notify_draft
+from streams.stages.notify import lease as notify_lease
+from streams.stages.notify import notify
+from streams.stages.notify import queue as delivery_queue
+from streams.stages.notify.queue import DeliveryQueue
+from streams.stages.notify.state import DeliveryState
 from tests.unit import test_notify_groups as groups
 from tests.unit import test_notify_priority as priority
 from tests.unit import test_notify_receivers as suite
@@ -24,7 +27,7 @@ def one_bound_for_all(patch: pytest.MonkeyPatch) -> None:
     """Count what is under way at all receivers against each of them."""
     whole = notify_lease._candidates
 
-    def candidates(state: State, route: Any, *rest: Any) -> Any:
+    def candidates(state: DeliveryState, route: Any, *rest: Any) -> Any:
         busy = sum(len(queue.leases) for queue in state.queues.values())
         return whole(state, route, *rest) if busy < route.in_flight else []
 
@@ -65,14 +68,14 @@ def lost_in_the_pause(patch: pytest.MonkeyPatch) -> None:
 
 def copied_queues(patch: pytest.MonkeyPatch) -> None:
     """Touch every queue at every step."""
-    whole = State.with_queue
+    whole = DeliveryState.with_queue
 
-    def with_queue(state: State, route: str, changed: Any) -> State:
+    def with_queue(state: DeliveryState, route: str, changed: Any) -> DeliveryState:
         for name, queue in state.queues.items():
-            state = whole(state, name, Queue(queue.buckets))
+            state = whole(state, name, DeliveryQueue(queue.buckets))
         return whole(state, route, changed)
 
-    patch.setattr(State, "with_queue", with_queue)
+    patch.setattr(DeliveryState, "with_queue", with_queue)
 
 
 def never_spared(patch: pytest.MonkeyPatch) -> None:

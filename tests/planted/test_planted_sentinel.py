@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages import episodes, points, undeclared
-from streams.stages.acted import Acted
-from streams.stages.dead_bits import DeadBits
-from streams.stages.episodes import Episodes
-from streams.stages.kinds import kind_of
-from streams.stages.known_deaths import KnownDeaths
-from streams.stages.late_limits import LateLimits
-from streams.stages.points import Guard, Points
-from streams.stages.sentinel import Sentinel
-from streams.stages.telling import Outputs, Telling
-from streams.stages.undeclared import Undeclared
-from streams.stages.unknown_agents import UnknownAgents
+from streams.stages.sentinel import episodes, points, undeclared
+from streams.stages.sentinel.acted import Acted
+from streams.stages.sentinel.episodes import Episodes
+from streams.stages.sentinel.evidence import kind_of
+from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.points import PointGuard, Points
+from streams.stages.sentinel.revocation_offsets import KnownDeaths
+from streams.stages.sentinel.scope_recheck import LateLimits
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.step import Outputs, Telling
+from streams.stages.sentinel.undeclared import Undeclared
+from streams.stages.sentinel.unknown_agents import UnknownAgents
 from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel as joins
 from tests.unit import test_sentinel_receipts as receipts
@@ -74,14 +74,14 @@ def asks_one_guard_of_many(patch: Patch) -> None:
 def thins_towards_the_past(patch: Patch) -> None:
     """Say of an offset that it was applied when the one before it was."""
 
-    def add(guard: Guard, at: int, offset: int) -> None:
+    def add(guard: PointGuard, at: int, offset: int) -> None:
         entries = guard.entries
         if entries and at - entries[-1][0] < points.RESOLUTION:
             entries[-1] = (entries[-1][0], offset)
         else:
             entries.append((at, offset))
 
-    patch.setattr(Guard, "add", add)
+    patch.setattr(PointGuard, "add", add)
 
 
 def takes_observers_for_guards(patch: Patch) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
 
-MODULE: Final = "streams/stages/status_list.py"
+MODULE: Final = "streams/stages/status/status_list.py"
 TEST: Final = "tests/unit/test_status_list.py"
 COPIED: Final = (
     "agents_registry",

@@ -15,16 +15,19 @@ import pytest
 
 from agents_registry.facts import Cause, Edge, Fact, OwnerSet, fact_id
 from agents_registry.registry import Registry
-from agents_registry.verdict import Presented, Verdict, judge
-from streams.engine import reading
-from streams.engine.transaction import Transaction
-from streams.findings import Severity
-from streams.stages import dead_bits, entitlement, retry, sentinel
-from streams.stages.dead_bits import DeadBits
-from streams.stages.entitlement import Grant
-from streams.stages.known_deaths import Accepted
-from streams.stages.notify_draft import Draft
-from streams.stages.remembered import Remembered
+from agents_registry.verdict import Judgement, Presented, judge
+from streams.engines.embedded import reading
+from streams.engines.embedded.transaction import Transaction
+from streams.model.findings import Severity
+from streams.stages.access.index import Remembered
+from streams.stages.ingest import entitlement
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.notify import retry
+from streams.stages.notify.draft import Draft
+from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel import sentinel
+from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.revocation_offsets import Accepted
 from tests.contract import test_guard_feed_faults as faults
 from tests.contract.feed_server import ScriptedFeed
 from tests.contract.guard_cases import FAMILY, connect, until
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.identifiers import Identifier
-    from streams.stages.notify_draft import Change
+    from streams.stages.notify.draft import FindingChange
 
 pytestmark = pytest.mark.unit
 
@@ -54,7 +57,7 @@ Patch = pytest.MonkeyPatch
 def judges_two_names(patch: Patch) -> None:
     """Pass over what is presented third and later."""
 
-    def judged(table: Registry, presented: Presented, **more: Any) -> Verdict:
+    def judged(table: Registry, presented: Presented, **more: Any) -> Judgement:
         first = attrs.evolve(presented, identifiers=presented.identifiers[:2])
         return judge(table, first, **more)
 
@@ -91,7 +94,7 @@ def lets_anybody_name_owners(patch: Patch) -> None:
     def entitled(fact: Fact, *grants: Any, **role: Any) -> bool:
         return isinstance(fact, OwnerSet) or entitlement.entitled(fact, *grants, **role)
 
-    patch.setattr("streams.stages.admission.entitled", entitled)
+    patch.setattr("streams.stages.ingest.admission.entitled", entitled)
 
 
 def counts_the_last_copy(patch: Patch) -> None:
@@ -138,7 +141,7 @@ def tells_of_more_uses_alone(patch: Patch) -> None:
     """Keep to itself what changes at the same count."""
     right = Draft.take
 
-    def take(draft: Draft, change: Change) -> None:
+    def take(draft: Draft, change: FindingChange) -> None:
         known = draft.state.announced.get(change.finding.id)
         if known is None or change.finding.count > known.count:
             right(draft, change)
@@ -229,7 +232,7 @@ async def test_a_commit_that_is_not_synced_is_caught(
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 
-    monkeypatch.setattr("streams.engine.store.connect", connect)
+    monkeypatch.setattr("streams.engines.embedded.store.connect", connect)
     with pytest.raises((AssertionError, sqlite3.Error)):
         await test_power_loss.test_a_power_cut_takes_nothing_that_was_answered(
             tmp_path, monkeypatch, moving=False

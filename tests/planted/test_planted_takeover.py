@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.kafka.loading import Loader
+from streams.engines.kafka.facts.recovery import Loader
 from tests.integration import test_kafka_takeover as suite
 from tests.integration.kafka_cluster import kafka, kafka_launcher
 from tests.integration.test_kafka_pipeline import KEY
@@ -14,9 +14,9 @@ from tests.integration.test_kafka_pipeline import KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.broker import Cluster
-    from streams.kafka.membership import Membership
-    from streams.kafka.partition import Partition
+    from streams.devkafka.broker import Cluster
+    from streams.engines.kafka.client.group_consumer import Membership
+    from streams.engines.kafka.facts.partition import Partition
 
 __all__ = ["kafka", "kafka_launcher"]
 

@@ -48,17 +48,17 @@ ONCE = (  # each id counts once
     ),
 )
 BUGS = (
-    Bug("no_source_promises_order", "openbao",
+    Bug("no_source_promises_order", "openbao.openbao",
         "held=MAX_HELD if patient else 0", "held=0"),
-    Bug("no_source_promises_order", "aws_effects",
-        "requires(", "requires() if True else requires(", "cloudtrail"),
-    Bug("event_ids_are_not_always_present", "github",
+    Bug("no_source_promises_order", "aws.effects",
+        "requires(", "requires() if True else requires(", "aws.cloudtrail"),
+    Bug("event_ids_are_not_always_present", "github.github",
         "return self._settled(seen, read(seen, app))",
         "return self._settled(seen, read(seen, app) if seen.event_id else ())"),
-    Bug("event_ids_are_not_always_present", "openbao",
+    Bug("event_ids_are_not_always_present", "openbao.openbao",
         'call_id = text(request, "id")', 'call_id = request["id"].strip()'),
-    Bug("dedup_on_the_id_alone_loses_events", "okta", *ONCE),
-    Bug("one_uuid_two_event_types", "okta", *ONCE),
+    Bug("dedup_on_the_id_alone_loses_events", "okta.okta", *ONCE),
+    Bug("one_uuid_two_event_types", "okta.okta", *ONCE),
     *(
         Bug("a_failed_revoke_request_does_not_revoke", *bug)
         for bug in (
@@ -83,42 +83,44 @@ BUGS = (
             ("scim", 'return ["restore" if', "return [None if True or"),
         )
     ),
-    Bug("some_revocations_are_watermarks_not_ids", "entra",
+    Bug("some_revocations_are_watermarks_not_ids", "entra.entra",
         "not_before=latest(found[1])", "not_before=None"),
-    Bug("vault_writes_one_line_for_a_cascade", "openbao_tokens",
+    Bug("vault_writes_one_line_for_a_cascade", "openbao.tokens",
         "parents = [] if orphan else", "parents = [] if True else",
         "openbao_rules openbao"),
-    Bug("a_revoked_vault_token_comes_back_without_its_accessor", "openbao_call",
+    Bug("a_revoked_vault_token_comes_back_without_its_accessor", "openbao.call",
         "if found := hashed(value, secret):", "if found := '':",
         "openbao_tokens openbao_rules openbao"),
-    Bug("same_secret_different_spelling", "github_audit",
-        "return raw if len(raw) == _SHA256 else", "return", "github"),
-    Bug("same_secret_different_spelling", "kubernetes",
+    Bug("same_secret_different_spelling", "github.audit",
+        "return raw if len(raw) == _SHA256 else", "return", "github.github"),
+    Bug("same_secret_different_spelling", "kubernetes.kubernetes",
         'identifier("jwt.jti", rest) if kind', "None if kind"),
-    Bug("timestamps_are_written_in_many_ways", "streams.times",
+    Bug("timestamps_are_written_in_many_ways", "streams.model.times",
         "((10**11, SECOND), (10**14, 10**6)", "((10**14, SECOND)"),
-    Bug("timestamps_are_written_in_many_ways", "streams.times",
+    Bug("timestamps_are_written_in_many_ways", "streams.model.times",
         r"(\d{4}),? ", r"(\d{4}), "),
-    Bug("timestamps_are_written_in_many_ways", "streams.times", "[Tt ]", "[Tt]"),
-    Bug("timestamps_are_written_in_many_ways", "streams.times", "[:9]", "[:6]"),
-    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "fields",
-        ".translate(_DASHES)", "", "entra"),
-    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "fields",
-        'name.strip().removesuffix(".").rstrip()', 'name.removesuffix(".")', "entra"),
-    Bug("operation_names_carry_a_final_dot", "fields",
-        '.removesuffix(".")', "", "entra"),
-    Bug("operation_names_carry_a_final_dot", "fields",
-        ".translate(_DASHES).casefold()", ".translate(_DASHES)", "entra"),
-    Bug("booleans_come_as_false_strings", "entra_values",
-        "str(inner[0]).casefold()", "inner[0]", "entra"),
-    Bug("booleans_come_as_false_strings", "scim",
+    Bug("timestamps_are_written_in_many_ways", "streams.model.times", "[Tt ]", "[Tt]"),
+    Bug("timestamps_are_written_in_many_ways", "streams.model.times", "[:9]", "[:6]"),
+    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "reading.fields",
+        ".translate(_DASHES)", "", "entra.entra"),
+    Bug("operation_names_carry_an_en_dash_and_a_trailing_space", "reading.fields",
+        'name.strip().removesuffix(".").rstrip()', 'name.removesuffix(".")',
+        "entra.entra"),
+    Bug("operation_names_carry_a_final_dot", "reading.fields",
+        '.removesuffix(".")', "", "entra.entra"),
+    Bug("operation_names_carry_a_final_dot", "reading.fields",
+        ".translate(_DASHES).casefold()", ".translate(_DASHES)", "entra.entra"),
+    Bug("booleans_come_as_false_strings", "entra.modified_values",
+        "str(inner[0]).casefold()", "inner[0]", "entra.entra"),
+    Bug("booleans_come_as_false_strings", "scim.scim",
         'value.strip().casefold() == "true"', "True"),
-    Bug("key_order_in_a_secret_diff_says_nothing", "entra_values",
+    Bug("key_order_in_a_secret_diff_says_nothing", "entra.modified_values",
         "return frozenset(found)",
-        "return frozenset(f'{n}{key}' for n, key in enumerate(found))", "entra"),
+        "return frozenset(f'{n}{key}' for n, key in enumerate(found))", "entra.entra"),
     *(
-        Bug("envelopes_are_unwrapped_before_mapping", *bug)
-        for bug in (
+        Bug("envelopes_are_unwrapped_before_mapping", f"reading.{module}", right, wrong,
+            f"reading.{then}")
+        for module, right, wrong, then in (
             ("wrapping", '("Records", "records", "Events")', '("Events",)', "envelope"),
             ("wrapping", '== "EventList"', '== "x"', "envelope"),
             ("wrapping", '.startswith("com.okta.")', '.startswith("x")', "envelope"),
@@ -128,21 +130,21 @@ BUGS = (
             ("wrapping", 'if "message" in value and "sub', 'if "sub', "envelope"),
         )
     ),
-    Bug("a_complex_subject_matches_all_of_its_members", "ssf_subjects",
-        '_plain(value.get("device")),', "None,", "ssf"),
-    Bug("a_complex_subject_matches_all_of_its_members", "ssf_subjects",
-        '    session = value.get("session")\n', "    session = None\n", "ssf"),
-    Bug("user_session_end_has_a_null_target", "okta",
+    Bug("a_complex_subject_matches_all_of_its_members", "ssf.subjects",
+        '_plain(value.get("device")),', "None,", "ssf.ssf"),
+    Bug("a_complex_subject_matches_all_of_its_members", "ssf.subjects",
+        '    session = value.get("session")\n', "    session = None\n", "ssf.ssf"),
+    Bug("user_session_end_has_a_null_target", "okta.okta",
         '"revoke", _session(seen.body), owner=',
         '"revoke", *(_user(t) for t in _targets(seen)), owner='),
-    Bug("membership_removed_is_a_signal", "github",
+    Bug("membership_removed_is_a_signal", "github.github",
         "yield seen.change(None, person", 'yield seen.change("revoke", person'),
-    Bug("membership_removed_is_a_signal", "github_audit",
+    Bug("membership_removed_is_a_signal", "github.audit",
         "yield seen.change(None, person", 'yield seen.change("revoke", person',
-        "github"),
-    Bug("unsuspend_restores", "okta",
+        "github.github"),
+    Bug("unsuspend_restores", "okta.okta",
         '("restore", "suspended")', '("restore", "deactivated")'),
-    Bug("unsuspend_restores", "okta",
+    Bug("unsuspend_restores", "okta.okta",
         '("suspend", "deactivated")', '("suspend", "suspended")'),
 )  # fmt: skip
 
@@ -176,7 +178,9 @@ def test_the_trap_catches_its_bug(bug: Bug) -> None:
     with ExitStack() as planted:
         for name in SOURCES:  # none may be imported on top of a bug
             source(name)
-        module = bug.module if "." in bug.module else f"streams.sources.{bug.module}"
+        module = bug.module
+        if not module.startswith("streams."):
+            module = f"streams.sources.{module}"
         planted.enter_context(run_again(module, bug.right, bug.wrong))
         for behind in bug.then.split():
             planted.enter_context(run_again(f"streams.sources.{behind}"))

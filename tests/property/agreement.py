@@ -33,7 +33,7 @@ from agents_registry.facts import (
 )  # fmt: skip
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, Verdict, death, judge
+from agents_registry.verdict import Judgement, Policy, Presented, death, judge
 from tests.model import DEFAULT_UNKNOWN, ends_at, reasons_to_deny
 from tests.property.reduction import smaller, tell
 from tests.property.worlds import KINDS, STEP, UNTOUCHED, make, withdrawal
@@ -59,7 +59,7 @@ NAMES = {
 }
 
 
-def answer(registry: Registry, question: Question) -> Verdict:
+def answer(registry: Registry, question: Question) -> Judgement:
     """Ask the registry."""
     return judge(
         registry,
@@ -83,7 +83,7 @@ def right_answers(stand: list[Standing], question: Question) -> set[str]:
     )
 
 
-def wrong(verdict: Verdict, reasons: set[str]) -> bool:
+def wrong(verdict: Judgement, reasons: set[str]) -> bool:
     """Tell whether the verdict differs from what the model finds."""
     if verdict.allowed or not reasons:
         return verdict.allowed == bool(reasons)

@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from agents_registry.identifiers import VOCABULARY, Identifier
-from agents_registry.reach import Reach
+from agents_registry.reach import Reached
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
-from streams.findings import FindingKind
-from streams.stages import dead_bits, lines, remembered, repeats, sentinel
-from streams.stages.agent_kinds import ActingKinds, Choice
-from streams.stages.posture import Limits
-from streams.stages.registry import condemned, root
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.uses import Seen
+from streams.model.findings import FindingKind
+from streams.stages.access import columns as lines
+from streams.stages.access import dedup as repeats
+from streams.stages.access import index as remembered
+from streams.stages.access.agent_kinds import ActingKinds, Choice
+from streams.stages.access.uses import AccessEvent
+from streams.stages.posture.posture import Limits
+from streams.stages.registry.registry import condemned, root
+from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel import sentinel
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 from tests.plain_join import PlainJoin, Told
 from tests.property.worlds import STEP, TOPICS, Maker
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
-    from streams.stages.episodes import Episode, Sighting
-    from streams.stages.telling import Outputs
+    from streams.stages.sentinel.episodes import Episode, Sighting
+    from streams.stages.sentinel.step import Outputs
 
 AGE = 10**18  # nothing is forgotten, and nothing is within the grace
 SKEW = 2 * STEP  # in every fourth world
@@ -75,7 +79,7 @@ class Pair:
         self.told: list[Told] = []
         self.fast = Fast(self.told, skew)
         self.saved: dict[str, bytes] = {}
-        self.past: list[Seen] = []
+        self.past: list[AccessEvent] = []
 
     def keep(self, outputs: Outputs) -> None:
         """Save what a step changed."""
@@ -106,7 +110,7 @@ class Pair:
         if start is None:
             return
         node = self.registry.lineage.find(start)
-        found = finish(condemned(self.registry, Reach(self.registry, [node])))
+        found = finish(condemned(self.registry, Reached(self.registry, [node])))
         names = [each.identifier for each in found]
         self.plain.reconsider(names, self.registry)
         self.keep(finish(self.fast.reconsider(names, self.registry, 0)))
@@ -121,7 +125,7 @@ class Pair:
         self.plain.observe(batch, self.registry)
         self.keep(finish(self.fast.observe(batch, self.registry, 0)))
 
-    def use(self) -> Seen:
+    def use(self) -> AccessEvent:
         """Make a use of known or strange names."""
         random = self.random
         stranger = Identifier(random.choice(("secret", "agent.id")), "stranger")
@@ -130,7 +134,7 @@ class Pair:
         if random.random() < 0.1:
             names = (stranger,)
         event_id = random.choice((None, "e1", "e2", "e3", str(random.random())))
-        return Seen(
+        return AccessEvent(
             names, random.choice(("p", "q")),
             random.choice(("allowed", "allowed", "denied", None, "unknown")),
             random.randint(0, 30) * STEP, event_id, random.choice((None, "ann")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from streams.records import DeadLetter, Record
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import DeadLetter, Record
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

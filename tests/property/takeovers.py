@@ -15,19 +15,19 @@ from unittest.mock import patch
 from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
-from streams.findings import FindingKind
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.payloads import (
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.records.payloads import (
     access_records,
     finding_record,
     read_access,
     signal_records,
 )
-from streams.kafka.sentinel import SentinelStage
-from streams.kafka.watch import Watched
-from streams.stages.ingress import Origin
-from streams.stages.sentinel import Tolerances
-from streams.stages.uses import Seen
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.sentinel import SentinelStage
+from streams.model.findings import FindingKind
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.ingress import Origin
+from streams.stages.sentinel.sentinel import Tolerances
 from tests.unit.test_kafka_taking_over import (
     DAY,
     OTHER,
@@ -115,7 +115,7 @@ class Life(World):
 
     # --- who works --------------------------------------------------------------
 
-    def start(self) -> Watched:
+    def start(self) -> AccessPartition:
         """Take the partition up as the stage does."""
         member = SimpleNamespace(
             lock=asyncio.Lock(), bounds=self._bounds, since=self._since,
@@ -127,7 +127,7 @@ class Life(World):
         )  # fmt: skip
         with patch.object(asyncio, "to_thread", _at_once):
             warm = _run(SentinelStage._place(stage, 0))
-        worker: Watched = stage.watched[0]
+        worker: AccessPartition = stage.watched[0]
         worker.take(() if warm else filter(None, self.held(self.now)))
         return worker
 
@@ -144,10 +144,10 @@ class Life(World):
         offset, name = self.committed
         return SimpleNamespace(offset=offset, metadata=name)
 
-    def _open(self, number: int) -> Watched:
+    def _open(self, number: int) -> AccessPartition:
         file = UsesFile(self.folder / f"{self.name}.db")
         self.files.callback(file.close)
-        return Watched(
+        return AccessPartition(
             number, file, RULES, lambda _: self.realm, points_of=lambda _: self.points
         )
 
@@ -208,7 +208,7 @@ class Life(World):
         self.uses.append((origin.realm, name, event_id))
         if name == TOKEN and event_id is not None:
             self.times[event_id] = self.now
-        use = Seen((name,), "door", "allowed", self.now, event_id)
+        use = AccessEvent((name,), "door", "allowed", self.now, event_id)
         return list(access_records([use], origin, 0, 1, "f"))
 
     def _signal(self, origin: Origin) -> list[Any]:

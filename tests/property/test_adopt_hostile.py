@@ -31,7 +31,7 @@ JUNK: Any = st.one_of(
 READ: dict[str, tuple[Any, Callable[[Any], Listing]]] = {
     "openbao": (
         [bao.token("a", entity_id="e"), bao.token("b", orphan=False, entity_id="e")],
-        lambda items: openbao.of_documents(items, openbao.Options()),
+        lambda items: openbao.of_documents(items, openbao.VaultOptions()),
     ),
     "okta": (
         [samples.user("u"), samples.app("a") | {"grants": [{"scopeId": "s"}]},
@@ -47,7 +47,9 @@ READ: dict[str, tuple[Any, Callable[[Any], Listing]]] = {
         [{"kind": "ServiceAccount"} | samples.metadata("a"),
          {"kind": "Secret", "type": kubernetes.TYPE}
          | samples.metadata("t", annotations=samples.HOLDER)],
-        lambda items: kubernetes.of_documents(items, kubernetes.Options("c", "i")),
+        lambda items: kubernetes.of_documents(
+            items, kubernetes.ClusterOptions("c", "i")
+        ),
     ),
     "github": (
         [samples.PAT, {"installations": [samples.INSTALLED]}, samples.DEPLOY],

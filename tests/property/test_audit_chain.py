@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agents_registry.facts import Cause, Edge, Effect, Node
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
-from streams.audit_heads import HeadKey, head_reader
-from streams.stages import audit_chain, audit_proof
-from streams.stages.audit_chain import Head, Place
+from streams.services.audit_heads import HeadKey, head_reader
+from streams.stages.audit import chain as audit_chain
+from streams.stages.audit import proof as audit_proof
+from streams.stages.audit.chain import Head, RecordPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def exported() -> Lines:
     lines: Lines = []
     previous = audit_chain.START
     for offset, fact in enumerate(facts()):
-        place, value = Place("g1", "r", offset), encode_fact(fact)
+        place, value = RecordPlace("g1", "r", offset), encode_fact(fact)
         entry = audit_chain.fact_entry(previous, place, f"k{offset}", value, fact)
         previous = audit_chain.hash_of(entry)
         sequence = sum("entry" in line for line in lines) + 1
@@ -66,7 +67,7 @@ def verified(
     lines: Lines, module: ModuleType = audit_proof, known: tuple[str, ...] = ()
 ) -> str:
     """Give what is said against an export, nothing where it holds."""
-    verifier = module.Verifier(READ_HEAD, decode_fact, map(READ_HEAD, known))
+    verifier = module.ChainVerifier(READ_HEAD, decode_fact, map(READ_HEAD, known))
     try:
         for line in lines:
             verifier.take(line)
@@ -232,7 +233,7 @@ def pruned(named: set[int], gone: set[int]) -> Lines:
     last = next(line for line in reversed(lines) if "entry" in line)
     detail = audit_chain.pruning(sorted(named), ["ab"], lines[-1]["head"])
     entry = audit_chain.act_entry(
-        last["hash"], Place("g1", "r", 9), at=9, actor="ann", action="prune",
+        last["hash"], RecordPlace("g1", "r", 9), at=9, actor="ann", action="prune",
         detail=detail,
     )  # fmt: skip
     sequence, hash_ = last["sequence"] + 1, audit_chain.hash_of(entry)

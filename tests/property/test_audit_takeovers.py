@@ -21,27 +21,28 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
 from schemas.entries import Act
 from schemas.errors import SchemaError
-from streams.audit_heads import HeadKey, head_reader
-from streams.audit_sinks import Sinks
-from streams.kafka import audit_export, audit_state
-from streams.kafka.audit import AuditStage
-from streams.kafka.audit_chains import Chains, Link
-from streams.kafka.audit_export import exported, last_head
-from streams.kafka.audit_records import read_audit
-from streams.kafka.audit_state import UnknownChainError
-from streams.kafka.framing import Genesis, act_record
-from streams.kafka.publisher import Acked
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
-from streams.stages.audit_chain import BrokenChainError
-from streams.stages.audit_portion import from_a_head, until_a_head
-from streams.stages.audit_proof import Verifier
-from streams.times import SECOND
+from streams.engines.kafka.audit import export as audit_export
+from streams.engines.kafka.audit import state as audit_state
+from streams.engines.kafka.audit.audit import AuditStage
+from streams.engines.kafka.audit.chains import ChainLink, Chains
+from streams.engines.kafka.audit.export import exported, last_head
+from streams.engines.kafka.audit.records import read_audit
+from streams.engines.kafka.audit.state import UnknownChainError
+from streams.engines.kafka.client.publisher import Acked
+from streams.engines.kafka.records.codec import Genesis, act_record
+from streams.model.times import SECOND
+from streams.services.audit_heads import HeadKey, head_reader
+from streams.services.audit_sinks import Sinks
+from streams.settings.kafka import KafkaSettings
+from streams.settings.worker import WorkerSettings
+from streams.stages.audit.chain import BrokenChainError
+from streams.stages.audit.portion import from_a_head, until_a_head
+from streams.stages.audit.proof import ChainVerifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from streams.kafka.audit_state import Audited
+    from streams.engines.kafka.audit.state import Audited
 
     Lines = list[dict[str, Any]]
 
@@ -310,7 +311,7 @@ def verified(lines: Lines, last: str | None = None) -> str:
     """Give what is said against an export, nothing where it holds."""
     try:
         known = [] if last is None else [READ_HEAD(last)]
-        verifier = Verifier(READ_HEAD, decode_fact, known)
+        verifier = ChainVerifier(READ_HEAD, decode_fact, known)
         for line in lines:
             verifier.take(line)
         verifier.end()
@@ -518,7 +519,7 @@ def _realm(record: Record) -> str:
 
 
 def _is_link(record: Record) -> bool:
-    return isinstance(read_audit(record.value), Link)
+    return isinstance(read_audit(record.value), ChainLink)
 
 
 def test_a_chain_that_lost_its_start_holds_from_a_head(
@@ -531,7 +532,7 @@ def test_a_chain_that_lost_its_start_holds_from_a_head(
     async def check_part() -> None:
         lines, _ = await chain_of(REALMS[0])
         first, *rest = from_a_head(lines)
-        verifier = Verifier(READ_HEAD, decode_fact, start=READ_HEAD(first["head"]))
+        verifier = ChainVerifier(READ_HEAD, decode_fact, start=READ_HEAD(first["head"]))
         for line in rest:
             verifier.take(line)
         assert verifier.end().sequence > verifier.start.sequence > 1  # type: ignore[union-attr]

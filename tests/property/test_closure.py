@@ -13,8 +13,14 @@ from attrs import define, field
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from streams.stages import closure
-from streams.stages.closure import Closure, Mode, Outcome, Registration, State
+from streams.stages.closure import closure
+from streams.stages.closure.closure import (
+    CauseOutcome,
+    Closure,
+    GuardMode,
+    ProofState,
+    Registration,
+)
 
 pytestmark = pytest.mark.property
 
@@ -39,7 +45,7 @@ class Waiting:
     read_at: int
     end: int | None = None
     members: dict[str, int] | None = None
-    told: State = State.PENDING
+    told: ProofState = ProofState.PENDING
 
 
 @define
@@ -62,7 +68,7 @@ class Model:
                     lease=max(terms.lease, known.terms.lease),
                     live_sessions=terms.live_sessions or known.terms.live_sessions,
                 )
-                if known.terms.mode is not Mode.OBSERVE:
+                if known.terms.mode is not GuardMode.OBSERVE:
                     place = known.place
             applied = known.applied if known is not None else 0
             self.guards[name] = Guard(terms, place, now, applied)
@@ -77,7 +83,7 @@ class Model:
         gone = [
             name
             for name, guard in self.guards.items()
-            if guard.terms.mode is not Mode.FAIL_OPEN
+            if guard.terms.mode is not GuardMode.FAIL_OPEN
             and now >= guard.heard + 10 * guard.terms.lease
         ]
         for name in gone:
@@ -89,10 +95,10 @@ class Model:
         return {
             name: guard.place
             for name, guard in self.guards.items()
-            if guard.terms.mode is not Mode.OBSERVE
+            if guard.terms.mode is not GuardMode.OBSERVE
         }
 
-    def judge(self, cause: Waiting, now: int) -> Outcome:
+    def judge(self, cause: Waiting, now: int) -> CauseOutcome:
         """Look at each pair."""
         members = self.enforcing() if cause.members is None else cause.members
         if cause.members is None and cause.end is not None:
@@ -107,22 +113,22 @@ class Model:
             lapsed = 10 * (now - cause.read_at) >= tenths * guard.terms.lease
             if guard.applied > cause.offset:
                 applied += 1
-            elif guard.terms.mode is Mode.FAIL_CLOSED and lapsed:
+            elif guard.terms.mode is GuardMode.FAIL_CLOSED and lapsed:
                 fenced.append(name)
             else:
                 laggards.append(name)
         if cause.members == {}:
-            state = State.UNKNOWN
+            state = ProofState.UNKNOWN
         elif cause.members is not None and not laggards:
-            state = State.CLOSED
+            state = ProofState.CLOSED
         elif now - cause.read_at >= DEADLINE:
-            state = State.PARTIAL
+            state = ProofState.PARTIAL
         else:
-            state = State.PENDING
+            state = ProofState.PENDING
         names = tuple(sorted(fenced)), tuple(sorted(laggards))
-        return Outcome(cause.offset, state, applied, *names, left)
+        return CauseOutcome(cause.offset, state, applied, *names, left)
 
-    def step(self, now: int) -> list[Outcome]:
+    def step(self, now: int) -> list[CauseOutcome]:
         """Give the causes whose state changed."""
         changed = []
         for cause in list(self.causes):
@@ -134,10 +140,10 @@ class Model:
                     if place < (cause.end or 0)
                 }
             outcome = self.judge(cause, now)
-            if outcome.state not in (cause.told, State.PENDING):
+            if outcome.state not in (cause.told, ProofState.PENDING):
                 changed.append(outcome)
                 cause.told = outcome.state
-            if outcome.state in (State.UNKNOWN, State.CLOSED):
+            if outcome.state in (ProofState.UNKNOWN, ProofState.CLOSED):
                 self.causes.remove(cause)
         return changed
 
@@ -155,7 +161,7 @@ terms = st.builds(
     Registration,
     names,
     st.sampled_from([1, 3, 10, 20]),
-    st.sampled_from(Mode),
+    st.sampled_from(GuardMode),
     st.booleans(),
 )
 APPLIED = st.tuples(names, st.integers(-4, 2)).map(lambda each: ("applied", each))
@@ -194,11 +200,11 @@ BUGS = {
     "counts a guard that never registered": (
         "        if member is None:\n            return False\n",
         """        if member is None:
-            terms = Registration(guard, 3, Mode.FAIL_CLOSED)
-            member = self.guards[guard] = Member(terms, self.receipts - 1, now)
+            terms = Registration(guard, 3, GuardMode.FAIL_CLOSED)
+            member = self.guards[guard] = RegisteredGuard(terms, self.receipts - 1, now)
 """,
     ),
-    "counts who observes": ("if m.terms.mode is not Mode.OBSERVE", "if True"),
+    "counts who observes": ("if m.terms.mode is not GuardMode.OBSERVE", "if True"),
     "applied at the cause's own offset": (
         "if member.applied > cause.offset:",
         "if member.applied >= cause.offset:",
@@ -223,16 +229,16 @@ BUGS = {
     "fenced after one lease": ("if self.terms.live_sessions else 11", "* 0 + 10"),
     "live sessions end with the check": ("tenths = 21 if", "tenths = 11 if"),
     "fences who fails open": (
-        "fails_closed = self.terms.mode is Mode.FAIL_CLOSED",
+        "fails_closed = self.terms.mode is GuardMode.FAIL_CLOSED",
         "fails_closed = True",
     ),
     "who fails open leaves in silence": (
-        "if self.terms.mode is Mode.FAIL_OPEN:",
+        "if self.terms.mode is GuardMode.FAIL_OPEN:",
         "if False:",
     ),
     "a lease is shortened": ("max(terms.lease, known.terms.lease)", "terms.lease"),
     "a member that registers again is forgiven": (
-        "if known.terms.mode is Mode.OBSERVE:",
+        "if known.terms.mode is GuardMode.OBSERVE:",
         "if True:",
     ),
 }
@@ -249,7 +255,7 @@ def test_a_wrong_line_is_caught(name: str) -> None:
     try:
         exec(compile(source.replace(right, wrong), name, "exec"), vars(planted))  # noqa: S102
         # Its outcomes must be equal to the model's.
-        for shared in (Mode, Outcome, Registration, State):
+        for shared in (GuardMode, CauseOutcome, Registration, ProofState):
             setattr(planted, shared.__name__, shared)
 
         @settings(max_examples=3000, database=None, phases=[Phase.generate])
@@ -294,16 +300,16 @@ def compare(stage: Closure, history: list[Step]) -> None:
         assert stage.waiting == len(model.causes)
 
 
-def by_offset(outcomes: list[Outcome]) -> list[Outcome]:
+def by_offset(outcomes: list[CauseOutcome]) -> list[CauseOutcome]:
     """Put outcomes in the order of their causes."""
     return sorted(outcomes, key=lambda each: each.offset)
 
 
-def looked_at(model: Model, cause: Waiting, now: int) -> Outcome:
+def looked_at(model: Model, cause: Waiting, now: int) -> CauseOutcome:
     """Judge between two steps, where a deadline is not noticed yet."""
     outcome = model.judge(cause, now)
-    if outcome.state is State.PARTIAL and cause.told is State.PENDING:
-        return attrs.evolve(outcome, state=State.PENDING)
+    if outcome.state is ProofState.PARTIAL and cause.told is ProofState.PENDING:
+        return attrs.evolve(outcome, state=ProofState.PENDING)
     return outcome
 
 

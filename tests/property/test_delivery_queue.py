@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.findings import POSTURE, FindingKind, Severity
-from streams.stages.deliveries import Activity, Delivery, Route
-from streams.stages.delivery_state import State, changes
-from streams.stages.notify_lease import (
+from streams.model.findings import POSTURE, FindingKind, Severity
+from streams.stages.notify.deliveries import Activity, Delivery, ReceiverRoute
+from streams.stages.notify.lease import (
     BRIEF,
     LEASE,
     LONGEST,
@@ -18,12 +17,13 @@ from streams.stages.notify_lease import (
     lease,
     next_attempt,
 )
+from streams.stages.notify.state import DeliveryState, changes
 from tests.unit.test_notify import NOW, a_finding
 
 pytestmark = pytest.mark.property
 
 KINDS = (FindingKind.USE_AFTER_REVOCATION, FindingKind.OWNERLESS)
-ROUTES = (Route(name="a", in_flight=3), Route(name="b", in_flight=1))
+ROUTES = (ReceiverRoute(name="a", in_flight=3), ReceiverRoute(name="b", in_flight=1))
 
 
 @st.composite
@@ -55,7 +55,7 @@ def deliveries(draw: st.DrawFn) -> list[Delivery]:
     return list(found.values())
 
 
-def plain_choice(state: State, route: Route) -> list[Delivery]:
+def plain_choice(state: DeliveryState, route: ReceiverRoute) -> list[Delivery]:
     """Give what one receiver may be sent, without buckets and without a bound."""
     all_of = list(state.queue(route.name).deliveries.values())
     busy = sum(ahead(d.leased_until, NOW, LEASE) for d in all_of)
@@ -95,7 +95,7 @@ def _urgent(delivery: Delivery) -> bool:
 @given(deliveries())
 def test_buckets_choose_as_a_plain_look_does(waiting: list[Delivery]) -> None:
     """All that is urgent, and of the rest as much as may begin at once."""
-    state = State().with_deliveries(waiting)
+    state = DeliveryState().with_deliveries(waiting)
     begun = [
         d
         for d in waiting
@@ -124,7 +124,7 @@ def test_the_rows_that_differ_lead_from_one_state_to_the_other(
     one: list[Delivery], other: list[Delivery]
 ) -> None:
     """Whatever the buckets share."""
-    before = State().with_deliveries(one)
+    before = DeliveryState().with_deliveries(one)
     after = before
     for route in "ab":
         gone = [d for d in one[::2] if d.route == route]
@@ -137,14 +137,14 @@ def test_the_rows_that_differ_lead_from_one_state_to_the_other(
     for key in dropped:
         del rows[key]
 
-    assert State.of_rows(rows | put) == after
+    assert DeliveryState.of_rows(rows | put) == after
 
 
 @settings(deadline=None)
 @given(deliveries())
 def test_what_waits_has_a_time(waiting: list[Delivery]) -> None:
     """Nothing waits for ever: it is due, it has a time, or an attempt is under way."""
-    state = State().with_deliveries(waiting)
+    state = DeliveryState().with_deliveries(waiting)
     state, due = lease(state, ROUTES, NOW)
 
     for name, queue in state.queues.items():

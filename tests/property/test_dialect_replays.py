@@ -12,13 +12,13 @@ import pytest
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from streams.records import DeadLetter, Record
+from streams.model.records import DeadLetter, Record
+from streams.model.times import SECOND
 from streams.sources import SOURCES
-from streams.sources.guess import guess_bytes
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND
+from streams.sources.reading.guess import guess_bytes
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.generators.samples import DIALECTS, MAPPINGS, SCIM, Dialect, Events, as_lines
 from tests.property.replays import NOW, facts, orders, stated
 
@@ -132,7 +132,7 @@ def test_a_scim_request_cut_at_any_byte_changes_nothing() -> None:
     """A body that is no JSON is a dead letter; the next request is read."""
     for request in SCIM(0):
         for cut in range(len(request.body)):
-            torn = Request(request.method, request.path, request.body[:cut])
+            torn = ScimRequest(request.method, request.path, request.body[:cut])
             (letter,) = scim_records(torn)
             assert isinstance(letter, DeadLetter)
         assert scim_records(request)

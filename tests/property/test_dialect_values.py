@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.records import DeadLetter, Record, to_line
-from streams.sources.guess import guess_bytes
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import DeadLetter, Record, to_line
+from streams.sources.reading.guess import guess_bytes
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.generators.samples import DIALECTS, SCIM, Dialect
 from tests.generators.samples.signals import keycloak_lines
 
@@ -109,4 +109,4 @@ def test_scim_bodies_of_any_type_never_raise(draw: st.DataObject) -> None:
     """Another value in the place of any field of a request's body."""
     request = draw.draw(st.sampled_from(SCIM(0)))
     body = confuse(orjson.loads(request.body or b"{}"), draw)
-    sound(scim_records(Request(request.method, request.path, orjson.dumps(body))))
+    sound(scim_records(ScimRequest(request.method, request.path, orjson.dumps(body))))

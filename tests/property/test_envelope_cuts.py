@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.records import DeadLetter, Lifecycle
-from streams.sources.aws_effects import EFFECTS
-from streams.sources.cloudtrail import CloudTrail
-from streams.sources.envelope import Event, events
+from streams.model.records import DeadLetter, Lifecycle
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.sources.aws.effects import EFFECTS
+from streams.sources.reading.envelope import Event, events
 from tests.generators.cloudtrail import as_document, as_lines, generate
 
 if TYPE_CHECKING:

@@ -9,7 +9,10 @@ import pytest
 
 from agents_registry.facts import Node
 from agents_registry.steps import Steps
-from streams.stages import dead_bits, lines, remembered, repeats
+from streams.stages.access import columns as lines
+from streams.stages.access import dedup as repeats
+from streams.stages.access import index as remembered
+from streams.stages.sentinel import liveness_index as dead_bits
 from tests.property.agreement import SEED
 from tests.property.fast_join import differs
 
@@ -54,7 +57,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
     "a line that comes twice is two uses": (repeats, "repeats", _none),
     "what was reported is not marked": (remembered.Remembered, "mark", nothing),
     "a restart forgets marks": (
-        remembered.Piece,
+        remembered.Segment,
         "dump_marks",
         lambda self: zlib.compress(bytes(len(self))),
     ),

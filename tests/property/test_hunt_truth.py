@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.hunt import Hunt, Report
-from streams.sources.cloudtrail import CloudTrail
+from streams.services.hunt import Hunt, Report
+from streams.sources.aws.cloudtrail import CloudTrail
 from tests.generators.cloudtrail import World, as_lines, generate
 
 if TYPE_CHECKING:

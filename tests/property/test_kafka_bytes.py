@@ -12,31 +12,35 @@ import pytest
 
 from agents_registry.identifiers import extend
 from agents_registry.steps import finish
-from streams.kafka.checkpoint import FactsFile, UsesFile
-from streams.kafka.finding_records import read_finding
-from streams.kafka.framing import (
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile, UsesFile
+from streams.engines.kafka.facts.partition import Partition
+from streams.engines.kafka.facts.registry import invalidations
+from streams.engines.kafka.finding_records import read_finding
+from streams.engines.kafka.records.codec import (
     Genesis,
     Heartbeat,
     fact_record,
     genesis_record,
     heartbeat_record,
 )
-from streams.kafka.partition import Partition
-from streams.kafka.payloads import access_records, finding_record, signal_records
-from streams.kafka.registry import invalidations
-from streams.kafka.watch import Watched
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Rights, admit
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
-from streams.stages.sentinel import Tolerances
+from streams.engines.kafka.records.payloads import (
+    access_records,
+    finding_record,
+    signal_records,
+)
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
+from streams.stages.sentinel.sentinel import Tolerances
 from tests.integration.serving import created_key, deleted_key, used_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from streams.kafka.framing import Outgoing
+    from streams.engines.kafka.records.codec import Outgoing
 
 pytestmark = pytest.mark.property
 
@@ -122,7 +126,7 @@ def test_no_bytes_stop_a_partition(
     tables = Partition(0, file_of("t"), extend({}), "g")
     tolerances = Tolerances(0, 0, NOW, NOW)
     file = UsesFile(tmp_path / "u.db")
-    watched = Watched(0, file, tolerances, tables.realm, b"k" * 32)
+    watched = AccessPartition(0, file, tolerances, tables.realm, b"k" * 32)
     poison = 0
     for offset in range(ROUNDS):
         partition.take([as_read(random, offset, random.choice(facts))])

@@ -11,14 +11,14 @@ import pytest
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.notifier import Desk, Record
-from streams.kafka.payloads import finding_record
-from streams.kafka.settings import KafkaSettings
-from streams.stages.deliveries import Delivery, Outcome, Route
-from streams.stages.episodes import Episode
-from streams.times import SECOND
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.records.payloads import finding_record
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import SECOND
+from streams.settings.kafka import KafkaSettings
+from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.sentinel.episodes import Episode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,16 +81,16 @@ class World:
     now: int = NOW
     trouble: float = 0.5
 
-    async def post(self, delivery: Delivery) -> Outcome:
+    async def post(self, delivery: Delivery) -> AttemptOutcome:
         """Take a message, or fail; its id always follows from what it says."""
         revision = delivery.finding.count
         assert delivery.number in (2 * revision - 1, 2 * revision)
         assert delivery.finding == self.told.setdefault(delivery.id, delivery.finding)
         if self.random.random() < self.trouble:
-            return Outcome(status=self.random.choice((500, 503, 429)))
+            return AttemptOutcome(status=self.random.choice((500, 503, 429)))
         known = self.delivered.get(delivery.finding.id, 0)
         self.delivered[delivery.finding.id] = max(known, delivery.number)
-        return Outcome(status=204)
+        return AttemptOutcome(status=204)
 
     async def letter(self, record: Any) -> None:
         """Keep what was given up."""
@@ -127,8 +127,10 @@ class World:
         random = self.random
         file = DeliveryFile(self.folder / "deliveries.db")
         settings = KafkaSettings(partitions=PARTITIONS)
-        route = Route(name="webhook")
-        desk = Desk(settings, file, [route], self.post, self.letter, lambda: self.now)
+        route = ReceiverRoute(name="webhook")
+        desk = DeliveryWorker(
+            settings, file, [route], self.post, self.letter, lambda: self.now
+        )
         position = self.committed
         under_way: list[Delivery] = []
         try:

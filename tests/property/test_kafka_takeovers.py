@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from agents_registry.steps import finish
-from streams.findings import FindingKind
-from streams.kafka import finding_records
-from streams.kafka.watch import Watched
-from streams.stages.told import Told
+from streams.engines.kafka import finding_records
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.model.findings import FindingKind
+from streams.stages.sentinel.prior_findings import PriorFindings
 from tests.property.agreement import SEED
 from tests.property.takeovers import SILENT, Life
 from tests.unit.test_kafka_taking_over import OTHER, SILENCE, S
@@ -105,14 +105,16 @@ def test_each_use_is_told_once_over_many_worlds() -> None:
 
 BUGS: dict[str, tuple[Any, str, Any]] = {
     "a finding forgets how far it was judged": (
-        Watched, "judged_of", lambda self, _: self.position,
+        AccessPartition, "judged_of", lambda self, _: self.position,
     ),
     "the commit alone is trusted": (finding_records, "JUDGED", "nowhere"),
-    "a file is gone on from too early": (Watched, "_caught_up", True),
-    "what is told is not held against lines": (Watched, "_recall", lambda *_: None),
-    "what was told is forgotten": (Told, "kind_of", lambda *_: None),
+    "a file is gone on from too early": (AccessPartition, "_caught_up", True),
+    "what is told is not held against lines": (
+        AccessPartition, "_recall", lambda *_: None,
+    ),
+    "what was told is forgotten": (PriorFindings, "kind_of", lambda *_: None),
     "an end of another log is known": (
-        Told, "outlived", lambda self, finding, _: self.knew(finding),
+        PriorFindings, "outlived", lambda self, finding, _: self.knew(finding),
     ),
 }  # fmt: skip
 

@@ -15,27 +15,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
-from streams.stages import notify
-from streams.stages.deliveries import (
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import SECOND
+from streams.stages.notify import notify
+from streams.stages.notify.deliveries import (
     Activity,
+    AttemptOutcome,
     Delivery,
-    Outcome,
-    Route,
+    ReceiverRoute,
 )
-from streams.stages.delivery_state import State, changes
-from streams.stages.notify import Change
-from streams.times import SECOND
+from streams.stages.notify.notify import FindingChange
+from streams.stages.notify.state import DeliveryState, changes
 
 pytestmark = pytest.mark.property
 
 START = 1_764_000_000 * SECOND
 ROUTES = [
-    Route(name="soc"),
-    Route(name="siem"),
-    Route(name="chat", in_flight=1, spacing=SECOND),
+    ReceiverRoute(name="soc"),
+    ReceiverRoute(name="siem"),
+    ReceiverRoute(name="chat", in_flight=1, spacing=SECOND),
 ]
-OK = Outcome(status=200)
+OK = AttemptOutcome(status=200)
 
 
 def a_finding(number: int) -> Finding:
@@ -57,13 +57,13 @@ class World:
 
     def __init__(self) -> None:
         self.now = START
-        self.state = State()
+        self.state = DeliveryState()
         self.disk: dict[str, Any] = {}
-        self.truth: dict[str, Change] = {}
+        self.truth: dict[str, FindingChange] = {}
         self.under_way: list[Delivery] = []
         self.inbox: dict[str, dict[str, Delivery]] = {r.name: {} for r in ROUTES}
 
-    def save(self, after: State) -> None:
+    def save(self, after: DeliveryState) -> None:
         """Write the changed rows, as one transaction does."""
         put, dropped = changes(self.state, after)
         for key in dropped:
@@ -71,7 +71,7 @@ class World:
         self.disk |= json.loads(json.dumps(put))
         self.state = after
 
-    def step(self, *news: Change) -> None:
+    def step(self, *news: FindingChange) -> None:
         """Run the stage, save, and only then post."""
         for change in news:
             self.truth[change.finding.id] = change
@@ -84,7 +84,7 @@ class World:
         for delivery in self.under_way:
             if how != "failed":
                 self.inbox[delivery.route].setdefault(delivery.id, delivery)
-            outcome = OK if how == "ok" else Outcome(status=500)
+            outcome = OK if how == "ok" else AttemptOutcome(status=500)
             after, dead = notify.settle(self.state, delivery, outcome, self.now)
             assert dead == ()
             self.save(after)
@@ -95,7 +95,7 @@ class World:
         for delivery in self.under_way[::2]:
             self.inbox[delivery.route].setdefault(delivery.id, delivery)
         self.under_way = []
-        self.state = State.of_rows(self.disk)
+        self.state = DeliveryState.of_rows(self.disk)
 
     def run_out(self) -> None:
         """Let the receivers be well and the time pass until nothing is left."""
@@ -130,11 +130,11 @@ def act(world: World, action: str, value: Any) -> None:
     elif action == "crash":
         world.crash()
     else:
-        known = world.truth.get(f"f{value}", Change(a_finding(value)))
+        known = world.truth.get(f"f{value}", FindingChange(a_finding(value)))
         if not known.closed:
             count = known.finding.count + 1
             finding = attrs.evolve(known.finding, count=count)
-            world.step(Change(finding, closed=action == "close"))
+            world.step(FindingChange(finding, closed=action == "close"))
 
 
 @settings(deadline=None)
@@ -154,7 +154,7 @@ def test_every_finding_is_told_to_every_receiver_to_its_end(
     world.run_out()
 
     assert world.state.deliveries == {}
-    assert State.of_rows(world.disk) == attrs.evolve(world.state, paused={})
+    assert DeliveryState.of_rows(world.disk) == attrs.evolve(world.state, paused={})
     for route in ROUTES:
         told: dict[str, list[Delivery]] = {}
         for delivery in world.inbox[route.name].values():

@@ -10,9 +10,9 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import POSTURE, FindingKind
-from streams.stages import posture_agenda
-from streams.stages.posture import LOOK_AGAIN, Limits, Posture
+from streams.model.findings import POSTURE, FindingKind
+from streams.stages.posture import agenda as posture_agenda
+from streams.stages.posture.posture import LOOK_AGAIN, Limits, Posture
 from tests.property.agreement import SEED
 from tests.property.worlds import STEP, TOPICS, Maker
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.engine import generations
-from streams.engine.generations import SEARCH, SETTLED, Generations
-from streams.engine.logfiles import Generation
+from streams.engines.embedded import log_rotation as generations
+from streams.engines.embedded.log_rotation import SEARCH, SETTLED, Generations
+from streams.engines.embedded.logfiles import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.engine.logfiles import LogFile, Place, Status
-    from streams.records import Record
+    from streams.engines.embedded.logfiles import FilePlace, FileStatus, LogFile
+    from streams.model.records import Record
 
 SECOND = 1_000_000_000
 STEPS = st.one_of(
@@ -59,7 +59,7 @@ class World:
         self.watched = folder if whole else self.root
         self.log = self.root.open("ab", buffering=0)
         self.now, self.number = 0.0, 0
-        self.saved: dict[int, Place] = {}
+        self.saved: dict[int, FilePlace] = {}
         self.got: list[int] = []
         self.files = self.follow()
         self.write(1)
@@ -262,7 +262,7 @@ def outcome(folder: Path) -> dict[str, bool]:
     return exact
 
 
-def _known_by_inode(self: Generation, file: LogFile, status: Status) -> bool:
+def _known_by_inode(self: Generation, file: LogFile, status: FileStatus) -> bool:
     return not file.packed and status.inode == self.status.inode
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from streams.records import DeadLetter
-from streams.sources.envelope import Event, events
+from streams.model.records import DeadLetter
+from streams.sources.reading.envelope import Event, events
 from tests.generators.samples import as_lines
 from tests.golden.answers import ANSWERS, SAMPLES, reader
 from tests.property.replays import NOW, facts, orders, stated

@@ -24,7 +24,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, Verdict, judge
+from agents_registry.verdict import Judgement, Policy, Presented, judge
 from tests.second_model import LIMIT, PRECEDENCE, Answer, decide
 from tests.second_realm import Question
 from tests.second_worlds import SECOND, World, as_python, draw, shrink
@@ -36,7 +36,7 @@ UNTOLD_ORDER: Final = {"unknown_credential", "narrowed", "scope"}
 WORLDS: Final = int(os.environ.get("RESCIND_WORLDS", "100000"))
 
 
-def answer_of_core(registry: Registry, question: Question) -> Verdict:
+def answer_of_core(registry: Registry, question: Question) -> Judgement:
     """Let the core judge."""
     presented = Presented(question.identifiers, question.issued_at, question.chain)
     policy = Policy(unknown=question.unknown)
@@ -45,7 +45,7 @@ def answer_of_core(registry: Registry, question: Question) -> Verdict:
     )
 
 
-def agree(answer: Answer, verdict: Verdict) -> bool:
+def agree(answer: Answer, verdict: Judgement) -> bool:
     """Compare: allowed alike, and dead for the reason that `Reason` puts first.
 
     Of what else denies (unknown, narrowed, scope) any that holds may be told.

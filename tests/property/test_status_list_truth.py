@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, seed
 
-from streams.stages.status_list import Entry, Status, policy_for, status_now
+from streams.stages.status.status_list import (
+    Status,
+    StatusEntry,
+    policy_for,
+    status_now,
+)
 from tests.model import reasons_to_deny
 from tests.property.agreement import LENIENT, SEED, arrival, complaint, table
 from tests.property.test_agreement import share, worlds
@@ -29,7 +34,7 @@ def misstates(world: World, chance: int) -> str | None:
     for question in world.questions:
         at = question.issued_at
         issued_at = random.randint(0, 9) * STEP if at is None else at
-        entry = Entry(question.identifiers, issued_at, question.chain)
+        entry = StatusEntry(question.identifiers, issued_at, question.chain)
         status = status_now(registry, entry, question.now, policy)
         reasons = reasons_to_deny(
             stand,

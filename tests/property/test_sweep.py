@@ -16,8 +16,8 @@ from agents_registry.steps import finish
 from agents_registry.sweep import Sweep
 from agents_registry.uncaused import Uncaused
 from agents_registry.verdict import death, flaws_of
-from streams.stages import registry as stage
-from streams.stages.cascade import Cascade
+from streams.stages.registry import registry as stage
+from streams.stages.registry.cascade import Cascade
 from tests.property.agreement import SEED
 from tests.property.worlds import STEP, TOPICS, Maker
 
@@ -169,7 +169,7 @@ def test_lists_are_right_wherever_they_are_cut(
     size: int, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each list is right as of its slice, and nothing dead is left out in the end."""
-    monkeypatch.setattr("streams.stages.cascade.SLICE", size)
+    monkeypatch.setattr("streams.stages.registry.cascade.SLICE", size)
     monkeypatch.setattr(stage, "TOGETHER", together)
     for seed in range(SEED, SEED + WORLDS):
         assert not cascade_differs(seed), f"RESCIND_SEED={seed}"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from agents_registry.facts import Cause
-from streams.records import Access, DeadLetter, Record
+from streams.model.records import Access, DeadLetter, Record
 from streams.sources import source
-from streams.stages.ingress import Origin, facts_of
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

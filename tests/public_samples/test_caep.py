@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.records import DeadLetter, Lifecycle
-from streams.sources.ssf import Ssf
+from streams.model.records import DeadLetter, Lifecycle
+from streams.sources.ssf.ssf import Ssf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.records import Access, DeadLetter, Lifecycle, Record, to_line
-from streams.sources.cloudtrail import CloudTrail
+from streams.model.records import Access, DeadLetter, Lifecycle, Record, to_line
+from streams.sources.aws.cloudtrail import CloudTrail
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.records import Lifecycle, Record
-from streams.sources.entra import Entra
-from streams.stages.ingress import Origin, facts_of
-from streams.times import rfc3339
+from streams.model.records import Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.entra.entra import Entra
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.records import Access, Lifecycle, Record
-from streams.sources.github import GitHub
-from streams.times import rfc3339
+from streams.model.records import Access, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.github.github import GitHub
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.kubernetes import Kubernetes
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.sources.kubernetes.kubernetes import Kubernetes
 
 if TYPE_CHECKING:
     from pathlib import Path

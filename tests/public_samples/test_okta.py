@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.okta import Okta
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.okta.okta import Okta
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.records import DeadLetter, Lifecycle, Record
-from streams.sources.scim import Request, records
+from streams.model.records import DeadLetter, Lifecycle, Record
+from streams.sources.scim.scim import ScimRequest, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.public_samples
 
 
 @pytest.fixture(scope="module")
-def requests(public_samples: Path) -> list[Request]:
+def requests(public_samples: Path) -> list[ScimRequest]:
     """Give the requests of the collection in its order."""
     text = (public_samples / "scim/PostmanCollection.json").read_text(
         encoding="utf-8-sig"
@@ -27,24 +27,24 @@ def requests(public_samples: Path) -> list[Request]:
     return list(walk(json.loads(text)))
 
 
-def walk(item: dict[str, Any]) -> Iterator[Request]:
+def walk(item: dict[str, Any]) -> Iterator[ScimRequest]:
     """Find the requests in the nested folders."""
     if "request" in item:
         asked = item["request"]
         url = asked["url"]
         body = (asked.get("body") or {}).get("raw", "")
         path = url if isinstance(url, str) else url["raw"]
-        yield Request(asked["method"], path, body.encode())
+        yield ScimRequest(asked["method"], path, body.encode())
     for inner in item.get("item", ()):
         yield from walk(inner)
 
 
-def read(requests: list[Request]) -> list[tuple[str, Record]]:
+def read(requests: list[ScimRequest]) -> list[tuple[str, Record]]:
     """Give method and record of all that the requests change."""
     return [(one.method, each) for one in requests for each in records(one)]
 
 
-def test_four_deactivations(requests: list[Request]) -> None:
+def test_four_deactivations(requests: list[ScimRequest]) -> None:
     """One PATCH and three PUT, one of them without userName."""
     assert 79 == len(requests)
     suspended = [
@@ -58,7 +58,7 @@ def test_four_deactivations(requests: list[Request]) -> None:
     ]
 
 
-def test_deletions(requests: list[Request]) -> None:
+def test_deletions(requests: list[ScimRequest]) -> None:
     """11 users and 4 groups."""
     kinds = Counter(
         record.identifiers[0].kind
@@ -68,7 +68,7 @@ def test_deletions(requests: list[Request]) -> None:
     assert {"scim.user": 11, "scim.group": 4} == kinds
 
 
-def test_creations_and_the_one_bad_body(requests: list[Request]) -> None:
+def test_creations_and_the_one_bad_body(requests: list[ScimRequest]) -> None:
     """20 POST: 19 issues, "True" among them as a text, and junk."""
     found = read(requests)
     effects = Counter(r.effect for _, r in found if isinstance(r, Lifecycle))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from agents_registry.facts import fact_id
 from streams.adopt.walk import OK, Reply
-from streams.stages.declared import facts_of_list
-from streams.stages.ingress import Origin
+from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from streams.adopt.listing import Listing
-    from streams.adopt.walk import Request, Walk
+    from streams.adopt.walk import ListRequest, Walk
 
 
 def reply(document: Any, status: int = OK, **headers: str) -> Reply:
@@ -22,7 +22,7 @@ def reply(document: Any, status: int = OK, **headers: str) -> Reply:
     return Reply(status, headers, json.dumps(document).encode())
 
 
-def answered(walk: Walk, answer: Callable[[Request], Reply]) -> Listing:
+def answered(walk: Walk, answer: Callable[[ListRequest], Reply]) -> Listing:
     """Walk to the end."""
     try:
         asked = next(walk)

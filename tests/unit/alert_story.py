@@ -14,36 +14,38 @@ import orjson
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams import blast as limits
-from streams import quota_watch
-from streams.findings import Finding, FindingKind
+from streams.engines.kafka.records.payloads import Signal, read_access, signal_records
 from streams.http.operators import revocation
-from streams.kafka.payloads import Signal, read_access, signal_records
+from streams.model.findings import Finding, FindingKind
+from streams.model.records import Access, DeadLetter, Lifecycle
+from streams.model.times import DAY, SECOND, parse_time
 from streams.pollers.vault_leases import IRREVOCABLE
-from streams.records import Access, DeadLetter, Lifecycle
-from streams.sources.generic import Generic
-from streams.sources.mapping import load_mapping
+from streams.services import blast_limit as limits
+from streams.services import quota_watch
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
 from streams.ssf import health as stream_health
-from streams.stages import blast, closure_results, notify, source_health, source_notices
-from streams.stages.acted import AgentUse
-from streams.stages.admission import Rights, admit
-from streams.stages.closure import Outcome, State
-from streams.stages.declared import facts_of_list
-from streams.stages.deliveries import Activity, Route
-from streams.stages.delivery_state import State as Deliveries
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
-from streams.stages.notify import Change
-from streams.stages.posture import Limits, Posture
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.trial import trial
-from streams.times import DAY, SECOND, parse_time
+from streams.stages.closure import results as closure_results
+from streams.stages.closure.closure import CauseOutcome, ProofState
+from streams.stages.ingest import blast, source_health, source_notices
+from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
+from streams.stages.notify import notify
+from streams.stages.notify.deliveries import Activity, ReceiverRoute
+from streams.stages.notify.notify import FindingChange
+from streams.stages.notify.state import DeliveryState as Deliveries
+from streams.stages.notify.trial import trial
+from streams.stages.posture.posture import Limits, Posture
+from streams.stages.sentinel.acted import AgentUse
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agents_registry.facts import Fact
-    from streams.stages.telling import Outputs
+    from streams.stages.sentinel.step import Outputs
 
 MINUTE: Final = 60 * SECOND
 REALM: Final = "acme"
@@ -458,8 +460,8 @@ def ownerless_first_import(story: Story) -> Finding:
     )
     story.wait(0)
     story.wait(20 * MINUTE)
-    changes = [Change(each) for each in story.findings.values()]
-    route = Route(name="soc")
+    changes = [FindingChange(each) for each in story.findings.values()]
+    route = ReceiverRoute(name="soc")
     state, _ = notify.step(Deliveries(), changes, story.now, routes=(route,))
     due = notify.next_due(state, story.now)
     assert due is not None
@@ -493,7 +495,7 @@ def unmapped(story: Story) -> Finding:
 
 def source_silent(story: Story) -> Finding:
     """Say that the gateway's log has not come for an hour."""
-    health = source_health.Health(
+    health = source_health.HealthRecord(
         authority=GATEWAY, started_at=at("07:00:00"), heard_at=at("08:00:00")
     )
     expected = source_health.Expected(event=60 * MINUTE)
@@ -504,7 +506,7 @@ def source_silent(story: Story) -> Finding:
 
 def source_stopped(story: Story) -> Finding:
     """Say that the transmitter of a stream paused it."""
-    health = stream_health.Health(status="enabled", started_at=at("07:00:00"))
+    health = stream_health.StreamHealth(status="enabled", started_at=at("07:00:00"))
     _, (notice,) = stream_health.updated(
         health, "paused", "maintenance of the directory", story.now
     )
@@ -545,7 +547,9 @@ def closure_partial(story: Story) -> Finding:
     _planner_is_dead(story)
     offset = story.end - 1
     (cause,) = closure_results.revocations([(offset, story.facts[-1])])
-    outcome = Outcome(offset, State.PARTIAL, applied=2, laggards=("payments-eu",))
+    outcome = CauseOutcome(
+        offset, ProofState.PARTIAL, applied=2, laggards=("payments-eu",)
+    )
     story.now += 30 * SECOND
     story.signal(
         closure_results.signal(closure_results.Result(cause, outcome, story.now), 30)
@@ -581,7 +585,9 @@ def _over_limit(story: Story, text: str) -> Finding:
 
 def over_quota(story: Story) -> Finding:
     """Say that the gateway sends more than its quota."""
-    notice = source_notices.Notice(FindingKind.OVER_QUOTA, story.now, quota_watch.FACTS)
+    notice = source_notices.SourceNotice(
+        FindingKind.OVER_QUOTA, story.now, quota_watch.FACTS
+    )
     story.signal(notice.signal(GATEWAY))
     return story.found(FindingKind.OVER_QUOTA)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.openbao import OpenBao
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.sources.openbao.openbao import OpenBao
 
 TIME = "2026-11-25T02:11:42.8062869Z"
 AT = 1_795_572_702_806_286_900

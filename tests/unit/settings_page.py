@@ -25,7 +25,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from streams.settings import Settings
+from streams.settings.server import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

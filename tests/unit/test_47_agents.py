@@ -16,21 +16,21 @@ from agents_registry.facts import Node
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.records import Access
-from streams.sources.generic import Generic
-from streams.sources.mapping import load_mapping
-from streams.stages.admission import Rights, admit
-from streams.stages.entitlement import EVERYTHING
-from streams.stages.ingress import Origin
-from streams.stages.posture import Limits
-from streams.stages.sentinel import Sentinel, Tolerances
+from streams.model.records import Access
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
+from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.entitlement import EVERYTHING
+from streams.stages.ingest.ingress import Origin
+from streams.stages.posture.posture import Limits
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 from tests.golden.answers import SAMPLES, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.findings import Finding
-    from streams.stages.episodes import Episode
+    from streams.model.findings import Finding
+    from streams.stages.sentinel.episodes import Episode
 
 pytestmark = pytest.mark.unit
 

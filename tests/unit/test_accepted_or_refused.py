@@ -12,10 +12,10 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from streams.records import Access
+from streams.model.records import Access
 from streams.sources import SOURCES
-from streams.sources.generic import Generic
-from streams.sources.mapping import load_mapping
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
 from tests.golden.answers import reader
 from tests.unit.openbao_lines import DENIED, auth, dead_token, line
 

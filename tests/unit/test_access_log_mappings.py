@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import pytest
 
-from streams.records import Access, DeadLetter
-from streams.sources.generic import Generic
-from streams.sources.mapping import MappingError, load_mapping
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter
+from streams.model.times import rfc3339
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import MappingError, load_mapping
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.records import Record
+    from streams.model.records import Record
 
 pytestmark = pytest.mark.unit
 

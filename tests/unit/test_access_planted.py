@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from streams import oidc
-from streams.sources.set_verifier import claimed
-from streams.stages import approvals, blast, quota
+from streams.http import oidc
+from streams.sources.ssf.verifier import claimed
+from streams.stages.ingest import approvals, blast, quota
 from tests.unit import test_approvals, test_oidc, test_quota
 
 if TYPE_CHECKING:

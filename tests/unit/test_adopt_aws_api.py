@@ -11,16 +11,16 @@ import pytest
 from streams.adopt.aws_api import WAIT, walk
 from streams.adopt.listing import ListingError
 from streams.adopt.walk import Reply
-from streams.adopt_source import FORM, Source
-from streams.sigv4 import Credentials, Signer
-from streams.times import parse_time
+from streams.cli.adopt_source import FORM, ListingSource
+from streams.model.times import parse_time
+from streams.pollers.sigv4 import Credentials, Signer
 from tests.unit.adopting import answered, by_name
 from tests.unit.test_adopt_systems import REPORT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.adopt.walk import Request
+    from streams.adopt.walk import ListRequest
 
 pytestmark = pytest.mark.unit
 
@@ -65,9 +65,9 @@ def test_keys_are_read_as_awss_programs_read_them(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "c")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
 
-    assert Credentials("a", "b") == Source(secret_file=file).access_key()
+    assert Credentials("a", "b") == ListingSource(secret_file=file).access_key()
     with pytest.raises(ListingError, match="AWS_SECRET_ACCESS_KEY"):
-        Source().access_key()
+        ListingSource().access_key()
 
 
 class Iam:
@@ -77,7 +77,7 @@ class Iam:
         self.looks = 0
         self.waits: list[float] = []
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: ListRequest) -> Reply:
         """Answer in XML, with the namespace that IAM has."""
         given = {name: value for name, (value,) in parse_qs(request.form).items()}
         inside = getattr(self, given["Action"])(given)

@@ -11,13 +11,13 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Presented, judge
 from streams.adopt import github, keycloak, kubernetes, okta
-from streams.records import DeadLetter
-from streams.sources.github import GitHub
-from streams.sources.keycloak import Keycloak
-from streams.sources.kubernetes import Kubernetes
-from streams.sources.okta import Okta
-from streams.stages.declared import facts_of_list
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import DeadLetter
+from streams.sources.github.github import GitHub
+from streams.sources.keycloak.keycloak import Keycloak
+from streams.sources.kubernetes.kubernetes import Kubernetes
+from streams.sources.okta.okta import Okta
+from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.unit import test_adopt_systems as samples
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ CLUSTER = kubernetes.of_documents(
     [{"kind": "ServiceAccount"} | samples.metadata("planner"),
      {"kind": "Secret", "type": kubernetes.TYPE}
      | samples.metadata("planner-token-abcde", annotations=samples.HOLDER)],
-    kubernetes.Options(),
+    kubernetes.ClusterOptions(),
 )  # fmt: skip
 GITHUB = github.of_documents([
     samples.PAT, samples.INSTALLED | {"suspended_at": None}, samples.DEPLOY,

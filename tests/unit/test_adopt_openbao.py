@@ -15,13 +15,13 @@ from streams.adopt.openbao import (
     GONE,
     UNTOLD,
     WRAPPING,
-    Options,
-    Token,
+    VaultOptions,
+    VaultToken,
     of_documents,
     parents_of,
     walk,
 )
-from streams.adopt.walk import Reply, Request
+from streams.adopt.walk import ListRequest, Reply
 from tests.unit.adopting import answered, by_name, reply
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_token_is_named_as_the_audit_log_names_it() -> None:
         last_renewal="2026-11-26T03:50:00Z",
     )  # fmt: skip
     folding = frozenset({"auth/userpass"})
-    found = by_name(of_documents([{"data": data}], Options(), folding))
+    found = by_name(of_documents([{"data": data}], VaultOptions(), folding))
 
     assert {
         "identifier": "vault.accessor:hmac-sha256:p",
@@ -71,32 +71,32 @@ def test_a_token_is_named_as_the_audit_log_names_it() -> None:
 def test_no_expiry_is_none_and_a_plain_device_gives_plain_names() -> None:
     """A root token lives for ever; without a hash of its accessor it has no name."""
     root = token("r", expire_time=None, issue_time=None, path="auth/token/root")
-    found = by_name(of_documents([root], Options(plain=True)))
+    found = by_name(of_documents([root], VaultOptions(plain=True)))
 
     assert "expires_at" not in found["vault.accessor:r"]
     assert "2026-09-21T14:13:20Z" == found["vault.accessor:r"]["issued_at"]
     with pytest.raises(ListingError, match="audit_hash"):
-        of_documents([root | {"audit_hash": None}], Options())
+        of_documents([root | {"audit_hash": None}], VaultOptions())
     with pytest.raises(ListingError, match="no token look-up"):
-        of_documents([{"data": {"keys": []}}], Options())
+        of_documents([{"data": {"keys": []}}], VaultOptions())
 
 
 def test_tokens_of_wrapping_and_repeats_are_counted() -> None:
     """A token of one call is not adopted; one that comes twice counts once."""
     wrapping = token("w", policies=["response-wrapping"])
-    listing = of_documents([wrapping, token("t"), token("t")], Options())
+    listing = of_documents([wrapping, token("t"), token("t")], VaultOptions())
 
     assert 1 == listing.left_out[WRAPPING]
     assert "vault.accessor:hmac-sha256:t" in by_name(listing)
     assert "vault.accessor:hmac-sha256:w" not in by_name(listing)
 
 
-def made(name: str, issued: int, **data: Any) -> Token:
+def made(name: str, issued: int, **data: Any) -> VaultToken:
     """Give a token that is no orphan, unless it says so."""
-    return Token(Identifier("t", name), {"orphan": False, **data}, issued)
+    return VaultToken(Identifier("t", name), {"orphan": False, **data}, issued)
 
 
-def above(*tokens: Token, whole: bool = True) -> tuple[dict[str, str], int]:
+def above(*tokens: VaultToken, whole: bool = True) -> tuple[dict[str, str], int]:
     """Give the certain ancestors by name."""
     found, untold = parents_of(tokens, whole=whole)
     return {child.value: over.value for child, over in found.items()}, untold
@@ -135,7 +135,7 @@ def test_a_role_or_a_namespace_may_hide_the_maker() -> None:
     assert ({}, 1) == above(login, made("child", 2, entity_id="e"), whole=False)
     note = UNTOLD.format("1 token")
     tokens = [token("a", entity_id="e"), token("b", orphan=False, role="r")]
-    assert [note] == of_documents(tokens, Options()).notes
+    assert [note] == of_documents(tokens, VaultOptions()).notes
 
 
 @given(st.data())
@@ -153,7 +153,9 @@ def test_a_derived_parent_is_an_ancestor_in_truth(data: st.DataObject) -> None:
         parent = [None if maker == gone else maker for maker in parent]
         entity[gone] = "gone"
     tokens = [
-        Token(Identifier("t", str(n)), {"orphan": maker is None, "entity_id": e}, n)
+        VaultToken(
+            Identifier("t", str(n)), {"orphan": maker is None, "entity_id": e}, n
+        )
         for n, (maker, e) in enumerate(zip(parent, entity, strict=True))
         if e != "gone"
     ]
@@ -169,7 +171,7 @@ def test_a_derived_parent_is_an_ancestor_in_truth(data: st.DataObject) -> None:
 def vault(tokens: dict[str, Any]) -> Any:
     """Answer as a vault that has these tokens does."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ListRequest) -> Reply:
         match request.target.partition("?")[0].split("/"):
             case ["auth", "token", "accessors"]:
                 return reply({"data": {"keys": list(tokens)}})
@@ -198,7 +200,7 @@ def test_the_walk_looks_up_and_hashes_each_token() -> None:
     """One that ended meanwhile is counted; a disabled entity is suspended."""
     gone = reply({"errors": ["1 error occurred:\n\t* invalid accessor\n\n"]}, 400)
     tokens = {"a": token("a", path="auth/up/login/Bob", entity_id="e"), "b": gone}
-    listing = answered(walk(Options("main")), vault(tokens))
+    listing = answered(walk(VaultOptions("main")), vault(tokens))
 
     found = by_name(listing)
     assert 1 == listing.left_out[GONE]
@@ -214,7 +216,7 @@ def test_a_refused_look_up_ends_the_walk() -> None:
     refused = reply({"errors": ["permission denied"]}, 403)
 
     with pytest.raises(ListingError, match="lookup-accessor answers 403"):
-        answered(walk(Options("main")), vault({"a": refused}))
+        answered(walk(VaultOptions("main")), vault({"a": refused}))
 
 
 def test_thousands_of_tokens_are_looked_up_in_portions() -> None:
@@ -233,7 +235,7 @@ def test_thousands_of_tokens_are_looked_up_in_portions() -> None:
                 listing: Listing = end.value
                 return listing
 
-    found = by_name(answered(counted(walk(Options("main"))), answer))
+    found = by_name(answered(counted(walk(VaultOptions("main"))), answer))
 
     assert 400 == most
     assert 1000 == sum(name.startswith("vault.accessor") for name in found)

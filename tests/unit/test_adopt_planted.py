@@ -59,7 +59,9 @@ def wrong(parents_of: Callable[..., Any]) -> int:
     for _ in range(HISTORIES):
         shown, maker, whole = history(draw)
         tokens = [
-            openbao.Token(Identifier("t", str(data["number"])), data, data["number"])
+            openbao.VaultToken(
+                Identifier("t", str(data["number"])), data, data["number"]
+            )
             for data in shown
         ]
         for child, over in parents_of(tokens, whole=whole)[0].items():

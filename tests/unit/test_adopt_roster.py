@@ -6,8 +6,15 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from streams.adopt.listing import Listing, ListingError
-from streams.adopt.roster import Roster, Told, compare, from_text, to_text, updated
-from streams.times import SECOND, rfc3339
+from streams.adopt.roster import (
+    Roster,
+    ToldRoster,
+    compare,
+    from_text,
+    to_text,
+    updated,
+)
+from streams.model.times import SECOND, rfc3339
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +34,7 @@ def listing(*names: str, **more: str | None) -> Listing:
 
 def after(roster: Roster, listed: Listing, *gone: str) -> Roster:
     """Give the roster after a run, as it is read from its file."""
-    return from_text(to_text(updated(roster, listed, Told(gone, (), STAMP))))
+    return from_text(to_text(updated(roster, listed, ToldRoster(gone, (), STAMP))))
 
 
 EMPTY = Roster("vault https://v", "vault")
@@ -83,7 +90,7 @@ def test_what_is_enabled_again_is_told_and_not_lifted() -> None:
     found = compare(after(EMPTY, disabled), listing("a").entries(), NOW)
 
     assert ["t:a"] == found.enabled
-    told = Told((), found.enabled, STAMP)
+    told = ToldRoster((), found.enabled, STAMP)
     kept = updated(after(EMPTY, disabled), listing("a"), told)
     assert ["t:a"] == compare(kept, listing("a").entries(), NOW).enabled
     assert [] == compare(after(EMPTY, disabled), disabled.entries(), NOW).enabled

@@ -16,7 +16,7 @@ from tests.unit.adopting import answered, by_name, identities, reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.adopt.walk import Reply, Request
+    from streams.adopt.walk import ListRequest, Reply
 
 pytestmark = pytest.mark.unit
 
@@ -150,7 +150,7 @@ TOKEN = {
 }  # fmt: skip
 
 
-def organisation(request: Request) -> Reply:
+def organisation(request: ListRequest) -> Reply:
     """Answer as an organisation whose pages of users overlap."""
     here = request.target.removeprefix(f"{BASE}/")
     match here.partition("?")[0].split("/")[2:]:
@@ -205,7 +205,7 @@ def test_okta_follows_the_pages_and_takes_each_item_once() -> None:
 def test_okta_follows_no_link_elsewhere_or_for_ever(link: str, said: str) -> None:
     """The credential stays where it belongs, and the walk ends."""
 
-    def answer(_: Request) -> Reply:
+    def answer(_: ListRequest) -> Reply:
         return reply([], link=f'{link}; rel="next"')
 
     with pytest.raises(ListingError, match=said):
@@ -241,7 +241,7 @@ SESSION = {"id": "s-1", "userId": "u-3", "start": 1_790_000_000_000}
 ISSUER = "https://kc/realms/agents"
 
 
-def realm(request: Request) -> Reply:
+def realm(request: ListRequest) -> Reply:
     """Answer as a Keycloak with that realm does."""
     path, _, query = request.target.partition("?")
     asked = dict(each.split("=") for each in query.split("&") if each)
@@ -316,9 +316,9 @@ HOLDER = {"kubernetes.io/service-account.name": "planner"}
 
 def test_kubernetes_reads_chunks_and_asks_for_no_secret() -> None:
     """Of secrets the metadata alone is asked for, of that type alone."""
-    asked: list[Request] = []
+    asked: list[ListRequest] = []
 
-    def answer(request: Request) -> Reply:
+    def answer(request: ListRequest) -> Reply:
         asked.append(request)
         if "/secrets" in request.target:
             secret = metadata("planner-token", annotations=HOLDER)
@@ -328,7 +328,7 @@ def test_kubernetes_reads_chunks_and_asks_for_no_secret() -> None:
         page = {"items": [metadata("planner")], "metadata": {"continue": "a=b&c"}}
         return reply(page)
 
-    options = kubernetes.Options("prod", "https://k8s")
+    options = kubernetes.ClusterOptions("prod", "https://k8s")
     found = by_name(answered(kubernetes.walk(options), answer))
 
     assert {
@@ -359,7 +359,7 @@ def test_kubernetes_reads_what_kubectl_prints() -> None:
     listing = kubernetes.of_documents(
         [{"kind": "List", "items": items},
          {"kind": "ServiceAccountList", "items": [metadata("default")]}],
-        kubernetes.Options(),
+        kubernetes.ClusterOptions(),
     )  # fmt: skip
 
     assert "k8s.secret:agents/t" in by_name(listing)
@@ -367,13 +367,13 @@ def test_kubernetes_reads_what_kubectl_prints() -> None:
     assert 1 == listing.left_out[kubernetes.OTHER_SECRETS]
     assert "c2VjcmV0" not in json.dumps(listing.entries())
     with pytest.raises(ListingError, match="neither"):
-        kubernetes.of_documents([{"kind": "Pod"}], kubernetes.Options())
+        kubernetes.of_documents([{"kind": "Pod"}], kubernetes.ClusterOptions())
 
 
 def test_kubernetes_whose_list_expired_is_read_again_by_hand() -> None:
     """410 while chunks are read: what was read is of no one moment."""
     with pytest.raises(ListingError, match="too long"):
-        answered(kubernetes.walk(kubernetes.Options()), lambda _: reply({}, 410))
+        answered(kubernetes.walk(kubernetes.ClusterOptions()), lambda _: reply({}, 410))
 
 
 # ---------------------------------------------------------------------------- GitHub
@@ -397,7 +397,7 @@ DEPLOY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def github_api(request: Request) -> Reply:
+def github_api(request: ListRequest) -> Reply:
     """Answer as the API does for one organisation."""
     here = request.target.removeprefix(f"{API}/").partition("?")[0]
     match here.split("/"):

@@ -13,17 +13,17 @@ from agents_registry.lineage import CREDENTIAL, KNOWN
 from agents_registry.registry import Registry
 from agents_registry.verdict import Presented, judge
 from streams.adopt import used
-from streams.parse import parse_paths
-from streams.records import Access, Lifecycle, Parent
-from streams.stages.declared import facts_of_list
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import Access, Lifecycle, Parent
+from streams.services.parse import parse_paths
+from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.unit.adopting import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from streams.records import Outcome, Record
+    from streams.model.records import Outcome, Record
 
 pytestmark = pytest.mark.unit
 
@@ -43,9 +43,9 @@ def change(effect: str, *names: Identifier, **more: Any) -> Lifecycle:
     return Lifecycle("s", None, effect, effect, AT, names, 0, **more)
 
 
-def read(records: Iterable[Record], now: int = 2 * AT) -> used.Log:
+def read(records: Iterable[Record], now: int = 2 * AT) -> used.UsedLog:
     """Read a log."""
-    log = used.Log(VOCABULARY, now)
+    log = used.UsedLog(VOCABULARY, now)
     for record in records:
         log.add(record)
     return log

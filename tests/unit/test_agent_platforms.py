@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.anthropic import Anthropic
-from streams.sources.guess import guess_bytes
-from streams.sources.litellm import LiteLlm
-from streams.sources.openai import OpenAi
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.anthropic.anthropic import Anthropic
+from streams.sources.litellm.litellm import LiteLlm
+from streams.sources.openai.openai import OpenAi
+from streams.sources.reading.guess import guess_bytes
 
 pytestmark = pytest.mark.unit
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from streams.alerting import alerting
-from streams.findings import FindingKind, Severity
-from streams.settings import Settings, load
+from streams.apps.builders.alerting import alerting
+from streams.model.findings import FindingKind, Severity
+from streams.model.times import SECOND
+from streams.settings.errors import explained
+from streams.settings.server import Settings, load
 from streams.sinks.http_delivery import EndpointError
-from streams.times import SECOND
-from streams.wrong_settings import explained
 from tests.unit.test_sinks_standard_webhooks import SECRET
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ import attrs
 import pytest
 from typer.main import get_command
 
-from streams.cli import app
-from streams.findings import SUMMARY, Finding, FindingKind
+from streams.cli.main import app
+from streams.model.findings import SUMMARY, Finding, FindingKind
 from streams.sinks import kind_texts, ocsf, wording
 from streams.sinks.links import Links
 from streams.sinks.pagerduty import PagerDuty
 from streams.sinks.slack import Slack
-from streams.stages.deliveries import Activity, Delivery
+from streams.stages.notify.deliveries import Activity, Delivery
 from tests.unit.alert_story import CASES, Story, issued
 from tests.unit.test_sinks_ocsf_schema import newest, released, sent
 
@@ -337,7 +337,7 @@ def _shown_by_pagerduty(finding: Finding) -> dict[str, Any]:
 
 
 def _shown_by_ocsf(finding: Finding) -> dict[str, Any]:
-    return ocsf.of_delivery(_delivery(finding), ocsf.Layout("1.9.0", LINKS))
+    return ocsf.of_delivery(_delivery(finding), ocsf.OcsfLayout("1.9.0", LINKS))
 
 
 def _page(name: str, finding: Finding) -> str:
@@ -493,7 +493,7 @@ def test_every_alert_is_valid_for_a_siem(told: dict[str, Finding], name: str) ->
     """As the stages fill it, in both versions."""
     delivery = _delivery(told[name])
 
-    released().validate(sent(ocsf.of_delivery(delivery, ocsf.Layout(links=LINKS))))
+    released().validate(sent(ocsf.of_delivery(delivery, ocsf.OcsfLayout(links=LINKS))))
     newest().validate(sent(_shown_by_ocsf(told[name])))
 
 

@@ -29,18 +29,23 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Death, Presented, death, judge
 from schemas import entries
-from streams import blast as blast_limit
-from streams import desk as desk_of
-from streams.access_settings import Approvals
-from streams.desk import MOST_FACTS, MOST_WAITING, Desk, FullError
-from streams.http.auth import Holder
+from streams.http.auth import CredentialHolder
 from streams.http.decisions import take
 from streams.http.problems import ProblemError
-from streams.intake import Delivery, NotWrittenError, Receipt
-from streams.stages import acts, blast
-from streams.stages.acts import Act, ActError
-from streams.stages.approvals import HELD, Pending, UndecidedError
-from streams.stages.ingress import Origin
+from streams.services import approval_queue as desk_of
+from streams.services import blast_limit
+from streams.services.approval_queue import (
+    MOST_FACTS,
+    MOST_WAITING,
+    ApprovalQueue,
+    FullError,
+)
+from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
+from streams.settings.access import Approvals
+from streams.stages.ingest import acts, blast
+from streams.stages.ingest.acts import ActError, OperatorAct
+from streams.stages.ingest.approvals import HELD, Pending, UndecidedError
+from streams.stages.ingest.ingress import Origin
 from tests.integration.serving import until
 
 NAME = Identifier("agent.id", "x")
@@ -301,29 +306,29 @@ class Log:
         self.signals: list[Any] = []
         self.misfit = 0
 
-    async def records(self, delivery: Delivery) -> Receipt:
+    async def records(self, delivery: IntakeBatch) -> Acceptance:
         """Take signals."""
         self.signals += delivery.signals
-        return Receipt(0, 0, 0, "t")
+        return Acceptance(0, 0, 0, "t")
 
     async def facts(
         self, facts: Any, origin: Origin, *, actor: str, action: str
-    ) -> Receipt:
+    ) -> Acceptance:
         """Take facts."""
         assert origin.realm == "r"
         self.written += [(actor, action, fact) for fact in facts]
-        return Receipt(len(facts), self.misfit, len(facts), "t")
+        return Acceptance(len(facts), self.misfit, len(facts), "t")
 
     async def record_act(self, act: entries.Act) -> None:
         """Take an audit line."""
         self.acts.append(f"{act.actor}: {act.action}")
 
 
-def desk(now: int = PROPOSED) -> tuple[Desk, Shelf, Log]:
+def desk(now: int = PROPOSED) -> tuple[ApprovalQueue, Shelf, Log]:
     """Give a desk at which lifts take two persons."""
     shelf, log = Shelf(), Log()
     ids = iter(range(10_000))
-    made = Desk(
+    made = ApprovalQueue(
         shelf=shelf, log=log, rules=Approvals(acts=frozenset({"lift"})), realm="r",
         clock=lambda: now, fresh_id=lambda: str(next(ids)),
     )  # fmt: skip
@@ -331,7 +336,7 @@ def desk(now: int = PROPOSED) -> tuple[Desk, Shelf, Log]:
 
 
 ORIGIN = Origin("okta", "r", PROPOSED, "laptop")
-ACT = Act("lift", "lift x", "because", (LIFT,))
+ACT = OperatorAct("lift", "lift x", "because", (LIFT,))
 
 
 async def test_an_approval_that_is_not_forgotten_can_be_given_again() -> None:
@@ -499,7 +504,7 @@ async def test_why_an_act_is_not_taken(
         monkeypatch.setattr(desk_of, "MOST_FACTS", 0)
     if wrong == "misfit":
         act, log.misfit = attrs.evolve(ACT, kind="owners"), 1
-    holder = Holder("laptop", {"r": frozenset({"restorer"})}, "alice")
+    holder = CredentialHolder("laptop", {"r": frozenset({"restorer"})}, "alice")
     with pytest.raises(ProblemError) as refused:
         await take(made, act, ORIGIN, holder)
     assert refused.value.status == status

@@ -11,17 +11,17 @@ from agents_registry.facts import SECOND, Alias, Cause, Effect, Fact, Holds, Lif
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import rows
 from agents_registry.registry import Registry
-from streams.attributes import EMAIL, LOGIN, PHONE, email, login, phone
-from streams.findings import FindingKind
-from streams.intake import Delivery, Stated
-from streams.keyed_names import keyed_identifier
-from streams.records import Lifecycle
-from streams.secret_names import SecretNames
+from streams.model.attributes import EMAIL, LOGIN, PHONE, email, login, phone
+from streams.model.findings import FindingKind
+from streams.model.keyed_names import keyed_identifier
+from streams.model.records import Lifecycle
+from streams.services.intake import IntakeBatch, Stated
+from streams.services.secret_names import SecretNames
 from streams.sources import source as make_source
-from streams.sources.scim import Request, records
-from streams.stages.admission import Rights
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
+from streams.sources.scim.scim import ScimRequest, records
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
 
@@ -72,7 +72,7 @@ def prepared(
     kinds = {DIRECTORY: ("scim.user",), SIGNALS: ("attribute.*",), "stranger": ()}
     rights = Rights(tuple(map(Grant, kinds[authority])))
     origin = Origin(authority, "default", NOW)
-    return stated.prepare(Delivery(given, origin, rights), "f").admission
+    return stated.prepare(IntakeBatch(given, origin, rights), "f").admission
 
 
 def holder(**values: Any) -> Lifecycle:
@@ -199,7 +199,7 @@ HELD = (
 def held_by(method: str, body: dict[str, Any], kind: str = "Users") -> Any:
     """Give the attributes of the first record of a request."""
     path = kind if method == "POST" else f"{kind}/u1"
-    first, *rest = records(Request(method, path, orjson.dumps(body), "u1"))
+    first, *rest = records(ScimRequest(method, path, orjson.dumps(body), "u1"))
     assert isinstance(first, Lifecycle)
     assert not any(each.attributes for each in rest if isinstance(each, Lifecycle))
     return first.attributes

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from schemas.codec import decode_fact
-from streams.intake import MOST_FACT_BYTES
-from streams.kafka.audit_chains import Chains, Link, line_of
-from streams.kafka.audit_records import link_record, read_audit
-from streams.stages.audit_chain import BrokenChainError, Head
-from streams.stages.audit_proof import Verifier
+from streams.engines.kafka.audit.chains import ChainLink, Chains, line_of
+from streams.engines.kafka.audit.records import link_record, read_audit
+from streams.services.intake import MOST_FACT_BYTES
+from streams.stages.audit.chain import BrokenChainError, Head
+from streams.stages.audit.proof import ChainVerifier
 
 pytestmark = pytest.mark.unit
 
@@ -17,22 +17,22 @@ KEY = b"default/node/00/1/2"
 LARGE = b"x" * (MOST_FACT_BYTES + 1)
 
 
-def linked(value: bytes) -> Link:
+def linked(value: bytes) -> ChainLink:
     """Give the link of one record, as it is read back."""
     link = Chains("g", 0).link(0, KEY, value)
     assert link is not None
     read = read_audit(link_record(link).value)
-    assert isinstance(read, Link)
+    assert isinstance(read, ChainLink)
     return read
 
 
-def verify(link: Link) -> None:
+def verify(link: ChainLink) -> None:
     """Verify a chain of one link."""
 
     def no_head(_: str) -> Head:
         raise AssertionError
 
-    Verifier(no_head, decode_fact).take(line_of(link))
+    ChainVerifier(no_head, decode_fact).take(line_of(link))
 
 
 @pytest.mark.parametrize("value", [LARGE, b"nonsense", b""], ids=["large", "bad", ""])

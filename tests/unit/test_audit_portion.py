@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.stages import audit_portion
-from streams.stages.audit_chain import Head
+from streams.stages.audit import portion as audit_portion
+from streams.stages.audit.chain import Head
 
 pytestmark = pytest.mark.unit
 

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.pollers.notices import NotANoticeError, Notice, read_notice
-from streams.sigv4 import Credentials, Signer
-from streams.times import parse_time
+from streams.model.times import parse_time
+from streams.pollers.notices import NotANoticeError, QueueNotice, read_notice
+from streams.pollers.sigv4 import Credentials, Signer
 
 pytestmark = pytest.mark.unit
 
@@ -101,7 +101,7 @@ def test_a_message_names_objects(body: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_a_message_may_name_nothing(body: dict[str, Any]) -> None:
     """A test of the set-up, hashes of files, and what is gone."""
-    assert Notice() == read_notice(orjson.dumps(body).decode())
+    assert QueueNotice() == read_notice(orjson.dumps(body).decode())
 
 
 def test_events_come_as_they_are() -> None:

@@ -13,16 +13,16 @@ from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.steps import finish
 from schemas.codec import in_force
-from streams.kafka.beside import LARGE
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.journal import DamagedError
-from streams.kafka.payloads import Accesses, access_records, read_access
-from streams.kafka.realm import Realm
-from streams.kafka.watch import Watched
-from streams.stages.cascade import Cascade
-from streams.stages.ingress import Origin
-from streams.stages.sentinel import Tolerances
-from streams.stages.uses import Seen
+from streams.engines.kafka.checkpoints.blob_files import LARGE
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.facts.realm import Realm
+from streams.engines.kafka.records.payloads import Accesses, access_records, read_access
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.ingress import Origin
+from streams.stages.registry.cascade import Cascade
+from streams.stages.sentinel.sentinel import Tolerances
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,15 +97,15 @@ def test_a_file_of_an_earlier_version_is_written_on(tmp_path: Path) -> None:
     file.close()
 
 
-def watched(file: UsesFile, realm: Realm) -> Watched:
+def watched(file: UsesFile, realm: Realm) -> AccessPartition:
     """Give a partition that may begin at 3."""
     tolerances = Tolerances(0, 0, 10**20, 10**20)
-    each = Watched(0, file, tolerances, lambda _: realm)
+    each = AccessPartition(0, file, tolerances, lambda _: realm)
     each.position = 9
     return each
 
 
-def found(each: Watched) -> list[tuple[str, int]]:
+def found(each: AccessPartition) -> list[tuple[str, int]]:
     """Give kind and count of all findings."""
     return [(e.finding.kind.value, e.finding.count) for e in each.findings()]
 
@@ -117,7 +117,7 @@ def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
     realm = Realm(Cascade(extend({})))
     said: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
     realm.apply(Node(**said, node=TOKEN, issued_at=1), 0)
-    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e", "o" * LARGE)
+    use = AccessEvent((TOKEN,), "door", "allowed", 5 * S, "e", "o" * LARGE)
     records = list(access_records([use], ORIGIN, 0, 1, "f"))
     blocks = [read_access(each.value, each.headers) for each in records]
     each = watched(file, realm)
@@ -179,14 +179,14 @@ def test_blocks_of_earlier_versions_are_read() -> None:
 
     assert 7 == block.after
     assert [
-        Seen((TOKEN,), "door", "denied", 5, "e", "ann", 4, ("r|x",)),
-        Seen((TOKEN,), "door", None, NOW, None),
+        AccessEvent((TOKEN,), "door", "denied", 5, "e", "ann", 4, ("r|x",)),
+        AccessEvent((TOKEN,), "door", None, NOW, None),
     ] == [block.lines.use(row) for row in range(2)]
 
 
 def test_a_line_that_cannot_be_read_stops_nothing(file: UsesFile) -> None:
     """It is told of; the lines beside it are judged."""
-    use = Seen((TOKEN,), "door", "allowed", 5 * S, "e")
+    use = AccessEvent((TOKEN,), "door", "allowed", 5 * S, "e")
     (record,) = access_records([use, use._replace(event_id="f")], ORIGIN, 0, 1, "f")
     value = record.value.replace(b'["e"]', b'[!e"]')
     block = read_access(value, record.headers)

@@ -11,11 +11,11 @@ from agents_registry.facts import Cause, Effect, from_plain
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
 from streams.http import frames
-from streams.records import Access
-from streams.stages.callers import Caller, Callers, caller, joined
-from streams.stages.lines import Lines
-from streams.stages.lines import joined as joined_lines
-from streams.stages.uses import Seen, seen
+from streams.model.records import Access
+from streams.stages.access.callers import Caller, Callers, caller, joined
+from streams.stages.access.columns import Lines
+from streams.stages.access.columns import joined as joined_lines
+from streams.stages.access.uses import AccessEvent, seen
 
 pytestmark = pytest.mark.unit
 
@@ -29,9 +29,11 @@ def every(callers: Callers, rows: int) -> list[Caller | None]:
     return [callers.at(row) for row in range(rows)]
 
 
-def use(by: Caller | None) -> Seen:
+def use(by: Caller | None) -> AccessEvent:
     """Give a use of somebody."""
-    return Seen((Identifier("jwt.jti", "t"),), "door", "allowed", 5, None, caller=by)
+    return AccessEvent(
+        (Identifier("jwt.jti", "t"),), "door", "allowed", 5, None, caller=by
+    )
 
 
 def test_come_back_as_they_were() -> None:
@@ -71,8 +73,8 @@ def test_are_part_of_a_block() -> None:
     both = joined_lines([again, again.chosen([2])])
 
     assert [*TOLD, BOB] == [both.use(row).caller for row in range(5)]
-    assert Seen.from_plain(use(ANN).to_plain()) == use(ANN)
-    assert Seen.from_plain(use(None).to_plain()) == use(None)
+    assert AccessEvent.from_plain(use(ANN).to_plain()) == use(ANN)
+    assert AccessEvent.from_plain(use(None).to_plain()) == use(None)
     assert len(use(None).to_plain()) == 8
 
 

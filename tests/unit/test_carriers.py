@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import DeadLetter
-from streams.sources import firehose
-from streams.sources.envelope import Event, events
-from streams.sources.firehose import NotFirehoseError
-from streams.sources.guess import guess_bytes
-from streams.sources.packed import UnpackError, unpacked
+from streams.model.records import DeadLetter
+from streams.sources.aws import firehose
+from streams.sources.aws.firehose import NotFirehoseError
+from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.guess import guess_bytes
+from streams.sources.reading.packed import UnpackError, unpacked
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,8 @@ from agents_registry.facts import Cause, Edge, Effect, Fact, Lift, Node
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.stages import cascade as stage
-from streams.stages.cascade import Cascade
+from streams.stages.registry import cascade as stage
+from streams.stages.registry.cascade import Cascade
 
 pytestmark = pytest.mark.unit
 

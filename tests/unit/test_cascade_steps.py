@@ -9,9 +9,9 @@ import pytest
 from agents_registry.facts import Cause, Edge, Effect
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.lineage import NONE
-from agents_registry.reach import Reach
+from agents_registry.reach import Reached
 from agents_registry.registry import Registry
-from streams.stages.cascade import Cascade
+from streams.stages.registry.cascade import Cascade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +27,14 @@ def test_leaves_below_which_nothing_hangs_are_looked_at_in_steps(
 ) -> None:
     """Of many leaves the last looks find no node, and are steps like the others."""
     cascade, takes, most = Cascade(dict(VOCABULARY)), [0], [0]
-    take = Reach.take
+    take = Reached.take
 
-    def counted(self: Reach, steps: int) -> list[int]:
+    def counted(self: Reached, steps: int) -> list[int]:
         takes[0] += 1
         most[0] = max(most[0], takes[0])
         return take(self, steps)
 
-    monkeypatch.setattr(Reach, "take", counted)
+    monkeypatch.setattr(Reached, "take", counted)
     for number in range(5000):
         leaf = Identifier("vault.lease", str(number))
         cascade.apply(Edge(child=leaf, parent=TOP, **SAID))
@@ -72,7 +72,7 @@ def test_very_many_starts_are_read_as_steps_are_taken() -> None:
             read.append(node)
             yield node
 
-    reach = Reach(registry, starts())
+    reach = Reached(registry, starts())
     assert [] == read
     assert [top] == reach.take(2)
     assert [NONE, top] == read

@@ -7,8 +7,8 @@ import socket
 import pytest
 from typer.testing import CliRunner
 
-from streams import alert_commands
-from streams.alerts_cli import alerts_app
+from streams.cli import alert_orders as alert_commands
+from streams.cli.alerts import alerts_app
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from streams.client import ClientError, client
+from streams.clients.rescind import ClientError, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

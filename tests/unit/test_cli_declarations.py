@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.declarations import read
+from streams.cli.declarations import read
 
 if TYPE_CHECKING:
     from pathlib import Path

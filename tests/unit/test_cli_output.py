@@ -9,14 +9,14 @@ from unittest.mock import Mock, create_autospec
 import pytest
 from typer.testing import CliRunner
 
-from streams import client as clients
-from streams import serve_command
-from streams.adopt_command import Order, adopt_file
-from streams.ask_commands import findings, inventory, run, why
-from streams.cli import app
-from streams.client import Client, ClientError
-from streams.order_commands import revoke
-from streams.plain_text import columns
+from streams.cli import serve as serve_command
+from streams.cli.adopt_listing import DeclareOptions, adopt_file
+from streams.cli.main import app
+from streams.cli.orders import revoke
+from streams.cli.plain_text import columns
+from streams.cli.query import findings, inventory, run, why
+from streams.clients import rescind as clients
+from streams.clients.rescind import Client, ClientError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,14 +171,14 @@ def test_a_long_list_is_sent_in_parts(
     took = [{"accepted": 1000, "facts": 2000, "token": f"g:0:{n}"} for n in range(2)]
     client = fake(*took, took[0] | {"accepted": 500, "facts": 1000})
 
-    assert 0 == adopt_file(lambda: client, path, Order())
+    assert 0 == adopt_file(lambda: client, path, DeclareOptions())
     assert "Declared 2500 credentials (5000 facts).\n" == capsys.readouterr().out
     assert [1000, 1000, 500] == [len(part) for part in sent(client)]
     assert "jwt.jti:2499" == sent(client)[2][-1]["identifier"]
     with pytest.raises(ClientError, match=r"503; the first 1000 are declared"):
-        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path, Order())
+        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path, DeclareOptions())
     with pytest.raises(ClientError, match=r"^503$"):
-        adopt_file(lambda: fake(ClientError("503", 3)), path, Order())
+        adopt_file(lambda: fake(ClientError("503", 3)), path, DeclareOptions())
 
 
 def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
     path.write_text(json.dumps([entry] * 90))
     answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
     client = fake(answer, answer, answer)
-    adopt_file(lambda: client, path, Order())
+    adopt_file(lambda: client, path, DeclareOptions())
 
     parts = sent(client)
     assert [90, 3] == [sum(map(len, parts)), len(parts)]
@@ -203,7 +203,9 @@ def test_adopt_doubts_a_kind_that_it_does_not_know(
     path = tmp_path / "list.csv"
     path.write_text("identifier,owners\naws.acces_key:A,team.id:t\n")
     adopt_file(
-        lambda: fake({"accepted": 1, "facts": 1, "token": "g:0:1"}), path, Order()
+        lambda: fake({"accepted": 1, "facts": 1, "token": "g:0:1"}),
+        path,
+        DeclareOptions(),
     )
 
     err = capsys.readouterr().err

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams import serve_command
-from streams.first_start import operator_token, webhook_secret
-from streams.settings import Settings
+from streams.apps.bootstrap import operator_token, webhook_secret
+from streams.cli import serve as serve_command
+from streams.settings.server import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from streams.client import ClientError, client
+from streams.clients.rescind import ClientError, client
 from tests.unit.test_cli_client import Answering
 
 if TYPE_CHECKING:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from streams.stages.closure import Closure, Mode, Outcome, Registration, State
+from streams.stages.closure.closure import (
+    CauseOutcome,
+    Closure,
+    GuardMode,
+    ProofState,
+    Registration,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -21,7 +27,7 @@ def closure_of(*guards: Registration) -> Closure:
 
 
 def guard(
-    name: str = "g", mode: Mode = Mode.FAIL_CLOSED, *, live: bool = False
+    name: str = "g", mode: GuardMode = GuardMode.FAIL_CLOSED, *, live: bool = False
 ) -> Registration:
     """Give a registration."""
     return Registration(name, LEASE, mode, live)
@@ -33,31 +39,31 @@ def read(closure: Closure, *offsets: int, now: int = 0) -> None:
     closure.ask(closure.receipts)
 
 
-def states(closure: Closure, now: int) -> list[tuple[int, State]]:
+def states(closure: Closure, now: int) -> list[tuple[int, ProofState]]:
     """Give the changes of a step."""
     return [(each.offset, each.state) for each in closure.step(now)]
 
 
 def test_a_cause_is_applied_by_a_larger_offset_alone() -> None:
     """A receipt says what the next fact will be, not what the last one was."""
-    closure = closure_of(guard(mode=Mode.FAIL_OPEN))
+    closure = closure_of(guard(mode=GuardMode.FAIL_OPEN))
     read(closure, 7)
     closure.apply("g", 7, 0)
     assert closure.step(0) == []
 
     closure.apply("g", 8, 0)
 
-    assert closure.step(0) == [Outcome(7, State.CLOSED, applied=1)]
+    assert closure.step(0) == [CauseOutcome(7, ProofState.CLOSED, applied=1)]
 
 
 def test_a_receipt_never_goes_back() -> None:
     """Receipts of two connections may cross."""
-    closure = closure_of(guard(mode=Mode.FAIL_OPEN))
+    closure = closure_of(guard(mode=GuardMode.FAIL_OPEN))
     closure.apply("g", 8, 0)
     closure.apply("g", 3, 0)
     read(closure, 7)
 
-    assert states(closure, 0) == [(7, State.CLOSED)]
+    assert states(closure, 0) == [(7, ProofState.CLOSED)]
 
 
 @pytest.mark.parametrize(("live", "tenths"), [(False, 11), (True, 21)])
@@ -70,16 +76,18 @@ def test_a_silent_guard_is_fenced_when_its_lease_has_surely_lapsed(
     fenced_at = 5 + tenths * LEASE // 10
     assert closure.step(fenced_at - 1) == []
 
-    assert closure.step(fenced_at) == [Outcome(7, State.CLOSED, fenced=("g",))]
+    assert closure.step(fenced_at) == [
+        CauseOutcome(7, ProofState.CLOSED, fenced=("g",))
+    ]
 
 
 def test_nobody_who_does_not_report_is_counted() -> None:
     """No receipt makes a member, and without members nothing is known."""
-    closure = closure_of(guard("observer", Mode.OBSERVE))
+    closure = closure_of(guard("observer", GuardMode.OBSERVE))
     assert not closure.apply("stranger", 100, 0)
     read(closure, 7)
 
-    assert closure.step(0) == [Outcome(7, State.UNKNOWN)]
+    assert closure.step(0) == [CauseOutcome(7, ProofState.UNKNOWN)]
     assert closure.look(7, 0) is None
 
 
@@ -90,7 +98,7 @@ def test_members_are_fixed_once_the_receipts_are_read_up_to_their_end() -> None:
     closure.ask(1)  # the registration below stands in the log already
     assert closure.step(0) == []
 
-    closure.register(guard(mode=Mode.FAIL_OPEN), 0)
+    closure.register(guard(mode=GuardMode.FAIL_OPEN), 0)
     assert closure.step(0) == []
 
     seen = closure.look(7, 0)
@@ -105,27 +113,29 @@ def test_who_registers_after_the_end_was_asked_for_is_not_waited_for() -> None:
     closure.register(guard("late"), 0)
     closure.apply("early", 8, 0)
 
-    assert closure.step(0) == [Outcome(7, State.CLOSED, applied=1)]
+    assert closure.step(0) == [CauseOutcome(7, ProofState.CLOSED, applied=1)]
 
 
 def test_partial_names_the_laggards_once_and_may_still_close() -> None:
     """At the deadline; what comes later is told as well."""
-    closure = closure_of(guard("a", Mode.FAIL_OPEN), guard("b", Mode.FAIL_OPEN))
+    closure = closure_of(
+        guard("a", GuardMode.FAIL_OPEN), guard("b", GuardMode.FAIL_OPEN)
+    )
     read(closure, 7)
     closure.apply("a", 8, 0)
     assert closure.step(DEADLINE - 1) == []
 
-    partial = Outcome(7, State.PARTIAL, applied=1, laggards=("b",))
+    partial = CauseOutcome(7, ProofState.PARTIAL, applied=1, laggards=("b",))
     assert closure.step(DEADLINE) == [partial]
     assert closure.step(DEADLINE + 1) == []
     assert closure.leave("b")
 
-    assert closure.step(DEADLINE + 2) == [Outcome(7, State.CLOSED, 1, left=1)]
+    assert closure.step(DEADLINE + 2) == [CauseOutcome(7, ProofState.CLOSED, 1, left=1)]
 
 
 def test_the_silent_leave_after_ten_leases_unless_they_fail_open() -> None:
     """A guard that fails open goes on allowing, however long nothing is heard of it."""
-    closed, opened = guard("closed"), guard("open", Mode.FAIL_OPEN)
+    closed, opened = guard("closed"), guard("open", GuardMode.FAIL_OPEN)
     closure = closure_of(closed, opened)
 
     assert closure.expire(10 * LEASE - 1) == []
@@ -140,26 +150,28 @@ def test_a_guard_that_had_live_sessions_has_them_until_they_lapsed(first: bool) 
     read(closure, 7)
 
     assert closure.step(21 * LEASE // 10 - 1) == []
-    assert closure.step(21 * LEASE // 10) == [Outcome(7, State.CLOSED, fenced=("g",))]
+    assert closure.step(21 * LEASE // 10) == [
+        CauseOutcome(7, ProofState.CLOSED, fenced=("g",))
+    ]
 
 
 def test_of_two_leases_the_longer_counts() -> None:
     """A proof under the first may still be in use."""
-    closure = closure_of(Registration("g", 2 * LEASE, Mode.FAIL_CLOSED))
+    closure = closure_of(Registration("g", 2 * LEASE, GuardMode.FAIL_CLOSED))
     closure.register(guard(), 0)
     read(closure, 7)
 
     assert closure.step(11 * LEASE // 10) == []
-    assert states(closure, 22 * LEASE // 10) == [(7, State.CLOSED)]
+    assert states(closure, 22 * LEASE // 10) == [(7, ProofState.CLOSED)]
 
 
 def test_a_late_cause_of_before_a_restart_is_not_told_again() -> None:
     """Its finding is out."""
-    closure = closure_of(guard(mode=Mode.FAIL_OPEN))
+    closure = closure_of(guard(mode=GuardMode.FAIL_OPEN))
     closure.read([7], 0, late=True)
     closure.ask(closure.receipts)
 
     assert closure.step(2 * DEADLINE) == []
     seen = closure.look(7, 0)
     assert seen is not None
-    assert seen.state is State.PARTIAL
+    assert seen.state is ProofState.PARTIAL

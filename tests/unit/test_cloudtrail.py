@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.aws_errors import refuses
-from streams.sources.cloudtrail import CloudTrail
-from streams.times import SECOND, parse_time, rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import SECOND, parse_time, rfc3339
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.sources.aws.errors import refuses
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import define, field
 from structlog.testing import capture_logs
 
-from streams.kafka.cluster_clock import MILLISECOND, SECOND, ClusterClock
+from streams.engines.kafka.clock.cluster_clock import MILLISECOND, SECOND, ClusterClock
 
 TRUE = 1_800_000_000 * SECOND
 HOUR = 3600 * SECOND

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.parse import parse_paths
-from streams.records import Access, DeadLetter, Lifecycle
+from streams.model.records import Access, DeadLetter, Lifecycle
+from streams.services.parse import parse_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.records import Record
+    from streams.model.records import Record
 
 pytestmark = pytest.mark.unit
 

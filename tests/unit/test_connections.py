@@ -15,8 +15,8 @@ from streams.http.connections import (
     PIECE,
     UNREAD_SECONDS,
     Bounds,
+    ConnectionEntry,
     Connections,
-    Entry,
     Piecewise,
     address_of,
 )
@@ -56,7 +56,7 @@ class Request:
 
 def connection(
     all_: Connections, address: str = "a", now: float = 0.0
-) -> tuple[Entry, Transport]:
+) -> tuple[ConnectionEntry, Transport]:
     """Open a connection."""
     entry, transport = all_.enter(address, now), Transport()
     all_.opened(entry, transport)  # type: ignore[arg-type]

@@ -23,10 +23,11 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import Death, Fate
-from streams.stages import dead_bits, lines
-from streams.stages.dead_bits import DeadBits
-from streams.stages.lines import Lines
-from streams.stages.uses import Seen
+from streams.stages.access import columns as lines
+from streams.stages.access.columns import Lines
+from streams.stages.access.uses import AccessEvent
+from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel.liveness_index import DeadBits
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +53,7 @@ class Table:
 
     def quiet(self, name: Identifier = CHILD, at: int = 9) -> bool:
         """Tell whether a use needs no walk."""
-        use = Seen((name,), "p", "allowed", at, None)
+        use = AccessEvent((name,), "p", "allowed", at, None)
         return bool(finish(self.bits.look(Lines.of([use]), 0)).quiet[0])
 
     def death(self, name: Identifier = CHILD, at: int = 9) -> Death | None:
@@ -166,7 +167,7 @@ def test_a_cause_above_very_many_undoes_all_at_once() -> None:
     names = [Identifier("vault.accessor", f"n{n}") for n in range(5000)]
     for name in names:
         table.tell(Edge(child=name, parent=PARENT, **SAID))
-    uses = [Seen((name,), "p", "allowed", 9, None) for name in (*names, OTHER)]
+    uses = [AccessEvent((name,), "p", "allowed", 9, None) for name in (*names, OTHER)]
     assert finish(table.bits.look(Lines.of(uses), 0)).quiet.all()
     table.tell(revoke(PARENT))
     quiet = finish(table.bits.look(Lines.of(uses), 0)).quiet.tolist()

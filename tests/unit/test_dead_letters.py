@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from streams.reading import read
-from streams.records import Access, DeadLetter, Record
-from streams.sources.openbao import OpenBao
-from streams.stages.dead_letters import (
+from streams.model.records import Access, DeadLetter, Record
+from streams.model.times import DAY
+from streams.services.reading import read
+from streams.sources.openbao.openbao import OpenBao
+from streams.stages.ingest.dead_letters import (
     OVER_QUOTA,
     REPEAT,
     Collected,
@@ -17,8 +18,7 @@ from streams.stages.dead_letters import (
     number,
     refused,
 )
-from streams.stages.ingress import Origin
-from streams.times import DAY
+from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
 

@@ -9,10 +9,16 @@ from typing import Any
 import orjson
 import pytest
 
-from streams import documents
-from streams.documents import Declarations, DocumentError, Opened, crowded, object_of
-from streams.engine.reader_process import PIECE_BYTES, pieces
-from streams.sources import entra_graph
+from streams.engines.embedded.reader_process import PIECE_BYTES, pieces
+from streams.model import documents
+from streams.model.documents import (
+    Declarations,
+    DocumentError,
+    Opened,
+    crowded,
+    object_of,
+)
+from streams.sources.entra import graph as entra_graph
 
 ENTRY = {"identifier": "vault.accessor:a1", "parents": ["vault.accessor:a0"]}
 SECRET = "ghp_" + "abcdef" * 6

@@ -23,7 +23,7 @@ from agents_registry.facts import (
     Withdraw,
 )
 from agents_registry.identifiers import Identifier
-from streams.stages.entitlement import EVERYTHING, Grant, entitled, only_denies
+from streams.stages.ingest.entitlement import EVERYTHING, Grant, entitled, only_denies
 
 pytestmark = pytest.mark.unit
 

@@ -11,14 +11,11 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.entra import Entra
-from streams.sources.entra_graph import (
-    authentic,
-    validation,
-)
-from streams.sources.entra_values import flag, key_ids, latest
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.entra.entra import Entra
+from streams.sources.entra.graph import authentic, validation
+from streams.sources.entra.modified_values import flag, key_ids, latest
 
 pytestmark = pytest.mark.unit
 

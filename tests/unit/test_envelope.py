@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.records import DeadLetter
-from streams.sources.envelope import LIMIT, Event, events
+from streams.model.records import DeadLetter
+from streams.sources.reading.envelope import LIMIT, Event, events
 
 pytestmark = pytest.mark.unit
 

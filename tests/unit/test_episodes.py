@@ -13,15 +13,21 @@ from attrs import define, field
 from agents_registry.facts import Node
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import FindingKind
-from streams.stages import episodes, notify
-from streams.stages.deliveries import Activity, Delivery, Outcome, Route
-from streams.stages.delivery_state import State
-from streams.stages.episodes import KEPT, Episodes, Sighting
-from streams.stages.notify import Change
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.uses import Seen
-from streams.times import DAY
+from streams.model.findings import FindingKind
+from streams.model.times import DAY
+from streams.stages.access.uses import AccessEvent
+from streams.stages.notify import notify
+from streams.stages.notify.deliveries import (
+    Activity,
+    AttemptOutcome,
+    Delivery,
+    ReceiverRoute,
+)
+from streams.stages.notify.notify import FindingChange
+from streams.stages.notify.state import DeliveryState
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel.episodes import KEPT, Episodes, Sighting
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -42,7 +48,7 @@ class World:
     now: int = START
     sentinel: Sentinel = field(factory=lambda: Sentinel("r", RULES))
     registry: Registry = field(factory=Registry)
-    state: State = field(factory=State)
+    state: DeliveryState = field(factory=DeliveryState)
     told: list[tuple[int, Delivery]] = field(factory=list)
     saved: dict[str, Any] = field(factory=dict)
 
@@ -56,7 +62,7 @@ class World:
 
     def use(self, point: str = "door", outcome: str = "allowed") -> None:
         """Show a use of now."""
-        use = Seen((TOKEN,), point, outcome, self.now, f"{self.now}")
+        use = AccessEvent((TOKEN,), point, outcome, self.now, f"{self.now}")
         self.tell(
             finish(self.sentinel.observe([use], self.registry, self.now)).episodes
         )
@@ -73,13 +79,13 @@ class World:
         changes = []
         for identity, each in changed.items():
             self.saved[identity] = orjson.dumps(episodes.save(each))
-            changes.append(Change(each.finding, closed=not each.open))
+            changes.append(FindingChange(each.finding, closed=not each.open))
         self.state, due = notify.step(
-            self.state, changes, self.now, routes=[Route(name="soc")]
+            self.state, changes, self.now, routes=[ReceiverRoute(name="soc")]
         )
         for delivery in due:
             self.told.append((self.now, delivery))
-            ok = Outcome(status=204)
+            ok = AttemptOutcome(status=204)
             self.state = notify.settle(self.state, delivery, ok, self.now).state
 
     def restart(self) -> None:

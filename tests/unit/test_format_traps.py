@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import Lifecycle
+from streams.model.records import Lifecycle
+from streams.model.times import rfc3339
 from streams.sources import source
-from streams.sources.github import GitHub
-from streams.sources.litellm import LiteLlm
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
-from streams.times import rfc3339
+from streams.sources.github.github import GitHub
+from streams.sources.litellm.litellm import LiteLlm
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
 from tests.unit.openbao_lines import mac
 from tests.unit.trap_events import (
     AUTH0,
@@ -186,7 +186,7 @@ def test_booleans_come_as_false_strings() -> None:
         assert [("suspend", "entra.user:u2")] == told("entra", made), written
     for op, value in (("Replace", "False"), ("replace", "false"), ("add", False)):
         body = {"Operations": [{"op": op, "path": "active", "value": value}]}
-        request = Request("PATCH", "/Users/u2", orjson.dumps(body))
+        request = ScimRequest("PATCH", "/Users/u2", orjson.dumps(body))
         (left,) = scim_records(request)
         assert isinstance(left, Lifecycle)
         assert "suspend" == left.effect

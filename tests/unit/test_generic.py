@@ -9,10 +9,10 @@ import orjson
 import pytest
 import yaml
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.generic import Generic
-from streams.sources.mapping import MappingError, load_mapping
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import MappingError, load_mapping
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.github import GitHub
-from streams.sources.github_audit import token_digest
-from streams.sources.github_hook import authentic, authentic_push, public_key
-from streams.sources.github_secrets import GitHubSecrets
-from streams.times import rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import rfc3339
+from streams.sources.github.audit import token_digest
+from streams.sources.github.github import GitHub
+from streams.sources.github.hook import authentic, authentic_push, public_key
+from streams.sources.github.secrets import GitHubSecrets
 
 pytestmark = pytest.mark.unit
 

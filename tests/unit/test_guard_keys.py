@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
-from streams.configured import configured_guard_keys
-from streams.kafka.worker_settings import WorkerSettings
-from streams.settings import Closure, Settings
-from streams.worker import keys_of_guards
+from streams.apps.builders.sources import configured_guard_keys
+from streams.apps.worker import keys_of_guards
+from streams.settings.server import ClosureSettings, Settings
+from streams.settings.worker import WorkerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,8 @@ def settings(folder: Path, *, keys: bool, signed: bool | None) -> Settings:
     form = PublicFormat.SubjectPublicKeyInfo
     file.write_bytes(public.public_bytes(Encoding.PEM, form))
     return Settings(
-        guard_keys={"g": file} if keys else {}, closure=Closure(signed_receipts=signed)
+        guard_keys={"g": file} if keys else {},
+        closure=ClosureSettings(signed_receipts=signed),
     )
 
 

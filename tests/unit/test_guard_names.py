@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from streams.stages.guard_names import Bearer, GuardKeys, GuardNames, NameRefusedError
+from streams.stages.closure.guard_names import (
+    Bearer,
+    GuardKeys,
+    GuardNames,
+    NameRefusedError,
+)
 
 pytestmark = pytest.mark.unit
 

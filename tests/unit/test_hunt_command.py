@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agents_registry.identifiers import Identifier
-from streams.cli import app
-from streams.hunt_command import operator_cause
+from streams.cli.hunt import operator_cause
+from streams.cli.main import app
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,11 +24,11 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import death
-from streams.intake import MANY, many
-from streams.records import Access, DeadLetter, Lifecycle, Parent, Record, Tie
-from streams.stages.admission import Admission, Rights, admit
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import Access, DeadLetter, Lifecycle, Parent, Record, Tie
+from streams.services.intake import MANY, many
+from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 

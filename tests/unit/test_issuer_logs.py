@@ -8,11 +8,11 @@ import pytest
 
 from agents_registry.facts import Node, Relation
 from agents_registry.identifiers import Identifier
-from streams.intake import Delivery, Stated
-from streams.records import Access, Lifecycle, Parent
-from streams.stages.admission import Rights, admit
-from streams.stages.entitlement import EVERYTHING, Grant
-from streams.stages.ingress import Origin
+from streams.model.records import Access, Lifecycle, Parent
+from streams.services.intake import IntakeBatch, Stated
+from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.entitlement import EVERYTHING, Grant
+from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +76,7 @@ def test_another_caller_of_the_same_key_is_made_known_too() -> None:
     stated, found = Stated(), []
     for actor in (BOT, BOT, USER):
         record = use(actor=(actor,), parents=())
-        delivery = Delivery([record], OURS, Rights(EVERYTHING))
+        delivery = IntakeBatch([record], OURS, Rights(EVERYTHING))
         prepared = stated.prepare(delivery, "f")
         stated.remember(prepared)
         nodes = [e.fact.node for e in prepared.encoded if isinstance(e.fact, Node)]

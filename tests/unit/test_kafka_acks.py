@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import extend
-from streams.kafka.checkpoint import FactsFile
-from streams.kafka.partition import Partition
-from streams.kafka.registry import RegistryStage
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.standby import Standby
-from streams.kafka.worker_settings import WorkerSettings
-from streams.progress import Progress
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.facts.partition import Partition
+from streams.engines.kafka.facts.registry import RegistryStage
+from streams.engines.kafka.facts.standby import Standby
+from streams.observability.progress import Progress
+from streams.settings.kafka import KafkaSettings
+from streams.settings.worker import WorkerSettings
 from tests.unit.test_kafka_standby import Record, facts
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from schemas.codec import bundled
-from streams.kafka.framing import Genesis
-from streams.kafka.heartbeats import Heart
-from streams.kafka.publisher import Acked
-from streams.kafka.receipts import read_receipt
-from streams.stages.closure import Mode
-from streams.stages.guard_names import GuardKeys
-from streams.times import SECOND
+from streams.engines.kafka.client.publisher import Acked
+from streams.engines.kafka.clock.heartbeats import Heart
+from streams.engines.kafka.records.codec import Genesis
+from streams.engines.kafka.records.receipts import read_receipt
+from streams.model.times import SECOND
+from streams.stages.closure.closure import GuardMode
+from streams.stages.closure.guard_names import GuardKeys
 from tests.virtual import VirtualLoop
 
 pytestmark = pytest.mark.unit
@@ -64,14 +64,14 @@ def test_four_rounds_to_every_partition_in_each_lease() -> None:
 @pytest.mark.parametrize(
     ("mode", "counted"),
     [
-        ("fail_closed", Mode.FAIL_CLOSED),
-        ("fail_open", Mode.FAIL_OPEN),
-        ("observe", Mode.OBSERVE),
-        ("unknown", Mode.FAIL_OPEN),
+        ("fail_closed", GuardMode.FAIL_CLOSED),
+        ("fail_open", GuardMode.FAIL_OPEN),
+        ("observe", GuardMode.OBSERVE),
+        ("unknown", GuardMode.FAIL_OPEN),
     ],
 )
 def test_of_a_mode_without_a_word_nobody_knows_that_it_denies(
-    mode: str, counted: Mode
+    mode: str, counted: GuardMode
 ) -> None:
     """It is never counted as fenced."""
     record = {

@@ -16,21 +16,25 @@ from enforcement.kafka.receipts import LogReceipts
 from enforcement.receipts import Terms
 from enforcement.verdict import Mode
 from schemas.codec import bundled
-from streams.findings import FindingKind
-from streams.kafka.closure import ClosureStage
-from streams.kafka.closure_findings import episode_of
-from streams.kafka.followed import Followed, Rules, Tally
-from streams.kafka.framing import fact_record
-from streams.kafka.payloads import finding_record
-from streams.kafka.receipts import UNPROVEN
-from streams.kafka.roll import CEILING, LogRoll
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
+from streams.engines.kafka.closure.closure import ClosureStage
+from streams.engines.kafka.closure.closure_partition import (
+    ClosurePartition,
+    ClosureTally,
+    Rules,
+)
+from streams.engines.kafka.closure.findings import episode_of
+from streams.engines.kafka.closure.guard_registry import CEILING, LogRoll
+from streams.engines.kafka.records.codec import fact_record
+from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.receipts import UNPROVEN
+from streams.model.findings import FindingKind
+from streams.model.times import DAY, SECOND
+from streams.settings.kafka import KafkaSettings
+from streams.settings.worker import WorkerSettings
 from streams.sinks import wording
-from streams.stages.closure import State
-from streams.stages.episodes import Episode
-from streams.stages.guard_names import GuardKeys
-from streams.times import DAY, SECOND
+from streams.stages.closure.closure import ProofState
+from streams.stages.closure.guard_names import GuardKeys
+from streams.stages.sentinel.episodes import Episode
 from tests.unit.test_notify import a_finding
 
 if TYPE_CHECKING:
@@ -103,14 +107,14 @@ class Partition:
     required: bool = False
     most: int = 5000
     now: int = 0
-    tally: Tally = attrs.Factory(Tally)
-    of: Followed = attrs.field(init=False)
+    tally: ClosureTally = attrs.Factory(ClosureTally)
+    of: ClosurePartition = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Take it up."""
         keys = GuardKeys(self.keys, self.required)
         rules = Rules(DEADLINE, SECOND, keys, lambda: self.now, CEILING, self.most)
-        self.of = Followed(0, GENESIS, rules, self.tally)
+        self.of = ClosurePartition(0, GENESIS, rules, self.tally)
 
     def hear(self, *records: Raw) -> None:
         """Apply receipts."""
@@ -127,7 +131,7 @@ class Partition:
         ]
         return identity
 
-    def state(self, identity: str) -> tuple[State, int, tuple[str, ...]]:
+    def state(self, identity: str) -> tuple[ProofState, int, tuple[str, ...]]:
         """Give state, how many applied, and the laggards."""
         list(self.of.step(NOW))
         found = self.of.result(REALM, identity, NOW)
@@ -141,9 +145,9 @@ def test_a_cause_is_applied_by_a_larger_offset_alone() -> None:
     partition.hear(guard.says("registered", 0))
     identity = partition.read(cause(7))
     partition.hear(guard.says("applied", 1, applied=7))
-    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("g",))
     partition.hear(guard.says("applied", 2, applied=8))
-    assert partition.state(identity) == (State.CLOSED, 1, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 1, ())
 
 
 def test_the_members_are_those_below_the_end_that_was_asked_for_afterwards() -> None:
@@ -151,13 +155,13 @@ def test_the_members_are_those_below_the_end_that_was_asked_for_afterwards() -> 
     partition = Partition()
     identity = partition.read(cause(7), end=2)
     partition.now = 10 * LEASE
-    assert partition.state(identity)[0] is State.PENDING
+    assert partition.state(identity)[0] is ProofState.PENDING
     edge, late = Guard("edge", Mode.FAIL_OPEN), Guard("late", Mode.FAIL_OPEN)
     partition.hear(edge.says("registered", 1))
     partition.hear(late.says("registered", 2))
-    assert partition.state(identity) == (State.PENDING, 0, ("edge",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("edge",))
     partition.hear(edge.says("applied", 3, applied=8))
-    assert partition.state(identity) == (State.CLOSED, 1, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 1, ())
 
 
 async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -> None:
@@ -185,8 +189,8 @@ async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -
 
 def members_before_the_end(patch: pytest.MonkeyPatch) -> None:
     """Fix the members by what was heard so far."""
-    right = Followed.ask
-    patch.setattr(Followed, "ask", lambda of, _: right(of, of.heard))
+    right = ClosurePartition.ask
+    patch.setattr(ClosurePartition, "ask", lambda of, _: right(of, of.heard))
 
 
 def applied_by_the_cause_itself(patch: pytest.MonkeyPatch) -> None:
@@ -224,7 +228,7 @@ def test_a_guard_whose_registration_was_compacted_away_is_a_member(status: str) 
     guard.says("registered", 3)
     identity = partition.read(cause(7), end=5)
     partition.hear(guard.says(status, 9, applied=2))
-    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("g",))
 
 
 def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
@@ -236,11 +240,11 @@ def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
     partition.now = 11 * LEASE // 10 - 1
     assert partition.state(identity)[2] == ("edge", "shut")
     partition.now += 1
-    assert partition.state(identity) == (State.PENDING, 0, ("edge",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("edge",))
     partition.now = 40 * LEASE
     (episode,) = partition.of.step(NOW)
     assert "edge" in episode.finding.message
-    assert partition.state(identity)[0] is State.PARTIAL
+    assert partition.state(identity)[0] is ProofState.PARTIAL
     assert list(partition.of.step(NOW)) == []
 
 
@@ -250,7 +254,7 @@ def test_a_fence_counts_as_the_time_that_it_took() -> None:
     partition.hear(Guard("shut").says("registered", 0))
     identity = partition.read(cause(7))
     partition.now = 2 * LEASE
-    assert partition.state(identity)[0] is State.CLOSED
+    assert partition.state(identity)[0] is ProofState.CLOSED
 
     (told,) = partition.tally.propagation.collect()
     (count,) = (s.value for s in told.samples if s.name.endswith("_count"))
@@ -270,7 +274,7 @@ def test_the_finding_on_a_late_revocation_ends_with_the_last_of_its_target() -> 
     assert sorted(told) == ["c7", "c8"]
 
     partition.hear(edge.says("applied", 1, applied=9))
-    assert partition.state(first)[0] is State.CLOSED
+    assert partition.state(first)[0] is ProofState.CLOSED
     assert [told[name].open for name in ("c7", "c8")] == [True, False]
     assert list(partition.of.step(NOW + DAY)) == []
     partition.hear(edge.says("applied", 2, applied=10))
@@ -346,10 +350,10 @@ def test_two_processes_of_one_name_speak_for_nobody() -> None:
     partition.hear(one.says("registered", 0), two.says("registered", 1))
     identity = partition.read(cause(7))
     partition.hear(one.says("applied", 2, applied=8))
-    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("g",))
     assert partition.tally.refused["name_in_use"] == 1
     partition.hear(two.says("goodbye", 3), one.says("applied", 4, applied=8))
-    assert partition.state(identity) == (State.CLOSED, 1, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 1, ())
 
 
 def test_a_restart_without_goodbye_is_heard_after_ten_leases() -> None:
@@ -361,10 +365,10 @@ def test_a_restart_without_goodbye_is_heard_after_ten_leases() -> None:
     identity = partition.read(cause(7))
     partition.now = 10 * LEASE - 1
     partition.hear(again.says("applied", 2, applied=8))
-    assert partition.state(identity)[0] is State.PENDING
+    assert partition.state(identity)[0] is ProofState.PENDING
     partition.now += 1
     partition.hear(again.says("applied", 3, applied=8))
-    assert partition.state(identity) == (State.CLOSED, 1, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 1, ())
 
 
 def test_receipts_that_were_said_before_or_speak_of_another_log_do_not_count() -> None:
@@ -377,7 +381,7 @@ def test_receipts_that_were_said_before_or_speak_of_another_log_do_not_count() -
     partition.hear(attrs.evolve(old, offset=3))
     partition.hear(guard.says("applied", 4, applied=9, genesis="another"))
     partition.hear(Raw(5, b"default/g", b"poison"), attrs.evolve(old, key=b"default/h"))
-    assert partition.state(identity) == (State.PENDING, 0, ("g",))
+    assert partition.state(identity) == (ProofState.PENDING, 0, ("g",))
     assert partition.tally.refused == {"repeated": 1, "other_log": 1, "unreadable": 2}
     assert len(partition.of.poison) == 2
 
@@ -391,9 +395,9 @@ def test_a_guard_with_a_key_proves_nothing_without_it() -> None:
         partition.hear(guard.says("registered", 0))
         identity = partition.read(cause(7))
         partition.hear(guard.says("applied", 1, applied=20), guard.says("goodbye", 2))
-        assert partition.state(identity) == (State.PENDING, 0, (DOUBTFUL,))
+        assert partition.state(identity) == (ProofState.PENDING, 0, (DOUBTFUL,))
         partition.now = 11 * LEASE // 10
-        assert partition.state(identity) == (State.CLOSED, 0, ())
+        assert partition.state(identity) == (ProofState.CLOSED, 0, ())
 
 
 @pytest.mark.parametrize("lease", [LEASE, DAY])
@@ -407,16 +411,16 @@ def test_who_has_not_the_key_does_nothing_to_the_guard_that_has(lease: int) -> N
         partition.hear(real.says("registered", 0), other.says("registered", 1))
         identity = partition.read(cause(7))
         partition.hear(other.says("applied", 2, applied=20))
-        assert partition.state(identity) == (State.PENDING, 0, ("g", DOUBTFUL))
+        assert partition.state(identity) == (ProofState.PENDING, 0, ("g", DOUBTFUL))
         partition.hear(real.says("applied", 3, applied=8))
-        assert partition.state(identity) == (State.PENDING, 1, (DOUBTFUL,))
+        assert partition.state(identity) == (ProofState.PENDING, 1, (DOUBTFUL,))
         partition.hear(other.says("goodbye", 4))
         assert partition.of.realms[REALM].roll.closure.guards["g"].heard == 0
 
         partition.now = 11 * CEILING // 10
 
         partition.hear(real.says("applied", 5, applied=8))
-        assert partition.state(identity) == (State.CLOSED, 1, ())
+        assert partition.state(identity) == (ProofState.CLOSED, 1, ())
         assert partition.tally.refused["unproven"] == 3
         assert partition.tally.refused["name_in_use"] == 0
 
@@ -442,9 +446,9 @@ def test_a_phantom_with_a_lease_of_a_day_is_waited_for_to_the_ceiling(
     identity = partition.read(cause(7))
     partition.now = 11 * CEILING // 10 - 1
     partition.hear(phantom.says("registered", 1, genesis=""))
-    assert partition.state(identity) == (State.PARTIAL, 0, ("phantom",))
+    assert partition.state(identity) == (ProofState.PARTIAL, 0, ("phantom",))
     partition.now += 1
-    assert partition.state(identity) == (State.CLOSED, 0, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 0, ())
     assert partition.tally.refused["lease_too_long"] == 1
     partition.now += 10 * CEILING
     list(partition.of.step(NOW))
@@ -461,7 +465,7 @@ def test_a_guard_that_fails_open_and_proved_something_is_waited_for(
     partition.hear(guard.says(status, 1, applied=3))
     identity = partition.read(cause(7))
     partition.now = DAY
-    assert partition.state(identity) == (State.PARTIAL, 0, ("g",))
+    assert partition.state(identity) == (ProofState.PARTIAL, 0, ("g",))
 
 
 def test_one_key_has_so_many_guards_and_no_more() -> None:
@@ -536,9 +540,9 @@ def test_what_an_operator_removed_is_waited_for_no_more() -> None:
     partition = Partition()
     partition.hear(Guard(mode=Mode.FAIL_OPEN).says("registered", 0))
     identity = partition.read(cause(7))
-    assert partition.state(identity)[0] is State.PENDING
+    assert partition.state(identity)[0] is ProofState.PENDING
     partition.hear(Raw(1, b"default/g", None))
-    assert partition.state(identity) == (State.CLOSED, 0, ())
+    assert partition.state(identity) == (ProofState.CLOSED, 0, ())
 
 
 def test_the_next_owner_reads_from_the_first_open_cause() -> None:
@@ -567,4 +571,4 @@ def test_an_id_is_that_of_the_fact() -> None:
         target=Identifier("jwt.jti", "c7"), effect=Effect.REVOKE, at=NOW,
     )  # fmt: skip
     assert identity == fact_id(fact).hex()
-    assert partition.state(identity)[0] is State.UNKNOWN
+    assert partition.state(identity)[0] is ProofState.UNKNOWN

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import define, field
 
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.framing import partition_of
-from streams.kafka.notifier import Desk, Record
-from streams.kafka.payloads import finding_record
-from streams.kafka.settings import KafkaSettings
-from streams.stages.deliveries import Delivery, Outcome, Route
-from streams.stages.episodes import Episode
-from streams.times import SECOND
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.records.payloads import finding_record
+from streams.model.times import SECOND
+from streams.settings.kafka import KafkaSettings
+from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.sentinel.episodes import Episode
 from tests.unit.test_notify import NOW, a_finding
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.unit
 PARTITIONS = 4
 KAFKA = KafkaSettings(partitions=PARTITIONS)
 MINE = partition_of("acme", PARTITIONS)
-WEBHOOK, CHAT = Route(name="soc"), Route(name="chat")
-FORGETFUL = Route(name="am", repeat=300 * SECOND)
+WEBHOOK, CHAT = ReceiverRoute(name="soc"), ReceiverRoute(name="chat")
+FORGETFUL = ReceiverRoute(name="am", repeat=300 * SECOND)
 
 
 @define
@@ -42,21 +42,21 @@ class World:
     letters: list[Any] = field(factory=list)
     acked: list[int] = field(factory=list)
 
-    def desk(self, *routes: Route) -> Desk:
+    def desk(self, *routes: ReceiverRoute) -> DeliveryWorker:
         """Give a desk as a fresh process has it."""
 
-        async def post(delivery: Delivery) -> Outcome:
+        async def post(delivery: Delivery) -> AttemptOutcome:
             self.got.append(delivery)
-            return Outcome(status=self.status)
+            return AttemptOutcome(status=self.status)
 
         async def letter(record: Any) -> None:
             self.letters.append(record)
 
-        return Desk(
+        return DeliveryWorker(
             KAFKA, self.file, routes or [WEBHOOK], post, letter, lambda: self.now
         )
 
-    async def work(self, desk: Desk, *records: Record) -> None:
+    async def work(self, desk: DeliveryWorker, *records: Record) -> None:
         """Take records in and make every attempt that is due."""
         for delivery in await desk._step(records):
             await desk._attempt(delivery)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.kafka import distribution
-from streams.kafka.distribution import BrokerError, digest, find
+from streams.devkafka import distribution
+from streams.devkafka.distribution import BrokerError, digest, find
 
 if TYPE_CHECKING:
     from pathlib import Path

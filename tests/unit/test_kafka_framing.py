@@ -16,7 +16,7 @@ from enforcement.kafka.replica import LogReplica
 from schemas.codec import bundled
 from schemas.errors import Fault, SchemaError
 from schemas.placement import murmur2
-from streams.kafka.framing import (
+from streams.engines.kafka.records.codec import (
     Act,
     Genesis,
     Heartbeat,

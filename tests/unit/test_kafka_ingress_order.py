@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from streams.intake import MANY, Delivery
-from streams.kafka import ingress
-from streams.kafka.bulk import PIECE, Bulk, pieces
-from streams.kafka.ingress import KafkaLog
-from streams.kafka.publisher import Acked
-from streams.kafka.settings import KafkaSettings
-from streams.sources.cloudtrail import CloudTrail
-from streams.stages.admission import Rights
-from streams.stages.declared import facts_of_list
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
+from streams.engines.kafka.client.publisher import Acked
+from streams.engines.kafka.ingress import ingress
+from streams.engines.kafka.ingress.bulk import PIECE, Bulk, pieces
+from streams.engines.kafka.ingress.ingress import KafkaLog
+from streams.services.intake import MANY, IntakeBatch
+from streams.settings.kafka import KafkaSettings
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
 from tests.integration.serving import created_key, used_key
 
 pytestmark = pytest.mark.unit
@@ -158,7 +158,7 @@ async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() 
     records = list(CloudTrail().records(body))
     origin = Origin("aws", "default", 10**18, "aws", 1, issuer_log=True)
     rights = Rights((Grant("aws.*"),))
-    await log.records(Delivery(records, origin, rights))
+    await log.records(IntakeBatch(records, origin, rights))
     facts, access = kafka.topic("facts"), kafka.topic("access")
     order = [topic for topic, _ in publisher.said]
     assert order.index(facts) < order.index("acked") < order.index(access)
@@ -177,7 +177,7 @@ async def test_a_flood_of_broken_requests_writes_few_dead_letters() -> None:
     records = list(CloudTrail().records(b"no JSON"))
     for at in range(500):
         origin = Origin("aws", "default", at, "aws", 1)
-        receipt = await log.records(Delivery(records, origin, Rights(())))
+        receipt = await log.records(IntakeBatch(records, origin, Rights(())))
         assert receipt.dead_letters == 1
     dlq = kafka.topic("dlq")
     assert [dlq] == [topic for topic, _ in publisher.said if topic == dlq]

@@ -10,9 +10,14 @@ import pytest
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from attrs import Factory, define
 
-from streams.kafka.batches import BATCH_BYTES
-from streams.kafka.framing import Outgoing
-from streams.kafka.lanes import WAITING_BYTES, Acked, Lane, NotAckedError
+from streams.engines.kafka.client.batcher import (
+    WAITING_BYTES,
+    Acked,
+    Lane,
+    NotAckedError,
+)
+from streams.engines.kafka.client.batches import BATCH_BYTES
+from streams.engines.kafka.records.codec import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import define, field
 
-from streams.findings import SUMMARY, FindingKind
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.notifier import Desk, Record
-from streams.kafka.payloads import finding_record
-from streams.kafka.settings import KafkaSettings
-from streams.stages.deliveries import Activity, Delivery, Outcome
-from streams.stages.episodes import Episode
-from streams.stages.notify_groups import QUIET
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.records.payloads import finding_record
+from streams.model.findings import SUMMARY, FindingKind
+from streams.settings.kafka import KafkaSettings
+from streams.stages.notify.deliveries import Activity, AttemptOutcome, Delivery
+from streams.stages.notify.groups import QUIET
+from streams.stages.sentinel.episodes import Episode
 from tests.unit.test_notify import NOW, SOC, a_finding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.findings import Finding
+    from streams.model.findings import Finding
 
 pytestmark = pytest.mark.unit
 
@@ -42,14 +42,14 @@ class Process:
             self.file.close()
         self.file = DeliveryFile(self.folder / "deliveries.db")
         settings = KafkaSettings(partitions=1)
-        self.desk = Desk(
+        self.desk = DeliveryWorker(
             settings, self.file, [SOC], self.post, self.letter, lambda: self.now
         )
 
-    async def post(self, delivery: Delivery) -> Outcome:
+    async def post(self, delivery: Delivery) -> AttemptOutcome:
         """Take whatever comes."""
         self.told.append(delivery)
-        return Outcome(status=204)
+        return AttemptOutcome(status=204)
 
     async def letter(self, record: Any) -> None:
         """Nothing is given up."""

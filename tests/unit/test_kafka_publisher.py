@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from streams.kafka import publisher
-from streams.kafka.batches import BATCH_BYTES, MOST_BYTES, batches
-from streams.kafka.framing import Outgoing
-from streams.kafka.publisher import NotAckedError
-from streams.kafka.settings import KafkaSettings
+from streams.engines.kafka.client import publisher
+from streams.engines.kafka.client.batches import BATCH_BYTES, MOST_BYTES, batches
+from streams.engines.kafka.client.publisher import NotAckedError
+from streams.engines.kafka.records.codec import Outgoing
+from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.unit
 

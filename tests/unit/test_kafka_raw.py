@@ -9,17 +9,17 @@ import pytest
 from aiokafka.structs import OffsetAndMetadata
 from attrs import define, field
 
-from streams.intake import Delivery, Receipt
-from streams.kafka import raw
-from streams.kafka.raw import RawInput, RawTopic
-from streams.kafka.settings import KafkaSettings
-from streams.stages.admission import Rights
-from streams.stages.ingress import Origin
-from streams.times import SECOND
+from streams.engines.kafka.ingress import raw
+from streams.engines.kafka.ingress.raw import RawInput, RawTopic
+from streams.model.times import SECOND
+from streams.services.intake import Acceptance, IntakeBatch
+from streams.settings.kafka import KafkaSettings
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from streams.kafka.ingress import KafkaLog
-    from streams.kafka.payloads import Place
+    from streams.engines.kafka.ingress.ingress import KafkaLog
+    from streams.engines.kafka.records.payloads import KafkaPlace
 
 pytestmark = pytest.mark.unit
 
@@ -89,18 +89,18 @@ class Member:
 class Taking:
     """A log that keeps what it was given."""
 
-    taken: list[Delivery] = field(factory=list)
+    taken: list[IntakeBatch] = field(factory=list)
 
-    async def records(self, delivery: Delivery, place: Place) -> Receipt:
+    async def records(self, delivery: IntakeBatch, place: KafkaPlace) -> Acceptance:
         """Take a batch in."""
         del place
         self.taken.append(delivery)
-        return Receipt(0, 0, 0, "")
+        return Acceptance(0, 0, 0, "")
 
 
 async def read(
     monkeypatch: pytest.MonkeyPatch, committed: OffsetAndMetadata | None
-) -> tuple[Member, list[Delivery]]:
+) -> tuple[Member, list[IntakeBatch]]:
     """Read two records with a group that stands somewhere."""
     member, log = Member(committed, [Record(5), Record(6)]), Taking()
     monkeypatch.setattr(raw, "Membership", lambda *_, **__: member)

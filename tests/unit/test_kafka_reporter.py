@@ -14,7 +14,7 @@ from enforcement.kafka import feed as feeds
 from enforcement.kafka.feed import LogFeed
 from enforcement.kafka.genesis import NoLogError, read_genesis
 from enforcement.kafka.reporter import REGISTERED_LEASES, Reporter
-from streams.times import SECOND
+from streams.model.times import SECOND
 
 pytestmark = pytest.mark.unit
 

@@ -7,20 +7,24 @@ import pytest
 from agents_registry.identifiers import Identifier
 from schemas.codec import in_force
 from schemas.errors import SchemaError
-from streams.kafka import scope_uses
-from streams.kafka.payloads import read_access
-from streams.kafka.scope_uses import ScopeUse, ScopeUses, scope_use_record
-from streams.stages.uses import Seen
-from streams.times import DAY
+from streams.engines.kafka.records import scope_uses
+from streams.engines.kafka.records.payloads import read_access
+from streams.engines.kafka.records.scope_uses import (
+    ScopeUse,
+    ScopeUses,
+    scope_use_record,
+)
+from streams.model.times import DAY
+from streams.stages.access.uses import AccessEvent
 
 pytestmark = pytest.mark.unit
 
 TOKEN, OTHER = Identifier("jwt.jti", "t"), Identifier("jwt.jti", "o")
 
 
-def use(*scopes: str, day: int = 1, name: Identifier = TOKEN) -> Seen:
+def use(*scopes: str, day: int = 1, name: Identifier = TOKEN) -> AccessEvent:
     """Give a use of some scopes."""
-    return Seen((name,), "door", "allowed", day * DAY + 5, None, scopes=scopes)
+    return AccessEvent((name,), "door", "allowed", day * DAY + 5, None, scopes=scopes)
 
 
 def test_tells_a_day_once_it_is_acked(monkeypatch: pytest.MonkeyPatch) -> None:

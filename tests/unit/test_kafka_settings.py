@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.kafka.acls import Acl, Operation, Role, acls
-from streams.kafka.broker_properties import Address, Security, properties
-from streams.kafka.layout import topics
-from streams.kafka.settings import KafkaSettings, Sasl, Tls
+from streams.devkafka.broker_properties import Address, Security, properties
+from streams.engines.kafka.records.layout import topics
+from streams.engines.kafka.topics.acls import Acl, Operation, Role, acls
+from streams.settings.kafka import KafkaSettings, KafkaTls, Sasl
 
 pytestmark = pytest.mark.unit
 PASSWORD = "open-sesame"
@@ -27,7 +27,7 @@ def test_plain_settings_give_plain_clients() -> None:
 
 def test_tls_and_scram_settings_reach_the_client() -> None:
     """TLS checks the broker's name; the password is read only there."""
-    settings = KafkaSettings(tls=Tls(), sasl=SASL)
+    settings = KafkaSettings(tls=KafkaTls(), sasl=SASL)
     client = settings.client()
     assert client["security_protocol"] == "SASL_SSL"
     assert client["sasl_mechanism"] == "SCRAM-SHA-512"
@@ -40,7 +40,7 @@ def test_tls_and_scram_settings_reach_the_client() -> None:
 def test_missing_ca_file_is_an_error() -> None:
     """A file that cannot be read never means less checking."""
     with pytest.raises(OSError, match="No such file"):
-        KafkaSettings(tls=Tls(ca_file=Path("/nowhere/ca.pem"))).client()
+        KafkaSettings(tls=KafkaTls(ca_file=Path("/nowhere/ca.pem"))).client()
 
 
 @pytest.mark.parametrize(

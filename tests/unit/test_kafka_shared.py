@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import pytest
 
-from streams.kafka import shared
-from streams.kafka.framing import partition_of
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.shared import Shared
+from streams.engines.kafka.client import leader_lock as shared
+from streams.engines.kafka.client.leader_lock import Shared
+from streams.engines.kafka.records.codec import partition_of
+from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.unit
 

@@ -6,13 +6,18 @@ import pytest
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
-from streams.intake import MOST_FACT_BYTES, encode
-from streams.kafka.ingress import fitting
-from streams.kafka.payloads import Accesses, access_records, read_access, signal_records
-from streams.records import DeadLetter
-from streams.stages.admission import MAX_EVENT_ID, Admission, Rights, admit
-from streams.stages.ingress import Origin
-from streams.stages.uses import Seen
+from streams.engines.kafka.ingress.ingress import fitting
+from streams.engines.kafka.records.payloads import (
+    Accesses,
+    access_records,
+    read_access,
+    signal_records,
+)
+from streams.model.records import DeadLetter
+from streams.services.intake import MOST_FACT_BYTES, encode
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.admission import MAX_EVENT_ID, Admission, Rights, admit
+from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
 
@@ -21,9 +26,9 @@ KEY = Identifier("aws.access_key", "AKIA")
 HUGE = "x" * (MOST_FACT_BYTES + 1)
 
 
-def use(number: int, owner: str = "") -> Seen:
+def use(number: int, owner: str = "") -> AccessEvent:
     """Give a use."""
-    return Seen((KEY,), "aws", "allowed", 5, f"e{number}", owner)
+    return AccessEvent((KEY,), "aws", "allowed", 5, f"e{number}", owner)
 
 
 def test_a_fact_that_is_too_large_is_a_dead_letter_and_a_lost_cause_is_a_finding() -> (

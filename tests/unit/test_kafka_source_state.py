@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from attrs import define, field
 
-from streams.intake import Delivery, NotWrittenError, Receipt
-from streams.kafka import source_state
-from streams.kafka.source_state import KafkaCursors, KafkaKeeper, KafkaResources
-from streams.stages.admission import Rights
-from streams.stages.ingress import Origin
+from streams.engines.kafka.ingress import source_state
+from streams.engines.kafka.ingress.source_state import (
+    KafkaCursors,
+    KafkaKeeper,
+    KafkaResources,
+)
+from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from streams.kafka.ingress import KafkaLog
-    from streams.kafka.kept import Kept
+    from streams.engines.kafka.ingress.compacted_store import CompactedStore
+    from streams.engines.kafka.ingress.ingress import KafkaLog
 
 pytestmark = pytest.mark.unit
 
 ROW = ("idp", "scim.user", "a/b", "Ann@x", None, True, 1, 2)
-BATCH = Delivery([], Origin("idp", "default", 1), Rights(()))
+BATCH = IntakeBatch([], Origin("idp", "default", 1), Rights(()))
 BY_NAME = "SELECT id, active FROM scim WHERE name = ? COLLATE NOCASE"
 
 
@@ -37,11 +41,13 @@ class Topics:
     entries: dict[tuple[str, str], bytes] = field(factory=dict)
     listeners: list[Any] = field(factory=list)
 
-    async def records(self, delivery: Delivery, *, patient: bool = False) -> Receipt:
+    async def records(
+        self, delivery: IntakeBatch, *, patient: bool = False
+    ) -> Acceptance:
         """Take facts in, or not."""
         del delivery, patient
         self._do("facts")
-        return Receipt(0, 0, 0, "")
+        return Acceptance(0, 0, 0, "")
 
     async def put(self, kind: str, name: str, body: bytes) -> None:
         """Keep, and tell at once."""
@@ -74,9 +80,9 @@ def topics() -> Topics:
     return Topics()
 
 
-def both(topics: Topics) -> tuple[Kept, KafkaLog]:
+def both(topics: Topics) -> tuple[CompactedStore, KafkaLog]:
     """Give them as what they stand for."""
-    return cast("Kept", topics), cast("KafkaLog", topics)
+    return cast("CompactedStore", topics), cast("KafkaLog", topics)
 
 
 async def test_a_cursor_is_kept_behind_its_page(

@@ -11,8 +11,8 @@ from agents_registry.facts import Cause, Effect, Node, fact_key
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.steps import finish
 from schemas.codec import encode_fact
-from streams.kafka.checkpoint import FactsFile
-from streams.kafka.partition import Partition
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.facts.partition import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

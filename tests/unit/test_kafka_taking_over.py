@@ -16,33 +16,33 @@ from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import FindingKind
-from streams.kafka import finding_records
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.finding_records import Held, read_episodes
-from streams.kafka.payloads import (
+from streams.engines.kafka import finding_records
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.facts.realm import Realm
+from streams.engines.kafka.finding_records import Held, read_episodes
+from streams.engines.kafka.records.payloads import (
     access_records,
     finding_record,
     read_access,
     signal_records,
 )
-from streams.kafka.realm import Realm
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.watch import Watched
-from streams.stages.cascade import Cascade
-from streams.stages.episodes import KEPT, Episode
-from streams.stages.ingress import Origin
-from streams.stages.points import Points
-from streams.stages.sentinel import Tolerances
-from streams.stages.told import Told
-from streams.stages.uses import Seen
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.model.findings import FindingKind
+from streams.settings.kafka import KafkaSettings
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.ingress import Origin
+from streams.stages.registry.cascade import Cascade
+from streams.stages.sentinel.episodes import KEPT, Episode
+from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.prior_findings import PriorFindings
+from streams.stages.sentinel.sentinel import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from streams.kafka.framing import Outgoing
-    from streams.kafka.watch import Record
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.engines.kafka.sentinel.access_partition import Record
 
 pytestmark = pytest.mark.unit
 
@@ -71,7 +71,7 @@ class World:
     points: Points = field(factory=Points)
     accesses: list[Record | None] = field(factory=list)
     told: list[tuple[Outgoing, int]] = field(factory=list)
-    worker: Watched = field(init=False)
+    worker: AccessPartition = field(init=False)
     end: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -121,7 +121,7 @@ class World:
     def use(self, token: Identifier = TOKEN, event_id: str | None = None) -> None:
         """Let a token in now."""
         self.now += S
-        use = Seen((token,), "door", "allowed", self.now, event_id)
+        use = AccessEvent((token,), "door", "allowed", self.now, event_id)
         origin = Origin("vault", "default", self.now, "k", 1)
         (record,) = access_records([use], origin, 0, 1, "f")
         self._read(record)
@@ -155,13 +155,13 @@ class World:
             self.told.append((record, self.now))
         self.worker.save()
 
-    def start(self) -> Watched:
+    def start(self) -> AccessPartition:
         """Give a worker with an empty folder."""
         name = f"{len(list(self.folder.iterdir()))}.db"
         file = UsesFile(self.folder / name)
         self.files.callback(file.close)
         rules = Tolerances(0, 0, DAY, SILENCE)
-        return Watched(
+        return AccessPartition(
             0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
         )
 
@@ -257,7 +257,7 @@ async def test_a_restart_after_that_goes_on_from_the_new_file(
     world.use()
     await world.take_over(monkeypatch)
     file = world.worker.file
-    world.worker = Watched(
+    world.worker = AccessPartition(
         0, file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
     )
     assert finish(world.worker.restore(world.now))
@@ -288,7 +288,7 @@ async def test_ids_tell_uses_apart_that_times_do_not(
     between = world.now + S
     world.now += S
     world.use(event_id="c")
-    use = Seen((TOKEN,), "door", "allowed", between, "b")
+    use = AccessEvent((TOKEN,), "door", "allowed", between, "b")
     origin = Origin("vault", "default", world.now, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     world.accesses.append(read_access(record.value, record.headers))
@@ -469,7 +469,7 @@ async def test_to_forget_what_was_told_is_caught(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test that knows the rule fails where each use that is judged again is new."""
-    monkeypatch.setattr(Told, "kind_of", lambda *_: None)
+    monkeypatch.setattr(PriorFindings, "kind_of", lambda *_: None)
 
     with pytest.raises(AssertionError):
         await test_what_was_told_is_not_told_again_and_is_ended(world, monkeypatch)
@@ -491,7 +491,7 @@ async def test_to_take_all_findings_for_as_new_is_caught(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test of an end that was not told fails where one speaks for all."""
-    monkeypatch.setattr(Told, "knew", lambda *_: True)
+    monkeypatch.setattr(PriorFindings, "knew", lambda *_: True)
 
     with pytest.raises(AssertionError):
         await test_what_ended_and_was_not_told_ends_when_it_is_judged_again(

@@ -16,18 +16,18 @@ from aiokafka.structs import OffsetAndMetadata
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.findings import FindingKind
-from streams.kafka import sentinel
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.finding_records import Held
-from streams.kafka.framing import access_partition_of
-from streams.kafka.raw import RawInput, RawTopic
-from streams.kafka.sentinel import SentinelStage
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
-from streams.stages.episodes import Episodes, Sighting
-from streams.stages.guard_names import GuardKeys
-from streams.stages.sentinel import Tolerances
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.finding_records import Held
+from streams.engines.kafka.ingress.raw import RawInput, RawTopic
+from streams.engines.kafka.records.codec import access_partition_of
+from streams.engines.kafka.sentinel import sentinel
+from streams.engines.kafka.sentinel.sentinel import SentinelStage
+from streams.model.findings import FindingKind
+from streams.settings.kafka import KafkaSettings
+from streams.settings.worker import WorkerSettings
+from streams.stages.closure.guard_names import GuardKeys
+from streams.stages.sentinel.episodes import Episodes, Sighting
+from streams.stages.sentinel.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from agents_registry.facts import Cause, Effect, Node, ScopeSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.payloads import access_records, read_access
-from streams.kafka.realm import Realm
-from streams.kafka.watch import Watched
-from streams.stages.cascade import Cascade
-from streams.stages.ingress import Origin
-from streams.stages.points import Points
-from streams.stages.sentinel import Tolerances
-from streams.stages.uses import Seen
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.facts.realm import Realm
+from streams.engines.kafka.records.payloads import access_records, read_access
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.ingress import Origin
+from streams.stages.registry.cascade import Cascade
+from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.sentinel import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,10 @@ class World:
         self.realm.apply(ISSUE, 0)
         self.points = Points()
 
-    def watched(self) -> Watched:
+    def watched(self) -> AccessPartition:
         """Give the partition as a process that starts has it."""
         tolerances = Tolerances(0, 0, 10**20, 10**20)
-        return Watched(
+        return AccessPartition(
             0, self.file, tolerances, lambda _: self.realm,
             points_of=lambda _: self.points,
         )  # fmt: skip
@@ -62,16 +62,16 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: Watched, name: Identifier = TOKEN, *scopes: str) -> None:
+def show(watched: AccessPartition, name: Identifier = TOKEN, *scopes: str) -> None:
     """Show one use of a credential, at 5 s."""
-    use = Seen((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
+    use = AccessEvent((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
     finish(watched.judge([block], NOW))
 
 
-def kinds(watched: Watched) -> list[str]:
+def kinds(watched: AccessPartition) -> list[str]:
     """Give the kinds of what was found."""
     return sorted(each.finding.kind.value for each in watched.findings())
 

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from enforcement.verdict import Mode
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.witnesses import Witnesses
-from streams.stages.guard_names import GuardKeys
-from streams.stages.kinds import Standing
-from streams.stages.points import LATEST, NOBODY
-from streams.times import SECOND
+from streams.engines.kafka.sentinel.receipt_log import Witnesses
+from streams.model.times import SECOND
+from streams.settings.kafka import KafkaSettings
+from streams.stages.closure.guard_names import GuardKeys
+from streams.stages.sentinel.evidence import PointEvidence
+from streams.stages.sentinel.points import LATEST, NOBODY
 from tests.unit.test_kafka_closure import GENESIS, LEASE, NOW, REALM, Guard
 
 pytestmark = pytest.mark.unit
@@ -55,15 +55,15 @@ class Topic:
         guard.receipts._wall = lambda: NOW + at * SECOND
         self.put(guard.says(status, 0, applied, GENESIS), at)
 
-    def standing(self, at: int, as_of: int = 50, guard: str = "g") -> Standing:
+    def standing(self, at: int, as_of: int = 50, guard: str = "g") -> PointEvidence:
         """Tell what is known of the point of a guard at a time (s)."""
         points = self.reader.points(REALM)
         return points.standing(guard, as_of, NOW + at * SECOND, 0)
 
 
-def knew(at: int) -> Standing:
+def knew(at: int) -> PointEvidence:
     """Give the standing of a point whose guard knew since a time (s)."""
-    return Standing(reports=True, knew_at=NOW + at * SECOND)
+    return PointEvidence(reports=True, knew_at=NOW + at * SECOND)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_restart_knows_what_the_process_before_knew(topic: Topic) -> None:
     topic.restart()
 
     assert knew(5) == topic.standing(6)
-    assert Standing(reports=True) == topic.standing(6, 51)
+    assert PointEvidence(reports=True) == topic.standing(6, 51)
     assert NOBODY == topic.standing(-1)
     assert {"g"} == topic.reader.points(REALM).take_news()
 
@@ -133,7 +133,7 @@ def test_who_only_observes_is_seen_as_such() -> None:
     topic = Topic()
     topic.say(Guard(mode=Mode.OBSERVE), "registered", 0)
 
-    assert Standing(observes=True) == topic.standing(1)
+    assert PointEvidence(observes=True) == topic.standing(1)
 
 
 def test_what_does_not_count_for_closure_proves_nothing(topic: Topic) -> None:
@@ -148,13 +148,13 @@ def test_what_does_not_count_for_closure_proves_nothing(topic: Topic) -> None:
     first = Guard()
     first.receipts._sequence = 9
     topic.say(first, "applied", 6, 60)
-    assert Standing(reports=True) == topic.standing(7, 60)
+    assert PointEvidence(reports=True) == topic.standing(7, 60)
 
     topic.genesis = "another"
     third = Guard(name="third")
     topic.say(third, "registered", 7)
     topic.say(third, "applied", 8, 60)
-    assert Standing(reports=True) == topic.standing(9, 60, "third")
+    assert PointEvidence(reports=True) == topic.standing(9, 60, "third")
 
 
 def test_what_cannot_be_read_is_passed_over(topic: Topic) -> None:
@@ -175,4 +175,4 @@ def test_another_log_has_offsets_of_its_own(topic: Topic) -> None:
     topic.genesis = "another"
     topic.say(guard, "applied", 2, 101)
 
-    assert Standing(reports=True) == topic.standing(5)
+    assert PointEvidence(reports=True) == topic.standing(5)

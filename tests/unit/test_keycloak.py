@@ -15,11 +15,11 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Presented, judge
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.guess import guess_bytes
-from streams.sources.keycloak import Keycloak
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND, rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import SECOND, rfc3339
+from streams.sources.keycloak.keycloak import Keycloak
+from streams.sources.reading.guess import guess_bytes
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from streams.stages.kinds import Evidence, Standing, doubtful, kind_of
-from streams.stages.sentinel import Tolerances
+from streams.stages.sentinel.evidence import Evidence, PointEvidence, doubtful, kind_of
+from streams.stages.sentinel.sentinel import Tolerances
 
 pytestmark = pytest.mark.unit
 
 S = 1_000_000_000
 RULES = Tolerances(skew=2 * S, grace=S, remember=0, silence=0)
-NOBODY = Standing()
-OBSERVER = Standing(observes=True)
-BEHIND = Standing(reports=True)
-KNEW_AT_20 = Standing(reports=True, knew_at=20 * S)
+NOBODY = PointEvidence()
+OBSERVER = PointEvidence(observes=True)
+BEHIND = PointEvidence(reports=True)
+KNEW_AT_20 = PointEvidence(reports=True, knew_at=20 * S)
 
 
 def kind(
     at: int,
-    standing: Standing = NOBODY,
+    standing: PointEvidence = NOBODY,
     applied: int | None = None,
     *,
     outcome: str | None = "allowed",
@@ -34,7 +34,7 @@ def kind(
 
 @pytest.mark.parametrize("standing", [NOBODY, OBSERVER, BEHIND, KNEW_AT_20])
 @pytest.mark.parametrize("applied", [None, 0, 99])
-def test_what_was_denied_is_an_attempt(standing: Standing, applied: int) -> None:
+def test_what_was_denied_is_an_attempt(standing: PointEvidence, applied: int) -> None:
     """Whatever the point knew: it did what it should."""
     assert "blocked_attempt" == kind(60, standing, applied, outcome="denied")
 
@@ -56,7 +56,7 @@ def test_what_was_denied_is_an_attempt(standing: Standing, applied: int) -> None
         (60, OBSERVER, "use_after_revocation"),
     ],
 )
-def test_receipts_decide(at: int, standing: Standing, found: str) -> None:
+def test_receipts_decide(at: int, standing: PointEvidence, found: str) -> None:
     """Of an accepted use, by when the guards of its point had applied the cause."""
     assert found == kind(at, standing)
     assert found == kind(at, standing, outcome=None)
@@ -77,7 +77,7 @@ def test_receipts_decide(at: int, standing: Standing, found: str) -> None:
     ],
 )
 def test_the_line_itself_decides_first(
-    at: int, applied: int, standing: Standing, found: str
+    at: int, applied: int, standing: PointEvidence, found: str
 ) -> None:
     """An access that says what its point had applied needs no receipt."""
     assert found == kind(at, standing, applied)
@@ -85,7 +85,7 @@ def test_the_line_itself_decides_first(
 
 @pytest.mark.parametrize("standing", [NOBODY, BEHIND, OBSERVER])
 def test_what_came_before_the_acceptance_is_the_sources_share(
-    standing: Standing,
+    standing: PointEvidence,
 ) -> None:
     """Nobody can apply what we were not told."""
     assert "use_after_revocation" == kind(30, standing, accepted=40)

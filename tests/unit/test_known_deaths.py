@@ -9,7 +9,7 @@ import pytest
 from agents_registry.facts import Effect, OwnerSet, Reach, Withdraw
 from agents_registry.identifiers import Identifier
 from agents_registry.verdict import CauseRef, Death
-from streams.stages.known_deaths import Accepted, KnownDeaths
+from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
 
 pytestmark = pytest.mark.unit
 

@@ -13,10 +13,10 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, judge
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.kubernetes import Kubernetes
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND, parse_time, rfc3339
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import SECOND, parse_time, rfc3339
+from streams.sources.kubernetes.kubernetes import Kubernetes
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 

@@ -10,16 +10,16 @@ from agents_registry.facts import Cause, Effect, Node, Renewal
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import LASTING, FindingKind
-from streams.kafka.checkpoint import UsesFile
-from streams.kafka.payloads import read_access, signal_records
-from streams.kafka.realm import Realm
-from streams.kafka.watch import Watched
-from streams.stages.cascade import Cascade
-from streams.stages.ingress import Origin
-from streams.stages.lasting import FORGOTTEN
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.times import SECOND
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.facts.realm import Realm
+from streams.engines.kafka.records.payloads import read_access, signal_records
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.model.findings import LASTING, FindingKind
+from streams.model.times import SECOND
+from streams.stages.ingest.ingress import Origin
+from streams.stages.registry.cascade import Cascade
+from streams.stages.sentinel.finding_lifetime import FORGOTTEN
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
     """Also what a realm's table says of its names."""
     realm = Realm(Cascade(extend({})))
     file = UsesFile(tmp_path / "u.db")
-    watched = Watched(0, file, RULES, lambda _: realm)
+    watched = AccessPartition(0, file, RULES, lambda _: realm)
     origin = Origin("a", "r", NOW, "k")
 
     def tell(*signals: Any) -> list[tuple[str, bool]]:

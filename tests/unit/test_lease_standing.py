@@ -8,7 +8,7 @@ import pytest
 
 from enforcement.lease import NO_LEASE
 from enforcement.replica import GapError, GenesisError, PastEndError, Replica
-from enforcement.standing import Standing
+from enforcement.standing import Freshness
 from enforcement.token import Token
 
 pytestmark = pytest.mark.unit
@@ -35,9 +35,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def standing(clock: Clock) -> Standing:
+def standing(clock: Clock) -> Freshness:
     """Give a standing with a lease of one second."""
-    return Standing(SECOND, clock)
+    return Freshness(SECOND, clock)
 
 
 def replica(position: int | None = 10, genesis: str = "g1") -> Replica:
@@ -55,13 +55,13 @@ def replica(position: int | None = 10, genesis: str = "g1") -> Replica:
 
 
 def answer(
-    standing: Standing, fed: Replica, end: int = 10, genesis: str = "g1"
+    standing: Freshness, fed: Replica, end: int = 10, genesis: str = "g1"
 ) -> None:
     """Send a ping and take its pong at once."""
     standing.pong(fed, standing.ping(), genesis, end, remaining_ms=60_000)
 
 
-def serving(standing: Standing, position: int = 10) -> Replica:
+def serving(standing: Freshness, position: int = 10) -> Replica:
     """Bring a standing to where it holds a lease."""
     fed = replica(position)
     standing.offer(fed)
@@ -72,7 +72,7 @@ def serving(standing: Standing, position: int = 10) -> Replica:
 
 @pytest.mark.parametrize("position", [0, 1, 10])
 def test_what_is_applied_is_told_from_the_empty_log_on(
-    standing: Standing, position: int
+    standing: Freshness, position: int
 ) -> None:
     """A guard of a realm without facts sends receipts, too; one that is unsure none."""
     assert standing.applied() is None
@@ -82,7 +82,7 @@ def test_what_is_applied_is_told_from_the_empty_log_on(
     assert standing.applied() is None
 
 
-def test_starts_with_nothing(standing: Standing) -> None:
+def test_starts_with_nothing(standing: Freshness) -> None:
     """No replica, no lease, and a hello that asks for everything."""
     assert not standing.holds()
     assert not standing.caught_up
@@ -90,14 +90,14 @@ def test_starts_with_nothing(standing: Standing) -> None:
     assert hello == {"genesis": None, "position": None}
 
 
-def test_a_snapshot_alone_is_no_catch_up(standing: Standing) -> None:
+def test_a_snapshot_alone_is_no_catch_up(standing: Freshness) -> None:
     """It may be old by the time that it is complete; a pong proves that it is not."""
     standing.offer(replica())
 
     assert not standing.caught_up
 
 
-def test_a_pong_past_the_position_is_no_catch_up(standing: Standing) -> None:
+def test_a_pong_past_the_position_is_no_catch_up(standing: Freshness) -> None:
     """Facts that exist are not applied yet."""
     fed = replica(10)
     standing.offer(fed)
@@ -115,7 +115,7 @@ def test_a_pong_past_the_position_is_no_catch_up(standing: Standing) -> None:
 
 
 def test_the_way_of_the_pong_is_part_of_the_lease(
-    standing: Standing, clock: Clock
+    standing: Freshness, clock: Clock
 ) -> None:
     """A pong that took 0.9 s leaves 0.1 s."""
     fed = replica()
@@ -128,7 +128,7 @@ def test_the_way_of_the_pong_is_part_of_the_lease(
     assert standing.deadline == sent + SECOND
 
 
-def test_a_new_connection_goes_on_where_the_replica_stands(standing: Standing) -> None:
+def test_a_new_connection_goes_on_where_the_replica_stands(standing: Freshness) -> None:
     """A short cut of the line costs no snapshot and, if short enough, no lease."""
     fed = serving(standing)
 
@@ -137,7 +137,7 @@ def test_a_new_connection_goes_on_where_the_replica_stands(standing: Standing) -
     assert standing.holds()
 
 
-def test_a_gap_ends_the_lease_and_asks_for_a_snapshot(standing: Standing) -> None:
+def test_a_gap_ends_the_lease_and_asks_for_a_snapshot(standing: Freshness) -> None:
     """The table stays for fail_open, which was caught up once."""
     fed = serving(standing)
     standing.fail(fed, GapError("hole"))
@@ -149,7 +149,7 @@ def test_a_gap_ends_the_lease_and_asks_for_a_snapshot(standing: Standing) -> Non
     assert standing.replica is fed
 
 
-def test_no_pong_brings_a_lease_back_after_a_gap(standing: Standing) -> None:
+def test_no_pong_brings_a_lease_back_after_a_gap(standing: Freshness) -> None:
     """Only a new snapshot does."""
     fed = serving(standing)
     standing.fail(fed, GapError("hole"))
@@ -163,14 +163,14 @@ def test_no_pong_brings_a_lease_back_after_a_gap(standing: Standing) -> None:
     assert standing.holds()
 
 
-def test_a_broken_connection_alone_leaves_the_lease(standing: Standing) -> None:
+def test_a_broken_connection_alone_leaves_the_lease(standing: Freshness) -> None:
     """What was proven stays proven until it runs out."""
     standing.fail(serving(standing), OSError("reset"))
 
     assert standing.holds()
 
 
-def test_another_genesis_in_a_pong_ends_everything(standing: Standing) -> None:
+def test_another_genesis_in_a_pong_ends_everything(standing: Freshness) -> None:
     """Positions of another log say nothing: it must be read before it is served."""
     fed = serving(standing)
 
@@ -181,7 +181,7 @@ def test_another_genesis_in_a_pong_ends_everything(standing: Standing) -> None:
     assert standing.served
 
 
-def test_another_genesis_in_a_snapshot_ends_everything(standing: Standing) -> None:
+def test_another_genesis_in_a_snapshot_ends_everything(standing: Freshness) -> None:
     """The server need not have answered a ping before."""
     serving(standing)
     standing.meet("g2")
@@ -190,7 +190,7 @@ def test_another_genesis_in_a_snapshot_ends_everything(standing: Standing) -> No
     assert not standing.caught_up
 
 
-def test_the_new_log_serves_after_its_own_catch_up(standing: Standing) -> None:
+def test_the_new_log_serves_after_its_own_catch_up(standing: Freshness) -> None:
     """A replica of the new log replaces the condemned one, even at a lower position."""
     serving(standing, position=10)
     standing.meet("g2")
@@ -207,7 +207,7 @@ def test_the_new_log_serves_after_its_own_catch_up(standing: Standing) -> None:
 
 @pytest.mark.parametrize(("genesis", "position"), [("g2", 30), ("g1", 3)])
 def test_the_table_of_a_lost_log_is_kept(
-    standing: Standing, genesis: str, position: int
+    standing: Freshness, genesis: str, position: int
 ) -> None:
     """A backup may lack a revocation: another log, or the same without its tail."""
     fed = serving(standing, position=10)
@@ -218,7 +218,7 @@ def test_the_table_of_a_lost_log_is_kept(
     assert standing.kept == (fed.registry,)
 
 
-def test_the_table_of_the_same_log_is_not_kept(standing: Standing) -> None:
+def test_the_table_of_the_same_log_is_not_kept(standing: Freshness) -> None:
     """After a gap the snapshot holds all that the table did, and what came since."""
     serving(standing, position=10)
     standing.condemn(forget=False)
@@ -227,7 +227,7 @@ def test_the_table_of_the_same_log_is_not_kept(standing: Standing) -> None:
     assert standing.kept == ()
 
 
-def test_a_proof_of_the_old_log_does_not_serve_the_new(standing: Standing) -> None:
+def test_a_proof_of_the_old_log_does_not_serve_the_new(standing: Freshness) -> None:
     """End 10 of one log is not end 10 of another."""
     serving(standing, position=10)
     standing.meet("g2")
@@ -236,7 +236,7 @@ def test_a_proof_of_the_old_log_does_not_serve_the_new(standing: Standing) -> No
     assert not standing.holds()
 
 
-def test_a_log_shorter_than_the_replica_is_not_served(standing: Standing) -> None:
+def test_a_log_shorter_than_the_replica_is_not_served(standing: Freshness) -> None:
     """It lost what the replica has seen, and may lose a denial with it."""
     fed = serving(standing, position=10)
 
@@ -247,7 +247,7 @@ def test_a_log_shorter_than_the_replica_is_not_served(standing: Standing) -> Non
     assert standing.hello(fed) == {"genesis": None, "position": None}
 
 
-def test_a_pong_before_the_first_chunk_proves_nothing(standing: Standing) -> None:
+def test_a_pong_before_the_first_chunk_proves_nothing(standing: Freshness) -> None:
     """Which log the connection will bring is not known yet."""
     serving(standing)
     deadline = standing.deadline
@@ -256,7 +256,7 @@ def test_a_pong_before_the_first_chunk_proves_nothing(standing: Standing) -> Non
     assert standing.deadline == deadline
 
 
-def test_an_unfinished_replica_is_not_put_in_force(standing: Standing) -> None:
+def test_an_unfinished_replica_is_not_put_in_force(standing: Freshness) -> None:
     """The one in force goes on answering."""
     fed = serving(standing)
 
@@ -264,7 +264,7 @@ def test_an_unfinished_replica_is_not_put_in_force(standing: Standing) -> None:
     assert standing.replica is fed
 
 
-def test_a_successor_that_is_behind_waits(standing: Standing) -> None:
+def test_a_successor_that_is_behind_waits(standing: Freshness) -> None:
     """Putting it in force would take denials back for a moment."""
     fed = serving(standing, position=10)
 
@@ -274,7 +274,7 @@ def test_a_successor_that_is_behind_waits(standing: Standing) -> None:
 
 
 def test_a_pong_to_the_successor_may_lag_behind_the_replica(
-    standing: Standing,
+    standing: Freshness,
 ) -> None:
     """Two connections are two queues; that is no shorter log."""
     serving(standing, position=10)
@@ -285,7 +285,7 @@ def test_a_pong_to_the_successor_may_lag_behind_the_replica(
 
 
 def test_a_shorter_log_behind_an_unfinished_successor_is_another_matter(
-    standing: Standing,
+    standing: Freshness,
 ) -> None:
     """Only the connection of the replica in force can condemn it."""
     fed = serving(standing, position=10)
@@ -296,7 +296,7 @@ def test_a_shorter_log_behind_an_unfinished_successor_is_another_matter(
     assert standing.replica is fed
 
 
-def test_a_long_sleep_ends_the_lease(standing: Standing, clock: Clock) -> None:
+def test_a_long_sleep_ends_the_lease(standing: Freshness, clock: Clock) -> None:
     """The boot clock goes on while the machine sleeps."""
     serving(standing)
     clock.now += 3600 * SECOND
@@ -315,7 +315,7 @@ def test_a_long_sleep_ends_the_lease(standing: Standing, clock: Clock) -> None:
     ],
 )
 def test_covers_a_token_once_its_facts_are_applied(
-    standing: Standing, token: Token, covered: bool
+    standing: Freshness, token: Token, covered: bool
 ) -> None:
     """Position 10 means that everything below it is in."""
     serving(standing, position=10)
@@ -323,7 +323,7 @@ def test_covers_a_token_once_its_facts_are_applied(
     assert covered == standing.covers(token)
 
 
-def test_a_condemned_replica_covers_nothing(standing: Standing) -> None:
+def test_a_condemned_replica_covers_nothing(standing: Freshness) -> None:
     """What was applied may not be all of it."""
     fed = serving(standing)
     standing.fail(fed, GapError("hole"))
@@ -346,7 +346,7 @@ def test_what_is_not_a_token_is_refused(text: str) -> None:
         Token.parse(text)
 
 
-def test_only_a_pong_that_proves_something_tells_the_time(standing: Standing) -> None:
+def test_only_a_pong_that_proves_something_tells_the_time(standing: Freshness) -> None:
     """An answer to no ping of ours may be as old as it likes."""
     fed, told = serving(standing), list[int]()
     standing.witness = told.append

@@ -14,9 +14,15 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
-from streams import tracing
-from streams.logs import PROCESSORS, REDACTED, Handler, forget_libraries, redact
-from streams.running import configure_logging
+from streams.observability import tracing
+from streams.observability.logs import (
+    PROCESSORS,
+    REDACTED,
+    Handler,
+    forget_libraries,
+    redact,
+)
+from streams.process.lifecycle import configure_logging
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +198,7 @@ def test_events_are_constant_words(repository: Path) -> None:
         if isinstance(node, ast.Call) and _logs(node) and not _is_constant(node)
     ]
     # It is handed the constant.
-    assert ["membership.py"] == [each.partition(":")[0] for each in wrong]
+    assert ["group_consumer.py"] == [each.partition(":")[0] for each in wrong]
 
 
 def _logs(node: ast.Call) -> bool:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from streams.loop_hold import PERIOD, LoopHold
+from streams.process.loop_hold import PERIOD, LoopHold
 
 pytestmark = pytest.mark.unit
 

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.records import Lifecycle
-from streams.sources.github import GitHub
-from streams.sources.scim import Request
-from streams.sources.scim import records as scim_records
-from streams.times import rfc3339
+from streams.model.records import Lifecycle
+from streams.model.times import rfc3339
+from streams.sources.github.github import GitHub
+from streams.sources.scim.scim import ScimRequest
+from streams.sources.scim.scim import records as scim_records
 from tests.unit.openbao_lines import auth, dead_token, line, mac
 from tests.unit.trap_events import (
     CLOUDTRAIL,
@@ -72,7 +72,7 @@ def test_a_revoke_can_hide_in_a_modify_event() -> None:
         "requestParameters": {"accessKeyId": "AKIA2", "status": "Inactive"},
     }  # fmt: skip
     patch = {"Operations": [{"op": "Replace", "path": "active", "value": False}]}
-    request = Request("PATCH", "/scim/v2/Users/u2", orjson.dumps(patch))
+    request = ScimRequest("PATCH", "/scim/v2/Users/u2", orjson.dumps(patch))
     (left,) = scim_records(request)
     assert isinstance(left, Lifecycle)
     assert [("suspend", "entra.user:u2")] == told(

@@ -12,20 +12,17 @@ import pytest
 from agents_registry.life import Reason
 from enforcement.verdict import Mode as GuardMode
 from enforcement.verdict import Verdict
-from streams.audit_sinks import Sinks
-from streams.engine.audit import Audit
-from streams.health_book import MOST, HealthBook
+from streams.apps.builders.kafka_enforcement import OwnClosures
+from streams.engines.embedded.audit import AuditSigner
+from streams.engines.kafka.audit.audit import AuditStage
+from streams.engines.kafka.closure.closure import ClosureStage
+from streams.engines.kafka.closure.closure_partition import ClosurePartition, Rules
 from streams.http.closure_metrics import REFUSALS
 from streams.http.health import StoreMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
-from streams.kafka.audit import AuditStage
-from streams.kafka.closure import ClosureStage
-from streams.kafka.followed import Followed, Rules
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.worker_settings import WorkerSettings
-from streams.kafka_enforcement import OwnClosures
-from streams.metrics import (
+from streams.model.times import SECOND
+from streams.observability.metrics import (
     LABELS,
     METRICS,
     MOST_KINDS,
@@ -35,10 +32,13 @@ from streams.metrics import (
     table,
 )
 from streams.pdp.decider import Decision
-from streams.pdp.metrics import Metrics as PdpMetrics
-from streams.stages.approvals import HELD, Pending
-from streams.stages.guard_names import GuardKeys
-from streams.times import SECOND
+from streams.pdp.metrics import DecisionMetrics as PdpMetrics
+from streams.services.audit_sinks import Sinks
+from streams.services.source_health import MOST, HealthBook
+from streams.settings.kafka import KafkaSettings
+from streams.settings.worker import WorkerSettings
+from streams.stages.closure.guard_names import GuardKeys
+from streams.stages.ingest.approvals import HELD, Pending
 from tests.pdp import point
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_every_label_has_its_bound() -> None:
 def test_the_docs_have_the_table(repository: Path) -> None:
     """What docs/metrics.md says is what the module says."""
     text = (repository / "docs/metrics.md").read_text("utf-8")
-    _, _, rest = text.partition("<!-- made of streams/metrics.py -->\n")
+    _, _, rest = text.partition("<!-- made of streams/observability/metrics.py -->\n")
     told, _, _ = rest.partition("<!-- end -->\n")
     assert table() == told
 
@@ -129,7 +129,7 @@ def test_realms_add_no_series() -> None:
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     nobody: Any = None
     stage = ClosureStage(settings, WorkerSettings(), nobody, lambda: NOW, rules)
-    followed = Followed(0, "g", rules, stage.tally)
+    followed = ClosurePartition(0, "g", rules, stage.tally)
     stage.followed[0] = followed
 
     def count() -> int:
@@ -147,7 +147,7 @@ def test_a_chain_that_is_being_taken_up_is_as_old_as_its_process() -> None:
     """No start is an alert, and a head that never comes is one."""
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     nothing: Any = SimpleNamespace(dead_letters=0)
-    embedded = Audit(nothing, "r", nothing, lambda: NOW)
+    embedded = AuditSigner(nothing, "r", nothing, lambda: NOW)
     staged = AuditStage(
         settings, WorkerSettings(), nothing, lambda: NOW, nothing, Sinks()
     )
@@ -167,9 +167,13 @@ def test_sources_that_name_themselves_share_a_series() -> None:
 
 def test_reasons_of_refused_receipts_are_told_from_the_start(repository: Path) -> None:
     """All that the code has, so that the first of a reason is an increase."""
-    files = ("streams/http/receipts.py", "streams/kafka/roll.py",
-             "streams/kafka/followed.py", "streams/engine/roll.py",
-             "streams/stages/guard_names.py")  # fmt: skip
+    files = (
+        "streams/http/receipts.py",
+        "streams/engines/kafka/closure/guard_registry.py",
+        "streams/engines/kafka/closure/closure_partition.py",
+        "streams/engines/embedded/guard_registry.py",
+        "streams/stages/closure/guard_names.py",
+    )
     text = "".join((repository / name).read_text("utf-8") for name in files)
     found = re.findall(r'(?:refused\[|refus\w+\(\s*|RefusedError\(\s*)"(\w+)"', text)
     assert set(REFUSALS) == set(found)

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.engine import notifier as engine
-from streams.engine.notifier import Notifier
-from streams.engine.store import Store
-from streams.findings import FindingKind, Severity
-from streams.stages import episodes
-from streams.stages.deliveries import Route
-from streams.stages.delivery_queue import urgent
-from streams.stages.episodes import Episode
+from streams.engines.embedded import notifier as engine
+from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded.store import Store
+from streams.model.findings import FindingKind, Severity
+from streams.stages.notify.deliveries import ReceiverRoute
+from streams.stages.notify.queue import urgent
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel.episodes import Episode
 from tests.unit.test_notify import NOW, a_finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from streams.findings import Finding
+    from streams.model.findings import Finding
 
 pytestmark = pytest.mark.unit
 
-ROUTES = [Route(name="soc", minimum=Severity.INFORMATIONAL)]
+ROUTES = [ReceiverRoute(name="soc", minimum=Severity.INFORMATIONAL)]
 
 
 @pytest.fixture

@@ -9,19 +9,19 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
-from streams.stages import retry
-from streams.stages.deliveries import (
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import SECOND
+from streams.stages.notify import retry
+from streams.stages.notify.deliveries import (
     IN_FLIGHT,
     Activity,
+    AttemptOutcome,
     Delivery,
-    Outcome,
-    Route,
+    ReceiverRoute,
 )
-from streams.stages.delivery_queue import Queue
-from streams.stages.delivery_state import UPDATE_EVERY, State, changes
-from streams.stages.notify import (
-    Change,
+from streams.stages.notify.lease import LEASE
+from streams.stages.notify.notify import (
+    FindingChange,
     Step,
     enable,
     give_up,
@@ -30,15 +30,15 @@ from streams.stages.notify import (
     settle,
     step,
 )
-from streams.stages.notify_lease import LEASE
-from streams.times import SECOND
+from streams.stages.notify.queue import DeliveryQueue
+from streams.stages.notify.state import UPDATE_EVERY, DeliveryState, changes
 
 pytestmark = pytest.mark.unit
 
 NOW = 1_764_000_000 * SECOND
-SOC = Route(name="soc")
-OK = Outcome(status=204)
-DOWN = Outcome(status=503)
+SOC = ReceiverRoute(name="soc")
+OK = AttemptOutcome(status=204)
+DOWN = AttemptOutcome(status=503)
 
 
 def a_finding(number: int = 1, **values: Any) -> Finding:
@@ -56,12 +56,14 @@ def a_finding(number: int = 1, **values: Any) -> Finding:
     return Finding(**fields | values)
 
 
-def told(*findings: Finding, routes: tuple[Route, ...] = (SOC,)) -> Step:
+def told(*findings: Finding, routes: tuple[ReceiverRoute, ...] = (SOC,)) -> Step:
     """Take in findings at NOW, from nothing."""
-    return step(State(), [Change(f) for f in findings], NOW, routes=routes)
+    return step(
+        DeliveryState(), [FindingChange(f) for f in findings], NOW, routes=routes
+    )
 
 
-def accepted(state: State) -> State:
+def accepted(state: DeliveryState) -> DeliveryState:
     """Settle all that is under way with a yes."""
     for delivery in state.deliveries.values():
         state = settle(state, delivery, OK, NOW).state
@@ -112,7 +114,7 @@ def test_forgets_a_delivery_that_was_accepted() -> None:
     state, (delivery,) = told(a_finding())
 
     for status in (200, 202, 299):
-        settled = settle(state, delivery, Outcome(status=status), NOW)
+        settled = settle(state, delivery, AttemptOutcome(status=status), NOW)
 
         assert settled.state.deliveries == {}
         assert settled.dead == ()
@@ -121,18 +123,18 @@ def test_forgets_a_delivery_that_was_accepted() -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(status=301),
-        Outcome(status=400),
-        Outcome(status=404),
-        Outcome(status=429),
-        Outcome(status=500),
-        Outcome(status=199),
-        Outcome(error="timeout"),
-        Outcome(error="refused_address"),
+        AttemptOutcome(status=301),
+        AttemptOutcome(status=400),
+        AttemptOutcome(status=404),
+        AttemptOutcome(status=429),
+        AttemptOutcome(status=500),
+        AttemptOutcome(status=199),
+        AttemptOutcome(error="timeout"),
+        AttemptOutcome(error="refused_address"),
     ],
     ids=lambda o: str(o.status or o.error),
 )
-def test_tries_again_with_the_same_id_and_body(outcome: Outcome) -> None:
+def test_tries_again_with_the_same_id_and_body(outcome: AttemptOutcome) -> None:
     """What is no yes and no 410 is tried again on the schedule."""
     state, (delivery,) = told(a_finding())
 
@@ -156,7 +158,7 @@ def test_tries_again_with_the_same_id_and_body(outcome: Outcome) -> None:
 def test_waits_as_long_as_the_receiver_asks() -> None:
     """Retry-After of a busy receiver is honoured."""
     state, (delivery,) = told(a_finding())
-    busy = Outcome(status=429, retry_after=3600 * SECOND)
+    busy = AttemptOutcome(status=429, retry_after=3600 * SECOND)
 
     state, _ = settle(state, delivery, busy, NOW)
 
@@ -167,7 +169,7 @@ def test_waits_as_long_as_the_receiver_asks() -> None:
 def test_waits_whatever_the_answer_that_asks_for_it(status: int) -> None:
     """Retry-After is of the message where the receiver is not busy as a whole."""
     state, (delivery,) = told(a_finding())
-    answer = Outcome(status=status, retry_after=3600 * SECOND)
+    answer = AttemptOutcome(status=status, retry_after=3600 * SECOND)
 
     state, _ = settle(state, delivery, answer, NOW)
     (waiting,) = state.deliveries.values()
@@ -195,9 +197,11 @@ def test_buries_a_delivery_after_the_last_attempt() -> None:
     assert state.deliveries == {}
 
 
-def gone(state: State, delivery: Delivery) -> tuple[State, list[Delivery]]:
+def gone(
+    state: DeliveryState, delivery: Delivery
+) -> tuple[DeliveryState, list[Delivery]]:
     """Have a receiver answer 410."""
-    state, dead = settle(state, delivery, Outcome(status=410), NOW)
+    state, dead = settle(state, delivery, AttemptOutcome(status=410), NOW)
     return state, [each.delivery for each in dead]
 
 
@@ -205,12 +209,12 @@ def test_disables_a_receiver_that_is_gone() -> None:
     """410 buries all that waits for it, and what comes then."""
     state, due = told(a_finding(1), a_finding(2))
 
-    state, dead = settle(state, due[0], Outcome(status=410), NOW)
+    state, dead = settle(state, due[0], AttemptOutcome(status=410), NOW)
 
     assert {d.delivery.id for d in dead} == {d.id for d in due}
     assert all(d.reason.startswith("endpoint_gone") for d in dead)
     assert state.disabled == {"soc": NOW}
-    state, due = step(state, [Change(a_finding(3))], NOW, routes=[SOC])
+    state, due = step(state, [FindingChange(a_finding(3))], NOW, routes=[SOC])
     assert due == ()
     state, (third,) = give_up(state, [SOC])
     assert (third.delivery.finding.id, third.reason) == (f"{3:032x}", dead[0].reason)
@@ -221,9 +225,9 @@ def test_a_receiver_that_was_gone_is_told_the_ends_too() -> None:
     """No incident stays open, whatever it knew and whenever it came back."""
     state, (create,) = told(a_finding(1))
     state, _ = settle(state, create, OK, NOW)
-    state, (create,) = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+    state, (create,) = step(state, [FindingChange(a_finding(2))], NOW, routes=[SOC])
     state, buried = gone(state, create)
-    news = [Change(a_finding(n), closed=True) for n in (1, 2, 3)]
+    news = [FindingChange(a_finding(n), closed=True) for n in (1, 2, 3)]
     state, due = step(state, news, NOW, routes=[SOC])
     assert due == ()
     state, dead = give_up(state, [SOC])
@@ -236,7 +240,7 @@ def test_a_receiver_that_was_gone_is_told_the_ends_too() -> None:
     }
 
 
-def told_to(state: State) -> dict[str, list[Activity]]:
+def told_to(state: DeliveryState) -> dict[str, list[Activity]]:
     """Have a receiver take all that waits; give what it took, by the finding."""
     taken: dict[str, list[Activity]] = {}
     while True:
@@ -251,9 +255,9 @@ def told_to(state: State) -> dict[str, list[Activity]]:
 def test_what_changes_meanwhile_is_no_dead_letter() -> None:
     """The next message has the counts; a finding a minute is not a letter a minute."""
     state = accepted(told(a_finding(1)).state)
-    state, (create,) = step(state, [Change(a_finding(2))], NOW, routes=[SOC])
+    state, (create,) = step(state, [FindingChange(a_finding(2))], NOW, routes=[SOC])
     state, _ = gone(state, create)
-    state, _ = step(state, [Change(a_finding(1, count=2))], NOW, routes=[SOC])
+    state, _ = step(state, [FindingChange(a_finding(1, count=2))], NOW, routes=[SOC])
     state, due = step(state, [], NOW + UPDATE_EVERY, routes=[SOC])
 
     assert due == ()
@@ -264,10 +268,10 @@ def test_what_changes_meanwhile_is_no_dead_letter() -> None:
 def test_what_is_told_late_of_a_finding_that_is_over_is_ended(over: bool) -> None:
     """Its end arrived long ago; told as new, it would be open for good."""
     state, (create,) = told(a_finding())
-    state = state.with_queue("soc", Queue())  # it used up its attempts
+    state = state.with_queue("soc", DeliveryQueue())  # it used up its attempts
     known = {create.id}
     if over:
-        change = Change(a_finding(count=5), closed=True)
+        change = FindingChange(a_finding(count=5), closed=True)
         state, (close,) = step(state, [change], NOW, routes=[SOC])
         state = settle(state, close, OK, NOW).state
         known.add(close.id)
@@ -287,7 +291,7 @@ def test_what_is_told_late_of_a_finding_that_is_over_is_ended(over: bool) -> Non
 def test_ignores_the_late_answer_of_a_buried_delivery() -> None:
     """The second answer in flight at the time of a 410 changes nothing."""
     state, due = told(a_finding(1), a_finding(2))
-    state, _ = settle(state, due[0], Outcome(status=410), NOW)
+    state, _ = settle(state, due[0], AttemptOutcome(status=410), NOW)
 
     assert settle(state, due[1], DOWN, NOW) == (state, ())
 
@@ -299,7 +303,7 @@ def test_tells_an_enabled_receiver_what_comes_then() -> None:
     state, _ = step(state, [], NOW, routes=[SOC])
 
     (delivery,) = step(
-        enable(state, "soc"), [Change(a_finding(2))], NOW, routes=[SOC]
+        enable(state, "soc"), [FindingChange(a_finding(2))], NOW, routes=[SOC]
     ).due
 
     assert delivery.activity is Activity.CREATE
@@ -309,7 +313,9 @@ def test_tells_updates_once_a_minute_with_the_counts_so_far() -> None:
     """A thousand uses in a minute are one more message."""
     state = accepted(told(a_finding()).state)
     for count in range(2, 1000):
-        state, due = step(state, [Change(a_finding(count=count))], NOW, routes=[SOC])
+        state, due = step(
+            state, [FindingChange(a_finding(count=count))], NOW, routes=[SOC]
+        )
         assert due == ()
 
     assert next_due(state, NOW) == NOW + UPDATE_EVERY
@@ -342,7 +348,7 @@ def test_tells_what_changes_without_another_use(news: dict[str, Any]) -> None:
     """A finding may get worse, or be tied to another, at the same count."""
     state = accepted(told(a_finding()).state)
     changed = a_finding(**news)
-    state, _ = step(state, [Change(changed)], NOW, routes=[SOC])
+    state, _ = step(state, [FindingChange(changed)], NOW, routes=[SOC])
     (update,) = step(state, [], NOW + UPDATE_EVERY, routes=[SOC]).due
 
     assert (Activity.UPDATE, changed) == (update.activity, update.finding)
@@ -352,16 +358,16 @@ def test_never_counts_back() -> None:
     """A sentinel without its disk says all of it again, from the first use on."""
     now = NOW + UPDATE_EVERY
     state = accepted(told(a_finding()).state)
-    again = Change(a_finding(count=1), order=1)
+    again = FindingChange(a_finding(count=1), order=1)
     state, (update,) = step(
-        state, [Change(a_finding(count=3), order=5)], now, routes=[SOC]
+        state, [FindingChange(a_finding(count=3), order=5)], now, routes=[SOC]
     )
     state = settle(state, update, OK, now).state
 
     state, due = step(state, [again], now + UPDATE_EVERY, routes=[SOC])
     assert due == ()
     state, _ = step(
-        state, [Change(a_finding(count=4), order=7), again], now, routes=[SOC]
+        state, [FindingChange(a_finding(count=4), order=7), again], now, routes=[SOC]
     )
     (last,) = step(state, [], now + UPDATE_EVERY, routes=[SOC]).due
 
@@ -372,7 +378,7 @@ def test_never_counts_back() -> None:
 def test_closes_at_once_and_forgets() -> None:
     """The end of an episode is told with its last counts."""
     state = accepted(told(a_finding()).state)
-    over = Change(a_finding(count=7), closed=True)
+    over = FindingChange(a_finding(count=7), closed=True)
 
     state, (delivery,) = step(state, [over], NOW + LEASE, routes=[SOC])
 
@@ -383,9 +389,9 @@ def test_closes_at_once_and_forgets() -> None:
 
 def test_tells_a_finding_that_was_over_before_anyone_looked() -> None:
     """Opened and closed while the stage slept: still an alert, then its end."""
-    over = Change(a_finding(), closed=True)
+    over = FindingChange(a_finding(), closed=True)
 
-    state, (create,) = step(State(), [over], NOW, routes=[SOC])
+    state, (create,) = step(DeliveryState(), [over], NOW, routes=[SOC])
     state, _ = settle(state, create, OK, NOW)
     (close,) = step(state, [], NOW, routes=[SOC]).due
 
@@ -396,8 +402,10 @@ def test_forgets_at_its_end_a_finding_that_nobody_wants() -> None:
     """What is too mild for every route leaves no trace."""
     mild = a_finding(severity=Severity.INFORMATIONAL)
 
-    assert step(State(), [Change(mild, closed=True)], NOW, routes=[SOC]) == (
-        State(),
+    assert step(
+        DeliveryState(), [FindingChange(mild, closed=True)], NOW, routes=[SOC]
+    ) == (
+        DeliveryState(),
         (),
     )
 
@@ -405,8 +413,8 @@ def test_forgets_at_its_end_a_finding_that_nobody_wants() -> None:
 def test_keeps_the_order_of_one_findings_messages() -> None:
     """A close does not overtake a create that fails, though it is due first."""
     state, (create,) = told(a_finding())
-    state, _ = settle(state, create, Outcome(status=500, retry_after=LEASE), NOW)
-    over = Change(a_finding(), closed=True)
+    state, _ = settle(state, create, AttemptOutcome(status=500, retry_after=LEASE), NOW)
+    over = FindingChange(a_finding(), closed=True)
 
     state, due = step(state, [over], NOW, routes=[SOC])
     assert due == ()
@@ -421,7 +429,7 @@ def test_keeps_the_order_of_one_findings_messages() -> None:
 def test_replaces_a_failing_update_by_a_newer_one() -> None:
     """An hour of outage leaves one update a finding, on the schedule of the first."""
     state = accepted(told(a_finding()).state)
-    state, _ = step(state, [Change(a_finding(count=2))], NOW, routes=[SOC])
+    state, _ = step(state, [FindingChange(a_finding(count=2))], NOW, routes=[SOC])
     now = NOW + UPDATE_EVERY
     state, (update,) = step(state, [], now, routes=[SOC])
     for failed in (1, 2):
@@ -430,7 +438,7 @@ def test_replaces_a_failing_update_by_a_newer_one() -> None:
         if failed == 1:
             state, (update,) = step(state, [], now, routes=[SOC])
 
-    state, _ = step(state, [Change(a_finding(count=3))], now - 1, routes=[SOC])
+    state, _ = step(state, [FindingChange(a_finding(count=3))], now - 1, routes=[SOC])
 
     (waiting,) = state.deliveries.values()
     assert waiting.finding.count == 3
@@ -441,9 +449,9 @@ def test_replaces_a_failing_update_by_a_newer_one() -> None:
 
 def test_tells_what_opened_and_closed_in_one_batch() -> None:
     """A close takes the place of updates, never of the create."""
-    batch = [Change(a_finding()), Change(a_finding(count=2), closed=True)]
+    batch = [FindingChange(a_finding()), FindingChange(a_finding(count=2), closed=True)]
 
-    state, (create,) = step(State(), batch, NOW, routes=[SOC])
+    state, (create,) = step(DeliveryState(), batch, NOW, routes=[SOC])
     state, _ = settle(state, create, OK, NOW)
     (close,) = step(state, [], NOW, routes=[SOC]).due
 
@@ -453,10 +461,10 @@ def test_tells_what_opened_and_closed_in_one_batch() -> None:
 def test_does_not_replace_an_update_that_is_under_way() -> None:
     """It may be arriving just now; what is newer waits for its answer."""
     state = accepted(told(a_finding()).state)
-    state, _ = step(state, [Change(a_finding(count=2))], NOW, routes=[SOC])
+    state, _ = step(state, [FindingChange(a_finding(count=2))], NOW, routes=[SOC])
     now = NOW + UPDATE_EVERY
     state, (update,) = step(state, [], now, routes=[SOC])
-    over = Change(a_finding(count=3), closed=True)
+    over = FindingChange(a_finding(count=3), closed=True)
 
     state, due = step(state, [over], now + 1, routes=[SOC])
     assert due == ()
@@ -492,21 +500,21 @@ def test_keeps_a_bound_on_what_is_under_way() -> None:
 
 def test_does_not_let_one_receiver_hold_up_another() -> None:
     """Each receiver has its own bound and its own schedule."""
-    slow, quick = Route(name="slow"), Route(name="quick")
+    slow, quick = ReceiverRoute(name="slow"), ReceiverRoute(name="quick")
     first = told(*(a_finding(n) for n in range(IN_FLIGHT)), routes=(slow, quick))
     state = first.state
     for delivery in first.due:
         if delivery.route == "quick":
             state, _ = settle(state, delivery, OK, NOW)
 
-    due = step(state, [Change(a_finding(99))], NOW, routes=[slow, quick]).due
+    due = step(state, [FindingChange(a_finding(99))], NOW, routes=[slow, quick]).due
 
     assert [d.route for d in due] == ["quick"]
 
 
 def test_sends_a_route_only_what_is_severe_enough() -> None:
     """Informational findings, as those in flight, are nobody's alert by default."""
-    pager = Route(name="pager", minimum=Severity.CRITICAL)
+    pager = ReceiverRoute(name="pager", minimum=Severity.CRITICAL)
     in_flight = a_finding(1, severity=Severity.INFORMATIONAL)
     high = a_finding(2)
 
@@ -518,7 +526,7 @@ def test_sends_a_route_only_what_is_severe_enough() -> None:
 
 def test_gives_up_what_waits_for_a_receiver_that_is_taken_out() -> None:
     """Nobody would ever take it; taken out by mistake it is delivered later."""
-    siem = Route(name="siem")
+    siem = ReceiverRoute(name="siem")
     state, _ = told(a_finding(), routes=(SOC, siem))
 
     state, dead = give_up(state, [SOC])
@@ -531,13 +539,13 @@ def test_gives_up_what_waits_for_a_receiver_that_is_taken_out() -> None:
     assert [d.route for d in step(state, [], NOW, routes=[SOC, siem]).due] == ["siem"]
 
 
-def messy() -> State:
+def messy() -> DeliveryState:
     """Give a state with something of everything."""
     state, due = told(*(a_finding(n, owner="ann") for n in range(3)))
     state, _ = settle(state, due[0], DOWN, NOW)
-    state, _ = step(state, [Change(a_finding(1, count=2))], NOW, routes=[SOC])
+    state, _ = step(state, [FindingChange(a_finding(1, count=2))], NOW, routes=[SOC])
     state, _ = settle(
-        state, attrs.evolve(due[0], route="old"), Outcome(status=410), NOW
+        state, attrs.evolve(due[0], route="old"), AttemptOutcome(status=410), NOW
     )
     return state
 
@@ -548,8 +556,8 @@ def test_survives_a_restart() -> None:
 
     rows = json.loads(json.dumps(state.rows()))
 
-    assert State.of_rows(rows) == state
-    assert next_due(State.of_rows(rows), NOW) == next_due(state, NOW)
+    assert DeliveryState.of_rows(rows) == state
+    assert next_due(DeliveryState.of_rows(rows), NOW) == next_due(state, NOW)
 
 
 def test_tells_which_rows_changed() -> None:
@@ -558,7 +566,9 @@ def test_tells_which_rows_changed() -> None:
     stored = before.rows()
     after = settle(before, due[0], OK, NOW).state
     after = settle(after, due[1], DOWN, NOW).state
-    after = step(after, [Change(a_finding(2), closed=True)], NOW, routes=[SOC]).state
+    after = step(
+        after, [FindingChange(a_finding(2), closed=True)], NOW, routes=[SOC]
+    ).state
 
     put, dropped = changes(before, after)
 
@@ -575,7 +585,7 @@ def test_leaves_the_state_that_it_was_given_alone() -> None:
     state = messy()
     before = json.dumps(state.rows())
 
-    after = step(state, [Change(a_finding(7))], NOW + LEASE, routes=[SOC])
+    after = step(state, [FindingChange(a_finding(7))], NOW + LEASE, routes=[SOC])
     settle(after.state, after.due[0], OK, NOW)
 
     assert json.dumps(state.rows()) == before
@@ -583,7 +593,7 @@ def test_leaves_the_state_that_it_was_given_alone() -> None:
 
 def test_names_its_row_after_route_and_id() -> None:
     """Two receivers of one message have two rows."""
-    two = told(a_finding(), routes=(SOC, Route(name="siem"))).state
+    two = told(a_finding(), routes=(SOC, ReceiverRoute(name="siem"))).state
 
     assert sorted(two.deliveries) == [
         f"delivery/siem/{1:032x}.1",

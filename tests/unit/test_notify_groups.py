@@ -9,14 +9,14 @@ import pytest
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.findings import SUMMARY, Finding, FindingKind, Severity
+from streams.model.findings import SUMMARY, Finding, FindingKind, Severity
+from streams.model.times import SECOND
 from streams.sinks import wording
 from streams.sinks.links import Links
-from streams.stages.deliveries import Activity, Delivery, Route
-from streams.stages.delivery_state import State
-from streams.stages.notify import Change, next_due, settle, step
-from streams.stages.notify_groups import FEW, MINUTE, QUIET
-from streams.times import SECOND
+from streams.stages.notify.deliveries import Activity, Delivery, ReceiverRoute
+from streams.stages.notify.groups import FEW, MINUTE, QUIET
+from streams.stages.notify.notify import FindingChange, next_due, settle, step
+from streams.stages.notify.state import DeliveryState
 from tests.unit.test_notify import NOW, OK, SOC, a_finding
 
 pytestmark = pytest.mark.unit
@@ -41,12 +41,12 @@ def ownerless(number: int, **values: object) -> Finding:
 class Stage:
     """The stage, a receiver that takes all, and a clock."""
 
-    routes: tuple[Route, ...] = (SOC,)
-    state: State = field(factory=State)
+    routes: tuple[ReceiverRoute, ...] = (SOC,)
+    state: DeliveryState = field(factory=DeliveryState)
     now: int = NOW
     told: list[Delivery] = field(factory=list)
 
-    def take(self, *changes: Change) -> None:
+    def take(self, *changes: FindingChange) -> None:
         """Take changes in, and tell what is due."""
         while True:
             self.state, due = step(self.state, changes, self.now, routes=self.routes)
@@ -69,11 +69,11 @@ class Stage:
     def restart(self) -> None:
         """Go on with what is kept."""
         rows = json.loads(json.dumps(self.state.rows()))
-        self.state = State().joined(State.of_rows(rows))
+        self.state = DeliveryState().joined(DeliveryState.of_rows(rows))
 
     def begin(self, start: int, count: int) -> None:
         """Let findings begin."""
-        self.take(*(Change(ownerless(n)) for n in range(start, start + count)))
+        self.take(*(FindingChange(ownerless(n)) for n in range(start, start + count)))
 
     @property
     def activities(self) -> list[Activity]:
@@ -115,17 +115,17 @@ def test_members_are_not_told_later_and_the_last_ends_the_summary(
     stage.wait(QUIET)
     if restarted:
         stage.restart()
-    stage.take(*(Change(ownerless(n, count=5)) for n in range(100)))
-    stage.take(*(Change(ownerless(n), closed=True) for n in range(99)))
+    stage.take(*(FindingChange(ownerless(n, count=5)) for n in range(100)))
+    stage.take(*(FindingChange(ownerless(n), closed=True) for n in range(99)))
     stage.wait(2 * MINUTE)
     assert stage.activities == [CREATE]
 
-    stage.take(Change(ownerless(99), closed=True))
+    stage.take(FindingChange(ownerless(99), closed=True))
     stage.wait(MINUTE)
 
     assert stage.activities == [CREATE, CLOSE]
     assert stage.told[0].finding.id == stage.told[1].finding.id
-    assert attrs.evolve(stage.state, paused={}) == State()
+    assert attrs.evolve(stage.state, paused={}) == DeliveryState()
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -138,10 +138,10 @@ def test_few_are_told_one_by_one(restarted: bool) -> None:
     stage.wait(QUIET)
     assert stage.activities == [CREATE] * FEW
 
-    stage.take(*(Change(ownerless(n), closed=True) for n in range(FEW)))
+    stage.take(*(FindingChange(ownerless(n), closed=True) for n in range(FEW)))
     stage.wait(2 * MINUTE)
     assert stage.activities == [CREATE] * FEW + [CLOSE] * FEW
-    assert stage.state == State()
+    assert stage.state == DeliveryState()
 
 
 def test_what_comes_within_a_minute_joins_the_summary() -> None:
@@ -173,13 +173,16 @@ def test_more_than_few_within_a_minute_are_a_summary_though_some_were_told() -> 
 
 def test_kinds_realms_and_owners_have_summaries_of_their_own() -> None:
     """A receiver that is told of one owner hears of hers, and of no other."""
-    hers = Route(name="hers", owners=frozenset({"ann"}))
+    hers = ReceiverRoute(name="hers", owners=frozenset({"ann"}))
     stage = Stage((SOC, hers))
     stage.take(
-        *(Change(ownerless(n, owner="ann")) for n in range(50)),
-        *(Change(ownerless(n, owner="bob")) for n in range(50, 100)),
-        *(Change(ownerless(n, realm="other")) for n in range(100, 150)),
-        *(Change(ownerless(n, kind=FindingKind.UNMAPPED)) for n in range(150, 200)),
+        *(FindingChange(ownerless(n, owner="ann")) for n in range(50)),
+        *(FindingChange(ownerless(n, owner="bob")) for n in range(50, 100)),
+        *(FindingChange(ownerless(n, realm="other")) for n in range(100, 150)),
+        *(
+            FindingChange(ownerless(n, kind=FindingKind.UNMAPPED))
+            for n in range(150, 200)
+        ),
     )
     stage.wait(QUIET)
 
@@ -191,7 +194,7 @@ def test_kinds_realms_and_owners_have_summaries_of_their_own() -> None:
 def test_uses_are_never_summed_up() -> None:
     """Each is told at once."""
     stage = Stage()
-    stage.take(*(Change(a_finding(n)) for n in range(100)))
+    stage.take(*(FindingChange(a_finding(n)) for n in range(100)))
 
     assert len(stage.told) == 100
 
@@ -200,7 +203,7 @@ def test_what_ends_while_it_is_held_is_told_as_ever() -> None:
     """Its beginning and its end."""
     stage = Stage()
     stage.begin(0, 1)
-    stage.take(Change(ownerless(0), closed=True))
+    stage.take(FindingChange(ownerless(0), closed=True))
     stage.wait(MINUTE)
 
     assert stage.activities == [CREATE, CLOSE]

@@ -7,14 +7,21 @@ from typing import Any
 import attrs
 import pytest
 
-from streams.findings import FindingKind, Severity
-from streams.stages import delivery_queue, delivery_state, retry
-from streams.stages.deliveries import Activity, Delivery, Outcome, Route
-from streams.stages.delivery_queue import BUCKETS, Bucket, urgent
-from streams.stages.delivery_state import State, changes
-from streams.stages.notify import Change, next_due, settle, step
-from streams.stages.notify_lease import BRIEF, IN_A_ROW, PAUSES, TOGETHER
-from streams.times import SECOND
+from streams.model.findings import FindingKind, Severity
+from streams.model.times import SECOND
+from streams.stages.notify import queue as delivery_queue
+from streams.stages.notify import retry
+from streams.stages.notify import state as delivery_state
+from streams.stages.notify.deliveries import (
+    Activity,
+    AttemptOutcome,
+    Delivery,
+    ReceiverRoute,
+)
+from streams.stages.notify.lease import BRIEF, IN_A_ROW, PAUSES, TOGETHER
+from streams.stages.notify.notify import FindingChange, next_due, settle, step
+from streams.stages.notify.queue import BUCKETS, DeliveryBucket, urgent
+from streams.stages.notify.state import DeliveryState, changes
 from tests.unit.test_notify import DOWN, NOW, OK, SOC, a_finding
 from tests.unit.test_notify_receivers import Answer, Simulation
 
@@ -22,13 +29,13 @@ pytestmark = pytest.mark.unit
 
 HOUR = 3600 * SECOND
 LOW = Severity.LOW
-TWO = Route(name="two", in_flight=2)
+TWO = ReceiverRoute(name="two", in_flight=2)
 
 
-def a_backlog(count: int) -> State:
+def a_backlog(count: int) -> DeliveryState:
     """Give a state in which so many messages of low severity wait at a receiver."""
-    findings = [Change(a_finding(n, severity=LOW)) for n in range(count)]
-    return step(State(), findings, NOW, routes=[SOC]).state
+    findings = [FindingChange(a_finding(n, severity=LOW)) for n in range(count)]
+    return step(DeliveryState(), findings, NOW, routes=[SOC]).state
 
 
 def looked_at(monkeypatch: pytest.MonkeyPatch, count: int) -> int:
@@ -50,7 +57,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch, count: int) -> int:
             return super().items()
 
     monkeypatch.setattr(
-        delivery_queue, "Bucket", lambda deliveries: Bucket(Counted(deliveries))
+        delivery_queue,
+        "DeliveryBucket",
+        lambda deliveries: DeliveryBucket(Counted(deliveries)),
     )
     now = NOW + 2 * BRIEF
     for delivery in due[:10]:
@@ -84,7 +93,7 @@ def test_an_urgent_alert_passes_a_backlog() -> None:
         state, _ = step(state, [], now, routes=[SOC])
     busy = len(state.queue("soc").leases)
 
-    state, due = step(state, [Change(a_finding(1000))], now, routes=[SOC])
+    state, due = step(state, [FindingChange(a_finding(1000))], now, routes=[SOC])
 
     assert busy == SOC.in_flight - 1
     assert [d.finding.severity for d in due] == [Severity.HIGH]
@@ -92,16 +101,18 @@ def test_an_urgent_alert_passes_a_backlog() -> None:
 
 def test_few_that_are_not_urgent_begin_at_once_over_all_receivers() -> None:
     """In turns, so that the backlog of one is no reason for another to wait."""
-    routes = [Route(name=f"r{n}") for n in range(13)]
-    findings = [Change(a_finding(n, severity=LOW)) for n in range(50)]
+    routes = [ReceiverRoute(name=f"r{n}") for n in range(13)]
+    findings = [FindingChange(a_finding(n, severity=LOW)) for n in range(50)]
 
-    state, due = step(State(), findings, NOW, routes=routes)
+    state, due = step(DeliveryState(), findings, NOW, routes=routes)
 
     assert len(due) == TOGETHER
     assert len({d.route for d in due}) == TOGETHER
     assert step(state, [], NOW + 1, routes=routes).due == ()
     assert next_due(state, NOW) == NOW + BRIEF
-    urgent_ones = step(state, [Change(a_finding(99))], NOW + 1, routes=routes).due
+    urgent_ones = step(
+        state, [FindingChange(a_finding(99))], NOW + 1, routes=routes
+    ).due
     assert len(urgent_ones) == len(routes)
     later = step(state, [], NOW + BRIEF, routes=routes).due
     assert {d.route for d in later} >= {r.name for r in routes[TOGETHER:]}
@@ -111,8 +122,8 @@ def test_findings_of_use_go_before_posture() -> None:
     """A posture finding of the same severity, and a worse one, wait behind them."""
     posture = a_finding(1, kind=FindingKind.SCOPE_ESCALATION)
     use = a_finding(2, kind=FindingKind.BLOCKED_ATTEMPT, severity=Severity.MEDIUM)
-    one = Route(name="one", in_flight=1)
-    state, _ = step(State(), [Change(posture)], NOW, routes=[])
+    one = ReceiverRoute(name="one", in_flight=1)
+    state, _ = step(DeliveryState(), [FindingChange(posture)], NOW, routes=[])
     state = state.with_deliveries(
         Delivery(
             id=f"{f.id}.1", number=1, route="one", activity=Activity.CREATE,
@@ -132,7 +143,9 @@ def failing(count: int, until: int) -> Simulation:
         return SECOND // 1000, DOWN if at < until else OK
 
     simulation = Simulation([SOC], answer)
-    simulation.run([(NOW, Change(a_finding(n))) for n in range(count)], NOW + HOUR)
+    simulation.run(
+        [(NOW, FindingChange(a_finding(n))) for n in range(count)], NOW + HOUR
+    )
     return simulation
 
 
@@ -163,19 +176,25 @@ def test_who_is_back_gets_all_of_it_soon() -> None:
 def test_a_message_that_fails_alone_holds_up_nobody() -> None:
     """Others are taken in between, so the receiver does not fail in a row."""
     state, due = step(
-        State(), [Change(a_finding(n)) for n in range(6)], NOW, routes=[SOC]
+        DeliveryState(),
+        [FindingChange(a_finding(n)) for n in range(6)],
+        NOW,
+        routes=[SOC],
     )
     for delivery, outcome in zip(due, (DOWN, DOWN, OK, DOWN, DOWN, OK), strict=True):
         state, _ = settle(state, delivery, outcome, NOW)
 
-    assert len(step(state, [Change(a_finding(9))], NOW, routes=[SOC]).due) > 0
+    assert len(step(state, [FindingChange(a_finding(9))], NOW, routes=[SOC]).due) > 0
     assert IN_A_ROW == 3
 
 
 def test_what_waits_behind_who_fails_ends_when_its_attempts_would_have() -> None:
     """It is a dead letter after the days of the schedule, and not before."""
     state, due = step(
-        State(), [Change(a_finding(n)) for n in range(40)], NOW, routes=[SOC]
+        DeliveryState(),
+        [FindingChange(a_finding(n)) for n in range(40)],
+        NOW,
+        routes=[SOC],
     )
     for delivery in due:
         state, _ = settle(state, delivery, DOWN, NOW)
@@ -198,10 +217,13 @@ def test_what_waits_behind_who_fails_ends_when_its_attempts_would_have() -> None
 def test_a_receiver_that_refuses_is_spared_like_one_that_is_down() -> None:
     """It fails as fast."""
     state, due = step(
-        State(), [Change(a_finding(n)) for n in range(40)], NOW, routes=[SOC]
+        DeliveryState(),
+        [FindingChange(a_finding(n)) for n in range(40)],
+        NOW,
+        routes=[SOC],
     )
     for delivery in due:
-        state, _ = settle(state, delivery, Outcome(status=400), NOW)
+        state, _ = settle(state, delivery, AttemptOutcome(status=400), NOW)
 
     assert step(state, [], NOW, routes=[SOC]).due == ()
     assert next_due(state, NOW) == NOW + PAUSES[0]
@@ -210,18 +232,20 @@ def test_a_receiver_that_refuses_is_spared_like_one_that_is_down() -> None:
 
 def test_a_place_is_kept_free_for_the_urgent_one() -> None:
     """What is not urgent takes all places but one, where there are more than one."""
-    news = [Change(a_finding(n, severity=LOW)) for n in range(5)]
-    state, due = step(State(), news, NOW, routes=[TWO])
+    news = [FindingChange(a_finding(n, severity=LOW)) for n in range(5)]
+    state, due = step(DeliveryState(), news, NOW, routes=[TWO])
 
     assert len(due) == 1
-    assert len(step(state, [Change(a_finding(9))], NOW, routes=[TWO]).due) == 1
+    assert len(step(state, [FindingChange(a_finding(9))], NOW, routes=[TWO]).due) == 1
     single = attrs.evolve(TWO, in_flight=1)
-    assert len(step(State(), news, NOW, routes=[single]).due) == 1
+    assert len(step(DeliveryState(), news, NOW, routes=[single]).due) == 1
 
 
 def test_what_arrived_after_its_lease_was_lost_is_gone() -> None:
     """It had failed before: who takes it calls the others, and not it."""
-    state, (delivery,) = step(State(), [Change(a_finding())], NOW, routes=[SOC])
+    state, (delivery,) = step(
+        DeliveryState(), [FindingChange(a_finding())], NOW, routes=[SOC]
+    )
     state, _ = settle(state, delivery, DOWN, NOW)
 
     assert settle(state, delivery, OK, NOW).state.deliveries == {}

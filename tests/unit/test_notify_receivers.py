@@ -11,13 +11,24 @@ import attrs
 import pytest
 from attrs import define, field
 
-from streams.findings import FindingKind, Severity
-from streams.stages import notify
-from streams.stages.deliveries import Activity, Delivery, Outcome, Route
-from streams.stages.delivery_state import State, dead_rows, delivery_of
-from streams.stages.notify import CALL_EVERY, Change, next_due, settle, step
-from streams.stages.notify_draft import STALE
-from streams.times import SECOND
+from streams.model.findings import FindingKind, Severity
+from streams.model.times import SECOND
+from streams.stages.notify import notify
+from streams.stages.notify.deliveries import (
+    Activity,
+    AttemptOutcome,
+    Delivery,
+    ReceiverRoute,
+)
+from streams.stages.notify.draft import STALE
+from streams.stages.notify.notify import (
+    CALL_EVERY,
+    FindingChange,
+    next_due,
+    settle,
+    step,
+)
+from streams.stages.notify.state import DeliveryState, dead_rows, delivery_of
 from tests.unit.test_notify import DOWN, NOW, OK, SOC, a_finding
 
 if TYPE_CHECKING:
@@ -27,24 +38,24 @@ pytestmark = pytest.mark.unit
 
 HOUR = 3600 * SECOND
 MILLISECOND = SECOND // 1000
-Answer = tuple[int, Outcome]  # how long an attempt takes, and how it ends
+Answer = tuple[int, AttemptOutcome]  # how long an attempt takes, and how it ends
 
 
 @define
 class Simulation:
     """An engine around the stage: its loop, its attempts, and a clock of its own."""
 
-    routes: list[Route]
+    routes: list[ReceiverRoute]
     answer: Callable[[Delivery, int], Answer]
     now: int = NOW
-    state: State = field(factory=State)
+    state: DeliveryState = field(factory=DeliveryState)
     arrived: list[tuple[int, Delivery]] = field(factory=list)
     attempts: list[tuple[int, Delivery]] = field(factory=list)
     dead: list[str] = field(factory=list)
-    _ends: list[tuple[int, int, Delivery, Outcome]] = field(factory=list)
+    _ends: list[tuple[int, int, Delivery, AttemptOutcome]] = field(factory=list)
     _numbers: Any = field(factory=count)
 
-    def run(self, arrivals: list[tuple[int, Change]], until: int) -> None:
+    def run(self, arrivals: list[tuple[int, FindingChange]], until: int) -> None:
         """Let findings arrive at their times, and everything take its course."""
         waiting = sorted(arrivals, key=lambda each: each[0])
         while True:
@@ -63,7 +74,7 @@ class Simulation:
             while self._ends and self._ends[0][0] <= self.now:
                 self._settle()
 
-    def _step(self, news: list[Change]) -> None:
+    def _step(self, news: list[FindingChange]) -> None:
         self.state, due = step(self.state, news, self.now, routes=self.routes)
         for delivery in due:
             self.attempts.append((self.now, delivery))
@@ -80,13 +91,13 @@ class Simulation:
 
 
 def latencies(
-    routes: list[Route], hang: str, arrivals: list[tuple[int, Change]]
+    routes: list[ReceiverRoute], hang: str, arrivals: list[tuple[int, FindingChange]]
 ) -> Any:
     """Give how long each message to the healthy receiver took."""
 
     def answer(delivery: Delivery, _: int) -> Answer:
         if delivery.route == hang:
-            return 30 * SECOND, Outcome(error="timeout")
+            return 30 * SECOND, AttemptOutcome(error="timeout")
         return 20 * MILLISECOND, OK
 
     simulation = Simulation(routes, answer)
@@ -98,10 +109,10 @@ def test_a_receiver_that_hangs_does_not_move_another() -> None:
     """Not its slowest message either: both worlds have the same times."""
     random = Random(7)
     arrivals = [
-        (NOW + random.randrange(HOUR // 2), Change(a_finding(number)))
+        (NOW + random.randrange(HOUR // 2), FindingChange(a_finding(number)))
         for number in range(200)
     ]
-    soc, slow = attrs.evolve(SOC, in_flight=1), Route(name="slow")
+    soc, slow = attrs.evolve(SOC, in_flight=1), ReceiverRoute(name="slow")
 
     alone = latencies([soc], "", arrivals)
     beside = latencies([soc, slow], "slow", arrivals)
@@ -112,14 +123,14 @@ def test_a_receiver_that_hangs_does_not_move_another() -> None:
 
 def test_what_waits_at_one_receiver_is_not_looked_at_for_another() -> None:
     """A backlog of thousands costs the others nothing: it is the same object."""
-    slow = Route(name="slow")
-    backlog = [Change(a_finding(number)) for number in range(1000)]
-    state, _ = step(State(), backlog, NOW, routes=[slow])
+    slow = ReceiverRoute(name="slow")
+    backlog = [FindingChange(a_finding(number)) for number in range(1000)]
+    state, _ = step(DeliveryState(), backlog, NOW, routes=[slow])
     queue = state.queue("slow")
     assert next_due(state, NOW) is not None  # what it has to say of itself, it said
 
     for number in range(1000, 1010):
-        news = [Change(a_finding(number, severity=Severity.LOW))]
+        news = [FindingChange(a_finding(number, severity=Severity.LOW))]
         strict = attrs.evolve(slow, minimum=Severity.HIGH)
         state, (delivery,) = step(state, news, NOW, routes=[SOC, strict])
         state, _ = settle(state, delivery, OK, NOW)
@@ -132,7 +143,10 @@ def test_an_hour_of_outage_loses_nothing_and_ends_with_the_worst_first() -> None
     random = Random(11)
     severities = [random.choice(list(Severity)[1:]) for _ in range(300)]
     arrivals = [
-        (NOW + number * 12 * SECOND, Change(a_finding(number, severity=severity)))
+        (
+            NOW + number * 12 * SECOND,
+            FindingChange(a_finding(number, severity=severity)),
+        )
         for number, severity in enumerate(severities)
     ]
     back = NOW + HOUR
@@ -162,8 +176,8 @@ def test_a_receiver_that_flickers_uses_up_no_attempts() -> None:
             return SECOND, DOWN  # one message that this receiver never takes
         return SECOND, OK if at > NOW + 600 * SECOND and next(turn) % 2 else DOWN
 
-    arrivals = [(NOW, Change(a_finding(0, severity=Severity.LOW)))] + [
-        (NOW + number * 10 * SECOND, Change(a_finding(number)))
+    arrivals = [(NOW, FindingChange(a_finding(0, severity=Severity.LOW)))] + [
+        (NOW + number * 10 * SECOND, FindingChange(a_finding(number)))
         for number in range(1, 600)
     ]
     simulation = Simulation([SOC], answer)
@@ -179,9 +193,12 @@ def test_a_receiver_that_flickers_uses_up_no_attempts() -> None:
 def test_what_the_receiver_refuses_is_not_called() -> None:
     """400 is said of the message: that others arrive changes nothing."""
     state, (bad, good) = step(
-        State(), [Change(a_finding(1)), Change(a_finding(2))], NOW, routes=[SOC]
+        DeliveryState(),
+        [FindingChange(a_finding(1)), FindingChange(a_finding(2))],
+        NOW,
+        routes=[SOC],
     )
-    state, _ = settle(state, bad, Outcome(status=400), NOW)
+    state, _ = settle(state, bad, AttemptOutcome(status=400), NOW)
     state, _ = settle(state, good, OK, NOW)
 
     assert step(state, [], NOW + 1, routes=[SOC]).due == ()
@@ -189,11 +206,13 @@ def test_what_the_receiver_refuses_is_not_called() -> None:
 
 def test_a_busy_receiver_is_left_alone_by_all() -> None:
     """429 with Retry-After holds back what has not failed yet, too."""
-    state, (first,) = step(State(), [Change(a_finding(1))], NOW, routes=[SOC])
-    busy = Outcome(status=429, retry_after=90 * SECOND)
+    state, (first,) = step(
+        DeliveryState(), [FindingChange(a_finding(1))], NOW, routes=[SOC]
+    )
+    busy = AttemptOutcome(status=429, retry_after=90 * SECOND)
     state, _ = settle(state, first, busy, NOW)
 
-    state, due = step(state, [Change(a_finding(2))], NOW + SECOND, routes=[SOC])
+    state, due = step(state, [FindingChange(a_finding(2))], NOW + SECOND, routes=[SOC])
     assert due == ()
     assert next_due(state, NOW + SECOND) == NOW + 90 * SECOND
     assert len(step(state, [], NOW + 90 * SECOND, routes=[SOC]).due) == 2
@@ -203,9 +222,10 @@ def test_a_busy_receiver_is_left_alone_by_all() -> None:
 
 def test_a_paced_receiver_gets_one_a_second() -> None:
     """Slack takes about so many; the worst go first."""
-    slack = Route(name="slack", in_flight=1, spacing=SECOND)
+    slack = ReceiverRoute(name="slack", in_flight=1, spacing=SECOND)
     arrivals = [
-        (NOW, Change(a_finding(n, severity=Severity(2 + n % 4)))) for n in range(20)
+        (NOW, FindingChange(a_finding(n, severity=Severity(2 + n % 4))))
+        for n in range(20)
     ]
     simulation = Simulation([slack], lambda *_: (MILLISECOND, OK))
     simulation.run(arrivals, NOW + HOUR)
@@ -221,29 +241,36 @@ def test_a_paced_receiver_gets_one_a_second() -> None:
 @pytest.mark.parametrize(
     ("route", "wanted"),
     [
-        (Route(name="r", minimum=Severity.HIGH), True),
-        (Route(name="r", minimum=Severity.CRITICAL), False),
-        (Route(name="r", kinds=frozenset({FindingKind.USE_AFTER_REVOCATION})), True),
-        (Route(name="r", kinds=frozenset({FindingKind.LEAK})), False),
-        (Route(name="r", realms=frozenset({"acme"})), True),
-        (Route(name="r", realms=frozenset({"other"})), False),
-        (Route(name="r", owners=frozenset({"ann"})), True),
-        (Route(name="r", owners=frozenset({"bob"})), False),
+        (ReceiverRoute(name="r", minimum=Severity.HIGH), True),
+        (ReceiverRoute(name="r", minimum=Severity.CRITICAL), False),
+        (
+            ReceiverRoute(
+                name="r", kinds=frozenset({FindingKind.USE_AFTER_REVOCATION})
+            ),
+            True,
+        ),
+        (ReceiverRoute(name="r", kinds=frozenset({FindingKind.LEAK})), False),
+        (ReceiverRoute(name="r", realms=frozenset({"acme"})), True),
+        (ReceiverRoute(name="r", realms=frozenset({"other"})), False),
+        (ReceiverRoute(name="r", owners=frozenset({"ann"})), True),
+        (ReceiverRoute(name="r", owners=frozenset({"bob"})), False),
     ],
 )
-def test_a_route_takes_what_it_is_for(route: Route, *, wanted: bool) -> None:
+def test_a_route_takes_what_it_is_for(route: ReceiverRoute, *, wanted: bool) -> None:
     """By severity, kind, realm and owner."""
-    due = step(State(), [Change(a_finding(owner="ann"))], NOW, routes=[route]).due
+    due = step(
+        DeliveryState(), [FindingChange(a_finding(owner="ann"))], NOW, routes=[route]
+    ).due
 
     assert bool(due) == wanted
 
 
 def test_a_receiver_may_want_no_updates() -> None:
     """A chat hears of the beginning and of the end."""
-    chat = Route(name="chat", updates=False)
+    chat = ReceiverRoute(name="chat", updates=False)
     simulation = Simulation([chat, SOC], lambda *_: (MILLISECOND, OK))
     changes = [
-        (NOW + n * 20 * SECOND, Change(a_finding(count=1 + n), closed=n == 20))
+        (NOW + n * 20 * SECOND, FindingChange(a_finding(count=1 + n), closed=n == 20))
         for n in range(21)
     ]
     simulation.run(changes, NOW + HOUR)
@@ -253,15 +280,15 @@ def test_a_receiver_may_want_no_updates() -> None:
     assert ("soc", Activity.UPDATE) in told
 
 
-REPEATING = Route(name="am", repeat=300 * SECOND)
+REPEATING = ReceiverRoute(name="am", repeat=300 * SECOND)
 
 
 def test_a_receiver_that_forgets_is_told_again_until_the_end() -> None:
     """Every five minutes while it is open, over a restart too; then no more."""
     simulation = Simulation([REPEATING, SOC], lambda *_: (MILLISECOND, OK))
-    simulation.run([(NOW, Change(a_finding()))], NOW + HOUR // 2)
-    simulation.state = State.of_rows(simulation.state.rows())
-    over = Change(a_finding(), closed=True)
+    simulation.run([(NOW, FindingChange(a_finding()))], NOW + HOUR // 2)
+    simulation.state = DeliveryState.of_rows(simulation.state.rows())
+    over = FindingChange(a_finding(), closed=True)
     simulation.run([(NOW + HOUR, over)], NOW + 3 * HOUR)
 
     told = [(at, d.activity) for at, d in simulation.arrived if d.route == "am"]
@@ -271,13 +298,13 @@ def test_a_receiver_that_forgets_is_told_again_until_the_end() -> None:
     assert max(gaps) <= 301 * SECOND
     assert told[-1][1] is Activity.CLOSE
     assert len([d for _, d in simulation.arrived if d.route == "soc"]) == 2
-    assert simulation.state == State()
+    assert simulation.state == DeliveryState()
 
 
 def test_repeats_take_the_place_of_each_other_in_an_outage() -> None:
     """One waits, however long the receiver is away."""
     simulation = Simulation([REPEATING], lambda *_: (MILLISECOND, DOWN))
-    simulation.run([(NOW, Change(a_finding()))], NOW + 5 * HOUR)
+    simulation.run([(NOW, FindingChange(a_finding()))], NOW + 5 * HOUR)
 
     activities = [d.activity for d in simulation.state.deliveries.values()]
     assert activities == [Activity.CREATE, Activity.UPDATE]
@@ -286,7 +313,7 @@ def test_repeats_take_the_place_of_each_other_in_an_outage() -> None:
 def test_what_had_no_news_for_a_day_is_repeated_no_more() -> None:
     """Its end was told to another process; it is not to fire for ever."""
     simulation = Simulation([REPEATING], lambda *_: (MILLISECOND, OK))
-    simulation.run([(NOW, Change(a_finding()))], NOW + 3 * STALE)
+    simulation.run([(NOW, FindingChange(a_finding()))], NOW + 3 * STALE)
 
     last, _ = simulation.arrived[-1]
     assert STALE - 301 * SECOND < last - NOW <= STALE
@@ -294,8 +321,10 @@ def test_what_had_no_news_for_a_day_is_repeated_no_more() -> None:
 
 def test_what_was_given_up_begins_anew_with_its_id() -> None:
     """Also after a 410, which replaying takes back."""
-    state, (delivery,) = step(State(), [Change(a_finding())], NOW, routes=[SOC])
-    state, dead = settle(state, delivery, Outcome(status=410), NOW)
+    state, (delivery,) = step(
+        DeliveryState(), [FindingChange(a_finding())], NOW, routes=[SOC]
+    )
+    state, dead = settle(state, delivery, AttemptOutcome(status=410), NOW)
     (row,) = dead_rows(dead, NOW).values()
 
     state, _ = notify.revive(state, [delivery_of(row)], NOW + HOUR)
@@ -309,7 +338,10 @@ def test_what_was_given_up_begins_anew_with_its_id() -> None:
 def test_a_failed_call_costs_no_attempt() -> None:
     """It was tried before its time, so its own attempt is still to come."""
     state, (one, two) = step(
-        State(), [Change(a_finding(1)), Change(a_finding(2))], NOW, routes=[SOC]
+        DeliveryState(),
+        [FindingChange(a_finding(1)), FindingChange(a_finding(2))],
+        NOW,
+        routes=[SOC],
     )
     for delivery in (one, two):
         state, _ = settle(state, delivery, DOWN, NOW)

@@ -9,10 +9,10 @@ import pytest
 from aiokafka import TopicPartition
 from attrs import define, field
 
+from streams.engines.kafka.client.cluster_monitor import Outlook, PartitionHolder
 from streams.faust_shell.notify import turn
-from streams.kafka.outlook import Holder, Outlook
-from streams.kafka.settings import KafkaSettings
-from streams.progress import Progress
+from streams.observability.progress import Progress
+from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +35,9 @@ class Member:
 
     def held_by(self, member: str) -> None:
         """Have the group say who has the one partition."""
-        self.outlook.holders[GROUP] = {0: Holder(member, "rescind-notify-0", "node")}
+        self.outlook.holders[GROUP] = {
+            0: PartitionHolder(member, "rescind-notify-0", "node")
+        }
 
     def ready(self) -> bool:
         """Look once."""

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from streams.access_settings import Oidc
+from streams.clients.jwks_cache import JwksCache, KeysNotReadError
+from streams.http.oidc import Issuers, OidcIssuer
 from streams.http.problems import ProblemError
-from streams.key_set import KeySet, KeysNotReadError
-from streams.oidc import Issuer, Issuers
+from streams.settings.access import Oidc
 
 ISSUER = "https://idp.example.com/realms/x"
 NOW = 1_800_000_000
@@ -61,10 +61,10 @@ class World:
         self.body: bytes | None = jwks(k1=KEY, r1=RSA)
         self.now = 0.0
         self.asked = 0
-        self.keys = KeySet("corp", self.fetch, lambda: self.now, 300)
+        self.keys = JwksCache("corp", self.fetch, lambda: self.now, 300)
         oidc = Oidc(**RULES | rules)
         self.issuers = Issuers(
-            [Issuer("corp", oidc, self.keys)], "a", lambda: NOW, lambda: self.now
+            [OidcIssuer("corp", oidc, self.keys)], "a", lambda: NOW, lambda: self.now
         )
 
     async def fetch(self) -> bytes:

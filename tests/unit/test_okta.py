@@ -13,11 +13,11 @@ import pytest
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, judge
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources.okta import Okta
-from streams.sources.okta_hook import authentic, verification
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND, parse_time
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.times import SECOND, parse_time
+from streams.sources.okta.hook import authentic, verification
+from streams.sources.okta.okta import Okta
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
-from streams.records import Access, DeadLetter, Lifecycle, Parent
-from streams.sources.openbao import OpenBao, Parser
+from streams.model.records import Access, DeadLetter, Lifecycle, Parent
+from streams.sources.openbao.openbao import OpenBao, Parser
 from tests.unit.openbao_lines import (
     AT,
     DENIED,

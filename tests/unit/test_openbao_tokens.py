@@ -8,7 +8,7 @@ import pytest
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
-from streams.records import Parent, Tie
+from streams.model.records import Parent, Tie
 from tests.unit.openbao_lines import (
     AT,
     auth,

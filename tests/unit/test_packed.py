@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from streams.sources import packed
-from streams.sources.packed import UnpackError, unpacked
+from streams.sources.reading import packed
+from streams.sources.reading.packed import UnpackError, unpacked
 
 pytestmark = pytest.mark.unit
 

@@ -28,7 +28,7 @@ KEYS = [
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command in its own process."""
     return subprocess.run(
-        [sys.executable, "-c", "from streams.cli import main; main()", "parse",
+        [sys.executable, "-c", "from streams.cli.main import main; main()", "parse",
          *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
@@ -84,7 +84,7 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(
-        [sys.executable, "-c", "from streams.cli import main; main()", "parse",
+        [sys.executable, "-c", "from streams.cli.main import main; main()", "parse",
          str(tmp_path)],
         stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=30,
     )  # fmt: skip

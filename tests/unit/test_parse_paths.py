@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-import streams.parse
-from streams.keyed_names import LEAST_BYTES
-from streams.parse import Tally, files_of, kind_of, parse_paths, summary
-from streams.records import Access, DeadLetter, Lifecycle, Record
-from streams.secret_names import SecretNames
+import streams.services.parse
+from streams.model.keyed_names import LEAST_BYTES
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.services.parse import ParseTally, files_of, kind_of, parse_paths, summary
+from streams.services.secret_names import SecretNames
 from streams.sources import source
-from streams.sources.cloudtrail import CloudTrail
-from streams.sources.envelope import MALFORMED
-from streams.sources.guess import guess_bytes
+from streams.sources.aws.cloudtrail import CloudTrail
+from streams.sources.reading.envelope import MALFORMED
+from streams.sources.reading.guess import guess_bytes
 from tests.generators.cloudtrail import (
     as_archive,
     as_document,
@@ -133,7 +133,7 @@ def test_blocks_of_a_large_file_join_without_a_seam(
     (tmp_path / "lines").write_bytes(data)
     whole = list(parse_paths([tmp_path / "lines"]))
     (tmp_path / "lines").write_bytes(gzip.compress(data, mtime=0) if packed else data)
-    monkeypatch.setattr(streams.parse, "BLOCK", 3000)
+    monkeypatch.setattr(streams.services.parse, "BLOCK", 3000)
     assert whole == list(parse_paths([tmp_path / "lines"]))
     (tmp_path / "document").write_bytes(as_document(EVENTS))
     assert plain(whole) == plain(list(parse_paths([tmp_path / "document"])))
@@ -143,8 +143,8 @@ def test_a_document_beyond_all_bounds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An archive bomb does not fill the memory."""
-    monkeypatch.setattr(streams.parse, "DOCUMENT", 10_000)
-    monkeypatch.setattr(streams.parse, "BLOCK", 3000)
+    monkeypatch.setattr(streams.services.parse, "DOCUMENT", 10_000)
+    monkeypatch.setattr(streams.services.parse, "BLOCK", 3000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"[" * 1_000_000, mtime=0))
     (letter,) = [
         record
@@ -158,8 +158,8 @@ def test_lines_behind_a_torn_first_one_are_read_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rotated log begins anywhere; it is no document, whatever its size."""
-    monkeypatch.setattr(streams.parse, "DOCUMENT", 40_000)
-    monkeypatch.setattr(streams.parse, "BLOCK", 8000)
+    monkeypatch.setattr(streams.services.parse, "DOCUMENT", 40_000)
+    monkeypatch.setattr(streams.services.parse, "BLOCK", 8000)
     (tmp_path / "torn").write_bytes(b'ate": "x"}\n' + as_lines(EVENTS))
     (tmp_path / "whole").write_bytes(as_lines(EVENTS))
     assert len(as_lines(EVENTS)) > 40_000
@@ -178,9 +178,9 @@ def test_lines_that_are_no_json_are_read_in_blocks(
     data = b"".join(dialect.write(dialect.make(n)) for n in range(4))
     (tmp_path / "log").write_bytes(data)
     whole = list(dialect.source().records(data))
-    monkeypatch.setattr(streams.parse, "DOCUMENT", len(data) // 2)
-    monkeypatch.setattr(streams.parse, "BLOCK", len(data) // 5)
-    monkeypatch.setattr("streams.parse.secrets.token_bytes", bytes)
+    monkeypatch.setattr(streams.services.parse, "DOCUMENT", len(data) // 2)
+    monkeypatch.setattr(streams.services.parse, "BLOCK", len(data) // 5)
+    monkeypatch.setattr("streams.services.parse.secrets.token_bytes", bytes)
     names = SecretNames((bytes(LEAST_BYTES),))
     assert list(map(names.conceal, whole)) == list(parse_paths([tmp_path / "log"]))
 
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_opened_costs_only_itself(
         return opened(path, *rest)
 
     monkeypatch.setattr(Path, "open", refuse)
-    tally = Tally()
+    tally = ParseTally()
     (letter, *records) = parse_paths([tmp_path], tally=tally)
 
     assert isinstance(letter, DeadLetter)
@@ -247,7 +247,7 @@ def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(as_archive(EVENTS))
     told: list[tuple[int, int]] = []
-    tally = Tally()
+    tally = ParseTally()
     records = parse_paths(
         [tmp_path], progress=lambda done, total: told.append((done, total)),
         tally=tally,

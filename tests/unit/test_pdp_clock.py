@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from structlog.testing import capture_logs
 
 from enforcement.steady import SteadyClock
+from streams.model.times import SECOND
 from streams.pdp import service
-from streams.times import SECOND
 
 if TYPE_CHECKING:
     import pytest

@@ -14,7 +14,7 @@ import pytest
 from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
 from enforcement import Mode
-from streams.keyed_names import keyed_identifier
+from streams.model.keyed_names import keyed_identifier
 from tests.pdp import (
     AT,
     ISSUER,

@@ -9,12 +9,12 @@ from attrs import evolve
 
 from agents_registry.verdict import Presented
 from agents_registry.verdict import judge as judge_by_table
-from streams import key_set
-from streams.keyed_names import keyed_identifier
+from streams.clients import jwks_cache as key_set
+from streams.model.keyed_names import keyed_identifier
 from streams.pdp import claims, decider
 from streams.pdp.decider import Decider, Decision
 from streams.pdp.tokens import TokenRefusedError
-from streams.sources.set_verifier import claimed
+from streams.sources.ssf.verifier import claimed
 from tests.unit import test_pdp_decider as caught_by
 
 if TYPE_CHECKING:

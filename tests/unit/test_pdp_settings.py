@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from agents_registry.identifiers import NodeClass
 from enforcement import Lapse, Mode
 from enforcement.kafka import KafkaGuard
-from streams import pdp_command
+from streams.cli import pdp as pdp_command
+from streams.cli.pdp import guard_of, run
 from streams.pdp.settings import load
-from streams.pdp_command import guard_of, run
 from tests.pdp import ISSUER, PEPPER, hashed
 
 if TYPE_CHECKING:

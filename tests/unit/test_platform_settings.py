@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from streams.settings import Settings
+from streams.settings.server import Settings
 
 pytestmark = pytest.mark.unit
 

@@ -7,14 +7,14 @@ import random
 import orjson
 import pytest
 
-from streams.stages.kinds import Standing
-from streams.stages.points import (
+from streams.stages.sentinel.evidence import PointEvidence
+from streams.stages.sentinel.points import (
     LATEST,
     MOST_ENTRIES,
     MOST_GUARDS,
     NOBODY,
     RESOLUTION,
-    Guard,
+    PointGuard,
     Points,
     said_at,
 )
@@ -36,11 +36,11 @@ def test_a_guard_stands_at_the_point_of_its_name() -> None:
     """And at no other, however alike."""
     points = one_guard()
 
-    assert Standing(reports=True, knew_at=20 * S) == points.standing(
+    assert PointEvidence(reports=True, knew_at=20 * S) == points.standing(
         "orders", 50, 30 * S, 0
     )
-    assert Standing(reports=True) == points.standing("orders", 51, 30 * S, 0)
-    assert Standing(reports=True) == points.standing("orders", None, 30 * S, 0)
+    assert PointEvidence(reports=True) == points.standing("orders", 51, 30 * S, 0)
+    assert PointEvidence(reports=True) == points.standing("orders", None, 30 * S, 0)
     assert NOBODY == points.standing("orders-eu", 50, 30 * S, 0)
     assert NOBODY == points.standing("order*", 50, 30 * S, 0)
 
@@ -80,7 +80,7 @@ def test_who_observes_enforces_nothing() -> None:
     points = one_guard(enforces=False)
     points.registered("orders", 30 * S, enforces=True)
 
-    assert Standing(observes=True) == points.standing("orders", 50, 25 * S, 0)
+    assert PointEvidence(observes=True) == points.standing("orders", 50, 25 * S, 0)
     assert points.standing("orders", 50, 31 * S, 0).reports
 
 
@@ -98,7 +98,7 @@ def test_what_nobody_registered_is_not_heard() -> None:
 
 def test_the_log_is_thinned_and_never_tells_too_early() -> None:
     """Of many receipts few are kept; what they say is late at most, and bounded."""
-    chance, guard = random.Random(7), Guard()
+    chance, guard = random.Random(7), PointGuard()
     truth = []
     at = offset = 0
     for _ in range(20 * MOST_ENTRIES):
@@ -119,7 +119,7 @@ def test_the_log_is_thinned_and_never_tells_too_early() -> None:
 
 def test_a_clock_that_was_set_back_moves_nothing_back() -> None:
     """Entries stay in order, so that they can be searched."""
-    guard = Guard()
+    guard = PointGuard()
     for at, offset in ((100, 5), (60, 9), (200, 12)):
         guard.add(at * S, offset)
 
@@ -128,7 +128,7 @@ def test_a_clock_that_was_set_back_moves_nothing_back() -> None:
 
 def test_what_was_applied_just_before_a_silence_is_told_exactly() -> None:
     """Bursts of facts end so, and a cause may be the last of them."""
-    guard = Guard()
+    guard = PointGuard()
     for at, offset in ((100, 5), (100.2, 7), (100.4, 9), (160, 12)):
         guard.add(int(at * S), offset)
 

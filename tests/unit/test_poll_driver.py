@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from streams.model.times import SECOND
 from streams.pollers import driver
 from streams.pollers.access_tokens import Fixed
-from streams.pollers.feeds import Answer
+from streams.pollers.feeds import VendorAnswer
 from streams.pollers.graph import GraphLog
 from streams.sources import source
-from streams.stages.admission import Rights
-from streams.stages.ingress import Origin
-from streams.times import SECOND
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from streams.intake import Delivery
+    from streams.services.intake import IntakeBatch
 
 pytestmark = pytest.mark.unit
 
@@ -42,7 +42,7 @@ class Kept:
         del name
         self.bodies.append(body)
 
-    async def write(self, delivery: Delivery, name: str, body: bytes) -> None:
+    async def write(self, delivery: IntakeBatch, name: str, body: bytes) -> None:
         """Keep one."""
         del delivery
         await self.save(name, body)
@@ -56,8 +56,8 @@ async def waits_of(
     """Let a vendor answer the same to each request; give the waits in between."""
     waits: list[float] = []
 
-    async def fetch(*_: Any, **__: Any) -> Answer:
-        return Answer({}, orjson.dumps(body))
+    async def fetch(*_: Any, **__: Any) -> VendorAnswer:
+        return VendorAnswer({}, orjson.dumps(body))
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)

@@ -22,14 +22,14 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import POSTURE, FindingKind
-from streams.posture_settings import Posture as PostureSettings
-from streams.stages import used_scopes
-from streams.stages.posture import LOOK_AGAIN, Limits, Posture
-from streams.stages.scope_use import exceeded, scoped, violation
-from streams.stages.used_scopes import UsedScopes
-from streams.stages.uses import Seen
-from streams.times import DAY, SECOND
+from streams.model.findings import POSTURE, FindingKind
+from streams.model.times import DAY, SECOND
+from streams.settings.posture import PostureSettings
+from streams.stages.access.uses import AccessEvent
+from streams.stages.posture import used_scopes
+from streams.stages.posture.posture import LOOK_AGAIN, Limits, Posture
+from streams.stages.posture.used_scopes import UsedScopes
+from streams.stages.sentinel.scope_use import exceeded, scoped, violation
 
 pytestmark = pytest.mark.unit
 
@@ -371,9 +371,11 @@ def test_usage_is_kept_as_bytes_and_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert desk.stage.used(TOKEN, ["api|x"], NOW) is None
 
 
-def use(*scopes: str, at: int = 10, outcome: str | None = "allowed") -> Seen:
+def use(*scopes: str, at: int = 10, outcome: str | None = "allowed") -> AccessEvent:
     """Give a use of the child."""
-    return Seen((CHILD,), "door", outcome, at * SECOND, "e", scopes=scopes or None)
+    return AccessEvent(
+        (CHILD,), "door", outcome, at * SECOND, "e", scopes=scopes or None
+    )
 
 
 def test_a_use_beyond_the_scopes_above_is_a_violation() -> None:

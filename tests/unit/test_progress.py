@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from streams.kafka.settings import KafkaSettings
-from streams.kafka.topic_watch import TopicWatch
-from streams.kafka.writing import HEARTBEATS, Writing
-from streams.progress import STILL_SECONDS, Progress
+from streams.engines.kafka.ingress.writing import HEARTBEATS, Writing
+from streams.engines.kafka.topics.topic_watch import TopicWatch
+from streams.observability.progress import STILL_SECONDS, Progress
+from streams.settings.kafka import KafkaSettings
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from agents_registry.facts import Cause, Edge, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
 from streams.http.auth import Tokens
 from streams.http.problems import ProblemError
-from streams.stages.quota import Bucket, Quota
+from streams.stages.ingest.quota import Bucket, Quota
 from tests.integration.serving import (
     created_key,
     deleted_key,
@@ -93,7 +93,7 @@ def test_one_credential_has_so_many_requests_under_way(tmp_path: Path) -> None:
     """Another one is not told to wait by them."""
     from aiohttp.test_utils import make_mocked_request  # noqa: PLC0415 - one test's
 
-    from streams.settings import Settings  # noqa: PLC0415 - as above
+    from streams.settings.server import Settings  # noqa: PLC0415 - as above
 
     tokens = Tokens(Settings(**values(tmp_path)).tokens, most=2)
 

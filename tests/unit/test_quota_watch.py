@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from agents_registry.facts import HOUR
-from streams.intake import NotWrittenError
-from streams.quota_watch import FACTS, LETTERS, QuotaWatch
-from streams.stages.ingress import Origin
+from streams.services.intake import NotWrittenError
+from streams.services.quota_watch import FACTS, LETTERS, QuotaWatch
+from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
 

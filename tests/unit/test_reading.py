@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.engine.continuing import Continuing
-from streams.reading import Records, idle_of, read_now
-from streams.records import Record
+from streams.engines.embedded.continuing import Continuing
+from streams.model.records import Record
+from streams.services.reading import Records, idle_of, read_now
 from streams.sources import source
 from tests.unit.openbao_lines import line
 

@@ -11,19 +11,19 @@ from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
-from streams.stages import lines as columns
-from streams.stages.lines import U64, Lines, joined, prints_of
-from streams.stages.remembered import (
+from streams.stages.access import columns
+from streams.stages.access.columns import U64, Lines, joined, prints_of
+from streams.stages.access.index import (
     FAN,
     IN_FLIGHT,
     MINUTE,
     REPORTED,
     SINGLES,
     Merged,
-    Piece,
     Remembered,
+    Segment,
 )
-from streams.stages.uses import Seen
+from streams.stages.access.uses import AccessEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +41,12 @@ def use(
     event_id: str | None = "e",
     names: tuple[Identifier, ...] = (TOKEN,),
     point: str = "door",
-) -> Seen:
+) -> AccessEvent:
     """Give a use."""
-    return Seen(names, point, "allowed", at, event_id)
+    return AccessEvent(names, point, "allowed", at, event_id)
 
 
-def rows(remembered: Remembered, name: Identifier = TOKEN) -> list[Seen]:
+def rows(remembered: Remembered, name: Identifier = TOKEN) -> list[AccessEvent]:
     """Give the remembered uses of a credential."""
     prints = np.array([prints_of(name)[0]], U64)
     found = remembered.find(prints)
@@ -76,9 +76,9 @@ def saved(remembered: Remembered, before: dict[str, bytes]) -> dict[str, bytes]:
 def test_uses_come_back_from_columns_as_they_were() -> None:
     """All fields, several identifiers, and texts that are not ASCII."""
     uses = [
-        Seen((OTHER, HASH), "p", "denied", -7, None, "Zoë", 3, ("r|x", "r|y")),
-        Seen((TOKEN,), "", None, 2**62, "e\n[]"),
-        Seen((HASH,), "p", "unknown", 0, "é", None, None, ()),
+        AccessEvent((OTHER, HASH), "p", "denied", -7, None, "Zoë", 3, ("r|x", "r|y")),
+        AccessEvent((TOKEN,), "", None, 2**62, "e\n[]"),
+        AccessEvent((HASH,), "p", "unknown", 0, "é", None, None, ()),
     ]
     lines = Lines.of(uses)
     again = Lines.read(lines.points, lines.columns() | {"point": lines.point.tobytes()})
@@ -173,7 +173,7 @@ def test_a_burst_takes_few_rows_and_none_is_lost() -> None:
     assert FAN * each + FAN == sum(times for _, times in told(remembered))
     ((row, of),) = piece.merged.items()
     assert (SINGLES - 1, FAN * each - 1) == (of.first, piece.lines.use(row).at)
-    again = Piece.load(piece.key, piece.dump(), None)
+    again = Segment.load(piece.key, piece.dump(), None)
     assert piece.merged == again.merged
 
 
@@ -354,7 +354,9 @@ def test_many_large_pieces_are_joined_in_steps() -> None:
     for number in range(FAN):
         at = number * MINUTE
         uses = [
-            Seen((Identifier("vault.accessor", f"{n}"),), "p", "allowed", at, None)
+            AccessEvent(
+                (Identifier("vault.accessor", f"{n}"),), "p", "allowed", at, None
+            )
             for n in range(20)
         ]
         remembered.add(Lines.of(uses), at)

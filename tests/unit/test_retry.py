@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.stages.retry import ATTEMPTS, HOUR, MINUTE, WAITS, wait
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.stages.notify.retry import ATTEMPTS, HOUR, MINUTE, WAITS, wait
 
 pytestmark = pytest.mark.unit
 

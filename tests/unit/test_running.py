@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.running import keep_collections_short, say_ready
+from streams.process.lifecycle import keep_collections_short, say_ready
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from agents_registry.facts import FACTS, Effect, Fact, Reach, Relation
 from schemas.codec import FOLDER, UNKNOWN, published
-from streams.findings import FindingKind
+from streams.model.findings import FindingKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agents_registry.facts import Cause, Lift
-from streams.records import DeadLetter, Lifecycle
-from streams.sources.envelope import LIMIT
-from streams.sources.scim import Request, records
-from streams.stages.ingress import Origin, facts_of
+from streams.model.records import DeadLetter, Lifecycle
+from streams.sources.reading.envelope import LIMIT
+from streams.sources.scim.scim import ScimRequest, records
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,7 @@ def effects(
 ) -> list[str | None]:
     """Give the effects of a request that is read whole."""
     data = b"" if body is None else json.dumps(body).encode()
-    found = records(Request(method, path, data), **values)
+    found = records(ScimRequest(method, path, data), **values)
     return [one.effect for one in found if isinstance(one, Lifecycle)]
 
 
@@ -104,7 +104,9 @@ def test_a_whole_user_says_whether_it_is_active(
 
 def test_the_target_is_in_the_path() -> None:
     """With host, query and escapes."""
-    (found,) = records(Request("delete", "https://us.example/scim/Users/a%2Fb/?x=1"))
+    (found,) = records(
+        ScimRequest("delete", "https://us.example/scim/Users/a%2Fb/?x=1")
+    )
     assert isinstance(found, Lifecycle)
     assert ("delete_subject", (("scim.user", "a/b"),)) == (
         found.effect, found.identifiers,
@@ -113,7 +115,9 @@ def test_the_target_is_in_the_path() -> None:
 
 def test_a_created_user_is_known_by_the_id_that_we_gave() -> None:
     """One that is created inactive is suspended at once."""
-    request = Request("POST", "/Users", b'{"userName":"ann","active":"False"}', "u9")
+    request = ScimRequest(
+        "POST", "/Users", b'{"userName":"ann","active":"False"}', "u9"
+    )
     issue, suspend = records(request)
 
     assert isinstance(issue, Lifecycle)
@@ -159,15 +163,15 @@ def test_reading_changes_nothing(path: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (Request("POST", "/Users", b'{"acve": tre}'), "malformed"),
-        (Request("PATCH", "/Users/u1", b"[]"), "malformed"),
-        (Request("PUT", "/Users/u1", b""), "malformed"),
-        (Request("PUT", "/Users/u1", b" " * (LIMIT + 1)), "too_large"),
-        (Request("PUT", "/Users/u1", b'{"a":' * 3000), "malformed"),
+        (ScimRequest("POST", "/Users", b'{"acve": tre}'), "malformed"),
+        (ScimRequest("PATCH", "/Users/u1", b"[]"), "malformed"),
+        (ScimRequest("PUT", "/Users/u1", b""), "malformed"),
+        (ScimRequest("PUT", "/Users/u1", b" " * (LIMIT + 1)), "too_large"),
+        (ScimRequest("PUT", "/Users/u1", b'{"a":' * 3000), "malformed"),
     ],
     ids=range(5),
 )
-def test_an_unreadable_body_is_a_dead_letter(request_: Request, code: str) -> None:
+def test_an_unreadable_body_is_a_dead_letter(request_: ScimRequest, code: str) -> None:
     """Answer 400, and count it."""
     (letter,) = records(request_)
     assert isinstance(letter, DeadLetter)
@@ -177,7 +181,7 @@ def test_an_unreadable_body_is_a_dead_letter(request_: Request, code: str) -> No
 @pytest.mark.parametrize("path", ["/Users", "/Users/", f"/Users/{'x' * 300}"])
 def test_an_ending_without_a_target_is_told(path: str) -> None:
     """The record stays, so that it is not lost."""
-    record, letter = records(Request("DELETE", path))
+    record, letter = records(ScimRequest("DELETE", path))
     assert isinstance(record, Lifecycle)
     assert isinstance(letter, DeadLetter)
     assert ("delete_subject", ()) == (record.effect, record.identifiers)
@@ -186,7 +190,7 @@ def test_an_ending_without_a_target_is_told(path: str) -> None:
 def test_suspend_and_restore_meet_in_the_facts() -> None:
     """Without a time they carry that of their receipt, and say so."""
     found = [
-        records(Request("PUT", "/Users/u1", body))[0]
+        records(ScimRequest("PUT", "/Users/u1", body))[0]
         for body in (b'{"active":false}', b'{"active":true}')
     ]
     assert all(isinstance(one, Lifecycle) for one in found)

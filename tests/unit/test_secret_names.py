@@ -12,10 +12,10 @@ import pytest
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
 from agents_registry.secret_shapes import HIDDEN, has_secret, is_secret, without_secrets
-from streams.keyed_names import keyed_digest, keyed_identifier
-from streams.records import Access, DeadLetter, Lifecycle, Parent, Tie
-from streams.secret_names import PlainSecretError, SecretNames
-from streams.stages.silences import ordered
+from streams.model.keyed_names import keyed_digest, keyed_identifier
+from streams.model.records import Access, DeadLetter, Lifecycle, Parent, Tie
+from streams.services.secret_names import PlainSecretError, SecretNames
+from streams.stages.notify.silences import ordered
 
 pytestmark = pytest.mark.unit
 

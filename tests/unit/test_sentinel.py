@@ -21,22 +21,24 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
-from agents_registry.reach import Reach
+from agents_registry.reach import Reached
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
-from streams.findings import FindingKind
-from streams.stages import episodes, finding_messages, late_limits
-from streams.stages.known_deaths import Accepted
-from streams.stages.posture import Limits
-from streams.stages.registry import condemned, dead, root
-from streams.stages.remembered import FAN, SINGLES
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.told import Told
-from streams.stages.uses import Seen
+from streams.model.findings import FindingKind
+from streams.stages.access.index import FAN, SINGLES
+from streams.stages.access.uses import AccessEvent
+from streams.stages.posture.posture import Limits
+from streams.stages.registry.registry import condemned, dead, root
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel import messages as finding_messages
+from streams.stages.sentinel import scope_recheck as late_limits
+from streams.stages.sentinel.prior_findings import PriorFindings
+from streams.stages.sentinel.revocation_offsets import Accepted
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
-    from streams.stages.telling import Outputs
+    from streams.stages.sentinel.step import Outputs
 
 pytestmark = pytest.mark.unit
 
@@ -84,7 +86,7 @@ class Desk:
             self.keep(finish(self.sentinel.follow(self.registry, self.now)))
         if start is not None:
             node = self.registry.lineage.find(start)
-            found = finish(condemned(self.registry, Reach(self.registry, [node])))
+            found = finish(condemned(self.registry, Reached(self.registry, [node])))
             pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
             self.sentinel.known.note(pairs, self.end)
             names = [each.identifier for each in found]
@@ -99,7 +101,7 @@ class Desk:
         scopes: tuple[str, ...] | None = None,
     ) -> None:
         """Show an access at a time in seconds."""
-        use = Seen(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
+        use = AccessEvent(names, "door", outcome, at * S, event_id or f"{at}{outcome}")
         use = use._replace(scopes=scopes)
         self.keep(finish(self.sentinel.observe([use], self.registry, self.now)))
 
@@ -541,7 +543,7 @@ def test_a_restart_loses_no_use_of_an_unknown_credential() -> None:
     assert burst > SINGLES
     for number in range(FAN):  # the pieces become one, and the last rows
         some = [
-            Seen((SHADOW,), "door", "allowed", 150 * S, f"{number}/{n}")
+            AccessEvent((SHADOW,), "door", "allowed", 150 * S, f"{number}/{n}")
             for n in range(3)
         ]
         desk.keep(finish(desk.sentinel.observe(some, desk.registry, desk.now)))
@@ -563,7 +565,7 @@ def test_what_was_told_of_an_unknown_credential_is_not_held_again() -> None:
     desk.use(150, names=(SHADOW,), event_id="e")
     desk.wait(60)
     (episode,) = desk.findings.values()
-    again.sentinel.episodes.told = Told()
+    again.sentinel.episodes.told = PriorFindings()
     again.sentinel.episodes.told.add(episode.finding, 1)
     again.sentinel.episodes.restore(attrs.evolve(episode, open=False))
     again.use(150, names=(SHADOW,), event_id="e")
@@ -587,7 +589,7 @@ def test_the_owner_is_whom_the_line_names_else_the_facts(
     ):
         desk.tell(fact)
     for names in ((TOKEN,), (SHADOW, USER)):
-        use = Seen(names, "door", "allowed", 50 * S, None, said)
+        use = AccessEvent(names, "door", "allowed", 50 * S, None, said)
         uses = [use, use._replace(at=150 * S)]
         desk.keep(finish(desk.sentinel.observe(uses, desk.registry, desk.now)))
     desk.wait(60)
@@ -705,7 +707,7 @@ def test_a_token_is_held_to_the_subject_that_it_comes_with(
     if cause_first:
         desk.tell(facts.pop())
     at = None if issued is None else issued * S
-    use = Seen((JTI, USER), "door", "allowed", 70 * S, "e", issued_at=at)
+    use = AccessEvent((JTI, USER), "door", "allowed", 70 * S, "e", issued_at=at)
     desk.keep(finish(desk.sentinel.observe([use], desk.registry, desk.now)))
     for fact in facts:
         desk.tell(fact)

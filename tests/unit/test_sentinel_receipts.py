@@ -10,11 +10,11 @@ import pytest
 
 from agents_registry.facts import Alias, Edge, Effect, OwnerSet
 from agents_registry.steps import finish
-from streams.findings import SEVERITY, FindingKind, Severity
-from streams.stages import episodes
-from streams.stages.episodes import MAX_DOUBTS, MAX_RELATED
-from streams.stages.points import Points
-from streams.stages.uses import Seen
+from streams.model.findings import SEVERITY, FindingKind, Severity
+from streams.stages.access.uses import AccessEvent
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel.episodes import MAX_DOUBTS, MAX_RELATED
+from streams.stages.sentinel.points import Points
 from tests.unit.test_sentinel import AGENT, COMMON, HASH, TOKEN, Desk, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -32,7 +32,7 @@ class Watch(Desk):
 
     def enter(self, at: int, applied: int | None = None, **more: Any) -> None:
         """Show that the door let something in at a second."""
-        use = Seen((TOKEN,), DOOR, "allowed", at * S, f"e{at}", applied=applied)
+        use = AccessEvent((TOKEN,), DOOR, "allowed", at * S, f"e{at}", applied=applied)
         use = use._replace(**more)
         self.keep(finish(self.sentinel.observe([use], self.registry, self.now)))
 
@@ -319,7 +319,7 @@ def test_names_so_many_related_ones_and_no_more() -> None:
     watch.tell(revoke())
     watch.use(150, "denied", names=(HASH,))
     for number in range(MAX_RELATED + 5):
-        use = Seen((TOKEN,), f"p{number}", "denied", 150 * S, None)
+        use = AccessEvent((TOKEN,), f"p{number}", "denied", 150 * S, None)
         watch.keep(finish(watch.sentinel.observe([use], watch.registry, watch.now)))
     (other,) = (e for e in watch.findings.values() if e.finding.presented == HASH)
 

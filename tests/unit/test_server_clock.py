@@ -8,8 +8,8 @@ import pytest
 from attrs import define, field
 from structlog.testing import capture_logs
 
-from streams.server_clock import MILLISECOND, MOST, PINGS, ServerClock
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.process.server_clock import MILLISECOND, MOST, PINGS, ServerClock
 
 TRUE = 1_800_000_000 * SECOND
 HOUR = 3600 * SECOND

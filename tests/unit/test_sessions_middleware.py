@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from attrs import define, field
 
-from enforcement.aiohttp import Exchange, protect
+from enforcement.aiohttp import AllowedRequest, protect
 from enforcement.asgi import GuardMiddleware
 from tests.unit.test_sessions import (
     CHILD,
@@ -99,7 +99,7 @@ async def test_a_websocket_whose_handshake_was_interrupted_is_cut(
     task = asyncio.current_task()
     assert task is not None
     request = make_mocked_request("GET", "/")
-    exchange = Exchange(world.guard, request, CHILD, None, None, task, 60.0)
+    exchange = AllowedRequest(world.guard, request, CHILD, None, None, task, 60.0)
     exchange.watch(web.WebSocketResponse())
     world.say(cause(ROOT))
     with pytest.raises(asyncio.CancelledError):

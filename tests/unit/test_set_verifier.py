@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from streams.sources.set_verifier import (
+from streams.model.times import SECOND
+from streams.sources.ssf.verifier import (
     LIMIT,
     SetRefusedError,
     StreamRules,
@@ -21,7 +22,6 @@ from streams.sources.set_verifier import (
     read_jwks,
     verify,
 )
-from streams.times import SECOND
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from streams.settings import load
+from streams.settings.server import load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import Finding, FindingKind, Severity
-from streams.kafka.delivery_file import DeliveryFile
-from streams.kafka.silences import KeptSilences
-from streams.stages import notify, notify_draft, silences
-from streams.stages.deliveries import Activity, Route
-from streams.stages.delivery_state import UPDATE_EVERY, State
-from streams.stages.notify import Change, next_due, settle
-from streams.stages.notify_groups import QUIET
-from streams.stages.silences import CRITICAL, LONGEST, Silence, mark, ordered
-from streams.times import DAY, SECOND, rfc3339
+from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.silences import KeptSilences
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.model.times import DAY, SECOND, rfc3339
+from streams.stages.notify import draft as notify_draft
+from streams.stages.notify import notify, silences
+from streams.stages.notify.deliveries import Activity, ReceiverRoute
+from streams.stages.notify.groups import QUIET
+from streams.stages.notify.notify import FindingChange, next_due, settle
+from streams.stages.notify.silences import CRITICAL, LONGEST, Silence, mark, ordered
+from streams.stages.notify.state import UPDATE_EVERY, DeliveryState
 from tests.unit.test_kafka_desk import World
 from tests.unit.test_kafka_source_state import Topics
 from tests.unit.test_notify import NOW, OK, a_finding
@@ -25,12 +26,12 @@ from tests.unit.test_notify import NOW, OK, a_finding
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.kafka.kept import Kept
+    from streams.engines.kafka.ingress.compacted_store import CompactedStore
 
 pytestmark = pytest.mark.unit
 
 HOUR = 3600 * SECOND
-SOC = Route(name="soc")
+SOC = ReceiverRoute(name="soc")
 AGENT = Identifier("agent.id", "bot")
 
 
@@ -52,11 +53,13 @@ class Told:
     """The stage notify with one receiver that takes all, and a clock."""
 
     def __init__(self, *silenced: Silence) -> None:
-        self.state = State()
+        self.state = DeliveryState()
         self.silences: tuple[Silence, ...] = silenced
         self.now = NOW
 
-    def hear(self, *changes: Change, route: Route = SOC) -> list[Activity]:
+    def hear(
+        self, *changes: FindingChange, route: ReceiverRoute = SOC
+    ) -> list[Activity]:
         """Take changes in; give what is posted, now or after a moment."""
         said = []
         for news, at in ((changes, self.now), ((), self.now + QUIET)):
@@ -70,7 +73,7 @@ class Told:
 
     def restart(self) -> None:
         """Go on with what is kept."""
-        self.state = State().joined(State.of_rows(self.state.rows()))
+        self.state = DeliveryState().joined(DeliveryState.of_rows(self.state.rows()))
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -81,10 +84,10 @@ def test_a_silenced_finding_is_told_once_when_its_silence_ends(
     """By its end or by an order; not before, not twice, and over a restart."""
     told = Told(a_silence())
 
-    assert told.hear(Change(ownerless())) == []
+    assert told.hear(FindingChange(ownerless())) == []
     assert told.state.deliveries == {}
     told.now += 2 * UPDATE_EVERY
-    assert told.hear(Change(ownerless(count=2))) == []
+    assert told.hear(FindingChange(ownerless(count=2))) == []
     assert next_due(told.state, told.now) == NOW + HOUR
     if restarted:
         told.restart()
@@ -96,15 +99,15 @@ def test_a_silenced_finding_is_told_once_when_its_silence_ends(
     assert told.hear() == [Activity.CREATE]
     told.now += UPDATE_EVERY
     assert told.hear() == []
-    assert told.hear(Change(ownerless(), closed=True)) == [Activity.CLOSE]
+    assert told.hear(FindingChange(ownerless(), closed=True)) == [Activity.CLOSE]
 
 
 def test_what_began_and_ended_in_silence_is_never_told() -> None:
     """Nobody has to do anything about it."""
     told = Told(a_silence())
-    told.hear(Change(ownerless()))
-    told.hear(Change(ownerless(), closed=True))
-    told.hear(Change(ownerless(id="f" * 32), closed=True))
+    told.hear(FindingChange(ownerless()))
+    told.hear(FindingChange(ownerless(), closed=True))
+    told.hear(FindingChange(ownerless(id="f" * 32), closed=True))
     told.now += 2 * HOUR
 
     assert told.hear() == []
@@ -114,21 +117,21 @@ def test_what_began_and_ended_in_silence_is_never_told() -> None:
 def test_what_was_told_before_is_updated_after_and_closed_at_once() -> None:
     """An incident that is open elsewhere is not left open by a silence."""
     told = Told()
-    assert told.hear(Change(ownerless())) == [Activity.CREATE]
+    assert told.hear(FindingChange(ownerless())) == [Activity.CREATE]
     told.silences = (a_silence(),)
     told.now += UPDATE_EVERY
-    assert told.hear(Change(ownerless(count=2))) == []
+    assert told.hear(FindingChange(ownerless(count=2))) == []
     told.now += HOUR
     assert told.hear() == [Activity.UPDATE]
     told.silences = (a_silence(until=told.now + HOUR),)
-    assert told.hear(Change(ownerless(), closed=True)) == [Activity.CLOSE]
+    assert told.hear(FindingChange(ownerless(), closed=True)) == [Activity.CLOSE]
 
 
 def test_receivers_that_forget_are_not_reminded_of_what_is_silenced() -> None:
     """They are again once the silence ends, and of posture after a day too."""
-    repeats = Route(name="am", repeat=300 * SECOND)
+    repeats = ReceiverRoute(name="am", repeat=300 * SECOND)
     told = Told()
-    assert told.hear(Change(ownerless()), route=repeats) == [Activity.CREATE]
+    assert told.hear(FindingChange(ownerless()), route=repeats) == [Activity.CREATE]
     told.silences = (a_silence(),)
     told.now += 400 * SECOND
     assert told.hear(route=repeats) == []
@@ -141,7 +144,7 @@ def test_receivers_that_forget_are_not_reminded_of_what_is_silenced() -> None:
 def test_nothing_is_held_that_nobody_would_be_told() -> None:
     """Else it would lie there for ever."""
     told = Told(a_silence())
-    told.hear(Change(ownerless()), route=Route(name="x", kinds=CRITICAL))
+    told.hear(FindingChange(ownerless()), route=ReceiverRoute(name="x", kinds=CRITICAL))
 
     assert told.state.announced == {}
 
@@ -271,12 +274,12 @@ def test_the_desk_on_kafka_owes_what_is_silenced(tmp_path: Path) -> None:
 def test_a_silenced_finding_that_nobody_wants_any_more_is_not_owed() -> None:
     """The receiver was taken out, or wants worse alone, while the silence held."""
     told = Told(a_silence())
-    told.hear(Change(ownerless()))
+    told.hear(FindingChange(ownerless()))
     assert told.state.owes(ownerless().id)
 
     told.silences = ()
-    told.state = State.of_rows(told.state.rows())
-    strict = Route(name="soc", minimum=Severity.CRITICAL)
+    told.state = DeliveryState.of_rows(told.state.rows())
+    strict = ReceiverRoute(name="soc", minimum=Severity.CRITICAL)
     assert told.hear(route=strict) == []
     assert not told.state.owes(ownerless().id)
 
@@ -284,7 +287,7 @@ def test_a_silenced_finding_that_nobody_wants_any_more_is_not_owed() -> None:
 def test_silences_on_kafka_are_followed_by_every_process() -> None:
     """What one took, the other heeds; what ended or cannot be read is no silence."""
     topics, now, heard = Topics(), [NOW], []
-    kept = cast("Kept", topics)
+    kept = cast("CompactedStore", topics)
     topics.entries["silence", "bad"] = b'{"kinds": ["no such kind"]}'
     topics.entries["health", "x"] = b"{}"
     one = KeptSilences(kept, lambda: now[0])

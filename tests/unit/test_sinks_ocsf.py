@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import SEVERITY, Finding, FindingKind, Severity
+from streams.model.findings import SEVERITY, Finding, FindingKind, Severity
+from streams.model.times import SECOND
 from streams.sinks import ocsf, wording
-from streams.stages.deliveries import Activity, Delivery
-from streams.times import SECOND
+from streams.stages.notify.deliveries import Activity, Delivery
 
 pytestmark = pytest.mark.unit
 

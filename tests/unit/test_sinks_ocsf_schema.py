@@ -14,11 +14,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from agents_registry.identifiers import Identifier
-from streams.findings import FindingKind
+from streams.model.findings import FindingKind
 from streams.sinks import ocsf
 from streams.sinks.links import NOWHERE, Links
-from streams.stages.deliveries import Activity
-from streams.stages.trial import trial
+from streams.stages.notify.deliveries import Activity
+from streams.stages.notify.trial import trial
 from tests.unit.test_sinks_ocsf import AGENT, TOKEN, USED, a_finding
 
 pytestmark = pytest.mark.unit
@@ -102,7 +102,7 @@ def sent(event: dict[str, Any]) -> Any:
 
 def an_event(
     activity: Activity = Activity.CREATE,
-    layout: ocsf.Layout = ocsf.DEFAULT,
+    layout: ocsf.OcsfLayout = ocsf.DEFAULT,
     **values: Any,
 ) -> Any:
     """Give the event of a finding."""
@@ -119,7 +119,7 @@ def test_every_kind_is_valid(
     kind: FindingKind, activity: Activity, links: Links
 ) -> None:
     """Required fields, their types, their values, and no field that is not there."""
-    released().validate(an_event(activity, ocsf.Layout(links=links), kind=kind))
+    released().validate(an_event(activity, ocsf.OcsfLayout(links=links), kind=kind))
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_every_kind_is_valid_in_the_newest_version(
     kind: FindingKind, activity: Activity
 ) -> None:
     """With what it adds, and nothing that it does not know."""
-    layout = ocsf.Layout(version="1.9.0", links=LINKS)
+    layout = ocsf.OcsfLayout(version="1.9.0", links=LINKS)
     newest().validate(an_event(activity, layout, kind=kind))
 
 
 def test_the_newest_version_says_whose_authority_was_used() -> None:
     """The credential and what it hangs on, in the words of a delegation."""
-    layout = ocsf.Layout(version="1.9.0")
+    layout = ocsf.OcsfLayout(version="1.9.0")
     delegation = an_event(layout=layout)["unmapped"]["delegation"]
 
     Draft202012Validator(DELEGATION).validate(delegation)
@@ -170,7 +170,7 @@ def test_the_newest_version_says_whose_authority_was_used() -> None:
 
 def test_the_newest_version_shows_whether_a_record_was_altered() -> None:
     """Its fingerprint is that of all of it but itself, in canonical JSON (RFC 8785)."""
-    event = an_event(layout=ocsf.Layout(version="1.9.0"), owner="Ann \u00fc \u0007")
+    event = an_event(layout=ocsf.OcsfLayout(version="1.9.0"), owner="Ann \u00fc \u0007")
     assert ["record_integrity"] == event["metadata"]["profiles"]
     fingerprint = event["attestation"].pop("fingerprint")
 
@@ -190,7 +190,7 @@ def test_the_newest_version_shows_whether_a_record_was_altered() -> None:
 
 def test_the_newest_version_names_the_agent() -> None:
     """Behind the switch: 1.8.0 has no place for it."""
-    layout = ocsf.Layout(version="1.9.0")
+    layout = ocsf.OcsfLayout(version="1.9.0")
     event = an_event(layout=layout)
 
     newest().validate(event)
@@ -205,7 +205,7 @@ def test_the_newest_version_names_the_agent() -> None:
 
 def test_links_lead_to_what_explains_it() -> None:
     """Why it is dead, and what else ended with the ancestor that was named."""
-    event = an_event(layout=ocsf.Layout(links=LINKS))
+    event = an_event(layout=ocsf.OcsfLayout(links=LINKS))
 
     assert event["finding_info"]["src_url"] == (
         "https://rescind.example/v1/why/vault.accessor%3Ahmac-token-1?realm=acme"

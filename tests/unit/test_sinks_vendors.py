@@ -9,15 +9,15 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.findings import SUMMARY, FindingKind, Severity
+from streams.model.findings import SUMMARY, FindingKind, Severity
+from streams.model.times import SECOND
 from streams.sinks import cef, ocsf, syslog
 from streams.sinks.alertmanager import Alertmanager
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.pagerduty import PagerDuty
 from streams.sinks.slack import Slack
 from streams.sinks.splunk import Splunk
-from streams.stages.deliveries import Activity
-from streams.times import SECOND
+from streams.stages.notify.deliveries import Activity
 from tests.unit.test_sinks_ocsf import USED, a_delivery, a_finding
 
 pytestmark = pytest.mark.unit
@@ -203,7 +203,7 @@ def test_cef_escapes_what_would_end_a_field() -> None:
 def test_syslog_has_the_header_of_rfc_5424(form: Any) -> None:
     """Facility 10; at most six digits of a second; no structured data."""
     delivery = a_delivery(severity=Severity.CRITICAL)
-    layout = syslog.Layout(form=form, hostname="soc 1\n")
+    layout = syslog.SyslogLayout(form=form, hostname="soc 1\n")
 
     text = syslog.message(delivery, layout).decode()
 

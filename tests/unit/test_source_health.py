@@ -9,17 +9,17 @@ import orjson
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.collisions import Memory
-from streams.findings import FindingKind
-from streams.health_book import MOST, OTHERS, HealthBook
-from streams.intake import Delivery, NotWrittenError, Receipt, Stated
-from streams.records import DeadLetter, Lifecycle
-from streams.stages import source_health as steps
-from streams.stages.admission import Rights
-from streams.stages.entitlement import Grant
-from streams.stages.ingress import Origin
-from streams.stages.source_health import Batch, Expected, Health
-from streams.times import SECOND
+from streams.model.findings import FindingKind
+from streams.model.records import DeadLetter, Lifecycle
+from streams.model.times import SECOND
+from streams.services.event_id_conflicts import Memory
+from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError, Stated
+from streams.services.source_health import MOST, OTHERS, HealthBook
+from streams.stages.ingest import source_health as steps
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.entitlement import Grant
+from streams.stages.ingest.ingress import Origin
+from streams.stages.ingest.source_health import Batch, Expected, HealthRecord
 
 pytestmark = pytest.mark.unit
 
@@ -53,12 +53,12 @@ def nameless(event_id: str) -> DeadLetter:
     return DeadLetter("okta", 0, 9, reason, event_id, "user.lifecycle.suspend")
 
 
-def delivered(*records: Any, **more: Any) -> Delivery:
+def delivered(*records: Any, **more: Any) -> IntakeBatch:
     """Give a batch as a receiver hands it over."""
-    return Delivery(list(records), origin(), RIGHTS, **more)
+    return IntakeBatch(list(records), origin(), RIGHTS, **more)
 
 
-def signals(*deliveries: Delivery) -> list[dict[str, Any]]:
+def signals(*deliveries: IntakeBatch) -> list[dict[str, Any]]:
     """Take batches in, each written, and give what is found at the last one."""
     stated, found = Stated(), list[dict[str, Any]]()
     for each in deliveries:
@@ -72,7 +72,7 @@ def test_a_batch_counts_and_its_newest_event_gives_the_lag() -> None:
     """What came is told apart from what could be used."""
     batch = Stated().prepare(delivered(ending("u1"), nameless("e9")), "f").batch
 
-    health = steps.took(Health(), batch, "okta", NOW)
+    health = steps.took(HealthRecord(), batch, "okta", NOW)
 
     assert (1, 1, 1, 0) == (
         health.accepted, health.dead_letters, health.unmapped, health.collisions
@@ -84,14 +84,14 @@ def test_a_batch_counts_and_its_newest_event_gives_the_lag() -> None:
 
 def test_what_nobody_can_read_ends_no_silence() -> None:
     """A source whose format changed is silent, however much it sends."""
-    silent = Health(started_at=NOW, silent=True)
+    silent = HealthRecord(started_at=NOW, silent=True)
 
     assert steps.took(silent, Batch(dead_letters=9), "okta", at(90)).silent
 
 
 def test_silence_is_found_once_and_ends_as_a_gap() -> None:
     """The time between the events may have lost some."""
-    heard = steps.took(Health(started_at=NOW), Batch(1), "okta", at(1))
+    heard = steps.took(HealthRecord(started_at=NOW), Batch(1), "okta", at(1))
 
     early, none = steps.waited(heard, ONCE, at(61))
     silent, (notice,) = steps.waited(heard, ONCE, at(62))
@@ -105,7 +105,7 @@ def test_silence_is_found_once_and_ends_as_a_gap() -> None:
 
 def test_the_finding_on_a_silence_is_over_when_something_is_heard() -> None:
     """Not by a start of ours, from which silence counts anew."""
-    silent, _ = steps.waited(Health(started_at=NOW, heard_at=at(1)), ONCE, at(62))
+    silent, _ = steps.waited(HealthRecord(started_at=NOW, heard_at=at(1)), ONCE, at(62))
     restarted = attrs.evolve(
         steps.from_plain(steps.to_plain(silent)), started_at=at(70)
     )
@@ -122,7 +122,7 @@ def test_the_finding_on_a_silence_is_over_when_something_is_heard() -> None:
 
 def test_the_finding_is_over_where_silence_is_no_fault_any_more() -> None:
     """The setting, or the source, was taken out."""
-    silent, _ = steps.waited(Health(started_at=NOW), ONCE, at(61))
+    silent, _ = steps.waited(HealthRecord(started_at=NOW), ONCE, at(61))
 
     back, (over,) = steps.waited(silent, Expected(), at(62))
 
@@ -131,7 +131,7 @@ def test_the_finding_is_over_where_silence_is_no_fault_any_more() -> None:
 
 def test_a_source_that_never_spoke_is_silent_since_the_start() -> None:
     """A hook that was never set up at the vendor is noticed too."""
-    health, _ = steps.waited(Health(), ONCE, NOW)
+    health, _ = steps.waited(HealthRecord(), ONCE, NOW)
 
     assert not steps.waited(health, ONCE, at(60))[0].silent
     assert steps.waited(health, ONCE, at(61))[0].silent
@@ -140,7 +140,7 @@ def test_a_source_that_never_spoke_is_silent_since_the_start() -> None:
 def test_a_poll_without_answers_is_silent_and_one_without_news_is_not() -> None:
     """An empty page proves that the way is open; a refused request does not."""
     expected = Expected(answer=10 * SECOND)
-    begun = Health(started_at=NOW)
+    begun = HealthRecord(started_at=NOW)
     asked = steps.failed(steps.answered(begun, at(5)), "status 401")
 
     silent, (notice,) = steps.waited(asked, expected, at(16))
@@ -174,7 +174,7 @@ def test_a_lost_revocation_is_not_told_twice() -> None:
 def test_one_id_with_two_contents_is_found_in_another_batch_too() -> None:
     """Each further content once; repeats, other types and other systems never."""
     first, other = delivered(ending("u1")), delivered(ending("u2"))
-    elsewhere = Delivery([ending("u2")], origin(authority="other"), RIGHTS)
+    elsewhere = IntakeBatch([ending("u2")], origin(authority="other"), RIGHTS)
 
     assert ["id_collision"] == [each["kind"] for each in signals(first, other)]
     assert ["e1"] == signals(first, other)[0]["event_ids"]
@@ -270,12 +270,12 @@ def test_lost_events_are_a_gap() -> None:
         signal["kind"], signal["presented"]
     )  # fmt: skip
     batch = Stated().prepare(delivery, "f").batch
-    assert (at(-90), at(-30)) == steps.took(Health(), batch, "okta", NOW).gap
+    assert (at(-90), at(-30)) == steps.took(HealthRecord(), batch, "okta", NOW).gap
 
 
 def test_a_record_survives_being_saved() -> None:
     """Members that a later version adds or drops do not matter."""
-    health = Health(
+    health = HealthRecord(
         authority="a", started_at=1, gap=(1, 2), silent=True, told=True, accepted=3
     )
     plain = orjson.loads(orjson.dumps(steps.to_plain(health) | {"later": 1}))
@@ -298,21 +298,21 @@ class Deaf:
 
     def __init__(self) -> None:
         self.open = False
-        self.taken: list[Delivery] = []
+        self.taken: list[IntakeBatch] = []
 
-    async def records(self, delivery: Delivery) -> Receipt:
+    async def records(self, delivery: IntakeBatch) -> Acceptance:
         """Take a batch, or not."""
         if not self.open:
             raise NotWrittenError
         self.taken.append(delivery)
-        return Receipt(0, 0, 0, "")
+        return Acceptance(0, 0, 0, "")
 
 
 async def test_silence_counts_once_its_finding_is_durable() -> None:
     """While the log takes nothing it is tried again."""
     now = [NOW]
     book, log = HealthBook(lambda: now[0], {"hook:okta": ONCE}), Deaf()
-    book.sources["hook:okta"] = attrs.evolve(Health(), started_at=NOW)
+    book.sources["hook:okta"] = attrs.evolve(HealthRecord(), started_at=NOW)
     now[0] = at(61)
 
     with pytest.raises(NotWrittenError):
@@ -332,10 +332,10 @@ async def test_a_source_that_speaks_while_its_silence_is_told_ends_the_finding()
     """With the next look, and once."""
     now, log = [at(61)], Deaf()
     book = HealthBook(lambda: now[0], {"hook:okta": ONCE})
-    book.sources["hook:okta"] = Health(started_at=NOW)
+    book.sources["hook:okta"] = HealthRecord(started_at=NOW)
     log.open, write = True, log.records
 
-    async def speaks(delivery: Delivery) -> Receipt:
+    async def speaks(delivery: IntakeBatch) -> Acceptance:
         health = book.sources["hook:okta"]
         book.sources["hook:okta"] = steps.took(health, Batch(1), "okta", now[0])
         return await write(delivery)
@@ -355,14 +355,16 @@ async def test_a_source_that_speaks_with_another_process_is_not_silent() -> None
     """Behind a load balancer each process hears a part; together they know all."""
     now = [NOW]
     book, log = HealthBook(lambda: now[0], {"hook:okta": ONCE}), Deaf()
-    heard = Health(heard_at=at(50), accepted=2, refused=1, gap=(1, 2), lag=7)
+    heard = HealthRecord(heard_at=at(50), accepted=2, refused=1, gap=(1, 2), lag=7)
     plain = {"hook:okta": steps.to_plain(heard), "scim:d": steps.to_plain(heard)}
     peer = HealthBook(
         lambda: now[0], {"hook:okta": ONCE}, lambda: [orjson.dumps(plain)]
     )
     log.open = True
     for each in (book, peer):
-        each.sources["hook:okta"] = Health(started_at=NOW, heard_at=at(1), accepted=3)
+        each.sources["hook:okta"] = HealthRecord(
+            started_at=NOW, heard_at=at(1), accepted=3
+        )
         now[0] = at(90)
         await each.look(log, origin)
 

@@ -8,21 +8,23 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 
-from streams.client import Client
-from streams.configured import ConfigurationError
-from streams.expectations import expected_sources
+from streams.apps.builders.expectations import expected_sources
+from streams.apps.builders.sources import ConfigurationError
+from streams.cli.sources import sources
+from streams.clients.rescind import Client
 from streams.http.sources import row
-from streams.settings import Settings
-from streams.sources_command import sources
-from streams.ssf.health import Health as StreamHealth
-from streams.stages.source_health import Health
-from streams.times import SECOND
+from streams.model.times import SECOND
+from streams.settings.server import Settings
+from streams.ssf.health import StreamHealth
+from streams.stages.ingest.source_health import HealthRecord
 
 pytestmark = pytest.mark.unit
 
 NOW = 1_700_000_000 * SECOND
-ILL = Health(heard_at=NOW, lag=90 * SECOND, accepted=3, dead_letters=1, unmapped=1,
-             collisions=2, reason="no_target", gap=(NOW, NOW), silent=True)  # fmt: skip
+ILL = HealthRecord(
+    heard_at=NOW, lag=90 * SECOND, accepted=3, dead_letters=1, unmapped=1,
+    collisions=2, reason="no_target", gap=(NOW, NOW), silent=True,
+)  # fmt: skip
 POLL = {
     "vendor": "entra", "tenant": "t", "authority": "idp", "client_id": "c",
     "client_secret": {"value": "s"}, "logs": ["directoryAudits", "signIns"],
@@ -40,7 +42,7 @@ def test_an_ill_source_is_told_by_the_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One that only waits is not ill."""
-    waiting, ill = row("hook:new", Health(), None), row("hook:okta", ILL, None)
+    waiting, ill = row("hook:new", HealthRecord(), None), row("hook:okta", ILL, None)
 
     assert 0 == sources(told(waiting), "table")
     assert 1 == sources(told(waiting, ill), "table")
@@ -59,7 +61,7 @@ def test_a_stream_tells_its_own_verification_and_pause() -> None:
     """What the transmitter says of a stream goes into its row."""
     stream = StreamHealth(status="paused", verified_at=NOW, heard_at=NOW, refused=2)
 
-    found = row("ssf:idp", Health(refused=1), stream)
+    found = row("ssf:idp", HealthRecord(refused=1), stream)
 
     assert ("stopped", 3, "2023-11-14T22:13:20Z") == (
         found["state"], found["refused"], found["last_verification"]

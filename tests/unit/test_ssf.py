@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from agents_registry.facts import Cause, Effect, Node
-from streams.records import DeadLetter, Lifecycle, Record
-from streams.sources.guess import guess_bytes
-from streams.sources.ssf import Ssf
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND
+from streams.model.records import DeadLetter, Lifecycle, Record
+from streams.model.times import SECOND
+from streams.sources.reading.guess import guess_bytes
+from streams.sources.ssf.ssf import Ssf
+from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit
 

@@ -24,9 +24,9 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.stages.status_list import (
-    Entry,
+from streams.stages.status.status_list import (
     Status,
+    StatusEntry,
     StatusList,
     policy_for,
     status_at,
@@ -182,7 +182,7 @@ def test_what_can_be_lifted_is_suspended(effect: Effect, status: Status) -> None
     facts = [fact(Edge, child=TOKEN, parent=ROOT), cause(ROOT, effect)]
 
     assert status is now(facts)
-    assert Status.VALID is now(facts, entry=Entry((PERSON,), 0))
+    assert Status.VALID is now(facts, entry=StatusEntry((PERSON,), 0))
 
 
 def test_a_lifted_suspend_is_valid_again() -> None:
@@ -197,12 +197,12 @@ def test_the_worst_of_an_entrys_names_counts(names: tuple[Identifier, ...]) -> N
     """What is for good outweighs what may be lifted, whatever comes first."""
     facts = [cause(TOKEN, Effect.SUSPEND), cause(PERSON, Effect.REVOKE)]
 
-    assert now(facts, entry=Entry(names, 0)) is Status.INVALID
+    assert now(facts, entry=StatusEntry(names, 0)) is Status.INVALID
 
 
 def test_the_chain_of_an_entry_is_walked() -> None:
     """No fact links the token to the agent that acts; its claims do."""
-    entry = Entry((TOKEN,), 5 * SECOND, (AGENT,))
+    entry = StatusEntry((TOKEN,), 5 * SECOND, (AGENT,))
     facts = [cause(AGENT, Effect.REVOKE)]
 
     assert now(facts, entry=entry) is Status.INVALID
@@ -216,7 +216,7 @@ def test_the_time_of_issue_of_an_entry_counts() -> None:
         fact(Edge, child=TOKEN, parent=PERSON),
         cause(PERSON, Effect.NOT_BEFORE),
     ]
-    old, new = Entry((TOKEN,), 9 * SECOND), Entry((TOKEN,), 11 * SECOND)
+    old, new = StatusEntry((TOKEN,), 9 * SECOND), StatusEntry((TOKEN,), 11 * SECOND)
 
     assert now(facts, entry=old) is Status.INVALID
     assert now(facts, entry=new) is Status.VALID
@@ -234,14 +234,14 @@ def test_an_expired_parent_ends_it_now_and_not_in_the_past() -> None:
 
     assert now(facts, at=49) is Status.VALID
     assert now(facts, at=50) is Status.INVALID
-    entry = Entry((TOKEN,), 0)
+    entry = StatusEntry((TOKEN,), 0)
     assert status_at(Registry.build(facts), entry, 60 * SECOND) is Status.VALID
 
 
 def test_history_is_what_causes_had_done_by_then() -> None:
     """The second of the cause counts as after it."""
     facts = [fact(Edge, child=TOKEN, parent=ROOT), cause(ROOT, Effect.SUSPEND)]
-    table, entry = Registry.build(facts), Entry((TOKEN,), 0)
+    table, entry = Registry.build(facts), StatusEntry((TOKEN,), 0)
     seen = [status_at(table, entry, at * SECOND) for at in (9, 10, 11)]
 
     assert [Status.VALID, Status.SUSPENDED, Status.SUSPENDED] == seen
@@ -249,10 +249,10 @@ def test_history_is_what_causes_had_done_by_then() -> None:
 
 def test_an_entry_survives_storage() -> None:
     """What was stored is what is judged."""
-    entry = Entry((TOKEN, PERSON), 7, (AGENT,))
+    entry = StatusEntry((TOKEN, PERSON), 7, (AGENT,))
     stored = json.loads(json.dumps(entry.to_plain()))
 
-    assert entry == Entry.from_plain(stored)
+    assert entry == StatusEntry.from_plain(stored)
 
 
 def unbased(text: str) -> bytes:
@@ -286,8 +286,8 @@ def cause(target: Identifier, effect: Effect) -> Fact:
     )
 
 
-def now(facts: list[Fact], at: int = 30, entry: Entry | None = None) -> Status:
+def now(facts: list[Fact], at: int = 30, entry: StatusEntry | None = None) -> Status:
     """Judge an entry of the child's token at a second."""
     table = Registry.build(facts)
-    judged = Entry((TOKEN,), 0) if entry is None else entry
+    judged = StatusEntry((TOKEN,), 0) if entry is None else entry
     return status_now(table, judged, at * SECOND, policy_for(table))

@@ -30,23 +30,23 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
-from streams import turns
-from streams.engine.status_entries import Known, StatusEntries
-from streams.findings import Finding, FindingKind, Severity
+from streams.engines.embedded.status_entries import Known, StatusEntries
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.facts.partition import Partition
+from streams.engines.kafka.facts.recovery import take
 from streams.http.prober import Prober
 from streams.http.queries import MAKERS, explained
-from streams.kafka.checkpoint import FactsFile
-from streams.kafka.loading import take
-from streams.kafka.partition import Partition
-from streams.progress import Progress
-from streams.stages import notify
-from streams.stages.agent_kinds import is_agent
-from streams.stages.closure_results import Revocation
-from streams.stages.deliveries import Route
-from streams.stages.delivery_state import State, differing
-from streams.stages.posture import Limits, Posture
-from streams.stages.posture_view import View
-from streams.stages.status_list import Entry, Status, StatusList
+from streams.model.findings import Finding, FindingKind, Severity
+from streams.observability.progress import Progress
+from streams.process import turns
+from streams.stages.access.agent_kinds import is_agent
+from streams.stages.closure.results import Revocation
+from streams.stages.notify import notify
+from streams.stages.notify.deliveries import ReceiverRoute
+from streams.stages.notify.state import DeliveryState, differing
+from streams.stages.posture.posture import Limits, Posture
+from streams.stages.posture.view import View
+from streams.stages.status.status_list import Status, StatusEntry, StatusList
 from tests.held_loop import least_held, most_calls
 from tests.unit.test_kafka_standby import record
 
@@ -221,8 +221,10 @@ def test_no_step_of_a_summary_is_long() -> None:
         )
         for number, name in enumerate(names(2000))
     ]  # fmt: skip
-    routes = (Route(name="soc"),)
-    begun = notify.step(State(), map(notify.Change, found), S, routes=routes).state
+    routes = (ReceiverRoute(name="soc"),)
+    begun = notify.step(
+        DeliveryState(), map(notify.FindingChange, found), S, routes=routes
+    ).state
     told: list[notify.Step] = []
 
     def tell() -> Steps[None]:
@@ -282,7 +284,7 @@ async def test_a_status_list_lets_others_have_their_turn(
     """Anybody may ask for it, and for how it was."""
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     registry, deep, _ = below_an_end(500)
-    row = 3, orjson.dumps(Entry((deep,), S).to_plain())
+    row = 3, orjson.dumps(StatusEntry((deep,), S).to_plain())
 
     async def read(_: str, __: int, last: int, ___: int) -> list[Any]:
         return [row] if last < 0 else []

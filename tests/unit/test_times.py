@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import times
-from streams.times import ABSURD, SECOND, AbsurdTimeError, parse_time, rfc3339
+from streams.model import times
+from streams.model.times import ABSURD, SECOND, AbsurdTimeError, parse_time, rfc3339
 
 pytestmark = pytest.mark.unit
 

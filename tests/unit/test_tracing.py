@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from enforcement import tracing as guards
-from streams import tracing
+from streams.observability import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,8 +73,8 @@ def test_variables_of_opentelemetry_switch_traces_on(
 def test_off_nothing_is_made_nor_imported() -> None:
     """Neither a process nor a guard in somebody's application loads OpenTelemetry."""
     program = (
-        "import sys, enforcement, streams.app\n"
-        "from streams import tracing\n"
+        "import sys, enforcement, streams.apps.embedded\n"
+        "from streams.observability import tracing\n"
         "with tracing.traced_process('serve'), tracing.span('x') as made:\n"
         "    tracing.note('a', tracing.current()); assert made is None\n"
         "assert tracing.mark('x', 'y') is tracing.trace_of('a') is None\n"

@@ -12,7 +12,7 @@ import pytest
 from agents_registry.facts import Node
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.turns import TRIES, TURN_SECONDS, in_turns, undisturbed
+from streams.process.turns import TRIES, TURN_SECONDS, in_turns, undisturbed
 
 if TYPE_CHECKING:
     from agents_registry.steps import Steps
@@ -37,7 +37,8 @@ async def test_short_works_in_a_row_do_not_hold_the_loop(
     def monotonic() -> float:
         return next(clock) * TURN_SECONDS / 4
 
-    monkeypatch.setattr("streams.turns.time", SimpleNamespace(monotonic=monotonic))
+    clock_of_tests = SimpleNamespace(monotonic=monotonic)
+    monkeypatch.setattr("streams.process.turns.time", clock_of_tests)
     had = [0]
 
     async def other() -> None:

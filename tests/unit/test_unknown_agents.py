@@ -13,23 +13,23 @@ from agents_registry.facts import Alias, Edge, Node
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.findings import FindingKind
+from streams.model.findings import FindingKind
 from streams.sinks import wording
-from streams.stages import acted as acted_module
-from streams.stages import episodes
-from streams.stages import unknown_agents as unknown_agents_module
-from streams.stages.acted import Acted, AgentUse
-from streams.stages.agent_kinds import ActingKinds, Choice
-from streams.stages.callers import Caller
-from streams.stages.posture import Limits
-from streams.stages.sentinel import Sentinel, Tolerances
-from streams.stages.uses import Seen
+from streams.stages.access.agent_kinds import ActingKinds, Choice
+from streams.stages.access.callers import Caller
+from streams.stages.access.uses import AccessEvent
+from streams.stages.posture.posture import Limits
+from streams.stages.sentinel import acted as acted_module
+from streams.stages.sentinel import episodes
+from streams.stages.sentinel import unknown_agents as unknown_agents_module
+from streams.stages.sentinel.acted import Acted, AgentUse
+from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streams.findings import Finding
-    from streams.stages.telling import Outputs
+    from streams.model.findings import Finding
+    from streams.stages.sentinel.step import Outputs
 
 pytestmark = pytest.mark.unit
 
@@ -91,7 +91,7 @@ class Watch:
         """Show a use a second later."""
         self.now += S
         by = None if agent is None else Caller("192.0.2.1", "curl", str(agent))
-        use = Seen(names, point, outcome, self.now, event_id, caller=by)
+        use = AccessEvent(names, point, outcome, self.now, event_id, caller=by)
         self.keep(finish(self.sentinel.observe([use], self.registry, self.now)))
 
     def wait(self, seconds: int = SETTLE) -> None:
@@ -437,7 +437,9 @@ def test_what_is_known_in_bulk_hides_nobody(seed: int) -> None:
             case _:
                 names = tuple(random.sample(above, random.choice([1, 1, 2])))
                 by = None if random.random() < 0.7 else Caller(agent=str(one))
-                use = Seen(names, random.choice("pq"), None, watch.now, None, caller=by)
+                use = AccessEvent(
+                    names, random.choice("pq"), None, watch.now, None, caller=by
+                )
                 alone = watch.sentinel._undeclared.unknown(use, watch.registry)
                 outputs = finish(
                     watch.sentinel.observe([use], watch.registry, watch.now)

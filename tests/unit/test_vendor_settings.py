@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from streams.pdp.settings import PdpSettings
-from streams.settings import Settings
+from streams.settings.server import Settings
 
 pytestmark = pytest.mark.unit
 

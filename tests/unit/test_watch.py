@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from streams.engine.watch import LATE_SECONDS, Watch
+from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
 from streams.http.health import Health
-from streams.progress import STILL_SECONDS, Progress
+from streams.observability.progress import STILL_SECONDS, Progress
 
 pytestmark = pytest.mark.unit
 
@@ -50,7 +50,7 @@ class World:
         self.stages, self.notifier = Loop(), Loop()
         store: Any = SimpleNamespace(waited=lambda _now: self.disk)
         stages, notifier = cast("Any", self.stages), cast("Any", self.notifier)
-        self.watch = Watch(store, stages, notifier)
+        self.watch = LoopWatch(store, stages, notifier)
 
     def go(self, seconds: int, *turning: Loop, done: float = 0) -> list[str]:
         """Let time pass with these loops turning; say who stands still at its end."""

@@ -10,11 +10,15 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from streams.cli import app
-from streams.configured import ConfigurationError, check_embedded, check_kafka
-from streams.plain_text import plain
-from streams.settings import Settings, load
-from streams.wrong_values import told
+from streams.apps.builders.sources import (
+    ConfigurationError,
+    check_embedded,
+    check_kafka,
+)
+from streams.cli.main import app
+from streams.cli.plain_text import plain
+from streams.model.wrong_values import told
+from streams.settings.server import Settings, load
 from tests.unit import settings_page
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import orjson
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, Presented, judge
-from streams.records import Access, DeadLetter, Lifecycle, Record
+from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources import source
-from streams.stages.ingress import Origin, facts_of
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.unit.openbao_lines import auth, line, mac
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import orjson
 from attrs import frozen
 
 from streams.sources import SOURCES
-from streams.sources.generic import Generic
-from streams.sources.litellm import LiteLlm
-from streams.sources.mapping import load_mapping
+from streams.sources.litellm.litellm import LiteLlm
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
 from tests.generators.samples import clouds, directories, platforms, signals
 from tests.generators.samples.clock import START
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streams.sources.scim import Request
+from streams.sources.scim.scim import ScimRequest
 from tests.generators.samples.clock import Clock
 
 Events = list[dict[str, Any]]
@@ -190,16 +190,18 @@ def auth0(n: int) -> Events:
     ]
 
 
-def scim(n: int) -> list[Request]:
+def scim(n: int) -> list[ScimRequest]:
     """Give the requests of a directory that provisions one user and one group."""
     core = "urn:ietf:params:scim:schemas:core:2.0:"
     messages = "urn:ietf:params:scim:api:messages:2.0:"
 
-    def ask(method: str, path: str, body: Any = None, assigned: str = "") -> Request:
+    def ask(
+        method: str, path: str, body: Any = None, assigned: str = ""
+    ) -> ScimRequest:
         data = b"" if body is None else json.dumps(body).encode()
-        return Request(method, f"/scim/v2/{path}", data, assigned or None)
+        return ScimRequest(method, f"/scim/v2/{path}", data, assigned or None)
 
-    def patch(path: str, *operations: dict[str, Any]) -> Request:
+    def patch(path: str, *operations: dict[str, Any]) -> ScimRequest:
         body = {"schemas": [f"{messages}PatchOp"], "Operations": operations}
         return ask("PATCH", path, body)
 

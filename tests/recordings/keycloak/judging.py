@@ -9,19 +9,19 @@ from attrs import frozen
 
 from agents_registry.registry import Registry
 from agents_registry.verdict import DEFAULT_POLICY, judge
+from streams.model.records import Lifecycle
+from streams.model.times import SECOND
 from streams.pdp.claims import presented
 from streams.pdp.settings import Issuer
-from streams.records import Lifecycle
-from streams.sources.keycloak import Keycloak
-from streams.stages.ingress import Origin, facts_of
-from streams.times import SECOND
+from streams.sources.keycloak.keycloak import Keycloak
+from streams.stages.ingest.ingress import Origin, facts_of
 from tests.recordings.keycloak.connected import AUTHORITY, claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents_registry.verdict import Policy, Verdict
-    from streams.records import Record
+    from agents_registry.verdict import Judgement, Policy
+    from streams.model.records import Record
 
 
 @frozen
@@ -49,7 +49,7 @@ class Judging:
         tokens: Mapping[str, Mapping[str, Any]],
         now: int,
         policy: Policy = DEFAULT_POLICY,
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, Judgement]:
         """Give the verdict on each token under these records alone.
 
         Args:

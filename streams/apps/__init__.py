@@ -1,0 +1,1 @@
+"""Composition roots: the parts of each process, and their order of start and stop."""

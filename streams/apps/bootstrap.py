@@ -1,0 +1,131 @@
+"""What a server makes for itself on its first start: a token and keys to sign with."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from streams.clients.rescind import AUDIT_PUBLIC, TOKEN_FILE
+from streams.engines.embedded.store import StoreInUseError
+from streams.process.private_folder import create_private, make_private
+from streams.services.audit_heads import HeadKey
+from streams.settings.access import StaticToken
+from streams.sinks.standard_webhooks import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTINGS: Final = "operator.json"
+AUDIT_KEY: Final = "audit.key"
+WEBHOOK: Final = "webhook.secret"
+OWNER_ONLY: Final = 0o600
+
+
+def operator_token(folder: Path) -> tuple[StaticToken, bool]:
+    """Give the settings of the operator's token, and whether it was made just now.
+
+    The data folder keeps its SHA-256; the token itself is written once, to a file that
+    its owner alone may read and that may be moved to where secrets are kept.
+
+    Raises:
+        InUseError: another process serves from the folder.
+        ValueError: the stored settings are broken.
+    """
+    kept = folder / SETTINGS
+    with _mine(folder):
+        fresh = not kept.exists()
+        if fresh:
+            token = secrets.token_urlsafe(32)
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            operator = StaticToken(
+                name="operator",
+                sha256=digest,
+                roles=frozenset({"viewer", "revoker", "restorer"}),
+            )
+            # The token first: after a crash between the two both are made anew.
+            _write(folder / TOKEN_FILE, token)
+            _write(kept, operator.model_dump_json())
+        return StaticToken.model_validate_json(kept.read_text("utf-8")), fresh
+
+
+def webhook_secret(folder: Path) -> tuple[Path, str]:
+    """Give the secret that signs alerts and its file, made where there is none.
+
+    Raises:
+        InUseError: another process serves from the folder.
+    """
+    path = folder / WEBHOOK
+    with _mine(folder):
+        if not path.exists():
+            key = base64.b64encode(secrets.token_bytes(32)).decode()
+            _write(path, PREFIX + key)
+        return path, path.read_text("utf-8").strip()
+
+
+def audit_key(folder: Path, given: Path | None) -> HeadKey:
+    """Give the key that signs the audit chain, made where the settings name none.
+
+    The public one is written beside the log, for who verifies.
+
+    Args:
+        folder: the data folder.
+        given: file of the settings' own key, which belongs on another machine's disk.
+
+    Raises:
+        InUseError: another process serves from the folder.
+        ValueError: the key cannot be used; the text says why.
+    """
+    path = given or folder / AUDIT_KEY
+    with _mine(folder):
+        if given is None and not path.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(
+                Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+            )
+            _write(path, pem.decode().strip())
+        try:
+            key = HeadKey.read(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"audit_key: {path}: {error}") from error
+        public, text = folder / AUDIT_PUBLIC, key.public_pem()
+        if not public.exists() or public.read_text("utf-8") != text:
+            _write(public, text.strip())
+    return key
+
+
+@contextmanager
+def _mine(folder: Path) -> Iterator[None]:
+    """Hold the lock that the store will hold, so that nobody else makes files."""
+    make_private(folder)
+    create_private(folder / "lock")
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another process serves from {folder}"
+            raise StoreInUseError(message) from error
+        yield
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner alone."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

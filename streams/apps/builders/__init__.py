@@ -1,0 +1,1 @@
+"""Parts of a process, built from its settings."""

@@ -1,0 +1,135 @@
+"""What takes the orders of operators, put together the same on either engine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from streams.apps.builders.hooks import secret_names
+from streams.http.acts import Acts
+from streams.http.operators import Operators
+from streams.http.order_metrics import OrderMetrics
+from streams.services.approval_queue import ApprovalQueue
+from streams.services.blast_limit import BlastLimit, Limit
+from streams.services.quota_watch import QuotaWatch
+from streams.services.quotas import Quotas
+from streams.stages.ingest.quota import DAY, Bucket, Quota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.apps.builders.vaults import Vaults
+    from streams.http.auth import Tokens
+    from streams.http.events import Speakers
+    from streams.services.approval_queue import Shelf
+    from streams.services.blast_limit import ReachTables
+    from streams.services.intake import Limited
+    from streams.settings.access import QuotaSettings
+
+
+@frozen
+class Orders:
+    """The desk and what speaks with it.
+
+    Attributes:
+        log: what is written goes through it.
+        quota_watch: tells who is over a quota.
+    """
+
+    tokens: Tokens
+    speakers: Speakers
+    desk: ApprovalQueue
+    operators: Operators
+    log: Limited
+    quota_watch: QuotaWatch
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_post("/v1/revocations", self.operators.revoke)
+        app.router.add_post("/v1/adopt", self.operators.adopt)
+        Acts(self.tokens, self.operators, self.desk).add_to(app)
+
+    @property
+    def collector(self) -> OrderMetrics:
+        """Give what is told at ``/metrics``."""
+        return OrderMetrics(self.desk, self.log, self.speakers.clock)
+
+    @property
+    def limited(self) -> bool:
+        """Tell whether any authority has a blast limit: then a table is needed."""
+        return bool(self.limits)
+
+    def hold_to(self, tables: ReachTables) -> None:
+        """Hold revocations to the limits of their authorities from now on."""
+        self.limit_by(BlastLimit(self.limits, tables, self.desk))
+
+    def limit_by(self, limit: BlastLimit) -> None:
+        """Have this judge revocations from now on."""
+        self.log.limit = self.operators.limit = limit
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """Give the limits by authority."""
+        return {
+            name: Limit(each.blast_limit, each.over_limit == "hold")
+            for name, each in self.speakers.settings.authorities.items()
+            if each.blast_limit is not None
+        }
+
+
+def orders(  # noqa: PLR0913 - each by name
+    *,
+    tokens: Tokens,
+    speakers: Speakers,
+    log: Limited,
+    shelf: Shelf,
+    vocabulary: Vocabulary,
+    vaults: Vaults,
+    fresh_id: Callable[[], str],
+) -> Orders:
+    """Put it together.
+
+    Args:
+        tokens: who may give orders.
+        speakers: give origin and rights, and have the settings.
+        log: writes.
+        shelf: keeps what waits for a second person.
+        vocabulary: kind to class.
+        vaults: give the names that the logs have.
+        fresh_id: gives unique ids.
+    """
+    settings = speakers.settings
+    desk = ApprovalQueue(
+        shelf=shelf,
+        log=log,
+        rules=settings.approvals,
+        realm=settings.realm,
+        clock=speakers.clock,
+        fresh_id=fresh_id,
+    )
+    log.quotas = Quotas(
+        {name: _quota(each.quota) for name, each in settings.authorities.items()},
+        time.monotonic,
+    )
+    log.stated.secrets = secrets = secret_names(settings)
+    operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
+    operators.secrets = secrets
+    watch = QuotaWatch(log, speakers.own)
+    return Orders(tokens, speakers, desk, operators, log, watch)
+
+
+def _quota(given: QuotaSettings) -> Quota:
+    def bucket(rate: float | None) -> Bucket | None:
+        return None if rate is None else Bucket(rate, rate * given.burst_seconds)
+
+    nodes = given.nodes_per_day
+    return Quota(
+        issue=bucket(given.facts_per_second),
+        causes=bucket(given.causes_per_second),
+        nodes=None if nodes is None else Bucket(nodes / DAY, nodes),
+    )

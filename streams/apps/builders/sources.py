@@ -1,0 +1,237 @@
+"""What settings describe, made: sources, keys, tolerances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from agents_registry.identifiers import Vocabulary, extend
+from streams.apps.builders.access import no_authority
+from streams.apps.builders.hooks import peppers_of
+from streams.http.events import ConfiguredSource
+from streams.model.settings_files import text_of, words_of
+from streams.model.times import SECOND
+from streams.services.keyed_sources import keyed_source
+from streams.sources import SOURCES
+from streams.ssf.streams import verifier_of
+from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
+from streams.stages.sentinel.sentinel import Tolerances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streams.services.reading import RecordReader
+    from streams.settings.access import ClientCertificate, StaticToken
+    from streams.settings.server import Settings, Socket, SourceSettings, WatchSettings
+    from streams.ssf.receiver import StreamVerifier
+
+GENERIC: Final = "generic"
+SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
+
+
+class ConfigurationError(ValueError):
+    """The settings contradict themselves; the text says what to change."""
+
+
+def configured_sources(
+    settings: Settings,
+) -> tuple[Vocabulary, dict[str, ConfiguredSource]]:
+    """Give the vocabulary with the settings' kinds, and the sources by name.
+
+    Raises:
+        ConfigurationError: a source has an unknown format, or no mapping file.
+    """
+    kinds: dict[str, str] = dict(settings.kinds)
+    sources, peppers = {}, peppers_of(settings)
+    for name, each in settings.sources.items():
+        make, declared = _reader(name, each, peppers)
+        make()  # its modules are loaded now, and not while somebody waits
+        kinds |= declared
+        sources[name] = ConfiguredSource(name, make, each.point)
+    return extend(kinds), sources
+
+
+def _reader(
+    name: str, each: SourceSettings, peppers: Sequence[bytes]
+) -> tuple[Callable[[], RecordReader], dict[str, str]]:
+    """Give the maker of a source's readers, and the kinds that its mapping declares."""
+    if each.format != GENERIC:
+        if each.format not in SOURCES:
+            known = ", ".join(sorted([*SOURCES, GENERIC]))
+            raise ConfigurationError(f"source {name}: format is one of {known}")
+        if each.format == SIGNED:
+            text = "signed tokens need a verified stream; set it up under ssf"
+            raise ConfigurationError(f"source {name}: {text}")
+        return lambda: keyed_source(each.format, peppers), {}
+    if each.mapping is None:
+        raise ConfigurationError(f"source {name}: generic needs a mapping file")
+    from streams.sources.mapped.generic import Generic  # noqa: PLC0415 - lazily
+    from streams.sources.mapped.mapping import load_mapping  # noqa: PLC0415 - lazily
+
+    try:
+        text = text_of(each.mapping)
+    except ValueError as error:
+        raise ConfigurationError(f"source {name}: mapping: {error}") from error
+    mapping = load_mapping(text, str(each.mapping))
+    return lambda: Generic(mapping), dict(mapping.kinds)
+
+
+def configured_streams(settings: Settings) -> dict[str, StreamVerifier]:
+    """Give what verifies the signed tokens of each stream, by its name.
+
+    Raises:
+        ConfigurationError: the keys of a stream cannot be read from their file, or
+            its settings do not fit together.
+    """
+    verifiers = {}
+    for name, each in settings.ssf.items():
+        try:
+            verifiers[name] = verifier_of(name, each)
+        except (OSError, ValueError) as error:
+            where = f"{each.jwks}: " if each.jwks else ""
+            told = getattr(error, "strerror", None) or str(error)
+            raise ConfigurationError(f"ssf {name}: {where}{told}") from error
+    return verifiers
+
+
+def configured_guard_keys(
+    settings: Settings, *, in_topic: bool = False
+) -> GuardKeys[Ed25519PublicKey]:
+    """Give the keys with which guards sign.
+
+    Args:
+        settings: name their files.
+        in_topic: receipts lie in a topic, without the credential of who wrote them.
+
+    Raises:
+        ConfigurationError: a key cannot be read.
+    """
+    keys = {}
+    for name, path in settings.guard_keys.items():
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            told = words_of(error) if isinstance(error, OSError) else "no key in PEM"
+            raise ConfigurationError(f"guard {name}: {path}: {told}") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
+        keys[name] = key
+    signed = settings.closure.signed_receipts
+    required = in_topic and bool(keys) if signed is None else signed
+    return GuardKeys(keys, required)
+
+
+def guard_names(settings: Settings) -> GuardNames:
+    """Give the names of guards that the settings give to credentials."""
+    credentials: list[StaticToken | ClientCertificate] = list(settings.tokens)
+    credentials += () if settings.tls is None else settings.tls.clients
+    settled = [
+        (each.name, each.guards) for each in credentials if "guard" in each.roles
+    ]
+    # Nobody has the name of a rule: its names are those of whom it lets in.
+    settled += [
+        ("", rule.guards) for each in settings.oidc.values() for rule in each.roles
+    ]
+    most, longest = settings.closure.max_guards, lease_ceiling(settings)
+    return GuardNames(bearers(settled), most, longest)
+
+
+def lease_ceiling(settings: Settings) -> int:
+    """Give the longest lease that closure waits for (ns)."""
+    return round(max(settings.closure.max_lease, settings.lease_seconds) * SECOND)
+
+
+def check(settings: Settings, sources: dict[str, ConfiguredSource]) -> None:
+    """Check that what the settings name is there.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    for token in settings.tokens:
+        if token.authority is not None and token.authority not in settings.authorities:
+            message = f"token {token.name}: {no_authority(token.authority)}"
+            raise ConfigurationError(message)
+    _check_tokens(settings)
+    for raw in settings.raw_topics:
+        if raw.source not in sources or raw.authority not in settings.authorities:
+            message = f"raw topic {raw.topic}: no such source or authority"
+            raise ConfigurationError(message)
+    for name, stream in settings.ssf.items():
+        if stream.authority and stream.authority not in settings.authorities:
+            message = f"ssf {name}: {no_authority(stream.authority)}"
+            raise ConfigurationError(message)
+    _check_logs(settings, sources)
+
+
+def check_embedded(settings: Settings) -> None:
+    """Refuse what only roles on Kafka do, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    if settings.raw_topics:
+        text = "only `rescind ingress` reads topics of Kafka: leave it out"
+        raise ConfigurationError(f"raw_topics: {text}")
+
+
+def check_kafka(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    asked = [
+        name for name in ("sockets", "watch", "status_lists") if getattr(settings, name)
+    ]
+    asked += [
+        f"vaults.{name}.irrevocable_seconds"
+        for name, each in settings.vaults.items()
+        if each.irrevocable_seconds
+    ]
+    if asked:
+        text = "not on Kafka yet; only `rescind serve` does this: leave it out"
+        raise ConfigurationError(f"{', '.join(asked)}: {text}")
+
+
+def _check_tokens(settings: Settings) -> None:
+    """Refuse tokens that would do another thing than they say."""
+    seen: dict[str, str] = {}
+    for token in settings.tokens:
+        other = seen.setdefault(token.sha256, token.name)
+        if other != token.name:
+            text = f"its sha256 is that of {other} too: make a token for each"
+            raise ConfigurationError(f"token {token.name}: {text}")
+        if "ingest" in token.roles and token.authority is None:
+            text = "ingest needs an authority: say for which system it speaks"
+            raise ConfigurationError(f"token {token.name}: {text}")
+
+
+def _check_logs(settings: Settings, sources: dict[str, ConfiguredSource]) -> None:
+    named: list[tuple[str, WatchSettings | Socket]]
+    named = [(f"watch {each.path}", each) for each in settings.watch]
+    named += [(f"socket {name}", each) for name, each in settings.sockets.items()]
+    for what, each in named:
+        if each.source not in sources:
+            text = f"{what}: no source {each.source!r}: add it to sources"
+            raise ConfigurationError(text)
+        if each.authority not in settings.authorities:
+            raise ConfigurationError(f"{what}: {no_authority(each.authority)}")
+
+
+def tolerances(settings: Settings) -> Tolerances:
+    """Give how the sentinel judges, as it is set."""
+    sentinel = settings.sentinel
+    return Tolerances(
+        skew=int(sentinel.skew * SECOND),
+        grace=int(sentinel.grace * SECOND),
+        remember=int(sentinel.remember * SECOND),
+        silence=int(sentinel.silence * SECOND),
+        report_unknown=sentinel.report_unknown,
+        posture=settings.posture.limits,
+        points=sentinel.points,
+        most_uses=sentinel.most_uses,
+        acting=settings.posture.agents.acting,
+    )

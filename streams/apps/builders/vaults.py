@@ -1,0 +1,109 @@
+"""Put together what asks vaults: names for operators, for leases, and what is stuck."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from streams.apps.builders.hooks import VendorError, check_authorities
+from streams.pollers.vault import VaultClient, names_in_log
+from streams.pollers.vault_leases import IrrevocableLeases, Joins, Leases
+from streams.services.intake import IntakeBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from agents_registry.identifiers import Identifier
+    from streams.engines.embedded.ingest import Ingest
+    from streams.engines.embedded.store import Store
+    from streams.http.events import Speakers
+    from streams.model.records import Record
+    from streams.services.intake import FactLog
+    from streams.settings.server import Settings
+
+    Loop = Callable[[], Coroutine[None, None, None]]
+
+
+@frozen
+class Vaults:
+    """The vaults of the settings, by name."""
+
+    vaults: Mapping[str, VaultClient]
+    leases: Mapping[str, Leases]
+
+    async def names(self, identifier: Identifier) -> tuple[Identifier, ...]:
+        """Give the names in the audit logs of what somebody names in plain text.
+
+        Raises:
+            UnhashedError: it is a secret, and there is no vault to hash it.
+            VaultError: a vault did not answer.
+        """
+        return await names_in_log(identifier, self.vaults.values())
+
+    async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
+        """Give a delivery whose new leases have both of their names."""
+        return await Joins(self.leases).complete(delivery)
+
+    def asking(self, log: FactLog, speakers: Speakers) -> list[Loop]:
+        """Give what asks again for the names of leases."""
+        return [
+            functools.partial(leases.run, _taking(authority, log, speakers))
+            for authority, leases in self.leases.items()
+        ]
+
+    def looking(self, ingest: Ingest, store: Store, speakers: Speakers) -> list[Loop]:
+        """Give what looks for leases that cannot be revoked."""
+        remind = speakers.settings.sentinel.silence / 2
+        return [
+            IrrevocableLeases(
+                vault,
+                functools.partial(
+                    speakers.speaker, vault.settings.authority, f"vault:{vault.name}"
+                ),
+                store,
+                ingest,
+                remind,
+            ).run
+            for vault in self.vaults.values()
+            if vault.settings.irrevocable_seconds
+        ]
+
+
+def _taking(
+    authority: str, log: FactLog, speakers: Speakers
+) -> Callable[[Sequence[Record]], Coroutine[None, None, None]]:
+    async def take(records: Sequence[Record]) -> None:
+        speaker = speakers.speaker(authority, "vault:leases")
+        await log.records(IntakeBatch(records, *speaker))
+
+    return take
+
+
+def configured_vaults(
+    settings: Settings, clock: Callable[[], int], store: Store | None = None
+) -> Vaults:
+    """Make what the settings ask for.
+
+    Args:
+        settings: of the server.
+        clock: gives the time (ns).
+        store: keeps what waits for a vault, where there is one.
+
+    Raises:
+        VendorError: they cannot be used.
+    """
+    check_authorities(settings, "vault", settings.vaults)
+    vaults, leases = {}, {}
+    for name, each in settings.vaults.items():
+        try:
+            vaults[name] = vault = VaultClient(name, each, clock)
+        except (OSError, ValueError) as error:
+            raise VendorError(f"vault {name}: {error}") from error
+        if each.join_leases:
+            if each.authority in leases:
+                text = f"vault {name}: {each.authority!r} speaks for another one"
+                raise VendorError(f"{text}; give each cluster an authority of its own")
+            leases[each.authority] = Leases(vault, store)
+    return Vaults(vaults, leases)

@@ -1,0 +1,300 @@
+"""Move the log of an embedded server into the topics on Kafka, and prove it equal.
+
+The server stands still meanwhile. Facts keep all that they are: content, ids, times,
+authorities and who brought them. What lies in the topics already is not written again,
+so a run that was killed is simply repeated. At the end the tables of both logs are
+compared, row by row; only then the folder is marked as moved, and no server starts from
+it any more: what it took in would be missing on Kafka.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from attrs import define, frozen
+
+from agents_registry import inventory
+from agents_registry.facts import Fact, copy_key
+from agents_registry.registry import Registry
+from enforcement.kafka.connecting import stopped, whole
+from schemas.codec import bundled, decode_fact
+from streams.engines.embedded.backup_archive import DATABASE
+from streams.engines.embedded.restore import alone
+from streams.engines.embedded.store import MOVED_FILE
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.ingress.compacted_store import CompactedStore, part
+from streams.engines.kafka.ingress.source_state import CURSOR, SCIM
+from streams.engines.kafka.records.codec import (
+    fact_record,
+    partition_of,
+    read_entry,
+    realm_of,
+)
+from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
+from streams.engines.kafka.records.payloads import access_records, signal_records
+from streams.engines.kafka.topics.topics import assert_layout
+from streams.http.queries import table_row
+from streams.observability.failpoints import failpoint
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.approvals import HELD
+from streams.stages.ingest.ingress import Origin
+from streams.stages.notify.state import DEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from aiokafka import ConsumerRecord
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.settings.kafka import KafkaSettings
+
+PAGE: Final = 2_000  # facts that are written, and acked, at once
+ACK_SECONDS: Final = 60.0
+BY: Final = "migrate"  # whose blocks of accesses these are
+_SCIM: Final = (
+    "authority, kind, id, name, external_id, active, created, modified"  # its row
+)
+
+
+class MigrationError(Exception):
+    """The log cannot be moved; the text says why, and what to do."""
+
+
+@frozen
+class Moved:
+    """What was moved.
+
+    Attributes:
+        realm: whose log it is.
+        genesis: of the partition that holds it now.
+        facts: written now.
+        there: facts that were there already.
+        rows: of the table; the same on both sides.
+        digest: SHA-256 of the table, the same on both sides.
+    """
+
+    realm: str
+    genesis: str
+    facts: int
+    there: int
+    rows: int
+    digest: str
+
+
+@define
+class Migration:
+    """One folder, and the topics that it is moved into."""
+
+    folder: Path
+    realm: str
+    kafka: KafkaSettings
+    vocabulary: Vocabulary
+    clock: Callable[[], int]
+
+    async def run(self, *, leave_alerts: bool = False) -> Moved:
+        """Move all, compare, and mark the folder.
+
+        Args:
+            leave_alerts: those that wait for a receiver stay behind.
+
+        Raises:
+            MigrationError: the folder is not as it must be, or the tables differ.
+            InUseError: a server runs on the folder.
+            LayoutError: the topics are not as they must be.
+            NotAckedError: the brokers did not take all; run it again.
+            KafkaError: they cannot be reached, or refuse.
+            SchemaError: a fact cannot be read.
+        """
+        if not (self.folder / DATABASE).is_file():
+            message = f"there is no {self.folder / DATABASE}: name the data folder"
+            raise MigrationError(message)
+        with alone(self.folder), closing(sqlite3.connect(self.folder / DATABASE)) as db:
+            self._assert_ready(db, leave_alerts=leave_alerts)
+            geneses = await assert_layout(self.kafka, [ACCESS, SOURCES])
+            async with Publisher(self.kafka, ACK_SECONDS) as publisher:
+                facts, there = await self._move_facts(db, publisher)
+                failpoint("migrate.facts_written")
+                await self._move_state(db, publisher)
+                await self._move_accesses(db, publisher)
+            failpoint("migrate.written")
+            rows, digest = await self._compare(db)
+            note = self.folder / MOVED_FILE
+            note.write_text(
+                f"this log was moved to {self.kafka.topic(FACTS)} on Kafka: start "
+                "ingress there, not this server, whose revocations would be missing\n",
+                "utf-8",
+            )
+        genesis = geneses[self._number].genesis
+        return Moved(self.realm, genesis, facts, there, rows, digest)
+
+    @property
+    def _number(self) -> int:
+        return partition_of(self.realm, self.kafka.partitions)
+
+    def _assert_ready(self, db: sqlite3.Connection, *, leave_alerts: bool) -> None:
+        meta = dict(db.execute("SELECT name, value FROM meta"))
+        if meta.get("realm") != self.realm:
+            raise MigrationError(
+                f"{self.folder} is the log of realm {meta.get('realm')!r}, and the "
+                f"settings say {self.realm!r}"
+            )
+        query = "SELECT count(*) FROM deliveries WHERE NOT key GLOB ?"
+        (waiting,) = db.execute(query, (DEAD + "*",)).fetchone()
+        if waiting and not leave_alerts:
+            raise MigrationError(
+                f"{waiting} alerts wait for a receiver: start the server until they "
+                "are delivered, or leave them behind with --leave-alerts"
+            )
+        bodies = db.execute("SELECT body FROM pending").fetchall()
+        held = sum(orjson.loads(body)["kind"] == HELD for (body,) in bodies)
+        if held:
+            # Their sources had their answer: nobody would say them again.
+            raise MigrationError(
+                f"{held} revocations are held for their reach: start the server, and "
+                "approve or reject them with `rescind approvals`"
+            )
+
+    async def _move_facts(
+        self, db: sqlite3.Connection, publisher: Publisher
+    ) -> tuple[int, int]:
+        """Write what is not there yet, in the order of the log."""
+        present: set[bytes] = set()
+        await _read(self.kafka, FACTS, self._number, lambda each: present.add(each.key))
+        topic, written, there = self.kafka.topic(FACTS), 0, 0
+        for page in _pages(_facts_of(db)):
+            fresh = [
+                fact_record(self.realm, fact, self.kafka.partitions)
+                for fact in page
+                if copy_key(self.realm, fact).encode() not in present
+            ]
+            await publisher.publish(topic, [[each] for each in fresh])
+            written += len(fresh)
+            there += len(page) - len(fresh)
+        return written, there
+
+    async def _move_state(self, db: sqlite3.Connection, publisher: Publisher) -> None:
+        """Keep the places in vendors' logs, and what directories provisioned."""
+        async with CompactedStore(
+            self.kafka, self.realm, publisher, self.clock
+        ) as kept:
+            wanted = {
+                (CURSOR, name): bytes(body)
+                for name, body in db.execute("SELECT name, body FROM cursors")
+            }
+            for row in db.execute(f"SELECT {_SCIM} FROM scim"):  # noqa: S608 - names
+                name = "/".join(map(part, row[:3]))
+                wanted[SCIM, name] = orjson.dumps(row)
+            for (kind, name), body in wanted.items():
+                if kept.entries.get((kind, name)) != body:
+                    await kept.put(kind, name, body)
+
+    async def _move_accesses(
+        self, db: sqlite3.Connection, publisher: Publisher
+    ) -> None:
+        """Write the uses that a later fact may still condemn, and what waits."""
+        after = await _read(self.kafka, FACTS, self._number, lambda _: None)
+        wanted = list(self._blocks(db, after))
+        present: set[bytes] = set()
+        for number in {each.partition for each in wanted}:
+            await _read(self.kafka, ACCESS, number, lambda each: present.add(_id(each)))
+        fresh = [each for each in wanted if _id(each) not in present]
+        await publisher.publish(self.kafka.topic(ACCESS), [[each] for each in fresh])
+
+    def _blocks(self, db: sqlite3.Connection, after: int) -> Iterator[Outgoing]:
+        """Give the records, each with an id that is the same in every run."""
+        (genesis,) = db.execute(
+            "SELECT value FROM meta WHERE name = 'genesis'"
+        ).fetchone()
+        count = self.kafka.access_partitions
+        query = "SELECT offset, received_at, block FROM access ORDER BY offset"
+        for offset, received_at, block in db.execute(query):
+            origin = Origin(BY, self.realm, received_at, BY)
+            # An offset of the log that ends here says nothing of the new one.
+            uses = [
+                AccessEvent.from_plain(plain)._replace(applied=None)
+                for plain in orjson.loads(block)
+            ]
+            fresh = f"{genesis}/access/{offset}"
+            yield from access_records(uses, origin, after, count, fresh)
+        query = (
+            "SELECT offset, body FROM signals WHERE offset >= coalesce("
+            "(SELECT position FROM positions WHERE stage = 'signals'), 0)"
+            " ORDER BY offset"
+        )
+        for offset, body in db.execute(query):
+            signal = orjson.loads(body)
+            origin = Origin(BY, self.realm, signal["at"], BY)
+            fresh = f"{genesis}/signal/{offset}"
+            yield from signal_records([signal], origin, count, fresh)
+
+    async def _compare(self, db: sqlite3.Connection) -> tuple[int, str]:
+        """Hold the table of the topic against that of the file."""
+        now = self.clock()
+        ours = self._digest(list(_facts_of(db)), now)
+        read: list[Fact] = []
+
+        def take(record: ConsumerRecord) -> None:
+            entry = read_entry(record.key, record.value)
+            if isinstance(entry, Fact) and realm_of(record.key) == self.realm:
+                read.append(entry)
+
+        await _read(self.kafka, FACTS, self._number, take)
+        theirs = self._digest(read, now)
+        if ours != theirs:
+            raise MigrationError(
+                f"the tables differ: {ours[0]} rows here, {theirs[0]} on Kafka. The "
+                "folder is as it was. Did something else write facts of this realm "
+                "there? Then move into topics of another prefix"
+            )
+        return ours
+
+    def _digest(self, facts: list[Fact], now: int) -> tuple[int, str]:
+        registry = Registry.build(facts, self.vocabulary)
+        digest, rows = hashlib.sha256(), 0
+        for row in inventory.table(registry, now):
+            digest.update(orjson.dumps(table_row(row)) + b"\n")
+            rows += 1
+        return rows, digest.hexdigest()
+
+
+def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
+    for (value,) in db.execute("SELECT value FROM facts ORDER BY offset"):
+        yield decode_fact(value, bundled())
+
+
+def _id(record: ConsumerRecord | Outgoing) -> bytes:
+    """Give the id of a record, as CloudEvents has it."""
+    return bytes(dict(record.headers)["ce_id"])
+
+
+def _pages(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
+    left = iter(facts)
+    while page := list(itertools.islice(left, PAGE)):
+        yield page
+
+
+async def _read(
+    kafka: KafkaSettings, name: str, number: int, take: Callable[[ConsumerRecord], None]
+) -> int:
+    """Read a partition from its start to where it ends now; give that end."""
+    consumer = AIOKafkaConsumer(**kafka.client(), auto_offset_reset="earliest")
+    try:
+        await whole(consumer.start())
+        place = TopicPartition(kafka.topic(name), number)
+        end: int = (await consumer.end_offsets([place]))[place]
+        consumer.assign([place])
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    take(record)
+    finally:
+        await stopped(consumer.stop)
+    return end

@@ -1,0 +1,258 @@
+"""The composition root of a worker on Kafka: its stages, and HTTP to look at them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+from prometheus_client.registry import Collector
+
+from agents_registry.registry import Registry
+from enforcement.clocks import boottime
+from streams.apps.bootstrap import audit_key
+from streams.apps.builders.access import access
+from streams.apps.builders.hooks import secret_names
+from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.apps.builders.sources import (
+    check_kafka,
+    configured_guard_keys,
+    configured_sources,
+    lease_ceiling,
+    tolerances,
+)
+from streams.engines.kafka.audit.audit import AuditStage
+from streams.engines.kafka.audit.records import AUDIT
+from streams.engines.kafka.clock.cluster_clock import (
+    faults,
+    machine_clock,
+    offset_seconds,
+)
+from streams.engines.kafka.closure.closure_partition import Rules
+from streams.engines.kafka.process import Process, worker_process
+from streams.engines.kafka.records.codec import partition_of
+from streams.http.closure_metrics import findings_of
+from streams.http.guards import Guards
+from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.queries import Queries, Table
+from streams.http.server import listen
+from streams.model.times import SECOND
+from streams.observability import metrics
+from streams.process.lifecycle import heeding_signals, say_ready
+from streams.process.loop_hold import LoopHold
+from streams.services.audit_sinks import Sinks
+from streams.services.intake import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from prometheus_client.core import Metric
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import Settings
+    from streams.settings.worker import WorkerSettings
+    from streams.stages.closure.guard_names import GuardKeys
+    from streams.stages.sentinel.unknown_agents import Shown
+
+YOUNG_OBJECTS: Final = (50_000, 20, 100)  # three generations; the default is 700
+
+NAMES_OPEN: Final = (
+    "whoever may write the topic receipts can report as any guard that has no key in "
+    "guard_keys: give all guards keys, and leave closure.signed_receipts unset or true"
+)
+
+log = structlog.get_logger()
+
+
+@frozen
+class Working:
+    """A worker whose HTTP side accepts requests at ``url``."""
+
+    url: str
+    process: Process
+
+
+class _State(Collector):
+    """Reads the progress at every scrape."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def collect(self) -> Iterator[Metric]:
+        process = self._process
+        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        waiting, position = metrics.WAITING.family(), metrics.POSITION.family()
+        for stage, progress in process.progress.items():
+            assigned.add_metric([stage], len(progress.assigned))
+            lag.add_metric([stage], progress.lag)
+            waiting.add_metric([stage], progress.waiting)
+            for number, value in progress.positions.items():
+                position.add_metric([stage, str(number)], value)
+        yield from (assigned, lag, waiting, position)
+        yield findings_of(process.opened)
+        if process.sentinel is not None:
+            yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
+            yield metrics.UNDATED.of(process.sentinel.tally.undated)
+        if process.audit is not None:
+            yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
+
+
+class OwnTables:
+    """The tables of the realms whose partitions this worker has."""
+
+    def __init__(
+        self, process: Process, realm: str, vocabulary: Vocabulary, partitions: int
+    ) -> None:
+        """Give those of a process; ``realm`` is meant where none is named."""
+        self._process = process
+        self._vocabulary = vocabulary
+        self._realm = realm
+        self._partitions = partitions
+
+    def table(self, realm: str | None) -> Table:
+        """Give the table of a realm, or say who has it."""
+        realm = realm or self._realm
+        number = partition_of(realm, self._partitions)
+        stage = self._process.registry
+        partition = stage.serving(number) if stage is not None else None
+        if partition is None:
+            raise elsewhere(self._process, number, "registry")
+        known = partition.realms.get(realm)
+        # Who asks for any name must not make us keep a table of it.
+        registry = known.cascade.registry if known else Registry(self._vocabulary)
+        as_of = token_of(partition.genesis, partition.position, number)
+        return Table(registry, as_of)
+
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
+        """Give what the sentinel here tells of, where it tells of the realm itself.
+
+        Credentials are those of the points whose lines are read here.
+        """
+        stage = self._process.sentinel
+        return None if stage is None else stage.undeclared(realm or self._realm)
+
+
+def collect_rarely() -> None:
+    """Have the garbage collector look seldom, and never at what is there now.
+
+    Records and facts come by thousands, hold no cycles and go by themselves; a tenth
+    of the time of a cold start went into looking for cycles among them. It is a
+    setting of the whole process, so the program makes it and `work` does not.
+    """
+    gc.freeze()
+    gc.set_threshold(*YOUNG_OBJECTS)
+
+
+async def work(
+    settings: Settings,
+    kafka: KafkaSettings,
+    worker: WorkerSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Working], None] | None = None,
+    clock: Callable[[], int] | None = None,
+) -> None:
+    """Run a worker until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Args:
+        settings: tokens, kinds, tolerances and where HTTP listens.
+        kafka: the cluster and the layout.
+        worker: of this worker.
+        stop: ends it.
+        started: called once its HTTP side accepts requests.
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
+
+    Raises:
+        LayoutError: the topics are not as they must be.
+        InUseError: another worker has the same data folder.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    stop = stop or asyncio.Event()
+    clock = clock or machine_clock(kafka)
+    check_kafka(settings)
+    # Kinds of mapping files count too, so that all processes see the same classes.
+    vocabulary, _ = configured_sources(settings)
+    judged = tolerances(settings)
+    rules = Rules(
+        settings.closure.deadline,
+        judged.silence,
+        keys_of_guards(settings, worker),
+        boottime,
+        lease_ceiling(settings),
+        settings.closure.max_guards,
+    )
+    sinks = Sinks(settings.audit_sinks)
+    entry = access(settings, clock)
+    async with worker_process(
+        kafka, worker, vocabulary, judged, clock, rules
+    ) as process:
+        if "audit" in worker.stages:
+            key = audit_key(worker.data_dir / AUDIT, settings.audit_key)
+            process.audit = AuditStage(
+                kafka, worker, process.publisher, clock, key, sinks
+            )
+        tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
+        app = web.Application(middlewares=[problems])
+        Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
+        written, dlq = process.publisher.written, kafka.topic("dlq")
+        held = LoopHold()
+        collectors = [
+            held,
+            _State(process),
+            DeadLetterCollector(lambda: written[dlq]),
+            ClockOffset(partial(offset_seconds, clock)),
+        ]
+        if process.closure is not None:
+            collectors.append(OwnClosures(process.closure))
+        app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
+        tokens = entry.tokens
+        Queries(tokens, tables, clock, secret_names(settings)).add_to(app)
+        places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
+        Guards(tokens, places, boottime).add_to(app)
+        entry.guard(app)
+        where = settings.listen
+        runner, url = await listen(
+            app, where.host, where.port, tls=entry.context, bounds=settings.connections
+        )
+        try:
+            log.info("working", url=url, name=worker.name)
+            say_ready(settings.ready_file, url)
+            if started is not None:
+                started(Working(url, process))
+            loops = [held.watch, sinks.run, *entry.loops()]
+            await until_stopped(stop, process.run(), *(run() for run in loops))
+        finally:
+            await runner.cleanup()
+
+
+def keys_of_guards(
+    settings: Settings, worker: WorkerSettings
+) -> GuardKeys[Ed25519PublicKey]:
+    """Give the keys with which guards sign, and say where names are anybody's.
+
+    Raises:
+        ConfigurationError: a key cannot be read.
+    """
+    keys = configured_guard_keys(settings, in_topic=True)
+    if "closure" in worker.stages and not keys.required:
+        log.warning("guard_names_open", why=NAMES_OPEN)
+    return keys
+
+
+async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
+    """Run some works until they are told to stop; the first that breaks ends all."""
+    with heeding_signals(stop):
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(each) for each in works]
+            await stop.wait()
+            for task in running:
+                task.cancel()

@@ -1,0 +1,247 @@
+"""Make the requests of a walk: bounded in number, time and size, patient where asked.
+
+The credential goes to the system that was named and to nobody else: no redirect is
+followed, no proxy is asked, a link that leads elsewhere is refused by the walk, and
+without TLS it goes to this machine only. It is held in memory and never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from attrs import field, frozen
+from yarl import URL
+
+from streams.adopt.listing import ListingError
+from streams.adopt.walk import OK, Reply
+from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
+from streams.pollers.transport import MOST_BYTES, TIMEOUT, FailedError, joined, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from streams.adopt.listing import Listing
+    from streams.adopt.walk import ListRequest, Walk
+    from streams.pollers.access_tokens import AuthorizationHeader
+
+AT_ONCE: Final = 8
+TRIES: Final = 6
+FIRST_WAIT: Final = 1.0  # seconds, doubled each time, where the system asks for none
+LONGEST_WAIT: Final = 120.0
+AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+UNTRUSTED: Final = "its certificate is not trusted; name who signs it with --ca"
+_HALF: Final = " (after {} answers; nothing is declared)"
+GITHUB_LIMIT: Final = 403  # with nothing remaining, GitHub says 403 for 429
+
+
+@frozen
+class System:
+    """Where a list is, and what opens it.
+
+    Attributes:
+        base: URL that every target is below.
+        headers: with the credential.
+        ca: file of the certificates to trust; None: those of this machine.
+        tokens: gives access tokens, where the credential is not in the headers.
+        sign: gives the headers that sign a form posted to a URL.
+    """
+
+    base: str
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    ca: Path | None = None
+    tokens: AuthorizationHeader | None = None
+    sign: Callable[[str, bytes], Mapping[str, str]] | None = None
+
+
+def checked_base(url: str) -> str:
+    """Give the URL of a system without a slash at its end.
+
+    Raises:
+        ListingError: it is none, or would carry the credential in the clear.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    odd = parts.username or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not host or odd:
+        # It is not repeated: a password may stand in it.
+        raise ListingError("--from is no URL of a system: write https://HOST[:PORT]")
+    if parts.scheme == "http" and not _here(host):
+        raise ListingError(f"{host}: without TLS only this machine is asked")
+    return url.rstrip("/")
+
+
+async def run(
+    walk: Walk,
+    system: System,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Listing:
+    """Walk to the end; give what the system lists.
+
+    Raises:
+        ClientError: a request failed for good; nothing of the walk may be used.
+        ListingError: an answer is not what it should be; the same holds.
+        OSError: the file of certificates cannot be read.
+    """
+    tls = ssl.create_default_context(cafile=system.ca)
+    connector = aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls)
+    async with aiohttp.ClientSession(
+        connector=connector, headers=system.headers, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        caller = _Caller(session, system, pause)
+        made = 0
+        try:
+            requests = next(walk)
+            while True:
+                replies = await _all(caller, requests)
+                made += len(replies)
+                requests = walk.send(replies)
+        except StopIteration as end:
+            listing: Listing = end.value
+            return listing
+        except ListingError as error:
+            raise ListingError(f"{error}{_HALF.format(made)}") from error
+        except ClientError as error:
+            raise ClientError(f"{error}{_HALF.format(made)}", error.code) from error
+
+
+async def _all(caller: _Caller, requests: list[ListRequest]) -> list[Reply]:
+    """Make the requests at once; the first that fails ends the others."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            made = [tasks.create_task(caller.reply(each)) for each in requests]
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return [each.result() for each in made]
+
+
+@frozen
+class _Failure:
+    """Why a request has no answer, and whether to try again, after how many seconds."""
+
+    why: str
+    code: int = UNREACHABLE
+    wait: float | None = None
+    final: bool = False
+
+
+@frozen
+class _Caller:
+    session: aiohttp.ClientSession
+    system: System
+    pause: Callable[[float], Awaitable[None]]
+    slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def reply(self, request: ListRequest) -> Reply:
+        """Make a request until it has an answer, or none can be hoped for.
+
+        Raises:
+            ClientError: then.
+        """
+        await self._rest(request.wait)
+        wait, tries = FIRST_WAIT, 1
+        while isinstance(found := await self._attempt(request), _Failure):
+            asked = wait if found.wait is None else found.wait
+            if found.final or tries == TRIES or asked > LONGEST_WAIT:
+                break
+            await self._rest(asked)
+            wait, tries = wait * 2, tries + 1
+        else:
+            return found
+        where = request.target.partition("?")[0] or self.system.base
+        raise ClientError(f"{where}: {found.why}", found.code)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds:
+            await self.pause(seconds)
+
+    async def _attempt(self, request: ListRequest) -> Reply | _Failure:
+        try:
+            async with self.slots:
+                reply = await self._once(request)
+        except FailedError as error:  # of the token endpoint
+            code = UNREACHABLE if error.status is None else REFUSED
+            return _Failure(f"no access token: {error}", code, final=True)
+        except aiohttp.ClientSSLError:
+            return _Failure(UNTRUSTED, REFUSED, final=True)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return _Failure(f"no answer ({type(error).__name__})")
+        if reply.status == OK or reply.status in request.may_fail:
+            return reply
+        wait, why = _wait(reply), f"status {reply.status}"
+        if wait is not None and wait > LONGEST_WAIT:
+            why += f", and asks to wait {wait:.0f} s: run it again then"
+        elif wait is None and reply.status in _HELP:
+            return _Failure(f"{why}: {_HELP[reply.status]}", REFUSED, final=True)
+        return _Failure(
+            why, wait=wait, final=wait is None and reply.status not in AGAIN
+        )
+
+    async def _once(self, request: ListRequest) -> Reply:
+        target = request.target
+        url = target if target.startswith(("http://", "https://")) else (
+            f"{self.system.base}/{target.lstrip('/')}"
+        )  # fmt: skip
+        headers = {"Accept": request.accept}
+        if self.system.tokens is not None:
+            headers["Authorization"] = await self.system.tokens.header(self.session)
+        data = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            data = orjson.dumps(dict(request.body))
+        elif request.form is not None:
+            data = request.form.encode()
+            if self.system.sign is not None:
+                headers |= self.system.sign(url, data)
+        async with (
+            asyncio.timeout(TIMEOUT),
+            self.session.request(
+                "GET" if data is None else "POST", URL(url, encoded=True),
+                headers=headers, data=data, allow_redirects=False,
+            ) as got,
+        ):  # fmt: skip
+            body = bytearray()
+            async for chunk in got.content.iter_any():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise ListingError("an answer has more than 64 MiB")
+            return Reply(got.status, joined(got.headers.items()), bytes(body))
+
+
+_HELP: Final = {
+    401: "the credential is not taken",
+    403: "the credential may not read this",
+    404: "is the URL right, and may the credential see it?",
+}
+
+
+def _wait(reply: Reply) -> float | None:
+    """Give the seconds that the system asks to wait."""
+    if reply.status not in AGAIN and reply.status != GITHUB_LIMIT:
+        return None
+    now = time.time_ns()  # noqa: TID251 - only where the answer has no Date
+    headers = dict(reply.headers)
+    for name in ("remaining", "reset"):  # GitHub's spelling of Okta's names
+        if f"x-ratelimit-{name}" in headers:
+            headers[f"x-rate-limit-{name}"] = headers[f"x-ratelimit-{name}"]
+    return waiting(headers, now)
+
+
+def _here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

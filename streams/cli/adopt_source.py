@@ -1,0 +1,190 @@
+"""Where ``rescind adopt`` reads a listing: saved answers, logs, or a system."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from attrs import frozen
+
+from agents_registry.identifiers import VOCABULARY, extend
+from streams.adopt.listing import ListingError
+from streams.adopt.used import UsedLog
+from streams.adopt.walk import documents
+from streams.cli.adopt_http import System, checked_base, run
+from streams.cli.parse import chosen
+from streams.model.times import rfc3339
+from streams.pollers.access_tokens import ClientCredentialsGrant
+from streams.pollers.sigv4 import Credentials
+from streams.services.parse import parse_paths
+from streams.sources.mapped.mapping import load_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from agents_registry.identifiers import NodeClass
+    from streams.adopt.listing import Listing
+    from streams.adopt.walk import Walk
+    from streams.pollers.sigv4 import Signer
+
+    Sign = Callable[[str, bytes], Mapping[str, str]]
+
+FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
+AWS_KEY_ID: Final = "AWS_ACCESS_KEY_ID"
+AWS_KEY: Final = "AWS_SECRET_ACCESS_KEY"
+AWS_SESSION: Final = "AWS_SESSION_TOKEN"
+
+
+@frozen
+class ListingSource:
+    """Where a listing is read: saved answers, or a system that is asked.
+
+    Attributes:
+        files: with saved answers.
+        base: URL of the system.
+        secret_file: holds the credential that opens it.
+        ca: certificates to trust.
+    """
+
+    files: tuple[Path, ...] = ()
+    base: str = ""
+    secret_file: Path | None = None
+    ca: Path | None = None
+
+    def checked(self) -> ListingSource:
+        """Give it back when it says one place.
+
+        Raises:
+            ListingError: it says none, or two.
+        """
+        if bool(self.files) == bool(self.base):
+            raise ListingError("name saved answers, or the system with --from URL")
+        return attrs.evolve(self, base=checked_base(self.base)) if self.base else self
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Read the saved answers.
+
+        Raises:
+            ListingError: a file cannot be read as such.
+        """
+        found: list[dict[str, Any]] = []
+        for path in self.files:
+            try:
+                found += documents(path.read_bytes())
+            except ListingError as error:
+                raise ListingError(f"{path}: {error}") from error
+        return found
+
+    def contents(self) -> Iterator[bytes]:
+        """Give the saved answers as they are."""
+        yield from (path.read_bytes() for path in self.files)
+
+    def log(self, name: str | None, mapping: Path | None) -> Listing:
+        """Read logs instead: what they show in use.
+
+        Raises:
+            ValueError: there is no such source, or the mapping has an error.
+            OSError: a file cannot be read.
+        """
+        vocabulary: Mapping[str, NodeClass] = VOCABULARY
+        if mapping is not None:
+            loaded = load_mapping(mapping.read_text("utf-8"), str(mapping))
+            vocabulary = extend(loaded.kinds)
+        log = UsedLog(vocabulary, time.time_ns())  # noqa: TID251 - a command
+        for record in parse_paths(self.files, chosen(name, mapping)):
+            log.add(record)
+        return log.listing()
+
+    @property
+    def saved(self) -> str | None:
+        """Give when the newest of the files was written, RFC 3339."""
+        return rfc3339(max(path.stat().st_mtime_ns for path in self.files))
+
+    @staticmethod
+    def now() -> str:
+        """Give the time, RFC 3339."""
+        return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
+
+    def access_key(self) -> Credentials:
+        """Give the key of AWS: lines ``NAME=VALUE`` of the file, or the environment.
+
+        Raises:
+            ListingError: there are none.
+            OSError: the file cannot be read.
+        """
+        given: Mapping[str, str] = os.environ
+        if self.secret_file is not None:
+            lines = self.secret_file.read_text("utf-8").splitlines()
+            pairs = (line.partition("=") for line in lines)
+            given = {name.strip(): value.strip() for name, _, value in pairs}
+        key_id, key = given.get(AWS_KEY_ID, ""), given.get(AWS_KEY, "")
+        if not key_id or not key:
+            names = f"{AWS_KEY_ID} and {AWS_KEY}"
+            raise ListingError(f"no credential to ask with: set {names}")
+        return Credentials(key_id, key, given.get(AWS_SESSION, ""))
+
+    def signing(self, service: Signer) -> Sign:
+        """Give what signs the forms that are posted to a service of AWS.
+
+        Raises:
+            ListingError, OSError: as `access_key`.
+        """
+        key = self.access_key()
+
+        def sign(url: str, body: bytes) -> Mapping[str, str]:
+            now = time.time_ns()  # noqa: TID251 - a command
+            return service.signed("POST", url, {"content-type": FORM}, body, key, now)
+
+        return sign
+
+    def secret(self, *variables: str) -> str:
+        """Give the credential, from the file or the environment.
+
+        Args:
+            variables: of the environment, asked in turn without a file.
+
+        Raises:
+            ListingError: there is none, or it is not one line.
+            OSError: the file cannot be read.
+        """
+        if self.secret_file is not None:
+            found = self.secret_file.read_text("utf-8").strip()
+        else:
+            given = (os.environ.get(name, "").strip() for name in variables)
+            found = next(filter(None, given), "")
+        if not found:
+            wanted = " or ".join(("--secret-file", *variables))
+            raise ListingError(f"no credential to ask with: give it by {wanted}")
+        if not found.isascii() or not found.isprintable():
+            raise ListingError("the credential is not one line of plain characters")
+        return found
+
+    def walk(
+        self,
+        walk: Walk,
+        headers: Mapping[str, str],
+        below: str = "",
+        tokens: tuple[str, dict[str, str]] | None = None,
+        sign: Sign | None = None,
+    ) -> Listing:
+        """Ask the system.
+
+        Args:
+            walk: what to ask.
+            headers: with the credential.
+            below: path of the API under the base.
+            tokens: where access tokens are got by client credentials, and the fields of
+                that request; then headers have none.
+            sign: gives the headers of a request instead.
+
+        Raises:
+            ClientError, ListingError: it does not come to its end.
+        """
+        clock = time.time_ns  # noqa: TID251 - a command
+        granted = None if tokens is None else ClientCredentialsGrant(*tokens, clock)
+        system = System(self.base + below, headers, self.ca, granted, sign)
+        return asyncio.run(run(walk, system))

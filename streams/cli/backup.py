@@ -1,0 +1,109 @@
+"""The commands ``rescind backup`` and ``rescind restore``, of the embedded server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from streams.cli.plain_text import to_stderr
+from streams.clients.rescind import DEFAULT_DATA_DIR
+from streams.engines.embedded.backup import write
+from streams.engines.embedded.backup_archive import BackupError
+from streams.engines.embedded.restore import OLD_PUBLIC_KEY, restore
+from streams.engines.embedded.store import StoreInUseError
+from streams.model.times import rfc3339
+from streams.services.audit_heads import head_reader, public_key
+from streams.stages.audit.chain import BrokenChainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.stages.audit.chain import Head
+
+DONE: Final = 0
+BROKEN: Final = 1
+USAGE: Final = 2
+
+
+def run_backup(file: Path, data_dir: Path | None) -> int:
+    """Write a backup; 2 where that cannot be done."""
+    folder = _folder(data_dir)
+    try:
+        made = write(folder, file, product=version("rescind"), at=_now())
+    except (BackupError, OSError, sqlite3.Error) as error:
+        return _complain("backup", error, USAGE)
+    sys.stdout.write(
+        f"Wrote {file}: {made.facts:,} facts of realm {made.realm}, "
+        f"{_until(made.latest)}, and {made.sequence:,} entries of the audit chain.\n"
+    )
+    return DONE
+
+
+def run_restore(
+    file: Path, data_dir: Path | None, keys: list[Path], heads: list[str]
+) -> int:
+    """Make a data folder of a backup.
+
+    Args:
+        file: the backup.
+        data_dir: an empty folder.
+        keys: of the audit chain; without any, the one in the backup.
+        heads: signed heads of it that were kept elsewhere.
+
+    Returns:
+        The exit code: 0 restored, 1 its audit chain does not hold, 2 it cannot be
+        used.
+    """
+    folder = _folder(data_dir)
+
+    def reader(own: bytes) -> Callable[[str], Head]:
+        given = [path.read_bytes() for path in keys] or ([own] if own else [])
+        return head_reader([public_key(pem) for pem in given])
+
+    try:
+        made = restore(
+            file,
+            folder,
+            genesis=secrets.token_hex(16),
+            at=_now(),
+            read_head=reader,
+            heads=tuple(heads),
+        )
+    except BrokenChainError as error:
+        return _complain("restore", f"the audit chain is broken: {error}", BROKEN)
+    except (BackupError, StoreInUseError, OSError, ValueError) as error:
+        return _complain("restore", error, USAGE)
+    sys.stdout.write(
+        f"Restored {made.facts:,} facts of realm {made.realm} into {folder}, "
+        f"{_until(made.latest)}; the audit chain holds.\n"
+        "It is another log now: guards read it from its start. What was accepted later "
+        "is not in it.\n"
+        "  watched logs, polls and queues go on by themselves from where they were\n"
+        "  what was pushed or ordered since then is to be sent again\n"
+        "  guards that run keep denying what they denied: restart them only then\n"
+        f"  heads signed before are checked with {folder / OLD_PUBLIC_KEY}\n"
+    )
+    return DONE
+
+
+def _folder(given: Path | None) -> Path:
+    return given or Path(os.environ.get("RESCIND_DATA_DIR") or DEFAULT_DATA_DIR)
+
+
+def _until(latest: int) -> str:
+    return f"the last of {rfc3339(latest)}" if latest else "none yet"
+
+
+def _now() -> int:
+    return time.time_ns()  # noqa: TID251 - a composition root
+
+
+def _complain(command: str, text: object, code: int) -> int:
+    to_stderr(command, text)
+    return code

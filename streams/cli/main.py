@@ -1,0 +1,399 @@
+"""The program ``rescind``: each command reads its arguments here, its work is apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import attrs
+import typer
+
+from streams.cli.adopt import adopt_app
+from streams.cli.alerts import alerts_app
+from streams.cli.audit import audit_app
+from streams.cli.config import config_app
+from streams.cli.grants import grants_app
+from streams.cli.kafka import Config, Listen, kafka_app
+from streams.cli.moving import moving_app
+from streams.cli.server_options import Plain, TokenFile, Url, ask
+from streams.cli.ssf import ssf_app
+from streams.cli.words import PlainGroup
+
+if TYPE_CHECKING:
+    from streams.clients.rescind import Client
+
+app = typer.Typer(
+    cls=PlainGroup,
+    name="rescind",
+    help="Propagate revocations of AI agents and other non-human identities.",
+    no_args_is_help=True,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+)
+
+Paths = Annotated[
+    list[Path], typer.Argument(help="Log files and folders, gzip too.", metavar="PATH")
+]
+SourceName = Annotated[
+    str | None,
+    typer.Option("--source", help="Name of the source; guessed from the content."),
+]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
+]
+
+Output = Literal["table", "json", "ocsf"]
+Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; else now.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="List at most so many.")]
+After = Annotated[
+    int | None, typer.Option("--after", min=0, help="Only what came after this one.")
+]
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if value:
+        from importlib.metadata import version  # noqa: PLC0415 - --help stays quick
+
+        typer.echo(f"rescind {version('rescind')}")
+        raise typer.Exit
+
+
+@app.callback()
+def rescind(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
+    """Propagate revocations of AI agents and other non-human identities."""
+    del version
+
+
+@app.command()
+def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) -> None:
+    """Print one normalised record a line (NDJSON) for every event of the logs."""
+    from streams.cli.parse import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(paths, source, mapping))
+
+
+@app.command()
+def hunt(
+    paths: Paths,
+    source: SourceName = None,
+    mapping: MappingFile = None,
+    revoke: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--revoke", metavar="ID@TIME", help="Add a cause of yours, kind:value@TIME."
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", help="How to print.")] = "table",
+    *,
+    inclusive: Annotated[
+        bool,
+        typer.Option(
+            "--inclusive", help="A use at exactly the time of a cause is after it."
+        ),
+    ] = False,
+) -> None:
+    """Find dead credentials that were still presented; exit code 1 when there are."""
+    from streams.cli.hunt import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(
+        run(
+            paths,
+            source=source,
+            mapping=mapping,
+            revoke=revoke or [],
+            output=output,
+            inclusive=inclusive,
+        )
+    )
+
+
+@app.command()
+def demo(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            help="Empty folder for the server's data; kept.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """See a revocation become a denial and an alert, on a recorded vault log."""
+    from streams.demo.command import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(data_dir))
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Where the server keeps all it has."),
+    ] = None,
+    listen: Listen = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--watch",
+            metavar="SOURCE=PATH",
+            help="Follow a log, such as openbao=/var/log/openbao/audit.log.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="URL", help="Gets the alerts.")
+    ] = None,
+) -> None:
+    """Run the embedded server until Ctrl-C or SIGTERM; needs no settings."""
+    from streams.cli.serve import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(
+        run(
+            config,
+            data_dir=data_dir,
+            listen=listen,
+            watch=watch or [],
+            webhook=webhook,
+        )
+    )
+
+
+@app.command()
+def pdp(
+    config: Config = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Of the server; else RESCIND_PDP_URL.")
+    ] = None,
+    listen: Listen = None,
+) -> None:
+    """Answer gateways, AuthZEN and introspection, until Ctrl-C or SIGTERM."""
+    from streams.cli.pdp import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(config, url=url, listen=listen))
+
+
+@app.command()
+def revoke(  # noqa: PLR0913 - each is an option
+    name: Name,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept in the audit record.")
+    ] = "",
+    at: At = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Wait until every guard enforces it; exit code 1 when not all do.",
+        ),
+    ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="URL",
+            help="On Kafka, where --url is ingress: the worker that has the realm.",
+        ),
+    ] = None,
+    *,
+    with_created: Annotated[
+        bool,
+        typer.Option(
+            "--with-created",
+            help="Revoke too what it and all below it made, which lives on otherwise.",
+        ),
+    ] = False,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Revoke at the server: what descends from it is denied with it."""
+    from streams.cli.orders import revoke as work  # noqa: PLC0415 - as above
+
+    def order(client: Client) -> int:
+        knowing = None if worker is None else attrs.evolve(client, url=worker)
+        return work(
+            client,
+            name,
+            reason=reason,
+            at=at,
+            wait=wait,
+            output=output,
+            worker=knowing,
+            with_created=with_created,
+        )
+
+    ask("revoke", url, token_file, order)
+
+
+@app.command()
+def why(
+    name: Name,
+    at: At = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Say whether it is denied, by what, over which path; exit code 1 when it is."""
+    from streams.cli.query import why as work  # noqa: PLC0415 - as above
+
+    ask("why", url, token_file, lambda client: work(client, name, at, output))
+
+
+@app.command(name="blast-radius")
+def blast_radius(
+    name: Name,
+    limit: Limit = 100,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Count and list what a revocation would reach."""
+    from streams.cli.query import blast_radius as work  # noqa: PLC0415 - as above
+
+    ask(
+        "blast-radius",
+        url,
+        token_file,
+        lambda client: work(client, name, limit, output),
+    )
+
+
+@app.command()
+def inventory(
+    limit: Limit = 1000,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what stands out: no owner, shared accounts, too much scope, no parent."""
+    from streams.cli.query import inventory as work  # noqa: PLC0415 - as above
+
+    ask("inventory", url, token_file, lambda client: work(client, limit, output))
+
+
+@app.command()
+def dlq(
+    after: After = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what could not be read, with reason and place."""
+    from streams.cli.query import dead_letters  # noqa: PLC0415 - as above
+
+    ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
+
+
+@app.command()
+def findings(
+    after: After = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List what the server found: who still uses what is dead."""
+    from streams.cli.query import findings as work  # noqa: PLC0415 - as above
+
+    ask("findings", url, token_file, lambda client: work(client, after, output))
+
+
+@app.command()
+def guards(
+    remove: Annotated[
+        str | None,
+        typer.Option(
+            "--remove", metavar="NAME", help="Let one go that will not come back."
+        ),
+    ] = None,
+    output: Plain = "table",
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List who enforces: mode, lease, and how far each guard is."""
+    from streams.cli.orders import remove_guard  # noqa: PLC0415 - as above
+    from streams.cli.query import guards as work  # noqa: PLC0415 - as above
+
+    def order(client: Client) -> int:
+        if remove is not None:
+            return remove_guard(client, remove, output)
+        return work(client, output)
+
+    ask("guards", url, token_file, order)
+
+
+@app.command()
+def sources(
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None
+) -> None:
+    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
+    from streams.cli.sources import sources as work  # noqa: PLC0415 - as above
+
+    ask("sources", url, token_file, lambda client: work(client, output))
+
+
+app.add_typer(adopt_app, name="adopt")
+app.add_typer(kafka_app)
+app.add_typer(grants_app)
+app.add_typer(ssf_app, name="ssf")
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(audit_app, name="audit")
+app.add_typer(moving_app)
+app.add_typer(config_app, name="config")
+
+conformance_app = typer.Typer(
+    name="conformance",
+    help="Test a guard that is written in any language.",
+    no_args_is_help=True,
+)
+app.add_typer(conformance_app)
+
+
+@conformance_app.callback()
+def conformance() -> None:
+    """Test a guard that is written in any language (docs/writing-a-guard.md)."""
+
+
+@conformance_app.command(name="run")
+def conformance_run(
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="After --: the program that drives the guard.",
+            metavar="-- PROGRAM ARGS",
+        ),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="URL", help="Instead of a program: POST here."),
+    ] = None,
+    level: Annotated[
+        Literal["core", "full"], typer.Option("--level", help="What it has to pass.")
+    ] = "full",
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group of cases.")
+    ] = None,
+) -> None:
+    """Play the suite to a guard; exit code 0 when it passes the level."""
+    from streams.cli.conformance import run  # noqa: PLC0415 - --help stays quick
+
+    raise typer.Exit(run(program or [], http, level, group))
+
+
+def main() -> None:
+    """Run the program."""
+    app()

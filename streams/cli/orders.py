@@ -1,0 +1,200 @@
+"""The commands that give orders to the server: revoke, guards --remove."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.identifiers import VOCABULARY
+from streams.cli.grant_orders import waits
+from streams.cli.plain_text import clean, count, to_stderr
+from streams.cli.query import UNKNOWN, moment_of
+from streams.clients.rescind import POLL, ClientError, settled
+from streams.services.secret_names import SecretNames
+from streams.services.typed_names import identifier_of, is_plain
+
+if TYPE_CHECKING:
+    from streams.clients.rescind import Client
+
+DONE: Final = 0
+NOT_CLOSED: Final = 1
+MOST_CREATED: Final = 100_000  # that a server lists at once
+CLOSED: Final = "closed"
+SETTLED_STATES: Final = frozenset({CLOSED, "unknown"})
+
+
+def revoke(  # noqa: PLR0913 - each by name
+    client: Client,
+    text: str,
+    *,
+    reason: str,
+    at: str | None,
+    wait: float | None,
+    output: str,
+    worker: Client | None = None,
+    with_created: bool = False,
+) -> int:
+    """Revoke; return once the server's own table holds it, so that ``why`` sees it.
+
+    Args:
+        client: talks to the server.
+        text: the identifier.
+        reason: for the audit record.
+        at: since when.
+        wait: seconds to wait until every guard enforces it; None does not ask.
+        output: ``table`` or ``json``.
+        worker: on Kafka, who knows the realm; the client is of ingress then.
+        with_created: revoke too what it and all below it created administratively.
+
+    Returns:
+        1 when guards were waited for and not all of them enforce it, or when it waits
+        itself for a second person.
+    """
+    secret = SecretNames().plain(text)
+    identifier = identifier_of(text) if secret is None else secret
+    name = str(identifier)
+    order = {"identifier": name, "reason": reason, "at": moment_of(at)}
+    knowing = worker or client
+    # What only the server can name as the logs do is asked of nobody else.
+    nameable = secret is None and identifier.kind in VOCABULARY
+    strange = nameable and not is_plain(identifier) and _is_stranger(knowing, name)
+    answer = client.post("revocations", order)
+    for each in [name] if strange else answer.get("unknown") or ():
+        _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
+    if "pending" in answer:  # over the blast limit
+        said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
+        sys.stdout.write(said)
+        return NOT_CLOSED
+    names = answer.get("identifiers", [name])
+    name = names[0]
+    if settled(knowing, name, answer["token"]) is None:
+        _note("revoke", "accepted; the server's table does not show it yet")
+    made = _revoke_created(client, knowing, order, name) if with_created else []
+    asked = [answer["id"], *(each["id"] for each in made if "id" in each)]
+    closures = [] if wait is None else [_enforced(knowing, one, wait) for one in asked]
+    seen = closures[0] if closures else None
+    all_closed = all(each["state"] == CLOSED for each in closures)
+    held = any("pending" in each for each in made)
+    code = DONE if all_closed and not held else NOT_CLOSED
+    if output == "json":
+        more: dict[str, Any] = {} if seen is None else {"closure": seen}
+        more |= {"created": made} if with_created else {}
+        sys.stdout.write(json.dumps({"identifier": name} | answer | more) + "\n")
+        return code
+    enforced = "" if seen is None else f"{closure_line(seen)}\n"
+    also = _also(made, closures[1:]) if with_created else ""
+    sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
+    return code
+
+
+def _revoked(answer: dict[str, Any], names: list[str]) -> str:
+    """Say what was revoked, and what a guard can wait for."""
+    if answer["effect"] == "revoke":
+        called, since = ", ".join(map(clean, names)), f"since {answer['at']}"
+        said = f"Revoked {called}, and what descends from it, {since}."
+    else:  # a name that can be given again
+        said = f"Revoked what was issued under {clean(names[0])} until {answer['at']}."
+    # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
+    return f"{said}\n  fact      {answer['id']}\n  at_least  {answer['token']}\n"
+
+
+def _revoke_created(
+    client: Client, knowing: Client, order: dict[str, Any], name: str
+) -> list[dict[str, Any]]:
+    """Revoke what something and all below it created; give the answers.
+
+    Each is an order of its own: the audit has them one by one, and the blast limit and
+    the second person count for each.
+    """
+    found = knowing.get("blast-radius", name, limit=MOST_CREATED)
+    reason = order["reason"] or f"made by {name}"
+    answers = []
+    for made in found["created"]:
+        each = order | {"identifier": made, "reason": reason}
+        answers.append({"identifier": made} | client.post("revocations", each))
+    if found["created_total"] > len(answers):
+        _note("revoke", f"only the first {len(answers)} that it made; do it again")
+    return answers
+
+
+def _also(made: list[dict[str, Any]], closures: list[dict[str, Any]]) -> str:
+    """Say what else was revoked, and which of it is not enforced or waits."""
+    if not made:
+        return "It made nothing that would live on.\n"
+    held = [each for each in made if "pending" in each]
+    ended = count(len(made) - len(held), "identifier")
+    parts = [f"Revoked {ended} that it made, too:"]
+    parts += [f"  {clean(each['identifier'])}" for each in made if "id" in each]
+    parts += [waits(each).rstrip() for each in held]
+    open_ones = sum(each["state"] != CLOSED for each in closures)
+    if open_ones:
+        parts.append(f"{open_ones} of these are not enforced by every guard yet.")
+    return "\n".join(parts) + "\n"
+
+
+def remove_guard(client: Client, name: str, output: str) -> int:
+    """Let a guard go that will not come back."""
+    answer = client.delete("guards", name)
+    if output == "json":
+        sys.stdout.write(json.dumps(answer) + "\n")
+    else:
+        said = "revocations wait for it no more"
+        sys.stdout.write(f"Removed the guard {clean(name)}; {said}.\n")
+    return DONE
+
+
+def closure_line(seen: dict[str, Any]) -> str:
+    """Say which guards enforce a revocation."""
+    applied = count(seen["applied"], "guard") + " applied it"
+    parts = [applied]
+    if seen["fenced"]:
+        parts.append(f"{_names(seen['fenced'])} lost the lease and denies everything")
+    if seen["laggards"]:
+        parts.append(f"not confirmed by {_names(seen['laggards'])}")
+    if seen["left"]:
+        parts.append(f"{seen['left']} left since")
+    if seen["state"] == "unknown":
+        parts = ["no guard sends receipts, so nothing is proven"]
+    if seen["unknown"]:
+        parts.append(f"nothing is known of {_names(seen['unknown'])}")
+    if seen["observing"]:
+        parts.append(f"only observing: {_names(seen['observing'])}")
+    took = f" after {seen['seconds']:.3f} s" if seen["state"] == CLOSED else ""
+    return f"{seen['state'].upper()}{took}: {'; '.join(parts)}."
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(clean, names))
+
+
+def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
+    """Give what is known of a revocation once that is settled, or the time is up."""
+    end = time.monotonic() + wait
+    while True:
+        over = time.monotonic() >= end
+        try:
+            seen = client.get("revocations", identity)
+        except ClientError:
+            # A worker reads it a moment after ingress answered, or changes hands.
+            if over:
+                raise
+        else:
+            if over or seen["state"] in SETTLED_STATES:
+                return seen
+        time.sleep(POLL)
+
+
+def _is_stranger(client: Client, name: str) -> bool:
+    """Tell whether no fact names it; a server that cannot say is no reason to wait."""
+    with suppress(ClientError):
+        known = client.get("why", name)
+        if known["reason"] == UNKNOWN and not known["ancestors"]:
+            return not client.get("blast-radius", name, limit=1)["total"]
+    return False
+
+
+def _note(command: str, text: object) -> None:
+    to_stderr(command, text)

@@ -1,0 +1,130 @@
+"""The command ``rescind pdp``: a guard that answers gateways over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from agents_registry.identifiers import extend
+from agents_registry.verdict import Policy
+from enforcement.clocks import boottime, wall
+from enforcement.guard import Guard
+from enforcement.verdict import Mode
+from streams.cli.plain_text import to_stderr
+from streams.observability.metrics import PDP
+from streams.observability.tracing import MissingError, traced_process
+from streams.pdp.service import serve
+from streams.pdp.settings import PdpSettings, load
+from streams.process.lifecycle import configure_logging, first_error, heeding_signals
+from streams.settings.errors import explained
+from streams.settings.server import address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from enforcement.guard import AnyGuard
+    from streams.pdp.service import Deciding
+
+STOPPED: Final = 0
+BROKEN: Final = 1
+USAGE: Final = 2
+
+
+def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
+    """Decide until a signal comes.
+
+    Args:
+        config: settings file (YAML or JSON).
+        url: of the Rescind server, instead of the settings' own.
+        listen: ``HOST:PORT``, instead of the settings' own.
+
+    Returns:
+        The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
+    """
+    configure_logging()
+    try:
+        overrides: dict[str, Any] = {} if url is None else {"url": url}
+        if listen is not None:
+            overrides["listen"] = address(listen)
+        settings = load(config, **overrides)
+        with traced_process(PDP):
+            asyncio.run(_until_a_signal(settings, guard_of(settings)))
+    except KeyboardInterrupt:
+        return STOPPED
+    except ValidationError as error:
+        return _complain(explained(error, PdpSettings, config), USAGE)
+    except FileNotFoundError as error:
+        return _complain(f"there is no file {error.filename or error}", USAGE)
+    except (MissingError, ValueError, OSError) as error:
+        return _complain(error, USAGE)
+    except BaseExceptionGroup as group:
+        return _complain(_broken(group), BROKEN)
+    return STOPPED
+
+
+def guard_of(
+    settings: PdpSettings,
+    *,
+    clock: Callable[[], int] = boottime,
+    wall_clock: Callable[[], int] = wall,
+) -> AnyGuard[Any, Any]:
+    """Give the guard that the settings describe, not yet entered.
+
+    Args:
+        settings: of the decision point.
+        clock: nanoseconds of CLOCK_BOOTTIME.
+        wall_clock: nanoseconds UTC, for expiry.
+
+    Raises:
+        ValueError: the settings lack its credential.
+        OSError: the credential's file cannot be read.
+    """
+    modes: dict[str, Mode] = {name: each.mode for name, each in settings.routes.items()}
+    same: dict[str, Any] = {
+        "mode": settings.mode,
+        "routes": modes,
+        "policy": Policy(unknown=dict(settings.unknown)),
+        "lease": settings.lease_seconds,
+        "clock": clock,
+        "wall_clock": wall_clock,
+    }
+    if settings.feed == "server":
+        credential = settings.guard_credential()
+        return Guard(settings.url, credential, name=settings.name, **same)
+    from enforcement.kafka import KafkaGuard  # noqa: PLC0415 - an extra
+    from streams.settings.kafka import KafkaSettings  # noqa: PLC0415 - as above
+
+    kafka = KafkaSettings()
+    return KafkaGuard(
+        kafka.client(),
+        name=settings.name,
+        realm=settings.realm,
+        prefix=kafka.prefix,
+        vocabulary=extend(settings.kinds),
+        **same,
+    )
+
+
+async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:
+    stop = asyncio.Event()
+    with heeding_signals(stop):
+        await serve(settings, guard, stop=stop, started=_say)
+
+
+def _say(deciding: Deciding) -> None:
+    sys.stdout.write(f"{deciding.url}\n")
+    sys.stdout.flush()
+
+
+def _broken(error: BaseException) -> str:
+    error = first_error(error)
+    return f"stopped by a fault of its own: {type(error).__name__}: {error}"
+
+
+def _complain(text: object, code: int) -> int:
+    to_stderr("pdp", text)
+    return code

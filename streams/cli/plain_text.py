@@ -1,0 +1,56 @@
+"""Aligned columns of plain text: the same at a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from agents_registry.secret_shapes import without_secrets
+from streams.model.settings_files import words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+GAP = "  "
+
+
+def clean(value: object) -> str:
+    """Give a value on one line, without what a terminal would obey.
+
+    Names come from logs, so whoever writes to a log could otherwise send escape
+    sequences to the terminal of whoever reads the table.
+    """
+    text = "-" if value is None or value == "" else str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def plain(told: object) -> str:
+    """Give what is told as text; of an error of the system its words alone."""
+    return words_of(told) if isinstance(told, OSError) else str(told)
+
+
+def to_stderr(command: str, text: object) -> None:
+    """Tell whoever runs a command a sentence; what was typed may hold a secret.
+
+    Args:
+        command: after ``rescind``.
+        text: a line each; of an error of the system its words, without its number.
+    """
+    for line in plain(text).splitlines():
+        sys.stderr.write(f"rescind {command}: {clean(without_secrets(line))}\n")
+
+
+def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Give a table; no row is cut or folded, and the last column is not padded."""
+    lines = [list(heads), *([clean(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        GAP.join(map(str.ljust, line, widths)).rstrip() for line in lines
+    )  # fmt: skip
+
+
+def count(number: int, thing: str) -> str:
+    """Give ``1 thing`` or ``2 things``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

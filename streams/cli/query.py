@@ -1,0 +1,393 @@
+"""The commands that ask the server: why, inventory, guards, findings and the rest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.identifiers import VOCABULARY
+from streams.cli.plain_text import clean, columns, count, to_stderr
+from streams.clients.rescind import ClientError
+from streams.model.findings import Severity
+from streams.model.times import rfc3339, typed_time
+from streams.services.secret_names import SecretNames
+from streams.services.typed_names import AUDIT_HASH, identifier_of, is_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.clients.rescind import Client
+
+DONE: Final = 0
+DENIED: Final = 1
+USAGE: Final = 2
+UNKNOWN: Final = "unknown_credential"
+PAGE: Final = 1000
+
+# What a reason means, after the colon of the first line.
+_REASONS: Final = {
+    "lives": "nothing ends it",
+    "revoked": "revoked",
+    "suspended": "suspended, until a restore",
+    "not_before": "all that was issued until a time is ended",
+    "no_living_owner": "none of its owners lives",
+    "beyond_horizon": "its parent is unknown and it may be older than the records",
+    "expired": "expired",
+    UNKNOWN: "no system said that it issued it; see `rescind adopt`",
+    "narrowed": "narrowed: only requests for what is left of its scope are allowed",
+    "scope": "outside of its scope",
+    "lineage_too_large": "its lineage is too large to be judged",
+}
+
+
+_MADE: Final = (
+    "What a credential makes lives on without it: revoke this one by itself, or what "
+    "made it with --with-created."
+)
+_LEFT: Final = (
+    "It made {0}, which do not end with it: see `rescind blast-radius {1}`, and "
+    "`rescind revoke {1} --with-created`."
+)
+
+
+def moment_of(text: str | None) -> str | None:
+    """Give a time of an option as RFC 3339.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    if text is None:
+        return None
+    try:
+        return rfc3339(typed_time(text))
+    except ValueError as error:
+        raise ValueError(f"--at {text!r} {error}") from error
+
+
+def names_of(client: Client, text: str) -> list[str]:
+    """Give what may stand in a URL for what somebody names.
+
+    A secret is posted, and its hashes come back; what is of a kind that only the
+    settings of the server know may be one.
+
+    Raises:
+        ClientError: refused, or no server there.
+        ValueError: it cannot be read.
+    """
+    if SecretNames().plain(text) is None:
+        identifier = identifier_of(text)
+        if identifier.kind in VOCABULARY and not is_plain(identifier):
+            return [str(identifier)]
+    answer = client.post("names", {"identifier": text.strip()})
+    return list(answer["identifiers"])
+
+
+def why(client: Client, text: str, at: str | None, output: str) -> int:
+    """Say whether an identifier is alive, and what ended it; 0 alive, 1 denied."""
+    moment = moment_of(at)
+    answers = [client.get("why", each, at=moment) for each in names_of(client, text)]
+    known = [each for each in answers if each["reason"] != UNKNOWN or each["dead"]]
+    answer = (known or answers)[0]
+    if moment is None:
+        alive = bool(answer["allowed"])
+    else:
+        # The past is judged by causes alone; what nobody issued was never alive.
+        alive = not answer["dead"] and answer["reason"] != UNKNOWN
+    _print(answer | {"alive": alive, "at": moment}, output, _why)
+    if not known:
+        _tell_hash("why", answer)
+    return DONE if alive else DENIED
+
+
+def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
+    """Count what ending an identifier would reach, and list the nearest."""
+    found = [
+        client.get("blast-radius", each, limit=limit) for each in names_of(client, text)
+    ]
+    answer = max(found, key=lambda each: each["total"])
+    _print(answer, output, _blast_radius)
+    if not answer["total"]:
+        _tell_hash("blast-radius", answer)
+    return DONE
+
+
+def _tell_hash(command: str, answer: dict[str, Any]) -> None:
+    """Say how an audit log's name is got, of what is named as the vault prints it."""
+    if is_plain(identifier_of(answer["identifier"])):
+        text = f"most audit logs name it by its HMAC, which `{AUDIT_HASH}` prints"
+        to_stderr(command, f"{text}; or set the vault under `vaults`")
+
+
+def inventory(client: Client, limit: int, output: str) -> int:
+    """List what stands out in the table."""
+
+    def table(answer: dict[str, Any]) -> str:
+        return _inventory(answer, limit)
+
+    _print(client.get("inventory", limit=limit), output, table)
+    return DONE
+
+
+def dead_letters(client: Client, after: int | None, output: str) -> int:
+    """List what could not be read, oldest first."""
+    _print(_all_pages(client, "dlq", "dead_letters", after), output, _dead_letters)
+    return DONE
+
+
+def findings(client: Client, after: int | None, output: str) -> int:
+    """List what was found, by its last change."""
+    _print(_all_pages(client, "findings", "findings", after), output, _findings)
+    return DONE
+
+
+def guards(client: Client, output: str) -> int:
+    """List who enforces, under which terms, and how far each one is."""
+    _print(client.get("guards"), output, _guards)
+    return DONE
+
+
+def _all_pages(
+    client: Client, path: str, key: str, after: int | None
+) -> dict[str, Any]:
+    found: list[Any] = []
+    while True:
+        page = client.get(path, after=after, limit=PAGE)
+        found += page[key]
+        after = page["after"]
+        if len(page[key]) < PAGE:
+            return {key: found, "after": after}
+
+
+def run(command: str, work: Callable[[], int]) -> int:
+    """Do the work of a command; a failure is one sentence and an exit code.
+
+    Returns:
+        That of the work; 2 for a wrong argument or a refusal, 3 without a server.
+    """
+    try:
+        return work()
+    except ClientError as error:
+        to_stderr(command, clean(error))  # a server's words, which may be anybody's
+        return error.code
+    except (ValueError, OSError) as error:
+        to_stderr(command, error)
+        return USAGE
+
+
+def _print(
+    answer: dict[str, Any], output: str, table: Callable[[dict[str, Any]], str]
+) -> None:
+    text = json.dumps(answer) if output == "json" else table(answer)
+    sys.stdout.write(text + "\n")
+
+
+def _why(answer: dict[str, Any]) -> str:
+    name, cause, path = clean(answer["identifier"]), answer["cause"], answer["path"]
+    lines = [f"{name} {_state(answer)}: {_reason(answer)}"]
+    facts: list[tuple[str, object]] = []
+    if not answer["alive"]:
+        labels = ["path", *[""] * len(path)]
+        facts += zip(labels, path, strict=False)
+    if cause is not None and not answer["alive"]:
+        reach = "" if cause["reach"] == "self" else ", and what descends from it"
+        facts += [
+            ("cause", f"{cause['effect']} of {cause['target']}{reach}"),
+            ("authority", cause["authority"]),
+            ("time", cause["at"]),
+            ("fact", cause["id"]),
+        ]
+    if answer["alive"]:
+        above = answer["ancestors"]
+        facts += [("hangs on", f"{other} ({depth})") for other, depth in above]
+    makers = answer.get("created_by", [])
+    for maker in makers:
+        is_dead = "" if maker["allowed"] else ", which is denied"
+        facts.append(("made by", f"{maker['identifier']}{is_dead}"))
+    lines += [f"  {label:<9}  {clean(v)}" for label, v in facts]
+    if answer["alive"] and not all(maker["allowed"] for maker in makers):
+        lines.append(_MADE)
+    if not answer["alive"] and answer.get("created"):
+        lines.append(_LEFT.format(count(answer["created"], "identifier"), name))
+    return "\n".join(lines)
+
+
+def _state(answer: dict[str, Any]) -> str:
+    alive, at = answer["alive"], answer["at"]
+    if at is None:
+        return "is alive" if alive else "is denied"
+    # Nobody asked whether it had been issued by then.
+    return f"was not ended at {at}" if alive else f"was denied at {at}"
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    reason, cause = answer["reason"], answer["cause"]
+    if answer["at"] is not None:
+        if answer["alive"]:
+            return "no cause came before"
+        if not answer["dead"]:
+            return _REASONS[UNKNOWN]
+        return f"{cause['effect']}, {_via(answer)}"
+    text = _REASONS.get(reason, reason)
+    if reason == "not_before" and (mark := answer.get("lives_if_issued_after")):
+        text = f"what was issued until {mark} is ended; newer tokens live"
+    return f"{text}, {_via(answer)}" if cause is not None else text
+
+
+def _via(answer: dict[str, Any]) -> str:
+    # Another name of the same credential stands in the path and is no ancestor; only
+    # the server can tell, where a cause ended it.
+    via = answer["via"] or ("ancestor" if len(answer["path"]) > 1 else "direct")
+    return "directly" if via == "direct" else "through an ancestor"
+
+
+def _blast_radius(answer: dict[str, Any]) -> str:
+    name, total = clean(answer["identifier"]), answer["total"]
+    if not total and not answer["created"]:
+        return f"Nothing is known to hang on {name}."
+    kinds = sorted(answer["by_kind"].items())
+    parts = [f"Ending {name} reaches {count(total, 'identifier')}:"]
+    parts.append(columns(("kind", "number"), kinds))
+    near = sorted(answer["identifiers"], key=lambda row: (row[1], row[0]))
+    rows = [(depth, other) for other, depth in near]
+    parts.append("\n" + columns(("distance", "identifier"), rows))
+    if len(near) < total:
+        parts.append(f"... and {total - len(near)} more; see --limit")
+    if answer["created"]:
+        parts.append(
+            "\nIt and what hangs on it created these, which do not end with it:"
+        )
+        parts += sorted(f"  {clean(other)}" for other in answer["created"])
+        more = answer.get("created_total", 0) - len(answer["created"])
+        if more > 0:
+            parts.append(f"  ... and {more} more; see --limit")
+        parts.append(f"`rescind revoke {name} --with-created` ends them too.")
+    return "\n".join(parts)
+
+
+def _inventory(answer: dict[str, Any], limit: int) -> str:
+    parts = [count(answer["identifiers"], "identifier") + " in the table"]
+    for key, title in _SECTIONS.items():
+        found = answer[key]
+        if found is None:
+            parts.append(f"\n{title}: another worker knows")
+            continue
+        more = " or more; see --limit" if len(found) >= limit else ""
+        parts.append(f"\n{title}: {len(found)}{more}")
+        parts += sorted(f"  {_LINES.get(key, clean)(each)}" for each in found)
+    return "\n".join(parts)
+
+
+_SECTIONS: Final = {
+    "undeclared": "In use, and nobody declared it",
+    "ownerless": "Without owner or parent",
+    "shared_service_accounts": "Service accounts that several agents use",
+    "excess_scopes": "Scopes beyond what an ancestor has",
+    "unmapped": "Parents that no system vouches for",
+    "ambiguous_lifts": "Restores too close to their suspension to count",
+    "unapplied": "Revocations that match nothing",
+}
+
+
+def _undeclared(each: dict[str, Any]) -> str:
+    points = ", ".join(map(clean, each["points"]))
+    text = f"{each['what']} {clean(each['identifier'])}: last at {each['last_seen']}"
+    text += f" at {points}"
+    if each["credentials"]:
+        text += f", with {count(len(each['credentials']), 'credential')}"
+    return text
+
+
+def _shared(each: dict[str, Any]) -> str:
+    return f"{clean(each['account'])}: {', '.join(map(clean, each['agents']))}"
+
+
+def _excess(each: dict[str, Any]) -> str:
+    scopes = ", ".join(map(clean, each["scopes"]))
+    return f"{clean(each['child'])}: {scopes} beyond {clean(each['ancestor'])}"
+
+
+def _standing(each: dict[str, Any]) -> str:
+    said = f"{each['effect']} by {each['authority']} at {each['at']}"
+    return f"{clean(each['target'])}: {clean(said)}"
+
+
+_LINES: Final[dict[str, Callable[[Any], str]]] = {
+    "undeclared": _undeclared,
+    "shared_service_accounts": _shared,
+    "excess_scopes": _excess,
+    "ambiguous_lifts": _standing,
+    "unapplied": _standing,
+}
+
+
+_LETTER: Final = (
+    "offset", "at", "count", "last_at", "source", "position", "event_id", "reason",
+)  # fmt: skip
+
+
+def _dead_letters(answer: dict[str, Any]) -> str:
+    letters = answer["dead_letters"]
+    if not letters:
+        return "No dead letters."
+    return columns(
+        (
+            "offset",
+            "received",
+            "pieces",
+            "last",
+            "source",
+            "position",
+            "event",
+            "reason",
+        ),
+        _rows(letters, _LETTER),
+    )
+
+
+def _findings(answer: dict[str, Any]) -> str:
+    if not answer["findings"]:
+        return "No findings."
+    heads = ("severity", "kind", "times", "first seen", "last seen", "finding")
+    names = ("kind", "count", "first_seen", "last_seen", "message")
+    rows = _rows(answer["findings"], names)
+    severities = [Severity(each["severity"]) for each in answer["findings"]]
+    ranked = zip(severities, rows, strict=True)
+    return columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+
+
+def _guards(answer: dict[str, Any]) -> str:
+    if not answer["guards"]:
+        return "No guards."
+    heads = (
+        "guard",
+        "credential",
+        "mode",
+        "lease",
+        "standing",
+        "connected",
+        "behind",
+        "heard",
+    )
+    rows = [
+        (
+            each["guard"],
+            each["credential"] or "",
+            each["mode"],
+            f"{each['lease_ms'] / 1000:g} s",
+            each["standing"],
+            "yes" if each["connected"] else "no",
+            count(each["behind"], "fact"),
+            f"{each['heard_ms_ago'] / 1000:.1f} s ago",
+        )
+        if "mode" in each
+        else (each["guard"], "", "", "", "sends no receipts", "yes", "", "")
+        for each in answer["guards"]
+    ]
+    return columns(heads, rows)
+
+
+def _rows(
+    documents: Iterable[dict[str, Any]], names: tuple[str, ...]
+) -> list[list[object]]:
+    return [[each.get(name) for name in names] for each in documents]

@@ -1,0 +1,64 @@
+"""The command ``rescind sources``: how every source is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from streams.cli.plain_text import columns, count
+
+if TYPE_CHECKING:
+    from streams.clients.rescind import Client
+
+WELL: Final = 0
+UNWELL: Final = 1
+_HEADS: Final = (
+    "source", "state", "last event", "verified", "lag", "accepted", "rejected",
+    "refused", "note",
+)  # fmt: skip
+_MINUTE: Final = 60
+_UNITS: Final = ((86_400, "d"), (3600, "h"), (_MINUTE, "min"))
+
+
+def sources(client: Client, output: str) -> int:
+    """List the sources of the server; 1 when one is not well."""
+    rows = client.get("sources")["sources"]
+    if output == "json":
+        text = json.dumps({"sources": rows})
+    elif rows:
+        text = columns(_HEADS, [_row(each) for each in rows])
+    else:
+        text = "No sources are set up, and nothing came."
+    sys.stdout.write(text + "\n")
+    return WELL if all(each["good"] for each in rows) else UNWELL
+
+
+def _row(each: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        each["name"], each["state"], each["last_event"], each["last_verification"],
+        _lag(each["lag_seconds"]), each["accepted"], each["rejected"],
+        each["refused"], _note(each),
+    )  # fmt: skip
+
+
+def _lag(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _note(each: dict[str, Any]) -> str:
+    parts = [
+        each["trouble"],
+        f"last rejected: {each['reason']}" if each["reason"] else "",
+        f"{count(each['unmapped'], 'subject')} unmapped" if each["unmapped"] else "",
+        count(each["collisions"], "id collision") if each["collisions"] else "",
+        "events may be missing from {} to {}".format(*each["gap"])
+        if each["gap"]
+        else "",
+    ]
+    return "; ".join(part for part in parts if part)

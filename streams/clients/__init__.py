@@ -1,0 +1,1 @@
+"""Clients of Rescind's own API and of issuers' tokens and keys."""

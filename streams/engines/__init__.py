@@ -1,0 +1,1 @@
+"""The two engines: one SQLite file, or Apache Kafka."""

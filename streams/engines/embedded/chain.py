@@ -1,0 +1,110 @@
+"""The audit chain in the file: entries beside what they speak of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from agents_registry.facts import fact_id
+from schemas.codec import decode_fact
+from streams.stages.audit.chain import (
+    START,
+    RecordPlace,
+    act_entry,
+    fact_entry,
+    hash_of,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from agents_registry.facts import Fact
+
+LAST: Final = "SELECT sequence, hash FROM audit_chain ORDER BY sequence DESC LIMIT 1"
+_INSERT: Final = "INSERT INTO audit_chain VALUES (?, ?, ?, ?, ?)"
+# The last fact stays: by it a restart knows the next offset.
+_GOING: Final = (
+    "SELECT c.sequence, c.genesis, c.fact, f.key, f.value,"
+    " (SELECT hash FROM audit_chain WHERE sequence = c.sequence - 1)"
+    " FROM audit_chain c JOIN facts f ON f.offset = c.fact"
+    " WHERE c.fact IN (SELECT value FROM json_each(?))"
+    " AND c.fact < (SELECT max(offset) FROM facts) ORDER BY c.sequence"
+)
+
+
+class Chain:
+    """Adds entries, in the transaction that is open on a connection."""
+
+    def __init__(self, db: sqlite3.Connection, realm: str, genesis: str) -> None:
+        """Write for a log."""
+        self._db = db
+        self._realm = realm
+        self._genesis = genesis
+
+    def add_facts(self, rows: Iterable[tuple[int, str, bytes, Fact]]) -> None:
+        """Add entries of facts: offset, key, value and what that says."""
+        sequence, previous = self.last()
+        entries = []
+        for offset, key, value, fact in rows:
+            place = RecordPlace(self._genesis, self._realm, offset)
+            previous = hash_of(fact_entry(previous, place, key, value, fact))
+            sequence += 1
+            entries.append((sequence, self._genesis, offset, None, previous))
+        self._db.executemany(_INSERT, entries)
+
+    def add_act(
+        self, offset: int, *, at: int, actor: str, action: str, detail: bytes
+    ) -> None:
+        """Add the entry of an operator's act."""
+        sequence, previous = self.last()
+        place = RecordPlace(self._genesis, self._realm, offset)
+        entry = act_entry(
+            previous,
+            place,
+            at=at,
+            actor=actor,
+            action=action,
+            detail=orjson.loads(detail),
+        )
+        row = (sequence + 1, self._genesis, None, offset, hash_of(entry))
+        self._db.execute(_INSERT, row)
+
+    def catch_up(self) -> None:
+        """Add what a version without a chain wrote: facts, then acts."""
+        query = (
+            "SELECT offset, key, value FROM facts WHERE offset >"
+            " (SELECT coalesce(max(fact), -1) FROM audit_chain) ORDER BY offset"
+        )
+        rows = self._db.execute(query).fetchall()
+        self.add_facts((*row, decode_fact(row[2])) for row in rows)
+        query = (
+            "SELECT offset, at, actor, action, detail FROM audit WHERE offset >"
+            " (SELECT coalesce(max(act), 0) FROM audit_chain) ORDER BY offset"
+        )
+        acts = self._db.execute(query).fetchall()
+        for offset, at, actor, action, detail in acts:
+            self.add_act(offset, at=at, actor=actor, action=action, detail=detail)
+
+    def prune(self, offsets: Iterable[int]) -> tuple[list[int], list[str]]:
+        """Delete facts and keep their entries; give the entries' numbers and the ids.
+
+        The caller says so in an act, else the chain does not hold any more.
+        """
+        kept, gone, ids = [], [], []
+        rows = self._db.execute(_GOING, (orjson.dumps(list(offsets)),)).fetchall()
+        for sequence, genesis, offset, key, value, previous in rows:
+            fact = decode_fact(value)
+            place = RecordPlace(genesis, self._realm, offset)
+            entry = fact_entry(previous or START, place, key, value, fact)
+            kept.append((sequence, orjson.dumps(entry)))
+            gone.append((offset,))
+            ids.append(fact_id(fact).hex())
+        self._db.executemany("INSERT INTO audit_pruned VALUES (?, ?)", kept)
+        self._db.executemany("DELETE FROM facts WHERE offset = ?", gone)
+        return [sequence for sequence, _ in kept], ids
+
+    def last(self) -> tuple[int, str]:
+        """Give number and hash of the last entry."""
+        return self._db.execute(LAST).fetchone() or (0, START)

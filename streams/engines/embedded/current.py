@@ -1,0 +1,83 @@
+"""The table of the embedded server with all that was acked, and who counts in it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from streams.services.blast_limit import TABLE_SECONDS, BlastLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agents_registry.facts import Fact
+    from agents_registry.registry import Registry
+    from streams.engines.embedded.analysis import Analysis
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.blast_limit import Limit, Sifted
+    from streams.stages.ingest.ingress import Origin
+
+
+class CurrentTable:
+    """Waits for the stages to have applied what the store holds."""
+
+    def __init__(self, stages: Stages, store: Store) -> None:
+        """Give the stages' table."""
+        self._stages = stages
+        self._store = store
+
+    async def current(self) -> Registry | None:
+        """Give it once all is applied that was committed when it was asked for."""
+        end = self._store.end
+        await self._stages.loaded.wait()
+        await self._stages.wait_applied(end)
+        return self._stages.registry
+
+
+class NoTable:
+    """In place of a table that is not there in time."""
+
+    async def current(self) -> Registry | None:
+        """Give none."""
+        return None
+
+
+class StageLimit(BlastLimit):
+    """Counts in the event loop of the stages, and waits for it no longer than it may.
+
+    Where that loop does not answer, a revocation is in doubt, as without a table.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, Limit],
+        tables: CurrentTable,
+        desk: ApprovalQueue,
+        analysis: Analysis,
+    ) -> None:
+        """Set up as `BlastLimit`."""
+        super().__init__(limits, tables, desk)
+        self._analysis = analysis
+        self._doubt = BlastLimit(limits, NoTable(), desk)
+
+    async def sift(
+        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
+    ) -> Sifted:
+        """Tell what may be written; see `BlastLimit.sift`."""
+        try:
+            async with asyncio.timeout(2 * TABLE_SECONDS):
+                return await self._analysis.run(super().sift, facts, origin, person)
+        except TimeoutError:
+            return await self._doubt.sift(facts, origin, person)
+
+    async def paged(
+        self, facts: Sequence[Fact], origin: Origin
+    ) -> list[dict[str, Any]]:
+        """Give the findings on facts that are written; see `BlastLimit.paged`."""
+        try:
+            async with asyncio.timeout(2 * TABLE_SECONDS):
+                return await self._analysis.run(super().paged, facts, origin)
+        except TimeoutError:
+            return await self._doubt.paged(facts, origin)

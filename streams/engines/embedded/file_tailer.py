@@ -1,0 +1,262 @@
+"""Follow growing log files: read new complete lines, remember how far.
+
+The place in a file is saved in the same transaction as what was read there, so after
+a crash no line is lost and none is read twice, however the files were rotated
+meanwhile (`streams.engines.embedded.log_rotation`). Where that cannot be had, it is a
+finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define
+
+from streams.engines.embedded.log_rotation import Generations
+from streams.engines.embedded.logfiles import FilePlace, is_whole
+from streams.model.records import DeadLetter
+from streams.model.times import rfc3339
+from streams.observability.failpoints import failpoint
+from streams.services.intake import IntakeBatch
+from streams.services.reading import Records, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streams.engines.embedded.ingest import Ingest
+    from streams.engines.embedded.logfiles import Generation
+    from streams.engines.embedded.store import Store
+    from streams.engines.embedded.transaction import Transaction
+    from streams.model.records import Record
+    from streams.services.reading import RecordReader
+    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.ingress import Origin
+
+CHUNK: Final = 1 << 20
+LONGEST_LINE: Final = 16 << 20
+LINE_TOO_LONG: Final = (
+    "line_too_long: more than 16 MiB without a line end; look at the file"
+)
+
+MISSING: Final = (
+    "{} was replaced or truncated, and what it held is nowhere beside it: lines after "
+    "{} may be missing; keep rotated files beside the log until they were read"
+)
+NOT_THERE: Final = "there is no such file or folder yet; look at the path"
+UNREADABLE: Final = "cannot be read: {}; give read access"
+
+log = structlog.get_logger()
+
+
+@define
+class FollowedPath:
+    """A watched path: what reads it, and on whose behalf.
+
+    Attributes:
+        path: a file, or a folder whose files are all followed.
+        make: makes a reader for one file.
+        speaker: gives origin and rights, of now.
+    """
+
+    path: Path
+    source: str
+    make: Callable[[], RecordReader]
+    speaker: Callable[[], tuple[Origin, Rights]]
+    point: str = ""
+    poll_seconds: float = 0.2
+
+
+class FileTailer:
+    """Follows one path."""
+
+    def __init__(
+        self,
+        followed: FollowedPath,
+        store: Store,
+        ingest: Ingest,
+        clock: Callable[[], int],
+        count: Callable[[str, str, str], None] = lambda _name, _result, _why: None,
+    ) -> None:
+        """Set up; `run` reads.
+
+        Args:
+            followed: what is watched.
+            store: remembers how far.
+            ingest: takes in what was read.
+            clock: gives the time (ns).
+            count: notes by the source's name that it failed, or goes on.
+        """
+        self._count = count
+        self._trouble = ""
+        self._followed = followed
+        self._store = store
+        self._ingest = ingest
+        self._clock = clock
+        self._warned: set[Path] = set()
+
+    async def run(self) -> None:
+        """Read what is there and what comes, until cancelled."""
+        query = (
+            "SELECT number, path, inode, position, length, digest, modified"
+            " FROM places WHERE root = ? ORDER BY number"
+        )
+        rows = await self._store.read(query, str(self._followed.path))
+        files = Generations(
+            self._followed.path,
+            self._followed.make,
+            asyncio.get_running_loop().time,
+            [FilePlace(*row) for row in rows],
+        )
+        try:
+            while True:
+                if not await self._round(files):
+                    await asyncio.sleep(self._followed.poll_seconds)
+        finally:
+            files.close()
+
+    async def _round(self, files: Generations) -> bool:
+        """Take in the next complete lines of each file; tell whether there were any."""
+        try:
+            found, there = await asyncio.to_thread(self._look, files)
+        except OSError as error:
+            there = True
+            # A folder that may not be entered for now is no reason to stop serving.
+            files.unreadable[self._followed.path] = error
+            found = []
+        self._warn(files)
+        self._tell(files, there=there)
+        worked = False
+        for each in found:
+            if await self._poll(files, each):
+                worked = True
+            else:
+                files.done(each)
+        await self._tidy(files)
+        return worked
+
+    def _look(self, files: Generations) -> tuple[list[Generation], bool]:
+        return files.scan(), self._followed.path.exists()
+
+    def _tell(self, files: Generations, *, there: bool) -> None:
+        """Note in the health of the source what keeps it from being read."""
+        trouble = "" if there else NOT_THERE
+        if files.unreadable:
+            trouble = UNREADABLE.format(", ".join(sorted(map(str, files.unreadable))))
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble == NOT_THERE:
+            log.warning("watched_path_missing", path=str(self._followed.path))
+        result = "failed" if trouble else "taken"
+        self._count(f"watch:{self._followed.path}", result, trouble)
+
+    def _warn(self, files: Generations) -> None:
+        for path in files.unreadable.keys() - self._warned:
+            error = files.unreadable[path]
+            log.warning("not_readable", path=str(path), error=type(error).__name__)
+        self._warned = set(files.unreadable)
+
+    async def _tidy(self, files: Generations) -> None:
+        lost, forgotten, renamed = files.lost(), files.forgotten(), files.renamed()
+        if not (lost or forgotten or renamed):
+            return
+        root = str(self._followed.path)
+
+        def job(tx: Transaction) -> None:
+            for place in renamed:
+                tx.set_place(root, place)
+            tx.forget_places(root, forgotten)
+
+        delivery = self._delivery([])
+        if lost:
+            since = min(each.status.modified for each in lost)
+            delivery.gap = since, self._clock()
+            delivery.loss = MISSING.format(self._followed.path, rfc3339(since))
+        await self._ingest.records(delivery, job, patient=True)
+
+    def _delivery(self, records: list[Record]) -> IntakeBatch:
+        origin, rights = self._followed.speaker()
+        return IntakeBatch(
+            records,
+            origin,
+            rights,
+            self._followed.point,
+            via=f"watch:{self._followed.path}",
+            joined=True,
+        )
+
+    async def _poll(self, files: Generations, file: Generation) -> bool:
+        file.wanted = file.wanted or CHUNK
+        try:
+            data = await asyncio.to_thread(files.more, file)
+        except OSError as error:
+            log.warning("not_readable", path=str(file.path), error=type(error).__name__)
+            return False
+        failpoint("tail.read")
+        return bool(data) and await self._take(files, file, data)
+
+    async def _take(self, files: Generations, file: Generation, data: bytes) -> bool:
+        end = data.rfind(b"\n") + 1
+        if end == 0:
+            return await self._without_line_end(files, file, data)
+        await self._take_lines(files, file, data[:end])
+        return True
+
+    async def _take_lines(
+        self, files: Generations, file: Generation, data: bytes
+    ) -> None:
+        lines = data
+        if file.skipping:
+            lines = lines[lines.find(b"\n") + 1 :]
+        records = Records()
+        if lines.strip():  # else the end of a line that was taken without it
+            records = await read(file.reader, lines, self._followed.source)
+        shift = file.position + len(data) - len(lines)
+        await self._write(files, file, records.with_each(partial(_moved, shift)), data)
+        file.wanted = CHUNK
+        file.skipping = False
+
+    async def _without_line_end(
+        self, files: Generations, file: Generation, data: bytes
+    ) -> bool:
+        """Wait for the rest of the line, or skip it where it has no end.
+
+        A whole JSON value is a line without its end: CloudTrail's files have none.
+        """
+        if file.skipping:
+            await self._write(files, file, [], data)
+            return True
+        if is_whole(data):
+            await self._take_lines(files, file, data)
+            return True
+        if len(data) < file.wanted:
+            return False  # the writer has not finished it
+        if file.wanted < LONGEST_LINE:
+            file.wanted *= 2
+            return True
+        source = self._followed.source
+        letter = DeadLetter(source, file.position, len(data), LINE_TOO_LONG)
+        await self._write(files, file, [letter], data)
+        file.skipping = True
+        return True
+
+    async def _write(
+        self, files: Generations, file: Generation, records: list[Record], data: bytes
+    ) -> None:
+        root, after = str(self._followed.path), file.after(data)
+
+        def place(tx: Transaction) -> None:
+            tx.set_place(root, after)
+
+        await self._ingest.records(self._delivery(records), place, patient=True)
+        failpoint("tail.committed")
+        files.take(file, data)
+
+
+def _moved(shift: int, record: Record) -> Record:
+    """Give a record its place in the file instead of that in the chunk."""
+    return record._replace(offset=record.offset + shift)

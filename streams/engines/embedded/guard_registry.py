@@ -1,0 +1,241 @@
+"""The guards that are registered: in the stage closure, and on disk.
+
+Receipts change memory alone. Who is registered, and whose the name is, is on disk
+before the guard is told, so that a restart forgets no laggard; who left is forgotten
+there a little later, and its name stays bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import orjson
+
+from streams.stages.closure import results as rows
+from streams.stages.closure.closure import GuardMode
+from streams.stages.sentinel.points import said_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from streams.engines.embedded.store import Store
+    from streams.engines.embedded.transaction import Transaction
+    from streams.stages.closure.closure import Closure, Registration
+    from streams.stages.closure.guard_names import Bearer, GuardNames
+    from streams.stages.sentinel.points import Points
+
+
+class Roll:
+    """Who is registered.
+
+    Attributes:
+        departed: told the name of each guard that is no member any more.
+        points: told what guards report, and kept here over restarts.
+        names: which credential has which name.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        closure: Closure,
+        news: Callable[[], None],
+        clocks: tuple[Callable[[], int], Callable[[], int]],
+        points: Points,
+        names: GuardNames,
+    ) -> None:
+        """Start empty; `load` brings the guards back.
+
+        Args:
+            store: keeps them.
+            closure: counts them.
+            news: called when a step of closure may find something.
+            clocks: give the time, and that of a clock that nobody sets (ns).
+            points: told what guards report.
+            names: which credential has which name.
+        """
+        self.points = points
+        self.names = names
+        self.departed: list[Callable[[str], None]] = []
+        self._store = store
+        self._closure = closure
+        self._news = news
+        self._clock, self._boottime = clocks
+        self._wanted: dict[str, bytes] = {}  # what is to be on disk
+        self._written: dict[str, bytes] = {}
+        self._gone: set[str] = set()
+        self._proven: set[str] = set()  # and not on disk yet
+
+    async def load(self) -> None:
+        """Bring the guards back; they are taken for heard now."""
+        for name, body in await self._store.read("SELECT name, body FROM witnesses"):
+            plain = orjson.loads(body)
+            if plain["genesis"] == self._store.genesis:
+                self.points.restore(name, plain)
+        for name, body in await self._store.read("SELECT name, body FROM guards"):
+            self._wanted[name] = self._written[name] = body
+            terms, proven = rows.guard_of(body)
+            member = self._closure.register(terms, self._boottime())
+            if proven:
+                member.trial = None
+            self._registered(terms)
+        query = "SELECT name, credential FROM guard_names ORDER BY rowid"
+        self.names.restore(dict(await self._store.read(query)))
+
+    async def register(self, terms: Registration, bearer: Bearer) -> None:
+        """Make a guard a member; on return that is on disk.
+
+        Args:
+            terms: under which it serves.
+            bearer: its credential, which the name is bound to from now on.
+
+        Raises:
+            NameRefusedError: the name is another credential's.
+            StoreBusyError: the store is being closed.
+            sqlite3.Error: the file cannot be written.
+            LookupError: it left meanwhile.
+        """
+        name, known = terms.guard, self._closure.guards.get(terms.guard)
+        was = self.names.holder(name)
+        room = self.names.bind(name, bearer, self._wanted.keys())
+        proven = known is not None and known.trial is None
+        body = rows.guard_body(terms, proven=proven)
+        self._wanted[name] = body
+        if self._written.get(name) != body or was != bearer.name or room:
+
+            def job(tx: Transaction) -> None:
+                tx.put_guard(name, body)
+                tx.free_guards(room)
+                tx.bind_guard(name, bearer.name)
+
+            try:
+                await self._store.write_in_time(job, urgent=True)
+            except BaseException:
+                if name not in self._closure.guards:
+                    self._wanted.pop(name, None)
+                raise
+            if name not in self._wanted:
+                raise LookupError(name)
+            self._written[name] = body
+        self._closure.register(terms, self._boottime())
+        self._registered(terms)
+        self._news()
+
+    def _registered(self, terms: Registration) -> None:
+        enforces = terms.mode is not GuardMode.OBSERVE
+        self.points.registered(terms.guard, self._clock(), enforces=enforces)
+
+    def lease(self, guard: str) -> int:
+        """Give the lease that a guard registered (ns); 0 where it is no member."""
+        member = self._closure.guards.get(guard)
+        return 0 if member is None else member.terms.lease
+
+    def heard(self, guard: str) -> None:
+        """Note that a guard gave a sign of life."""
+        member = self._closure.guards.get(guard)
+        if member is not None:
+            member.heard = self._boottime()
+
+    def applied(
+        self, guard: str, genesis: str, offset: int, sent_at: int | None = None
+    ) -> None:
+        """Take a receipt; of another log, or beyond this one's end, it says nothing.
+
+        Args:
+            guard: who sent it.
+            genesis: of the log that it speaks of.
+            offset: every fact below it is applied.
+            sent_at: the guard's clock (ns), where it says.
+        """
+        if genesis == self._store.genesis and offset <= self._store.end:
+            member = self._closure.guards.get(guard)
+            if member is not None and member.trial is not None:
+                self._proven.add(guard)
+            self._closure.apply(guard, offset, self._boottime())
+            self.points.applied(guard, offset, said_at(sent_at, self._clock()))
+            if self._closure.waiting:
+                self._news()
+
+    def leave(self, guard: str) -> bool:
+        """Let a guard go; tell whether it was a member."""
+        known = self._closure.leave(guard)
+        if known:
+            self._depart(guard)
+        return known
+
+    async def remove(self, guard: str, actor: str) -> bool:
+        """Let a guard go on an operator's word, and free its name.
+
+        Returns:
+            Whether there was such a guard or name; then that is on disk.
+        """
+        bound, known = self.names.free(guard), self.leave(guard)
+        if not (bound or known):
+            return False
+        at = self._clock()
+
+        def job(tx: Transaction) -> None:
+            self.forget([guard], tx)
+            if self.names.holder(guard) is None:  # else it is bound anew meanwhile
+                tx.free_guards([guard])
+            tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
+
+        await self._store.write(job, urgent=True)
+        return True
+
+    def expire(self) -> list[str]:
+        """Let those go that were silent for too long, and name them."""
+        gone = self._closure.expire(self._boottime())
+        for guard in gone:
+            self._depart(guard)
+        return gone
+
+    @property
+    def unforgotten(self) -> bool:
+        """Tell whether the disk does not know yet who left, or proved something."""
+        return bool(self._gone or self._proven)
+
+    def take_gone(self) -> set[str]:
+        """Give who left since the last call, to `forget` them on disk."""
+        gone, self._gone = self._gone, set()
+        return gone
+
+    def forget(self, guards: Iterable[str], tx: Transaction) -> None:
+        """Forget guards on disk, those apart that came back meanwhile."""
+        for guard in guards:
+            if guard not in self._wanted:
+                tx.forget_guard(guard)
+
+    def take_proven(self) -> dict[str, bytes]:
+        """Give the rows of those that proved something since the last call."""
+        proven, self._proven = self._proven & self._written.keys(), set()
+        for name in proven:
+            terms, _ = rows.guard_of(self._written[name])
+            body = rows.guard_body(terms, proven=True)
+            self._wanted[name] = self._written[name] = body
+        return {name: self._written[name] for name in proven}
+
+    def take_witnesses(self) -> list[tuple[str, bytes | None]]:
+        """Give what changed of what guards reported, to be saved."""
+        of = {"genesis": self._store.genesis}
+        return [
+            (name, None if plain is None else orjson.dumps(plain | of))
+            for name, plain in self.points.take_unsaved()
+        ]
+
+    def standing(self) -> Counter[tuple[GuardMode, str]]:
+        """Count guards by mode, and by whether they were heard within their lease."""
+        now = self._boottime()
+        return Counter(
+            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
+            for each in self._closure.guards.values()
+        )
+
+    def _depart(self, guard: str) -> None:
+        self._wanted.pop(guard, None)
+        self._written.pop(guard, None)
+        self._gone.add(guard)
+        self.points.left(guard, self._clock())
+        for told in self.departed:
+            told(guard)
+        self._news()

@@ -1,0 +1,389 @@
+"""What a job may write, all of it in the one transaction that it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from streams.engines.embedded import dead_letters
+from streams.observability.failpoints import failpoint
+from streams.stages.audit.chain import pruning
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from agents_registry.facts import Fact
+    from streams.engines.embedded.chain import Chain
+    from streams.engines.embedded.logfiles import FilePlace
+    from streams.model.records import DeadLetter
+    from streams.services.intake import Encoded
+
+
+class Written(NamedTuple):
+    """A fact that a commit added to the log."""
+
+    offset: int
+    fact: Fact
+
+
+class NewList(NamedTuple):
+    """How a status list is begun.
+
+    Attributes:
+        name: unique over all logs.
+        genesis: of the log that is being written.
+        bits: of one status.
+        size: how many indices.
+        at: the time (ns).
+        draw: gives a random number below another one.
+    """
+
+    name: str
+    genesis: str
+    bits: int
+    size: int
+    at: int
+    draw: Callable[[int], int]
+
+
+class Mark(NamedTuple):
+    """A place in a transaction to go back to."""
+
+    end: int
+    access_end: int
+    signals_end: int
+    written: int
+    dead_letters: int
+
+
+class Transaction:
+    """One open transaction; offsets have no gaps, also when a job fails."""
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        chain: Chain,
+        ends: tuple[int, int, int],
+    ) -> None:
+        """Continue the logs at their next offsets, see `ends`, and the audit chain."""
+        self._db = db
+        self._chain = chain
+        end, access_end, signals_end = ends
+        self.start = end
+        self.end = end
+        self.access_end = access_end
+        self.signals_end = signals_end
+        self.written: list[Written] = []
+        self.dead_letters = 0
+        self.findings = False
+
+    def ends(self) -> tuple[int, int, int]:
+        """Give the next offsets of facts, access and signals."""
+        return self.end, self.access_end, self.signals_end
+
+    def mark(self) -> Mark:
+        """Set a savepoint."""
+        self._db.execute("SAVEPOINT job")
+        return Mark(*self.ends(), len(self.written), self.dead_letters)
+
+    def back_to(self, mark: Mark) -> None:
+        """Undo everything since the savepoint."""
+        self._db.execute("ROLLBACK TO job")
+        self.release()
+        self.end, self.access_end, self.signals_end = mark[:3]
+        del self.written[mark.written :]
+        self.dead_letters = mark.dead_letters
+
+    def release(self) -> None:
+        """Drop the savepoint; what was written stays in the transaction."""
+        self._db.execute("RELEASE job")
+
+    def add_facts(self, facts: Iterable[Encoded]) -> int:
+        """Append facts; a copy whose key the log holds is not written twice.
+
+        Returns:
+            How many were new.
+        """
+        before, chained = self.end, []
+        for key, value, fact in facts:
+            cursor = self._db.execute(
+                "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                (self.end, key, value, fact.received_at),
+            )
+            if cursor.rowcount:
+                self.written.append(Written(self.end, fact))
+                chained.append((self.end, key, value, fact))
+                self.end += 1
+                failpoint("store.fact_written")
+        if chained:
+            self._chain.add_facts(chained)
+        return self.end - before
+
+    def add_access(self, block: bytes, received_at: int) -> None:
+        """Append one block of access lines."""
+        row = (self.access_end, received_at, block)
+        self._db.execute("INSERT INTO access VALUES (?, ?, ?)", row)
+        self.access_end += 1
+
+    def add_signals(self, signals: Iterable[Mapping[str, Any]]) -> None:
+        """Append what ingress saw and a later stage makes findings of."""
+        for signal in signals:
+            row = (self.signals_end, orjson.dumps(signal))
+            self._db.execute("INSERT INTO signals VALUES (?, ?)", row)
+            self.signals_end += 1
+
+    def add_dead_letters(
+        self,
+        letters: Sequence[DeadLetter],
+        *,
+        authority: str,
+        at: int,
+        single: bool = False,
+    ) -> None:
+        """Keep why bytes could not be used; see `dead_letters.add`."""
+        self.dead_letters += dead_letters.add(
+            self._db, letters, authority, at, single=single
+        )
+
+    def forget_dead_letters(self, before: int, most: int) -> int:
+        """Delete old ones and what is above ``most``; see `dead_letters.forget`."""
+        return dead_letters.forget(self._db, before, most)
+
+    def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
+        """Append (identifier, cause) pairs; a repeated pair is written once."""
+        self._db.executemany(
+            "INSERT INTO invalidations (identifier, cause, as_of) VALUES (?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [(identifier, cause, as_of) for identifier, cause in rows],
+        )
+
+    def add_audit(self, *, at: int, actor: str, action: str, detail: Any) -> None:
+        """Append a line on what an operator did, and chain it."""
+        body = orjson.dumps(detail)
+        query = (
+            "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)"
+            " RETURNING offset"
+        )
+        values = (at, actor, action, body)
+        (offset,) = self._db.execute(query, values).fetchone()
+        self._chain.add_act(offset, at=at, actor=actor, action=action, detail=body)
+
+    def prune_facts(
+        self,
+        offsets: Iterable[int],
+        sign: Callable[[int, str], str],
+        **act: Any,
+    ) -> None:
+        """Delete facts, and say so in the chain with the head just before.
+
+        Args:
+            offsets: of the facts.
+            sign: gives the signed head of an entry, by its number and hash.
+            act: who wants it, as `add_audit` takes it.
+        """
+        sequence, last = self._chain.last()
+        head = sign(sequence, last)
+        sequences, ids = self._chain.prune(offsets)
+        if sequences:
+            self.put_audit_head(sequence, head)
+            self.add_audit(**act, detail=pruning(sequences, ids, head))
+
+    def put_audit_head(self, sequence: int, head: str) -> None:
+        """Keep the signed head of an entry of the audit chain."""
+        query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
+        self._db.execute(query, (sequence, head))
+
+    def put_uses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save remembered uses: key and body; None forgets one."""
+        for key, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM uses WHERE key = ?", (key,))
+            else:
+                # The second column was of use to earlier versions.
+                query = "INSERT OR REPLACE INTO uses VALUES (?, 0, ?)"
+                self._db.execute(query, (key, body))
+
+    def put_used_scopes(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Save which scopes credentials use: name, body; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM used_scopes WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
+    def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
+        """Save findings as they are now: id, open, body."""
+        first = self._last_change() + 1
+        values = [
+            (identity, changed, is_open, body)
+            for changed, (identity, is_open, body) in enumerate(rows, first)
+        ]
+        self._db.executemany(
+            "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)", values
+        )
+        self.findings = self.findings or bool(values)
+
+    def drop_findings(self, identities: Iterable[str]) -> None:
+        """Drop findings; readers go on from the last change that they saw."""
+        self.set_position("findings", self._last_change())
+        query = "DELETE FROM findings WHERE id = ?"
+        self._db.executemany(query, [(identity,) for identity in identities])
+
+    def _last_change(self) -> int:
+        """Give the number of the last change, which may be of one that was dropped."""
+        query = (
+            "SELECT max((SELECT coalesce(max(changed), 0) FROM findings),"
+            " (SELECT coalesce(max(position), 0) FROM positions"
+            " WHERE stage = 'findings'))"
+        )
+        (last,) = self._db.execute(query).fetchone()
+        return int(last)
+
+    def put_deliveries(self, rows: Mapping[str, Any], dropped: Iterable[str]) -> None:
+        """Save the changed rows of notify's state, and forget the dropped ones."""
+        query = "DELETE FROM deliveries WHERE key = ?"
+        self._db.executemany(query, [(key,) for key in dropped])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?)",
+            [(key, orjson.dumps(row)) for key, row in rows.items()],
+        )
+
+    def set_silences(self, bodies: Mapping[str, bytes]) -> None:
+        """Save the silences in force, by their ids; the others are forgotten."""
+        self._db.execute("DELETE FROM silences")
+        self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
+
+    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
+        """Keep when guards had applied what; None forgets one."""
+        for name, body in rows:
+            if body is None:
+                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
+            else:
+                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
+                self._db.execute(query, (name, body))
+
+    def put_guard(self, name: str, body: bytes) -> None:
+        """Save a registered guard."""
+        self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))
+
+    def forget_guard(self, name: str) -> None:
+        """Forget a guard that left."""
+        self._db.execute("DELETE FROM guards WHERE name = ?", (name,))
+
+    def bind_guard(self, name: str, credential: str) -> None:
+        """Save whose name a guard's is; the last one bound comes last."""
+        query = "INSERT OR REPLACE INTO guard_names VALUES (?, ?)"
+        self._db.execute(query, (name, credential))
+
+    def free_guards(self, names: Iterable[str]) -> None:
+        """Forget whose some names are."""
+        query = "DELETE FROM guard_names WHERE name = ?"
+        self._db.executemany(query, [(name,) for name in names])
+
+    def put_closures(self, rows: Iterable[tuple[int, str, str, bytes]]) -> None:
+        """Save what is known of causes: offset, id, state, body."""
+        query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
+        self._db.executemany(query, rows)
+
+    def put_source_health(self, name: str, body: bytes) -> None:
+        """Save how a source is."""
+        query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
+        self._db.execute(query, (name, body))
+
+    def put_pending(self, identity: str, body: bytes) -> None:
+        """Save what waits for a second person."""
+        query = "INSERT OR REPLACE INTO pending VALUES (?, ?)"
+        self._db.execute(query, (identity, body))
+
+    def forget_pending(self, identity: str) -> None:
+        """Forget what was decided."""
+        self._db.execute("DELETE FROM pending WHERE id = ?", (identity,))
+
+    def set_position(self, stage: str, position: int) -> None:
+        """Note how far a stage's outputs are on disk."""
+        values = (stage, position)
+        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
+
+    def set_cursor(self, name: str, body: bytes) -> None:
+        """Note how far a vendor's log was read."""
+        values = (name, body)
+        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
+
+    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
+        """Save a SCIM resource, or forget it.
+
+        Args:
+            row: authority, kind, id, name, external id, active, created, modified.
+            gone: it was deleted.
+        """
+        if gone:
+            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
+            self._db.execute(query, row[:3])
+        else:
+            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.execute(query, row)
+
+    def set_place(self, root: str, place: FilePlace) -> None:
+        """Note how far a file of a watched path was read."""
+        query = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        self._db.execute(query, (root, *place))
+
+    def forget_places(self, root: str, numbers: Iterable[int]) -> None:
+        """Forget files of a watched path that will not come back."""
+        query = "DELETE FROM places WHERE root = ? AND number = ?"
+        self._db.executemany(query, [(root, number) for number in numbers])
+
+    def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
+        """Give an entry an index that no other entry ever had, at random.
+
+        A list is closed when half of it is given: a free index is then found in two
+        draws, and the rest hides how many there are. It is closed by a restore, too:
+        the indices that were given since the backup are not known any more.
+
+        Args:
+            body: of the entry.
+            new: how a list is begun, where none is open.
+
+        Returns:
+            The list's name and the index.
+        """
+        number, name, size = self._open_list(new)
+        query = "INSERT INTO status_entries VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        index = new.draw(size)
+        while not self._db.execute(query, (number, index, body)).rowcount:
+            index = new.draw(size)
+        query = "UPDATE status_lists SET given = given + 1 WHERE number = ?"
+        self._db.execute(query, (number,))
+        return name, index
+
+    def _open_list(self, new: NewList) -> tuple[int, str, int]:
+        query = (
+            "SELECT number, name, size FROM status_lists"
+            " WHERE genesis = ? AND 2 * given < size ORDER BY number DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (new.genesis,)).fetchone()
+        if row is not None:
+            return int(row[0]), str(row[1]), int(row[2])
+        query = (
+            "INSERT INTO status_lists (name, genesis, bits, size, given, created_at)"
+            " VALUES (?, ?, ?, ?, 0, ?) RETURNING number"
+        )
+        values = (new.name, new.genesis, new.bits, new.size, new.at)
+        (number,) = self._db.execute(query, values).fetchone()
+        return number, new.name, new.size
+
+    def forget_signals(self, below: int) -> None:
+        """Drop signals that became findings; the last one keeps the next offset."""
+        query = "DELETE FROM signals WHERE offset < ?"
+        self._db.execute(query, (min(below, self.signals_end - 1),))
+
+    def forget_access(self, below: int, received_before: int) -> None:
+        """Drop access blocks that are judged and old; the last one stays."""
+        self._db.execute(
+            "DELETE FROM access WHERE offset < ? AND received_at < ?",
+            (min(below, self.access_end - 1), received_before),
+        )

@@ -1,0 +1,1 @@
+"""The audit chains of partitions, signed heads, exports."""

@@ -1,0 +1,1 @@
+"""Consumers and producers: groups, batches, acknowledgements."""

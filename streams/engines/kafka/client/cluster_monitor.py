@@ -1,0 +1,149 @@
+"""What a process learns of Kafka over a connection of its own, for health and queries.
+
+A consumer that hangs does not know that it does: the end that it heard of last stands
+still with it. So the ends are asked for apart, and so is who holds which partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import KafkaError
+from attrs import frozen
+
+from enforcement.kafka.connecting import stopped, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from streams.settings.kafka import KafkaSettings
+
+    Wanted = Callable[[], Iterable[tuple[str, int]]]
+
+PERIOD: Final = 0.5
+ANSWER_SECONDS: Final = 3.0
+AWAY_SECONDS: Final = 5.0
+STABLE: Final = "Stable"
+
+log = structlog.get_logger()
+
+
+@frozen
+class PartitionHolder:
+    """The member of a group that has a partition.
+
+    Attributes:
+        member: its id in the group.
+        name: its client's name; a worker's own.
+        host: from where it speaks to the broker.
+    """
+
+    member: str
+    name: str
+    host: str
+
+
+class Outlook:
+    """Asks again and again; what it says is at most a few seconds old.
+
+    Attributes:
+        ends: topic to partition to where it ends.
+        holders: group to partition to who has it; a group that is being rearranged
+            has none.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, wanted: Wanted, groups: Mapping[str, str]
+    ) -> None:
+        """Set up; `run` asks.
+
+        Args:
+            settings: of the cluster.
+            wanted: gives the partitions whose ends are asked for next.
+            groups: the groups that are looked at, and the topic that each reads.
+        """
+        self.ends: dict[str, dict[int, int]] = {}
+        self.holders: dict[str, dict[int, PartitionHolder]] = {}
+        self._settings = settings
+        self._wanted = wanted
+        self._groups = groups
+        self._answered_at: float | None = None
+
+    def reached(self, now: float) -> bool:
+        """Tell whether a broker answered lately."""
+        return self._answered_at is not None and now - self._answered_at < AWAY_SECONDS
+
+    def taken_by_others(self, group: str, member: str, count: int) -> bool:
+        """Tell whether a member rightly has nothing: others have every partition."""
+        holders = self.holders.get(group, {})
+        return len(holders) == count and all(
+            each.member != member for each in holders.values()
+        )
+
+    async def run(self, judge: Callable[[float], None]) -> None:
+        """Ask until cancelled, and have the stages judged after each answer or none."""
+        loop, limit = asyncio.get_running_loop(), 2 * ANSWER_SECONDS
+        while True:
+            try:
+                async with AsyncExitStack() as stack:
+                    consumer, admin = self._clients(stack)
+                    await whole(consumer.start(), limit)
+                    await whole(admin.start(), limit)
+                    while True:
+                        await whole(self._ask(consumer, admin), limit)
+                        self._answered_at = loop.time()
+                        judge(loop.time())
+                        await asyncio.sleep(PERIOD)
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.info("no_outlook", error=type(error).__name__)
+                judge(loop.time())
+                await asyncio.sleep(PERIOD)
+
+    def _clients(self, stack: AsyncExitStack) -> tuple[Any, Any]:
+        # Their own time limit: one around them would tear them out of a connection.
+        limit = {"request_timeout_ms": int(1000 * ANSWER_SECONDS)}
+        reach = {**self._settings.client(), **limit}
+        consumer = AIOKafkaConsumer(**reach)
+        stack.push_async_callback(stopped, consumer.stop)
+        admin = AIOKafkaAdminClient(**reach)
+        stack.push_async_callback(stopped, admin.close)
+        return consumer, admin
+
+    async def _ask(self, consumer: Any, admin: Any) -> None:
+        wanted = [TopicPartition(*each) for each in self._wanted()]
+        found = await consumer.end_offsets(wanted)
+        ends: dict[str, dict[int, int]] = {}
+        for tp, end in found.items():
+            ends.setdefault(tp.topic, {})[tp.partition] = end
+        self.ends = ends
+        for group, topic in self._groups.items():
+            try:
+                self.holders[group] = await _holders(admin, group, topic)
+            except (KafkaError, TimeoutError) as error:
+                # The coordinator moves, or we may not look; the log itself answers.
+                self.holders.pop(group, None)
+                log.info("no_holders", group=group, error=type(error).__name__)
+
+
+async def _holders(admin: Any, group: str, topic: str) -> dict[int, PartitionHolder]:
+    """Give who has which partition; nothing while the group is rearranged."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    _, _, state, _, _, members, *_ = answer.groups[0]
+    if state != STABLE:
+        return {}
+    holders = {}
+    for member, client, host, _, assignment, *_ in members:
+        if not assignment:
+            continue
+        for tp in ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions():
+            if tp.topic == topic:
+                holders[tp.partition] = PartitionHolder(
+                    member, client, host.lstrip("/")
+                )
+    return holders

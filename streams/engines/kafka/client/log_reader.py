@@ -1,0 +1,71 @@
+"""Read partitions of a topic from an offset to another, outside of any group."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from enforcement.kafka.connecting import stopped, whole
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from streams.settings.kafka import KafkaSettings
+
+WAIT_MS: Final = 500
+
+
+class PartitionReader:
+    """Reads partitions up to where they end; one at a time, over one connection."""
+
+    def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
+        """Read through a consumer that is started and has no group."""
+        self.settings = settings
+        self._consumer = consumer
+
+    async def bounds(self, name: str, number: int) -> tuple[int, int]:
+        """Give where a partition of a topic begins and ends now."""
+        at = TopicPartition(self.settings.topic(name), number)
+        begin = await self._consumer.beginning_offsets([at])
+        end = await self._consumer.end_offsets([at])
+        return begin[at], end[at]
+
+    async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
+        """Give where partitions of a topic end now, by their numbers."""
+        topic = self.settings.topic(name)
+        places = [TopicPartition(topic, number) for number in numbers]
+        found = await self._consumer.end_offsets(places)
+        return {at.partition: end for at, end in found.items()}
+
+    async def records(
+        self, name: str, number: int, start: int, end: int
+    ) -> AsyncIterator[Any]:
+        """Give the records from an offset up to another one that lies within."""
+        if start >= end:
+            return
+        at = TopicPartition(self.settings.topic(name), number)
+        self._consumer.assign([at])
+        self._consumer.seek(at, start)
+        # Nobody unsubscribes: a client that stops right after that may never end.
+        while await self._consumer.position(at) < end:
+            fetched = await self._consumer.getmany(timeout_ms=WAIT_MS)
+            for record in fetched.get(at, ()):
+                if record.offset < end:
+                    yield record
+
+
+@asynccontextmanager
+async def reading(settings: KafkaSettings) -> AsyncIterator[PartitionReader]:
+    """Give a reader for the length of a block.
+
+    Raises:
+        KafkaError: the cluster cannot be reached.
+    """
+    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
+    try:
+        await whole(consumer.start())
+        yield PartitionReader(settings, consumer)
+    finally:
+        await stopped(consumer.stop)

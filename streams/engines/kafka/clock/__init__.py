@@ -1,0 +1,1 @@
+"""Heartbeats, and the time of a process among others."""

@@ -1,0 +1,1 @@
+"""Causes and receipts in, proofs and findings of late guards out."""

@@ -1,0 +1,351 @@
+"""Closure on Kafka: facts and receipts in, findings of late guards out.
+
+A cause is read first, then the end of the receipts is asked for, over a connection of
+its own, and the receipts are applied up to it: then its members are known. The
+partitions are those of the group ``closure``. Receipts are read from their start
+whenever a partition is taken up, so no take-over loses a laggard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client.group_consumer import (
+    Membership,
+    waiting_for_the_broker,
+)
+from streams.engines.kafka.client.publisher import NotAckedError, die
+from streams.engines.kafka.closure import findings as closure_findings
+from streams.engines.kafka.closure.closure_partition import (
+    ClosurePartition,
+    ClosureTally,
+    Rules,
+    is_cause,
+)
+from streams.engines.kafka.records.genesis import read_geneses
+from streams.engines.kafka.records.layout import FACTS, RECEIPTS
+from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.poison import letters
+from streams.engines.kafka.records.schema_registry import learn, learn_ids
+from streams.observability import tracing
+from streams.observability.progress import Progress
+from streams.services.traced_stages import trace_finding
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
+
+    from streams.engines.kafka.client.publisher import Publisher
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.worker import WorkerSettings
+    from streams.stages.sentinel.episodes import Episode
+
+IDLE_SECONDS: Final = 0.2
+TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
+# Receipts of many guards come together; one step takes them all.
+PAUSE: Final = 0.002
+PAUSE_PER_GUARD: Final = 20e-6
+IDLE_STEP: Final = 1.0
+LOOK_SECONDS: Final = 5.0
+COMMIT_SECONDS: Final = 2.0
+READ_SECONDS: Final = 2.0  # that who asks of a revocation waits for it to be read
+
+log = structlog.get_logger()
+
+
+class ClosureStage:
+    """Follows the causes of the partitions that the group gives this worker.
+
+    Attributes:
+        followed: the partitions, by their numbers.
+        rules: how causes are followed.
+        tally: for metrics.
+        progress: for health.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        worker: WorkerSettings,
+        publisher: Publisher,
+        clock: Callable[[], int],
+        rules: Rules,
+    ) -> None:
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            clock: gives the time (ns).
+            rules: how causes are followed.
+        """
+        self.followed: dict[int, ClosurePartition] = {}
+        self.rules = rules
+        self.tally = ClosureTally()
+        self.progress = Progress()
+        self.member = Membership.of_stage("closure", FACTS, settings, worker)
+        self._receipts = Membership(
+            settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
+        )
+        self._asking: Any = None
+        self._settings = settings
+        self._publisher = publisher
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._looked_at = 0.0
+
+    def serving(self, number: int) -> ClosurePartition | None:
+        """Give a partition that is ours now and as new as when it was taken up."""
+        followed = self.followed.get(number)
+        ours = number in self.member.begun
+        return followed if ours and followed and followed.ready else None
+
+    async def read_up_to_now(self, followed: ClosurePartition) -> bool:
+        """Wait until all facts are read that were there when it was asked.
+
+        Tell whether that was so in time: else nobody can say what is not there.
+        """
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                _, end = await self._bounds(FACTS, followed.number)
+                while followed.position < end:  # noqa: ASYNC110 - the stage reads on
+                    await asyncio.sleep(TICK)
+        except (KafkaError, TimeoutError, OSError):
+            return False
+        return self.followed.get(followed.number) is followed
+
+    async def remove(self, realm: str, guard: str, followed: ClosurePartition) -> bool:
+        """Let a guard go on an operator's word; on return no take-over brings it back.
+
+        Raises:
+            NotAckedError: it could not be written.
+        """
+        known = realm in followed.realms
+        if not known or guard not in followed.realms[realm].roll.closure.guards:
+            return False
+        key = f"{realm}/{guard}".encode()
+        topic = self._settings.topic(RECEIPTS)
+        await self._publisher.end(topic, followed.number, key)
+        followed.realms[realm].roll.leave(guard)
+        self._news.set()
+        return True
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with AsyncExitStack() as stack:
+            await _connected(stack, self._asker)
+            await _connected(stack, lambda: self._receipts)
+            await _connected(stack, lambda: self.member)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._follow())
+                    tasks.create_task(self._listen())
+                    tasks.create_task(self._judge())
+            finally:
+                await self._commit(at_once=True)
+
+    @asynccontextmanager
+    async def _asker(self) -> AsyncIterator[None]:
+        self._asking = AIOKafkaConsumer(**self._settings.client())
+        try:
+            await whole(self._asking.start())
+            yield
+        finally:
+            await stopped(self._asking.stop)
+
+    async def _follow(self) -> None:
+        """Read causes, and ask for the end of the receipts then."""
+        while True:
+            if self.member.fresh:
+                await self._load()
+            self._let_go()
+            fetched = await self.member.poll(IDLE_SECONDS)
+            records = itertools.chain.from_iterable(fetched.values())
+            await learn_ids(each.value for each in records if is_cause(each))
+            async with self.member.lock:
+                await self._read(fetched)
+                await self._commit()
+            self._tell()
+
+    async def _read(self, fetched: dict[int, list[Any]]) -> None:
+        asked: list[ClosurePartition] = []
+        now = asyncio.get_running_loop().time()
+        for number, records in fetched.items():
+            followed = self.followed.get(number)
+            if followed is None:
+                continue
+            tracing.note_read(records)
+            if followed.read(records):
+                asked.append(followed)
+            if followed.strange and now - self._looked_at > LOOK_SECONDS:
+                self._looked_at, followed.strange = now, False
+                self.member.hold(number)
+        if asked:
+            ends = await self._ends(each.number for each in asked)
+            for each in asked:
+                each.ask(ends[each.number])
+            self._news.set()
+
+    async def _ends(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Ask for the ends of the receipts until they are told."""
+        topic = self._settings.topic(RECEIPTS)
+        places = [TopicPartition(topic, number) for number in numbers]
+        while True:
+            try:
+                found = await self._asking.end_offsets(places)
+            except KafkaError as error:
+                log.warning("no_end_of_receipts", error=type(error).__name__)
+                await asyncio.sleep(IDLE_SECONDS)
+            else:
+                return {tp.partition: end for tp, end in found.items()}
+
+    async def _bounds(self, name: str, number: int) -> tuple[int, int]:
+        """Give where a partition begins and ends; no long poll is in the way."""
+        tp = TopicPartition(self._settings.topic(name), number)
+        begin = await self._asking.beginning_offsets([tp])
+        end = await self._asking.end_offsets([tp])
+        return begin[tp], end[tp]
+
+    async def _load(self) -> None:
+        async with waiting_for_the_broker():
+            geneses = await read_geneses(self._settings)
+            for number in sorted(self.member.fresh):
+                if number in geneses:
+                    await self._take_up(number, geneses[number].genesis)
+                else:
+                    log.warning("no_genesis", partition=number)
+
+    def _let_go(self) -> None:
+        for number in set(self.followed) - self.member.assigned:
+            del self.followed[number]
+            self._receipts.hold(number)
+
+    async def _take_up(self, number: int, genesis: str) -> None:
+        """Have a partition go on, or begin with its open causes and all receipts."""
+        begin, end = await self._bounds(FACTS, number)
+        followed = self.followed.get(number)
+        if (
+            followed is None
+            or followed.genesis != genesis
+            or not begin <= followed.position <= end
+        ):
+            digest = self._settings.digest()
+            followed = ClosurePartition(number, genesis, self.rules, self.tally, digest)
+            committed = await self.member.committed(number)
+            followed.position, followed.target = begin, end
+            if committed is not None and committed.metadata == genesis:
+                followed.position = max(begin, min(int(committed.offset), end))
+            self._receipts.hold(number)
+            followed.heard, followed.awaited = await self._bounds(RECEIPTS, number)
+            followed.restore(await closure_findings.told(self._settings, number))
+            self.followed[number] = followed
+            self._receipts.begin(number, followed.heard)
+            log.info("closure_loaded", partition=number, position=followed.position)
+        self.member.begin(number, followed.position)
+
+    async def _listen(self) -> None:
+        """Apply receipts as they come."""
+        while True:
+            for number in self._receipts.fresh & self.followed.keys():
+                # Its place is gone: begin anew, facts and all.
+                del self.followed[number]
+                self.member.hold(number)
+            fetched = await self._receipts.poll(IDLE_SECONDS)
+            # Nothing was awaited since: they are of the partition as it is held now.
+            of = {number: self.followed.get(number) for number in fetched}
+            await learn(fetched)
+            for number, followed in of.items():
+                if followed is not None and self.followed.get(number) is followed:
+                    records = fetched[number]
+                    followed.hear(records, records[-1].offset + 1)
+                    self._news.set()
+            for number, followed in list(self.followed.items()):
+                # The position passes over what compaction took away.
+                if number not in self._receipts.fresh:
+                    position = await self._receipts.position(number)
+                    if self.followed.get(number) is followed:
+                        followed.hear((), max(followed.heard, position))
+
+    async def _judge(self) -> None:
+        """See what became of the causes, as receipts come and time passes."""
+        while True:
+            self._news.clear()
+            await self._step()
+            guards = sum(each.guards for each in self.followed.values())
+            await asyncio.sleep(PAUSE + PAUSE_PER_GUARD * guards)
+            waiting = any(each.waiting for each in self.followed.values())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK if waiting else IDLE_STEP):
+                    await self._news.wait()
+
+    async def _step(self) -> None:
+        found: list[Episode] = []
+        followed = list(self.followed.values())
+        for each in followed:
+            found += each.step(self._clock())
+        poison = [each for each in followed if each.poison]
+        if not found and not poison:
+            return
+        settings, count = self._settings, self._settings.partitions
+        try:
+            waiting = await self._publisher.send(
+                settings.topic("findings"),
+                [[finding_record(each, count, trace_finding(each))] for each in found],
+            )
+            for each in poison:
+                of = letters(settings.topic(RECEIPTS), each.number, count, each.poison)
+                waiting += await self._publisher.send(settings.topic("dlq"), list(of))
+                each.poison = []
+            await self._publisher.acks(waiting)
+        except NotAckedError as error:
+            die("closure: not acked", error)
+
+    def _ours(self) -> list[ClosurePartition]:
+        return [self.followed[n] for n in self.member.begun & self.followed.keys()]
+
+    async def _commit(self, *, at_once: bool = False) -> None:
+        """Commit from where the next owner must read; nothing waits for it."""
+        if not at_once and not self.member.commit_due(COMMIT_SECONDS):
+            return
+        wall = self._clock()
+        await self.member.commit(
+            {each.number: (each.floor(wall), each.genesis) for each in self._ours()}
+        )
+
+    def _tell(self) -> None:
+        ours = self._ours()
+        positions = {each.number: each.position for each in ours}
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=self.member.assigned,
+            ready=bool(ours)
+            and not self.member.fresh
+            and all(each.ready for each in ours),
+            waiting=sum(each.waiting for each in ours),
+            positions=positions,
+            # What is committed waits for guards that are late, which is no fault.
+            committed=positions,
+        )
+
+
+async def _connected(
+    stack: AsyncExitStack, client: Callable[[], AbstractAsyncContextManager[object]]
+) -> None:
+    """Connect a client; a broker that is away is waited for."""
+    while True:
+        try:
+            await stack.enter_async_context(client())
+        except (KafkaError, OSError) as error:
+            log.warning("not_connected", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Partitions of facts: their tables, what facts condemned, take-over and standby."""

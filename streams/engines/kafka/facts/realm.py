@@ -1,0 +1,66 @@
+"""One realm of a partition of ``facts``: its table, and what goes with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define
+
+from agents_registry.facts import Cause
+from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.revocation_offsets import KnownDeaths
+from streams.stages.sentinel.scope_recheck import limited
+from streams.stages.sentinel.sentinel import note_acceptance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
+    from streams.stages.registry.cascade import Cascade
+    from streams.stages.sentinel.revocation_offsets import Accepted
+
+
+@define
+class Realm:
+    """The state of one realm.
+
+    Attributes:
+        accepted: id of a cause to its earliest copy in the log.
+        known: from where on the log tells of the dead.
+        bits: of the table, where somebody asked for them.
+        heard: is told of each fact, once it is merged.
+        limited: the names below which facts may have limited scopes further, where
+            somebody asked for them.
+    """
+
+    cascade: Cascade
+    accepted: dict[str, Accepted] = Factory(dict)
+    known: KnownDeaths = Factory(KnownDeaths)
+    bits: DeadBits | None = None
+    heard: Callable[[Fact], None] | None = None
+    limited: list[Identifier] | None = None
+
+    def dead_bits(self) -> DeadBits:
+        """Give the dead bits of the table as it is now."""
+        if self.bits is None or self.bits.registry is not self.cascade.registry:
+            self.bits = DeadBits(self.cascade.registry)
+        return self.bits
+
+    def take_limited(self) -> list[Identifier]:
+        """Give the names since the last time; from the first time on they are noted."""
+        names, self.limited = self.limited or [], []
+        return names
+
+    def apply(self, fact: Fact, offset: int) -> None:
+        """Merge a fact."""
+        self.cascade.apply(fact)
+        self.known.turn(fact, offset)
+        if self.heard is not None:
+            self.heard(fact)
+        if self.bits is not None:
+            self.bits.note(fact)
+        if self.limited is not None:
+            self.limited += limited(fact)
+        if isinstance(fact, Cause):
+            note_acceptance(self.accepted, fact, offset)

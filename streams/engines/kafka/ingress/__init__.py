@@ -1,0 +1,1 @@
+"""What was prepared is written to the topics, and acked, or refused."""

@@ -1,0 +1,243 @@
+"""What ingress keeps of its sources: the compacted topic ``sources``.
+
+Cursors of polls, health records and SCIM resources of a realm lie in the partition of
+the realm, each under a key of its own, and every ingress of the realm follows it. Its
+end is asked for over a connection of its own: on the one that fetches, the answer would
+wait behind the long poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from enforcement.kafka.connecting import stopped, whole
+from schemas.codec import in_force
+from schemas.errors import Fault, SchemaError
+from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.publisher import NotAckedError
+from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition_of
+from streams.engines.kafka.records.layout import SOURCES
+from streams.engines.kafka.records.poison import letters, poison_of
+from streams.engines.kafka.records.schema_registry import learn
+from streams.services.intake import NotWrittenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from streams.engines.kafka.client.publisher import Publisher
+    from streams.engines.kafka.records.poison import Poison
+    from streams.settings.kafka import KafkaSettings
+
+SCHEMA: Final = "source_state"
+IDLE_SECONDS: Final = 0.5
+MOST_BYTES: Final = 900 << 10  # of a value; the log takes 1 MiB
+MOST_BODY: Final = 16 << 20  # bytes; a record is small, whoever wrote it
+ANSWER_SECONDS: Final = 10.0
+
+log = structlog.get_logger()
+
+
+class CompactedStore:
+    """The last record of each key of a realm; use it as a context manager.
+
+    Attributes:
+        entries: kind and name to the body.
+        listeners: called with kind, name and body (None: it was forgotten) of each
+            record, in their order.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        realm: str,
+        publisher: Publisher,
+        clock: Callable[[], int],
+    ) -> None:
+        """Set up; entering reads what is there.
+
+        Args:
+            settings: of the cluster.
+            realm: whose sources.
+            publisher: of this process.
+            clock: gives the time (ns).
+        """
+        self.entries: dict[tuple[str, str], bytes] = {}
+        self.listeners: list[Callable[[str, str, bytes | None], None]] = []
+        self._realm = realm
+        self._publisher = publisher
+        self._clock = clock
+        self._topic = settings.topic(SOURCES)
+        self._number = partition_of(realm, settings.partitions)
+        self._member = Membership(settings, self._topic, partitions=[self._number])
+        self._asking: Any = AIOKafkaConsumer(**settings.client())
+        self._position = 0
+        self._poison: list[Poison] = []
+        self._digest = settings.digest()
+        self._letters = settings.topic("dlq"), settings.partitions
+        self._moved = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        """Connect, and read what is there.
+
+        Raises:
+            KafkaError: the cluster cannot be reached or refuses.
+        """
+        try:
+            await self._member.__aenter__()
+            await whole(self._asking.start())
+            begin, end = await self._member.bounds(self._number)
+            self._member.begin(self._number, begin)
+            while self._position < end:
+                await self._poll()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await stopped(self._asking.stop)
+        await self._member.__aexit__(kind, error, trace)
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            await self._poll()
+            for number in list(self._member.fresh):  # its position was out of range
+                self._member.begin(number, (await self._member.bounds(number))[0])
+
+    async def catch_up(self) -> None:
+        """Wait until all is read that is there now.
+
+        Raises:
+            NotWrittenError: the broker does not answer in time.
+        """
+        tp = TopicPartition(self._topic, self._number)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                end = (await self._asking.end_offsets([tp]))[tp]
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self._position >= end)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise NotWrittenError(type(error).__name__) from error
+
+    async def put(self, kind: str, name: str, body: bytes) -> None:
+        """Keep a body (JSON); returns once it is acked.
+
+        Raises:
+            NotWrittenError: it is not.
+        """
+        key, now = self._key(kind, name), self._clock()
+        record = {
+            "realm": self._realm, "kind": kind, "name": name, "at": now,
+            "body": zlib.compress(body, 1),
+        }  # fmt: skip
+        value = in_force().encode(SCHEMA, record)
+        if len(value) > MOST_BYTES:
+            raise NotWrittenError(f"{kind} {name} is too large for the log")
+        source = f"/realms/{self._realm}/sources"
+        headers = cloud_event(f"{key}/{now}", source=source, kind="source", time=now)
+        outgoing = Outgoing(
+            partition=self._number, key=key.encode(), value=value, headers=headers
+        )
+        try:
+            await self._publisher.publish(self._topic, [[outgoing]])
+        except NotAckedError as error:
+            raise NotWrittenError(str(error)) from error
+
+    async def forget(self, kind: str, name: str) -> None:
+        """Keep a body no longer; returns once that is acked.
+
+        Raises:
+            NotWrittenError: it is not.
+        """
+        key = self._key(kind, name).encode()
+        try:
+            await self._publisher.end(self._topic, self._number, key)
+        except NotAckedError as error:
+            raise NotWrittenError(str(error)) from error
+
+    def _key(self, kind: str, name: str) -> str:
+        return f"{self._realm}/{kind}/{name}"
+
+    async def _poll(self) -> None:
+        fetched = await self._member.poll(IDLE_SECONDS)
+        await learn(fetched)
+        for record in fetched.get(self._number, ()):
+            self._apply(record)
+        await self._bury()
+        if self._number in self._member.fresh:
+            return
+        # Of compacted records and of the broker's own there is nothing to apply.
+        position = await self._member.position(self._number)
+        if position != self._position:
+            async with self._moved:
+                self._position = position
+                self._moved.notify_all()
+
+    async def _bury(self) -> None:
+        """Put what cannot be read into the dead letters; it is no reason to stop."""
+        if not self._poison:
+            return
+        topic, count = self._letters
+        groups = letters(self._topic, self._number, count, self._poison)
+        try:
+            await self._publisher.publish(topic, groups)
+        except NotAckedError as error:
+            log.warning("dead_letters_not_written", error=str(error))
+        else:
+            self._poison.clear()
+
+    def _apply(self, record: Any) -> None:
+        key, value = record.key or b"", record.value
+        realm, _, rest = key.decode("utf-8", "replace").partition("/")
+        kind, _, name = rest.partition("/")
+        if realm != self._realm:
+            return
+        body = None
+        try:
+            if value is not None:
+                body = _body_of(value)
+        except (SchemaError, zlib.error) as error:
+            why = str(error) if isinstance(error, SchemaError) else "undecodable: body"
+            log.warning(
+                "not_readable",
+                topic=self._topic,
+                partition=self._number,
+                offset=record.offset,
+                error=why,
+            )
+            self._poison.append(poison_of(record, why, self._digest))
+            return
+        if body is None:
+            self.entries.pop((kind, name), None)
+        else:
+            self.entries[kind, name] = body
+        for listener in self.listeners:
+            listener(kind, name, body)
+
+
+def _body_of(value: bytes) -> bytes:
+    name, _, record = in_force().decode(value)
+    if name != SCHEMA:
+        raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in sources")
+    unpacked = zlib.decompressobj()
+    return unpacked.decompress(record["body"], MOST_BODY)
+
+
+def part(text: str) -> str:
+    """Give a text as one part of a name, whatever stands in it."""
+    return quote(text, safe="")

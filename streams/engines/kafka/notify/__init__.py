@@ -1,0 +1,1 @@
+"""Findings in, alerts out, and each acked when settled."""

@@ -1,0 +1,150 @@
+"""The file of one notify process: what it told, what it tries again, and when.
+
+That nothing is lost does not hang on it: a finding is committed only once its messages
+are settled, so without the file they are sent anew, with the ids that they had. The
+file keeps their schedule over a restart, and their numbers in one sequence.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from streams.process.private_folder import FOLDER_MODE, create_private
+from streams.stages.notify.state import (
+    DEAD,
+    GROUP,
+    Buried,
+    DeliveryState,
+    NotifiedState,
+    buried_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from streams.stages.notify.deliveries import Announced
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+  key TEXT PRIMARY KEY, finding TEXT NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rows_of_finding ON rows (finding);
+CREATE TABLE IF NOT EXISTS taken (
+  partition INTEGER, offset INTEGER, identity TEXT NOT NULL,
+  PRIMARY KEY (partition, offset)
+) WITHOUT ROWID;
+"""
+_ANNOUNCED = "announced/"
+_DELIVERY = "delivery/"
+
+
+class DeliveryFile:
+    """One SQLite file; used by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        create_private(path)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the last rows: then messages are sent once more.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def save(
+        self,
+        put: Mapping[str, Mapping[str, Any]],
+        dropped: Iterable[str],
+        taken: Iterable[tuple[int, int, str]] = (),
+    ) -> None:
+        """Save what changed, in one transaction.
+
+        Args:
+            put: key to row, as `deliveries.changes` gives them.
+            dropped: keys.
+            taken: partition, offset and identity of records that the rows hold.
+        """
+        rows = [
+            (key, finding, orjson.dumps(row))
+            for key, row in put.items()
+            if (finding := _finding_of(key, row))
+        ]
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", rows)
+        query = "DELETE FROM rows WHERE key = ?"
+        self._db.executemany(query, [(key,) for key in dropped])
+        self._db.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", taken)
+        self._db.execute("COMMIT")
+
+    def of_finding(self, finding: str) -> DeliveryState:
+        """Give what is remembered of a finding."""
+        query = "SELECT key, body FROM rows WHERE finding = ?"
+        rows = self._db.execute(query, (finding,)).fetchall()
+        return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
+
+    def gathered(self) -> DeliveryState:
+        """Give the groups of posture findings, their summaries, and what they hold."""
+        query = "SELECT finding FROM rows WHERE key GLOB ?"
+        rows = self._db.execute(query, (GROUP + "*",)).fetchall()
+        state = DeliveryState()
+        for (identity,) in rows:
+            state = state.joined(self.of_finding(identity))
+            query = "SELECT key, body FROM rows WHERE key GLOB ? AND instr(body, ?)"
+            named = (_ANNOUNCED + "*", f'"group":"{identity}"'.encode())
+            found = self._db.execute(query, named).fetchall()
+            members = DeliveryState.of_rows(
+                {key: orjson.loads(body) for key, body in found}
+            )
+            held = {n: it for n, it in members.announced.items() if it.waiting}
+            state = state.joined(DeliveryState(told=NotifiedState(held)))
+        return state
+
+    def open_ones(self) -> dict[str, Announced]:
+        """Give the findings that are open and to be repeated, by their id."""
+        query = "SELECT key, body FROM rows WHERE key GLOB ?"
+        rows = self._db.execute(query, (_ANNOUNCED + "*",)).fetchall()
+        state = DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
+        return {name: it for name, it in state.announced.items() if it.told is not None}
+
+    def buried(self, limit: int) -> list[Buried]:
+        """Give what was given up and has not arrived since, the oldest first."""
+        query = "SELECT body FROM rows WHERE key GLOB ? LIMIT ?"
+        rows = self._db.execute(query, (DEAD + "*", limit)).fetchall()
+        return buried_of(orjson.loads(body) for (body,) in rows)
+
+    def took(self, partition: int, offset: int, identity: str) -> bool:
+        """Tell whether a record was taken in before."""
+        query = "SELECT identity FROM taken WHERE partition = ? AND offset = ?"
+        rows = self._db.execute(query, (partition, offset)).fetchall()
+        return rows == [(identity,)]
+
+    def forget(self, committed: Mapping[int, int]) -> None:
+        """Forget records that never come again.
+
+        Args:
+            committed: partition to what its group committed.
+        """
+        query = "DELETE FROM taken WHERE partition = ? AND offset < ?"
+        self._db.execute("BEGIN")
+        self._db.executemany(query, committed.items())
+        self._db.execute("COMMIT")
+
+
+def _finding_of(key: str, row: Mapping[str, Any]) -> str:
+    """Give the finding that a row is of; none for a disabled receiver.
+
+    A start is a new chance for such a receiver, so there is nothing to keep of it.
+    """
+    for prefix in (_ANNOUNCED, GROUP):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix)
+    has_finding = key.startswith((_DELIVERY, DEAD))
+    return str(row["finding"]["id"]) if has_finding else ""

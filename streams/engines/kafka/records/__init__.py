@@ -1,0 +1,1 @@
+"""The records of all topics: keys, headers, values, schemas."""

@@ -1,0 +1,1 @@
+"""Partitions of access: accesses and facts in, findings out."""

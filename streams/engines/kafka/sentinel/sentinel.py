@@ -1,0 +1,457 @@
+"""The sentinel on Kafka: accesses and facts in, ``findings`` out.
+
+It holds a replica of all facts, and remembers the uses of the partitions of
+``access`` that the group gives it. An access is judged once the facts are applied
+that ingress wrote with or before it. Order of one round: judge, publish, await all
+acks, save the local checkpoint, commit. A produce that fails ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.client.group_consumer import (
+    Membership,
+    waiting_for_the_broker,
+)
+from streams.engines.kafka.client.log_reader import reading
+from streams.engines.kafka.client.publisher import NotAckedError, die
+from streams.engines.kafka.facts.replica import RealmTables
+from streams.engines.kafka.finding_records import read_episodes
+from streams.engines.kafka.records.codec import access_partition_of
+from streams.engines.kafka.records.layout import ACCESS, FACTS
+from streams.engines.kafka.records.payloads import (
+    Accesses,
+    agent_record,
+    finding_record,
+)
+from streams.engines.kafka.records.poison import letters
+from streams.engines.kafka.records.schema_registry import learn
+from streams.engines.kafka.records.scope_uses import ScopeUse
+from streams.engines.kafka.sentinel.access_partition import AccessPartition, AccessTally
+from streams.engines.kafka.sentinel.receipt_log import Witnesses
+from streams.model.findings import FindingKind
+from streams.observability.failpoints import failpoint
+from streams.observability.progress import Progress
+from streams.process.turns import in_turns
+from streams.services.traced_stages import trace_finding
+from streams.stages.registry.registry import dead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from streams.engines.kafka.client.publisher import Publisher
+    from streams.engines.kafka.facts.partition import Listed
+    from streams.engines.kafka.facts.realm import Realm
+    from streams.engines.kafka.facts.recovery import Loader
+    from streams.engines.kafka.finding_records import Held
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.engines.kafka.records.receipts import Keys
+    from streams.engines.kafka.sentinel.access_partition import Record
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.worker import WorkerSettings
+    from streams.stages.sentinel.sentinel import Tolerances
+    from streams.stages.sentinel.unknown_agents import Shown
+
+IDLE_SECONDS: Final = 0.2
+TIDY_SECONDS: Final = 5.0
+# Longer than a replica is ever behind a fact that was acked; then judge as it is.
+AFTER_SECONDS: Final = 10.0
+# The same for who takes over, before a probe takes it for one that hangs; then an alert
+# that comes twice is better than none.
+LEVEL_SECONDS: Final = 20.0
+
+log = structlog.get_logger()
+
+
+class SentinelStage:
+    """Judges the accesses that the group gives this worker.
+
+    Attributes:
+        replica: of all facts.
+        witnesses: what guards report.
+        watched: the partitions of ``access``.
+        progress: for health.
+        tally: for metrics.
+    """
+
+    def __init__(  # noqa: PLR0913 - each by name
+        self,
+        settings: KafkaSettings,
+        worker: WorkerSettings,
+        publisher: Publisher,
+        loader: Loader,
+        *,
+        clock: Callable[[], int],
+        tolerances: Tolerances,
+        keys: Keys,
+    ) -> None:
+        """Set up; `run` works.
+
+        Args:
+            settings: of the cluster and the layout.
+            worker: of this worker.
+            publisher: writes what is found.
+            loader: brings the tables back.
+            clock: gives the time (ns).
+            tolerances: how accesses are judged.
+            keys: of the guards that sign, by their names.
+        """
+        self.replica = RealmTables(settings, loader)
+        self.witnesses = Witnesses(
+            settings, keys, tolerances.points, clock, self._genesis_of
+        )
+        self.watched: dict[int, AccessPartition] = {}
+        self.progress = Progress()
+        self.tally = AccessTally()
+        self.member = Membership.of_stage("sentinel", ACCESS, settings, worker)
+        self._settings = settings
+        self._worker = worker
+        self._publisher = publisher
+        self._clock = clock
+        self._tolerances = tolerances
+        self._tidied = 0.0
+        self._inspecting = 0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            lock, loaded = self.member.lock, self.replica.loaded
+            tasks.create_task(self.replica.run(lock, self._told))
+            tasks.create_task(self.witnesses.run(lock, self._reported, loaded))
+            tasks.create_task(self._follow())
+
+    def _genesis_of(self, number: int) -> str:
+        return self.replica.partitions[number].genesis
+
+    async def _follow(self) -> None:
+        await self.witnesses.loaded.wait()
+        await self._meet()
+        async with self.member:
+            try:
+                while True:
+                    await self._turn()
+            finally:
+                await self._commit(at_once=True)
+                for each in self.watched.values():
+                    each.file.close()
+
+    async def _turn(self) -> None:
+        async with waiting_for_the_broker():
+            await self._load(sorted(self.member.fresh))
+        fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
+        await learn(fetched)
+        read: dict[AccessPartition, list[tuple[int, Record | None]]] = {}
+        for number, records in fetched.items():
+            watched = self.watched[number]
+            read[watched] = [(each.offset, watched.read(each)) for each in records]
+        await self._catch_up(each for of_one in read.values() for _, each in of_one)
+        async with self.member.lock:
+            await self._judge(read)
+            self._limit()
+            for each in self._ours():
+                await in_turns(each.follow(self._clock()))
+                await in_turns(each.settle(self._clock()))
+            await self._inspect()
+            now = asyncio.get_running_loop().time()
+            if now - self._tidied > TIDY_SECONDS:
+                self._tidied = now
+                for each in self._ours():
+                    await in_turns(each.tidy(self._clock()))
+            await self._write()
+            await self._commit()
+        self._tell()
+
+    async def _meet(self) -> None:
+        """Take the names of all tables in, a part at a time, before any line comes."""
+        for partition in list(self.replica.partitions.values()):
+            for realm in list(partition.realms.values()):
+                while realm.dead_bits().grow():  # noqa: ASYNC110 - others get a turn
+                    await asyncio.sleep(0)
+
+    async def _load(self, numbers: list[int]) -> None:
+        """Take partitions up, by what was saved of them."""
+        assignments = self.member.assignments
+        # An answer about one would wait behind the long poll of those that began.
+        anew = [number for number in numbers if not await self._place(number)]
+        told = await self._read_told(anew) if anew else {}
+        for number in numbers:
+            each = self.watched[number]
+            async with self.member.lock:
+                if self.member.assignments != assignments:
+                    return  # another may have had them meanwhile: all is found out anew
+                each.take(told.get(number, ()))
+                if not await in_turns(each.restore(self._clock())):
+                    continue  # it stands still, and is taken up anew
+                self.member.begin(number, each.position)
+                await self._write()
+                if number in self.member.fresh:
+                    return  # the group does not count on us
+            failpoint("sentinel.loaded")
+        if numbers:
+            async with self.member.lock:
+                await self._commit(at_once=True)
+
+    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
+        """Give what earlier owners of some partitions told of them.
+
+        Raises:
+            KafkaError: the cluster cannot be asked.
+        """
+        settings, step = self._settings, self.progress.step
+        every, count = range(settings.partitions), settings.access_partitions
+        told: dict[int, list[Held]] = {number: [] for number in numbers}
+        for held in await read_episodes(settings, every, self._clock(), step):
+            finding = held.episode.finding
+            number = access_partition_of(finding.realm, finding.point, count)
+            # What closure told is closure's to end.
+            if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
+                told[number].append(held)
+        await self._draw_level(told)
+        return told
+
+    async def _draw_level(self, numbers: Iterable[int]) -> None:
+        """Know all that whoever told of some partitions may have known.
+
+        A line of which a finding tells, and which no fact condemns yet, would be told
+        again by that fact. And where the lines end is held against the findings.
+        """
+        async with reading(self._settings) as reader:
+            lines = await reader.ends(ACCESS, numbers)
+            facts = await reader.ends(FACTS, range(self._settings.partitions))
+        for number, end in lines.items():
+            self.watched[number].target = end
+        try:
+            async with asyncio.timeout(LEVEL_SECONDS):
+                for number, end in facts.items():
+                    await self.replica.reach(number, end)
+        except TimeoutError:
+            log.warning("taken_up_without_facts", ends=facts)
+
+    async def _place(self, number: int) -> bool:
+        """Find where a partition goes on; it stands still until it begins.
+
+        Tell whether our file says so. It does where it is ours that committed last:
+        whoever had the partition since has told what the file knows nothing of.
+        """
+        begin, end = await self.member.bounds(number)
+        # With a topic its commits go; that of another topic is no place in this one.
+        committed = await self.member.committed(number)
+        async with self.member.lock:
+            if (before := self.watched.pop(number, None)) is not None:
+                before.file.close()
+        each = self.watched[number] = await asyncio.to_thread(self._open, number)
+        each.target, position = end, each.file.position
+        judged = begin if committed is None else int(committed.offset)
+        if (
+            committed is not None
+            # Earlier versions left no name.
+            and committed.metadata in {"", self._worker.name}
+            and position is not None
+            and max(begin, judged) <= position <= end
+        ):
+            each.position = position
+            return True
+        await asyncio.to_thread(each.file.reset)
+        each.judged = judged if begin <= judged <= end else begin
+        # What is older than that nothing can condemn any more.
+        lately = self._clock() - self._tolerances.remember
+        since = await self.member.since(number, lately)
+        each.position = min(each.judged, end if since is None else since)
+        return False
+
+    def _open(self, number: int) -> AccessPartition:
+        path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
+        return AccessPartition(
+            number,
+            UsesFile(path),
+            self._tolerances,
+            self.replica.realm,
+            self._settings.digest(),
+            tally=self.tally,
+            points_of=self.witnesses.points,
+        )
+
+    def _ours(self) -> list[AccessPartition]:
+        begun = self.member.begun
+        return [each for each in self.watched.values() if each.number in begun]
+
+    async def _catch_up(self, read: Iterable[Record | None]) -> None:
+        """Wait for the facts that were written with or before some records."""
+        after: dict[str, int] = {}
+        for record in read:
+            if isinstance(record, Accesses | ScopeUse):
+                after[record.realm] = max(record.after, after.get(record.realm, 0))
+        try:
+            async with asyncio.timeout(AFTER_SECONDS):
+                for realm, offset in after.items():
+                    await self.replica.wait_for(realm, offset)
+        except TimeoutError:
+            log.warning("judged_without_facts", realms=sorted(after))
+
+    async def _judge(
+        self, read: Mapping[AccessPartition, Sequence[tuple[int, Record | None]]]
+    ) -> None:
+        now = self._clock()
+        ours = self._ours()
+        for watched, records in read.items():
+            if watched not in ours or not records:
+                continue  # it went, or was loaded anew, while we waited
+            await in_turns(watched.advance(records, now))
+            failpoint("sentinel.applied")
+
+    @property
+    def inspecting(self) -> int:
+        """Count what is to be looked at for its time has come, roughly."""
+        now = self._clock()
+        return sum(each.unsettled(now) for each in self._ours()) + sum(
+            0 if home is None else home.inspecting(name, now)
+            for name, _, home in self._homes()
+        )
+
+    def _limit(self) -> None:
+        """Have uses asked about again whose scopes facts may have limited."""
+        for partition in self.replica.partitions.values():
+            for name, realm in partition.realms.items():
+                names = realm.take_limited()
+                for watched in self._ours() if names else ():
+                    watched.limit(name, names)
+
+    async def _inspect(self) -> None:
+        """Look at how credentials stand, in the realms whose findings are ours."""
+        now = self._clock()
+        self._inspecting = sum(each.unsettled(now) for each in self._ours())
+        for name, realm, home in self._homes():
+            if home is None:
+                realm.heard = None
+            else:
+                self._inspecting += await in_turns(home.inspect(name, now))
+
+    def undeclared(self, realm: str) -> list[Shown] | None:
+        """Give what is in use in a realm and nobody declared, of what is read here.
+
+        None where another worker tells of the realm itself.
+        """
+        ours = {each.number: each for each in self._ours()}
+        if access_partition_of(realm, "", self._settings.access_partitions) not in ours:
+            return None
+        return [shown for each in ours.values() for shown in each.undeclared(realm)]
+
+    def _homes(self) -> Iterator[tuple[str, Realm, AccessPartition | None]]:
+        """Give each realm, with what its own findings belong to where that is ours."""
+        ours = {each.number: each for each in self._ours()}
+        count = self._settings.access_partitions
+        for partition in self.replica.partitions.values():
+            for name, realm in partition.realms.items():
+                yield name, realm, ours.get(access_partition_of(name, "", count))
+
+    async def _told(self, listed: list[Listed]) -> None:
+        """Judge again what facts condemned; the lock is held."""
+        now = self._clock()
+        for realm, (found, _) in listed:
+            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+            self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
+            names = [each.identifier for each in found]
+            for watched in self._ours():
+                await in_turns(watched.reconsider(realm, names, now))
+        await self._write()
+
+    async def _reported(self, news: Mapping[str, set[str]]) -> None:
+        """See whether receipts turn lags into failures; the lock is held."""
+        now = self._clock()
+        for realm, points in news.items():
+            for watched in self._ours():
+                await in_turns(watched.recheck(realm, points, now))
+        await self._write()
+
+    async def _write(self) -> None:
+        """Publish what changed, and save it once it is acked."""
+        ours = [each for each in self._ours() if not each.file.room.missing]
+        changed = [each for each in ours if each.changed]
+        if changed and self.member.doubtful and not await self._confirmed():
+            return
+        if changed:
+            try:
+                waiting = await self._publisher.send(
+                    self._settings.topic("findings"), self._findings(changed)
+                )
+                waiting += await self._publisher.send(
+                    self._settings.topic("dlq"), self._poison(changed)
+                )
+                if agents := list(self._agents(changed)):
+                    topic = self._settings.topic(ACCESS)
+                    waiting += await self._publisher.send(topic, agents)
+                failpoint("sentinel.published")
+                await self._publisher.acks(waiting)
+            except NotAckedError as error:
+                die("sentinel: not acked", error)
+            failpoint("sentinel.acked")
+        for each in ours:
+            if each.changed or each.position != each.file.position:
+                await asyncio.to_thread(each.save)
+                failpoint("sentinel.saved")
+
+    async def _confirmed(self) -> bool:
+        """Have the group confirm that our partitions are ours; else take them up anew.
+
+        A process that was frozen goes on in the middle, while another one may have told
+        more. What it judged since is thrown away, and nothing of it was told.
+        """
+        numbers = self.member.begun
+        if await self.member.confirm():
+            return True
+        log.warning("not_ours_any_more", partitions=sorted(numbers))
+        for number in numbers:
+            self.member.hold(number)
+        return False
+
+    def _findings(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+        for each in changed:
+            for episode in each.findings():
+                count, trace = self._settings.partitions, trace_finding(episode)
+                judged = each.judged_of(episode.finding)
+                yield [finding_record(episode, count, trace, judged)]
+
+    def _agents(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+        """Give what our points tell of agents, for who has their realm's findings."""
+        count, now = self._settings.access_partitions, self._clock()
+        for each in changed:
+            for number, (realm, use) in enumerate(each.acted()):
+                identity = f"{self._worker.name}/{each.number}/{each.position}/{number}"
+                yield [agent_record(use, realm, count, identity, now)]
+
+    def _poison(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+        topic, count = self._settings.topic(ACCESS), self._settings.partitions
+        for each in changed:
+            yield from letters(topic, each.number, count, each.poison)
+
+    async def _commit(self, *, at_once: bool = False) -> None:
+        if not at_once and not self.member.commit_due(self._worker.commit_seconds):
+            return
+        positions = {
+            each.number: (max(each.position, each.judged), self._worker.name)
+            for each in self._ours()
+            # What has no room on the disk is read again by the next process.
+            if not each.file.room.missing
+        }
+        if await self.member.commit(positions):
+            failpoint("sentinel.committed")
+
+    def _tell(self) -> None:
+        ours = self._ours()
+        replica = self.replica.partitions.values()
+        self.progress.turn(
+            now=asyncio.get_running_loop().time(),
+            assigned=self.member.assigned,
+            ready=bool(ours)
+            and not self.member.fresh
+            and not self.replica.member.fresh
+            and all(each.ready for each in ours),
+            waiting=sum(p.waiting for p in replica) + self._inspecting,
+            positions={each.number: each.position for each in ours},
+            committed=dict(self.member.kept),
+        )

@@ -1,0 +1,1 @@
+"""Topics: compared with the layout, made so, watched; and the rights on them."""

@@ -1,0 +1,1 @@
+"""Records, findings, times and names: the words in which all rooms speak."""

@@ -1,0 +1,1 @@
+"""Start and stop of a process, turns of its event loop, its private folder."""

@@ -1,0 +1,1 @@
+"""What engines, HTTP and pollers share: intake, approvals, quotas, hunts."""

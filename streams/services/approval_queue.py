@@ -1,0 +1,280 @@
+"""Where acts of operators wait for a second person, on either engine.
+
+An act that needs one person is written at once. One that needs two is kept until
+another person approves it, somebody rejects it, or its time is over. Every step is an
+audit line. What waits is durable before it is answered: in the store of the embedded
+server, or in the topic ``sources`` on Kafka, where every ingress of the realm sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from agents_registry.facts import fact_id
+from schemas import entries
+from streams.model.times import SECOND
+from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.stages.ingest.acts import ActError
+from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.approvals import HELD, Pending
+from streams.stages.ingest.blast import over
+from streams.stages.ingest.ingress import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.services.intake import Acceptance, FactLog
+    from streams.settings.access import Approvals
+    from streams.stages.ingest.acts import OperatorAct
+
+SWEEP_SECONDS: Final = 30.0
+MOST_WAITING: Final = 1000  # acts, and as many held revocations of one authority
+MOST_FACTS: Final = 2000  # of one act; its record must fit into the log
+MOST_NAMED: Final = 16  # facts that an audit line on a proposal names
+SYSTEM: Final = "rescind"
+
+log = structlog.get_logger()
+
+
+class FullError(Exception):
+    """Too much waits already; the text says for what."""
+
+
+class Shelf(Protocol):
+    """Keeps what waits, durably."""
+
+    async def all(self) -> list[bytes]:
+        """Give all that waits, wherever it was put.
+
+        Raises:
+            NotWrittenError: that cannot be told now.
+        """
+        ...
+
+    async def put(self, identity: str, body: bytes) -> None:
+        """Keep one.
+
+        Raises:
+            NotWrittenError: it could not be kept.
+        """
+        ...
+
+    async def forget(self, identity: str) -> None:
+        """Keep it no longer.
+
+        Raises:
+            NotWrittenError: it is still kept.
+        """
+        ...
+
+
+class ApprovalQueue:
+    """Takes acts, keeps what waits, and takes decisions on it.
+
+    Attributes:
+        seen: what waited when it was looked at last, for metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        log: FactLog,
+        rules: Approvals,
+        realm: str,
+        clock: Callable[[], int],
+        fresh_id: Callable[[], str],
+    ) -> None:
+        """Set up.
+
+        Args:
+            shelf: keeps what waits.
+            log: writes facts, and audit lines with them.
+            rules: which acts need two persons, and for how long they wait.
+            realm: of this server.
+            clock: gives the time (ns).
+            fresh_id: gives unique ids.
+        """
+        self.fresh_id = fresh_id
+        self.seen: tuple[Pending, ...] = ()
+        self._shelf = shelf
+        self._log = log
+        self._rules = rules
+        self._realm = realm
+        self._clock = clock
+        self._deciding = asyncio.Lock()
+
+    async def take(
+        self, act: OperatorAct, origin: Origin, actor: str, person: str
+    ) -> Acceptance | Pending:
+        """Write an act, or keep it until a second person approves it.
+
+        Args:
+            act: what an operator decided.
+            origin: of the request.
+            actor: the name of the operator's credential.
+            person: whose it is.
+
+        Raises:
+            ActError: it says too much for one approval.
+            FullError: too many acts wait.
+            NotWrittenError: it is neither written nor kept.
+        """
+        said = f"{act.summary}: {act.reason}" if act.reason else act.summary
+        if act.kind not in self._rules.acts:
+            return await self._log.facts(act.facts, origin, actor=actor, action=said)
+        if len(act.facts) > MOST_FACTS:
+            what = f"this states {len(act.facts)} facts, and one approval covers"
+            raise ActError(f"{what} {MOST_FACTS}: propose it in parts")
+        pending = Pending(
+            id=self.fresh_id(),
+            kind=act.kind,
+            summary=act.summary,
+            reason=act.reason,
+            person=person,
+            credential=actor,
+            proposed_at=origin.received_at,
+            expires_at=origin.received_at + int(self._rules.expires_seconds * SECOND),
+            authority=origin.authority,
+            facts=act.facts,
+        )
+        await self.keep(pending, actor)
+        return pending
+
+    async def keep(self, pending: Pending, actor: str) -> None:
+        """Keep an act, with an audit line on who wants it.
+
+        One that waits already stays as it was, with who proposed it first.
+
+        Raises:
+            FullError: too much waits.
+            NotWrittenError: it is not kept.
+        """
+        held = pending.kind == HELD
+        everything = await self.waiting()
+        if any(each.id == pending.id for each in everything):
+            return
+        waiting = [
+            each
+            for each in everything
+            if (each.kind == HELD) == held
+            and (not held or each.authority == pending.authority)
+        ]
+        if len(waiting) >= MOST_WAITING:
+            what = f"revocations of {pending.authority}" if held else "acts"
+            raise FullError(f"{MOST_WAITING} {what} wait: decide on them first")
+        verb = "held" if held else "proposed"
+        await self._note(actor, f"{verb} {pending.id}: {pending.summary}", pending)
+        await self._shelf.put(pending.id, pending.dump())
+        self.seen = (*self.seen, pending)
+
+    async def waiting(self) -> list[Pending]:
+        """Give what waits and is not void, oldest first.
+
+        Raises:
+            NotWrittenError: that cannot be told now.
+        """
+        now = self._clock()
+        return [each for each in await self._all() if not each.expired(now)]
+
+    async def approve(
+        self, identity: str, actor: str, person: str
+    ) -> Acceptance | None:
+        """Write an act that waits; None: there is none of that id.
+
+        Raises:
+            UndecidedError: it is void, or the person proposed it.
+            NotWrittenError: it is not written; it waits on.
+        """
+        async with self._deciding:
+            pending = await self._one(identity)
+            if pending is None:
+                return None
+            origin = self._origin(pending, actor)
+            facts = pending.approved(person, actor, origin.received_at)
+            action = f"approved {identity}: {pending.summary}: {pending.reason}"
+            written = await self._log.facts(facts, origin, actor=actor, action=action)
+            # After a crash in between it can be approved again: the same facts.
+            if not written.dead_letters:
+                await self._settled(pending)
+            return written
+
+    async def reject(self, identity: str, actor: str, reason: str) -> Pending | None:
+        """Drop an act that waits; its proposer may, too. None: there is none.
+
+        Raises:
+            NotWrittenError: it waits on.
+        """
+        async with self._deciding:
+            pending = await self._one(identity)
+            if pending is not None:
+                action = f"rejected {identity}: {pending.summary}: {reason}"
+                await self._note(actor, action, pending)
+                await self._settled(pending)
+            return pending
+
+    async def run(self) -> None:
+        """Drop what nobody approved in time, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except NotWrittenError as error:
+                log.warning("not_written", error=str(error))
+
+    async def sweep(self) -> None:
+        """Drop what nobody approved in time.
+
+        Raises:
+            NotWrittenError: not all of it could be.
+        """
+        async with self._deciding:
+            now = self._clock()
+            for each in await self._all():
+                if each.expired(now):
+                    await self._note(SYSTEM, f"expired {each.id}: {each.summary}", each)
+                    await self._shelf.forget(each.id)
+
+    async def _all(self) -> list[Pending]:
+        found = []
+        for body in await self._shelf.all():
+            try:
+                found.append(Pending.load(body))
+            except ValueError as error:  # of another version; nobody can approve it
+                log.warning("pending_not_read", error=str(error))
+        found.sort(key=lambda each: (each.proposed_at, each.id))
+        self.seen = tuple(found)
+        return found
+
+    async def _one(self, identity: str) -> Pending | None:
+        found = [each for each in await self._all() if each.id == identity]
+        return found[0] if found else None
+
+    async def _settled(self, pending: Pending) -> None:
+        """Forget what was decided; the finding on what was held is over."""
+        if pending.kind == HELD:
+            origin = self._origin(pending, SYSTEM)
+            signals = [over(each) for each in pending.facts]
+            await self._log.records(
+                IntakeBatch((), origin, Rights(()), signals=signals)
+            )
+        await self._shelf.forget(pending.id)
+        self.seen = tuple(each for each in self.seen if each.id != pending.id)
+
+    async def _note(self, actor: str, action: str, pending: Pending) -> None:
+        """Write an audit line on what is not done, or not yet."""
+        ids = tuple(fact_id(each).hex() for each in pending.facts[:MOST_NAMED])
+        at, realm = self._clock(), self._realm
+        act = entries.Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
+        await self._log.record_act(act)
+
+    def _origin(self, pending: Pending, actor: str) -> Origin:
+        return Origin(
+            authority=pending.authority,
+            realm=self._realm,
+            received_at=self._clock(),
+            ingress_key=actor,
+        )

@@ -1,0 +1,205 @@
+"""The blast limit: what ends too much at once is paged, or held.
+
+A batch is judged as a whole, once, at ingress, with the table as it is then: its
+causes, and whatever else puts something under what has ended. In doubt (the table is
+not read yet, or is behind) a revocation is enforced and paged: anything uncertain may
+revoke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import attrs
+from attrs import define, field
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Holds,
+    Node,
+    OwnerSet,
+    Renewal,
+)
+from streams.services.approval_queue import FullError
+from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.stages.ingest import blast
+from streams.stages.ingest.admission import Rights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from agents_registry.facts import Fact
+    from agents_registry.registry import Registry
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.intake import FactLog, Prepared
+    from streams.stages.ingest.approvals import Pending
+    from streams.stages.ingest.ingress import Origin
+
+_ENDING: Final = (Alias, Cause, Edge, Holds, Node, OwnerSet, Renewal)
+TABLE_SECONDS: Final = 1.0  # that a revocation may wait for the table, at most
+HELD: Final = (
+    "held, not enforced: it reaches more than {} identifiers; approve or reject it "
+    "with `rescind approvals`"
+)
+PAGED: Final = "enforced: it reaches more than {} identifiers"
+UNCOUNTED: Final = "enforced: its reach could not be counted against the limit of {}"
+
+
+class ReachTables(Protocol):
+    """Gives the table that reach is counted in."""
+
+    async def current(self) -> Registry | None:
+        """Give the table with all that was acked so far; None: it is not there yet."""
+        ...
+
+
+@define
+class Sifted:
+    """What a limit let through, and what it did not.
+
+    Attributes:
+        facts: positions of those that may be written.
+        held: what waits now.
+        signals: for findings.
+    """
+
+    facts: list[int] = field(factory=list)
+    held: list[Pending] = field(factory=list)
+    signals: list[dict[str, Any]] = field(factory=list)
+
+
+class Limit(NamedTuple):
+    """How many identifiers a cause may reach, and whether it waits beyond that."""
+
+    most: int
+    hold: bool
+
+
+class BlastLimit:
+    """Holds the causes of one realm against the limits of their authorities."""
+
+    def __init__(
+        self, limits: Mapping[str, Limit], tables: ReachTables, desk: ApprovalQueue
+    ) -> None:
+        """Set up.
+
+        Args:
+            limits: by authority.
+            tables: the table of the realm.
+            desk: keeps what is held.
+        """
+        self._limits = limits
+        self._tables = tables
+        self._desk = desk
+
+    async def sift(
+        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
+    ) -> Sifted:
+        """Tell what may be written; what must not is kept by then.
+
+        Args:
+            facts: of one batch.
+            origin: of it.
+            person: whose order it is, if it is one: its causes are names of one
+                thing, so one that is held holds the others.
+
+        Raises:
+            NotWrittenError: something could not be kept: nothing may be written.
+        """
+        everything = Sifted(list(range(len(facts))))
+        rule = self._limits.get(origin.authority)
+        if rule is None or not any(isinstance(one, _ENDING) for one in facts):
+            return everything
+        limit, hold = rule
+        table = await self._table()
+        over = await _over(table, facts, limit, origin.received_at)
+        if not over:
+            return everything
+        hold = hold and table is not None
+        if hold and person is not None:
+            over = set(everything.facts)
+        text = (HELD if hold else PAGED) if table is not None else UNCOUNTED
+        ending = [
+            fact
+            for n, fact in enumerate(facts)
+            if n in over and isinstance(fact, _ENDING)
+        ]
+        sifted = Sifted(
+            [n for n in everything.facts if not hold or n not in over],
+            [blast.held(one, limit, person) for one in ending if hold],
+            [blast.notice(one, text.format(limit)) for one in ending],
+        )
+        await self._keep(sifted.held, origin)
+        return sifted
+
+    async def paged(
+        self, facts: Sequence[Fact], origin: Origin
+    ) -> list[dict[str, Any]]:
+        """Give the findings on facts that are written whatever they end.
+
+        For declarations of a restorer, which take a second person where so set.
+        """
+        rule = self._limits.get(origin.authority)
+        if rule is None:
+            return []
+        over = await _over(await self._table(), facts, rule.most, origin.received_at)
+        text = PAGED.format(rule.most)
+        return [blast.notice(facts[position], text) for position in sorted(over)]
+
+    async def _keep(self, held: Iterable[Pending], origin: Origin) -> None:
+        for each in held:
+            try:
+                await self._desk.keep(each, origin.ingress_key)
+            except FullError as error:
+                raise NotWrittenError(str(error)) from error
+
+    async def _table(self) -> Registry | None:
+        try:
+            async with asyncio.timeout(TABLE_SECONDS):
+                return await self._tables.current()
+        except TimeoutError:
+            return None
+
+
+async def _over(
+    table: Registry | None, facts: Sequence[Fact], limit: int, now: int
+) -> set[int]:
+    """Give the positions of what is over the limit; what cannot be counted is."""
+    if table is None:
+        return {n for n, fact in enumerate(facts) if isinstance(fact, Cause)}
+    reach = blast.BatchReach(table, facts, limit, now)
+    for _ in reach.steps():
+        await asyncio.sleep(0)  # guards must get their pongs between two counts
+    return reach.over
+
+
+async def sifted(
+    limit: BlastLimit | None, prepared: Prepared, origin: Origin
+) -> Prepared:
+    """Take out of a batch what is held, and note what is paged.
+
+    Raises:
+        NotWrittenError: something could not be kept.
+    """
+    if limit is None:
+        return prepared
+    found = await limit.sift([each.fact for each in prepared.encoded], origin)
+    prepared.admission.signals += found.signals
+    if not found.held:
+        return prepared
+    encoded = [prepared.encoded[position] for position in found.facts]
+    return attrs.evolve(prepared, encoded=encoded, held=len(found.held))
+
+
+async def tell(log: FactLog, signals: Sequence[dict[str, Any]], own: Origin) -> None:
+    """Write signals that came with no records.
+
+    Raises:
+        NotWrittenError: they are not written.
+    """
+    if signals:
+        await log.records(IntakeBatch((), own, Rights(()), signals=signals))

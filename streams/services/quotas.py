@@ -1,0 +1,97 @@
+"""Hold what authorities say to their quotas, on either engine.
+
+Of a batch over the quota of issue the causes are written all the same, and whoever sent
+it repeats it; repeats are harmless. What a process fetches by itself (files, polls, raw
+topics) has no quota, since the causes in it would wait behind its issue; guards pace
+it. Each process counts for itself, and begins anew when it starts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from agents_registry.facts import Cause
+from streams.services.intake import NotWrittenError
+from streams.stages.ingest.admission import Admission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.services.intake import Prepared
+    from streams.stages.ingest.quota import Quota
+
+
+class OverQuotaError(NotWrittenError):
+    """An authority says more than it may.
+
+    Attributes:
+        seconds: after which it may go on.
+    """
+
+    def __init__(self, authority: str, seconds: float, *, ended: bool = False) -> None:
+        """Say who, when to come again, and whether its causes are written."""
+        taken = "its revocations are taken in" if ended else "nothing was taken in"
+        super().__init__(f"{authority} is over its quota: {taken}, send it again")
+        self.seconds = seconds
+
+
+class Quotas:
+    """The quotas of all authorities.
+
+    Attributes:
+        exceeded: batches that were not taken in whole, by authority.
+    """
+
+    def __init__(self, quotas: Mapping[str, Quota], clock: Callable[[], float]) -> None:
+        """Set up.
+
+        Args:
+            quotas: by authority; who is not there has none.
+            clock: seconds, monotonic.
+        """
+        self.exceeded: Counter[str] = Counter()
+        self._quotas = quotas
+        self._clock = clock
+
+    def hold(self, prepared: Prepared, authority: str) -> tuple[Prepared, float]:
+        """Give what of a batch may be written now, and when to come with the rest.
+
+        Args:
+            prepared: the batch.
+            authority: whose it is.
+
+        Returns:
+            What may be written, and the seconds until the rest may be; 0: all may.
+
+        Raises:
+            OverQuotaError: nothing of it may be.
+        """
+        quota = self._quotas.get(authority)
+        if quota is None:
+            return prepared, 0.0
+        now = self._clock()
+        ending, whole = quota.wait((each.fact for each in prepared.encoded), now)
+        if whole > 0:
+            self.exceeded[authority] += 1
+            prepared = _causes_of(prepared)
+            if ending > 0 or not prepared.encoded:
+                raise OverQuotaError(authority, whole)
+        quota.take((each.fact for each in prepared.encoded), now)
+        return prepared, whole
+
+    def give_back(self, prepared: Prepared, authority: str) -> None:
+        """Count what was not written no longer: whoever sent it repeats it."""
+        quota = self._quotas.get(authority)
+        if quota is not None:
+            facts = (each.fact for each in prepared.encoded)
+            quota.take(facts, self._clock(), back=True)
+
+
+def _causes_of(prepared: Prepared) -> Prepared:
+    """Give what must not wait; the rest, and what is told of it, comes again."""
+    causes = [each for each in prepared.encoded if isinstance(each.fact, Cause)]
+    kept: dict[str, Any] = {"lines": frozenset(), "looked": None}
+    return attrs.evolve(prepared, admission=Admission(), encoded=causes, **kept)

@@ -1,0 +1,73 @@
+"""Identifiers as people write them, read as the logs name the same thing."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.identifiers import Identifier
+from streams.services.secret_names import PlainSecretError
+from streams.sources.aws.identity import principal_of
+from streams.sources.openbao.call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Vocabulary
+
+# `-` reads the value from standard input, so that it stands in no history.
+AUDIT_HASH: Final = "bao write -field=hash sys/audit-hash/DEVICE input=-"
+ALIKE: Final = 0.8  # of 1; a kind that is less so is not meant
+_NAMED_BY_ARN: Final = frozenset({"aws.user", "aws.role", "aws.login_profile"})
+
+
+class UnhashedError(PlainSecretError):
+    """A secret stands where its HMAC should, and no vault is known to hash it."""
+
+    def __init__(self, kind: str) -> None:
+        """Say what to do about an identifier of a kind."""
+        super().__init__(
+            f"{kind} is the HMAC of a secret, and only that may be stored: set "
+            f"`vaults`, to have it asked for, or give what `{AUDIT_HASH}` prints"
+        )
+
+
+class VaultError(Exception):
+    """A vault did not answer as it should; the text says which one and why."""
+
+
+def is_plain(identifier: Identifier) -> bool:
+    """Tell whether a vault's audit log names this by an HMAC, and that is not given."""
+    return identifier.kind in HASHED_KINDS and not identifier.value.startswith(HASHED)
+
+
+def is_plain_secret(identifier: Identifier) -> bool:
+    """Tell whether it is a secret itself, which nothing may keep."""
+    return is_plain(identifier) and identifier.kind not in OPEN_KINDS
+
+
+def identifier_of(text: str) -> Identifier:
+    """Read ``kind:value``; commands, questions and orders all read it so.
+
+    An IAM user or role is known without the path that its ARN may hold, a session of
+    a role is that role, and a vault's path has no slash at either end.
+
+    Raises:
+        ValueError: there is no kind or no value, or the value is too long.
+    """
+    identifier = Identifier.parse(text.strip())
+    if identifier.kind == PATH:  # people write a mount with a slash at its end
+        return identifier._replace(value=identifier.value.strip("/")).checked()
+    if identifier.kind not in _NAMED_BY_ARN:
+        return identifier
+    principal = principal_of(identifier.value)
+    if principal is None:
+        return identifier
+    if identifier.kind == "aws.login_profile":  # that of a user has the user's name
+        return identifier._replace(value=principal.value)
+    return principal
+
+
+def unknown_kind(kind: str, vocabulary: Vocabulary) -> str:
+    """Say that there is no such kind, and which one may be meant."""
+    near = get_close_matches(kind, vocabulary, 1, ALIKE)
+    what = f"is it {near[0]}?" if near else "settings and mappings declare kinds"
+    return f"no kind is called {kind!r}; {what}"

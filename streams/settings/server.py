@@ -1,0 +1,418 @@
+"""What an operator sets: a file, or the environment with the prefix ``RESCIND_``.
+
+Nested values use two underscores: ``RESCIND_LISTEN__PORT=8443``. Tokens stand here
+as SHA-256 only; webhook secrets come from the environment or the file and are never
+logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from streams.model.settings_files import hold_settings
+from streams.settings.access import (
+    Approvals,
+    Oidc,
+    QuotaSettings,
+    StaticToken,
+    Strict,
+    TlsSettings,
+)
+from streams.settings.alerts import AlertSettings
+from streams.settings.audit import AuditSink
+from streams.settings.limits import ConnectionSettings, DeadLetterSettings
+from streams.settings.polls import AnyPoll, QueueSettings
+from streams.settings.posture import PostureSettings
+from streams.settings.vendors import (
+    GlobalRevocation,
+    Hook,
+    Scim,
+    SharedSecret,
+    VaultSettings,
+)
+
+PREFIX: Final = "RESCIND_"
+ALIKE: Final = 0.8  # of 1; a variable that is less like a setting is not meant as one
+_OF_OTHERS: Final = ("TOKEN", "URL", "PDP_", "KAFKA_", "WORKER_")
+
+
+class Listen(Strict):
+    """Where the server listens; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8750, ge=0, le=65535)
+
+
+class GrantSettings(Strict):
+    """Identifiers that an authority may speak of."""
+
+    kind: str
+    qualifier: str = ""
+
+
+class Authority(Strict):
+    """What one speaking system is entitled to.
+
+    Attributes:
+        issuer_log: its access log is the issuer's own, so a use makes the used
+            credential known.
+        blast_limit: a revocation that reaches more identifiers than this, as
+            ``rescind blast-radius`` counts them, is a finding; unset: none is.
+        over_limit: such a revocation is enforced all the same (page), or not before
+            a second person approves it (hold).
+        quota: of what it pushes.
+    """
+
+    grants: tuple[GrantSettings, ...]
+    issuer_log: bool = False
+    blast_limit: int | None = Field(default=None, ge=1, le=100_000)
+    over_limit: Literal["page", "hold"] = "page"
+    quota: QuotaSettings = QuotaSettings()
+
+
+class SourceSettings(Strict):
+    """How the bytes of one source are read.
+
+    Attributes:
+        format: a built-in source, or ``generic`` with a mapping file.
+        point: name of the enforcement point that its access lines belong to, where
+            the lines do not say.
+    """
+
+    format: str
+    mapping: Path | None = None
+    point: str = ""
+
+
+class SsfStream(Strict):
+    """A Shared Signals stream, pushed to ``/v1/ssf/push/NAME`` or polled.
+
+    Attributes:
+        issuer: ``iss`` of the stream, compared exactly.
+        audience: the values of ``aud`` that mean us.
+        jwks: file or https URL of the transmitter's keys; empty: the ``jwks_uri`` of
+            the issuer's configuration.
+        delivery: whether SETs are pushed to us, or polled here.
+        endpoint: ``endpoint_url`` of a polled stream.
+        poll_seconds: between two polls; 0 lets the transmitter hold the request.
+        authority: on whose behalf its SETs speak; a polled stream needs it, and of a
+            pushed one the bearer token must then be of the same.
+        without_bearer: take pushes without a bearer token too, from transmitters that
+            send none: the signature alone says who speaks. Needs authority.
+        stream_id: at the transmitter; with it and a token verifications are asked for.
+        token_file: with the bearer token of the transmitter's API, read anew each time;
+            with token_url, the secret of our client.
+        token_env: name of the environment variable that holds it instead.
+        token_url: where tokens are got by client credentials (RFC 6749 section 4.4).
+        client_id: of our client there.
+        allow_private: transmitters on private addresses, and http on loopback.
+        verify_seconds: between two verifications that are asked for; 0 never asks.
+        silent_seconds: without any event, after which the stream is a finding; unset:
+            three times ``verify_seconds`` where verifications are asked for.
+    """
+
+    issuer: str
+    audience: tuple[str, ...] = Field(min_length=1)
+    jwks: str = ""
+    delivery: Literal["push", "poll"] = "push"
+    endpoint: str = ""
+    poll_seconds: float = Field(default=0.0, ge=0)
+    authority: str = ""
+    without_bearer: bool = False
+    stream_id: str = ""
+    token_file: Path | None = None
+    token_env: str = ""
+    token_url: str = ""
+    client_id: str = ""
+    allow_private: bool = False
+    verify_seconds: float = Field(default=300.0, ge=0)
+    silent_seconds: float | None = Field(default=None, ge=0)
+
+    @property
+    def has_token(self) -> bool:
+        """Tell whether the transmitter's API can be called."""
+        return self.token_file is not None or bool(self.token_env)
+
+
+class WatchSettings(Strict):
+    """A growing log file, or a folder of them, that the server reads itself."""
+
+    path: Path
+    source: str
+    authority: str
+    poll_seconds: float = Field(default=0.2, gt=0)
+
+
+class Socket(Strict):
+    """A socket that a log is sent to, line by line: OpenBao's socket audit device.
+
+    Attributes:
+        listen: ``HOST:PORT``, or ``unix:PATH``.
+        mode: of the file of a Unix socket, octal.
+        allow_from: networks from which TCP connections are taken: whoever connects
+            may say anything that the authority may.
+    """
+
+    listen: str = Field(pattern=r"^(unix:/.+|[^/]+:[0-9]{1,5})$")
+    source: str
+    authority: str
+    mode: str = Field(default="0600", pattern=r"^0?[0-7]{3}$")
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+
+
+class RawTopicSettings(Strict):
+    """A topic on Kafka that a source publishes to, read by ``rescind ingress``."""
+
+    topic: str
+    source: str
+    authority: str
+
+
+class WebhookSettings(Strict):
+    """Where alerts go: Standard Webhooks, the newest secret first.
+
+    Attributes:
+        allow_private: deliver to loopback and private addresses too.
+    """
+
+    url: str
+    secrets: tuple[SecretStr, ...]
+    allow_private: bool = False
+    minimum_severity: int = Field(default=2, ge=1, le=5)
+
+
+class StatusListSettings(Strict):
+    """Token Status Lists, for readers that know only a credential's index.
+
+    Attributes:
+        url: where readers reach ``/statuslists`` of this server, which every
+            credential names for as long as it lives.
+        key: file with the private key that signs: P-256 or Ed25519, PEM.
+        bits: of a status; with 1 a suspended credential is INVALID.
+        size: how many indices a list has; half of them are given.
+        ttl_seconds: for how long a reader may use a list, and so how much later than
+            a guard it may deny; without one, the lease.
+        history_seconds: how far back ``?time=`` reaches; 0 turns it off, since it
+            lets anybody watch one credential over time.
+    """
+
+    url: str = Field(pattern=r"^https?://[^?#\s]*[^/?#\s]$")
+    key: Path
+    bits: Literal[1, 2, 4, 8] = 2
+    size: int = Field(default=1 << 14, ge=8, le=1 << 20, multiple_of=8)
+    ttl_seconds: int | None = Field(default=None, ge=1)
+    history_seconds: int = Field(default=0, ge=0)
+
+
+class SentinelSettings(Strict):
+    """How accesses are judged, in seconds of event time.
+
+    Attributes:
+        skew: how far the clocks of a source and of an access log may differ.
+        grace: an allowed use this soon after a cause was in flight.
+        remember: how long a use can still be condemned by a later fact.
+        silence: an episode without news for this long is closed.
+        points: name of an enforcement point in an access log to the names of the
+            guards that stand there, ``*`` for any part; without, it has the guard of
+            its own name.
+        most_uses: that are remembered of a realm, on Kafka of each partition of
+            ``access``; of more the oldest are forgotten, and left to `rescind hunt`.
+    """
+
+    skew: float = Field(default=0.0, ge=0)
+    grace: float = Field(default=1.0, ge=0)
+    remember: float = Field(default=24 * 3600.0, gt=0)
+    silence: float = Field(default=3600.0, gt=0)
+    report_unknown: bool = True
+    points: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    most_uses: int = Field(default=10_000_000, ge=1)
+
+
+class ClosureSettings(Strict):
+    """How the enforcement of revocations is followed.
+
+    Attributes:
+        deadline: seconds after which a revocation that not every guard enforces is a
+            finding.
+        probe_seconds: how often guards are asked whether they allow what is revoked;
+            0 never asks.
+        max_lease: seconds; a guard that registers a longer lease counts as one of
+            this, and nobody waits longer for a guard that never proved anything.
+        max_guards: that one credential may have registered at once.
+        signed_receipts: take receipts of guards alone that ``guard_keys`` names. By
+            default so on Kafka as soon as a key is there, where anybody who may write
+            the topic has any other name; and not on the feed, where a name is bound
+            to a credential.
+    """
+
+    deadline: float = Field(default=30.0, gt=0)
+    probe_seconds: float = Field(default=10.0, ge=0)
+    max_lease: float = Field(default=60.0, ge=1, le=3600)
+    max_guards: int = Field(default=5000, ge=1, le=100_000)
+    signed_receipts: bool | None = None
+
+
+class FileSettings(BaseSettings):
+    """Settings of a process: a YAML or JSON file, or the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let arguments win over the environment, and that over the file."""
+        del dotenv_settings, file_secret_settings
+        file = YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file
+
+
+class Settings(FileSettings):
+    """All settings of the embedded server.
+
+    Attributes:
+        version: number of this configuration; stored in every fact it lets in.
+        peppers: keys (base64) of the hash that names opaque tokens, by their name;
+            while two are in use a token has two names.
+        hashed_kinds: further kinds whose values are keyed hashes of secrets, such as
+            ``opaque_kind`` of a PDP; a secret that is given instead is hashed.
+        lease_seconds: how long a guard may answer from one proof of freshness.
+        max_requests: that one credential may have under way at once.
+        ready_file: gets the URL once the server accepts requests.
+        silent_seconds: without any event of a source, after which that is a finding, by
+            the name that `rescind sources` shows; without one a source may be silent.
+        guard_keys: name of a guard, or of several with ``*`` for any part, to the file
+            with its public key (Ed25519, PEM); its receipts must be signed then.
+        audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
+            else one is made in the data folder.
+        audit_sinks: where its signed heads are kept outside.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    version: int = 1
+    realm: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    data_dir: Path = Path("rescind-data")
+    listen: Listen = Listen()
+    ready_file: Path | None = None
+    lease_seconds: float = Field(default=1.0, gt=0, le=60)
+    max_body_bytes: int = Field(default=8 << 20, gt=0)
+    max_requests: int = Field(default=256, gt=0)
+    connections: ConnectionSettings = ConnectionSettings()
+    tokens: tuple[StaticToken, ...] = ()
+    oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
+        default_factory=dict
+    )
+    tls: TlsSettings | None = None
+    approvals: Approvals = Approvals()
+    authorities: dict[str, Authority] = Field(default_factory=dict)
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
+        default_factory=dict
+    )
+    ssf: dict[str, SsfStream] = Field(default_factory=dict)
+    hooks: dict[str, Hook] = Field(default_factory=dict)
+    polls: dict[str, AnyPoll] = Field(default_factory=dict)
+    queues: dict[str, QueueSettings] = Field(default_factory=dict)
+    global_revocation: dict[str, GlobalRevocation] = Field(default_factory=dict)
+    scim: Scim | None = None
+    peppers: dict[str, SharedSecret] = Field(default_factory=dict)
+    hashed_kinds: tuple[str, ...] = ()
+    watch: tuple[WatchSettings, ...] = ()
+    vaults: dict[str, VaultSettings] = Field(default_factory=dict)
+    sockets: dict[str, Socket] = Field(default_factory=dict)
+    raw_topics: tuple[RawTopicSettings, ...] = ()
+    webhook: WebhookSettings | None = None
+    alerts: AlertSettings = AlertSettings()
+    status_lists: StatusListSettings | None = None
+    sentinel: SentinelSettings = SentinelSettings()
+    posture: PostureSettings = PostureSettings()
+    closure: ClosureSettings = ClosureSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    silent_seconds: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict
+    )
+    guard_keys: dict[str, Path] = Field(default_factory=dict)
+    audit_key: Path | None = None
+    audit_sinks: tuple[AuditSink, ...] = ()
+
+
+def address(text: str) -> Listen:
+    """Read ``HOST:PORT``, an IPv6 address in brackets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        message = f"--listen {text!r}: write HOST:PORT, such as 127.0.0.1:8750"
+        raise ValueError(message)
+    return Listen(host=host.strip("[]"), port=int(port))
+
+
+def refuse_misspelt() -> None:
+    """Refuse a variable of the environment that nearly is a setting.
+
+    Others with our prefix are of commands, or of services of a cluster.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name in os.environ:
+        if not name.startswith(PREFIX):
+            continue
+        first, *rest = name.removeprefix(PREFIX).split("__")
+        if first.lower() in Settings.model_fields or first.startswith(_OF_OTHERS):
+            continue
+        for near in get_close_matches(first.lower(), Settings.model_fields, 1, ALIKE):
+            meant = "__".join([PREFIX + near.upper(), *rest])
+            raise ValueError(f"{name}: there is no such setting; is it {meant}?")
+
+
+def load(path: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings from a YAML or JSON file, the environment and arguments.
+
+    Raises:
+        pydantic.ValidationError: a value is missing, unknown or out of range.
+        ValueError: the file is not there, or holds no names with values; a variable is
+            none of ours or no JSON.
+    """
+    refuse_misspelt()
+    if path is not None:
+        hold_settings(path)
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(yaml_file=path)
+
+    try:
+        return (Settings if path is None else FromFile)(**overrides)
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + (named[1].upper() if named else "...")
+        text = f"{name}: not JSON: write a list as [...], settings as {{...}}"
+        raise ValueError(text) from error

@@ -1,0 +1,1 @@
+"""Anthropic: the compliance activity feed."""

@@ -1,0 +1,1 @@
+"""Microsoft Entra: audit events, sign-ins, Graph notifications."""

@@ -1,0 +1,1 @@
+"""GitGuardian: webhooks on secrets that were found."""

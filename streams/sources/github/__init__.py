@@ -1,0 +1,1 @@
+"""GitHub: webhooks, the audit log, secret scanning."""

@@ -1,0 +1,54 @@
+"""GitHub's secret scanning partner pushes: tokens of yours that were found in public.
+
+- Each match is a leak of the credential that guards know as ``secret``: the token is
+  keyed at once, by functions of the caller, one a pepper, and kept nowhere. Without a
+  pepper it has no name: a dead letter.
+- A match has neither an id nor a time: the time of receipt stands in.
+
+Source: GitHub documentation, "Secret scanning partner program".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from streams.sources.reading.dialect import Dialect, DialectEvent
+from streams.sources.reading.fields import identifier, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.model.records import Record
+    from streams.sources.github.audit import Keyed
+    from streams.sources.reading.envelope import Event
+
+NOT_OURS: Final = "not_github: a match has a token and a type"
+NEEDS_PEPPER: Final = (
+    "needs_pepper: a token was found in public, and no pepper is at hand to name it; "
+    "set peppers, and look for it at GitHub"
+)
+
+
+class GitHubSecrets(Dialect):
+    """Read the matches of a push; ``keyed`` each name a token's raw SHA-256."""
+
+    name: ClassVar[str] = "github"
+
+    def __init__(self, keyed: Sequence[Keyed]) -> None:
+        super().__init__()
+        self._keyed = keyed
+
+    def _read(self, item: Event) -> list[Record]:
+        offset, length, body = item
+        token, kind = text(body.get("token")), text(body.get("type"))
+        event = f"secret_scanning.{kind or ''}"
+        seen = DialectEvent(self.name, body, offset, length, None, event)
+        if token is None or kind is None:
+            return [seen.letter(NOT_OURS)]
+        if not self._keyed:
+            return [seen.letter(NEEDS_PEPPER)]
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        names = [identifier("secret", keyed(digest)) for keyed in self._keyed]
+        leak = seen.change("leak", *names, reason=text(body.get("url")))
+        return self._settled(seen, [leak])

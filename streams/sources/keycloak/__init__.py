@@ -1,0 +1,1 @@
+"""Keycloak: user events and admin events."""

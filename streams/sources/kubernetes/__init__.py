@@ -1,0 +1,1 @@
+"""Kubernetes: audit events of an API server."""

@@ -1,0 +1,1 @@
+"""LiteLLM: the audit log of virtual keys."""

@@ -1,0 +1,1 @@
+"""Any JSON log, read by a mapping file."""

@@ -1,0 +1,1 @@
+"""Okta: System Log events and Event Hooks."""

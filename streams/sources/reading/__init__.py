@@ -1,0 +1,1 @@
+"""What all sources read with: envelopes, fields, dialects, event logs."""

@@ -1,0 +1,180 @@
+"""Read a JSON log whose events say by their type what they change.
+
+What every such source shares, so that a source is its field map alone:
+
+- An ending event, or a restore, whose target cannot be read gives its record, without
+  identifiers, and a dead letter beside it.
+- A broken clock costs an access and a restore (dead letter ``clock_absurd``), never a
+  revocation: its record is given with an unknown time.
+- What changes nothing and presents nothing is counted by its type: nothing that was
+  read leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle
+from streams.model.times import AbsurdTimeError, parse_time
+from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.fields import identifier, named, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.model.records import Record
+
+CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
+NO_TIME: Final = "no_time: the event has no readable time; look at the source"
+NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
+ACTED_ON: Final = ENDING_EFFECTS | {"restore"}  # of a target that must be named
+_MAX_TYPES: Final = 10_000
+
+
+class EventHead(NamedTuple):
+    """What every event has: its id, its type, and its time as written."""
+
+    event_id: str | None
+    event_type: str
+    time: Any
+
+
+class LogEvent(NamedTuple):
+    """One event, ready to be mapped; ``time`` is None where none can be read."""
+
+    source: str
+    body: dict[str, Any]
+    event_id: str | None
+    event_type: str
+    time: int | None
+    offset: int
+    length: int
+
+    def change(
+        self, effect: str | None, *targets: Identifier | None, **values: Any
+    ) -> Lifecycle:
+        """Give the record of an effect on the node that the targets name."""
+        return Lifecycle(
+            source=self.source,
+            event_id=self.event_id,
+            event_type=self.event_type,
+            effect=effect,
+            occurred_at=values.pop("occurred_at", self.time),
+            identifiers=named(*targets),
+            offset=self.offset,
+            outcome="allowed",
+            **values,
+        )
+
+    def use(self, *presented: Identifier | None, **values: Any) -> Access:
+        """Give the record of a presented credential."""
+        return Access(
+            source=self.source,
+            event_id=self.event_id,
+            event_type=self.event_type,
+            occurred_at=self.time,
+            identifiers=named(*presented),
+            offset=self.offset,
+            **values,
+        )
+
+    def letter(self, reason: str) -> DeadLetter:
+        """Give the dead letter of this event."""
+        return DeadLetter(
+            self.source, self.offset, self.length, reason,
+            self.event_id, self.event_type, self.time,
+        )  # fmt: skip
+
+
+class EventLog:
+    """The part of a source that is the same for all logs of typed events."""
+
+    name: ClassVar[str]
+    foreign: ClassVar[str]  # the dead letter of another log's event
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.unknown: Counter[str] = Counter()
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Give the records of a file or a request body, in its order."""
+        for item in events(data, self.name):
+            self.read += 1
+            if isinstance(item, Event):
+                yield from self.read_event(item)
+            else:
+                yield item
+
+    def read_event(self, item: Event) -> Iterator[Record]:
+        """Give the records of one event."""
+        head = self.head(item.body)
+        if head is None:
+            yield DeadLetter(self.name, item.offset, item.length, self.foreign)
+            return
+        try:
+            time, broken = parse_time(head.time), NO_TIME
+        except AbsurdTimeError as absurd:
+            time, broken = None, CLOCK.format(absurd)
+        heard = LogEvent(
+            self.name, item.body, head.event_id, head.event_type, time,
+            item.offset, item.length,
+        )  # fmt: skip
+        found = list(self.changes(heard))
+        sound = list(_sound(found, heard))
+        means = any(not isinstance(r, Lifecycle) or r.effect for r in found)
+        if not means or not (sound or time is None):
+            self._count(head.event_type)
+        yield from sound
+        if time is None:
+            yield heard.letter(broken)
+
+    def head(self, body: dict[str, Any]) -> EventHead | None:
+        """Find id, type and time of an event; None: it is another log's."""
+        raise NotImplementedError
+
+    def changes(self, heard: LogEvent) -> Iterable[Record]:
+        """Give what an event does to authority, and what was presented."""
+        raise NotImplementedError
+
+    def _count(self, event_type: str) -> None:
+        # Names are the payload's: bound them.
+        known = event_type in self.unknown or len(self.unknown) < _MAX_TYPES
+        self.unknown[event_type if known else "other"] += 1
+
+
+def qualified(kind: str, *parts: Any) -> Identifier | None:
+    """Give an identifier of one value, or of an issuer and a value (``issuer|value``).
+
+    None where a part is no text, or the whole is no legal value. A number is taken as
+    its digits: some logs write ids so.
+    """
+    written = [str(one) if type(one) is int else text(one) for one in parts]
+    if not all(written):
+        return None
+    return identifier(kind, "|".join(filter(None, written)))
+
+
+def inside(value: Any, *keys: str) -> dict[str, Any]:
+    """Follow keys to an object; an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _sound(found: list[Record], heard: LogEvent) -> Iterator[Record]:
+    explained = any(isinstance(record, DeadLetter) for record in found)
+    for record in found:
+        if isinstance(record, DeadLetter):
+            yield record
+        elif isinstance(record, Access):
+            if record.occurred_at is not None and record.identifiers:
+                yield record
+        elif record.effect == "restore" and record.occurred_at is None:
+            continue  # only a sound clock may turn a denial into an allow
+        else:
+            yield record
+            lost = record.effect in ACTED_ON and not record.identifiers
+            if lost and not explained:
+                yield heard.letter(NO_TARGET.format(heard.event_type))

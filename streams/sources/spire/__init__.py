@@ -1,0 +1,1 @@
+"""SPIRE: the audit log of a server."""

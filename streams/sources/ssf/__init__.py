@@ -1,0 +1,1 @@
+"""Shared Signals: CAEP and RISC security event tokens."""

@@ -1,0 +1,1 @@
+"""Uses of credentials: who called, in columns, remembered and found again."""

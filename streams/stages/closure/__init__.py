@@ -1,0 +1,1 @@
+"""The proof that every enforcement point enforces a revocation."""

@@ -1,0 +1,1 @@
+"""Which facts of a batch get in: entitlement, limits, dead letters, source health."""

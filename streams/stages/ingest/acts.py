@@ -1,0 +1,219 @@
+"""What operators decide, as facts: lift, withdraw, distrust, owners.
+
+These are grants: they may turn a denial into an allowance. Each needs the role
+restorer and a reason. An operator who names an authority speaks in its name, because a
+lift ends only what the same authority suspended, and an owner set replaces only that
+of the same authority.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve, frozen
+
+from agents_registry.facts import (
+    FACTS,
+    Distrust,
+    Lift,
+    OwnerSet,
+    Withdraw,
+)
+from streams.model.times import rfc3339, typed_time
+from streams.stages.ingest.admission import MAX_OWNERS
+from streams.stages.ingest.entitlement import OPERATORS
+from streams.stages.ingest.ingress import said_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
+    from streams.stages.ingest.ingress import Common, Origin
+
+MAX_REASON: Final = 1000  # characters
+MAX_NAME: Final = 200  # characters
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+_FINAL: Final = frozenset({Withdraw.NAME, Distrust.NAME})
+
+
+class ActError(ValueError):
+    """What an operator asks for cannot be done; the text says what to change."""
+
+
+@frozen
+class OperatorAct:
+    """What an operator decided.
+
+    Attributes:
+        kind: lift, withdraw, distrust, owners or adopt.
+        summary: one line for people.
+        reason: why, as the operator says.
+        facts: what it writes.
+    """
+
+    kind: str
+    summary: str
+    reason: str
+    facts: tuple[Fact, ...]
+
+
+def reason_of(body: Mapping[str, Any]) -> str:
+    """Give the reason that every grant needs.
+
+    Raises:
+        ActError: there is none.
+    """
+    reason = body.get("reason")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON:
+        raise ActError(f"give a reason, a text of at most {MAX_REASON} characters")
+    return reason.strip()
+
+
+def lift(
+    body: Mapping[str, Any],
+    origin: Origin,
+    event_id: str,
+    names: tuple[Identifier, ...],
+) -> OperatorAct:
+    """End a suspend or narrow: ``identifier``, ``aspect``, ``authority``, ``reason``.
+
+    The time is this server's clock, so of an authority with a clock of its own what it
+    suspended within the last 5 s stays suspended (``lift_ambiguous``).
+
+    Raises:
+        ActError: it cannot be read.
+    """
+    aspect = _text(body, "aspect", "")
+    facts = tuple(
+        Lift(
+            # Stamped: our clock, not that of the authority.
+            **said_by(origin, event_id=event_id),
+            target=name,
+            aspect=aspect,
+        )
+        for name in names
+    )
+    of_aspect = f", aspect {aspect}" if aspect else ""
+    summary = f"lift {_list(names)}{of_aspect}, as {origin.authority}"
+    return OperatorAct("lift", summary, reason_of(body), facts)
+
+
+def withdraw(
+    body: Mapping[str, Any],
+    origin: Origin,
+    event_id: str,
+    names: tuple[Identifier, ...],
+) -> OperatorAct:
+    """Take one fact back: ``identifier``, ``fact`` (hex id), ``kind``, ``reason``.
+
+    Raises:
+        ActError: it cannot be read, or may not be taken back.
+    """
+    identity, kind = body.get("fact"), _text(body, "kind", "cause")
+    if not isinstance(identity, str) or _ID.fullmatch(identity) is None:
+        raise ActError("fact is the id of a fact, 64 hex digits, as `rescind why` says")
+    if kind in _FINAL or kind not in FACTS:
+        known = ", ".join(sorted(set(FACTS) - _FINAL))
+        raise ActError(f"kind is one of {known}")
+    operators = evolve(origin, authority=OPERATORS)
+    facts = tuple(
+        Withdraw(
+            **_now(operators, event_id),
+            fact_id=identity,
+            kind=kind,
+            target=name,
+        )
+        for name in names
+    )
+    summary = f"withdraw {kind} {identity} of {_list(names)}"
+    return OperatorAct("withdraw", summary, reason_of(body), facts)
+
+
+def distrust(body: Mapping[str, Any], origin: Origin, event_id: str) -> OperatorAct:
+    """Take back all that a stolen key said: ``suspect``, ``key``, ``from``, ``to``.
+
+    Without ``to`` it is what was received until now: remove the key from the settings
+    first. What was received then and is read later falls under it too.
+
+    Raises:
+        ActError: it cannot be read.
+    """
+    suspect, key = _text(body, "suspect"), _text(body, "key")
+    since, until = _time(body, "from"), origin.received_at
+    if "to" in body:
+        until = _time(body, "to")
+    if until > origin.received_at:
+        raise ActError("to lies ahead: only what was received can be taken back")
+    if since > until:
+        raise ActError("from lies after to: nothing would be taken back")
+    operators = evolve(origin, authority=OPERATORS)
+    fact = Distrust(
+        **_now(operators, event_id),
+        suspect=suspect,
+        suspect_key=key,
+        received_from=since,
+        received_to=until,
+    )
+    span = f"received from {rfc3339(since)} to {rfc3339(until)}"
+    summary = f"distrust the key {key} of {suspect}, {span}"
+    return OperatorAct("distrust", summary, reason_of(body), (fact,))
+
+
+def owners(
+    body: Mapping[str, Any],
+    origin: Origin,
+    event_id: str,
+    names: tuple[Identifier, ...],
+    read: Callable[[Any], Identifier],
+) -> OperatorAct:
+    """Say who owns it: ``identifier``, ``owners``, ``authority``, ``reason``.
+
+    Raises:
+        ActError: it cannot be read; no owners at all change nothing.
+    """
+    listed = body.get("owners")
+    if not isinstance(listed, list) or not 0 < len(listed) <= MAX_OWNERS:
+        raise ActError(f"owners is a list of 1 to {MAX_OWNERS} identifiers")
+    try:
+        given = tuple(read(one) for one in listed)
+    except ValueError as error:
+        raise ActError(str(error)) from error
+    facts = tuple(
+        OwnerSet(
+            **_now(origin, event_id),
+            node=name,
+            owners=given,
+        )
+        for name in names
+    )
+    summary = f"set the owners of {_list(names)} to {_list(given)}"
+    summary += f", as {origin.authority}"
+    return OperatorAct("owners", summary, reason_of(body), facts)
+
+
+def _now(origin: Origin, event_id: str) -> Common:
+    """Give what a fact carries that is said now, by the clock that counts."""
+    return said_by(origin, event_id=event_id, occurred_at=origin.received_at)
+
+
+def _list(names: tuple[Identifier, ...]) -> str:
+    return ", ".join(map(str, names))
+
+
+def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = body.get(name, default)
+    if not isinstance(value, str) or len(value) > MAX_NAME:
+        raise ActError(f"{name} is a text of at most {MAX_NAME} characters")
+    if not value and default is None:
+        raise ActError(f"{name} is missing")
+    return value
+
+
+def _time(body: Mapping[str, Any], name: str) -> int:
+    value = body.get(name)
+    try:
+        return typed_time(value if isinstance(value, str) else None)
+    except ValueError as error:
+        raise ActError(f"{name} {error}") from error

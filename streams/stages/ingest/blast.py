@@ -1,0 +1,276 @@
+"""How many identifiers a batch of facts would newly end, counted up to a limit.
+
+A cause ends what hangs below its target. An edge, alias, owner set, attribute or time
+of issue ends what it puts under something that has ended already. The facts of a batch
+count together: a new name that a cause in the same batch names may be another name of
+something large.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+    fact_id,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason, quiet
+from agents_registry.lineage import NONE
+from agents_registry.verdict import flaws_of
+from streams.model.findings import FindingKind
+from streams.stages.ingest.approvals import HELD, Pending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from agents_registry.causes import Standing
+    from agents_registry.registry import Registry
+
+OURS: Final = "blast limit"  # the point of the findings
+TURN: Final = 500  # names looked at before others get their turn
+
+Name: TypeAlias = "int | Identifier"  # a node of the table, or a name that is new
+
+
+class BatchReach:
+    """Counts what the facts of a batch would newly end, beside what they name.
+
+    A superset, as in ``rescind blast-radius``: another owner may live, an older child
+    may be spared. What the causes of the batch themselves name is not counted.
+
+    Attributes:
+        over: positions of the facts that end something, once the batch as a whole is
+            over its limit.
+    """
+
+    def __init__(
+        self, registry: Registry, facts: Sequence[Fact], limit: int, now: int
+    ) -> None:
+        """Set up; `steps` counts.
+
+        Args:
+            registry: the table that does not have the facts yet.
+            facts: of one batch.
+            limit: how many identifiers it may end.
+            now: ns.
+        """
+        self._registry = registry
+        self._facts = facts
+        self._limit = limit
+        self._now = now
+        self._added: dict[Name, list[Name]] = defaultdict(list)
+        self.over: set[int] = set()
+
+    def steps(self) -> Iterator[None]:
+        """Count; yield where others may have their turn."""
+        for fact in self._facts:
+            self._add(fact)
+        seen: set[Name] = set()
+        starting: set[int] = set()
+        total = 0
+        for position, fact in enumerate(self._facts):
+            start = self._start(fact)
+            if start is None:
+                continue
+            own = isinstance(fact, Cause)
+            reached = 0
+            for name in self._down(start, seen):
+                counts = not (own and name == start)
+                reached += counts
+                total += counts
+                if total > self._limit:
+                    break
+                if total % TURN == 0:
+                    yield
+            if reached or not own or any(True for _ in self._below(start)):
+                starting.add(position)
+            yield
+        if total > self._limit:
+            self.over = starting
+
+    def _name(self, identifier: Identifier) -> Name:
+        node = self._registry.lineage.find(identifier)
+        return identifier if node == NONE else node
+
+    def _add(self, fact: Fact) -> None:
+        """Note what hangs where by a fact of the batch."""
+        pairs: list[tuple[Identifier, Identifier]] = []
+        if isinstance(fact, Edge) and fact.relation is not Relation.CREATED_BY:
+            pairs = [(fact.parent, fact.child)]
+        elif isinstance(fact, Alias):
+            pairs = [(fact.first, fact.second), (fact.second, fact.first)]
+        elif isinstance(fact, OwnerSet):
+            pairs = [(owner, fact.node) for owner in fact.owners]
+        elif isinstance(fact, Holds):
+            pairs = [(fact.attribute, fact.node)]
+        for above, below in pairs:
+            self._added[self._name(above)].append(self._name(below))
+
+    def _start(self, fact: Fact) -> Name | None:
+        """Give the name from which a fact may newly end something, or None."""
+        if isinstance(fact, Cause):
+            known = stands(self._registry, fact) or self._final(fact.target)
+            return None if known else self._name(fact.target)
+        for name, ends in self._put_under(fact):
+            if ends and not self._final(name):
+                return self._name(name)
+        return None
+
+    def _put_under(self, fact: Fact) -> Iterator[tuple[Identifier, bool]]:
+        """Yield names and whether a fact puts them under something that has ended."""
+        match fact:
+            case Edge(child=child, parent=parent, relation=relation):
+                if relation is not Relation.CREATED_BY:
+                    expires = relation is not Relation.REQUIRES
+                    yield child, self._ended(parent, expires=expires)
+            case Alias(first=first, second=second):
+                yield second, self._ended(first, expires=True)
+                yield first, self._ended(second, expires=True)
+            case OwnerSet(node=node, owners=owners):
+                gone = [self._ended(owner, expires=True) for owner in owners]
+                yield node, bool(gone) and all(gone)
+            case Holds(node=node, attribute=attribute):
+                yield node, bool(self._causes(attribute))
+            case Node(node=node, issued_at=issued) if issued is not None:
+                yield node, self._outdates(node, issued)
+            case Renewal(node=node, expires_at=expires_at) if expires_at is not None:
+                yield node, expires_at <= self._now
+
+    def _ended(self, name: Identifier, *, expires: bool) -> bool:
+        """Tell whether what hangs on a name is dead."""
+        node = self._registry.lineage.find(name)
+        if node == NONE or quiet(self._registry, (node,), self._now):
+            return False
+        flaws = flaws_of(self._registry, name, self._now)
+        marked = any(cause.effect is Effect.NOT_BEFORE for cause in self._causes(name))
+        return marked or any(
+            expires or flaw.reason is not Reason.EXPIRED for flaw in flaws
+        )
+
+    def _final(self, name: Identifier) -> bool:
+        """Tell whether a name, with all below it, is ended for good already."""
+        node = self._registry.lineage.find(name)
+        if node == NONE or quiet(self._registry, (node,), -1):
+            return False
+        return any(
+            flaw.reason is Reason.REVOKED
+            and flaw.cause is not None
+            and flaw.cause.reach is Reach.SUBTREE
+            for flaw in flaws_of(self._registry, name, self._now)
+        )
+
+    def _outdates(self, name: Identifier, issued: int) -> bool:
+        """Tell whether a time of issue may bring a name under a ``not_before``."""
+        node = self._registry.lineage.find(name)
+        if node == NONE or quiet(self._registry, (node,), -1):
+            return False
+        known = self._registry.lineage.issued[node]
+        return issued < known
+
+    def _causes(self, name: Identifier) -> list[Standing]:
+        node = self._registry.lineage.find(name)
+        return [] if node == NONE else list(self._registry.causes_of(node))
+
+    def _below(self, name: Name) -> Iterator[Name]:
+        """Yield what hangs directly on a name, by the table and by the batch."""
+        if isinstance(name, int):
+            lineage = self._registry.lineage
+            yield from lineage.children(name)
+            yield from lineage.others(name)[1:]
+            yield from self._registry.owned.get(name, ())
+            yield from self._registry.holders.get(name, ())
+        yield from self._added.get(name, ())
+
+    def _down(self, start: Name, seen: set[Name]) -> Iterator[Name]:
+        """Yield a name and all that hangs on it, but what was seen before."""
+        todo = [] if start in seen else [start]
+        seen.add(start)
+        for name in todo:
+            yield name
+            for other in self._below(name):
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+
+
+def stands(registry: Registry, cause: Cause) -> bool:
+    """Tell whether the table holds this very cause: then a copy changes nothing."""
+    node = registry.lineage.find(cause.target)
+    identity = fact_id(cause).hex()
+    return any(one.fact_id == identity for one in registry.causes.on(node))
+
+
+def held(fact: Fact, limit: int, person: str | None) -> Pending:
+    """Give a fact that waits; a redelivery gives the same.
+
+    It never becomes void: dropping it in silence would be to allow.
+
+    Args:
+        fact: what was said.
+        limit: of its authority.
+        person: who said it, if it was a person.
+    """
+    return Pending(
+        id=fact_id(fact).hex()[:32],
+        kind=HELD,
+        summary=f"{_told(fact)}, which reaches more than {limit} identifiers",
+        reason="over the blast limit of its authority",
+        person=person or fact.ingress_key,
+        credential=fact.ingress_key,
+        proposed_at=fact.received_at,
+        expires_at=None,
+        authority=fact.authority,
+        facts=(fact,),
+    )
+
+
+def _told(fact: Fact) -> str:
+    if isinstance(fact, Cause):
+        return f"{fact.effect.value} {fact.target} by {fact.authority}"
+    put = {Edge: "parent", Alias: "second", Holds: "attribute"}
+    under = getattr(fact, put.get(type(fact), ""), None)
+    below = "" if under is None else f" under {under}"
+    return f"{fact.NAME} of {_named(fact)}{below} by {fact.authority}"
+
+
+def _named(fact: Fact) -> Identifier:
+    """Give the name that a fact ends, or puts under what has ended."""
+    for name in ("target", "child", "node", "first"):
+        named = getattr(fact, name, None)
+        if isinstance(named, Identifier):
+            return named
+    raise ValueError(f"a {fact.NAME} fact ends nothing")
+
+
+def notice(fact: Fact, detail: str) -> dict[str, Any]:
+    """Give the signal of a fact over its limit, for a finding."""
+    return _signal(fact) | {
+        "at": fact.received_at,
+        "event_ids": [fact.event_id] if fact.event_id else [],
+        "detail": detail,
+        "ended_by": getattr(fact, "actor", None) or fact.authority,
+        "reason": getattr(fact, "reason", None),
+    }
+
+
+def over(fact: Fact) -> dict[str, Any]:
+    """Give the signal that ends the finding: somebody decided."""
+    return _signal(fact) | {"at": fact.received_at, "over": True}
+
+
+def _signal(fact: Fact) -> dict[str, Any]:
+    kind = FindingKind.BLAST_LIMIT.value
+    return {"kind": kind, "presented": list(_named(fact)), "point": OURS}

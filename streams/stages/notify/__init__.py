@@ -1,0 +1,1 @@
+"""Which message is due at which receiver, and when."""

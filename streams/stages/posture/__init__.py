@@ -1,0 +1,1 @@
+"""How credentials, agents and accounts stand, before anything happens."""

@@ -1,0 +1,139 @@
+"""What a new fact condemned: the identifiers that subscribers must be told of.
+
+A revocation is one fact whatever it reaches; guards walk ancestors themselves.
+Subscribers that know only ids, and the sentinel, need the list. The list of a cause
+starts at its target; that of an edge, alias, owner set or node fact at the node that
+it hung on something that a cause may have ended; and that of a fact taken back at what
+it spoke of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    Node,
+    OwnerSet,
+    Withdraw,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.inventory import ATTRIBUTE
+from agents_registry.lineage import NONE
+from agents_registry.sweep import Sweep, shown_way
+from agents_registry.verdict import Death, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agents_registry.reach import Reached
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from agents_registry.sweep import End
+    from agents_registry.uncaused import Uncaused
+
+TOGETHER: Final = 1000  # nodes judged at once, at least
+# What may hang on something dead from now on, by the kind of fact.
+_TOUCHED: Final[dict[type[Fact], str]] = {
+    Edge: "child",
+    Alias: "first",
+    Node: "node",
+    OwnerSet: "node",
+    Holds: "node",
+}
+
+
+class Condemned(NamedTuple):
+    """An identifier whose uses are of interest: it is dead, or was for some time.
+
+    Attributes:
+        death: why it is dead now; of a long path only the ends are told. None where it
+            lives and may have been dead, or where a ``not_before`` may end what is
+            presented together with it: only its uses are of interest.
+    """
+
+    identifier: Identifier
+    death: Death | None
+
+
+def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | None:
+    """Give the identifier at which a fact may have condemned something, or None.
+
+    Args:
+        registry: the table, with the fact applied.
+        fact: a fact that was just applied.
+        uncaused: tells what no cause can have ended.
+    """
+    if isinstance(fact, Cause):
+        return None if fact.effect is Effect.NARROW else fact.target
+    if isinstance(fact, Withdraw):
+        # Without a lift, an issue or an owner it may be dead, once the table that is
+        # perhaps still to be built anew says so.
+        return None if registry.lineage.find(fact.target) == NONE else fact.target
+    name = _TOUCHED.get(type(fact))
+    if name is None:
+        return None
+    touched: Identifier = getattr(fact, name)
+    node = registry.lineage.find(touched)
+    return None if node == NONE or uncaused.is_clear(node) else touched
+
+
+def condemned(registry: Registry, reach: Reached) -> Steps[list[Condemned]]:
+    """Judge the next of what hangs on some nodes; give those that are or were dead.
+
+    What only hangs there and lives (an older child under reach self, a node with
+    another living owner) is left out. So many are judged at once that what is above
+    them, and walked again for the next ones, is no more than they are.
+    """
+    nodes: list[int] = []
+    sweep = Sweep(registry)
+    while not reach.over and len(nodes) < max(TOGETHER, len(sweep.nodes) // 2):
+        taken = reach.take(1 + TOGETHER // 4)
+        nodes += taken
+        yield  # below many leaves nothing new is found for long
+        yield from sweep.include(taken)
+    yield from sweep.judge()
+    ends = yield from sweep.ends()
+    waned = (yield from sweep.under(sweep.waned)) if sweep.waned else ()
+    found = []
+    names_of: dict[int, set[int]] = {}
+    for count, node in enumerate(nodes):
+        if not count % 16:
+            yield
+        end = ends.get(node)
+        if end is None and node not in waned:
+            continue
+        identifier = registry.lineage.identifier(node)
+        if not identifier.kind.startswith(ATTRIBUTE):
+            death = None
+            if end is not None:
+                names = names_of.get(end.target)
+                if names is None:
+                    names = set(registry.lineage.others(end.target))
+                    names_of[end.target] = names
+                death = _death(registry, node, end, direct=node in names)
+            found.append(Condemned(identifier, death))
+    return found
+
+
+def _death(registry: Registry, node: int, end: End, *, direct: bool) -> Death:
+    way = list(dict.fromkeys((node, end.target)))
+    if not direct:
+        way = shown_way(registry, node, end.target)
+    return Death(
+        cause=reference(registry, end.cause),
+        path=tuple(map(registry.lineage.identifier, way)),
+        via="direct" if direct else "ancestor",
+    )
+
+
+def dead(found: Iterable[Condemned]) -> Iterator[tuple[Identifier, Death]]:
+    """Yield those that are dead now, as subscribers are told."""
+    for each in found:
+        if each.death is not None:
+            yield each.identifier, each.death

@@ -1,0 +1,69 @@
+"""What a finding says in one sentence, with its details after a colon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from streams.model.findings import STILL_HONOURED, FindingKind, source_still_honours
+from streams.model.times import rfc3339
+
+if TYPE_CHECKING:
+    from streams.model.findings import Finding
+    from streams.stages.sentinel.episodes import Sighting
+
+_NOT_APPLIED: Final = FindingKind.REVOCATION_NOT_APPLIED
+_SENTENCES: Final = {
+    FindingKind.USE_AFTER_REVOCATION: "{it} was accepted{at} after its authority ended",
+    FindingKind.BLOCKED_ATTEMPT: "{it} was presented{at} and refused: it is dead",
+    FindingKind.SOURCE_DELAY: "{it} was accepted{at} before its end was reported",
+    FindingKind.IN_FLIGHT: "{it} was in flight{at} when its authority ended",
+    FindingKind.UNKNOWN_CREDENTIAL: "{it} was accepted{at}; nobody declared it",
+    FindingKind.UNAUTHORISED: "a statement about {it} was refused",
+    FindingKind.REVOCATION_NOT_APPLIED: "the revocation of {it} was not applied",
+    FindingKind.LEAK: "{it} was reported as leaked",
+    FindingKind.SOURCE_SILENT: "{it} is silent",
+    FindingKind.SOURCE_STOPPED: "{it} sends nothing: its transmitter stopped it",
+    FindingKind.SOURCE_GAP: "events of {it} may be missing",
+    FindingKind.UNMAPPED_SUBJECT: "{it} changed a subject that is not known here",
+    FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
+    FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
+    FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended",
+    FindingKind.SCOPE_ESCALATION: "{it} declares more than it can have",
+    FindingKind.SCOPE_VIOLATION: "{it} was accepted{at} for what it may not do",
+    FindingKind.EXCESS_SCOPE: "{it} declares more than it uses",
+    FindingKind.OWNERLESS: "{it} has no owner",
+    FindingKind.SHARED_SERVICE_ACCOUNT: "{it} is shared",
+    FindingKind.UNMAPPED: "{it} is not declared, and others descend from it",
+    FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
+    FindingKind.OVER_QUOTA: "{it} is over its quota",
+    FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
+    FindingKind.UNKNOWN_AGENT: "{it} acted{at}; nobody declared it",
+    FindingKind.TEST: "nothing happened, a receiver of alerts is tried",
+}
+
+
+def sentence(seen: Sighting | Finding) -> str:
+    """Say what was seen, without its details."""
+    at = f" at {seen.point}" if seen.point else ""
+    text = _SENTENCES.get(seen.kind, seen.kind.value + ": {it}")
+    if seen.kind is _NOT_APPLIED and seen.presented.kind == "source":
+        text = "a revocation from {it} was not applied"  # it does not say of what
+    return text.format(it=seen.presented, at=at)
+
+
+def detail(finding: Finding) -> str:
+    """Give what the message of a finding tells beyond its sentence; "" for nothing."""
+    rest = finding.message.removeprefix(sentence(finding))
+    return rest.partition(": ")[2] if rest != finding.message else finding.message
+
+
+def message(seen: Sighting) -> str:
+    """Say in one sentence what was seen."""
+    text = sentence(seen)
+    if seen.cause_at is not None and seen.path:
+        ended = seen.path[-1]
+        text += f"; {ended} ended at {rfc3339(seen.cause_at)}"
+        if source_still_honours(seen.kind, seen.cause_effect, ended):
+            text += f" ({STILL_HONOURED})"
+    return f"{text}: {seen.detail}" if seen.detail else f"{text}."

@@ -1,0 +1,134 @@
+"""Which remembered uses to hold against their scopes again, since a fact came late.
+
+A fact that limits scopes, or ties a credential to what is limited, may come after the
+uses that it speaks of. What it may change lies below the names that it speaks of. Those
+are noted as they come, and looked up a slice at a time; of too many, after a start, and
+once something was taken back, all remembered uses are looked at that tell their scopes.
+Where none does, nothing is noted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Holds, ScopeSet
+from agents_registry.life import quiet
+from agents_registry.lineage import CAUSED, NONE, SCOPED
+from agents_registry.reach import Reached
+from streams.stages.access.columns import U64, prints_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from streams.stages.access.columns import Numbers
+    from streams.stages.access.index import Remembered, Segment
+
+AT_ONCE: Final = 1000  # names looked up in one step
+MOST: Final = 100_000  # names that wait; of more everything is looked at
+_SPOKEN_OF: Final[dict[type[Fact], tuple[str, ...]]] = {
+    ScopeSet: ("node",),
+    Edge: ("child",),
+    Alias: ("first", "second"),
+    Holds: ("node",),
+}
+
+
+def limited(fact: Fact) -> tuple[Identifier, ...]:
+    """Give the names below which a fact may have limited scopes further."""
+    if isinstance(fact, Cause):
+        return (fact.target,) if fact.effect is Effect.NARROW else ()
+    return tuple(getattr(fact, name) for name in _SPOKEN_OF.get(type(fact), ()))
+
+
+class LateLimits:
+    """What is still to be looked at."""
+
+    def __init__(self, uses: Remembered) -> None:
+        """Start with nothing, of all the uses that are remembered."""
+        self._uses = uses
+        self._needed = False  # a remembered use tells which scopes it needed
+        self._everything = False
+        self._prints: deque[Numbers] = deque()
+        self._names: dict[Identifier, None] = {}
+        self._tops: list[int] = []
+        self._below: Reached | None = None
+
+    def need(self) -> None:
+        """Take note that a use tells its scopes; before, nothing need be noted."""
+        self._needed = True
+
+    def note(self, names: Iterable[Identifier]) -> None:
+        """Have all looked at that hangs on some names."""
+        if self._needed and not self._everything:
+            self._names.update(dict.fromkeys(names))
+            if len(self._names) > MOST:
+                self.note_all()
+
+    def note_all(self) -> None:
+        """Have everything looked at."""
+        self._everything = True
+        self._names.clear()
+        self._prints.clear()
+        self._below, self._tops = None, []
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether there may be more to look at."""
+        names = self._names or self._tops or self._below is not None
+        return self._everything or bool(names or self._prints)
+
+    def step(self, registry: Registry) -> Steps[list[tuple[Segment, Numbers]]]:
+        """Give the uses to look at next, which tell their scopes."""
+        if self._everything:
+            self._begin_anew()
+        if self._prints:
+            prints = self._prints.popleft()
+        else:
+            of_names = []
+            for name in (yield from self._take(registry)):
+                yield
+                of_names.append(prints_of(name)[0])
+            prints = np.array(of_names, U64)
+        found = self._uses.find(np.unique(prints))
+        return [
+            (piece, rows[piece.lines.tells_scopes()[rows]]) for piece, rows in found
+        ]
+
+    def _begin_anew(self) -> None:
+        """Take all that is remembered, in slices."""
+        self._everything = False
+        lines = [piece.lines for piece in self._uses]
+        prints = [
+            each.prints[np.repeat(each.tells_scopes(), each.names)] for each in lines
+        ]
+        every = np.unique(np.concatenate([np.empty(0, U64), *prints]))
+        self._needed = bool(len(every))
+        for start in range(0, len(every), AT_ONCE):
+            self._prints.append(every[start : start + AT_ONCE])
+
+    def _take(self, registry: Registry) -> Steps[list[Identifier]]:
+        """Give the next names; so many of those noted are walked from together."""
+        lineage = registry.lineage
+        while self._below is None and self._names:
+            yield
+            name = next(iter(self._names))
+            del self._names[name]
+            node = lineage.find(name)
+            # Nothing limits scopes there.
+            if node != NONE and not quiet(registry, (node,), -1, SCOPED | CAUSED):
+                self._tops.append(node)
+            if len(self._tops) >= AT_ONCE or not self._names:
+                self._below = Reached(registry, self._tops)
+                self._tops = []
+        if self._below is None:
+            return []
+        taken = self._below.take(AT_ONCE)
+        if self._below.over:
+            self._below = None
+        return [lineage.identifier(node) for node in taken]

@@ -1,0 +1,79 @@
+"""Uses beyond what a credential may do, whatever the point that let them in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents_registry.closure import STEP, Requirements
+from agents_registry.life import Life, Moment, quiet
+from agents_registry.lineage import CAUSED, NONE, SCOPED
+from agents_registry.scope import covers
+from streams.stages.access.columns import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from streams.stages.access.uses import AccessEvent
+
+
+def scoped(batch: Lines | Iterable[AccessEvent]) -> list[AccessEvent]:
+    """Give the uses that were let in and tell which scopes they needed."""
+    try:
+        uses = batch.scoped() if isinstance(batch, Lines) else batch
+    except ValueError:
+        return []  # the sentinel counts what cannot be read
+    return [use for use in uses if use.scopes and use.outcome != "denied"]
+
+
+def violation(
+    use: AccessEvent, registry: Registry, *, skew: int = 0, grace: int = 0
+) -> Steps[str | None]:
+    """Say which scope a use needed that its credential did not have.
+
+    Args:
+        use: one of those that `scoped` gives.
+        registry: the table.
+        skew: by how much the clocks may differ (ns).
+        grace: a use so soon after a narrowing was in flight (ns).
+    """
+    after, before = use.at - skew - grace, use.at + skew
+    for scope in use.scopes or ():
+        for name in use.identifiers:
+            if (yield from exceeded(registry, name, scope, at=before)) is None:
+                continue
+            limit = yield from exceeded(registry, name, scope, at=after)
+            if limit is not None:
+                return f"{scope} was used, which {limit} does not have"
+    return None
+
+
+def exceeded(
+    registry: Registry, identifier: Identifier, scope: str, *, at: int
+) -> Steps[Identifier | None]:
+    """Give the nearest name that limits an identifier and does not cover a scope.
+
+    What was said of scopes after the use says nothing of it: it may have been allowed
+    then.
+
+    Args:
+        registry: the table.
+        identifier: what was presented.
+        scope: what the use needed, ``namespace|value``.
+        at: when it was used (ns).
+    """
+    node = registry.lineage.find(identifier)
+    if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
+        return None
+    closure = yield from Requirements(registry, node).collect()
+    life = Life(registry, closure, Moment(at, at))
+    for count, up in enumerate((yield from closure.required(node))):
+        if not count & STEP:
+            yield
+        declared = (said for at_, said in registry.scopes.said(up) if at_ <= at)
+        narrowed = (cause.scopes for cause in life.narrows(up))
+        if not all(covers(limit, scope) for limit in (*declared, *narrowed)):
+            return registry.lineage.identifier(up)
+    return None
