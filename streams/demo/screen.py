@@ -12,7 +12,7 @@ from rich.tree import Tree
 from agents_registry.identifiers import Identifier
 from streams.demo.recording import FALLEN
 from streams.model.times import SECOND
-from streams.sinks.wording import span
+from streams.sinks.plain_text import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

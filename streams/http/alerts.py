@@ -108,7 +108,8 @@ class Alerts:
     async def test(self, request: web.Request) -> web.Response:
         """Send a test, and its end, to one receiver or to all; say how that went."""
         names = await self._wanted(request, "test")
-        outcomes = await asyncio.gather(*(self._try(name) for name in names))
+        by = self._tokens.holder(request, "restorer").name
+        outcomes = await asyncio.gather(*(self._try(name, by) for name in names))
         return _json({"endpoints": list(outcomes)})
 
     async def replay(self, request: web.Request) -> web.Response:
@@ -140,11 +141,11 @@ class Alerts:
     async def _post(self, delivery: Delivery) -> AttemptOutcome:
         return await self._desk.post(delivery)
 
-    async def _try(self, name: str) -> dict[str, Any]:
+    async def _try(self, name: str, by: str) -> dict[str, Any]:
         now = self._clock()
 
         async def send(activity: Activity) -> AttemptOutcome:
-            delivery = trial(name, self._realm, activity, now)
+            delivery = trial(name, self._realm, activity, now, by)
             return await self._aside(lambda: self._post(delivery))
 
         outcome = await send(Activity.CREATE)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 AGAIN_SECONDS: Final = 5.0
 MOST_WAITING: Final = 10_000
 IRREVOCABLE: Final = (
-    "the vault gave up revoking it, so what it stands for may still work: read "
-    "sys/leases?type=irrevocable there, end it by hand, then sys/leases/revoke-force"
+    "the vault gave up revoking it, so what it stands for may still work; "
+    "sys/leases?type=irrevocable of the vault lists it"
 )
 
 log = structlog.get_logger()

@@ -41,12 +41,11 @@ if TYPE_CHECKING:
 
 _ENDING: Final = (Alias, Cause, Edge, Holds, Node, OwnerSet, Renewal)
 TABLE_SECONDS: Final = 1.0  # that a revocation may wait for the table, at most
-HELD: Final = (
-    "held, not enforced: it reaches more than {} identifiers; approve or reject it "
-    "with `rescind approvals`"
-)
+HELD: Final = "held, not enforced: it reaches more than {} identifiers"
 PAGED: Final = "enforced: it reaches more than {} identifiers"
-UNCOUNTED: Final = "enforced: its reach could not be counted against the limit of {}"
+UNCOUNTED: Final = (
+    "enforced: whether it reaches more than {} identifiers could not be counted"
+)
 
 
 class ReachTables(Protocol):

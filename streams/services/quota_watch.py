@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 1.0
 FACTS: Final = (
-    "it says more than it may in a second or a day; its revocations are taken in, and "
-    "what it says beside them is refused (429) until it says less"
+    "it sends more than its quota of a second or a day; its revocations are still "
+    "taken in, everything else is refused (429) until it sends less"
 )
 LETTERS: Final = (
     f"its input could not be read for more than {REASONS} different reasons in a day; "

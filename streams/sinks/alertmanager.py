@@ -15,7 +15,7 @@ import orjson
 from attrs import field, frozen
 
 from streams.model.times import rfc3339
-from streams.sinks import wording
+from streams.sinks import alert_fields, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.sink import JSON, Sink, SinkRequest
 from streams.stages.notify.deliveries import Activity, Delivery
@@ -48,7 +48,7 @@ class Alertmanager(Sink):
         """Give an array of one alert."""
         finding = delivery.finding
         closed = delivery.activity is Activity.CLOSE
-        details = wording.details(finding)
+        details = alert_fields.details(finding)
         alert: dict[str, Any] = {
             "labels": {
                 "alertname": wording.kind_title(finding.kind),

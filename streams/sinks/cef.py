@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import Severity
-from streams.sinks import wording
+from streams.sinks import alert_fields, plain_text, wording
 from streams.stages.notify.deliveries import Activity
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def line(delivery: Delivery, links: Links, product: str = "") -> str:
     head = ("CEF:0", "Rescind", "Rescind", product, finding.kind.value, title)
     header = "|".join((*map(_header, head), str(_SEVERITY[finding.severity])))
     said = "resolved" if delivery.activity is Activity.CLOSE else finding.outcome
-    details = wording.details(finding)
+    details = alert_fields.details(finding)
     extension = {
         "externalId": finding.id,
         "cat": delivery.activity.name.lower(),
@@ -51,7 +51,7 @@ def line(delivery: Delivery, links: Links, product: str = "") -> str:
         "cnt": str(finding.count),
         "act": said or "",
         "dvchost": details.get("point", ""),
-        "msg": wording.shown(wording.message(finding), 1000),
+        "msg": plain_text.shown(wording.message(finding), 1000),
         "request": links.why(finding),
     }
     named = (name for name in _CUSTOM if name in details)
@@ -67,5 +67,5 @@ def _header(text: str) -> str:
 
 
 def _value(text: str) -> str:
-    # Texts of findings hold no ends of lines: `wording.shown` took them out.
+    # Texts of findings hold no ends of lines: `plain_text.shown` took them out.
     return text.replace("\\", "\\\\").replace("=", "\\=")

@@ -1,7 +1,8 @@
 """What is said of each kind of finding: its title, and what to do about it.
 
 ``{it}`` is the name that the finding is about, ``{id}`` the same as a shell takes it,
-``{point}`` the enforcement point. ID, WHY, FACT, ... are for the reader to fill in.
+``{point}`` the enforcement point or the source, ``{value}`` the name without its kind,
+``{by}`` whoever said it. ID, TEXT, FACT, ... are for the reader to fill in.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ TITLES: Final = {
     FindingKind.SOURCE_SILENT: "Silent source",
     FindingKind.SOURCE_STOPPED: "Stream stopped by its transmitter",
     FindingKind.SOURCE_GAP: "Events of a source may be missing",
-    FindingKind.UNMAPPED_SUBJECT: "Change of a subject that cannot be named",
+    FindingKind.UNMAPPED_SUBJECT: "Change that matches no known name",
     FindingKind.ID_COLLISION: "One event id with two contents",
     FindingKind.CLOSURE_PARTIAL: "Revocation not enforced everywhere in time",
-    FindingKind.ENFORCEMENT_FAILURE: "Guard allows what it knows to be dead",
+    FindingKind.ENFORCEMENT_FAILURE: "Guard knew, dead credential still accepted",
     FindingKind.BLAST_LIMIT: "Revocation reaches more than its authority should",
-    FindingKind.ENFORCEMENT_LAG: "Guard lags: dead credential still accepted",
+    FindingKind.ENFORCEMENT_LAG: "Guard late or silent, dead credential still accepted",
     FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
     FindingKind.OVER_QUOTA: "Authority over its quota",
-    FindingKind.TEST: "Test of alerts, nothing happened",
+    FindingKind.TEST: "Test of alerts, ignore it",
 }
 WHY_MANY: Final = {
     FindingKind.OWNERLESS: "no source names an owner who lives",
@@ -45,30 +46,72 @@ WHY_MANY: Final = {
     FindingKind.UNMAPPED: "others descend from them, and no source has declared them",
     FindingKind.SCOPE_ESCALATION: "each declares more scope than its parent",
     FindingKind.EXCESS_SCOPE: "each declares scopes that it has not used",
-    FindingKind.LIFT_AMBIGUOUS: "suspend and lift of each are of one time",
+    FindingKind.LIFT_AMBIGUOUS: "suspend and lift of each have the same time",
 }
 # Whence what is found by no request and told by no event.
 OURS: Final = dict.fromkeys(
-    POSTURE, "no request; it is so in what the sources have declared"
+    POSTURE, "no request; found in the inventory that the sources declared"
 ) | {
+    FindingKind.EXCESS_SCOPE: "the access logs of the days named below",
+    FindingKind.UNMAPPED: "no request; found in the inventory, as a parent of others",
     FindingKind.CLOSURE_PARTIAL: "receipts of the guards",
     FindingKind.SOURCE_SILENT: "Rescind's own watch of its sources",
-    FindingKind.SOURCE_STOPPED: "what its transmitter says of the stream",
+    FindingKind.SOURCE_STOPPED: "the status of the stream that {it} reported",
     FindingKind.SOURCE_GAP: "Rescind's own watch of its sources",
     FindingKind.OVER_QUOTA: "Rescind's own count of what it takes in",
     FindingKind.TEST: "Rescind itself",
 }
 REMARKS: Final = {
-    FindingKind.ENFORCEMENT_FAILURE: ", although its guard had applied that by then",
+    FindingKind.ENFORCEMENT_FAILURE: (
+        ", although its guard had the revocation in time: {point} does not ask its "
+        "guard, or ignores the answer"
+    ),
     FindingKind.ENFORCEMENT_LAG: (
         ": its guard had not applied that yet, or cannot show that it had"
     ),
     FindingKind.UNKNOWN_CREDENTIAL: ", and no source has declared it",
     FindingKind.SCOPE_VIOLATION: " beyond its scope",
 }
+# What happened, where the sentence of the finding leaves a reader with a question.
+HAPPENED: Final = {
+    FindingKind.UNAUTHORISED: "A statement of {by} about {it} was refused",
+    FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended: its lift may be the older one",
+    FindingKind.UNMAPPED_SUBJECT: (
+        "{it} reported a change that matches no known name. If it ended access, that "
+        "access is still accepted"
+    ),
+    FindingKind.OWNERLESS: "{it} has no owner. That alone does not end it",
+    FindingKind.UNMAPPED: "{it} has descendants, and no source has declared it",
+    FindingKind.CLOSURE_PARTIAL: (
+        "The end of {it} is not enforced everywhere in time. Points of the guards "
+        "named below may still accept it"
+    ),
+    FindingKind.UNKNOWN_AGENT: (
+        "{it} acted, and no source has declared it. None of these uses was refused"
+    ),
+    FindingKind.ID_COLLISION: (
+        "Two events of {it} share one id and differ. The second was read at the time "
+        "below; when the first was read is unknown (this alert does not carry it)"
+    ),
+    FindingKind.TEST: "This is a test, started by {by}. Ignore it",
+}
+OWNER_LEFT: Final = (
+    "{it} has no living owner any more. Guards deny it for that, until it has a new one"
+)
+REFUSED_GUARD: Final = "{by} was refused: it tried to register as guard {value}"
+NEVER_USED: Final = "{it} was not used at all"
+IN_FORCE: Final = (
+    "{by} ordered the end of {it}, which reaches beyond its limit: it is in force"
+)
+WAITS: Final = (
+    "{by} ordered the end of {it}, which reaches beyond its limit: it is held, and "
+    "what it names is still accepted"
+)
 UNKNOWN_AGENT: Final = "unknown (neither log nor facts name an agent)"
 UNKNOWN_SPEAKER: Final = "unknown (no source names anybody)"
 UNKNOWN_OWNER: Final = "unknown (no source names one)"
+UNKNOWN_ORDER: Final = "Ordered by: unknown (this alert names nobody)."
+UNKNOWN_PLACE: Final = "unknown address (the refusal does not carry one)"
 UNKNOWN_OWNERS: Final = {
     "source": "unknown (settings name no owner of a source)",
     "guard": "unknown (settings name no owner of a guard)",
@@ -76,150 +119,184 @@ UNKNOWN_OWNERS: Final = {
     # On Kafka the stage that follows the guards has no table to look them up in.
     "closure_partial": "unknown (none is named, or was not looked up for this alert)",
 }
-LISTED: Final = "`rescind findings` lists them all; they are not told one by one."
+LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
-    "Declare those that are yours with `rescind adopt access-log LOG` or `rescind "
-    "adopt FILE`; `rescind inventory` lists them all. Revoke the others with "
-    "`rescind revoke ID --reason WHY`."
+    "Declare those that are yours with `rescind adopt access-log LOG`, where LOG is a "
+    "log that shows them, or `rescind adopt FILE`, where FILE is a CSV of columns "
+    "identifier,owners; `rescind inventory` lists them all. Revoke the others with "
+    '`rescind revoke ID --reason "TEXT"`.'
 )
+# How a name is declared, with a line of the list.
+_DECLARE: Final = (
+    "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
+    "{it},person.id:NAME"
+)
+_REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
+_WHY: Final = "`rescind why {id}` shows the revocation."
+_TREAT: Final = "Treat what {it} did since its end as unauthorised."
 MANY: Final = {
     FindingKind.OWNERLESS: (
         "Name their owners with `rescind owners ID --owner person.id:NAME --reason "
-        "WHY`, or in a list for `rescind adopt FILE`."
+        '"TEXT"`, or with `rescind adopt FILE`, where FILE is a CSV of columns '
+        "identifier,owners."
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
         "Give each agent an account of its own, so that one can be ended alone."
     ),
     FindingKind.UNMAPPED: (
-        "Connect the sources that issue them, or declare them in a list for `rescind "
-        "adopt FILE`."
+        "Connect the sources that issue them, or declare them with `rescind adopt "
+        "FILE`, where FILE is a CSV of columns identifier,owners."
     ),
     FindingKind.SCOPE_ESCALATION: (
-        "Issue them anew with less scope, or widen what they descend from on purpose."
+        'End them with `rescind revoke ID --reason "TEXT"`, and issue them anew with '
+        "less scope."
     ),
     FindingKind.EXCESS_SCOPE: "Issue them anew with the scopes that they use.",
     FindingKind.LIFT_AMBIGUOUS: (
-        "Lift those that may work again with `rescind lift ID --reason WHY`."
+        'Lift those that may work again with `rescind lift ID --reason "TEXT"`.'
     ),
 }
 REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
-        "Block {it} at {point}, treat what it did since its end as unauthorised, and "
-        "put a guard in front of {point}. `rescind why {id}` shows the revocation."
+        "Block {it} at {point}, and end it at the system that issued it. "
+        f"{_TREAT} {_WHY} Later: put a guard in front of {{point}}."
     ),
     FindingKind.BLOCKED_ATTEMPT: (
-        "Nothing got in. Find who still holds {it}, a job that was not updated or a "
-        "thief, by the address and the agent above. `rescind why {id}` shows the "
-        "revocation."
+        "This attempt was refused. Find who still holds {it}, a job that was not "
+        f"updated or a thief, by the address and the user agent above. {_WHY}"
     ),
     FindingKind.SOURCE_DELAY: (
-        "Treat what {it} did since its end as unauthorised, and ask why its source "
-        "reported the end so late; `rescind sources` shows the lag."
+        f"{_TREAT} Ask why its source reported the end so late; `rescind sources` "
+        "shows the lag."
     ),
     FindingKind.UNKNOWN_AGENT: (
-        "Ask the operators of the points above whose {it} is. Declare it with `rescind "
-        "adopt FILE`, or end it with `rescind revoke {id} --reason WHY`."
+        "Ask the operators of the points named above whose {it} is. End it with "
+        f"{_REVOKE}, which denies what is known to descend from it, or declare it "
+        f"with {_DECLARE}."
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
-        "Ask the owner of the agent where {it} came from. Declare it with `rescind "
-        "adopt FILE`, or end it with `rescind revoke {id} --reason WHY`."
+        "Ask the owner of the agent where {it} came from. End it with "
+        f"{_REVOKE}, or declare it with {_DECLARE}."
     ),
     FindingKind.UNAUTHORISED: (
-        "Nothing of it was taken in but what denies. If it may say so, grant the kind "
-        "in `authorities`; if not, exchange its key, and take back what it said with "
-        "`rescind distrust AUTHORITY --key KEY --from TIME --reason WHY`."
+        "Find out whether {by} may say that. If so, grant it the kind in "
+        "`authorities` of the settings. If not, exchange the credential of {by}, and "
+        "take back what it said with `rescind distrust AUTHORITY --key KEY --from TIME "
+        '--reason "TEXT"`: AUTHORITY is {by}, KEY the name of that credential in the '
+        "settings (`rescind audit export` shows it as ingress_key), TIME when it was "
+        "stolen."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
-        "{it} may still be accepted: end it by hand at its source. `rescind revoke "
-        "{id} --reason WHY` denies it at the guards meanwhile."
+        f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
+        "it at the guards meanwhile."
     ),
     FindingKind.LIFT_AMBIGUOUS: (
-        "{it} is denied until somebody decides. If it may work again, run `rescind "
-        "lift {id} --reason WHY`; `rescind why {id}` shows authority and aspect."
+        "Ask the source which came last. If {it} may work again, run `rescind lift "
+        '{id} --authority AUTHORITY --aspect ASPECT --reason "TEXT"` with authority '
+        "and aspect as named above; `rescind why {id}` shows both."
     ),
     FindingKind.SCOPE_ESCALATION: (
-        "Issue {it} anew with less scope, or widen what it descends from on purpose. "
-        "Uses beyond the scope above it are denied by guards."
+        f"End it with {_REVOKE}, and issue it anew with less scope. Until then guards "
+        "deny uses beyond the scope above it; points without a guard may accept them."
     ),
     FindingKind.SCOPE_VIOLATION: (
-        "Have {point} ask its guard with the scope of each request, and look at what "
-        "{it} did there. `rescind revoke {id} --reason WHY` ends it."
+        f"End it with {_REVOKE}, and look at what {{it}} did at {{point}}. Later: have "
+        "{point} ask its guard with the scope of each request."
     ),
     FindingKind.EXCESS_SCOPE: (
-        "Issue {it} anew with the scopes that it uses; where it uses none, end it with "
-        "`rescind revoke {id} --reason WHY`."
+        f"Issue {{it}} anew with the scopes that it uses, then end the old one with "
+        f"{_REVOKE}."
     ),
     FindingKind.OWNERLESS: (
-        "Name an owner with `rescind owners {id} --owner person.id:NAME --reason WHY`, "
-        "or end it with `rescind revoke {id} --reason WHY`."
+        "Name an owner with `rescind owners {id} --owner person.id:NAME --reason "
+        f'"TEXT"`, or end it with {_REVOKE}.'
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
         "Give each agent an account of its own, so that one can be ended alone. "
         "`rescind blast-radius {id}` shows what would end with the account."
     ),
     FindingKind.UNMAPPED: (
-        "Connect the source that issues {it}, or declare it with `rescind adopt "
-        "FILE`. `rescind blast-radius {id}` shows what descends from it."
+        "Its end would not reach Rescind, so what descends from it would live on. "
+        f"Connect the source that issues {{it}}, or declare it with {_DECLARE}. "
+        "`rescind blast-radius {id}` lists what descends from it."
     ),
     FindingKind.LEAK: (
-        "End it now with `rescind revoke {id} --reason WHY`, and issue a new one. "
-        "`rescind blast-radius {id}` shows what ends with it."
+        f"End it now with {_REVOKE}, and issue a new one. `rescind why {{id}}` shows "
+        "whether it has ended already, `rescind blast-radius {id}` what ends with it."
     ),
     FindingKind.SOURCE_SILENT: (
-        "Revocations at this source may not arrive. `rescind sources` shows its last "
-        "event and error; look at the sender, and at the network between."
+        "Revocations that {it} reports may not arrive, and are not enforced then. "
+        "`rescind sources` shows its last event and error; look at the sender, and at "
+        "the network path to Rescind."
     ),
     FindingKind.SOURCE_STOPPED: (
-        "Revocations at this source do not arrive. Ask whoever runs the transmitter to "
+        "Revocations that {it} reports do not arrive. Ask the operators of {it} to "
         "enable the stream; `rescind ssf status` shows it."
     ),
     FindingKind.SOURCE_GAP: (
-        "Compare what ended at the source in that time with `rescind inventory`, and "
-        "end what is missing with `rescind revoke ID --reason WHY`."
+        "List what exists at {it} now. End what `rescind inventory` shows of it and "
+        'the source no longer has, each with `rescind revoke ID --reason "TEXT"`.'
     ),
     FindingKind.UNMAPPED_SUBJECT: (
-        "Look up the event at the source, and end what it ended with `rescind revoke "
-        "ID --reason WHY`."
+        "Look up the event at the source. If it ended access, end whose access it was "
+        'with `rescind revoke ID --reason "TEXT"`; `rescind inventory` lists the IDs.'
     ),
     FindingKind.ID_COLLISION: (
-        "Both events count. Find out at the source whether one was edited or copied, "
-        "or whether two logs use the same ids; `rescind sources` counts them."
+        "Find out at the source whether one was edited or copied, or whether two logs "
+        "use the same ids; `rescind sources` counts such events."
     ),
     FindingKind.CLOSURE_PARTIAL: (
-        "`rescind guards` shows how far each guard is. Bring the named ones back, or "
-        "stop what they guard; `rescind guards --remove NAME` removes one that is gone "
-        "for good."
+        "`rescind guards` shows how far each guard is. Restart the named ones or mend "
+        "their connection to Rescind; until then take offline what they guard. "
+        "`rescind guards --remove NAME` removes one that is gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
-        "Stop what {point} guards and keep its logs: its guard knew, and is not asked "
-        "or not obeyed. Treat what {it} did since its end as unauthorised. `rescind "
-        "why {id}` shows the revocation."
+        "Block {it} at {point} or take {point} offline, and keep its logs. "
+        f"{_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        "Ask whoever ordered it whether that was meant. If not, take it back with "
-        "`rescind withdraw {id} FACT --reason WHY`; `rescind why {id}` shows FACT."
+        "Ask {by} whether that was meant. If not, take it back with `rescind withdraw "
+        '{id} FACT --reason "TEXT"`; `rescind why {id}` shows FACT.'
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "`rescind guards` shows which guard of {point} is behind. Bring it back or "
-        "stop what it guards, and treat what {it} did since its end as unauthorised."
+        "Block {it} at {point}. `rescind guards` shows which guard of {point} is "
+        "behind: restart it or mend its connection to Rescind, or take {point} "
+        f"offline. {_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
-        "sources` counts it. For a bulk load raise `quota` in the settings; what a "
+        "sources` counts it. For a bulk load raise `quota` in the settings. What a "
         "stolen key said is taken back with `rescind distrust AUTHORITY --key KEY "
-        "--from TIME --reason WHY`."
+        '--from TIME --reason "TEXT"`: AUTHORITY is {value}, KEY the name of its '
+        "credential in the settings (`rescind audit export` shows it as ingress_key), "
+        "TIME when it was stolen."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
+# A guard could not have known.
+LATE_SOURCE: Final = (
+    "Find out why the source reported the end so late: no guard could know of it "
+    "before. `rescind why {id}` names the source, `rescind sources` shows its lag. "
+    f"{_TREAT} Block {{it}} at {{point}}, if it is still accepted there."
+)
+END_UNUSED: Final = f"End it with {_REVOKE}, once its owner has confirmed that."
+LEASE: Final = (
+    "1. Remove the account that the lease stands for at its own system, for a lease "
+    "below database/ at the database. 2. Only then clear the lease at {point} by POST "
+    "sys/leases/revoke-force/{value}, which forgets the lease and ends nothing else. "
+    f"{_REVOKE} denies the lease at guards alone, not at that system."
+)
 # Where the finding is about a source or a guard.
 OF_NO_AGENTS: Final = {
     FindingKind.REVOCATION_NOT_APPLIED: (
-        "What the event ends is still accepted. Look the event up at its source, and "
-        "end by hand what it names: `rescind revoke ID --reason WHY`."
+        "What the event ended is still accepted. Look the event up at its source, and "
+        'end what it ended with `rescind revoke ID --reason "TEXT"`, where ID is '
+        "kind:value; `rescind inventory` lists the IDs."
     ),
     FindingKind.UNAUTHORISED: (
         "`rescind guards` shows who holds the name. If the credential may use it, add "
-        "the name to its `guards` in the settings; if not, exchange the credential."
+        "{value} to its `guards` in the settings; if not, exchange the credential, and "
+        "find out who used it."
     ),
 }
 # What people call names of some kinds; the others are called by their noun.
@@ -237,20 +314,23 @@ NOUNS: Final = {
 }
 # Kinds of names of findings that are about no agent.
 NO_AGENTS: Final = frozenset({"source", "guard"})
+# Details that the stages give, by which texts differ.
+NOT_USED: Final = "was not used at all"
+OWNERS_GONE: Final = "none of its owners"
 HELD: Final = (
-    "Ask whoever ordered it whether that was meant; what it names is still accepted. "
-    "`rescind approvals list` shows it: `rescind approvals approve ID` enforces it, "
-    "`rescind approvals reject ID` drops it."
+    "Ask {by} whether that was meant. `rescind approvals list` shows it: `rescind "
+    "approvals approve ID` enforces it, `rescind approvals reject ID` drops it."
 )
 
 
-def remedy_of(kind: FindingKind, about: str, why: str) -> str:
+def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> str:
     """Give what to do about a finding, to be formatted; "" where nothing is.
 
     Args:
         kind: of the finding.
         about: the kind of the name that it is about.
         why: its detail.
+        told_late: every use lies before the end was reported.
     """
     if about == SUMMARY:
         return f"{MANY.get(kind, '')} {LISTED}".strip()
@@ -258,5 +338,32 @@ def remedy_of(kind: FindingKind, about: str, why: str) -> str:
         return ADOPT  # the list may be cut
     if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
         return HELD
+    if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
+        return END_UNUSED
+    if kind is FindingKind.REVOCATION_NOT_APPLIED and why.startswith("the vault gave"):
+        return LEASE
+    if told_late:
+        return LATE_SOURCE
     text = REMEDIES.get(kind, "")
     return OF_NO_AGENTS.get(kind, text) if about in NO_AGENTS else text
+
+
+def happened(kind: FindingKind, about: str, why: str) -> str:
+    """Give what happened, to be formatted; "" where the finding's sentence says it.
+
+    Args:
+        kind: of the finding.
+        about: the kind of the name that it is about.
+        why: its detail.
+    """
+    if kind is FindingKind.BLAST_LIMIT:
+        return WAITS if why.startswith("held") else IN_FORCE
+    if kind is FindingKind.UNAUTHORISED and about == "guard":
+        return REFUSED_GUARD
+    if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
+        return NEVER_USED
+    if kind is FindingKind.OWNERLESS and why.startswith(OWNERS_GONE):
+        return OWNER_LEFT
+    if kind is FindingKind.OWNERLESS and not why.startswith("nobody"):
+        return ""  # whether it is denied for that is not told
+    return HAPPENED.get(kind, "")

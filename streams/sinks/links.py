@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from streams.model.findings import SUMMARY
+from streams.model.findings import SUMMARY, FindingKind
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
@@ -36,6 +36,8 @@ class Links:
         What stands for many findings links to the list of them; sources, guards and
         whole realms have no verdict, and link to the lists of theirs.
         """
+        if finding.kind is FindingKind.TEST:
+            return ""
         if listed := _LISTS.get(finding.presented.kind):
             return f"{self.base}/v1/{listed}" if self.base else ""
         return self._to("why", finding.presented, finding.realm)
@@ -47,7 +49,7 @@ class Links:
 
     def of(self, finding: Finding) -> dict[str, str]:
         """Give the links by what they show; none without a base."""
-        if not self.base:
+        if not self.base or finding.kind is FindingKind.TEST:
             return {}
         if listed := _LISTS.get(finding.presented.kind):
             return {listed.title(): self.why(finding)}

@@ -22,9 +22,10 @@ import orjson
 from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
-from streams.model.findings import Severity
-from streams.sinks import wording
+from streams.model.findings import SUMMARY, FindingKind, Severity
+from streams.sinks import plain_text, wording
 from streams.sinks.links import NOWHERE, Links
+from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.notify.deliveries import Activity
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ _USER_CREDENTIAL: Final = 19
 _RESOURCE_UID: Final = 10
 _SHA256: Final = 3
 _JCS: Final = 2
+_NO_CREDENTIALS: Final = frozenset(
+    {"source", "guard", "realm", "rescind.test", SUMMARY}
+)
 
 
 @frozen
@@ -164,19 +168,20 @@ def _attested(event: dict[str, Any], finding: Finding) -> dict[str, Any]:
 
 def _info(finding: Finding, links: Links) -> dict[str, Any]:
     kind = finding.kind.value
-    source = {"src_url": links.why(finding)} if links.base else {}
+    link = links.why(finding)
+    source = {"src_url": link} if link else {}
     return {
         **source,
         "uid": finding.id,
         "title": wording.title(finding),
-        "desc": wording.shown(finding.message, 1024),
+        "desc": plain_text.shown(finding.message, 1024),
         "types": [kind],
         "analytic": {"name": kind, "uid": kind, "type_id": _RULE, "type": "Rule"},
         "first_seen_time": finding.first_seen // MILLISECOND,
         "last_seen_time": finding.last_seen // MILLISECOND,
         "related_events_count": finding.count,
         "related_events": [
-            {"uid": wording.shown(uid, _MAX_TEXT)}
+            {"uid": plain_text.shown(uid, _MAX_TEXT)}
             for uid in finding.event_ids[:MAX_EVENTS]
         ]
         + [
@@ -197,21 +202,22 @@ def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
     presented = finding.presented
     named = wording.principal(finding) or presented
     user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
-    if _is_credential(presented):
-        user["credential_uid"] = presented.value
+    if credential := _credential(finding):
+        user["credential_uid"] = credential
     evidence: dict[str, Any] = {"actor": {"user": user}}
-    point = wording.shown(finding.point, _MAX_TEXT)
+    point = plain_text.shown(finding.point, _MAX_TEXT)
     if point and wording.is_use(finding):
         evidence["api"] = {
             "operation": "present_credential",
             "service": {"name": point, "uid": point},
         }
-    if address := wording.shown(finding.address or "", _MAX_TEXT):
+    if address := plain_text.shown(finding.address or "", _MAX_TEXT):
         evidence["src_endpoint"] = {_address_name(address): address}
-    if user_agent := wording.shown(finding.user_agent or "", _MAX_TEXT):
+    if user_agent := plain_text.shown(finding.user_agent or "", _MAX_TEXT):
         evidence["http_request"] = {"user_agent": user_agent}
     agent = wording.agent(finding)
-    if agent is not None and version != "1.8.0":
+    shared = finding.kind is FindingKind.SHARED_SERVICE_ACCOUNT  # an account
+    if agent is not None and not shared and version != "1.8.0":
         evidence["ai_agent"] = {"uid": agent.value, "name": agent.value}
     return evidence
 
@@ -221,20 +227,21 @@ def _resources(finding: Finding) -> list[dict[str, Any]]:
         {"uid": identifier.value, "type": identifier.kind}
         for identifier in dict.fromkeys((finding.presented, *_path(finding)))
     ]
-    if finding.owner:
-        resources[0]["owner"] = {"name": wording.shown(finding.owner, _MAX_TEXT)}
+    if finding.owner and finding.kind is not FindingKind.OWNERLESS:  # it is gone
+        resources[0]["owner"] = {"name": plain_text.shown(finding.owner, _MAX_TEXT)}
     return resources
 
 
 def _observables(finding: Finding) -> list[dict[str, Any]]:
     observables: list[dict[str, Any]] = []
-    if _is_credential(finding.presented) and not wording.speaker(finding):
+    credential = _credential(finding)
+    if credential and not wording.speaker(finding):
         observables.append(
             {
                 "name": "evidences.actor.user.credential_uid",
                 "type_id": _USER_CREDENTIAL,
                 "type": "User Credential ID",
-                "value": finding.presented.value,
+                "value": credential,
             }
         )
     if finding.path:
@@ -253,11 +260,15 @@ def _remediation(finding: Finding, links: Links) -> dict[str, Any]:
     advice = wording.remedy(finding)
     if not advice:
         return {}
-    shown = {"references": list(links.of(finding).values())} if links.base else {}
+    listed = list(links.of(finding).values())
+    shown = {"references": listed} if listed else {}
     return {"remediation": {"desc": advice, **shown}}
 
 
 def _unmapped(finding: Finding) -> dict[str, Any]:
+    failed = finding.kind is FindingKind.ENFORCEMENT_FAILURE
+    gone = finding.owner if finding.kind is FindingKind.OWNERLESS else None
+    former = {"former_owner": plain_text.shown(gone, _MAX_TEXT)} if gone else {}
     return {
         "realm": finding.realm,
         "identifier": str(finding.presented),
@@ -271,11 +282,13 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
             "id": finding.cause,
             "effect": finding.cause_effect,
             "at": finding.cause_at and finding.cause_at // MILLISECOND,
-            "by": wording.shown(finding.ended_by or "", _MAX_TEXT) or None,
-            "reason": wording.shown(finding.reason or "", _MAX_TEXT) or None,
+            "by": plain_text.shown(finding.ended_by or "", _MAX_TEXT) or None,
+            "reason": plain_text.shown(finding.reason or "", _MAX_TEXT) or None,
             "told_at": finding.told_at and finding.told_at // MILLISECOND,
         },
-        "late_by": finding.late_by,
+        # A guard that failed was not late.
+        "late_by": None if failed else finding.late_by,
+        **former,
     }
 
 
@@ -297,5 +310,16 @@ def _path(finding: Finding) -> tuple[Identifier, ...]:
 
 
 def _is_credential(identifier: Identifier) -> bool:
-    known = VOCABULARY.get(identifier.kind, NodeClass.CREDENTIAL)
-    return known is NodeClass.CREDENTIAL
+    """Tell whether a name is a credential's; kinds of mappings are not known here."""
+    kind = identifier.kind
+    if kind in _NO_CREDENTIALS or is_agent(kind) or is_account(kind):
+        return False
+    return VOCABULARY.get(kind, NodeClass.CREDENTIAL) is NodeClass.CREDENTIAL
+
+
+def _credential(finding: Finding) -> str:
+    """Give the value of the credential that a finding is about; "" without one."""
+    if _is_credential(finding.presented):
+        return finding.presented.value
+    held = wording.credential(finding)
+    return plain_text.shown(held.partition(":")[2] or held, _MAX_TEXT)

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from streams.model.findings import Severity
 from streams.model.times import rfc3339
-from streams.sinks import wording
+from streams.sinks import alert_fields, plain_text, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.sink import JSON, Sink, SinkRequest
 from streams.stages.notify.deliveries import Activity, Delivery
@@ -64,9 +64,9 @@ class PagerDuty(Sink):
 
 def _payload(delivery: Delivery) -> dict[str, Any]:
     finding = delivery.finding
-    details = wording.details(finding)
+    details = alert_fields.named(finding)
     return {
-        "summary": wording.shown(wording.title(finding), _SUMMARY),
+        "summary": plain_text.shown(wording.title(finding), _SUMMARY),
         "source": details.get("point") or f"rescind/{finding.realm}",
         "severity": _SEVERITY[finding.severity],
         "timestamp": rfc3339(finding.first_seen),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from attrs import field, frozen
 
-from streams.sinks import wording
+from streams.sinks import alert_fields, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.sink import JSON, Sink, SinkRequest
 from streams.stages.notify.deliveries import Activity, Delivery
@@ -29,7 +29,10 @@ _SILENT: Final = (
     "looked at, unless somebody has."
 )
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
-_SHOWN: Final = ("severity", "kind", "realm", "identifier", "agent", "owner", "count")
+_SHOWN: Final = (
+    "severity", "kind", "realm", "identifier", "credential", "agent", "account",
+    "owner", "former_owner", "guards", "count",
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -45,7 +48,7 @@ class Slack(Sink):
         finding = delivery.finding
         title = _SAID.get(delivery.activity, "") + wording.title(finding)
         text = f"[{finding.severity.name}] {title}"
-        details = wording.details(finding)
+        details = alert_fields.named(finding)
         *told, next_ = wording.lines(finding)
         if delivery.activity is Activity.CLOSE:
             next_ = _SILENT if wording.is_use(finding) else _OVER

@@ -8,12 +8,19 @@ to a length.
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
-from streams.model.times import SECOND, rfc3339
+from streams.sinks.kind_groups import (
+    FOUND,
+    ORDERED,
+    PLACELESS,
+    POSTURE_OR_SOURCE,
+    SAID,
+    UNENDED,
+    USES,
+)
 from streams.sinks.kind_texts import (
     NO_AGENTS,
     NOUNS,
@@ -21,26 +28,27 @@ from streams.sinks.kind_texts import (
     REMARKS,
     TITLES,
     UNKNOWN_AGENT,
+    UNKNOWN_ORDER,
     UNKNOWN_OWNER,
     UNKNOWN_OWNERS,
+    UNKNOWN_PLACE,
     UNKNOWN_SPEAKER,
     WHY_MANY,
+    happened,
     remedy_of,
 )
+from streams.sinks.plain_text import SHOWN, moment, shown, span
 from streams.stages.access.agent_kinds import is_agent
+from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
 from streams.stages.sentinel.messages import detail, sentence
 
 if TYPE_CHECKING:
     from streams.model.findings import Finding
 
-SHOWN: Final = 120
 _MANY: Final = 20 * SHOWN  # bytes of the names in a summary
 _LONGEST: Final = 300  # bytes of an identifier, all of it
 _EVENTS: Final = 5  # ids of events that are shown
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 
 _ENDED: Final = {
     "revoke": "revoked",
@@ -48,38 +56,6 @@ _ENDED: Final = {
     "narrow": "narrowed",
     "not_before": "ended",
 }
-_USES: Final = frozenset({
-    FindingKind.USE_AFTER_REVOCATION, FindingKind.BLOCKED_ATTEMPT,
-    FindingKind.SOURCE_DELAY, FindingKind.IN_FLIGHT, FindingKind.UNKNOWN_CREDENTIAL,
-    FindingKind.ENFORCEMENT_FAILURE, FindingKind.ENFORCEMENT_LAG,
-    FindingKind.SCOPE_VIOLATION,
-})  # fmt: skip
-# Uses of what nobody ended.
-_UNENDED: Final = {FindingKind.UNKNOWN_CREDENTIAL, FindingKind.SCOPE_VIOLATION}
-# Statements: who said something is who acted.
-_SAID: Final = {
-    FindingKind.UNAUTHORISED: "about",
-    FindingKind.BLAST_LIMIT: "who ordered the end of",
-}
-# Their reason stands in the detail, and nobody gave one.
-_POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
-    FindingKind.UNAUTHORISED, FindingKind.SOURCE_SILENT, FindingKind.SOURCE_STOPPED,
-    FindingKind.SOURCE_GAP, FindingKind.UNMAPPED_SUBJECT, FindingKind.ID_COLLISION,
-    FindingKind.OVER_QUOTA, FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
-    FindingKind.TEST,
-})  # fmt: skip
-# Their point is a part of Rescind, or none.
-_PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT}
-
-
-def shown(text: str, size: int = SHOWN) -> str:
-    """Give a text from outside as it may be shown: printable, at most ``size`` bytes.
-
-    Bytes of UTF-8, and three more for the ellipsis that stands for what was cut.
-    """
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    cut = clean.encode(errors="replace")[:size].decode(errors="ignore")
-    return cut if len(cut) == len(clean) else cut + "…"
 
 
 def kind_title(kind: FindingKind) -> str:
@@ -87,71 +63,60 @@ def kind_title(kind: FindingKind) -> str:
     return TITLES[kind]
 
 
-def details(finding: Finding) -> dict[str, str]:
-    """Give what a finding says as short texts by their names; empty ones are left out.
-
-    For tools that show names with values. Times are RFC 3339; ``path`` is shown from
-    what was presented up to what was ended.
-    """
-    path = finding.path if len(finding.path) > 1 else ()
-    found = {
-        "severity": finding.severity.name.lower(),
-        "kind": finding.kind.value,
-        "realm": finding.realm,
-        "identifier": shown(str(finding.presented)),
-        "point": place(finding),
-        "outcome": finding.outcome,
-        "agent": shown(finding.agent or ""),
-        "owner": shown(finding.owner or ""),
-        "address": shown(finding.address or ""),
-        "user_agent": shown(finding.user_agent or ""),
-        "via": finding.via,
-        "path": shown(" < ".join(str(name) for name in path), 4 * SHOWN),
-        "cause": finding.cause,
-        "ended": rfc3339(finding.cause_at),
-        "ended_by": shown(finding.ended_by or ""),
-        "reason": shown(finding.reason or "", 2 * SHOWN),
-        "told": rfc3339(finding.told_at),
-        "late": finding.late_by,
-        "first_seen": rfc3339(finding.first_seen),
-        "last_seen": rfc3339(finding.last_seen),
-        "count": str(finding.count),
-        "related": ", ".join(finding.related),
-        "events": ", ".join(shown(each) for each in finding.event_ids[:_EVENTS]),
-    }
-    return {name: text for name, text in found.items() if text}
-
-
 def title(finding: Finding) -> str:
     """Give a line that tells findings apart in a list: what, where, who."""
+    kind, presented = finding.kind, shown(str(finding.presented))
     if finding.presented.kind == SUMMARY:
         realm = shown(finding.realm)
-        return f"{TITLES[finding.kind]}: {finding.count:,} at once in {realm}"
-    used = finding.kind in _USES and finding.point
+        return f"{TITLES[kind]}: {finding.count:,} at once in {realm}"
+    if kind is FindingKind.TEST:
+        return TITLES[kind]
+    if finding.presented.kind == "realm":
+        return parts_of_list(finding)[0]
+    if by := speaker(finding):
+        if finding.presented.kind == "guard":
+            guard = shown(finding.presented.value)
+            return f"Refused: {by} tried to register as guard {guard}"
+        if kind is FindingKind.UNAUTHORISED:
+            return f"{TITLES[kind]}: {by} about {presented}"
+        held = "held" if detail(finding).startswith("held") else "in force"
+        return f"{by} ordered the end of {presented}, over its limit: {held}"
+    used = finding.kind in USES and finding.point
     point = f" at {shown(finding.point)}" if used else ""
     named = agent(finding)
     by = f"{shown(str(named))}, " if named not in (None, finding.presented) else ""
-    return f"{TITLES[finding.kind]}{point}: {by}{shown(str(finding.presented))}"
+    return f"{TITLES[kind]}{point}: {by}{presented}"
 
 
 def place(finding: Finding) -> str:
     """Give the enforcement point of a use, or the source that told of something."""
-    return "" if finding.kind in _PLACELESS else shown(finding.point)
+    if finding.kind is FindingKind.UNKNOWN_AGENT:
+        return shown(only_place(detail(finding))[0])
+    return "" if finding.kind in PLACELESS else shown(finding.point)
+
+
+def credential(finding: Finding) -> str:
+    """Give the only credential that an unknown agent was seen with; "" without one."""
+    found = finding.kind is FindingKind.UNKNOWN_AGENT
+    return only_place(detail(finding))[1] if found else ""
 
 
 def is_use(finding: Finding) -> bool:
     """Tell whether a finding is about something that was presented at its point."""
-    return finding.kind in _USES
+    return finding.kind in USES
 
 
 def speaker(finding: Finding) -> str:
     """Give who made the statement that a finding is about; "" for one of another."""
-    return shown(finding.ended_by or "") if finding.kind in _SAID else ""
+    return shown(finding.ended_by or "") if finding.kind in SAID else ""
 
 
 def message(finding: Finding) -> str:
-    """Give the alert in words, as one text."""
-    return " | ".join(lines(finding))
+    """Give the alert in words, as one text.
+
+    Its parts are joined by what no name holds: scopes have a bar in them.
+    """
+    return " -- ".join(lines(finding))
 
 
 def lines(finding: Finding) -> list[str]:
@@ -176,12 +141,24 @@ def lines(finding: Finding) -> list[str]:
 
 def remedy(finding: Finding) -> str:
     """Say what to do; empty where nothing is to be done."""
+    text = remedy_of(
+        finding.kind,
+        finding.presented.kind,
+        detail(finding),
+        told_late=finding.late_by == SOURCE,
+    )
+    return _filled(text, finding)
+
+
+def _filled(text: str, finding: Finding) -> str:
+    """Fill the names of a finding in."""
     name = str(finding.presented)
-    text = remedy_of(finding.kind, finding.presented.kind, detail(finding))
     return text.format(
         it=shown(name),
         id=shlex.quote(shown(name, _LONGEST)),
+        value=shown(finding.presented.value),
         point=shown(finding.point) or "the enforcement point",
+        by=shown(finding.ended_by or "") or "its sender",
     )
 
 
@@ -199,24 +176,6 @@ def principal(finding: Finding) -> Identifier | None:
         i for i in _known(finding) if VOCABULARY.get(i.kind) is NodeClass.PRINCIPAL
     )
     return agent(finding) or next(named, None)
-
-
-def moment(time: int) -> str:
-    """Give a time of nanoseconds as people write it: 2026-03-02 09:20:30 UTC."""
-    return f"{datetime.fromtimestamp(time // SECOND, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def span(time: int) -> str:
-    """Give a span of nanoseconds as people say it: 42 s, 3 min, 5 h, 2 d."""
-    seconds = time // SECOND
-    for unit, name, limit in (
-        (1, "s", 2 * _MINUTE),
-        (_MINUTE, "min", 2 * _HOUR),
-        (_HOUR, "h", 2 * _DAY),
-    ):
-        if seconds < limit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds // _DAY} d"
 
 
 def _known(finding: Finding) -> tuple[Identifier, ...]:
@@ -240,9 +199,11 @@ def _what(finding: Finding) -> str:
 
 def _what_happened(finding: Finding) -> str:
     if finding.presented.kind == "realm":
-        return f"{_parts_of_list(finding)[0]}."
-    if finding.kind not in _USES:
-        return f"{_sentence(shown(sentence(finding), 4 * SHOWN))}."
+        return f"{parts_of_list(finding)[0]}. None of these uses was refused."
+    if finding.kind not in USES:
+        text = happened(finding.kind, finding.presented.kind, detail(finding))
+        text = _filled(text, finding) or shown(sentence(finding), 4 * SHOWN)
+        return f"{_sentence(text)}."
     point = shown(finding.point) or "An unnamed enforcement point"
     verb = "refused" if finding.kind is FindingKind.BLOCKED_ATTEMPT else "accepted"
     text = f"{point} {verb} {_what(finding)} of {_subject(finding)}"
@@ -251,7 +212,7 @@ def _what_happened(finding: Finding) -> str:
     text += _after(finding)
     if finding.late_by == SOURCE and finding.told_at is not None:
         text += f", and before its source reported that at {moment(finding.told_at)}"
-    text += REMARKS.get(finding.kind, "") + "."
+    text += _filled(REMARKS.get(finding.kind, ""), finding) + "."
     ended = finding.path[-1] if finding.path else None
     if source_still_honours(finding.kind, finding.cause_effect, ended):
         text += " Its source still honours it; it is denied on purpose."
@@ -260,7 +221,7 @@ def _what_happened(finding: Finding) -> str:
 
 def _after(finding: Finding) -> str:
     """Say how long after which end the last use was."""
-    if finding.kind in _UNENDED:
+    if finding.kind in UNENDED:
         return ""
     verb = _ENDED.get(finding.cause_effect or "", "ended")
     what = "it"
@@ -276,19 +237,23 @@ def _after(finding: Finding) -> str:
 def _who(finding: Finding) -> str:
     """Name who acted, and with what; or whom a statement came from."""
     presented = shown(str(finding.presented))
-    if finding.kind in _SAID:
+    if finding.kind in SAID:
         by = speaker(finding) or UNKNOWN_SPEAKER
-        return f"{by}, {_SAID[finding.kind]} {presented}"
+        return f"{by}, {SAID[finding.kind]} {presented}"
     if finding.kind is FindingKind.TEST:
-        return "an operator, with `rescind alerts test`"
+        by = shown(finding.ended_by or "") or UNKNOWN_SPEAKER
+        return f"{by}, with `rescind alerts test`"
     if finding.presented.kind == "realm":
-        return _parts_of_list(finding)[1]
+        return parts_of_list(finding)[1]
     if finding.presented.kind in NO_AGENTS:
         return presented
     named = principal(finding)
     if named == finding.presented:
-        return presented
+        held = shown(credential(finding))
+        return f"{presented}, with {held}" if held else presented
     who = UNKNOWN_AGENT if named is None else shown(str(named))
+    if finding.kind is FindingKind.LEAK:
+        return f"unknown who exposed it (the report names nobody); holder: {who}"
     return f"{who}, with {presented}"
 
 
@@ -305,30 +270,44 @@ def _owner(finding: Finding) -> str:
 def _when(finding: Finding) -> str:
     first, last = moment(finding.first_seen), moment(finding.last_seen)
     when = first if first == last else f"{first} to {last}"
-    if finding.kind in _USES or finding.count == 1:
-        return f"found at {when}" if finding.kind in POSTURE else when
-    return f"{when}, {finding.count} times"
+    if finding.kind in USES or finding.count == 1:
+        return f"found at {when}" if _is_found(finding) else when
+    found = "found at " if _is_found(finding) else ""
+    return f"{found}{when}, {finding.count} times"
+
+
+def _is_found(finding: Finding) -> bool:
+    """Tell whether its times are those of the finding, and not of an event."""
+    return finding.kind in FOUND or finding.presented.kind == "guard"
 
 
 def _from(finding: Finding) -> str:
     """Say where a use came from, or who reported what."""
     kind = finding.kind
-    if kind in _USES or kind is FindingKind.UNKNOWN_AGENT:
+    if kind in USES or kind is FindingKind.UNKNOWN_AGENT:
         address = shown(finding.address or "") or "unknown address (the log tells none)"
         client = shown(finding.user_agent or "") or "unknown (the log tells none)"
         last = "last " if finding.count > 1 else ""
         return f"{last}{address}, user agent {client}"
     if kind in OURS:
-        return OURS[kind]
+        return _filled(OURS[kind], finding)
+    if finding.presented.kind == "guard":
+        return UNKNOWN_PLACE
     events = ", ".join(shown(each) for each in finding.event_ids[:_EVENTS])
     events = f"event {events}" if events else ""
-    return " of ".join(filter(None, (events, place(finding))))
+    limited = detail(finding) if kind is FindingKind.BLAST_LIMIT else ""
+    source = place(finding) or shown(limited.partition(", the limit of ")[2])
+    origin = " of ".join(filter(None, (events, source)))
+    if kind is not FindingKind.UNAUTHORISED:
+        return origin
+    by = speaker(finding) or UNKNOWN_SPEAKER
+    return f"{by}, which sent {origin}" if origin else by
 
 
 def _why(finding: Finding) -> str:
     """Say who ended what, when and for which reason; or what is wrong."""
     parts = [_end(finding)]
-    if finding.kind in _USES and finding.kind not in _UNENDED:
+    if finding.kind in USES and finding.kind not in UNENDED:
         return parts[0]
     if finding.kind is FindingKind.UNKNOWN_CREDENTIAL:
         return "Nothing ended it, but no source has declared it."
@@ -338,10 +317,25 @@ def _why(finding: Finding) -> str:
     if told:
         told = f"{_sentence(told)}."
         parts = [told, *parts] if finding.kind in POSTURE else [*parts, told]
-    if finding.cause_at is None and finding.kind not in _POSTURE_OR_SOURCE:
-        by = "" if finding.kind in _SAID else shown(finding.ended_by or "")
-        parts += [f"Reported by {by}." if by else "", _reason(finding)]
+    if finding.cause_at is None and finding.kind not in POSTURE_OR_SOURCE:
+        parts += [_reporter(finding), _reason(finding)]
     return " ".join(filter(None, parts))
+
+
+def _reporter(finding: Finding) -> str:
+    """Say who told of an end that is no fact, and who ordered it."""
+    by, ordered = shown(finding.ended_by or ""), finding.kind in ORDERED
+    if finding.kind in SAID or not (by or ordered):
+        return ""
+    if ordered and is_person(by):
+        return f"Ordered by {by}."
+    text = f"Reported by {by}." if by else ""
+    return f"{text} {UNKNOWN_ORDER}".strip() if ordered else text
+
+
+def is_person(by: str) -> bool:
+    """Tell whether who ended something is a name of its source, and no authority."""
+    return ":" in by
 
 
 def _sentence(text: str) -> str:
@@ -350,7 +344,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
-def _parts_of_list(finding: Finding) -> tuple[str, str]:
+def parts_of_list(finding: Finding) -> tuple[str, str]:
     """Give what a finding on all agents of a realm says, and their names."""
     said, _, names = finding.message.partition(": ")
     return shown(said), shown(names.partition("; ")[0], _MANY)
@@ -378,13 +372,19 @@ def _reason(finding: Finding) -> str:
 def _together(finding: Finding) -> list[str]:
     """Say in lines what stands for many findings of a kind."""
     kind = TITLES[finding.kind]
-    owner = shown(finding.owner or "")
     first, last = moment(finding.first_seen), moment(finding.last_seen)
     return [
         f"{kind}: {finding.count:,} findings began together in {shown(finding.realm)}.",
         f"Who: {shown(finding.message, _MANY)}",
-        f"Owner: {owner or 'several, or unknown; each finding names its own'}",
+        f"Owner: {_owners_of_many(finding)}",
         f"When: found {f'at {first}' if first == last else f'{first} to {last}'}",
         f"Why: {WHY_MANY.get(finding.kind, kind)}.",
         f"Now: {remedy(finding)}",
     ]
+
+
+def _owners_of_many(finding: Finding) -> str:
+    if finding.kind is FindingKind.OWNERLESS:
+        return "none that lives, for any of them"
+    owner = shown(finding.owner or "")
+    return owner or "several, or unknown; each finding names its own"

@@ -594,7 +594,7 @@ def over_quota(story: Story) -> Finding:
 
 def trial_of_a_receiver(story: Story) -> Finding:
     """Say that an operator tries a receiver."""
-    return trial("soc", REALM, Activity.CREATE, story.now).finding
+    return trial("soc", REALM, Activity.CREATE, story.now, "ops-sam").finding
 
 
 _CASE: Final = {"story": "Story", "return": "Finding"}

@@ -61,7 +61,7 @@ class Answers(NamedTuple):
 
 
 _USE: Final = Answers(PLANNER, DANA, USED, ADDRESS, REVOKED, WHY)
-_STATE: Final = "no request; it is so in what the sources have declared"
+_STATE: Final = "no request; found in the inventory that the sources declared"
 ANSWERS: Final = {
     "use_after_revocation": _USE,
     "use_after_revocation_told_late": _USE._replace(
@@ -69,7 +69,8 @@ ANSWERS: Final = {
             f"{TOKEN} was revoked at 2026-03-02 09:20:00 UTC by gateway.agent:mailer",
             "Its source reported that 2 min later",
             "Reason: moved to another cluster",
-        )
+        ),
+        now="no guard could know of it before",
     ),
     "use_after_revocation_little_known": Answers(
         NOBODY,
@@ -84,37 +85,41 @@ ANSWERS: Final = {
     "enforcement_lag": _USE._replace(now="rescind guards"),
     "unknown_credential": _USE._replace(
         why=("no source has declared it",),
-        now="rescind revoke gateway.token:tok-strange --reason WHY",
+        now='rescind revoke gateway.token:tok-strange --reason "TEXT"',
     ),
     "unknown_agent": _USE._replace(
-        who="gateway.agent:scraper",
+        who="gateway.agent:scraper, with gateway.token:tok-scraper",
         owner=NO_OWNER,
-        why=("payments-api", "gateway.token:tok-scraper"),
-        now="rescind revoke gateway.agent:scraper --reason WHY",
+        why=("payments-api", "None of these uses was refused"),
+        now='rescind revoke gateway.agent:scraper --reason "TEXT"',
     ),
     "unknown_agent_first_day": _USE._replace(
         who="gateway.agent:mailer, gateway.agent:planner, gateway.agent:scraper",
         owner="unknown (nobody has declared them)",
-        why=("No source has declared any of them",),
+        why=("No source has declared any of them", "None of these uses was refused"),
         now="rescind adopt access-log LOG",
     ),
     "scope_violation": _USE._replace(
         why=(f"gateway|payments.send was used, which {TOKEN} does not have",),
-        now=f"rescind revoke {TOKEN} --reason WHY",
+        now=f'rescind revoke {TOKEN} --reason "TEXT"',
     ),
     "unauthorised": Answers(
         f"acme-idp, about {TOKEN}",
         NO_OWNER,
         "2026-03-02 09:00:00 UTC",
-        "event issue-tok-planner-1",
-        ("acme-idp may not speak of gateway.token",),
-        "rescind distrust AUTHORITY --key KEY --from TIME --reason WHY",
+        "acme-idp, which sent event issue-tok-planner-1",
+        (
+            "token.issued: acme-idp may not speak of gateway.token",
+            "nothing of it was taken in",
+            "AUTHORITY is acme-idp",
+        ),
+        'rescind distrust AUTHORITY --key KEY --from TIME --reason "TEXT"',
     ),
     "unauthorised_guard": Answers(
         "token ci-runner, about guard:payments-eu",
         "unknown (settings name no owner of a guard)",
-        "2026-03-02 09:00:00 UTC",
-        "",
+        "found at 2026-03-02 09:00:00 UTC",
+        "unknown address (the refusal does not carry one)",
         ("it has no right to this name",),
         "rescind guards",
     ),
@@ -123,32 +128,36 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:20:00 UTC",
         "event ev-40 of agent-gateway",
-        ("token.revoked names nothing that can be read", "Reason: INC-77"),
-        "rescind revoke ID --reason WHY",
+        (
+            "token.revoked names nothing that can be read",
+            "Reported by agent-gateway. Ordered by: unknown",
+            "Reason: INC-77",
+        ),
+        'rescind revoke ID --reason "TEXT"',
     ),
     "revocation_not_applied_lease": Answers(
         NOBODY,
         NO_OWNER,
         "2026-03-02 09:20:00 UTC",
         "vault-eu",
-        ("vault gave up revoking it",),
-        "rescind revoke vault.lease:database/creds/payments/7hsK2 --reason WHY",
+        ("vault gave up revoking it", "Ordered by: unknown", "1. Remove the account"),
+        'rescind revoke vault.lease:database/creds/payments/7hsK2 --reason "TEXT"',
     ),
     "leak": Answers(
-        PLANNER,
+        f"unknown who exposed it (the report names nobody); holder: {PLANNER}",
         DANA,
         "2026-03-02 09:20:00 UTC",
         "event incident-4711 of gitguardian",
         ("Reason: found in acme/website, file deploy.sh",),
-        f"rescind revoke {TOKEN} --reason WHY",
+        f'rescind revoke {TOKEN} --reason "TEXT"',
     ),
     "lift_ambiguous": Answers(
         PLANNER,
         DANA,
         "found at 2026-03-02 09:40:01 UTC",
         _STATE,
-        ("agent-gateway suspended it and lifted that at one time",),
-        f"rescind lift {PLANNER} --reason WHY",
+        ("agent-gateway sent a suspension of it and its lift with the same time",),
+        f'rescind lift {PLANNER} --authority AUTHORITY --aspect ASPECT --reason "TEXT"',
     ),
     "scope_escalation": Answers(
         "gateway.agent:mailer, with gateway.token:tok-mailer-1",
@@ -156,13 +165,13 @@ ANSWERS: Final = {
         "found at 2026-03-02 09:20:01 UTC",
         _STATE,
         (f"gateway|mail.send, more than {TOKEN}",),
-        "Issue gateway.token:tok-mailer-1 anew with less scope",
+        "rescind revoke gateway.token:tok-mailer-1 --reason",
     ),
     "excess_scope": Answers(
         PLANNER,
         DANA,
         "found at 2026-04-01 09:05:02 UTC",
-        _STATE,
+        "access logs",
         ("30 days it did not use gateway|mail.read, gateway|mail.send",),
         f"Issue {TOKEN} anew with the scopes that it uses",
     ),
@@ -170,9 +179,9 @@ ANSWERS: Final = {
         PLANNER,
         DANA,
         "found at 2026-04-01 09:05:01 UTC",
-        _STATE,
+        "access logs",
         ("30 days it was not used at all",),
-        f"rescind revoke {TOKEN} --reason WHY",
+        f'rescind revoke {TOKEN} --reason "TEXT"',
     ),
     "ownerless": Answers(
         "gateway.agent:scraper",
@@ -180,7 +189,7 @@ ANSWERS: Final = {
         "found at 2026-03-02 09:20:00 UTC",
         _STATE,
         ("obody is named as its owner",),
-        "rescind owners gateway.agent:scraper --owner person.id:NAME --reason WHY",
+        'rescind owners gateway.agent:scraper --owner person.id:NAME --reason "TEXT"',
     ),
     "ownerless_owner_left": Answers(
         PLANNER,
@@ -188,14 +197,15 @@ ANSWERS: Final = {
         "found at 2026-03-02 09:40:00 UTC",
         _STATE,
         (
+            "Guards deny it for that",
             f"{DANA} was revoked at 2026-03-02 09:20:00 UTC by sam@acme.example",
             "Reason: HR-12: left the company",
         ),
-        f"rescind owners {PLANNER} --owner person.id:NAME --reason WHY",
+        f'rescind owners {PLANNER} --owner person.id:NAME --reason "TEXT"',
     ),
     "ownerless_first_import": Answers(
         "gateway.agent:bot-00, gateway.agent:bot-01",
-        "each finding names its own",
+        "none that lives, for any of them",
         "found at 2026-03-02 09:20:00 UTC",
         "",
         ("no source names an owner who lives",),
@@ -213,8 +223,8 @@ ANSWERS: Final = {
         NOBODY,
         NO_OWNER,
         "found at 2026-03-02 09:20:01 UTC",
-        _STATE,
-        ("no system declared it",),
+        "no request; found in the inventory, as a parent of others",
+        ("no source declared it",),
         "rescind blast-radius gateway.token:tok-unheard",
     ),
     "source_silent": Answers(
@@ -229,7 +239,7 @@ ANSWERS: Final = {
         "source:acme-idp",
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
-        "what its transmitter says",
+        "the status of the stream that source:acme-idp reported",
         ("paused the stream (maintenance of the directory)",),
         "rescind ssf status",
     ),
@@ -246,15 +256,15 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "event uuid-81",
-        ("a change of user.lifecycle.deactivate names nobody",),
-        "rescind revoke ID --reason WHY",
+        ("a change of user.lifecycle.deactivate names nobody", "still accepted"),
+        'rescind revoke ID --reason "TEXT"',
     ),
     "id_collision": Answers(
         SOURCE,
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "event issue-tok-planner-1",
-        ("the same id with other content",),
+        ("the same id with other content", "when the first was read is unknown"),
         "rescind sources",
     ),
     "closure_partial": Answers(
@@ -269,7 +279,7 @@ ANSWERS: Final = {
         f"gateway.agent:mailer, who ordered the end of {TOKEN}",
         DANA,
         "2026-03-02 09:20:00 UTC",
-        "event ev-60",
+        "event ev-60 of agent-gateway",
         ("eld, not enforced: it reaches more than 100", "Reason: cleaning up"),
         "rescind approvals approve ID",
     ),
@@ -277,24 +287,24 @@ ANSWERS: Final = {
         f"gateway.agent:mailer, who ordered the end of {TOKEN}",
         DANA,
         "2026-03-02 09:20:00 UTC",
-        "event ev-60",
+        "event ev-60 of agent-gateway",
         ("nforced: it reaches more than 100 identifiers", "Reason: cleaning up"),
-        f"rescind withdraw {TOKEN} FACT --reason WHY",
+        f'rescind withdraw {TOKEN} FACT --reason "TEXT"',
     ),
     "over_quota": Answers(
         SOURCE,
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "Rescind's own count",
-        ("its revocations are taken in",),
+        ("its revocations are still taken in", "AUTHORITY is agent-gateway"),
         "rescind sources",
     ),
     "trial_of_a_receiver": Answers(
-        "an operator, with `rescind alerts test`",
+        "ops-sam, with `rescind alerts test`",
         "",
         "2026-03-02 09:00:00 UTC",
         "Rescind itself",
-        ("n operator tests whether alerts arrive",),
+        ("This is a test, started by ops-sam. Ignore it.",),
         "Nothing is to be done",
     ),
 }
@@ -378,6 +388,78 @@ def test_an_alert_answers_every_question(
         assert CLIENT in text
 
 
+# What an alert of nothing that ended must not say, by the fields of PagerDuty.
+_FIELDS: Final = {
+    "leak": {"reported_by": "gitguardian"},
+    "blast_limit_held": {"ordered_by": "gateway.agent:mailer"},
+    "revocation_not_applied": {"reported_by": "agent-gateway"},
+    "unauthorised": {"said_by": "acme-idp"},
+    "unauthorised_guard": {"said_by": "token ci-runner"},
+    "trial_of_a_receiver": {"started_by": "ops-sam", "severity": "informational"},
+    "ownerless_owner_left": {
+        "former_owner": DANA,
+        "owner_ended_by": "sam@acme.example",
+        "owner_end_reason": "HR-12: left the company",
+    },
+    "shared_service_account": {
+        "account": "service_account.id:ci",
+        "agents": "agent.id:builder, agent.id:deployer",
+    },
+    "closure_partial": {"guards": "payments-eu", "ended_by": "sam@acme.example"},
+    "unknown_agent": {
+        "credential": "gateway.token:tok-scraper", "point": "payments-api",
+    },
+    "unknown_agent_first_day": {
+        "agents": "gateway.agent:mailer, gateway.agent:planner, gateway.agent:scraper",
+    },
+    "enforcement_failure": {"ended_by": "sam@acme.example"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _FIELDS)
+def test_fields_say_what_each_is(told: dict[str, Finding], name: str) -> None:
+    """Nothing is ended by whom only reported, nor late that failed."""
+    payload = _shown_by_pagerduty(told[name])["payload"]
+    fields, wanted = payload["custom_details"], _FIELDS[name]
+
+    assert wanted == {each: fields.get(each) for each in wanted}
+    if "ended_by" not in wanted:
+        assert [] == [each for each in ("ended_by", "ended", "path") if each in fields]
+    assert "late" not in fields
+    assert payload["component"] == fields.get("point", "rescind")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_siem_takes_for_a_credential_what_is_one(
+    told: dict[str, Finding], name: str
+) -> None:
+    """Agents, sources, guards, realms and lists are none."""
+    found = [
+        each["value"]
+        for each in _shown_by_ocsf(told[name])["observables"]
+        if each["type"] == "User Credential ID"
+    ]
+
+    presented = told[name].presented
+    if presented.kind in {"gateway.token", "vault.lease"} and not (
+        wording.speaker(told[name])
+    ):
+        assert [presented.value] == found
+    else:
+        assert found == (["tok-scraper"] if name == "unknown_agent" else [])
+
+
+def test_a_test_leads_nowhere(told: dict[str, Finding]) -> None:
+    """There is no agent to look at."""
+    finding = told["trial_of_a_receiver"]
+    event = _shown_by_ocsf(finding)
+
+    assert "https" not in json.dumps([_shown_by_pagerduty(finding), _slack(finding)])
+    assert "https" not in json.dumps(event)
+    assert "ai_agent" not in event["evidences"][0]
+    assert not event["is_alert"]
+
+
 def _text(plain: Any) -> str:
     """Give the texts of a document, one after the other."""
     if isinstance(plain, dict):
@@ -449,6 +531,9 @@ _TEXTS: Final = [
     *kind_texts.REMEDIES.values(),
     *kind_texts.OF_NO_AGENTS.values(),
     kind_texts.HELD,
+    kind_texts.LATE_SOURCE,
+    kind_texts.END_UNUSED,
+    kind_texts.LEASE,
 ]
 COMMANDS: Final = sorted(
     {found for text in _TEXTS for found in re.findall(r"`(rescind [^`]+)`", text)}

@@ -10,7 +10,7 @@ import pytest
 from agents_registry.identifiers import Identifier
 from streams.model.findings import SEVERITY, Finding, FindingKind, Severity
 from streams.model.times import SECOND
-from streams.sinks import ocsf, wording
+from streams.sinks import alert_fields, ocsf, plain_text, wording
 from streams.stages.notify.deliveries import Activity, Delivery
 
 pytestmark = pytest.mark.unit
@@ -104,7 +104,10 @@ def test_has_what_its_objects_require(kind: FindingKind) -> None:
         assert observable["name"]
         assert observable["type_id"] in {10, 19}
     assert [r["uid"] for r in event["resources"]] == [TOKEN.value, AGENT.value]
-    assert event["resources"][0]["owner"] == {"name": "ann@acme.example"}
+    if kind is FindingKind.OWNERLESS:
+        assert event["unmapped"]["former_owner"] == "ann@acme.example"
+    else:
+        assert event["resources"][0]["owner"] == {"name": "ann@acme.example"}
 
 
 def test_the_actor_of_a_statement_is_whoever_made_it() -> None:
@@ -131,11 +134,11 @@ def test_says_what_happened_in_plain_words() -> None:
     """Who, where, with what, how long after, whose, and what to do."""
     event = an_event(via="direct", path=(TOKEN, AGENT), cause_effect="revoke")
 
-    assert event["message"] == " | ".join(wording.lines(a_finding(via="direct")))
+    assert event["message"] == " -- ".join(wording.lines(a_finding(via="direct")))
     assert event["message"].startswith(
         "payments-api accepted a token of agent billing-bot, 42 s after it was "
-        "revoked. | Who: agent.id:billing-bot, with vault.accessor:hmac-token-1 | "
-        f"Owner: ann@acme.example | When: {wording.moment(USED)} | From: unknown"
+        "revoked. -- Who: agent.id:billing-bot, with vault.accessor:hmac-token-1 -- "
+        f"Owner: ann@acme.example -- When: {plain_text.moment(USED)} -- From: unknown"
     )
 
 
@@ -215,7 +218,7 @@ def test_says_what_happened_in_plain_words() -> None:
             (
                 "payments-api accepted a token of agent billing-bot, 42 s after it was "
                 f"revoked, and before its source reported that at "
-                f"{wording.moment(USED + SECOND)}."
+                f"{plain_text.moment(USED + SECOND)}."
             ),
         ),
         (
@@ -229,7 +232,8 @@ def test_says_what_happened_in_plain_words() -> None:
             {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
             (
                 "gw accepted a token of agent billing-bot, 42 s after it was revoked, "
-                "although its guard had applied that by then."
+                "although its guard had the revocation in time: gw does not ask its "
+                "guard, or ignores the answer."
             ),
         ),
         (
@@ -260,7 +264,7 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
         late_by="source",
     )  # fmt: skip
 
-    first, last, ended = map(wording.moment, (USED, USED + SECOND, REVOKED))
+    first, last, ended = map(plain_text.moment, (USED, USED + SECOND, REVOKED))
     assert wording.lines(finding)[1:] == [
         "Who: gateway.agent:planner, with vault.accessor:hmac-token-1",
         "Owner: ann@acme.example",
@@ -271,13 +275,16 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
             "source reported that 58 s later. Reason: INC-77."
         ),
         (
-            "Now: Block vault.accessor:hmac-token-1 at payments-api, treat what it did "
-            "since its end as unauthorised, and put a guard in front of payments-api. "
-            "`rescind why vault.accessor:hmac-token-1` shows the revocation."
+            "Now: Find out why the source reported the end so late: no guard could "
+            "know of it before. `rescind why vault.accessor:hmac-token-1` names the "
+            "source, `rescind sources` shows its lag. Treat what "
+            "vault.accessor:hmac-token-1 did since its end as unauthorised. Block "
+            "vault.accessor:hmac-token-1 at payments-api, if it is still accepted "
+            "there."
         ),
     ]
     assert "2025-11-24 16:00:00 UTC" == ended
-    details = wording.details(finding)
+    details = alert_fields.details(finding)
     assert ("dana", "INC-77") == (details["ended_by"], details["reason"])
 
 
@@ -297,7 +304,10 @@ def test_names_the_findings_about_the_same_credential() -> None:
 
     assert ["ev-1", *related] == [each["uid"] for each in told]
     assert [None, 200401, 200401] == [each.get("type_uid") for each in told]
-    assert ", ".join(related) == wording.details(a_finding(related=related))["related"]
+    assert (
+        ", ".join(related)
+        == alert_fields.details(a_finding(related=related))["related"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -315,13 +325,14 @@ def test_names_the_findings_about_the_same_credential() -> None:
 )
 def test_says_spans_as_people_do(seconds: int, text: str) -> None:
     """One unit, rounded down."""
-    assert wording.span(seconds * SECOND + SECOND - 1) == text
+    assert plain_text.span(seconds * SECOND + SECOND - 1) == text
 
 
 @KINDS
 def test_has_a_title_and_words_for_each_kind(kind: FindingKind) -> None:
     """A new kind gets its title when it is made."""
-    assert "vault.accessor:hmac-token-1" in wording.title(a_finding(kind=kind))
+    named = "vault.accessor:hmac-token-1" in wording.title(a_finding(kind=kind))
+    assert named is (kind is not FindingKind.TEST)
     assert wording.message(a_finding(kind=kind))
 
 

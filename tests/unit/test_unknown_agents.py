@@ -330,19 +330,22 @@ def test_an_alert_says_where_when_and_what_to_do() -> None:
         watch.use(token(n), agent=name(n))
     watch.wait()
     what, who, *_, next_ = wording.lines(watch.finding(Identifier("realm", "r")))
-    assert what == "60 agents act in realm:r, where no agent is declared."
+    refused = "None of these uses was refused."
+    listed = "60 agents act in realm:r, where no agent is declared."
+    assert what == f"{listed} {refused}"
     assert who.endswith(" and 10 more")
     assert next_.startswith("Now: Declare those that are yours with `rescind adopt ")
     watch.declare(TOLD)
     watch.wait()
     watch.use(token("x"), agent=name(1))
     what, who, _, when, seen, why, next_ = wording.lines(watch.finding(name(1)))
-    assert what == "agent.id:a-1 acted; nobody declared it."
+    assert what == f"agent.id:a-1 acted, and no source has declared it. {refused}"
     assert who == "Who: agent.id:a-1"
     assert when.endswith(" UTC, 2 times")
     assert seen == "From: last 192.0.2.1, user agent curl"
     assert why.startswith("Why: Seen at 1 point (door) with 2 credentials")
-    assert next_.endswith("or end it with `rescind revoke agent.id:a-1 --reason WHY`.")
+    assert 'End it with `rescind revoke agent.id:a-1 --reason "TEXT"`' in next_
+    assert next_.endswith("lines identifier,owners and agent.id:a-1,person.id:NAME.")
 
 
 def test_people_that_are_declared_are_no_agent_declared() -> None:

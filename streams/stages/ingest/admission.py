@@ -164,6 +164,13 @@ def _admit_lineage(
     admission.facts += _stateable(facts_of(record, origin), rights)
 
 
+def _refused(record: Lifecycle, reason: str, *, taken: bool) -> str:
+    """Say what was refused, why, and whether a part of it got in that denies."""
+    right = reason.removeprefix("unauthorised: ").partition("; ")[0]
+    part = "what of it can only deny was" if taken else "nothing of it was"
+    return f"{record.event_type}: {right}; {part} taken in"
+
+
 def _stateable(facts: Iterable[Fact], rights: Rights) -> list[Fact]:
     return [f for f in facts if entitled(f, rights.grants) and _is_legal(f)]
 
@@ -201,7 +208,8 @@ def _admit_lifecycle(
     admission.dead_letters.append(_letter(record, reason))
     target = record.identifiers[0]
     if reason.startswith("unauthorised"):
-        _signal(admission, FindingKind.UNAUTHORISED, target, record, origin, reason)
+        detail = _refused(record, reason, taken=bool(kept))
+        _signal(admission, FindingKind.UNAUTHORISED, target, record, origin, detail)
     lost = any(isinstance(fact, Cause) and fact not in kept for fact in facts)
     if lost and not reason.startswith("unauthorised"):
         name = target if _legal(target) else Identifier("source", record.source)

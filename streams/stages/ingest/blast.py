@@ -260,7 +260,7 @@ def notice(fact: Fact, detail: str) -> dict[str, Any]:
     return _signal(fact) | {
         "at": fact.received_at,
         "event_ids": [fact.event_id] if fact.event_id else [],
-        "detail": detail,
+        "detail": f"{detail}, the limit of {fact.authority}",
         "ended_by": getattr(fact, "actor", None) or fact.authority,
         "reason": getattr(fact, "reason", None),
     }

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 COUNTS: Final = (
     "accepted", "dead_letters", "unmapped", "collisions", "refused", "failed",
 )  # fmt: skip
-LATE: Final = "no event came since {}; look at the source, and at the way to us"
-UNANSWERED: Final = "no request was answered since {} ({}); look at its API"
+LATE: Final = "no event came since {}"
+UNANSWERED: Final = "no request of Rescind was answered since {} ({})"
 
 
 class Batch(NamedTuple):

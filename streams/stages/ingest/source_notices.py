@@ -25,16 +25,13 @@ MOST_TEXT: Final = 200
 UNMAPPED: Final = frozenset({"no_target", "subject_by_attribute", "needs_pepper"})
 
 GAP: Final = (
-    "events from {} to {} are not kept any more and were never read; compare what "
-    "exists there with `rescind inventory`, and revoke by hand what is gone"
+    "events from {} to {} are not kept any more at the source, and were never read: "
+    "revocations of that time may be among them"
 )
-NAMELESS: Final = (
-    "{}: a change of {} names nobody that can be denied; see the event at the source, "
-    "and revoke by hand what it ended"
-)
+NAMELESS: Final = "{}: a change of {} names nobody that can be denied"
 COLLIDED: Final = (
-    "{}: an event came again under the same id with other content; both count; look "
-    "for an edited copy, or two logs that share their ids"
+    "{}: an event came again under the same id with other content; both are treated "
+    "as true"
 )
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _KIND: Final = FindingKind.TEST
 
 
-def trial(route: str, realm: str, activity: Activity, now: int) -> Delivery:
+def trial(
+    route: str, realm: str, activity: Activity, now: int, by: str | None = None
+) -> Delivery:
     """Give a message of a test.
 
     Args:
@@ -22,16 +24,18 @@ def trial(route: str, realm: str, activity: Activity, now: int) -> Delivery:
         realm: of the server.
         activity: a test begins with CREATE and ends with CLOSE.
         now: when it begins (ns); what has one beginning is one finding.
+        by: who tries the receiver.
     """
     finding = Finding(
         id=f"test-{now:x}",
         kind=_KIND,
         severity=SEVERITY[_KIND],
         realm=realm,
-        presented=Identifier("agent.id", "test"),
+        presented=Identifier("rescind.test", route),
         first_seen=now,
         last_seen=now,
-        message="an operator tests whether alerts arrive.",
+        ended_by=by,
+        message="it was tried whether alerts arrive.",
     )
     return Delivery(
         id=f"{finding.id}.{int(activity)}",

@@ -249,7 +249,7 @@ def only_named(registry: Registry, names: list[int]) -> str | None:
         if lineage.flags[name] & KNOWN or node_class is NodeClass.CONTAINER:
             return None
     if any(True for name in names for _ in lineage.children(name)):
-        return "others hang on it, and no system declared it"
+        return "others descend from it, and no source declared it"
     return None
 
 
@@ -260,9 +260,9 @@ def ambiguous(registry: Registry, names: list[int]) -> str | None:
         for cause in book.on(name) if registry.lineage.flags[name] & CAUSED else ():
             if book.ambiguous(cause):
                 return (
-                    f"{cause.authority} suspended it and lifted that at one time "
-                    f"(aspect {cause.aspect or 'none'}); it stays suspended until "
-                    "the lift is sent again"
+                    f"{cause.authority} sent a suspension of it and its lift with the "
+                    f"same time (aspect {cause.aspect or 'none'}); which came last is "
+                    "unknown, so it stays suspended"
                 )
     return None
 

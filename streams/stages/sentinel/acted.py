@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_PLACES: Final = 64  # that are kept of an agent; the oldest go first
 MOST_IDS: Final = 100
+_ONLY: Final = re.compile(r"seen at 1 point \((.+)\) with 1 credential \((.+)\)")
 
 
 class AgentUse(NamedTuple):
@@ -147,3 +149,12 @@ class Acted:
 
 def _count(of: list[str], noun: str) -> str:
     return f"{len(of)} {noun}" + ("" if len(of) == 1 else "s")
+
+
+def only_place(words: str) -> tuple[str, str]:
+    """Read point and credential off `Acted.words`, where it names one of each.
+
+    Both are "" where there are several, or none.
+    """
+    found = _ONLY.fullmatch(words.rstrip("."))
+    return ("", "") if found is None else (found[1], found[2])

@@ -1,0 +1,108 @@
+"""What a finding says as short texts by their names, for tools that show such pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from streams.model.findings import SUMMARY, FindingKind
+from streams.model.times import rfc3339
+from streams.sinks import plain_text, wording
+from streams.stages.sentinel.messages import detail
+
+if TYPE_CHECKING:
+    from streams.model.findings import Finding
+
+MOST_EVENTS: Final = 5  # ids of events that are shown
+_NAMES: Final = 20 * plain_text.SHOWN  # bytes of a list of names
+FAILURE: Final = FindingKind.ENFORCEMENT_FAILURE
+# Where nothing was ended: what whoever is named did instead.
+_DID: Final = {
+    FindingKind.LEAK: "reported_by",
+    FindingKind.BLAST_LIMIT: "ordered_by",
+    FindingKind.UNAUTHORISED: "said_by",
+    FindingKind.TEST: "started_by",
+}
+# The owner is what ended, and not the name that the finding is about.
+_OF_OWNER: Final = {
+    "owner": "former_owner",
+    "cause": "owner_cause",
+    "ended": "owner_ended",
+    "ended_by": "owner_ended_by",
+    "reason": "owner_end_reason",
+    "told": "owner_end_told",
+}
+
+
+def details(finding: Finding) -> dict[str, str]:
+    """Give what a finding says as short texts by their names; empty ones are left out.
+
+    For tools that show names with values. Times are RFC 3339; ``path`` is shown from
+    what was presented up to what was ended.
+    """
+    path = finding.path if len(finding.path) > 1 else ()
+    found = {
+        "severity": finding.severity.name.lower(),
+        "kind": finding.kind.value,
+        "realm": finding.realm,
+        "identifier": plain_text.shown(str(finding.presented)),
+        "point": wording.place(finding),
+        "outcome": finding.outcome,
+        "agent": plain_text.shown(finding.agent or ""),
+        "owner": plain_text.shown(finding.owner or ""),
+        "address": plain_text.shown(finding.address or ""),
+        "user_agent": plain_text.shown(finding.user_agent or ""),
+        "via": finding.via,
+        "path": plain_text.shown(
+            " < ".join(str(name) for name in path), 4 * plain_text.SHOWN
+        ),
+        "cause": finding.cause,
+        "ended": rfc3339(finding.cause_at),
+        "ended_by": plain_text.shown(finding.ended_by or ""),
+        "reason": plain_text.shown(finding.reason or "", 2 * plain_text.SHOWN),
+        "told": rfc3339(finding.told_at),
+        # A failure of the guard is no lateness.
+        "late": None if finding.kind is FAILURE else finding.late_by,
+        "first_seen": rfc3339(finding.first_seen),
+        "last_seen": rfc3339(finding.last_seen),
+        "count": str(finding.count),
+        "related": ", ".join(finding.related),
+        "events": ", ".join(
+            plain_text.shown(each) for each in finding.event_ids[:MOST_EVENTS]
+        ),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def named(finding: Finding) -> dict[str, str]:
+    """Give the `details` under the names that say what each is of this finding."""
+    found, kind = details(finding), finding.kind
+    if kind is FindingKind.TEST:
+        del found["identifier"]
+    if kind is FindingKind.OWNERLESS:
+        found.pop("path", None)
+        found = {_OF_OWNER.get(name, name): text for name, text in found.items()}
+    elif finding.cause_at is None:
+        did = _DID.get(kind, "ended_by")
+        if kind is FindingKind.REVOCATION_NOT_APPLIED:
+            person = wording.is_person(finding.ended_by or "")
+            did = "ordered_by" if person else "reported_by"
+        found = {did if n == "ended_by" else n: text for n, text in found.items()}
+    if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:
+        found["account"] = found.pop("agent")
+    extra = _lists(finding)
+    return found | {name: text for name, text in extra.items() if text}
+
+
+def _lists(finding: Finding) -> dict[str, str]:
+    """Give what stands in the words of a finding alone."""
+    kind, told = finding.kind, detail(finding).rstrip(".")
+    if finding.presented.kind == SUMMARY:
+        return {"names": plain_text.shown(finding.message, _NAMES)}
+    if kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
+        return {"agents": wording.parts_of_list(finding)[1]}
+    if kind is FindingKind.UNKNOWN_AGENT:
+        return {"credential": plain_text.shown(wording.credential(finding))}
+    listed = plain_text.shown(told.partition(": ")[2], _NAMES)
+    if kind is FindingKind.SHARED_SERVICE_ACCOUNT:
+        return {"agents": listed}
+    return {"guards": listed} if kind is FindingKind.CLOSURE_PARTIAL else {}
