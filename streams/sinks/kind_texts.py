@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from streams.model.findings import POSTURE, SUMMARY, FindingKind
@@ -52,7 +53,7 @@ WHY_MANY: Final = {
 OURS: Final = dict.fromkeys(
     POSTURE, "no request; found in the inventory that the sources declared"
 ) | {
-    FindingKind.EXCESS_SCOPE: "the access logs of the days named below",
+    FindingKind.EXCESS_SCOPE: "the access logs of {days} days",
     FindingKind.UNMAPPED: "no request; found in the inventory, as a parent of others",
     FindingKind.CLOSURE_PARTIAL: "receipts of the guards",
     FindingKind.SOURCE_SILENT: "Rescind's own watch of its sources",
@@ -123,13 +124,14 @@ LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
     "Declare those that are yours with `rescind adopt access-log LOG`, where LOG is a "
     "log that shows them, or `rescind adopt FILE`, where FILE is a CSV of columns "
-    "identifier,owners; `rescind inventory` lists them all. Revoke the others with "
+    "identifier,owners; `rescind inventory` lists them all, with the points that saw "
+    "each. Revoke the others with "
     '`rescind revoke ID --reason "TEXT"`.'
 )
 # How a name is declared, with a line of the list.
 _DECLARE: Final = (
     "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
-    "{it},person.id:NAME"
+    "{cell},person.id:NAME"
 )
 _REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
 _WHY: Final = "`rescind why {id}` shows the revocation."
@@ -193,7 +195,8 @@ REMEDIES: Final = {
     FindingKind.LIFT_AMBIGUOUS: (
         "Ask the source which came last. If {it} may work again, run `rescind lift "
         '{id} --authority AUTHORITY --aspect ASPECT --reason "TEXT"` with authority '
-        "and aspect as named above; `rescind why {id}` shows both."
+        "and aspect as named above; `rescind why {id}` shows them, and when and "
+        "why it was suspended."
     ),
     FindingKind.SCOPE_ESCALATION: (
         f"End it with {_REVOKE}, and issue it anew with less scope. Until then guards "
@@ -367,3 +370,9 @@ def happened(kind: FindingKind, about: str, why: str) -> str:
     if kind is FindingKind.OWNERLESS and not why.startswith("nobody"):
         return ""  # whether it is denied for that is not told
     return HAPPENED.get(kind, "")
+
+
+def days_of(why: str) -> str:
+    """Give how many days of use a finding looked at, as its detail says it."""
+    found = re.match(r"in (\d+) days ", why)
+    return found[1] if found else "an unknown number of"

@@ -39,3 +39,9 @@ def span(time: int) -> str:
         if seconds < limit:
             return f"{seconds // unit} {name}"
     return f"{seconds // _DAY} d"
+
+
+def cell(name: str) -> str:
+    """Give a name as a cell of a CSV."""
+    quoted = name.replace('"', '""')
+    return f'"{quoted}"' if {",", '"'} & {*name} else name

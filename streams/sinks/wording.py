@@ -34,10 +34,11 @@ from streams.sinks.kind_texts import (
     UNKNOWN_PLACE,
     UNKNOWN_SPEAKER,
     WHY_MANY,
+    days_of,
     happened,
     remedy_of,
 )
-from streams.sinks.plain_text import SHOWN, moment, shown, span
+from streams.sinks.plain_text import SHOWN, cell, moment, shown, span
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
@@ -157,6 +158,8 @@ def _filled(text: str, finding: Finding) -> str:
         it=shown(name),
         id=shlex.quote(shown(name, _LONGEST)),
         value=shown(finding.presented.value),
+        cell=cell(shown(name, _LONGEST)),
+        days=days_of(detail(finding)),
         point=shown(finding.point) or "the enforcement point",
         by=shown(finding.ended_by or "") or "its sender",
     )

@@ -99,7 +99,7 @@ async def test_it_fires_once_and_is_resolved(manager: str) -> None:
     assert await send(Activity.CREATE)
     assert await send(Activity.UPDATE)
     (alert,) = await until(seen)
-    assert alert["labels"]["alertname"] == "Test of alerts, nothing happened"
+    assert alert["labels"]["alertname"] == "Test of alerts, ignore it"
     assert alert["generatorURL"].startswith(links)
     assert alert["status"]["state"] == "active"
 

@@ -212,6 +212,29 @@ def test_refuses_a_kind_that_was_not_granted() -> None:
     assert result.dead_letters[0].reason.startswith("unauthorised: aws may not")
 
 
+@pytest.mark.parametrize(
+    ("identifiers", "effect", "said"),
+    [
+        ((OTHER,), "revoke", "nothing of it was taken in"),
+        ((KEY, OTHER), "revoke", "what of it can only deny was taken in"),
+        ((KEY, OTHER), "issue", "nothing of it was taken in"),
+    ],
+)
+def test_a_refusal_says_what_was_said_and_whether_a_part_of_it_denies(
+    identifiers: tuple[Identifier, ...], effect: str, said: str
+) -> None:
+    """Who reads the alert must know whether something is denied by it."""
+    record = lifecycle(effect, identifiers=identifiers)
+    result = admitted(record, rights=Rights((Grant("aws.*"),)))
+
+    (signal,) = result.signals
+    refused, _, taken = signal["detail"].partition("; ")
+    assert refused.startswith(f"{record.event_type}: aws may not speak of ")
+    assert refused.endswith(OTHER.kind)
+    assert said == taken
+    assert bool(result.facts) is said.startswith("what")
+
+
 def test_refuses_a_qualifier_that_was_not_granted() -> None:
     """A grant for one account says nothing of another's user."""
     rights = Rights((Grant("aws.user", "arn:aws:iam::999999999999:"),))

@@ -24,10 +24,12 @@ _SENTENCES: Final = {
     FindingKind.SOURCE_SILENT: "{it} is silent",
     FindingKind.SOURCE_STOPPED: "{it} sends nothing: its transmitter stopped it",
     FindingKind.SOURCE_GAP: "events of {it} may be missing",
-    FindingKind.UNMAPPED_SUBJECT: "{it} changed a subject that is not known here",
+    FindingKind.UNMAPPED_SUBJECT: "{it} reported a change that matches no known name",
     FindingKind.ID_COLLISION: "two events of {it} share one id and differ",
     FindingKind.CLOSURE_PARTIAL: "the end of {it} is not enforced everywhere in time",
-    FindingKind.ENFORCEMENT_FAILURE: "{it} is allowed{at}, which had applied its end",
+    FindingKind.ENFORCEMENT_FAILURE: (
+        "{it} was accepted{at}, although the guard there had applied its end"
+    ),
     FindingKind.LIFT_AMBIGUOUS: "{it} stays suspended",
     FindingKind.SCOPE_ESCALATION: "{it} declares more than it can have",
     FindingKind.SCOPE_VIOLATION: "{it} was accepted{at} for what it may not do",
@@ -37,9 +39,11 @@ _SENTENCES: Final = {
     FindingKind.UNMAPPED: "{it} is not declared, and others descend from it",
     FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.OVER_QUOTA: "{it} is over its quota",
-    FindingKind.ENFORCEMENT_LAG: "{it} was accepted{at}, which had not applied its end",
+    FindingKind.ENFORCEMENT_LAG: (
+        "{it} was accepted{at}; no guard there can show that it had applied its end"
+    ),
     FindingKind.UNKNOWN_AGENT: "{it} acted{at}; nobody declared it",
-    FindingKind.TEST: "nothing happened, a receiver of alerts is tried",
+    FindingKind.TEST: "this is a test of alerts, ignore it",
 }
 
 
