@@ -89,12 +89,17 @@ def named(finding: Finding) -> dict[str, str]:
         found = {did if n == "ended_by" else n: text for n, text in found.items()}
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:
         found["account"] = found.pop("agent")
-    extra = _lists(finding)
-    return found | {name: text for name, text in extra.items() if text}
+    if kind is FindingKind.UNAUTHORISED and "point" in found:
+        found["format"] = found.pop("point")
+    return found | told_in_words(finding)
 
 
-def _lists(finding: Finding) -> dict[str, str]:
-    """Give what stands in the words of a finding alone."""
+def told_in_words(finding: Finding) -> dict[str, str]:
+    """Give what stands in the words of a finding alone; empty texts are left out."""
+    return {name: text for name, text in _in_words(finding).items() if text}
+
+
+def _in_words(finding: Finding) -> dict[str, str]:
     kind, told = finding.kind, detail(finding).rstrip(".")
     if finding.presented.kind == SUMMARY:
         return {"names": plain_text.shown(finding.message, _NAMES)}
@@ -102,6 +107,8 @@ def _lists(finding: Finding) -> dict[str, str]:
         return {"agents": wording.parts_of_list(finding)[1]}
     if kind is FindingKind.UNKNOWN_AGENT:
         return {"credential": plain_text.shown(wording.credential(finding))}
+    if kind is FindingKind.SCOPE_VIOLATION:
+        return {"scope": plain_text.shown(told.partition(" was used, which ")[0])}
     listed = plain_text.shown(told.partition(": ")[2], _NAMES)
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT:
         return {"agents": listed}

@@ -23,7 +23,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import SUMMARY, FindingKind, Severity
-from streams.sinks import plain_text, wording
+from streams.sinks import alert_fields, plain_text, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.notify.deliveries import Activity
@@ -197,7 +197,9 @@ def _info(finding: Finding, links: Links) -> dict[str, Any]:
 
 
 def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
-    if speaker := wording.speaker(finding):
+    tried = finding.kind is FindingKind.TEST
+    by = plain_text.shown(finding.ended_by or "", _MAX_TEXT) if tried else ""
+    if speaker := wording.speaker(finding) or by:
         return {"actor": {"user": {"uid": speaker, "type_id": 99, "type": "Speaker"}}}
     presented = finding.presented
     named = wording.principal(finding) or presented
@@ -289,6 +291,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         # A guard that failed was not late.
         "late_by": None if failed else finding.late_by,
         **former,
+        **alert_fields.told_in_words(finding),
     }
 
 

@@ -67,7 +67,9 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
     details = alert_fields.named(finding)
     return {
         "summary": plain_text.shown(wording.title(finding), _SUMMARY),
-        "source": details.get("point") or f"rescind/{finding.realm}",
+        "source": (
+            details.get("point") or details.get("said_by") or f"rescind/{finding.realm}"
+        ),
         "severity": _SEVERITY[finding.severity],
         "timestamp": rfc3339(finding.first_seen),
         "component": details.get("point") or "rescind",

@@ -300,7 +300,8 @@ def _from(finding: Finding) -> str:
     events = f"event {events}" if events else ""
     limited = detail(finding) if kind is FindingKind.BLAST_LIMIT else ""
     source = place(finding) or shown(limited.partition(", the limit of ")[2])
-    origin = " of ".join(filter(None, (events, source)))
+    of = " in the format of " if kind is FindingKind.UNAUTHORISED else " of "
+    origin = of.join(filter(None, (events, source)))
     if kind is not FindingKind.UNAUTHORISED:
         return origin
     by = speaker(finding) or UNKNOWN_SPEAKER

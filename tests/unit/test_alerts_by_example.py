@@ -256,7 +256,7 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "event uuid-81",
-        ("a change of user.lifecycle.deactivate names nobody", "still accepted"),
+        ("change of user.lifecycle.deactivate names nobody", "still accepted"),
         'rescind revoke ID --reason "TEXT"',
     ),
     "id_collision": Answers(
@@ -393,7 +393,8 @@ _FIELDS: Final = {
     "leak": {"reported_by": "gitguardian"},
     "blast_limit_held": {"ordered_by": "gateway.agent:mailer"},
     "revocation_not_applied": {"reported_by": "agent-gateway"},
-    "unauthorised": {"said_by": "acme-idp"},
+    "unauthorised": {"said_by": "acme-idp", "format": "agent-gateway"},
+    "scope_violation": {"scope": "gateway|payments.send"},
     "unauthorised_guard": {"said_by": "token ci-runner"},
     "trial_of_a_receiver": {"started_by": "ops-sam", "severity": "informational"},
     "ownerless_owner_left": {
@@ -427,6 +428,12 @@ def test_fields_say_what_each_is(told: dict[str, Finding], name: str) -> None:
         assert [] == [each for each in ("ended_by", "ended", "path") if each in fields]
     assert "late" not in fields
     assert payload["component"] == fields.get("point", "rescind")
+    assert payload["source"] == (
+        fields.get("point") or fields.get("said_by") or "rescind/acme"
+    )
+    unmapped = _shown_by_ocsf(told[name])["unmapped"]
+    listed = wanted.keys() & {"agents", "guards", "credential", "scope"}
+    assert [] == [each for each in listed if unmapped[each] != wanted[each]]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -457,6 +464,7 @@ def test_a_test_leads_nowhere(told: dict[str, Finding]) -> None:
     assert "https" not in json.dumps([_shown_by_pagerduty(finding), _slack(finding)])
     assert "https" not in json.dumps(event)
     assert "ai_agent" not in event["evidences"][0]
+    assert "ops-sam" == event["evidences"][0]["actor"]["user"]["uid"]
     assert not event["is_alert"]
 
 

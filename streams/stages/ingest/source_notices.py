@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = 5  # ids of events that stand in a finding
 MOST_TEXT: Final = 200
-# What a mapper says of a change whose subject it cannot name.
-UNMAPPED: Final = frozenset({"no_target", "subject_by_attribute", "needs_pepper"})
+# What a mapper says of a change whose subject it cannot name, in words.
+_NAMELESS: Final = {
+    "no_target": "names nobody that can be denied",
+    "subject_by_attribute": (
+        "names its subject by an e-mail address, a phone number or an account alone, "
+        "which no known name has"
+    ),
+    "needs_pepper": (
+        "names its subject by a value that is looked up with a pepper, and none is set"
+    ),
+}
+UNMAPPED: Final = frozenset(_NAMELESS)
 
 GAP: Final = (
     "events from {} to {} are not kept any more at the source, and were never read: "
     "revocations of that time may be among them"
 )
-NAMELESS: Final = "{}: a change of {} names nobody that can be denied"
+NAMELESS: Final = "a change of {} {} ({})"
 COLLIDED: Final = (
     "{}: an event came again under the same id with other content; both are treated "
     "as true"
@@ -96,11 +106,13 @@ def nameless(
         if one.event_id and len(ids) < EXAMPLES:
             ids[one.event_id] = None
     return [
-        SourceNotice(
-            FindingKind.UNMAPPED_SUBJECT, now, NAMELESS.format(*key), tuple(ids)
-        )
+        SourceNotice(FindingKind.UNMAPPED_SUBJECT, now, _nameless(*key), tuple(ids))
         for key, ids in groups.items()
     ]
+
+
+def _nameless(code: str, event_type: str) -> str:
+    return NAMELESS.format(event_type, _NAMELESS[code], code)
 
 
 def collided(events: Iterable[Lifecycle | Access], now: int) -> list[SourceNotice]:
