@@ -286,7 +286,8 @@ END_UNUSED: Final = f"End it with {_REVOKE}, once its owner has confirmed that."
 LEASE: Final = (
     "1. Remove the account that the lease stands for at its own system, for a lease "
     "below database/ at the database. 2. Only then clear the lease at {point} by POST "
-    "sys/leases/revoke-force/{value}, which forgets the lease and ends nothing else. "
+    "sys/leases/revoke-force/{value}, which forgets the lease, whether the account is "
+    "gone or not. "
     f"{_REVOKE} denies the lease at guards alone, not at that system."
 )
 # Where the finding is about a source or a guard.

@@ -19,6 +19,11 @@ _LISTS: Final = {
     SUMMARY: "findings", "source": "sources", "guard": "guards", "realm": "inventory",
 }  # fmt: skip
 
+# Findings on which guards are behind.
+_OF_GUARDS: Final = frozenset({
+    FindingKind.CLOSURE_PARTIAL, FindingKind.ENFORCEMENT_LAG,
+})  # fmt: skip
+
 
 @frozen
 class Links:
@@ -53,7 +58,9 @@ class Links:
             return {}
         if listed := _LISTS.get(finding.presented.kind):
             return {listed.title(): self.why(finding)}
-        return {"Why": self.why(finding), "Lineage": self.lineage(finding)}
+        links = {"Why": self.why(finding), "Lineage": self.lineage(finding)}
+        guards = {"Guards": f"{self.base}/v1/guards"}
+        return links | guards if finding.kind in _OF_GUARDS else links
 
     def _to(self, question: str, identifier: Identifier, realm: str) -> str:
         if not self.base:

@@ -172,7 +172,10 @@ ANSWERS: Final = {
         DANA,
         "found at 2026-04-01 09:05:02 UTC",
         "access logs",
-        ("30 days it did not use gateway|mail.read, gateway|mail.send",),
+        (
+            "30 days it did not use gateway|mail.read, gateway|mail.send",
+            "in use: gateway|search",
+        ),
         f"Issue {TOKEN} anew with the scopes that it uses",
     ),
     "excess_scope_never_used": Answers(
@@ -346,6 +349,11 @@ def _shown_by_pagerduty(finding: Finding) -> dict[str, Any]:
     return event
 
 
+def _links(finding: Finding) -> list[dict[str, str]]:
+    links: list[dict[str, str]] = _shown_by_pagerduty(finding).get("links", [])
+    return links
+
+
 def _shown_by_ocsf(finding: Finding) -> dict[str, Any]:
     return ocsf.of_delivery(_delivery(finding), ocsf.OcsfLayout("1.9.0", LINKS))
 
@@ -424,6 +432,8 @@ def test_fields_say_what_each_is(told: dict[str, Finding], name: str) -> None:
     fields, wanted = payload["custom_details"], _FIELDS[name]
 
     assert wanted == {each: fields.get(each) for each in wanted}
+    linked = [each["text"] for each in _links(told[name])]
+    assert ("Guards" in linked) is (name in {"closure_partial", "unauthorised_guard"})
     if "ended_by" not in wanted:
         assert [] == [each for each in ("ended_by", "ended", "path") if each in fields]
     assert "late" not in fields

@@ -274,7 +274,8 @@ def test_a_scope_that_is_not_used_for_days_is_excess_until_it_is() -> None:
         found = desk.look()
         desk.now += DAY
     assert found == ["excess_scope t"]
-    assert desk.signals[0]["detail"] == "in 3 days it did not use api|pay"
+    told = "in 3 days it did not use api|pay; in use: api|mail:send"
+    assert told == desk.signals[0]["detail"]
 
     assert desk.stage.used(TOKEN, ["api|pay"], desk.now) is not None
     assert desk.stage.used(TOKEN, ["api|pay"], desk.now) is None

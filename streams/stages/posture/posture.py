@@ -302,7 +302,11 @@ class Posture:
         partly = self._due(names[0], parts, now)
         said = [f"it did not use {rules.few(idle)}"] if idle else []
         said += [f"it used {rules.few(partly)}"] if partly else []
-        return f"in {days} days {' and '.join(said)}" if said else None
+        if not said:
+            return None
+        used = self.book.in_use(called, declared, now, self._limits.excess)
+        told = f"; in use: {rules.few(used)}" if used and not partly else ""
+        return f"in {days} days {' and '.join(said)}{told}"
 
     def _due(self, node: int, found: Iterable[tuple[str, int]], now: int) -> list[str]:
         """Give what is due; have the node looked at when the rest may be."""

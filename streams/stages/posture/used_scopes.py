@@ -210,6 +210,22 @@ class UsedScopes:
             used = (usage.used.get(scope, 0) for usage in usages)
             yield scope, (max(min(known), *used) + days) * DAY
 
+    def in_use(
+        self,
+        names: Iterable[Identifier],
+        declared: Iterable[str],
+        now: int,
+        span: int,
+    ) -> list[str]:
+        """Give the declared scopes that were used within a span before now (ns)."""
+        usages = [usage for name in names if (usage := self._of.get(name)) is not None]
+        since = (now - span) // DAY
+        return [
+            scope
+            for scope in sorted(declared)[:MOST_SCOPES]
+            if any(usage.used.get(scope, since - 1) >= since for usage in usages)
+        ]
+
     def forget(self, before: int) -> list[Identifier]:
         """Drop what was not used since a time (ns); give the names."""
         day = before // DAY
