@@ -382,6 +382,7 @@ def _together(finding: Finding) -> list[str]:
         f"Who: {shown(finding.message, _MANY)}",
         f"Owner: {_owners_of_many(finding)}",
         f"When: found {f'at {first}' if first == last else f'{first} to {last}'}",
+        f"From: {OURS.get(finding.kind) or 'the events of its findings'}",
         f"Why: {WHY_MANY.get(finding.kind, kind)}.",
         f"Now: {remedy(finding)}",
     ]

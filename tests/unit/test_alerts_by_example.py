@@ -207,10 +207,10 @@ ANSWERS: Final = {
         f'rescind owners {PLANNER} --owner person.id:NAME --reason "TEXT"',
     ),
     "ownerless_first_import": Answers(
-        "gateway.agent:bot-00, gateway.agent:bot-01",
+        "the first 20 of them: gateway.agent:bot-00, gateway.agent:bot-01",
         "none that lives, for any of them",
         "found at 2026-03-02 09:20:00 UTC",
-        "",
+        _STATE,
         ("no source names an owner who lives",),
         "rescind findings",
     ),

@@ -271,7 +271,8 @@ def test_who_decides_reads_what_it_is(fact: Fact, says: str) -> None:
         held.expires_at,
     )
     assert signal["presented"] == end["presented"]
-    assert (fact.received_at, "why") == (signal["at"], signal["detail"])
+    detail = f"why, the limit of {fact.authority}"
+    assert (fact.received_at, detail) == (signal["at"], signal["detail"])
     assert end["over"]
 
 

@@ -115,7 +115,7 @@ def _summary(group: Group, held: Sequence[Finding]) -> Finding:
     first_seen = min(f.first_seen for f in held)
     severity = max(f.severity for f in held)
     names = [str(f.presented)[:_NAME] for f in held[:NAMES]]
-    text = f"the first of them: {', '.join(names)}"
+    text = f"the first {len(names)} of them: {', '.join(names)}"
     count = len(held)
     if before is not None:
         first_seen = min(first_seen, before.first_seen)
