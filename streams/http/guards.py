@@ -161,7 +161,7 @@ class Guards:
         token = self._tokens.holder(request, "restorer", any_realm=True)
         name = request.match_info["name"]
         if not await self._of(request).remove(name, token.name):
-            detail = f"no guard is called {name!r:.80}: list them with `rescind guards`"
+            detail = "no guard has this name: list them with `rescind guards`"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard", detail)
         return _json({"removed": name})
 
@@ -169,10 +169,9 @@ class Guards:
         """Say which guards enforce a revocation, by the id that its answer gave."""
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         of = self._of(request)
-        id_ = request.match_info["id"]
-        result = await of.result(id_)
+        result = await of.result(request.match_info["id"])
         if result is None:
-            detail = f"no revocation has the id {id_!r:.80}: it is `id` of its answer"
+            detail = "no revocation has this id: it is `id` in the answer to one"
             status = http.HTTPStatus.NOT_FOUND
             raise ProblemError(status, "no such revocation", detail)
         return _json(_told(result, of))
