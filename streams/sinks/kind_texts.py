@@ -97,7 +97,8 @@ HAPPENED: Final = {
     FindingKind.TEST: "This is a test, started by {by}. Ignore it",
 }
 OWNER_LEFT: Final = (
-    "{it} has no living owner any more. Guards deny it for that, until it has a new one"
+    "{it} has no living owner any more. Guards deny it for that, and accept it again "
+    "as soon as it has an owner"
 )
 REFUSED_GUARD: Final = "{by} was refused: it tried to register as guard {value}"
 NEVER_USED: Final = "{it} was not used at all"
@@ -122,17 +123,18 @@ UNKNOWN_OWNERS: Final = {
 }
 LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
-    "Declare those that are yours with `rescind adopt access-log LOG`, where LOG is a "
-    "log that shows them, or `rescind adopt FILE`, where FILE is a CSV of columns "
-    "identifier,owners; `rescind inventory` lists them all, with the points that saw "
-    "each. Revoke the others with "
-    '`rescind revoke ID --reason "TEXT"`.'
+    "Find out whose each is: `rescind inventory` lists them all, with the points that "
+    'saw each. Revoke what nobody knows with `rescind revoke ID --reason "TEXT"`. '
+    "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
+    "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
+    "shows: use it only if you know them all."
 )
 # How a name is declared, with a line of the list.
 _DECLARE: Final = (
     "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
     "{cell},person.id:NAME"
 )
+_DECLARE_ALONE: Final = f"To declare it with {_DECLARE}, names its owner alone"
 _REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
 _WHY: Final = "`rescind why {id}` shows the revocation."
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
@@ -173,20 +175,23 @@ REMEDIES: Final = {
     ),
     FindingKind.UNKNOWN_AGENT: (
         "Ask the operators of the points named above whose {it} is. End it with "
-        f"{_REVOKE}, which denies what is known to descend from it, or declare it "
+        f"{_REVOKE}, which denies what is known to descend from it, and block it at "
+        "points without a guard, which accept it still; or declare it "
         f"with {_DECLARE}."
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
         "Ask the owner of the agent where {it} came from. End it with "
-        f"{_REVOKE}, or declare it with {_DECLARE}."
+        f"{_REVOKE} and block it at {{point}}, if that has no guard; or declare it "
+        f"with {_DECLARE}."
     ),
     FindingKind.UNAUTHORISED: (
         "Find out whether {by} may say that. If so, grant it the kind in "
-        "`authorities` of the settings. If not, exchange the credential of {by}, and "
-        "take back what it said with `rescind distrust AUTHORITY --key KEY --from TIME "
-        '--reason "TEXT"`: AUTHORITY is {by}, KEY the name of that credential in the '
-        "settings (`rescind audit export` shows it as ingress_key), TIME when it was "
-        "stolen."
+        "`authorities` of the settings. If its credential was stolen, rotate that "
+        "first. `rescind distrust AUTHORITY --key KEY --from TIME "
+        '--reason "TEXT"` then takes back all that it said since TIME, true '
+        "revocations "
+        "too: `rescind audit export` lists them. AUTHORITY is {by}, KEY the name of "
+        "that credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
         f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
@@ -203,8 +208,9 @@ REMEDIES: Final = {
         "deny uses beyond the scope above it; points without a guard may accept them."
     ),
     FindingKind.SCOPE_VIOLATION: (
-        f"End it with {_REVOKE}, and look at what {{it}} did at {{point}}. Later: have "
-        "{point} ask its guard with the scope of each request."
+        "Block {it} at {point}, and end it at the system that issued it and with "
+        f"{_REVOKE}. Look at what {{it}} did at {{point}}. Later: have {{point}} ask "
+        "its guard with the scope of each request."
     ),
     FindingKind.EXCESS_SCOPE: (
         f"Issue {{it}} anew with the scopes that it uses, then end the old one with "
@@ -219,13 +225,16 @@ REMEDIES: Final = {
         "`rescind blast-radius {id}` shows what would end with the account."
     ),
     FindingKind.UNMAPPED: (
-        "Its end would not reach Rescind, so what descends from it would live on. "
-        f"Connect the source that issues {{it}}, or declare it with {_DECLARE}. "
+        "Connect the source that issues {it}: without it the end of {it} would not "
+        "reach Rescind, and what descends from it would live on. "
+        f"{_DECLARE_ALONE}: its end is then yours to enter, with {_REVOKE}. "
         "`rescind blast-radius {id}` lists what descends from it."
     ),
     FindingKind.LEAK: (
-        f"End it now with {_REVOKE}, and issue a new one. `rescind why {{id}}` shows "
-        "whether it has ended already, `rescind blast-radius {id}` what ends with it."
+        f"End it now with {_REVOKE} and at the system that issued it: points without a "
+        "guard accept it until then. Look for uses from addresses that you do not "
+        "know, and issue a new one. `rescind why {id}` shows whether it has ended "
+        "already, `rescind blast-radius {id}` what ends with it."
     ),
     FindingKind.SOURCE_SILENT: (
         "Revocations that {it} reports may not arrive, and are not enforced then. "
@@ -237,8 +246,9 @@ REMEDIES: Final = {
         "enable the stream; `rescind ssf status` shows it."
     ),
     FindingKind.SOURCE_GAP: (
-        "List what exists at {it} now. End what `rescind inventory` shows of it and "
-        'the source no longer has, each with `rescind revoke ID --reason "TEXT"`.'
+        "List what exists at {it} now. What `rescind inventory` shows of it and the "
+        "source no longer has may have ended: once its owner has confirmed that, end "
+        'each with `rescind revoke ID --reason "TEXT"`.'
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at the source. If it ended access, end whose access it was "
@@ -249,40 +259,45 @@ REMEDIES: Final = {
         "use the same ids; `rescind sources` counts such events."
     ),
     FindingKind.CLOSURE_PARTIAL: (
-        "`rescind guards` shows how far each guard is. Restart the named ones or mend "
-        "their connection to Rescind; until then take offline what they guard. "
-        "`rescind guards --remove NAME` removes one that is gone for good."
+        "Block {it} at the points of the named guards, or take these points offline, "
+        "until the guards are restarted or connected to Rescind again: `rescind "
+        "guards` shows how far each is. `rescind guards --remove NAME` is for one "
+        "whose points are gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
-        "Block {it} at {point} or take {point} offline, and keep its logs. "
+        "Block {it} at {point}; if you cannot, take {point} offline. Keep its logs. "
         f"{_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        "Ask {by} whether that was meant. If not, take it back with `rescind withdraw "
-        '{id} FACT --reason "TEXT"`; `rescind why {id}` shows FACT.'
+        "Ask {by}, or whoever runs it, whether that was meant. Until then all that it "
+        "reaches is denied; `rescind blast-radius {id}` lists it. If it was not meant, "
+        'take it back with `rescind withdraw {id} FACT --reason "TEXT"`; `rescind why '
+        "{id}` shows FACT."
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "Block {it} at {point}. `rescind guards` shows which guard of {point} is "
-        "behind: restart it or mend its connection to Rescind, or take {point} "
-        f"offline. {_TREAT}"
+        "behind: restart it or mend its connection to Rescind. If you cannot block "
+        f"{{it}}, take {{point}} offline. {_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
-        "sources` counts it. For a bulk load raise `quota` in the settings. What a "
-        "stolen key said is taken back with `rescind distrust AUTHORITY --key KEY "
-        '--from TIME --reason "TEXT"`: AUTHORITY is {value}, KEY the name of its '
-        "credential in the settings (`rescind audit export` shows it as ingress_key), "
-        "TIME when it was stolen."
+        "sources` counts it. For a bulk load raise `quota` in the settings. "
+        "Rotate a stolen key first. `rescind distrust AUTHORITY --key KEY "
+        '--from TIME --reason "TEXT"` then takes back all that it said since TIME, '
+        "true "
+        "revocations too: `rescind audit export` lists them. AUTHORITY is {value}, KEY "
+        "the name of its credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
 # A guard could not have known.
 LATE_SOURCE: Final = (
-    "Find out why the source reported the end so late: no guard could know of it "
-    "before. `rescind why {id}` names the source, `rescind sources` shows its lag. "
-    f"{_TREAT} Block {{it}} at {{point}}, if it is still accepted there."
+    "Block {it} at {point} if it is still accepted there, and end it at the system "
+    f"that issued it. {_TREAT} Then find out why the source reported the end so late: "
+    "no guard could know of it before. `rescind why {id}` names the source, `rescind "
+    "sources` shows its lag."
 )
-END_UNUSED: Final = f"End it with {_REVOKE}, once its owner has confirmed that."
+END_UNUSED: Final = f"Once its owner has confirmed that, end it with {_REVOKE}."
 LEASE: Final = (
     "1. Remove the account that the lease stands for at its own system, for a lease "
     "below database/ at the database. 2. Only then clear the lease at {point} by POST "
@@ -299,7 +314,7 @@ OF_NO_AGENTS: Final = {
     ),
     FindingKind.UNAUTHORISED: (
         "`rescind guards` shows who holds the name. If the credential may use it, add "
-        "{value} to its `guards` in the settings; if not, exchange the credential, and "
+        "{value} to its `guards` in the settings; if not, rotate the credential, and "
         "find out who used it."
     ),
 }
@@ -322,8 +337,9 @@ NO_AGENTS: Final = frozenset({"source", "guard"})
 NOT_USED: Final = "was not used at all"
 OWNERS_GONE: Final = "none of its owners"
 HELD: Final = (
-    "Ask {by} whether that was meant. `rescind approvals list` shows it: `rescind "
-    "approvals approve ID` enforces it, `rescind approvals reject ID` drops it."
+    "Ask {by}, or whoever runs it, whether that was meant. Until then nothing of it is "
+    "denied. `rescind approvals list` shows it: `rescind approvals approve ID` "
+    "enforces it, `rescind approvals reject ID` drops it."
 )
 
 

@@ -6,6 +6,7 @@ of our samples with the names of an agent of its own in it.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +19,7 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.model.records import Access
 from streams.sources.mapped.generic import Generic
-from streams.sources.mapped.mapping import load_mapping
+from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.stages.ingest.admission import Rights, admit
 from streams.stages.ingest.entitlement import EVERYTHING
 from streams.stages.ingest.ingress import Origin
@@ -120,13 +121,19 @@ def events(data: bytes) -> Iterator[dict[str, Any]]:
     yield from max(lists, key=len, default=[document])
 
 
+@cache
+def mapping(dialect: Dialect) -> Mapping:
+    """Load a shipped mapping, once for its hundreds of lines."""
+    file = dialect.file.with_suffix(".yaml")
+    return load_mapping(file.read_text("utf-8"), file.name)
+
+
 def uses(dialect: Dialect, line: bytes) -> list[Access]:
     """Read the accesses of a line that were allowed."""
     if dialect.source:
         source: Any = reader(dialect.source)
     else:
-        file = dialect.file.with_suffix(".yaml")
-        source = Generic(load_mapping(file.read_text("utf-8"), file.name))
+        source = Generic(mapping(dialect))
     records = [each for each in source.records(line) if isinstance(each, Access)]
     return [each for each in records if each.outcome != "denied"]
 
@@ -168,8 +175,7 @@ def kinds(dialect: Dialect) -> dict[str, Any]:
     """Give the vocabulary with the kinds of a mapping."""
     if dialect.source:
         return dict(VOCABULARY)
-    file = dialect.file.with_suffix(".yaml")
-    return extend(load_mapping(file.read_text("utf-8"), file.name).kinds)
+    return extend(mapping(dialect).kinds)
 
 
 def told(

@@ -275,12 +275,12 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
             "source reported that 58 s later. Reason: INC-77."
         ),
         (
-            "Now: Find out why the source reported the end so late: no guard could "
-            "know of it before. `rescind why vault.accessor:hmac-token-1` names the "
-            "source, `rescind sources` shows its lag. Treat what "
-            "vault.accessor:hmac-token-1 did since its end as unauthorised. Block "
-            "vault.accessor:hmac-token-1 at payments-api, if it is still accepted "
-            "there."
+            "Now: Block vault.accessor:hmac-token-1 at payments-api if it is still "
+            "accepted there, and end it at the system that issued it. Treat what "
+            "vault.accessor:hmac-token-1 did since its end as unauthorised. Then find "
+            "out why the source reported the end so late: no guard could know of it "
+            "before. `rescind why vault.accessor:hmac-token-1` names the source, "
+            "`rescind sources` shows its lag."
         ),
     ]
     assert "2025-11-24 16:00:00 UTC" == ended
