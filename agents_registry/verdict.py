@@ -290,16 +290,10 @@ class Fate:
             via="direct" if flaw.target in own else "ancestor",
         )
 
-    def causes(
-        self, *, at: int | None = None, inclusive: bool = False
-    ) -> set[CauseRef]:
-        """Give every cause that ends it as of a time, not the earliest alone."""
-        return finish(self.causing(at=at, inclusive=inclusive))
-
     def causing(
         self, *, at: int | None = None, inclusive: bool = False
     ) -> Steps[set[CauseRef]]:
-        """Give the causes as of a time, in steps."""
+        """Give every cause that ends it as of a time, not the earliest alone."""
         if self.closure is None:
             return set()
         _, found = yield from self._found(self.closure, at, inclusive=inclusive)

@@ -42,6 +42,7 @@ from agents_registry.inventory import (
     unmapped,
 )
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from agents_registry.verdict import Fate, death
 
 pytestmark = pytest.mark.unit
@@ -347,7 +348,7 @@ def test_a_death_is_dated_by_the_access() -> None:
     assert death(table_, LEAF, at=9 * SECOND) is None
     assert [5 * SECOND, 9 * SECOND] == Fate(table_, LEAF).turning_points()
     assert [] == Fate(table_, BOT).turning_points()
-    assert set() == Fate(table_, BOT).causes()
+    assert set() == finish(Fate(table_, BOT).causing())
 
 
 def test_a_table_may_grow_while_descendants_are_walked() -> None:
