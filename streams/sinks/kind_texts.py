@@ -124,7 +124,8 @@ UNKNOWN_OWNERS: Final = {
 LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
     "Find out whose each is: `rescind inventory` lists them all, with the points that "
-    'saw each. Revoke what nobody knows with `rescind revoke ID --reason "TEXT"`. '
+    'saw each. End what nobody knows with `rescind revoke ID --reason "TEXT"`, and '
+    "block it at points without a guard, which accept it still. "
     "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
     "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
     "shows: use it only if you know them all."
@@ -163,7 +164,8 @@ MANY: Final = {
 REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
         "Block {it} at {point}, and end it at the system that issued it. "
-        f"{_TREAT} {_WHY} Later: put a guard in front of {{point}}."
+        f"{_TREAT} {_WHY} `rescind blast-radius {{id}}` lists what ended with it and "
+        "may be accepted there too. Later: put a guard in front of {point}."
     ),
     FindingKind.BLOCKED_ATTEMPT: (
         "This attempt was refused. Find who still holds {it}, a job that was not "
@@ -204,8 +206,10 @@ REMEDIES: Final = {
         "why it was suspended."
     ),
     FindingKind.SCOPE_ESCALATION: (
-        f"End it with {_REVOKE}, and issue it anew with less scope. Until then guards "
-        "deny uses beyond the scope above it; points without a guard may accept them."
+        "End it at the system that issued it and with "
+        f"{_REVOKE}, and issue it anew with less scope. Guards deny uses beyond the "
+        "scope above it; points without a guard accept them until the issuer has ended "
+        "it."
     ),
     FindingKind.SCOPE_VIOLATION: (
         "Block {it} at {point}, and end it at the system that issued it and with "
@@ -213,8 +217,9 @@ REMEDIES: Final = {
         "its guard with the scope of each request."
     ),
     FindingKind.EXCESS_SCOPE: (
-        f"Issue {{it}} anew with the scopes that it uses, then end the old one with "
-        f"{_REVOKE}."
+        "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
+        "owner, and wait until that is in use. Then end the old one with "
+        f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it."
     ),
     FindingKind.OWNERLESS: (
         "Name an owner with `rescind owners {id} --owner person.id:NAME --reason "
@@ -246,9 +251,9 @@ REMEDIES: Final = {
         "enable the stream; `rescind ssf status` shows it."
     ),
     FindingKind.SOURCE_GAP: (
-        "List what exists at {it} now. What `rescind inventory` shows of it and the "
-        "source no longer has may have ended: once its owner has confirmed that, end "
-        'each with `rescind revoke ID --reason "TEXT"`.'
+        "List what is active at {it} now. What `rescind inventory` shows of it and the "
+        "source lacks, or shows as ended, may have ended unseen: once its owner has "
+        'confirmed that, end each with `rescind revoke ID --reason "TEXT"`.'
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at the source. If it ended access, end whose access it was "
@@ -265,7 +270,8 @@ REMEDIES: Final = {
         "whose points are gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
-        "Block {it} at {point}; if you cannot, take {point} offline. Keep its logs. "
+        "Block {it} at {point}. It may accept every ended credential there: if you "
+        "cannot make it obey its guard, take {point} offline. Keep its logs. "
         f"{_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (

@@ -310,7 +310,9 @@ def test_a_first_day_is_one_finding_with_the_list_and_the_command() -> None:
     assert message.startswith("60 agents act in realm:r, where no agent is declared: ")
     assert "agent.id:a-49, " not in message.partition(" and 10 more")[2]
     assert message.count("agent.id:") == 50
-    assert " and 10 more; declare those that are yours with `rescind adopt" in message
+    assert (
+        " and 10 more; find out whose each is, and declare those that are " in message
+    )
     assert len([*watch.sentinel.agents.seen()]) == 60
 
     watch.restart()

@@ -36,8 +36,7 @@ MOST_AGENTS: Final = 5000  # that one finding keeps
 LOOK_AGAIN: Final = SECOND
 STEP: Final = 127  # a mask: nodes looked at between two yields
 ADOPT: Final = (
-    "declare those that are yours with `rescind adopt access-log LOG` or "
-    "`rescind adopt FILE`"
+    "find out whose each is, and declare those that are yours with `rescind adopt FILE`"
 )
 _U8: Final = np.dtype("u1")
 
