@@ -324,19 +324,6 @@ OF_NO_AGENTS: Final = {
         "find out who used it."
     ),
 }
-# What people call names of some kinds; the others are called by their noun.
-NOUNS: Final = {
-    "aws.access_key": "an access key",
-    "aws.login_profile": "a console login",
-    "jwt.jti": "a token",
-    "secret": "a secret",
-    "session.id": "a session",
-    "vault.accessor": "a token",
-    "vault.token_hmac": "a token",
-    "vault.lease": "a lease",
-    "vault.lease_hmac": "a lease",
-    "vault.secret_id_accessor": "a secret id",
-}
 # Kinds of names of findings that are about no agent.
 NO_AGENTS: Final = frozenset({"source", "guard"})
 # Details that the stages give, by which texts differ.
