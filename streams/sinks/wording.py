@@ -37,6 +37,7 @@ from streams.sinks.kind_texts import (
     happened,
     remedy_of,
 )
+from streams.sinks.nouns import NOUNS
 from streams.sinks.plain_text import SHOWN, cell, moment, shown, span
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
@@ -46,19 +47,6 @@ from streams.stages.sentinel.messages import detail, sentence
 if TYPE_CHECKING:
     from streams.model.findings import Finding
 
-# What people call names of some kinds; the others are called by their noun.
-NOUNS: Final = {
-    "aws.access_key": "an access key",
-    "aws.login_profile": "a console login",
-    "jwt.jti": "a token",
-    "secret": "a secret",
-    "session.id": "a session",
-    "vault.accessor": "a token",
-    "vault.token_hmac": "a token",
-    "vault.lease": "a lease",
-    "vault.lease_hmac": "a lease",
-    "vault.secret_id_accessor": "a secret id",
-}
 _MANY: Final = 20 * SHOWN  # bytes of the names in a summary
 _LONGEST: Final = 300  # bytes of an identifier, all of it
 _EVENTS: Final = 5  # ids of events that are shown
