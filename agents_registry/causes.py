@@ -174,8 +174,8 @@ class CauseBook:
         """
         if fact.version > fact.received_at + FUTURE_TOLERANCE:
             return
-        lifts = self._lifts.setdefault((fact.authority, node, fact.aspect), {})
         key = (fact.authority, node, fact.aspect)
+        lifts = self._lifts.setdefault(key, {})
         if not lifts:
             self._lifted.setdefault(node, []).append(key)
         stamp = (fact.effective_version, fact.uncertainty, fact.version)

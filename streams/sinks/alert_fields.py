@@ -12,8 +12,6 @@ from streams.stages.sentinel.messages import detail
 if TYPE_CHECKING:
     from streams.model.findings import Finding
 
-MOST_EVENTS: Final = 5  # ids of events that are shown
-_NAMES: Final = 20 * plain_text.SHOWN  # bytes of a list of names
 FAILURE: Final = FindingKind.ENFORCEMENT_FAILURE
 # Where nothing was ended: what whoever is named did instead.
 _DID: Final = {
@@ -67,7 +65,7 @@ def details(finding: Finding) -> dict[str, str]:
         "count": str(finding.count),
         "related": ", ".join(finding.related),
         "events": ", ".join(
-            plain_text.shown(each) for each in finding.event_ids[:MOST_EVENTS]
+            plain_text.shown(each) for each in finding.event_ids[: plain_text.EVENTS]
         ),
     }
     return {name: text for name, text in found.items() if text}
@@ -102,14 +100,14 @@ def told_in_words(finding: Finding) -> dict[str, str]:
 def _in_words(finding: Finding) -> dict[str, str]:
     kind, told = finding.kind, detail(finding).rstrip(".")
     if finding.presented.kind == SUMMARY:
-        return {"names": plain_text.shown(finding.message, _NAMES)}
+        return {"names": plain_text.shown(finding.message, plain_text.NAMES)}
     if kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
         return {"agents": wording.parts_of_list(finding)[1]}
     if kind is FindingKind.UNKNOWN_AGENT:
         return {"credential": plain_text.shown(wording.credential(finding))}
     if kind is FindingKind.SCOPE_VIOLATION:
         return {"scope": plain_text.shown(told.partition(" was used, which ")[0])}
-    listed = plain_text.shown(told.partition(": ")[2], _NAMES)
+    listed = plain_text.shown(told.partition(": ")[2], plain_text.NAMES)
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT:
         return {"agents": listed}
     return {"guards": listed} if kind is FindingKind.CLOSURE_PARTIAL else {}

@@ -7,7 +7,9 @@ from typing import Final
 
 from streams.model.times import SECOND
 
-SHOWN: Final = 120
+SHOWN: Final = 120  # bytes of a text
+NAMES: Final = 20 * SHOWN  # bytes of a list of names
+EVENTS: Final = 5  # ids of events
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400

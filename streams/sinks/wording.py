@@ -38,7 +38,7 @@ from streams.sinks.kind_texts import (
     remedy_of,
 )
 from streams.sinks.nouns import NOUNS
-from streams.sinks.plain_text import SHOWN, cell, moment, shown, span
+from streams.sinks.plain_text import EVENTS, NAMES, SHOWN, cell, moment, shown, span
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
@@ -47,9 +47,7 @@ from streams.stages.sentinel.messages import detail, sentence
 if TYPE_CHECKING:
     from streams.model.findings import Finding
 
-_MANY: Final = 20 * SHOWN  # bytes of the names in a summary
 _LONGEST: Final = 300  # bytes of an identifier, all of it
-_EVENTS: Final = 5  # ids of events that are shown
 
 _ENDED: Final = {
     "revoke": "revoked",
@@ -296,7 +294,7 @@ def _from(finding: Finding) -> str:
         return _filled(OURS[kind], finding)
     if finding.presented.kind == "guard":
         return UNKNOWN_PLACE
-    events = ", ".join(shown(each) for each in finding.event_ids[:_EVENTS])
+    events = ", ".join(shown(each) for each in finding.event_ids[:EVENTS])
     events = f"event {events}" if events else ""
     limited = detail(finding) if kind is FindingKind.BLAST_LIMIT else ""
     source = place(finding) or shown(limited.partition(", the limit of ")[2])
@@ -351,7 +349,7 @@ def _sentence(text: str) -> str:
 def parts_of_list(finding: Finding) -> tuple[str, str]:
     """Give what a finding on all agents of a realm says, and their names."""
     said, _, names = finding.message.partition(": ")
-    return shown(said), shown(names.partition("; ")[0], _MANY)
+    return shown(said), shown(names.partition("; ")[0], NAMES)
 
 
 def _end(finding: Finding) -> str:
@@ -379,7 +377,7 @@ def _together(finding: Finding) -> list[str]:
     first, last = moment(finding.first_seen), moment(finding.last_seen)
     return [
         f"{kind}: {finding.count:,} findings began together in {shown(finding.realm)}.",
-        f"Who: {shown(finding.message, _MANY)}",
+        f"Who: {shown(finding.message, NAMES)}",
         f"Owner: {_owners_of_many(finding)}",
         f"When: found {f'at {first}' if first == last else f'{first} to {last}'}",
         f"From: {OURS.get(finding.kind) or 'the events of its findings'}",
