@@ -173,8 +173,8 @@ class Prepared:
         )
 
 
-class FactLog(Protocol):
-    """What writes to the log, whatever the engine."""
+class RecordLog(Protocol):
+    """The way of records into the log, whatever the engine."""
 
     async def records(self, delivery: IntakeBatch) -> Acceptance:
         """Admit records and write what gets in.
@@ -183,6 +183,10 @@ class FactLog(Protocol):
             NotWrittenError: it could not be written; nothing is promised.
         """
         ...
+
+
+class FactLog(RecordLog, Protocol):
+    """The way of records, facts and acts into the log, whatever the engine."""
 
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str

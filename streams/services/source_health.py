@@ -26,7 +26,7 @@ from streams.stages.ingest.source_health import Expected, HealthRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from streams.services.intake import Acceptance, Prepared
+    from streams.services.intake import Prepared, RecordLog
     from streams.stages.ingest.ingress import Origin
     from streams.stages.ingest.source_notices import SourceNotice
 
@@ -38,18 +38,6 @@ OTHERS: Final = "others"
 _NOTHING: Final = Expected()
 
 log = structlog.get_logger()
-
-
-class HealthLog(Protocol):
-    """What writes to the log, whatever the engine."""
-
-    async def records(self, delivery: IntakeBatch) -> Acceptance:
-        """Admit records and write what gets in.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
 
 
 class HealthKeeper(Protocol):
@@ -148,7 +136,7 @@ class HealthBook:
             self.sources[name] = attrs.evolve(health, started_at=now)
 
     async def run(
-        self, keeper: HealthKeeper, writer: HealthLog, origin: Callable[[], Origin]
+        self, keeper: HealthKeeper, writer: RecordLog, origin: Callable[[], Origin]
     ) -> None:
         """Look who is silent, and save, until cancelled; then save once more.
 
@@ -170,7 +158,7 @@ class HealthBook:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._save(keeper)
 
-    async def look(self, writer: HealthLog, origin: Callable[[], Origin]) -> None:
+    async def look(self, writer: RecordLog, origin: Callable[[], Origin]) -> None:
         """Find who is silent for too long; noted once the finding is durable.
 
         Raises:
@@ -217,7 +205,7 @@ class HealthBook:
 async def _tell(
     name: str,
     notices: tuple[SourceNotice, ...],
-    writer: HealthLog,
+    writer: RecordLog,
     origin: Callable[[], Origin],
 ) -> None:
     for one in notices:

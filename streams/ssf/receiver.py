@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from streams.clients.jwks_cache import JwksCache
-    from streams.services.intake import Acceptance, Speaker
+    from streams.services.intake import RecordLog, Speaker
     from streams.settings.server import SsfStream
     from streams.sources.ssf.verifier import StreamRules
     from streams.ssf.health import Step, StreamHealth
@@ -52,18 +52,6 @@ class KeysMissingError(NotWrittenError):
 
 class StaleKeyError(UnknownKeyError):
     """The key is unknown, and it is too soon to read the set again."""
-
-
-class StreamLog(Protocol):
-    """What writes to the log, whatever the engine."""
-
-    async def records(self, delivery: IntakeBatch) -> Acceptance:
-        """Admit records and write what gets in.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
 
 
 class StreamHealthKeeper(Protocol):
@@ -147,7 +135,7 @@ class StreamReceiver:
         name: str,
         settings: SsfStream,
         verifier: StreamVerifier,
-        ingest: StreamLog,
+        ingest: RecordLog,
         origin: Callable[[], Origin],
         asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
     ) -> None:

@@ -24,9 +24,9 @@ from streams.ssf.transport import TransmitterError, Transport
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from streams.services.intake import Speaker
+    from streams.services.intake import RecordLog, Speaker
     from streams.settings.server import SsfStream
-    from streams.ssf.receiver import StreamHealthKeeper, StreamLog
+    from streams.ssf.receiver import StreamHealthKeeper
 
     Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -46,7 +46,7 @@ class Surroundings:
         fresh_id: gives unique ids.
     """
 
-    ingest: StreamLog
+    ingest: RecordLog
     speaker: Callable[[str, str], Speaker]
     keeper: StreamHealthKeeper
     clock: Callable[[], int]

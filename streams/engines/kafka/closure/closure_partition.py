@@ -10,7 +10,7 @@ read again by the next owner, who waits for it anew: see `ClosurePartition.floor
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Histogram
 
+    from enforcement.kafka.replica import Raw
     from streams.engines.kafka.records.poison import Poison
     from streams.engines.kafka.records.receipts import Keys
     from streams.stages.closure.closure import CauseOutcome
@@ -48,15 +49,7 @@ CAUSE: Final = f"/{Cause.NAME}/".encode()
 HEARTBEAT: Final = b"heartbeat/"
 
 
-class ClosureRecord(Protocol):
-    """A record as the client gives it."""
-
-    offset: int
-    key: bytes | None
-    value: bytes | None
-
-
-def is_cause(record: ClosureRecord) -> bool:
+def is_cause(record: Raw) -> bool:
     """Tell by its key whether a record is a cause; of others no more is read."""
     return CAUSE in (record.key or b"")
 
@@ -201,7 +194,7 @@ class ClosurePartition:
             if episode.open and episode.finding.kind is FindingKind.CLOSURE_PARTIAL:
                 realm.targets.late(str(episode.finding.presented))
 
-    def read(self, records: Iterable[ClosureRecord]) -> bool:
+    def read(self, records: Iterable[Raw]) -> bool:
         """Read facts in their order; tell whether `ask` must follow, for a cause."""
         found, now = False, self._rules.boottime()
         for record in records:
@@ -218,7 +211,7 @@ class ClosurePartition:
         for each in self.realms.values():
             each.roll.closure.ask(end)
 
-    def hear(self, records: Iterable[ClosureRecord], position: int) -> None:
+    def hear(self, records: Iterable[Raw], position: int) -> None:
         """Apply receipts in their order; ``position`` is the offset behind them."""
         now = self._rules.boottime()
         for record in records:
@@ -292,7 +285,7 @@ class ClosurePartition:
             realm.roll.closure.read([offset], now)
         return bool(causes)
 
-    def _hear(self, record: ClosureRecord, now: int) -> None:
+    def _hear(self, record: Raw, now: int) -> None:
         key = record.key or b""
         if record.value is None:  # an operator removed it
             realm, _, guard = key.decode("utf-8", "replace").partition("/")

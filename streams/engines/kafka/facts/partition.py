@@ -6,7 +6,7 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Fact
 from agents_registry.registry import Registry
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from agents_registry.steps import Steps
+    from enforcement.kafka.replica import Raw
     from streams.engines.kafka.checkpoints.checkpoint import FactsFile
     from streams.engines.kafka.checkpoints.journal import Row
     from streams.engines.kafka.records.codec import Entry
@@ -42,14 +43,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 5.0
 STEP: Final = 63  # a mask: rows read between two yields
 MANY: Final = 5000  # records; heartbeats alone are not worth a write each
-
-
-class FactsRecord(Protocol):
-    """A record as the client gives it."""
-
-    offset: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Listed(NamedTuple):
@@ -214,7 +207,7 @@ class Partition:
             self.file.reset("")  # the next start reads the topic
             raise
 
-    def take(self, records: Iterable[FactsRecord]) -> None:
+    def take(self, records: Iterable[Raw]) -> None:
         """Apply records of the topic, in their order.
 
         Nearly all are facts as we write them, or heartbeats; `_take_other` knows the
@@ -262,7 +255,7 @@ class Partition:
                 self._by_start[start] = realm
         return realm
 
-    def _take_other(self, record: FactsRecord) -> None:
+    def _take_other(self, record: Raw) -> None:
         offset, key, value = record.offset, record.key, record.value
         try:
             entry = read_entry(key, value)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from agents_registry.steps import Steps
+    from enforcement.kafka.replica import Raw
     from streams.engines.kafka.client.group_consumer import Membership
-    from streams.engines.kafka.facts.partition import FactsRecord
     from streams.engines.kafka.records.codec import Genesis
     from streams.settings.kafka import KafkaSettings
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 async def take(
-    partition: Partition, records: Sequence[FactsRecord], progress: Progress
+    partition: Partition, records: Sequence[Raw], progress: Progress
 ) -> None:
     """Apply records; a file that must be read for it and is damaged ends the process.
 
@@ -58,7 +58,7 @@ async def take(
 
 
 def _take(
-    partition: Partition, records: Sequence[FactsRecord], progress: Progress
+    partition: Partition, records: Sequence[Raw], progress: Progress
 ) -> Steps[None]:
     for start in range(0, len(records), TOGETHER):
         partition.take(records[start : start + TOGETHER])
