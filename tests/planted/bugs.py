@@ -225,8 +225,8 @@ BUGS = (
     bug(
         "a lift lifts every aspect",
         "causes.py",
-        "setdefault((fact.authority, node, fact.aspect), {})",
-        "setdefault((fact.authority, node, ''), {})",
+        "key = (fact.authority, node, fact.aspect)\n        lifts",
+        "key = (fact.authority, node, '')\n        lifts",
         "key = (cause.authority, cause.node, cause.aspect)\n        lifts",
         "key = (cause.authority, cause.node, '')\n        lifts",
     ),
