@@ -1,6 +1,6 @@
 """Make the Faust apps: one that only hosts, and one with agents.
 
-Both leave Faust's own web server off (ADR 0014) and touch no topic's layout: topics
+Both leave Faust's own web server off (ADR 0068) and touch no topic's layout: topics
 are there first, made by ``rescind topics apply``.
 """
 

@@ -1,7 +1,7 @@
 """``rescind worker``: the engine on Kafka, hosted in a Faust app.
 
-Faust gives the lifecycle and the timers; it starts no consumer and no producer of its
-own (ADR 0005). The HTTP side is the engine's, on aiohttp (ADR 0014).
+Faust gives the lifecycle and the timers; it starts no consumer, no producer and no web
+server of its own (ADR 0068). HTTP is the engine's, on aiohttp.
 """
 
 from __future__ import annotations
