@@ -72,12 +72,14 @@ test: install kafka ## Run the tests and hold the coverage limits
 	$(RUN)/pytest -n 3 --cov --cov-report=
 	@$(MAKE) --no-print-directory coverage
 
-lint: install ## Check style, types and the import contracts
+# The anchors too: a changed line of the product may be one that a bug is planted into.
+lint: install ## Check style, types, import contracts, anchors of planted bugs
 	@status=0; \
 	$(RUN)/ruff check . || status=2; \
 	$(RUN)/ruff format --check . || status=2; \
 	$(RUN)/mypy || status=2; \
 	$(RUN)/lint-imports || status=2; \
+	$(RUN)/pytest -q tests/planted/test_anchors.py || status=2; \
 	exit $$status
 
 format: install ## Format the code

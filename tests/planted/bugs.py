@@ -1,19 +1,15 @@
 """Bugs that somebody could write into the core, as changes of its source text.
 
-A change names text that stands exactly once in its file.
+Their texts stand exactly once in their files.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
 from attrs import frozen
 
-from tests.planted import copies
-from tests.planted.copies import copied
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.planted.copies import Change
 
 SEED = 22  # of two dozen that were tried, it shows most of them soonest
 
@@ -24,20 +20,19 @@ class Bug:
 
     Attributes:
         name: what the core then does.
-        file: the module of agents_registry that is changed.
-        changes: pairs of old and new text.
+        changes: what is changed in a module of agents_registry.
         seed: of the random worlds that show it soon.
     """
 
     name: str
-    file: str
-    changes: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
     seed: int = SEED
 
 
 def bug(name: str, file: str, *texts: str, seed: int = SEED) -> Bug:
     """Write a bug down: old text, new text, old text, new text."""
-    return Bug(name, file, tuple(zip(texts[::2], texts[1::2], strict=True)), seed)
+    path, pairs = f"agents_registry/{file}", zip(texts[::2], texts[1::2], strict=True)
+    return Bug(name, tuple(Change(path, *pair) for pair in pairs), seed)
 
 
 BUGS = (
@@ -366,13 +361,4 @@ BUGS = (
     ),
 )
 
-
-def plant(one: Bug, repository: Path, into: Path) -> None:
-    """Copy the core into a folder and change the copy.
-
-    Raises:
-        LookupError: the text to change does not stand exactly once in its file.
-    """
-    copied(repository, into, "agents_registry")
-    for old, new in one.changes:
-        copies.plant(into / "agents_registry" / one.file, old, new)
+CHANGES: Final = [change for bug in BUGS for change in bug.changes]

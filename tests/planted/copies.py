@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,18 +35,43 @@ def copied(repository: Path, folder: Path, *names: str) -> Path:
     return folder
 
 
-def plant(path: Path, right: str, wrong: str) -> None:
-    """Change the text that stands exactly once in a module of a copy.
+class Change(NamedTuple):
+    """A wrong line. A module that plants some lists them as its CHANGES.
+
+    Attributes:
+        file: from the root of the repository.
+        right: the text of the file that is replaced; it stands there exactly once.
+        wrong: the text that takes its place.
+    """
+
+    file: str
+    right: str
+    wrong: str
+
+    def made(self, root: Path) -> str:
+        """Give the text of the file below a folder, with the wrong line.
+
+        Raises:
+            LookupError: the right text does not stand there exactly once, so that a
+                bug never quietly stops being planted.
+        """
+        text = (root / self.file).read_text("utf-8")
+        if (times := text.count(self.right)) != 1:
+            raise LookupError(f"{self.file} has {times} times {self.right!r}")
+        return text.replace(self.right, self.wrong)
+
+
+def plant(folder: Path, *changes: Change) -> None:
+    """Write wrong lines into a copy.
 
     Raises:
-        LookupError: it does not, so that a bug never quietly stops being planted.
+        LookupError: the text of one does not stand exactly once in its file.
     """
-    text = path.read_text("utf-8")
-    if text.count(right) != 1:
-        raise LookupError(f"{path.name} has {text.count(right)} times {right!r}")
-    path.write_text(text.replace(right, wrong), "utf-8")
-    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
-        compiled.unlink()
+    for change in changes:
+        path = folder / change.file
+        path.write_text(change.made(folder), "utf-8")
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+            compiled.unlink()
 
 
 def run(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.planted.bugs import BUGS, Bug, plant
-from tests.planted.copies import copied, run
+from tests.planted.bugs import BUGS, Bug
+from tests.planted.copies import copied, plant, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,8 @@ def test_every_planted_bug_is_caught(
     bug: Bug, tmp_path: Path, repository: Path, record_property: Any
 ) -> None:
     """The properties complain of the changed core within a thousand examples."""
-    plant(bug, repository, tmp_path)
+    copied(repository, tmp_path, "agents_registry")
+    plant(tmp_path, *bug.changes)
     report = examine(tmp_path, repository, bug.seed)
     record_property("examples", report["examples"])
     assert report["complaint"], f"not seen in {MOST} examples"
@@ -62,6 +63,7 @@ def test_a_bug_that_cannot_be_planted_fails_loudly(
     tmp_path: Path, repository: Path
 ) -> None:
     """Text that is gone from the core is an error, never a bug that was caught."""
-    gone = Bug("gone", "scope.py", (("text that is not there", ""),))
+    copied(repository, tmp_path, "agents_registry")
+    gone = BUGS[0].changes[0]._replace(right="text that is not there")
     with pytest.raises(LookupError, match="0 times"):
-        plant(gone, repository, tmp_path)
+        plant(tmp_path, gone)

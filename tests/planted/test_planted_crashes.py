@@ -13,7 +13,7 @@ import pytest
 
 from streams.observability.failpoints import POINTS
 from tests.campaigns import some
-from tests.planted.copies import PRODUCT, copied, plant, run
+from tests.planted.copies import PRODUCT, Change, copied, plant, run
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,6 +39,12 @@ class Bug(NamedTuple):
     wrong: str
     point: str
     first: int = 0
+
+    @property
+    def change(self) -> Change:
+        """The wrong line."""
+        file = f"streams/engines/embedded/{self.module}.py"
+        return Change(file, self.right, self.wrong)
 
 
 BUGS: Final = {
@@ -104,6 +110,8 @@ BUGS: Final = {
 }
 
 
+CHANGES: Final = [bug.change for bug in BUGS.values()]
+
 # One for the log, the findings and the alerts; each plays runs until one complains.
 QUICK: Final = (
     "answer before the commit",
@@ -139,7 +147,7 @@ def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> 
     """Some run complains of the changed copy."""
     bug = BUGS[name]
     copied(repository, tmp_path, *COPIED)
-    plant(tmp_path / f"streams/engines/embedded/{bug.module}.py", bug.right, bug.wrong)
+    plant(tmp_path, bug.change)
     done = suspect(tmp_path, seeds(bug, RUNS), IMPATIENCE)
 
     assert done.returncode == 1, done.stdout + done.stderr

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.planted.copies import GUARD, caught, copied, passed, plant, run_tests
+from tests.planted.copies import GUARD, Change, caught, copied, passed, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,7 @@ COPIED: Final = (
 PROPERTY: Final = "tests/property/test_kafka_lease.py"
 
 # Name to the changes (module, right, wrong), and the tests that must complain.
-Change = tuple[str, str, str]
-BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
+BUGS: Final[dict[str, tuple[tuple[tuple[str, str, str], ...], str]]] = {
     "heartbeat newer than the lease judged at receipt": (
         (
             (
@@ -90,6 +89,17 @@ BUGS: Final[dict[str, tuple[tuple[Change, ...], str]]] = {
 }
 
 
+def changes(name: str) -> list[Change]:
+    """Give the wrong lines of a bug."""
+    return [
+        Change(f"enforcement/kafka/{module}.py", right, wrong)
+        for module, right, wrong in BUGS[name][0]
+    ]
+
+
+CHANGES: Final = [change for name in BUGS for change in changes(name)]
+
+
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the guard and of its tests."""
@@ -104,8 +114,6 @@ def test_the_guard_as_it_is_passes(copy: Path) -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
-    changes, tests = BUGS[name]
-    for module, right, wrong in changes:
-        plant(copy / f"enforcement/kafka/{module}.py", right, wrong)
+    plant(copy, *changes(name))
 
-    assert caught(run_tests(copy, tests))
+    assert caught(run_tests(copy, BUGS[name][1]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from attrs import frozen
 
 from streams.observability.failpoints import WORKER_POINTS
 from tests.campaigns import some
 from tests.integration.kafka_cluster import kafka, kafka_launcher
 from tests.planted.copies import PRODUCT, copied, plant, run
+from tests.planted.kafka_bugs import CRASHES, CrashBug
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,69 +26,11 @@ RUNS: Final = 10
 TAKE_OVERS: Final = ["7118", "7119", "7120", "7121"]
 
 
-@frozen
-class Bug:
-    """A wrong line, and the failpoint where it matters; none for a take-over.
-
-    Attributes:
-        first: of the runs that end there, where the script is one that shows it.
-    """
-
-    module: str
-    right: str
-    wrong: str
-    point: str
-    first: int = 0
-
-
-BUGS: Final = {
-    "commit before ack": Bug(
-        "facts/registry",
-        "            await self._publish(listed, poison)\n",
-        "            for partition, each in listed:\n"
-        "                partition.finish([each])\n"
-        "            for partition in ours:\n"
-        "                partition.save()\n"
-        "            await self._commit(at_once=True)\n"
-        "            await self._publish(listed, poison)\n"
-        "            listed = []\n",
-        "registry.published",
-        first=1,
-    ),
-    "skip when recovered state says revoked": Bug(
-        "facts/recovery",
-        "        partition.position = max(partition.position, begin)\n",
-        "        partition.position = max(partition.position, begin)\n"
-        "        partition.relist = partition.target\n",
-        "registry.applied",
-    ),
-    "record key = realm": Bug(
-        "ingress/ingress",
-        "        key=encoded.key.encode(),\n",
-        '        key=f"{realm}/{fact.NAME}".encode(),\n',
-        "registry.saved",
-    ),
-    "a standby lists nothing again that its table knows": Bug(
-        "facts/recovery",
-        "            relist = int(committed.offset)\n",
-        "            relist = partition.position\n",
-        "",
-    ),
-    "remembered uses live in memory only": Bug(
-        "sentinel/access_partition",
-        "                for key, body in each.uses.items()\n",
-        "                for key, body in list(each.uses.items())[:0]\n",
-        "sentinel.committed",
-        first=3,
-    ),
-}
-
-
 # One for each promise, as each costs a campaign of its own.
 QUICK: Final = ("commit before ack", "skip when recovered state says revoked")
 
 
-def seeds(bug: Bug) -> list[str]:
+def seeds(bug: CrashBug) -> list[str]:
     """Give the runs that end at the point of a bug, or with a take-over."""
     if not bug.point:
         return TAKE_OVERS
@@ -96,14 +38,14 @@ def seeds(bug: Bug) -> list[str]:
     return [str(point + points * number) for number in range(bug.first, RUNS)]
 
 
-@pytest.mark.parametrize("name", some(BUGS, QUICK))
+@pytest.mark.parametrize("name", some(CRASHES, QUICK))
 def test_a_wrong_line_is_caught(
     repository: Path, tmp_path: Path, kafka: Cluster, name: str
 ) -> None:
     """Some run complains of the changed copy."""
-    bug = BUGS[name]
+    bug = CRASHES[name]
     copied(repository, tmp_path, *PRODUCT, "tests/integration")
-    plant(tmp_path / f"streams/engines/kafka/{bug.module}.py", bug.right, bug.wrong)
+    plant(tmp_path, bug.change)
     module = "tests.integration.kafka_crash_suspect"
     done = run(tmp_path, "-m", module, kafka.bootstrap, *seeds(bug))
 

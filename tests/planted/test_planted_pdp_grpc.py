@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.planted.copies import PRODUCT, caught, copied, plant, run_tests
+from tests.planted.copies import PRODUCT, Change, caught, copied, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,11 +47,19 @@ BUGS: Final = {
 }
 
 
+def change(name: str) -> Change:
+    """Give the wrong line of a bug."""
+    right, wrong, _ = BUGS[name]
+    return Change("streams/pdp/ext_authz.py", right, wrong)
+
+
+CHANGES: Final = [change(name) for name in BUGS]
+
+
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
-    right, wrong, test = BUGS[name]
     copied(repository, tmp_path, *COPIED)
-    plant(tmp_path / "streams/pdp/ext_authz.py", right, wrong)
+    plant(tmp_path, change(name))
 
-    assert caught(run_tests(tmp_path, TEST, "-k", test))
+    assert caught(run_tests(tmp_path, TEST, "-k", BUGS[name][2]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.planted.copies import caught, copied, passed, plant, run_tests
+from tests.planted.copies import Change, caught, copied, passed, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +57,15 @@ BUGS: Final = {
 }
 
 
+def change(name: str) -> Change:
+    """Give the wrong line of a bug."""
+    right, wrong, _ = BUGS[name]
+    return Change(MODULE, right, wrong)
+
+
+CHANGES: Final = [change(name) for name in BUGS]
+
+
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the lists, of the core and of their tests."""
@@ -73,7 +82,6 @@ def test_the_lists_as_they_are_pass(copy: Path) -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
-    right, wrong, test = BUGS[name]
-    plant(copy / MODULE, right, wrong)
+    plant(copy, change(name))
 
-    assert caught(run_tests(copy, TEST, "-k", test))
+    assert caught(run_tests(copy, TEST, "-k", BUGS[name][2]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from streams.sources import SOURCES, source
+from tests.planted.copies import Change
 from tests.unit import test_format_traps, test_meaning_traps
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ class Bug(NamedTuple):
     wrong: str
     then: str = ""  # modules that took functions of it, in order
 
+    @property
+    def name(self) -> str:
+        """The whole name of the module."""
+        whole = self.module.startswith("streams.")
+        return self.module if whole else f"streams.sources.{self.module}"
+
+    @property
+    def change(self) -> Change:
+        """The wrong line."""
+        return Change(f"{self.name.replace('.', '/')}.py", self.right, self.wrong)
+
 
 ONCE = (  # each id counts once
     "return self._settled(seen, changes, _access(seen), meant",
@@ -51,7 +63,7 @@ BUGS = (
     Bug("no_source_promises_order", "openbao.openbao",
         "held=MAX_HELD if patient else 0", "held=0"),
     Bug("no_source_promises_order", "aws.effects",
-        "requires(", "requires() if True else requires(", "aws.cloudtrail"),
+        "requires(*asked, ", "requires() if True else requires(", "aws.cloudtrail"),
     Bug("event_ids_are_not_always_present", "github.github",
         "return self._settled(seen, read(seen, app))",
         "return self._settled(seen, read(seen, app) if seen.event_id else ())"),
@@ -149,15 +161,17 @@ BUGS = (
 )  # fmt: skip
 
 
+CHANGES = [bug.change for bug in BUGS]
+
+
 @contextmanager
-def run_again(name: str, right: str = "", wrong: str = "") -> Iterator[None]:
-    """Run a module's text anew in its own namespace, and put that back at the end."""
+def run_again(name: str, text: str = "") -> Iterator[None]:
+    """Run a module, or another text of it, in its own namespace; put that back then."""
     module = importlib.import_module(name)
     space, before = vars(module), dict(vars(module))
-    text = Path(str(module.__file__)).read_text(encoding="utf-8")
-    assert not right or 1 <= text.count(right), f"the text to change is gone: {right!r}"
+    file = Path(str(module.__file__))
     try:
-        exec(compile(text.replace(right, wrong), str(module.__file__), "exec"), space)  # noqa: S102
+        exec(compile(text or file.read_text("utf-8"), str(file), "exec"), space)  # noqa: S102
         yield
     finally:
         space.clear()
@@ -172,16 +186,13 @@ def test_every_trap_has_a_planted_bug() -> None:
 @pytest.mark.parametrize(
     "bug", BUGS, ids=[f"{bug.module}-{number}" for number, bug in enumerate(BUGS)]
 )
-def test_the_trap_catches_its_bug(bug: Bug) -> None:
+def test_the_trap_catches_its_bug(bug: Bug, repository: Path) -> None:
     """Its test fails with the bug, and passes when the bug is gone."""
     trap = TRAPS[bug.trap]
     with ExitStack() as planted:
         for name in SOURCES:  # none may be imported on top of a bug
             source(name)
-        module = bug.module
-        if not module.startswith("streams."):
-            module = f"streams.sources.{module}"
-        planted.enter_context(run_again(module, bug.right, bug.wrong))
+        planted.enter_context(run_again(bug.name, bug.change.made(repository)))
         for behind in bug.then.split():
             planted.enter_context(run_again(f"streams.sources.{behind}"))
         with pytest.raises((AssertionError, AttributeError, ValueError)):

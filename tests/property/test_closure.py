@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import pytest
@@ -13,7 +12,6 @@ from attrs import define, field
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from streams.stages.closure import closure
 from streams.stages.closure.closure import (
     CauseOutcome,
     Closure,
@@ -21,6 +19,10 @@ from streams.stages.closure.closure import (
     ProofState,
     Registration,
 )
+from tests.planted.copies import Change
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.property
 
@@ -244,16 +246,22 @@ BUGS = {
 }
 
 
+def change(name: str) -> Change:
+    """Give the wrong line of a bug."""
+    return Change("streams/stages/closure/closure.py", *BUGS[name])
+
+
+CHANGES = [change(name) for name in BUGS]
+
+
 @pytest.mark.parametrize("name", BUGS)
-def test_a_wrong_line_is_caught(name: str) -> None:
+def test_a_wrong_line_is_caught(name: str, repository: Path) -> None:
     """The comparison finds a history in which it matters."""
-    right, wrong = BUGS[name]
-    source = Path(closure.__file__).read_text("utf-8")
-    assert source.count(right) == 1, f"the line of {name!r} has changed"
+    source = change(name).made(repository)
     planted = ModuleType("planted")
     sys.modules[planted.__name__] = planted  # attrs looks its classes up there
     try:
-        exec(compile(source.replace(right, wrong), name, "exec"), vars(planted))  # noqa: S102
+        exec(compile(source, name, "exec"), vars(planted))  # noqa: S102
         # Its outcomes must be equal to the model's.
         for shared in (GuardMode, CauseOutcome, Registration, ProofState):
             setattr(planted, shared.__name__, shared)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,15 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from streams.adopt import openbao
+from tests.planted.copies import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
-SOURCE = Path(openbao.__file__)
+SOURCE = "streams/adopt/openbao.py"
 HISTORIES = 400
 BUGS = {
     "of whatever entity": ("common.get(token.entity, ())", "(*common.values(), ())[0]"),
@@ -30,6 +31,14 @@ BUGS = {
     "tokens of a role too": ('and not text(token.data.get("role"))', ""),
     "in a namespace too": ("if whole and", "if"),
 }  # fmt: skip
+
+
+def change(name: str) -> Change:
+    """Give the wrong line of a bug."""
+    return Change(SOURCE, *BUGS[name])
+
+
+CHANGES = [change(name) for name in BUGS]
 
 
 def history(draw: random.Random) -> tuple[list[dict[str, Any]], list[int | None], bool]:
@@ -79,13 +88,13 @@ def test_nothing_wrong_is_derived() -> None:
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_wrong_line_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_line_is_caught(
+    name: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A copy of the module with one wrong line derives a wrong parent."""
-    right, instead = BUGS[name]
-    text = SOURCE.read_text("utf-8")
-    assert 1 == text.count(right)
+    text = change(name).made(repository)
     copy = ModuleType("streams.adopt.planted")
     monkeypatch.setitem(sys.modules, copy.__name__, copy)
-    exec(compile(text.replace(right, instead), str(SOURCE), "exec"), vars(copy))  # noqa: S102
+    exec(compile(text, SOURCE, "exec"), vars(copy))  # noqa: S102
 
     assert wrong(copy.parents_of) > 0

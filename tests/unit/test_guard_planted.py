@@ -6,11 +6,11 @@ fail. The copy without a wrong line must pass, else the failures would say nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from tests.planted.copies import GUARD, caught, copied, passed, plant, run_tests
+from tests.planted.copies import GUARD, Change, caught, copied, passed, plant, run_tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,16 @@ pytestmark = pytest.mark.unit
 
 
 class Bug(NamedTuple):
-    """A wrong line."""
+    """A wrong line in a module of the guard."""
 
     module: str
     right: str
     wrong: str
+
+    @property
+    def change(self) -> Change:
+        """The wrong line."""
+        return Change(f"enforcement/{self.module}.py", self.right, self.wrong)
 
 
 BUGS = {
@@ -99,6 +104,8 @@ BUGS = {
     ),
 }
 
+CHANGES: Final = [bug.change for bug in BUGS.values()]
+
 
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
@@ -124,7 +131,6 @@ def test_the_guard_as_it_is_passes(copy: Path) -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     """The tests run (no import error) and one of them fails."""
-    bug = BUGS[name]
-    plant(copy / f"enforcement/{bug.module}.py", bug.right, bug.wrong)
+    plant(copy, BUGS[name].change)
 
     assert caught(run_tests(copy, "tests"))
