@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from attrs import define
+from attrs import define, frozen
 
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.facts import Cause, Lift
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
 
 _FIELDS = (
     "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
@@ -284,3 +286,27 @@ class CauseBook:
             if len(lifts) > FEW:
                 self._ordered[key] = known
         return known
+
+
+@frozen
+class CauseRef:
+    """A cause, for people and outputs. ``at`` is in ns."""
+
+    fact_id: str
+    target: Identifier
+    effect: Effect
+    reach: Reach
+    authority: str
+    at: int
+
+
+def reference(registry: Registry, cause: Standing) -> CauseRef:
+    """Give a cause in the form that leaves the core."""
+    return CauseRef(
+        fact_id=cause.fact_id,
+        target=registry.lineage.identifier(cause.node),
+        effect=cause.effect,
+        reach=cause.reach,
+        authority=cause.authority,
+        at=cause.at,
+    )

@@ -26,12 +26,12 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.lineage import UNKNOWN_TIME
-from agents_registry.verdict import claims_of
+from agents_registry.presentation import claims_of
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
+    from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
-    from agents_registry.verdict import Presented
 
 _SHAKES: Final[dict[type[Fact], tuple[str, ...]]] = {
     Node: ("node",),

@@ -9,8 +9,9 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
+from agents_registry.presentation import Presented
 from agents_registry.scope import escalates
-from agents_registry.verdict import Policy, Presented, UnknownPolicy, flaws_of, judge
+from agents_registry.verdict import Policy, UnknownPolicy, flaws_of, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

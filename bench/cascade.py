@@ -15,10 +15,11 @@ import orjson
 from agents_registry.causes import CauseBook
 from agents_registry.facts import Cause, Effect
 from agents_registry.inventory import descendants
+from agents_registry.presentation import Presented
 from agents_registry.reach import Reached
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from agents_registry.verdict import Presented, judge
+from agents_registry.verdict import judge
 from bench.credentials import (
     LATER,
     NOW,

@@ -6,8 +6,9 @@ import hmac
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import LIVES, Presented, judge
+from agents_registry.verdict import LIVES, judge
 from bench.credentials import CHAIN, NOW, accessor, chains, register, token_hmac
 from bench.report import Row
 from bench.rounds import interleave

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from attrs import define, field
 
-from agents_registry.verdict import Presented
+from agents_registry.presentation import Presented
 from bench.credentials import accessor
 from bench.processes import Part, part
 from bench.report import Row

@@ -12,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import Policy, Presented
+from agents_registry.presentation import Presented
+from agents_registry.verdict import Policy
 from enforcement import Guard, Lapse, Mode
 from enforcement.feed import Feed, Link
 from enforcement.replica import MalformedError

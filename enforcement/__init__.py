@@ -1,7 +1,8 @@
 """The guard library: put it in front of a resource, and revocations hold there."""
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import Policy, Presented
+from agents_registry.presentation import Presented
+from agents_registry.verdict import Policy
 from enforcement.guard import Guard
 from enforcement.tasks import DeniedError, while_allowed
 from enforcement.token import Token

@@ -27,7 +27,7 @@ from enforcement.refusal import (
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-    from agents_registry.verdict import Presented
+    from agents_registry.presentation import Presented
     from enforcement.guard import AnyGuard
     from enforcement.names import Names
     from enforcement.refusal import Asks, Presents

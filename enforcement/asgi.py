@@ -28,7 +28,7 @@ from enforcement.refusal import (
 )
 
 if TYPE_CHECKING:
-    from agents_registry.verdict import Presented
+    from agents_registry.presentation import Presented
     from enforcement.guard import AnyGuard
     from enforcement.names import Names
     from enforcement.refusal import Asks, Presents

@@ -13,7 +13,7 @@ from enforcement.names import Names, read_presented
 from enforcement.verdict import Mode
 
 if TYPE_CHECKING:
-    from agents_registry.verdict import Presented
+    from agents_registry.presentation import Presented
     from enforcement.token import Token
     from enforcement.verdict import Verdict
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -27,10 +25,9 @@ from typing import (
     TypeVar,
 )
 
-from attrs import define, field
-
-from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, Presented, judge
+from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, judge
 from enforcement.clocks import boottime, wall
+from enforcement.counters import Counters
 from enforcement.feed import Feed
 from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
@@ -39,33 +36,17 @@ from enforcement.standing import AnyStanding, Freshness
 from enforcement.steady import SteadyClock
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
-from enforcement.watchlist import LiveSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from agents_registry.presentation import Presented
     from agents_registry.verdict import Judgement
+    from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
 system_random: Final = secrets.SystemRandom().random
-
-
-@define(slots=True)
-class Counters:
-    """What a guard did since its start; read them for metrics.
-
-    Attributes:
-        allowed: checks that allowed, observed ones apart.
-        denied: checks that denied, by reason.
-        observed: checks of observing routes that would have denied, by reason.
-        stale: checks answered without a lease, whatever the answer.
-    """
-
-    allowed: int = 0
-    denied: Counter[str] = field(factory=Counter)
-    observed: Counter[str] = field(factory=Counter)
-    stale: int = 0
 
 
 class Feeding(Protocol):
@@ -378,8 +359,7 @@ class Guard(AnyGuard[Freshness, Feed]):
         self.live_sessions = live_sessions
         standing = Freshness(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
-        sign = None if signing_key is None else signer(signing_key)
-        receipts = Receipts(name, secrets.token_hex(8), terms, sign, wall_clock)
+        receipts = _receipts(name, terms, signing_key, wall_clock)
         super().__init__(
             standing,
             Feed(
@@ -398,3 +378,10 @@ class Guard(AnyGuard[Freshness, Feed]):
             clock=clock,
             wall_clock=wall_clock,
         )
+
+
+def _receipts(
+    name: str, terms: Terms, key: bytes | None, wall_clock: Callable[[], int]
+) -> Receipts:
+    sign = None if key is None else signer(key)
+    return Receipts(name, secrets.token_hex(8), terms, sign, wall_clock)

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import MOST_IDENTIFIERS, Presented
+from agents_registry.presentation import MOST_IDENTIFIERS, Presented
 
 Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from attrs import frozen
 
 from agents_registry.life import Reason
-from agents_registry.verdict import Presented
+from agents_registry.presentation import Presented
 from enforcement.names import Names
 from enforcement.verdict import Lapse
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.life import Reason
-    from agents_registry.verdict import Judgement, Presented
+    from agents_registry.presentation import Presented
+    from agents_registry.verdict import Judgement
     from enforcement.replica import Replica
     from enforcement.standing import AnyStanding
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agents_registry.verdict import Presented
+    from agents_registry.presentation import Presented
     from enforcement.guard import AnyGuard
     from enforcement.names import Names
     from enforcement.verdict import Verdict

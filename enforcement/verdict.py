@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from agents_registry.causes import CauseRef
     from agents_registry.identifiers import Identifier
     from agents_registry.life import Reason
-    from agents_registry.verdict import CauseRef
 
 
 class Mode(Enum):

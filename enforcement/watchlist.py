@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
+    from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
-    from agents_registry.verdict import Presented
     from enforcement.verdict import Mode, Verdict
 
 NOTHING: Final = Footing(frozenset(), UNKNOWN_TIME)

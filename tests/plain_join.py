@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import define, field
 
+from agents_registry.death import Fate, death
 from agents_registry.lineage import KNOWN, NONE
-from agents_registry.verdict import Fate, Presented, death, is_credential
+from agents_registry.presentation import Presented, is_credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.death import Death
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
-    from agents_registry.verdict import Death
     from streams.stages.access.uses import AccessEvent
 
 MINUTE = 60 * 10**9

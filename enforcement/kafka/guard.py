@@ -38,6 +38,29 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
         counters: what it did.
         standing: its replica and its lease.
         feed: its connections to Kafka.
+
+    Args:
+        client: where and as whom to connect, as aiokafka's clients take it:
+            ``bootstrap_servers``, ``security_protocol`` and so on.
+        name: of this guard, unique in its realm; no two processes share one.
+        realm: the organisation whose credentials are judged.
+        prefix: first part of the topics' names.
+        mode: what to do with what cannot be proven.
+        routes: routes with a mode of their own, by name.
+        policy: what to do with credentials that no fact makes known.
+        lease: seconds for which one proof may be used; at most 60, and at most
+            ``closure.max_lease`` of the workers.
+        live_sessions: it serves sessions that end up to one lease after `check`
+            denies; a revocation is then counted as enforced that much later.
+        receipts: report what is applied, and deny while that is impossible.
+            Without, nobody knows of this guard, and CLOSED does not include it.
+        signing_key: Ed25519 key in PEM that signs its receipts; needs the package
+            cryptography.
+        vocabulary: kind to class, as the workers have it.
+        codec: of a schema registry; the bundled ids by default.
+        clock: nanoseconds of CLOCK_BOOTTIME.
+        wall_clock: nanoseconds UTC, for expiry.
+        jitter: random numbers in [0, 1) for pauses between connections.
     """
 
     def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
@@ -62,54 +85,22 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
     ) -> None:
         """Set up; entering the context connects.
 
-        Args:
-            client: where and as whom to connect, as aiokafka's clients take it:
-                ``bootstrap_servers``, ``security_protocol`` and so on.
-            name: of this guard, unique in its realm; no two processes share one.
-            realm: the organisation whose credentials are judged.
-            prefix: first part of the topics' names.
-            mode: what to do with what cannot be proven.
-            routes: routes with a mode of their own, by name.
-            policy: what to do with credentials that no fact makes known.
-            lease: seconds for which one proof may be used; at most 60, and at most
-                ``closure.max_lease`` of the workers.
-            live_sessions: it serves sessions that end up to one lease after `check`
-                denies; a revocation is then counted as enforced that much later.
-            receipts: report what is applied, and deny while that is impossible.
-                Without, nobody knows of this guard, and CLOSED does not include it.
-            signing_key: Ed25519 key in PEM that signs its receipts; needs the package
-                cryptography.
-            vocabulary: kind to class, as the workers have it.
-            codec: of a schema registry; the bundled ids by default.
-            clock: nanoseconds of CLOCK_BOOTTIME.
-            wall_clock: nanoseconds UTC, for expiry.
-            jitter: random numbers in [0, 1) for pauses between connections.
-
         Raises:
             ImportError: there is a key and no cryptography.
             ValueError: the key cannot be read, or the lease is out of range.
         """
-        if not 0 < lease <= LONGEST_LEASE:
-            message = f"a lease is above 0 and at most {LONGEST_LEASE:g} s"
-            raise ValueError(message)
+        length = _lease_length(lease)
         replica = LogReplica(realm, codec=codec, vocabulary=vocabulary)
-        standing = LogStanding(round(lease * SECOND), replica, clock)
+        standing = LogStanding(length, replica, clock)
         reporter = None
         if receipts:
             self.live_sessions = live_sessions
+            identity = realm, name, secrets.token_hex(8)
+            terms = Terms(length, mode, routes or {}, live_sessions)
+            written = _receipts(identity, terms, signing_key, replica.codec, wall_clock)
+            topic = f"{prefix}.receipts.v1"
             reporter = Reporter(
-                client,
-                f"{prefix}.receipts.v1",
-                LogReceipts(
-                    (realm, name, secrets.token_hex(8)),
-                    Terms(standing.lease.length, mode, routes or {}, live_sessions),
-                    codec=replica.codec,
-                    wall_clock=wall_clock,
-                    sign=None if signing_key is None else signer(signing_key),
-                ),
-                standing,
-                clock=clock,
-                jitter=jitter,
+                client, topic, written, standing, clock=clock, jitter=jitter
             )
         feed = LogFeed(
             client,
@@ -129,3 +120,22 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
             clock=clock,
             wall_clock=wall_clock,
         )
+
+
+def _lease_length(seconds: float) -> int:
+    """Give a lease in ns, or raise ValueError where it is out of range."""
+    if not 0 < seconds <= LONGEST_LEASE:
+        message = f"a lease is above 0 and at most {LONGEST_LEASE:g} s"
+        raise ValueError(message)
+    return round(seconds * SECOND)
+
+
+def _receipts(
+    identity: tuple[str, str, str],
+    terms: Terms,
+    key: bytes | None,
+    codec: Codec,
+    wall_clock: Callable[[], int],
+) -> LogReceipts:
+    sign = None if key is None else signer(key)
+    return LogReceipts(identity, terms, codec=codec, wall_clock=wall_clock, sign=sign)

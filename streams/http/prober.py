@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 from attrs import define, field
 
+from agents_registry.death import Fate
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import Fate
 from streams.model.findings import FindingKind
 from streams.process.aside import Aside, here
 from streams.process.turns import undisturbed

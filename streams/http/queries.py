@@ -13,15 +13,11 @@ import orjson
 from aiohttp import web
 
 from agents_registry import inventory
+from agents_registry.causes import CauseRef, reference
+from agents_registry.death import Fate, latest_mark
 from agents_registry.lineage import NONE
-from agents_registry.verdict import (
-    CauseRef,
-    Fate,
-    Presented,
-    judging,
-    latest_mark,
-    reference,
-)
+from agents_registry.presentation import Presented
+from agents_registry.verdict import judging
 from streams.engines.embedded.dead_letters import NAMES, row_as_plain
 from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable

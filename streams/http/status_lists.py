@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiohttp import ETag, hdrs, web
 
 from agents_registry.identifiers import NodeClass
-from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS
+from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
 from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
 from streams.http.operators import identifier_of_kind, json_object

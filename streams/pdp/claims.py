@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS, Presented
+from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS, Presented
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:

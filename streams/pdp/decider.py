@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve, frozen
 
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.scope import covers
-from agents_registry.verdict import Presented
 from enforcement.verdict import Lapse, Mode
 from streams.model.keyed_names import keyed_identifier
 from streams.pdp.claims import UnreadableClaimError, declared_scopes, presented

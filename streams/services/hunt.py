@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from attrs import define, field, frozen
 
+from agents_registry.death import Death, Fate
 from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Death, Fate, Presented
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.model.times import ABSURD

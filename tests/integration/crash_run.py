@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from attrs import define, field
 
+from agents_registry.death import death
 from agents_registry.facts import Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from agents_registry.verdict import death
 from schemas.codec import decode_fact
 from streams.http.queries import table_row
 from streams.model.times import SECOND

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from attrs import define, field
 
+from agents_registry.death import death
 from agents_registry.facts import fact_id
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from agents_registry.verdict import death
 from streams.apps.ingress import receive
 from streams.engines.kafka.records.codec import partition_of
 from streams.http.queries import table_row

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import Presented
+from agents_registry.presentation import Presented
 from enforcement import Guard
 from streams.model.findings import Severity
 from tests.integration.scim_directory import call

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from agents_registry.verdict import Presented
+    from agents_registry.presentation import Presented
     from enforcement.verdict import Verdict
 
 pytestmark = pytest.mark.integration

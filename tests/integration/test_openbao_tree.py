@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from agents_registry.death import death
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from agents_registry.verdict import death
 from examples.openbao.scenario import Scenario, play
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle, Record

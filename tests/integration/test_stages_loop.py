@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from agents_registry.death import death
 from agents_registry.facts import (
     HOUR,
     Cause,
@@ -21,7 +22,6 @@ from agents_registry.facts import (
     fact_key,
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
-from agents_registry.verdict import death
 from schemas.codec import encode_fact
 from streams.engines.embedded.reading import Stored
 from streams.engines.embedded.stages import Stages

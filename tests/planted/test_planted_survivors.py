@@ -14,8 +14,9 @@ import attrs
 import pytest
 
 from agents_registry.facts import Cause, Edge, Fact, OwnerSet, fact_id
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Judgement, Presented, judge
+from agents_registry.verdict import Judgement, judge
 from streams.engines.embedded import reading
 from streams.engines.embedded.transaction import Transaction
 from streams.model.findings import Severity

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import orjson
 
+from agents_registry.death import death
 from agents_registry.facts import (
     FUTURE_TOLERANCE,
     Alias,
@@ -32,8 +33,9 @@ from agents_registry.facts import (
     copy_key,
 )  # fmt: skip
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Judgement, Policy, Presented, death, judge
+from agents_registry.verdict import Judgement, Policy, judge
 from tests.model import DEFAULT_UNKNOWN, ends_at, reasons_to_deny
 from tests.property.reduction import smaller, tell
 from tests.property.worlds import KINDS, STEP, UNTOUCHED, make, withdrawal

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents_registry.death import Fate
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from agents_registry.verdict import Fate
 from streams.stages.access.columns import Lines
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.liveness_index import DeadBits

@@ -14,8 +14,8 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Fact
 from agents_registry.footing import footing, shaken
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Presented
 from enforcement import Mode, watchlist
 from enforcement.watchlist import LiveSession, Watchlist
 from tests.property.agreement import EXAMPLES, SEED, answer

@@ -23,8 +23,9 @@ from agents_registry.facts import (
     OwnerSet,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Judgement, Policy, Presented, judge
+from agents_registry.verdict import Judgement, Policy, judge
 from tests.second_model import LIMIT, PRECEDENCE, Answer, decide
 from tests.second_realm import Question
 from tests.second_worlds import SECOND, World, as_python, draw, shrink

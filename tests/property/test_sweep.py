@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry.closure import closure_of
+from agents_registry.death import death
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.lineage import CAUSED
@@ -15,16 +16,16 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.sweep import Sweep
 from agents_registry.uncaused import Uncaused
-from agents_registry.verdict import death, flaws_of
+from agents_registry.verdict import flaws_of
 from streams.stages.registry import registry as stage
 from streams.stages.registry.cascade import Cascade
 from tests.property.agreement import SEED
 from tests.property.worlds import STEP, TOPICS, Maker
 
 if TYPE_CHECKING:
+    from agents_registry.death import Death
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
-    from agents_registry.verdict import Death
 
 pytestmark = pytest.mark.property
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Presented, judge
+from agents_registry.verdict import judge
 from streams.adopt import github, keycloak, kubernetes, okta
 from streams.model.records import DeadLetter
 from streams.sources.github.github import GitHub

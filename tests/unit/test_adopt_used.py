@@ -10,8 +10,9 @@ import pytest
 from agents_registry.facts import Relation
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.lineage import CREDENTIAL, KNOWN
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Presented, judge
+from agents_registry.verdict import judge
 from streams.adopt import used
 from streams.model.records import Access, Lifecycle, Parent
 from streams.services.parse import parse_paths

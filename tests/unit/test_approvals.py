@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents_registry.death import Death, death
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -26,8 +27,9 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Death, Presented, death, judge
+from agents_registry.verdict import judge
 from schemas import entries
 from streams.http.auth import CredentialHolder
 from streams.http.decisions import take

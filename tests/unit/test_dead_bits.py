@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents_registry.death import Death, Fate
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -22,7 +23,6 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from agents_registry.verdict import Death, Fate
 from streams.stages.access import columns as lines
 from streams.stages.access.columns import Lines
 from streams.stages.access.uses import AccessEvent

@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from agents_registry.verdict import Presented
+from agents_registry.presentation import Presented
 from enforcement.decisions import decision
 from enforcement.token import Token
 from enforcement.verdict import Mode, Verdict

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from agents_registry.causes import FEW
+from agents_registry.death import Fate
 from agents_registry.facts import (
     FUTURE_TOLERANCE,
     SECOND,
@@ -29,10 +30,11 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.sweep import Sweep
-from agents_registry.verdict import Fate, Presented, judge, judging
+from agents_registry.verdict import judge, judging
 from tests.counted import cost
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents_registry.death import death
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -23,7 +24,6 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from agents_registry.verdict import death
 from streams.model.records import Access, DeadLetter, Lifecycle, Parent, Record, Tie
 from streams.services.intake import MANY, many
 from streams.stages.ingest.admission import Admission, Rights, admit

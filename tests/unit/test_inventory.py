@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from agents_registry.death import Fate, death
 from agents_registry.facts import (
     SECOND,
     Alias,
@@ -43,7 +44,6 @@ from agents_registry.inventory import (
 )
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from agents_registry.verdict import Fate, death
 
 pytestmark = pytest.mark.unit
 

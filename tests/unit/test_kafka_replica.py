@@ -18,7 +18,8 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from agents_registry.life import Reason
-from agents_registry.verdict import Presented, judge
+from agents_registry.presentation import Presented
+from agents_registry.verdict import judge
 from enforcement.kafka.replica import Beat, LogReplica
 from enforcement.replica import SLICE, PastEndError
 from schemas.codec import bundled, encode_fact

@@ -13,8 +13,9 @@ import orjson
 import pytest
 
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Presented, judge
+from agents_registry.verdict import judge
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import SECOND, rfc3339
 from streams.sources.keycloak.keycloak import Keycloak

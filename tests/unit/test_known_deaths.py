@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from agents_registry.causes import CauseRef
+from agents_registry.death import Death
 from agents_registry.facts import Effect, OwnerSet, Reach, Withdraw
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import CauseRef, Death
 from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
 
 pytestmark = pytest.mark.unit

@@ -6,11 +6,13 @@ from itertools import pairwise, permutations
 
 import pytest
 
+from agents_registry.death import death
 from agents_registry.facts import Reach
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, death, judge
+from agents_registry.verdict import Policy, judge
 from tests.property.cases import (
     agent,
     alice,

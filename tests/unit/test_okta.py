@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, judge
+from agents_registry.verdict import Policy, judge
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import SECOND, parse_time
 from streams.sources.okta.hook import authentic, verification

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from attrs import evolve
 
-from agents_registry.verdict import Presented
+from agents_registry.presentation import Presented
 from agents_registry.verdict import judge as judge_by_table
 from streams.clients import jwks_cache as key_set
 from streams.model.keyed_names import keyed_identifier

@@ -9,7 +9,7 @@ import pytest
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
-from agents_registry.verdict import MOST_ACTORS, MOST_IDENTIFIERS
+from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
 from enforcement import Lapse, Presented
 from enforcement.decisions import decision
 from enforcement.names import read_presented

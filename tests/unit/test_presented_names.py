@@ -18,8 +18,9 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, judge
+from agents_registry.verdict import Policy, judge
 
 pytestmark = pytest.mark.unit
 

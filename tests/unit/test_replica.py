@@ -20,7 +20,8 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
-from agents_registry.verdict import Presented, judge
+from agents_registry.presentation import Presented
+from agents_registry.verdict import judge
 from enforcement.replica import (
     SLICE,
     GapError,

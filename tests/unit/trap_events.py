@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import Policy, Presented, judge
+from agents_registry.verdict import Policy, judge
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources import source
 from streams.stages.ingest.ingress import Origin, facts_of

@@ -25,7 +25,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from agents_registry.verdict import MOST_IDENTIFIERS
+from agents_registry.presentation import MOST_IDENTIFIERS
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.stages.access.uses import AccessEvent, seen

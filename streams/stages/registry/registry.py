@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents_registry.causes import reference
+from agents_registry.death import Death
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -26,7 +28,6 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import ATTRIBUTE
 from agents_registry.lineage import NONE
 from agents_registry.sweep import Sweep, shown_way
-from agents_registry.verdict import Death, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from agents_registry.closure import STEP, Requirements
+from agents_registry.death import Fate, latest_mark
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -41,16 +42,16 @@ from agents_registry.lineage import (
     NONE,
     OWNED,
 )
-from agents_registry.verdict import Fate, Presented, is_credential, latest_mark
+from agents_registry.presentation import Presented, is_credential
 from streams.stages.access.columns import I64, LATEST, U8, U64, Lines, prints_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.death import Death
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from agents_registry.verdict import Death
     from streams.stages.access.columns import Numbers
 
 QUIET: Final = 1  # nothing could have ended it, nor anything above it

@@ -17,9 +17,9 @@ from streams.stages.sentinel.evidence import GUARD
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.death import Death
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
-    from agents_registry.verdict import Death
     from streams.model.findings import Finding
     from streams.stages.access.uses import AccessEvent
     from streams.stages.sentinel.episodes import Doubt

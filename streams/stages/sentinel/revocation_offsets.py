@@ -22,8 +22,8 @@ from agents_registry.facts import Effect, Fact, OwnerSet, Withdraw
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.death import Death
     from agents_registry.identifiers import Identifier
-    from agents_registry.verdict import Death
 
 MOST: Final = 100_000  # pairs of identifier and cause
 # Of these the cause alone decides, where it names the identifier itself.

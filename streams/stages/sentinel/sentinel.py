@@ -20,7 +20,7 @@ from attrs import Factory, evolve, frozen
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
-from agents_registry.verdict import Presented, is_credential
+from agents_registry.presentation import Presented, is_credential
 from streams.model.findings import FindingKind
 from streams.stages.access.agent_kinds import ActingKinds
 from streams.stages.access.columns import DENIED, U64, Lines, prints_of
@@ -57,9 +57,9 @@ from streams.stages.sentinel.unknown_agents import Shown, UnknownAgents
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from agents_registry.death import Death
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from agents_registry.verdict import Death
     from streams.stages.access.columns import Numbers
     from streams.stages.access.index import Segment
     from streams.stages.access.uses import AccessEvent

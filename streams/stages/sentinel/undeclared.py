@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents_registry.verdict import is_credential
+from agents_registry.presentation import is_credential
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import U64
 from streams.stages.access.dedup import repeats_among

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import frozen
 
+from agents_registry.death import Fate
 from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.presentation import Presented
 from agents_registry.steps import finish
-from agents_registry.verdict import Fate, Policy, Presented, UnknownPolicy, judging
+from agents_registry.verdict import Policy, UnknownPolicy, judging
 
 if TYPE_CHECKING:
+    from agents_registry.causes import CauseRef
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from agents_registry.verdict import CauseRef
 
 WIDTHS: Final = (1, 2, 4, 8)  # bits of one status
 MOST: Final = 1 << 24  # entries; more in one list is an attack on whoever unpacks it

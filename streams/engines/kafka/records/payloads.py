@@ -26,7 +26,7 @@ from streams.stages.sentinel.episodes import to_plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from agents_registry.verdict import Death
+    from agents_registry.death import Death
     from streams.engines.kafka.records.poison import Poison
     from streams.model.records import DeadLetter
     from streams.stages.ingest.ingress import Origin

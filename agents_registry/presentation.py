@@ -1,0 +1,69 @@
+"""What a caller presents, and the nodes that its names stand for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from agents_registry.closure import PRESENTED, Claims
+from agents_registry.identifiers import Identifier, NodeClass
+
+if TYPE_CHECKING:
+    from agents_registry.registry import Registry
+
+
+MOST_IDENTIFIERS: Final = 64  # of one presentation
+MOST_ACTORS: Final = 32
+
+
+@frozen
+class Presented:
+    """What a caller presented, after its signature was verified.
+
+    It is one credential, which requires each identifier and each actor. It was issued
+    at the earliest of the verified time and of what facts say of the presented
+    credentials; where neither is known, before every ``not_before``.
+
+    Attributes:
+        identifiers: the credential's names, and whom it speaks for; any denial denies.
+        issued_at: verified ``iat`` or ``auth_time``, the earlier one (ns).
+        chain: the delegation chain (``act`` claims).
+    """
+
+    identifiers: tuple[Identifier, ...]
+    issued_at: int | None = None
+    chain: tuple[Identifier, ...] = ()
+
+    def is_bounded(self) -> bool:
+        """Tell whether it may be judged: names cost time, and callers choose them."""
+        return (
+            len(self.identifiers) <= MOST_IDENTIFIERS and len(self.chain) <= MOST_ACTORS
+        )
+
+
+def is_credential(registry: Registry, identifier: Identifier) -> bool:
+    """Tell whether a kind is a credential (or not in the vocabulary)."""
+    node_class = registry.lineage.vocabulary.get(identifier.kind)
+    return node_class in {None, NodeClass.CREDENTIAL}
+
+
+def claims_of(registry: Registry, presented: Presented) -> Claims:
+    """Turn names into nodes; those that no fact names get negative numbers."""
+    strangers: dict[Identifier, int] = {}
+
+    def node_of(name: Identifier) -> int:
+        node = registry.lineage.find(name)
+        if node >= 0:
+            return node
+        return strangers.setdefault(name, PRESENTED - 1 - len(strangers))
+
+    nodes, chain = map(node_of, presented.identifiers), map(node_of, presented.chain)
+    named = tuple(nodes), tuple(chain)
+    credentials = (n for name, n in strangers.items() if is_credential(registry, name))
+    return Claims(named[0], presented.issued_at, named[1], frozenset(credentials))
+
+
+def identifiers_of(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:
+    """Turn nodes into names, without those that `claims_of` numbered."""
+    return tuple(registry.lineage.identifier(n) for n in nodes if n >= 0)
