@@ -28,7 +28,7 @@ WHOLE = [ "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" ] \
 		2>/dev/null
 
 CORE := agents_registry/*
-REST := conformance/*,enforcement/*,schemas/*,streams/*
+REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test lint format bench campaign coverage \
@@ -118,7 +118,7 @@ test-image: install ## Build the image, and run the demos in it; needs a Docker 
 promtool: install ## Let Prometheus' own promtool check and test the alert rules
 	$(RUN)/pytest -m live -q tests/deploy/test_promtool.py
 
-guard-wheel: install ## Build the distribution rescind-guard into dist/
+guard-wheel: install ## Build rescind-guard and rescind-guard-compat into dist/
 	@$(RUN)/python wheels/guard/build.py --uv $(UV)
 
 clean: ## Remove what the targets above made

@@ -131,7 +131,7 @@ def signer(pem: bytes) -> Sign:
         from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
     except ImportError as error:
-        message = "signed receipts need the package cryptography: install it"
+        message = "signed receipts need cryptography: install rescind-guard[signing]"
         raise ImportError(message) from error
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, ed25519.Ed25519PrivateKey):

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 import jwt
 from aiohttp import web
 
-from enforcement import Guard, Identifier, Presented
-from enforcement.aiohttp import protect
+from rescind_guard import Guard, Identifier, Presented
+from rescind_guard.aiohttp import protect
 
 guard = Guard(
     os.environ["RESCIND_URL"],

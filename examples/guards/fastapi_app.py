@@ -19,8 +19,8 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import Headers
 
-from enforcement import Guard, Identifier, Presented
-from enforcement.asgi import GuardMiddleware
+from rescind_guard import Guard, Identifier, Presented
+from rescind_guard.asgi import GuardMiddleware
 
 guard = Guard(
     os.environ["RESCIND_URL"],

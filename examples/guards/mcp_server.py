@@ -26,7 +26,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import AnyHttpUrl
 
-from enforcement import DeniedError, Guard, Identifier, Presented, while_allowed
+from rescind_guard import DeniedError, Guard, Identifier, Presented, while_allowed
 
 guard = Guard(
     os.environ["RESCIND_URL"],

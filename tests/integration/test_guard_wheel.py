@@ -1,4 +1,4 @@
-"""The distribution rescind-guard, built and installed alone beside a customer's code.
+"""The distributions of the guard, built and installed beside a customer's code.
 
 The customer has packages named ``schemas`` and ``streams``; ours must neither replace
 nor need them.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import frozen
 
+from enforcement.table import edition
 from streams.engines.kafka.records.codec import fact_record
 from tests.integration.kafka_guards import CHILD, revoke
 from tests.integration.serving import running
@@ -41,7 +42,15 @@ class Customer:
 
     python: Path
     wheel: Path
+    compat: Path
     folder: Path
+
+    def target(self, repository: Path, folder: Path, *wanted: str) -> None:
+        """Install more into a folder that a script can put on its path."""
+        extra = [uv(repository), "pip", "install", "--quiet", "--target", str(folder)]
+        extra += ["--python", str(self.python)]
+        extra += ["--constraints", str(self.folder / "pins.txt")]
+        online([*extra, *wanted])
 
     def command(self, script: str, *arguments: str) -> list[str]:
         """Give the command that runs a script with nothing of ours on its path."""
@@ -99,7 +108,8 @@ def customer(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Cust
     build = [sys.executable, str(repository / "wheels" / "guard" / "build.py")]
     places = ["--out", str(folder / "dist"), "--stage", str(folder / "stage")]
     online([*build, "--uv", tool, *places], env=environment)
-    (wheel,) = (folder / "dist").glob("*.whl")
+    (wheel,) = (folder / "dist").glob("rescind_guard-*.whl")
+    (compat,) = (folder / "dist").glob("rescind_guard_compat-*.whl")
 
     call([tool, "venv", "--quiet", "--python", sys.executable, str(folder / "env")])
     python = folder / "env" / "bin" / "python"
@@ -117,21 +127,84 @@ def customer(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Cust
     for name, source in CUSTOMERS.items():
         (site / name).mkdir()
         (site / name / "__init__.py").write_text(source)
-    return Customer(python, wheel, folder)
+    return Customer(python, wheel, compat, folder)
 
 
-def test_the_wheel_holds_two_packages_and_no_third(customer: Customer) -> None:
-    """Nothing as generic as schemas or streams lands in site-packages."""
+def test_the_wheel_holds_one_package(customer: Customer) -> None:
+    """Nothing as generic as schemas or enforcement lands in site-packages."""
     with zipfile.ZipFile(customer.wheel) as wheel:
         names = wheel.namelist()
 
     assert {name.split("/")[0] for name in names} == {
-        "agents_registry",
-        "enforcement",
+        "rescind_guard",
         "rescind_guard-0.1.0.dist-info",
     }
-    assert {"agents_registry/py.typed", "enforcement/py.typed"} <= set(names)
-    assert "enforcement/kafka/_schemas/released/cause/1.avsc" in names
+    assert "rescind_guard/py.typed" in names
+    assert "rescind_guard/_vendor/schemas/released/cause/1.avsc" in names
+
+
+def test_it_is_of_its_servers_edition(customer: Customer) -> None:
+    """Or a guard would start from facts, twenty times slower, and nobody would see."""
+    printed = customer.run(
+        """
+        from rescind_guard._vendor.enforcement.table import edition
+        print(edition())
+        """
+    )
+
+    assert printed.strip() == edition()
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("kafka", "rescind-guard[kafka]"), ("grpc", "rescind-guard[grpc]")],
+)
+def test_a_missing_extra_is_named(customer: Customer, module: str, extra: str) -> None:
+    """Instead of the name of a module that nobody asked for."""
+    printed = customer.run(
+        """
+        import importlib, sys
+        try:
+            importlib.import_module(f"rescind_guard.{sys.argv[1]}")
+        except ModuleNotFoundError as error:
+            print(error)
+        """,
+        module,
+    )
+
+    assert f"install {extra}" in printed
+
+
+def test_the_former_names_forward_and_warn(
+    customer: Customer, repository: Path, tmp_path: Path
+) -> None:
+    """For one release, by a distribution of their own; once an import, at its line."""
+    customer.target(repository, tmp_path, "--no-deps", str(customer.compat))
+    script = """
+        import sys, warnings
+        sys.path.insert(0, sys.argv[1])
+        import rescind_guard
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            from enforcement import Guard, Mode
+            from enforcement.aiohttp import protect
+            from enforcement.tasks import DeniedError
+            from agents_registry.identifiers import Identifier
+        for warning in told:
+            print(warning.category.__name__, warning.lineno, str(warning.message)[:43])
+        print(
+            Guard is rescind_guard.Guard, Mode is rescind_guard.Mode,
+            DeniedError is rescind_guard.DeniedError,
+            Identifier is rescind_guard.Identifier,
+        )
+        """
+    printed = customer.run(script, str(tmp_path))
+
+    assert printed.splitlines() == [
+        "DeprecationWarning 7 import rescind_guard instead of enforcement",
+        "DeprecationWarning 10 import rescind_guard instead of agents_regi",
+        "True True True True",
+    ]
 
 
 def test_its_dependencies_are_light(customer: Customer) -> None:
@@ -156,7 +229,7 @@ async def test_a_guard_of_the_wheel_denies_what_is_revoked(
     script = """
         import asyncio, sys
         import schemas, streams
-        from enforcement import Guard
+        from rescind_guard import Guard
 
         async def main():
             async with Guard(sys.argv[1], "guard", name="g", lease=4.0) as guard:
@@ -201,17 +274,14 @@ def test_its_kafka_part_brings_its_own_schemas(
     customer: Customer, repository: Path, tmp_path: Path
 ) -> None:
     """It reads the records of this tree, and the customer's schemas stay theirs."""
-    pins = customer.folder / "pins.txt"
-    extra = [uv(repository), "pip", "install", "--quiet", "--target", str(tmp_path)]
-    extra += ["--python", str(customer.python), "--constraints", str(pins)]
-    online([*extra, f"{customer.wheel}[kafka]"])
+    customer.target(repository, tmp_path, f"{customer.wheel}[kafka]")
     record = fact_record("default", revoke(CHILD), 1)
     script = """
         import sys
         sys.path.insert(0, sys.argv[1])
         import schemas
-        from enforcement.kafka import KafkaGuard
-        from enforcement.kafka.replica import LogReplica, read_entry
+        from rescind_guard.kafka import KafkaGuard
+        from rescind_guard._vendor.enforcement.kafka.replica import read_entry
 
         entry = read_entry(bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]))
         print(entry.effect.value, str(entry.target))
@@ -224,7 +294,7 @@ def test_its_kafka_part_brings_its_own_schemas(
     assert printed.splitlines() == [
         "revoke vault.accessor:child",
         "schemas of the customer ['schemas']",
-        "enforcement.kafka._schemas.codec",
+        "rescind_guard._vendor.schemas.codec",
     ]
 
 
@@ -234,9 +304,9 @@ def test_the_public_api_is_typed(customer: Customer, tmp_path: Path) -> None:
     module.write_text(
         textwrap.dedent(
             """
-            from enforcement import Guard, Verdict
-            from enforcement.aiohttp import protect
-            from enforcement.asgi import GuardMiddleware
+            from rescind_guard import Guard, Verdict
+            from rescind_guard.aiohttp import protect
+            from rescind_guard.asgi import GuardMiddleware
             from aiohttp import web
 
             def end(verdict: Verdict) -> None:
@@ -261,7 +331,7 @@ def test_the_public_api_is_typed(customer: Customer, tmp_path: Path) -> None:
 
 
 def test_its_version_and_floors_are_those_of_the_tree(repository: Path) -> None:
-    """Both distributions come from one tree."""
+    """All distributions come from one tree."""
     tree = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     guard = tomllib.loads((repository / "wheels/guard/pyproject.toml").read_text())
     theirs = guard["project"]
@@ -270,5 +340,10 @@ def test_its_version_and_floors_are_those_of_the_tree(repository: Path) -> None:
     known |= {one for of in tree["optional-dependencies"].values() for one in of}
 
     assert theirs["version"] == tree["version"]
+    compat = tomllib.loads(
+        (repository / "wheels/guard-compat/pyproject.toml").read_text()
+    )
+    assert compat["project"]["version"] == tree["version"]
+    assert compat["project"]["dependencies"] == [f"rescind-guard=={tree['version']}"]
     assert theirs["requires-python"] == tree["requires-python"]
     assert {*theirs["dependencies"], *(one for of in extras for one in of)} <= known

@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 def pages(repository: Path) -> Iterator[Path]:
     """Give the pages that people read."""
     yield from repository.glob("*.md")
-    for folder in ("docs", "examples", "enforcement", "deploy"):
+    for folder in ("docs", "examples", "wheels", "deploy"):
         yield from repository.glob(f"{folder}/**/*.md")
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 PACKAGES: Final = (
-    "agents_registry", "conformance", "enforcement", "schemas", "streams",
+    "agents_registry", "conformance", "enforcement", "rescind_guard", "schemas",
+    "streams",
 )  # fmt: skip
 MODULE: Final = 400  # lines
 FUNCTION: Final = 60  # lines

@@ -1,0 +1,5 @@
+"""aiohttp: check each request, and end streams with their credential."""
+
+from enforcement.aiohttp import protect
+
+__all__ = ["protect"]

@@ -1,0 +1,5 @@
+"""FastAPI, Starlette and any ASGI 3 application on asyncio."""
+
+from enforcement.asgi import GuardMiddleware
+
+__all__ = ["GuardMiddleware"]
