@@ -100,7 +100,7 @@ async def test_the_server_says_that_a_stage_hangs(tmp_path: Path) -> None:
     """Where orchestrators ask, and without a token."""
     with pytest.MonkeyPatch.context() as patch:
         soon = functools.partial(LoopWatch, still_seconds=SOON)
-        patch.setattr("streams.apps.embedded.LoopWatch", soon)
+        patch.setattr("streams.apps.builders.embedded_analysis.LoopWatch", soon)
         async with running(tmp_path) as server:
 
             async def live() -> tuple[int, str]:

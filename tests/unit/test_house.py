@@ -40,7 +40,6 @@ LARGE: Final = frozenset(
 )
 LONG: Final = frozenset(
     {
-        "streams/apps/embedded.py:serve",
         "streams/apps/ingress.py:receive",
         "streams/apps/worker.py:work",
         "streams/cli/orders.py:revoke",

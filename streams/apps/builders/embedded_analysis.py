@@ -1,0 +1,107 @@
+"""What analyses on the embedded server, in an event loop of its own, and its routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from streams.apps.builders.sources import tolerances
+from streams.engines.embedded.audit import AuditSigner
+from streams.engines.embedded.liveness import LoopWatch
+from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded.silences import StoredSilences
+from streams.engines.embedded.stages import Stages
+from streams.http.alert_metrics import Attempts
+from streams.http.alerts import Alerts
+from streams.http.audit import AuditPages
+from streams.http.silences import SilencePages, act_of
+from streams.services.audit_sinks import Sinks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from aiohttp import web
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.apps.builders.alerting import Alerting
+    from streams.apps.builders.embedded_context import EmbeddedContext
+    from streams.apps.builders.inputs import Inputs
+    from streams.services.audit_heads import HeadKey
+
+    Loop = Callable[[], Coroutine[None, None, None]]
+
+
+@frozen
+class AnalysisParts:
+    """What runs in the event loop of the analysis, and what is told of it."""
+
+    stages: Stages
+    notifier: Notifier
+    attempts: Attempts
+    silences: StoredSilences
+    audit: AuditSigner
+    watch: LoopWatch
+
+    def loops(self) -> Iterator[Loop]:
+        """Give what runs there until cancelled."""
+        yield _loaded(self.stages)
+        yield self.audit.run
+        if self.notifier.routes:
+            yield _loaded(self.notifier)
+
+    def add_to(
+        self, app: web.Application, about: EmbeddedContext, taking: Inputs
+    ) -> None:
+        """Add the routes."""
+        realm, clock, aside = about.settings.realm, about.clock, about.analysis.run
+        record = taking.ingest.record_act
+        Alerts(taking.tokens, self.notifier, realm, clock, record, aside).add_to(app)
+        silencing = SilencePages(
+            taking.tokens,
+            self.silences,
+            self.notifier,
+            clock,
+            realm=realm,
+            fresh_id=about.fresh_id,
+            record_act=act_of(realm, clock, record),
+            aside=aside,
+        )
+        silencing.hashed_kinds = taking.ingest.stated.secrets.kinds
+        silencing.add_to(app)
+        AuditPages(taking.tokens, self.audit, aside).add_to(app)
+
+
+async def analysis_parts(
+    about: EmbeddedContext,
+    vocabulary: Vocabulary,
+    receivers: Alerting,
+    signing: HeadKey,
+) -> AnalysisParts:
+    """Make it where it is to run."""
+    settings, store, clock = about.settings, about.store, about.clock
+    attempts = Attempts()
+    post = attempts.counting(receivers.poster(clock))
+    sinks = Sinks(settings.audit_sinks)
+    judged = tolerances(settings)
+
+    def made() -> AnalysisParts:
+        stages = Stages(store, settings.realm, vocabulary, judged, clock)
+        notifier = Notifier(store, receivers.routes, post, clock)
+        silences = StoredSilences(store, clock)
+        notifier.silences, silences.changed = silences.all, notifier.heed
+        audit = AuditSigner(store, settings.realm, signing, clock, sinks)
+        watch = LoopWatch(store, stages, notifier)
+        return AnalysisParts(stages, notifier, attempts, silences, audit, watch)
+
+    return await about.analysis.call(made)
+
+
+def _loaded(stage: Stages | Notifier) -> Loop:
+    """Give a loop that begins with what was saved of it."""
+
+    async def run() -> None:
+        await stage.load()
+        await stage.run()
+
+    return run

@@ -1,0 +1,36 @@
+"""What each part of the embedded server is made with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import Factory, frozen
+
+from streams.process.loop_hold import ANALYSIS, LoopHold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.engines.embedded.analysis import Analysis
+    from streams.engines.embedded.reader_process import ReaderProcess
+    from streams.engines.embedded.store import Store
+    from streams.settings.server import Settings
+
+
+@frozen
+class EmbeddedContext:
+    """What every part is made with.
+
+    Attributes:
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
+        held: how long the two event loops are.
+    """
+
+    settings: Settings
+    store: Store
+    clock: Callable[[], int]
+    fresh_id: Callable[[], str]
+    analysis: Analysis
+    reading: ReaderProcess
+    held: LoopHold = Factory(lambda: LoopHold(ANALYSIS))

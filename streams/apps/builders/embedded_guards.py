@@ -1,0 +1,89 @@
+"""What feeds the guards of the embedded server, and proves what they enforce."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from enforcement.clocks import boottime
+from streams.apps.builders.sources import guard_names
+from streams.engines.embedded.closures import Closures
+from streams.http.closure_metrics import ClosureMetrics
+from streams.http.feed import FeedServer
+from streams.http.prober import Prober
+from streams.http.receipts import ReceiptIntake
+from streams.http.tables import SharedTables
+from streams.process.server_clock import ServerClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from prometheus_client.registry import Collector
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.apps.builders.embedded_context import EmbeddedContext
+    from streams.engines.embedded.stages import Stages
+    from streams.stages.closure.guard_names import GuardKeys
+
+    Loop = Callable[[], Coroutine[None, None, None]]
+
+
+@frozen
+class GuardParts:
+    """What follows the guards.
+
+    Attributes:
+        metrics: what is told of them at ``/metrics``.
+        loops: to be run.
+    """
+
+    closures: Closures
+    feed: FeedServer
+    prober: Prober
+    metrics: tuple[Collector, ...]
+    loops: tuple[Loop, ...]
+
+
+async def guard_parts(
+    about: EmbeddedContext,
+    stages: Stages,
+    vocabulary: Vocabulary,
+    guard_keys: GuardKeys[Ed25519PublicKey],
+) -> GuardParts:
+    """Make what feeds guards, and proves what they enforce."""
+    settings, store, clock = about.settings, about.store, about.clock
+    aside = about.analysis.run
+    points = stages.sentinel.points
+    closures = Closures(
+        store,
+        settings.closure.deadline,
+        clock,
+        boottime,
+        points,
+        guard_names(settings),
+    )
+    await closures.load()
+    receipts = ReceiptIntake(closures.roll, guard_keys, boottime, closures.refuse)
+    tables = SharedTables(stages, store, aside)
+    lease_ms = int(settings.lease_seconds * 1000)
+    feed = FeedServer(store, settings.realm, vocabulary, lease_ms, receipts, tables)
+    feed.clock = clock
+    judging: tuple[Loop, ...] = ()
+    if isinstance(clock, ServerClock):
+        feed.votes, judging = clock, (clock.run,)
+    prober = Prober(
+        feed,
+        closures,
+        stages,
+        store,
+        clock,
+        secrets.SystemRandom().sample,
+        settings.closure.probe_seconds,
+        aside,
+    )
+    metrics = ClosureMetrics(closures, receipts, prober), closures.propagation
+    loops = (closures.run, prober.run, *judging)
+    return GuardParts(closures, feed, prober, metrics, loops)
