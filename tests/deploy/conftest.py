@@ -38,6 +38,11 @@ class Rendered:
         label = "app.kubernetes.io/component"
         return {each["metadata"]["labels"][label]: each for each in makers}
 
+    @property
+    def roles(self) -> list[str]:
+        """Name the components but for the Jobs that check settings."""
+        return [name for name in self.pods if not name.startswith("check-")]
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Give the objects of a kind."""
         return [each for each in self.objects if each["kind"] == kind]

@@ -32,7 +32,7 @@ def test_one_list_reaches_all_that_speak_to_kafka(render: Render) -> None:
         {"name": f"{REGISTRY}PASSWORD", "valueFrom": password},
     ]
     made = render(kafka(kafka={"extraEnv": extra}, pdp={"enabled": True}))
-    assert made.pods.keys() == {"topics", "ingress", "registry", "sentinel", "pdp"}
+    assert set(made.roles) == {"topics", "ingress", "registry", "sentinel", "pdp"}
     for component in made.pods:
         given = made.environment(component)
         assert given[f"{REGISTRY}URL"] == "https://schemas:8081"

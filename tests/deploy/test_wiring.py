@@ -66,7 +66,7 @@ def test_the_program_knows_its_arguments(
     """Each command exists and takes the options that its pod is started with."""
     made = render(files[name])
     root = get_command(app)
-    for component in made.pods:
+    for component in made.roles:
         with monkeypatch.context() as patch:
             args = start(made, component, patch)
         command: Any = root
@@ -87,7 +87,7 @@ def test_kafka_is_reached_as_the_values_say(
 ) -> None:
     """Mutual TLS, SCRAM and replication arrive in the settings of each process."""
     made = render(files["sasl-tls"])
-    for component in made.pods:
+    for component in made.roles:
         with monkeypatch.context() as patch:
             start(made, component, patch)
             kafka = KafkaSettings()
@@ -180,7 +180,11 @@ def test_tls_of_the_values_is_what_the_settings_read(
     """Paths from the Secret, clients from the settings: one TLS."""
     made = render(files["secured"])
     start(made, "embedded", monkeypatch)
-    (held,) = [each for each in made.of("ConfigMap") if "rescind.yaml" in each["data"]]
+    (held,) = [
+        each
+        for each in made.of("ConfigMap")
+        if each["metadata"]["name"] == "rel-rescind"
+    ]
     file = tmp_path / "rescind.yaml"
     file.write_text(held["data"]["rescind.yaml"], "utf-8")
     given = load(file)
@@ -244,7 +248,9 @@ def test_readers_get_a_new_image_before_writers(
     upgrade = {"from": "rescind:old", "through": order[-1]}
     made = render(files["kafka"] | {"upgrade": upgrade})
 
-    new = {role for role in made.pods if made.container(role)["image"] != "rescind:old"}
+    new = {
+        role for role in made.roles if made.container(role)["image"] != "rescind:old"
+    }
 
     assert new - {"topics", "canary"} == set(order) & set(made.pods)
     # The image before is given no stage that it does not know.

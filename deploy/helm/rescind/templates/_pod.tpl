@@ -5,7 +5,8 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* How to reach Kafka; of a component, with its own user where it has one. */}}
+{{/* How to reach Kafka; of a component, with its own user where it has one. A Job that
+only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. */}}
 {{- define "rescind.kafkaEnv" -}}
 {{- $kafka := .root.Values.kafka -}}
 - {name: RESCIND_KAFKA_BOOTSTRAP_SERVERS, value: {{ $kafka.bootstrapServers | quote }}}
@@ -33,9 +34,13 @@ capabilities:
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.usernameKey }}}
 {{- end }}
+{{- if and .checks $own (eq $secret $own) }}
+- {name: RESCIND_KAFKA_SASL__PASSWORD, value: not-there-yet}
+{{- else }}
 - name: RESCIND_KAFKA_SASL__PASSWORD
   valueFrom:
     secretKeyRef: {name: {{ $secret }}, key: {{ $kafka.sasl.passwordKey }}}
+{{- end }}
 {{- end }}
 {{- with $kafka.digestKey.existingSecret }}
 - name: RESCIND_KAFKA_DIGEST_KEY
@@ -76,7 +81,7 @@ capabilities:
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
 {{- if .root.Values.kafka.bootstrapServers }}
-{{ include "rescind.kafkaEnv" (dict "root" .root "component" .component "kafkaSecret" .values.kafkaSecret) }}
+{{ include "rescind.kafkaEnv" (dict "root" .root "component" .component "kafkaSecret" .values.kafkaSecret "checks" .checks) }}
 {{- end }}
 {{- if eq .component "embedded" }}
 - {name: RESCIND_DATA_DIR, value: /var/lib/rescind}
@@ -163,12 +168,13 @@ capabilities:
 {{- end }}
 {{- end }}
 
+{{/* Of a component; `checks` is what the names of its settings end with besides. */}}
 {{- define "rescind.volumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: 256Mi}
 {{- if eq .component "pdp" }}
 - name: pdp-settings
-  configMap: {name: {{ include "rescind.fullname" .root }}-pdp}
+  configMap: {name: {{ include "rescind.fullname" .root }}{{ .checks | default "" }}-pdp}
 {{- if not .root.Values.kafka.bootstrapServers }}
 - name: guard
   secret: {secretName: {{ .root.Values.pdp.existingTokenSecret.name }}, defaultMode: 0440}
@@ -181,7 +187,7 @@ capabilities:
     items: [{key: {{ .root.Values.existingSettingsSecret.key }}, path: rescind.yaml}]
 {{- else if .root.Values.settings }}
 - name: settings
-  configMap: {name: {{ include "rescind.fullname" .root }}}
+  configMap: {name: {{ include "rescind.fullname" .root }}{{ .checks | default "" }}}
 {{- end }}
 {{- range .root.Values.secretMounts }}
 - name: secret-{{ . }}
