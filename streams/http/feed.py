@@ -1,15 +1,17 @@
 """The feed: a guard's replica is kept equal to the log over a WebSocket.
 
 The server says hello back with a snapshot, or goes straight on with deltas, and
-answers every ping with the log's end and how long that proof may be used. A delta
-goes out in the same turn of the event loop that learns of the commit, before the
-writer gets its answer. Every connection pulls from its own position, so a slow
-guard costs no memory: what has left the tail is read from the file again.
+answers every ping with the log's end and how long that proof may be used. The deltas of
+a commit are made in the thread that wrote it, and go out in the same turn of the event
+loop that learns of it, before the writer gets its answer. Every connection pulls from
+its own position, so a slow guard costs no memory: what has left the tail is read from
+the file again. What keeps up never waits for that.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +28,7 @@ from streams.http.frames import (
     DeltaTail,
     Pieces,
     SnapshotPiece,
-    delta,
+    deltas,
     with_facts,
 )
 from streams.http.pacing import Pace
@@ -36,7 +38,7 @@ from streams.observability.failpoints import failpoint
 from streams.services.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.embedded.store import Commit, Store
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from streams.process.server_clock import ServerClock
     from streams.stages.closure.guard_names import Bearer
 
-AT_ONCE: Final = 100  # facts of a commit that are told in the turn that learns of it
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 HELLO_SECONDS: Final = 10.0
 PARTING_SECONDS: Final = 1.0
@@ -141,14 +142,19 @@ class FeedServer:
         self._receipts = receipts
         self._tail = DeltaTail()
         self._pieces = Pieces(store, realm)
+        self._made: deque[DeltaFrame] = deque()  # of commits that are not told yet
+        store.framing = self._frame
         store.listeners.insert(0, self._on_commit)
+
+    def _frame(self, start: int, facts: Sequence[Fact]) -> None:
+        """Make the deltas of a commit; runs in the writer's thread."""
+        if self.connections:
+            self._made.extend(deltas(start, facts, _traces(facts)))
 
     def _on_commit(self, commit: Commit) -> None:
         """Wake the guards; runs before the writer is answered."""
-        if 0 < len(commit.facts) <= AT_ONCE:
-            facts = [written.fact for written in commit.facts]
-            self._tail.append(delta(commit.start, facts, _traces(facts)))
-        # A larger commit is read from the file, piece by piece: no pong waits for it.
+        while self._made and self._made[0].end <= commit.end:
+            self._tail.append(self._made.popleft())
         self.end = commit.end
         if commit.facts:
             for connection in self.connections:
@@ -337,7 +343,7 @@ class FeedServer:
         start = connection.position
         frame = self._tail.at(start)
         if frame is None:
-            piece = await self._pieces.at(start, self.end)
+            piece = await self._pieces.at(start, self.end, going_on=True)
             about = {"type": "delta", "from": start, "to": piece.end}
             frame = DeltaFrame(start, piece.end, with_facts(about, piece.facts))
         failpoint("feed.before_delta")
@@ -361,13 +367,16 @@ def _name(hello: dict[str, Any], token: str) -> str:
     return name
 
 
-def _traces(facts: list[Fact]) -> list[str]:
-    """Give the traces of the revocations among some facts."""
+def _traces(facts: Sequence[Fact]) -> dict[int, str]:
+    """Give the traces of the revocations among some facts, by their places."""
     if not tracing.on():
-        return []
-    causes = [fact_id(each).hex() for each in facts if isinstance(each, Cause)]
-    found = map(tracing.trace_of, causes)
-    return [each for each in found if each is not None]
+        return {}
+    causes = (
+        (at, tracing.trace_of(fact_id(each).hex()))
+        for at, each in enumerate(facts)
+        if isinstance(each, Cause)
+    )
+    return {at: trace for at, trace in causes if trace is not None}
 
 
 async def _send(connection: Connection, message: dict[str, Any]) -> None:

@@ -1,15 +1,15 @@
 """Facts of the log as the feed sends them: pieces made off the event loop, for all.
 
 A guard without a table starts from every fact, and one that fell behind reads the file.
-Each piece is bounded in facts and bytes, made one at a time in a thread, and kept for a
-moment: guards that start together share it. So neither many guards nor one that reads
-slowly costs the main loop more than to send what is ready.
+Each piece is bounded in facts and bytes, made in a thread and kept for a moment: guards
+that start together share it. So neither many guards nor one that reads slowly costs the
+main loop more than to send what is ready. Guards that start wait for each other, and a
+guard that goes on from a position waits for none of them: its lease depends on it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -18,13 +18,14 @@ from agents_registry.facts import FOR_PEOPLE, to_plain
 from schemas.codec import decode_fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.reading import Reading
     from streams.engines.embedded.store import Store
 
 CHUNK: Final = 1000  # facts in one frame
+AT_ONCE: Final = 100  # facts in a frame of a commit: a guard proves what it has of it
 PIECE: Final = 256 << 10  # bytes of facts in one frame, but for a single larger one
 SHARED: Final = 16 << 20  # characters of the pieces that are kept
 KEPT_SECONDS: Final = 10.0
@@ -74,24 +75,19 @@ class DeltaTail:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._frames: deque[DeltaFrame] = deque()
+        self._frames: dict[int, DeltaFrame] = {}  # by where they start, oldest first
         self._size = 0
 
     def append(self, frame: DeltaFrame) -> None:
         """Keep a frame, and forget the oldest ones beyond the bounds."""
-        self._frames.append(frame)
+        self._frames[frame.start] = frame
         self._size += len(frame.text)
         while self._size > LONGEST_TAIL or len(self._frames) > TAIL:
-            self._size -= len(self._frames.popleft().text)
+            self._size -= len(self._frames.pop(next(iter(self._frames))).text)
 
     def at(self, position: int) -> DeltaFrame | None:
         """Give the frame that begins at an offset, where it is kept."""
-        for frame in reversed(self._frames):
-            if frame.start == position:
-                return frame
-            if frame.start < position:
-                break
-        return None
+        return self._frames.get(position)
 
 
 class Pieces:
@@ -101,14 +97,22 @@ class Pieces:
         """Read a store's facts; they are of a realm."""
         self._store = store
         self._realm = realm
-        self._one_at_a_time = asyncio.Lock()
+        self._starting, self._going_on = asyncio.Lock(), asyncio.Lock()
         self._kept: dict[int, _Kept] = {}  # the oldest first
         self._size = 0
 
-    async def at(self, position: int, end: int) -> SnapshotPiece:
-        """Give the next facts from an offset on, of those below another one."""
+    async def at(
+        self, position: int, end: int, *, going_on: bool = False
+    ) -> SnapshotPiece:
+        """Give the next facts from an offset on, of those below another one.
+
+        Args:
+            position: of the first.
+            end: above the last.
+            going_on: for a guard that has a table, and a lease to lose.
+        """
         if position not in self._kept:
-            async with self._one_at_a_time:
+            async with self._going_on if going_on else self._starting:
                 if position not in self._kept:
                     await self._make(position, end)
         return self._kept[position].piece
@@ -124,7 +128,8 @@ class Pieces:
                 facts += [value for _, value in rows]
             return SnapshotPiece(0, 0, _json(facts))
 
-        return await self._store.look(read)
+        async with self._starting:
+            return await self._store.look(read)
 
     async def _make(self, position: int, end: int) -> None:
         piece = await self._store.look(lambda reader: _piece(reader, position, end))
@@ -132,20 +137,45 @@ class Pieces:
         for other, kept in [*self._kept.items()]:
             if self._size <= SHARED and kept.made > now - KEPT_SECONDS:
                 break
-            del self._kept[other]
-            self._size -= len(kept.piece.facts)
+            self._forget(other)
+        self._forget(position)
         self._kept[position] = _Kept(piece, now)
         self._size += len(piece.facts)
 
+    def _forget(self, position: int) -> None:
+        if (kept := self._kept.pop(position, None)) is not None:
+            self._size -= len(kept.piece.facts)
 
-def delta(start: int, facts: Sequence[Fact], traces: Sequence[str] = ()) -> DeltaFrame:
-    """Make the frame of a small commit."""
-    end = start + len(facts)
-    plain = [_of_guards(fact) for fact in facts]
-    message = {"type": "delta", "from": start, "to": end, "facts": plain}
-    if traces:
-        message["traces"] = traces
-    return DeltaFrame(start, end, orjson.dumps(message).decode())
+
+def deltas(
+    start: int, facts: Sequence[Fact], traces: Mapping[int, str]
+) -> Iterator[DeltaFrame]:
+    """Make the frames of a commit, each bounded as a piece is.
+
+    Args:
+        start: offset of the first fact.
+        facts: of the commit.
+        traces: of the revocations among them, by their places.
+    """
+    texts = [orjson.dumps(_of_guards(fact)).decode() for fact in facts]
+    first, size = 0, 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if place > first and (place - first == AT_ONCE or size > PIECE):
+            yield _delta(start, first, texts[first:place], traces)
+            first, size = place, len(text)
+    if texts:
+        yield _delta(start, first, texts[first:], traces)
+
+
+def _delta(
+    start: int, first: int, texts: Sequence[str], traces: Mapping[int, str]
+) -> DeltaFrame:
+    begin, end = start + first, start + first + len(texts)
+    about: dict[str, Any] = {"type": "delta", "from": begin, "to": end}
+    if told := [trace for at, trace in traces.items() if begin <= start + at < end]:
+        about["traces"] = told
+    return DeltaFrame(begin, end, with_facts(about, f"[{','.join(texts)}]"))
 
 
 def with_facts(message: Mapping[str, Any], facts: str) -> str:

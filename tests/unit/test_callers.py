@@ -104,7 +104,8 @@ def test_no_guard_is_told_who_ended_something_and_why(actor: str | None) -> None
     value = encode_fact(cause)
     assert decode_fact(value) == cause
 
-    (told,) = orjson.loads(frames.delta(0, [cause]).text)["facts"]
+    (frame,) = frames.deltas(0, [cause], {})
+    (told,) = orjson.loads(frame.text)["facts"]
     assert [told] == orjson.loads(frames._json([value]))
 
     assert {"actor", "reason"}.isdisjoint(told)

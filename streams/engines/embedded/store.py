@@ -31,8 +31,10 @@ from streams.process.private_folder import create_private, make_private
 from streams.services.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from agents_registry.facts import Fact
 
 T = TypeVar("T")
 Job = Any  # Callable[[Transaction], T], stored untyped in the queue
@@ -103,8 +105,8 @@ class Store:
         self._reader = Reading(self.path, "reader")
         # What walks far must not stand in the way of what a guard waits for.
         self._patient_reader = Reading(self.path, "patient-reader")
-        # One thread: what many ask for is made piece by piece.
-        self._feeder = Reading(self.path, "feeder", threads=1)
+        # One for guards that start, one for those that go on.
+        self._feeder = Reading(self.path, "feeder", threads=2)
         # Done only when the writer broke; the server must end then.
         self.failure: asyncio.Future[None] = self._loop.create_future()
         self.genesis = ""
@@ -114,6 +116,8 @@ class Store:
         self.signals_end = 0
         self.dead_letters = 0  # written since the start
         self.listeners: list[Callable[[Commit], None]] = []
+        # Takes what a commit added, in the writer's thread, before the listeners do.
+        self.framing: Callable[[int, Sequence[Fact]], None] | None = None
         self._waits: list[float] = []
         self._threads = [
             threading.Thread(target=self._write_forever, name="writer"),
@@ -311,7 +315,7 @@ class Store:
         return await self._aside(lambda reader: facts_of(reader, start, limit))
 
     async def look(self, function: Callable[[Reading], T]) -> T:
-        """Read for guards that start or fell behind, in a thread, one at a time."""
+        """Read for guards that start or fell behind, in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._feeder.threads, function, self._feeder)
 
@@ -371,6 +375,8 @@ class Store:
         # Before anybody is told: who is answered may ask for the end at once. The
         # next transaction continues from here.
         self.end, self.access_end, self.signals_end = tx.ends()
+        if tx.written and self.framing is not None:
+            self.framing(tx.start, [each.fact for each in tx.written])
         self._loop.call_soon_threadsafe(self._committed, tx, answers)
 
     def _committed(
