@@ -17,6 +17,7 @@ from enforcement.clocks import boottime
 from streams.apps.bootstrap import audit_key
 from streams.apps.builders.access import access
 from streams.apps.builders.hooks import secret_names
+from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
 from streams.apps.builders.sources import (
     check_kafka,
@@ -41,7 +42,6 @@ from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries, Table
-from streams.http.server import listen
 from streams.model.times import SECOND
 from streams.observability import metrics
 from streams.process.lifecycle import heeding_signals, say_ready
@@ -56,10 +56,12 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from agents_registry.identifiers import Vocabulary
+    from streams.http.auth import Tokens
     from streams.settings.kafka import KafkaSettings
     from streams.settings.server import Settings
     from streams.settings.worker import WorkerSettings
     from streams.stages.closure.guard_names import GuardKeys
+    from streams.stages.sentinel.sentinel import Tolerances
     from streams.stages.sentinel.unknown_agents import Shown
 
 YOUNG_OBJECTS: Final = (50_000, 20, 100)  # three generations; the default is 700
@@ -182,15 +184,8 @@ async def work(
     # Kinds of mapping files count too, so that all processes see the same classes.
     vocabulary, _ = configured_sources(settings)
     judged = tolerances(settings)
-    rules = Rules(
-        settings.closure.deadline,
-        judged.silence,
-        keys_of_guards(settings, worker),
-        boottime,
-        lease_ceiling(settings),
-        settings.closure.max_guards,
-    )
-    sinks = Sinks(settings.audit_sinks)
+    rules = _rules(settings, worker, judged)
+    sinks, held = Sinks(settings.audit_sinks), LoopHold()
     entry = access(settings, clock)
     async with worker_process(
         kafka, worker, vocabulary, judged, clock, rules
@@ -200,38 +195,55 @@ async def work(
             process.audit = AuditStage(
                 kafka, worker, process.publisher, clock, key, sinks
             )
+        app = _application(process, settings, kafka, entry.tokens, clock, held)
         tables = OwnTables(process, settings.realm, vocabulary, kafka.partitions)
-        app = web.Application(middlewares=[problems])
-        Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
-        written, dlq = process.publisher.written, kafka.topic("dlq")
-        held = LoopHold()
-        collectors = [
-            held,
-            _State(process),
-            DeadLetterCollector(lambda: written[dlq]),
-            ClockOffset(partial(offset_seconds, clock)),
-        ]
-        if process.closure is not None:
-            collectors.append(OwnClosures(process.closure))
-        app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
-        tokens = entry.tokens
-        Queries(tokens, tables, clock, secret_names(settings)).add_to(app)
-        places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
-        Guards(tokens, places, boottime).add_to(app)
+        Queries(entry.tokens, tables, clock, secret_names(settings)).add_to(app)
         entry.guard(app)
-        where = settings.listen
-        runner, url = await listen(
-            app, where.host, where.port, tls=entry.context, bounds=settings.connections
-        )
-        try:
+        async with accepting(app, settings, entry) as url:
             log.info("working", url=url, name=worker.name)
             say_ready(settings.ready_file, url)
             if started is not None:
                 started(Working(url, process))
             loops = [held.watch, sinks.run, *entry.loops()]
             await until_stopped(stop, process.run(), *(run() for run in loops))
-        finally:
-            await runner.cleanup()
+
+
+def _rules(settings: Settings, worker: WorkerSettings, judged: Tolerances) -> Rules:
+    """Give the rules of closure."""
+    return Rules(
+        settings.closure.deadline,
+        judged.silence,
+        keys_of_guards(settings, worker),
+        boottime,
+        lease_ceiling(settings),
+        settings.closure.max_guards,
+    )
+
+
+def _application(
+    process: Process,
+    settings: Settings,
+    kafka: KafkaSettings,
+    tokens: Tokens,
+    clock: Callable[[], int],
+    held: LoopHold,
+) -> web.Application:
+    """Make the pages on the process itself, and on the guards of its realms."""
+    app = web.Application(middlewares=[problems])
+    Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
+    written, dlq = process.publisher.written, kafka.topic("dlq")
+    collectors = [
+        held,
+        _State(process),
+        DeadLetterCollector(lambda: written[dlq]),
+        ClockOffset(partial(offset_seconds, clock)),
+    ]
+    if process.closure is not None:
+        collectors.append(OwnClosures(process.closure))
+    app.router.add_get("/metrics", Metrics(metrics.WORKER, *collectors).get)
+    places = OwnPlaces(process, settings.realm, kafka.partitions, clock)
+    Guards(tokens, places, boottime).add_to(app)
+    return app
 
 
 def keys_of_guards(

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from attrs import define, field
 
-from streams.apps import embedded as composition
+from streams.apps.builders import http_listener
 from streams.apps.embedded import Served, serve
 from streams.http import server as server_of
 from streams.settings.server import Settings
@@ -43,7 +43,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> list[web.Application]:
         apps.append(app)
         return await server_of.listen(app, *more, **named)
 
-    monkeypatch.setattr(composition, "listen", listen)
+    monkeypatch.setattr(http_listener, "listen", listen)
     return apps
 
 

@@ -19,7 +19,7 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from enforcement import Lapse
 from schemas.codec import FOLDER, HEADER, Codec, id_of, published, use
-from streams.apps.ingress import AnotherLogError
+from streams.apps.builders.kafka_log import AnotherLogError
 from streams.engines.kafka.checkpoints import checkpoint
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.client.group_consumer import Membership

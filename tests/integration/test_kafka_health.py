@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from streams.apps import ingress
+from streams.apps.builders import kafka_log
 from streams.engines.kafka.client import cluster_monitor as outlook
 from streams.engines.kafka.client.publisher import STALLED_SECONDS
 from streams.engines.kafka.facts.registry import RegistryStage
@@ -162,7 +162,7 @@ async def test_while_the_broker_hangs_revocations_are_told_to_come_again(
     tmp_path: Path, start_kafka: StartKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many come: the log is behind, and not who sends them."""
-    monkeypatch.setattr(ingress, "ACK_SECONDS", 4.0)
+    monkeypatch.setattr(kafka_log, "ACK_SECONDS", 4.0)
     cluster = await start_kafka()
     settings = settings_of(cluster)
     await lay_out(settings)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.apps import embedded as composition
-from streams.apps import ingress as taking
-from streams.apps import worker as working
+from streams.apps.builders import http_listener
 from streams.http import server as server_of
 from tests.integration.oidc_provider import provider
 from tests.integration.serving import Server, running, until, values
@@ -51,8 +49,7 @@ class Routes:
             self.apps.append(app)
             return await server_of.listen(app, *more, **named)
 
-        for module in (composition, taking, working):
-            monkeypatch.setattr(module, "listen", listen)
+        monkeypatch.setattr(http_listener, "listen", listen)
 
     def of(self, number: int) -> list[tuple[str, str]]:
         """Give method and path of all routes of one that ask for a credential."""

@@ -40,8 +40,6 @@ LARGE: Final = frozenset(
 )
 LONG: Final = frozenset(
     {
-        "streams/apps/ingress.py:receive",
-        "streams/apps/worker.py:work",
         "streams/cli/orders.py:revoke",
         "streams/cli/ssf.py:connect",
         "streams/engines/kafka/process.py:worker_process",
