@@ -88,8 +88,12 @@ async def test_the_data_folder_of_a_release_is_taken_up(
         assert before["dead_letters"] == len(letters["dead_letters"])
 
         await server.post("/v1/revocations", "revoker", {"identifier": str(NEXT)})
-        _, why = await server.get(f"/v1/why/{UNDER}")
-        assert (False, "revoked") == (why["allowed"], why["reason"])
+
+        async def ended() -> bool:
+            _, why = await server.get(f"/v1/why/{UNDER}")
+            return (False, "revoked") == (why["allowed"], why["reason"])
+
+        await until(ended)
 
 
 async def put_topics_back(release: Path, kafka: KafkaSettings) -> None:
