@@ -1,26 +1,171 @@
-"""The commands ``rescind adopt``: arguments here, work elsewhere."""
+"""The commands ``rescind adopt``: what each system is asked for."""
 # Annotations are read here when the module is, so they are no strings.
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from streams.cli.adopt_options import (
-    OPERATORS,
-    AuthorityName,
-    DryRun,
-    ListByDefault,
-    logs,
-    run,
-    system,
-)
-from streams.cli.server_options import Plain, Url
-from streams.cli.server_options import ServerTokenFile as TokenFile
+from streams.cli.options import Plain, Url
+from streams.cli.options import ServerTokenFile as TokenFile
+from streams.cli.options import run as end_with
 
 if TYPE_CHECKING:
     from streams.adopt.listing import Listing
     from streams.cli.adopt_source import ListingSource
+    from streams.clients.rescind import Client
+
+OPERATORS: Final = "operators"
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print what would be declared; tell no server."),
+]
+AuthorityName = Annotated[
+    str,
+    typer.Option(
+        "--authority",
+        help="In whose name it is declared, so that its later events supersede it.",
+    ),
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Saved answers, instead of --from.", metavar="FILE"),
+]
+From = Annotated[
+    str, typer.Option("--from", metavar="URL", help="Of the system, to ask it.")
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option("--secret-file", help="Holds the credential that opens the system."),
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option("--ca", help="Certificates to trust, PEM.", exists=True),
+]
+RosterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--roster",
+        help="Remember the list here: the next run sends what changed, and tells what "
+        "is listed no more.",
+    ),
+]
+Worker = Annotated[
+    str | None,
+    typer.Option(
+        "--worker",
+        metavar="URL",
+        help="On Kafka, where --url is ingress: the worker that has the realm.",
+    ),
+]
+Logs = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Log files and folders, gzip too.", metavar="PATH"),
+]
+
+Read = Callable[..., "Listing"]
+
+
+class ListByDefault(TyperGroup):
+    """``rescind adopt FILE`` is ``rescind adopt list FILE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name of the default command first, where there is none."""
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def saved_or_asked(
+    *, files: Files = None, base: From = "", secret_file: SecretFile = None,
+    ca: Ca = None,
+) -> None:  # fmt: skip
+    """Hold the options of a system that can be asked; never called."""
+
+
+def logs(*, files: Logs = None) -> None:
+    """Hold the argument of a command that reads logs; never called."""
+
+
+def _all(
+    *, roster: RosterFile = None, dry_run: DryRun = False, worker: Worker = None,
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None,
+) -> None:  # fmt: skip
+    """Hold the options that every command has; never called."""
+
+
+def system(
+    app: typer.Typer,
+    name: str,
+    authority: str,
+    place: Callable[..., None] = saved_or_asked,
+) -> Callable[[Read], Read]:
+    """Make a command of a function that reads a listing.
+
+    Its first parameter gets the `ListingSource`; the others are its own. Those of
+    ``place`` and those that every command has are added.
+
+    Args:
+        app: gets the command.
+        name: of the command.
+        authority: in whose name it declares without --authority.
+        place: its parameters are options that say where the list is.
+    """
+    where = signature(place).parameters
+    named = Parameter(
+        "authority",
+        Parameter.KEYWORD_ONLY,
+        default=authority,
+        annotation=AuthorityName,
+    )
+    shared = {"authority": named, **signature(_all).parameters}
+
+    def register(read: Read) -> Read:
+        def command(**given: Any) -> None:
+            found = {each: given.pop(each) for each in where}
+            files = tuple(found.pop("files") or ())
+            common = {each: given.pop(each) for each in shared}
+            url, token_file = common.pop("url"), common.pop("token_file")
+
+            def work(client: "Callable[[], Client]") -> int:
+                from streams.cli.adopt_listing import DeclareOptions, adopt
+                from streams.cli.adopt_source import ListingSource
+
+                source = ListingSource(files, **found).checked()
+                chosen = (f"{key}={value}" for key, value in given.items() if value)
+                listed = " ".join(filter(None, (name, source.base, *chosen)))
+                order = DeclareOptions(system=listed, files=files, **common)
+                return adopt(client, read(source, **given), order)
+
+            run(url, token_file, work)
+
+        own = list(signature(read).parameters.values())[1:]
+        options = [
+            one.replace(kind=Parameter.KEYWORD_ONLY)
+            for one in (*own, *where.values(), *shared.values())
+        ]
+        command.__signature__ = Signature(options)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in options}
+        app.command(name, help=read.__doc__)(command)
+        return read
+
+    return register
+
+
+def run(
+    url: str | None,
+    token_file: Path | None,
+    work: "Callable[[Callable[[], Client]], int]",
+) -> None:
+    """Do the work with what gives the server's client; end with the exit code."""
+    from streams.clients.rescind import client
+
+    raise typer.Exit(end_with("adopt", lambda: work(lambda: client(url, token_file))))
+
 
 adopt_app = typer.Typer(
     cls=ListByDefault,
@@ -42,7 +187,7 @@ def declared(
     dry_run: DryRun = False,
 ) -> None:
     """Declare the credentials of a list of your own; can be repeated."""
-    from streams.cli.adopt_listing import DeclareOptions, adopt_file  # noqa: PLC0415 - quick help
+    from streams.cli.adopt_listing import DeclareOptions, adopt_file
 
     order = DeclareOptions(authority, dry_run=dry_run, output=output)
     run(url, token_file, lambda client: adopt_file(client, file, order))
@@ -64,7 +209,7 @@ def openbao(
     ] = False,
 ) -> "Listing":
     """Tokens of OpenBao or Vault, by accessor (BAO_TOKEN, VAULT_TOKEN)."""
-    from streams.adopt import openbao as lists  # noqa: PLC0415 - --help stays quick
+    from streams.adopt import openbao as lists
 
     below = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
     options = lists.VaultOptions(device, plain_accessors, below)
@@ -84,8 +229,8 @@ def aws_credential_report(
     ] = "",
 ) -> "Listing":
     """IAM users, passwords, access keys, by AWS_ACCESS_KEY_ID and its like."""
-    from streams.adopt import aws, aws_api  # noqa: PLC0415 - --help stays quick
-    from streams.pollers.sigv4 import Signer  # noqa: PLC0415 - as above
+    from streams.adopt import aws, aws_api
+    from streams.pollers.sigv4 import Signer
 
     if source.files:
         return aws.of_files(source.contents(), source.saved)
@@ -96,7 +241,7 @@ def aws_credential_report(
 @system(adopt_app, "okta", "okta")
 def okta(source: "ListingSource") -> "Listing":
     """Okta users, OAuth clients, service apps and API tokens (OKTA_API_TOKEN)."""
-    from streams.adopt import okta as lists  # noqa: PLC0415 - --help stays quick
+    from streams.adopt import okta as lists
 
     if source.files:
         return lists.of_documents(source.documents())
@@ -125,7 +270,7 @@ def keycloak(
     ] = "",
 ) -> "Listing":
     """Keycloak users, clients, service accounts, sessions (KEYCLOAK_TOKEN)."""
-    from streams.adopt import keycloak as lists  # noqa: PLC0415 - --help stays quick
+    from streams.adopt import keycloak as lists
 
     if source.files:
         (export,) = source.documents()
@@ -152,7 +297,7 @@ def kubernetes(
     ] = "",
 ) -> "Listing":
     """Kubernetes service accounts and token secrets (KUBERNETES_TOKEN)."""
-    from streams.adopt import kubernetes as lists  # noqa: PLC0415 - --help stays quick
+    from streams.adopt import kubernetes as lists
 
     options = lists.ClusterOptions(cluster, issuer)
     if source.files:
@@ -173,7 +318,7 @@ def github(
     ] = None,
 ) -> "Listing":
     """GitHub tokens, app installations and deploy keys (GITHUB_TOKEN)."""
-    from streams.adopt import github as lists  # noqa: PLC0415 - --help stays quick
+    from streams.adopt import github as lists
 
     if source.files:
         return lists.of_documents(source.documents())

@@ -1,12 +1,32 @@
-"""The commands ``rescind alerts``: arguments here, work elsewhere."""
+"""The commands ``rescind alerts``: receivers, tests, replays and silences."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from streams.cli.server_options import Plain, TokenFile, ask
+from streams.cli.options import Plain, TokenFile, ask
+from streams.cli.output import clean, columns, count, to_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streams.clients.rescind import Client
+
+DONE: Final = 0
+FAILED: Final = 1
+
+# What an error of an attempt means, and what to do.
+_ERRORS: Final = {
+    "timeout": "no answer in time",
+    "refused_address": "not a public address; allow_private lets it through",
+    "unresolved": "its name leads nowhere",
+    "unreachable": "no connection: is it there, and is its certificate trusted?",
+    "not_acknowledged": "taken, but not acknowledged: is the token's setting on?",
+}
 
 alerts_app = typer.Typer(
     help="Receivers of alerts, what was given up, and silences.",
@@ -27,9 +47,7 @@ def show(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
     """Say how each receiver is, and list what was given up."""
-    from streams.cli.alert_orders import show as work  # noqa: PLC0415 - --help is quick
-
-    ask("alerts list", url, token_file, lambda client: work(client, output))
+    ask("alerts list", url, token_file, lambda client: list_receivers(client, output))
 
 
 @alerts_app.command("test")
@@ -40,9 +58,12 @@ def try_out(
     token_file: TokenFile = None,
 ) -> None:
     """Send a test, and its end; exit code 1 when it was not taken."""
-    from streams.cli.alert_orders import try_out as work  # noqa: PLC0415 - as above
-
-    ask("alerts test", url, token_file, lambda client: work(client, endpoint, output))
+    ask(
+        "alerts test",
+        url,
+        token_file,
+        lambda client: send_tests(client, endpoint, output),
+    )
 
 
 @alerts_app.command("silences")
@@ -50,9 +71,9 @@ def silences(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
     """List the silences in force, and what they hold back."""
-    from streams.cli.silences import show as work  # noqa: PLC0415 - as above
-
-    ask("alerts silences", url, token_file, lambda client: work(client, output))
+    ask(
+        "alerts silences", url, token_file, lambda client: list_silences(client, output)
+    )
 
 
 @alerts_app.command("silence")
@@ -76,8 +97,6 @@ def silence(  # noqa: PLR0913, PLR0917 - the options of a command
     token_file: TokenFile = None,
 ) -> None:
     """Record findings and do not tell them, until a time."""
-    from streams.cli.silences import silence as work  # noqa: PLC0415 - as above
-
     order = {
         "kinds": kind or [],
         "identifier": identifier,
@@ -86,7 +105,12 @@ def silence(  # noqa: PLR0913, PLR0917 - the options of a command
         "until": until,
         "critical": critical,
     }
-    ask("alerts silence", url, token_file, lambda client: work(client, order, output))
+    ask(
+        "alerts silence",
+        url,
+        token_file,
+        lambda client: order_silence(client, order, output),
+    )
 
 
 @alerts_app.command("unsilence")
@@ -99,13 +123,11 @@ def unsilence(
     token_file: TokenFile = None,
 ) -> None:
     """Take a silence back; what is open is told at once."""
-    from streams.cli.silences import unsilence as work  # noqa: PLC0415 - as above
-
     ask(
         "alerts unsilence",
         url,
         token_file,
-        lambda client: work(client, name, output),
+        lambda client: end_silence(client, name, output),
     )
 
 
@@ -117,6 +139,129 @@ def replay(
     token_file: TokenFile = None,
 ) -> None:
     """Deliver anew what was given up, with the ids that it had."""
-    from streams.cli.alert_orders import replay as work  # noqa: PLC0415 - as above
+    ask(
+        "alerts replay",
+        url,
+        token_file,
+        lambda client: send_again(client, endpoint, output),
+    )
 
-    ask("alerts replay", url, token_file, lambda client: work(client, endpoint, output))
+
+def list_receivers(client: Client, output: str) -> int:
+    """Say how the receivers are, and what was given up."""
+    answer = client.get("alerts")
+    if output == "json":
+        return _print(answer)
+    heads = ("endpoint", "state", "waiting", "failing", "dead letters")
+    rows = [
+        (each["name"], _state(each), each["waiting"], each["failing"], each["dead"])
+        for each in answer["endpoints"]
+    ]
+    parts = [columns(heads, rows) if rows else "There are no receivers."]
+    letters = [
+        (each["at"], each["endpoint"], each["id"], each["reason"])
+        for each in answer["dead_letters"]
+    ]
+    if letters:
+        heads_of_letters = ("given up", "endpoint", "message", "reason")
+        parts.append("\n" + columns(heads_of_letters, letters))
+    sys.stdout.write("\n".join(parts) + "\n")
+    return DONE
+
+
+def send_tests(client: Client, endpoint: str | None, output: str) -> int:
+    """Try one receiver out, or all; 1 when one did not take it."""
+    answer = client.post("alerts/test", _named(endpoint))
+    tried = answer["endpoints"]
+    failed = not tried or not all(each["accepted"] for each in tried)
+    if output == "json":
+        _print(answer)
+    for each in tried if output != "json" else ():
+        said = "took it" if each["accepted"] else f"did NOT take it: {_why(each)}"
+        sys.stdout.write(f"{clean(each['name'])} {said}\n")
+    if not tried:
+        to_stderr("alerts test", "no receivers are set up")
+    return FAILED if failed else DONE
+
+
+def send_again(client: Client, endpoint: str | None, output: str) -> int:
+    """Deliver anew what was given up."""
+    answer = client.post("alerts/replay", _named(endpoint))
+    if output == "json":
+        return _print(answer)
+    again = count(answer["replayed"], "message")
+    sys.stdout.write(f"{again} on the way again; see `rescind alerts list`.\n")
+    return DONE
+
+
+def _named(endpoint: str | None) -> dict[str, Any]:
+    return {} if endpoint is None else {"endpoint": endpoint}
+
+
+def _state(each: dict[str, Any]) -> str:
+    if each["disabled"]:
+        return "disabled (410)"
+    if each["paused"]:
+        return f"paused until {each['paused']}"
+    return "failing" if each["failing"] else "well"
+
+
+def _why(each: dict[str, Any]) -> str:
+    if each["error"]:
+        return _ERRORS.get(each["error"], str(each["error"]))
+    return f"it answered {each['status']}"
+
+
+def _print(answer: Mapping[str, Any]) -> int:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return DONE
+
+
+def list_silences(client: Client, output: str) -> int:
+    """List the silences in force, and what they hold back."""
+    answer = client.get("alerts/silences")
+    if output == "json":
+        return _print(answer)
+    heads = ("id", "until", "by", "what", "held back", "reason")
+    rows = [
+        (
+            each["id"],
+            each["until"],
+            each["by"],
+            _what(each),
+            each["count"],
+            each["reason"],
+        )
+        for each in answer["silences"]
+    ]
+    text = columns(heads, rows) if rows else "There are no silences."
+    sys.stdout.write(f"{text}\n")
+    return DONE
+
+
+def order_silence(client: Client, order: Mapping[str, Any], output: str) -> int:
+    """Be silent of some findings."""
+    given = {name: value for name, value in order.items() if value is not None}
+    answer = client.post("alerts/silences", given)
+    if output == "json":
+        return _print(answer)
+    sys.stdout.write(f"Silent until {answer['until']}: {clean(_what(answer))}.\n")
+    sys.stdout.write(f"To take it back: rescind alerts unsilence {answer['id']}\n")
+    return DONE
+
+
+def end_silence(client: Client, silence_id: str, output: str) -> int:
+    """Take a silence back."""
+    answer = client.delete("alerts/silences", silence_id)
+    if output == "json":
+        return _print(answer)
+    sys.stdout.write(f"No longer silent: {clean(_what(answer))}.\n")
+    return DONE
+
+
+def _what(each: Mapping[str, Any]) -> str:
+    kinds = ", ".join(each["kinds"]) or "all kinds"
+    if each["critical"]:
+        kinds += " (critical too)"
+    realm = f" in {each['realm']}" if each["realm"] else ""
+    return f"{kinds} of {each['identifier']}{realm}"

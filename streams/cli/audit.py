@@ -1,4 +1,4 @@
-"""The commands ``rescind audit``: arguments here, work elsewhere."""
+"""The commands ``rescind audit``: export the chain, and prove it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.server_options import TokenFile, Url
+from streams.cli.options import TokenFile, Url, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.cli.audit_sources import ChainExport
+    from streams.cli.audit_chain import ChainExport
 
 audit_app = typer.Typer(
     help="The audit chain: what was stated and ordered, by whom; export and proof.",
@@ -46,9 +46,8 @@ def export(
     token_file: TokenFile = None,
 ) -> None:
     """Print the chain or a part (NDJSON): an entry a line, and the signed heads."""
-    from streams.cli.audit_verdict import Wanted  # noqa: PLC0415 - as above
-    from streams.cli.audit_verdict import export as work  # noqa: PLC0415 - as above
-    from streams.cli.query import run  # noqa: PLC0415 - --help is quick
+    from streams.cli.audit_chain import Wanted
+    from streams.cli.audit_chain import export as work
 
     def print_it() -> int:
         with _chain(None, kafka, url, token_file) as chain:
@@ -88,9 +87,8 @@ def verify(  # noqa: PLR0913, PLR0917 - the options of a command
     token_file: TokenFile = None,
 ) -> None:
     """Name the first entry that does not fit; exit code 1 when there is one."""
-    from streams.cli.audit_verdict import Against  # noqa: PLC0415 - as above
-    from streams.cli.audit_verdict import verify as work  # noqa: PLC0415 - as above
-    from streams.cli.query import run  # noqa: PLC0415 - as above
+    from streams.cli.audit_chain import Against
+    from streams.cli.audit_chain import verify as work
 
     against = Against(key or [], head or [], heads or [], start)
 
@@ -106,15 +104,15 @@ def _chain(
     file: Path | None, realm: str | None, url: str | None, token_file: Path | None
 ) -> Iterator[Callable[[], ChainExport]]:
     """Find the chain that is meant; ``realm`` is None without Kafka."""
-    from streams.cli.audit_sources import FileChain, ServerChain  # noqa: PLC0415 - as above
-    from streams.clients.rescind import client  # noqa: PLC0415 - as above
+    from streams.cli.audit_chain import FileChain, ServerChain
+    from streams.clients.rescind import client
 
     if file is not None:
         yield lambda: FileChain(file)
     elif realm is None:
         yield lambda: ServerChain(client(url, token_file))
     else:
-        from streams.cli.audit_kafka import reading_kafka  # noqa: PLC0415 - an extra
+        from streams.cli.audit_kafka import reading_kafka
 
         with reading_kafka(realm) as chain:
             yield lambda: chain

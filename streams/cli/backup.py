@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from streams.cli.plain_text import to_stderr
-from streams.clients.rescind import DEFAULT_DATA_DIR
-from streams.engines.embedded.backup import write
-from streams.engines.embedded.backup_archive import BackupError
-from streams.engines.embedded.restore import OLD_PUBLIC_KEY, restore
-from streams.engines.embedded.store import StoreInUseError
-from streams.model.times import rfc3339
-from streams.services.audit_heads import head_reader, public_key
-from streams.stages.audit.chain import BrokenChainError
+import typer
+
+from streams.cli.output import to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +23,47 @@ DONE: Final = 0
 BROKEN: Final = 1
 USAGE: Final = 2
 
+backup_app = typer.Typer()
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Of the server; else RESCIND_DATA_DIR."),
+]
+
+
+@backup_app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Gets the backup.", metavar="FILE")],
+    data_dir: DataDir = None,
+) -> None:
+    """Write the embedded server's log and what belongs to it, while it runs."""
+    raise typer.Exit(run_backup(file, data_dir))
+
+
+@backup_app.command("restore")
+def restore_backup(
+    file: Annotated[Path, typer.Argument(help="A backup.", metavar="FILE")],
+    data_dir: DataDir = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("--key", help="The audit chain's public key; else the backup's."),
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option("--head", metavar="JWS", help="Must be in it: one that you kept."),
+    ] = None,
+) -> None:
+    """Make an empty data folder of a backup, as a log of its own."""
+    raise typer.Exit(run_restore(file, data_dir, key or [], head or []))
+
 
 def run_backup(file: Path, data_dir: Path | None) -> int:
     """Write a backup; 2 where that cannot be done."""
+    import sqlite3
+
+    from streams.engines.embedded.backup import write
+    from streams.engines.embedded.backup_archive import BackupError
+
     folder = _folder(data_dir)
     try:
         made = write(folder, file, product=version("rescind"), at=_now())
@@ -60,6 +91,12 @@ def run_restore(
         The exit code: 0 restored, 1 its audit chain does not hold, 2 it cannot be
         used.
     """
+    from streams.engines.embedded.backup_archive import BackupError
+    from streams.engines.embedded.restore import OLD_PUBLIC_KEY, restore
+    from streams.engines.embedded.store import StoreInUseError
+    from streams.services.audit_heads import head_reader, public_key
+    from streams.stages.audit.chain import BrokenChainError
+
     folder = _folder(data_dir)
 
     def reader(own: bytes) -> Callable[[str], Head]:
@@ -93,10 +130,14 @@ def run_restore(
 
 
 def _folder(given: Path | None) -> Path:
+    from streams.clients.rescind import DEFAULT_DATA_DIR
+
     return given or Path(os.environ.get("RESCIND_DATA_DIR") or DEFAULT_DATA_DIR)
 
 
 def _until(latest: int) -> str:
+    from streams.model.times import rfc3339
+
     return f"the last of {rfc3339(latest)}" if latest else "none yet"
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from conformance.cases import SuiteError, suite
-from conformance.drivers import DriverError, Http, Program
-from conformance.levels import passes, report
-from conformance.levels import run as play
-from streams.cli.plain_text import to_stderr
+import typer
+
+from streams.cli.output import to_stderr
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -20,6 +18,41 @@ if TYPE_CHECKING:
 
 _FAILED: Final = 1
 _USAGE: Final = 2
+
+conformance_app = typer.Typer(
+    name="conformance",
+    help="Test a guard that is written in any language.",
+    no_args_is_help=True,
+)
+
+
+@conformance_app.callback()
+def conformance() -> None:
+    """Test a guard that is written in any language (docs/writing-a-guard.md)."""
+
+
+@conformance_app.command(name="run")
+def run_suite(
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="After --: the program that drives the guard.",
+            metavar="-- PROGRAM ARGS",
+        ),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="URL", help="Instead of a program: POST here."),
+    ] = None,
+    level: Annotated[
+        Literal["core", "full"], typer.Option("--level", help="What it has to pass.")
+    ] = "full",
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group of cases.")
+    ] = None,
+) -> None:
+    """Play the suite to a guard; exit code 0 when it passes the level."""
+    raise typer.Exit(run(program or [], http, level, group))
 
 
 def run(
@@ -36,6 +69,11 @@ def run(
     Returns:
         The exit code: 0, 1 when the level was not passed, 2 when nothing was tested.
     """
+    from conformance.cases import SuiteError, suite
+    from conformance.drivers import DriverError
+    from conformance.levels import passes, report
+    from conformance.levels import run as play
+
     try:
         cases = suite(groups)
         with _driver(program, url) as driver:
@@ -48,6 +86,8 @@ def run(
 
 
 def _driver(program: list[str], url: str | None) -> AbstractContextManager[Driver]:
+    from conformance.drivers import DriverError, Http, Program
+
     if bool(program) == (url is not None):
         raise DriverError("give either a program after -- or --http URL")
     return Program(program) if url is None else nullcontext(Http(url))

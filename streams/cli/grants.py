@@ -1,15 +1,25 @@
-"""The commands that may allow again: arguments here, work elsewhere."""
+"""The commands that may allow again, and those that approve them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
-from streams.cli.server_options import Plain, TokenFile, Url, ask
+from streams.cli.options import Plain, TokenFile, Url, ask
+from streams.cli.output import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.clients.rescind import Client
+
+DONE: Final = 0
+WAITS: Final = 1
 
 Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the audit record.")]
@@ -39,13 +49,11 @@ def lift(  # noqa: PLR0913 - each is an option
     token_file: TokenFile = None,
 ) -> None:
     """End a suspend or narrow; a revoke never ends so. Exit code 1: still denied."""
-    from streams.cli.grant_orders import lift as work  # noqa: PLC0415 - --help is quick
-
     body = {"identifier": name, "aspect": aspect, "reason": reason}
     more = {} if authority is None else {"authority": authority}
 
     def order(client: Client) -> int:
-        return work(client, body | more, output)
+        return order_lift(client, body | more, output)
 
     ask("lift", url, token_file, order)
 
@@ -64,8 +72,6 @@ def withdraw(  # noqa: PLR0913 - each is an option
     token_file: TokenFile = None,
 ) -> None:
     """Take one fact back, a revocation too."""
-    from streams.cli.grant_orders import act  # noqa: PLC0415 - --help stays quick
-
     body = {"identifier": name, "fact": fact, "kind": kind, "reason": reason}
 
     def order(client: Client) -> int:
@@ -93,8 +99,6 @@ def distrust(  # noqa: PLR0913 - each is an option
     token_file: TokenFile = None,
 ) -> None:
     """Take back all that a stolen key said."""
-    from streams.cli.grant_orders import act  # noqa: PLC0415 - --help stays quick
-
     body = {"suspect": suspect, "key": key, "from": since, "reason": reason}
     more = {} if until is None else {"to": until}
 
@@ -118,8 +122,6 @@ def owners(  # noqa: PLR0913 - each is an option
     token_file: TokenFile = None,
 ) -> None:
     """Say who owns it, instead of what the same authority said before."""
-    from streams.cli.grant_orders import act  # noqa: PLC0415 - --help stays quick
-
     body: dict[str, object] = {"identifier": name, "owners": owner, "reason": reason}
     more = {} if authority is None else {"authority": authority}
 
@@ -134,9 +136,7 @@ def approvals_list(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
     """List what waits, oldest first."""
-    from streams.cli.grant_orders import waiting  # noqa: PLC0415 - --help stays quick
-
-    ask("approvals", url, token_file, lambda client: waiting(client, output))
+    ask("approvals", url, token_file, lambda client: list_waiting(client, output))
 
 
 @approvals_app.command("approve")
@@ -147,9 +147,12 @@ def approvals_approve(
     token_file: TokenFile = None,
 ) -> None:
     """Have done what another person proposed."""
-    from streams.cli.grant_orders import approve  # noqa: PLC0415 - --help stays quick
-
-    ask("approvals", url, token_file, lambda client: approve(client, identity, output))
+    ask(
+        "approvals",
+        url,
+        token_file,
+        lambda client: order_approval(client, identity, output),
+    )
 
 
 @approvals_app.command("reject")
@@ -161,9 +164,113 @@ def approvals_reject(
     token_file: TokenFile = None,
 ) -> None:
     """Drop what waits."""
-    from streams.cli.grant_orders import reject  # noqa: PLC0415 - --help stays quick
 
     def order(client: Client) -> int:
-        return reject(client, identity, reason, output)
+        return order_rejection(client, identity, reason, output)
 
     ask("approvals", url, token_file, order)
+
+
+def act(client: Client, path: str, body: Mapping[str, object], output: str) -> int:
+    """Give an order; 0 it is done, 1 it waits for a second person."""
+    answer = client.post(path, body)
+    if answer["accepted"]:
+        said = f"Done: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
+    else:
+        said = waits(answer)
+    _print(answer, said, output)
+    return DONE if answer["accepted"] else WAITS
+
+
+def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
+    """End a suspend, and look whether the name lives then.
+
+    Returns:
+        0 it lives, 1 it is denied all the same, or waits for a second person.
+    """
+    answer = client.post("lifts", body)
+    if not answer["accepted"]:
+        _print(answer, waits(answer), output)
+        return WAITS
+    name = _named(client, str(body["identifier"]))
+    seen = None if name is None else _why(client, name, answer["token"])
+    shown = clean(name or "ID")
+    said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
+    alive = seen is None or bool(seen["allowed"])
+    if seen is None:
+        said += f"Whether it lives now is not known here: rescind why {shown}\n"
+    elif not alive:
+        why = clean(str(seen["reason"]))
+        said += (
+            f"It is still denied ({why}): a lift ends what the same authority "
+            "suspended more than 5 s before, and no revoke. What denies it: "
+            f"rescind why {shown}\n"
+        )
+    else:
+        said += "It is allowed.\n"
+    _print(answer | {"alive": None if seen is None else alive}, said, output)
+    return DONE if alive else WAITS
+
+
+def _named(client: Client, text: str) -> str | None:
+    """Give the name of what was typed, of a secret its hash; None: not told."""
+    from streams.cli.query import names_of
+    from streams.clients.rescind import ClientError
+
+    with suppress(ClientError, ValueError):
+        return names_of(client, text)[0]
+    return None
+
+
+def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
+    """Ask once the table holds what was written; None where nobody can be asked."""
+    from streams.clients.rescind import ClientError, settled
+
+    with suppress(ClientError):
+        client.get("why", name)  # ingress on Kafka cannot say it: no use to wait
+        return settled(client, name, token)
+    return None
+
+
+def list_waiting(client: Client, output: str) -> int:
+    """List what waits for a second person."""
+    answer = client.get("approvals")
+    said = "".join(map(_entry, answer["approvals"])) or "Nothing waits.\n"
+    _print(answer, said, output)
+    return DONE
+
+
+def order_approval(client: Client, identity: str, output: str) -> int:
+    """Have done what another person proposed."""
+    answer = client.post(f"approvals/{quote(identity, safe='')}/approve", {})
+    said = f"Approved {clean(identity)}.\n  at_least  {answer['token']}\n"
+    _print(answer, said, output)
+    return DONE
+
+
+def order_rejection(client: Client, identity: str, reason: str, output: str) -> int:
+    """Drop what waits."""
+    path = f"approvals/{quote(identity, safe='')}/reject"
+    answer = client.post(path, {"reason": reason})
+    _print(answer, f"Rejected: {clean(answer['rejected'])}.\n", output)
+    return DONE
+
+
+def waits(answer: Mapping[str, Any]) -> str:
+    """Say that nothing has changed yet, and how that goes on."""
+    entries = "".join(map(_entry, answer["pending"]))
+    return f"Not accepted: nothing changes until another person approves it.\n{entries}"
+
+
+def _entry(each: Mapping[str, Any]) -> str:
+    until = each["expires_at"]
+    end = "until it is decided" if until is None else f"until {until}"
+    why = f": {clean(each['reason'])}" if each["reason"] else ""
+    return (
+        f"{clean(each['id'])}  {clean(each['summary'])}\n"
+        f"    by {clean(each['proposed_by'])} at {each['proposed_at']}, {end}{why}\n"
+    )
+
+
+def _print(answer: Mapping[str, Any], said: str, output: str) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n" if output == "json" else said)

@@ -13,8 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
+from streams.cli.output import clean, to_stderr
 from streams.cli.parse import chosen
-from streams.cli.plain_text import clean, to_stderr
 from streams.model.findings import SEVERITY, Finding, episode_id
 from streams.model.times import rfc3339, typed_time
 from streams.services.hunt import REALM, Hunt
@@ -238,8 +238,8 @@ def _print_json(report: Report) -> None:
 
 
 def _print_ocsf(report: Report) -> None:
-    from streams.sinks.ocsf import event  # noqa: PLC0415 - one output's
-    from streams.stages.notify.deliveries import Activity  # noqa: PLC0415
+    from streams.sinks.ocsf import event
+    from streams.stages.notify.deliveries import Activity
 
     for finding in as_findings(report):
         made = event(finding, Activity.CREATE, at=finding.last_seen, uid=finding.id)

@@ -1,18 +1,27 @@
-"""The commands of ``rescind`` that speak to Kafka: arguments here, work elsewhere."""
+"""The commands that run a role on Kafka, and a Kafka to try them on."""
 
 from __future__ import annotations
 
+import secrets
+import signal
+import tempfile
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
-]
-Listen = Annotated[
-    str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
-]
+from streams.cli.options import Config, Listen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.devkafka.broker import Cluster
+    from streams.settings.kafka import KafkaSettings
+
+FAILED: Final = 2
+
 ProcessName = Annotated[
     str | None, typer.Option("--name", help="Stable, unique among its kind.")
 ]
@@ -21,11 +30,6 @@ LocalFiles = Annotated[
 ]
 
 kafka_app = typer.Typer()
-topics_app = typer.Typer(
-    help="The topics on Kafka; settings come from RESCIND_KAFKA_*.",
-    no_args_is_help=True,
-)
-kafka_app.add_typer(topics_app, name="topics")
 
 
 @kafka_app.command("demo-kafka")
@@ -44,58 +48,9 @@ def demo_kafka(
     ] = None,
 ) -> None:
     """See revocations become denials over a real Kafka, with the latencies."""
-    from streams.demo.kafka_command import run  # noqa: PLC0415 - an extra
+    from streams.demo.kafka_command import run
 
     raise typer.Exit(run(count, rate, brokers))
-
-
-@topics_app.command("plan")
-def topics_plan() -> None:
-    """Print what apply would do; exit code 1 when it must not do something."""
-    from streams.cli.topics import run_plan  # noqa: PLC0415 - an extra
-
-    raise typer.Exit(run_plan())
-
-
-@topics_app.command("apply")
-def topics_apply() -> None:
-    """Create and configure the topics; never change a number of partitions."""
-    from streams.cli.topics import run_apply  # noqa: PLC0415 - an extra
-
-    raise typer.Exit(run_apply())
-
-
-@topics_app.command("check")
-def topics_check() -> None:
-    """Assert that the topics are as they must be; exit code 1 when not."""
-    from streams.cli.topics import run_check  # noqa: PLC0415 - an extra
-
-    raise typer.Exit(run_check())
-
-
-@topics_app.command("acls")
-def topics_acls(
-    user: Annotated[
-        list[str] | None,
-        typer.Option("--user", metavar="ROLE=NAME", help="Name of a role's user."),
-    ] = None,
-    output: Annotated[
-        Literal["table", "json", "commands"],
-        typer.Option("--output", help="How to print."),
-    ] = "table",
-    raw: Annotated[
-        list[str] | None,
-        typer.Option("--raw", metavar="TOPIC", help="A topic that a source fills."),
-    ] = None,
-    realm: Annotated[
-        list[str] | None,
-        typer.Option("--realm", help="Whose vendors ingress polls; else default."),
-    ] = None,
-) -> None:
-    """Print the least rights that each part of Rescind needs on Kafka."""
-    from streams.cli.topics import run_acls  # noqa: PLC0415 - an extra
-
-    raise typer.Exit(run_acls(user or [], output, raw or [], realm or []))
 
 
 @kafka_app.command()
@@ -106,7 +61,7 @@ def worker(
     listen: Listen = None,
 ) -> None:
     """Run registry and sentinel on Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_worker  # noqa: PLC0415 - an extra
+    from streams.cli.kafka_roles import run_worker
 
     raise typer.Exit(run_worker(config, name=name, data_dir=data_dir, listen=listen))
 
@@ -120,7 +75,7 @@ def ingress(
     listen: Listen = None,
 ) -> None:
     """Take events in and write them to Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_ingress  # noqa: PLC0415 - an extra
+    from streams.cli.kafka_roles import run_ingress
 
     raise typer.Exit(run_ingress(config, name=name, listen=listen))
 
@@ -133,7 +88,7 @@ def notify(
     listen: Listen = None,
 ) -> None:
     """Deliver the findings on Kafka to the webhook until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_notify  # noqa: PLC0415 - an extra
+    from streams.cli.kafka_roles import run_notify
 
     raise typer.Exit(run_notify(config, name=name, data_dir=data_dir, listen=listen))
 
@@ -154,6 +109,93 @@ def dev_kafka(
     ] = False,
 ) -> None:
     """Run a real Kafka on loopback, with the topics, to try Rescind on."""
-    from streams.cli.dev_kafka import run  # noqa: PLC0415 - an extra
+    raise typer.Exit(run_dev_kafka(nodes, port, data, only_prepare=prepare))
 
-    raise typer.Exit(run(nodes, port, data, only_prepare=prepare))
+
+def run_dev_kafka(
+    nodes: int, port: int, data: Path | None, *, only_prepare: bool
+) -> int:
+    """Run a cluster until Ctrl-C or SIGTERM; exit code 2 where it cannot start.
+
+    Args:
+        nodes: how many.
+        port: of the first node; the others follow.
+        data: where its data stay; thrown away at the end by default.
+        only_prepare: fetch what a start needs, and end.
+    """
+    import asyncio
+
+    from streams.devkafka.broker import Cluster, prepare
+    from streams.devkafka.distribution import BrokerError
+    from streams.devkafka.launch import Processes
+
+    try:
+        with ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            distribution = prepare(scratch / "learn")
+            if only_prepare:
+                return 0
+            ports = range(port, port + nodes)
+            cluster = Cluster(
+                data or scratch / "data",
+                Processes(distribution),
+                nodes=nodes,
+                ports=ports,
+            )
+            stack.callback(cluster.stop)
+            cluster.start()
+            asyncio.run(_serve(cluster))
+    except BrokerError as error:
+        typer.echo(str(error), err=True)
+        return FAILED
+    return 0
+
+
+async def _serve(cluster: Cluster) -> None:
+    import asyncio
+
+    from streams.engines.kafka.topics.topics import apply
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    await cluster.ready()
+    settings = _settings(cluster)
+    await apply(
+        settings,
+        operator="dev-kafka",
+        now=time.time_ns(),  # noqa: TID251 - the program owns the clock
+        new_id=lambda: secrets.token_hex(16),
+    )
+    for line in _greeting(settings):
+        typer.echo(line)
+    await ended.wait()
+
+
+def _settings(cluster: Cluster) -> KafkaSettings:
+    from streams.settings.kafka import KafkaSettings
+
+    copies = min(3, len(cluster.nodes))
+    return KafkaSettings(
+        bootstrap_servers=cluster.bootstrap,
+        partitions=4,
+        access_partitions=4,
+        replication_factor=copies,
+        min_insync_replicas=max(1, copies - 1),
+    )
+
+
+def _greeting(settings: KafkaSettings) -> Sequence[str]:
+    wanted = {
+        "BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "PARTITIONS": settings.partitions,
+        "ACCESS_PARTITIONS": settings.access_partitions,
+        "REPLICATION_FACTOR": settings.replication_factor,
+        "MIN_INSYNC_REPLICAS": settings.min_insync_replicas,
+    }
+    return [
+        f"Kafka listens on {settings.bootstrap_servers}, and has the topics.",
+        "Ctrl-C ends it. In another shell:",
+        *(f"  export RESCIND_KAFKA_{name}={value}" for name, value in wanted.items()),
+    ]

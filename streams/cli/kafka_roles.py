@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from streams.apps.builders.sources import ConfigurationError
 from streams.apps.ingress import receive
-from streams.cli.plain_text import plain
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
 from streams.engines.kafka.topics.topics import LayoutError
+from streams.model.error_text import error_text
 from streams.observability.metrics import INGRESS, NOTIFY, WORKER
 from streams.observability.tracing import MissingError, traced_process
 from streams.process.lifecycle import (
@@ -56,8 +56,8 @@ def run_worker(
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
         A produce that is not acked ends the process with 70.
     """
-    from streams.apps.worker import collect_rarely  # noqa: PLC0415 - as above
-    from streams.faust_shell.worker import host  # noqa: PLC0415 - slow to import
+    from streams.apps.worker import collect_rarely
+    from streams.faust_shell.worker import host
 
     collect_rarely()
 
@@ -88,8 +88,8 @@ def run_notify(
         What breaks once it works, a produce that is not acked too, ends the process
         with 70.
     """
-    from streams.faust_shell.notify import tell  # noqa: PLC0415 - slow to import
-    from streams.faust_shell.notify_settings import NotifySettings  # noqa: PLC0415 - as above
+    from streams.faust_shell.notify import tell
+    from streams.faust_shell.notify_settings import NotifySettings
 
     def start() -> Coroutine[Any, Any, None]:
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
@@ -163,5 +163,5 @@ def _first(error: BaseException) -> str:
 
 
 def _complain(message: object, code: int) -> int:
-    print(plain(message), file=sys.stderr)  # noqa: T201 - the program's own words
+    print(error_text(message), file=sys.stderr)  # noqa: T201 - the program's own words
     return code

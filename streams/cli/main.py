@@ -11,13 +11,16 @@ import typer
 from streams.cli.adopt import adopt_app
 from streams.cli.alerts import alerts_app
 from streams.cli.audit import audit_app
+from streams.cli.backup import backup_app
 from streams.cli.config import config_app
+from streams.cli.conformance import conformance_app
 from streams.cli.grants import grants_app
-from streams.cli.kafka import Config, Listen, kafka_app
-from streams.cli.moving import moving_app
-from streams.cli.server_options import Plain, TokenFile, Url, ask
+from streams.cli.kafka import kafka_app
+from streams.cli.migrate import migrate_app
+from streams.cli.options import Config, Listen, Plain, PlainGroup, TokenFile, Url, ask
+from streams.cli.sources import sources_app
 from streams.cli.ssf import ssf_app
-from streams.cli.words import PlainGroup
+from streams.cli.topics import topics_app
 
 if TYPE_CHECKING:
     from streams.clients.rescind import Client
@@ -57,7 +60,7 @@ After = Annotated[
 
 def _version(value: bool) -> None:  # noqa: FBT001 - as typer calls it
     if value:
-        from importlib.metadata import version  # noqa: PLC0415 - --help stays quick
+        from importlib.metadata import version
 
         typer.echo(f"rescind {version('rescind')}")
         raise typer.Exit
@@ -80,7 +83,7 @@ def rescind(
 @app.command()
 def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) -> None:
     """Print one normalised record a line (NDJSON) for every event of the logs."""
-    from streams.cli.parse import run  # noqa: PLC0415 - --help stays quick
+    from streams.cli.parse import run
 
     raise typer.Exit(run(paths, source, mapping))
 
@@ -106,7 +109,7 @@ def hunt(
     ] = False,
 ) -> None:
     """Find dead credentials that were still presented; exit code 1 when there are."""
-    from streams.cli.hunt import run  # noqa: PLC0415 - --help stays quick
+    from streams.cli.hunt import run
 
     raise typer.Exit(
         run(
@@ -132,7 +135,7 @@ def demo(
     ] = None,
 ) -> None:
     """See a revocation become a denial and an alert, on a recorded vault log."""
-    from streams.demo.command import run  # noqa: PLC0415 - --help stays quick
+    from streams.demo.command import run
 
     raise typer.Exit(run(data_dir))
 
@@ -158,7 +161,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the embedded server until Ctrl-C or SIGTERM; needs no settings."""
-    from streams.cli.serve import run  # noqa: PLC0415 - --help stays quick
+    from streams.cli.serve import run
 
     raise typer.Exit(
         run(
@@ -180,7 +183,7 @@ def pdp(
     listen: Listen = None,
 ) -> None:
     """Answer gateways, AuthZEN and introspection, until Ctrl-C or SIGTERM."""
-    from streams.cli.pdp import run  # noqa: PLC0415 - --help stays quick
+    from streams.cli.pdp import run
 
     raise typer.Exit(run(config, url=url, listen=listen))
 
@@ -222,7 +225,7 @@ def revoke(  # noqa: PLR0913 - each is an option
     token_file: TokenFile = None,
 ) -> None:
     """Revoke at the server: what descends from it is denied with it."""
-    from streams.cli.orders import revoke as work  # noqa: PLC0415 - as above
+    from streams.cli.revoke import revoke as work
 
     def order(client: Client) -> int:
         knowing = None if worker is None else attrs.evolve(client, url=worker)
@@ -249,7 +252,7 @@ def why(
     token_file: TokenFile = None,
 ) -> None:
     """Say whether it is denied, by what, over which path; exit code 1 when it is."""
-    from streams.cli.query import why as work  # noqa: PLC0415 - as above
+    from streams.cli.query import why as work
 
     ask("why", url, token_file, lambda client: work(client, name, at, output))
 
@@ -263,7 +266,7 @@ def blast_radius(
     token_file: TokenFile = None,
 ) -> None:
     """Count and list what a revocation would reach."""
-    from streams.cli.query import blast_radius as work  # noqa: PLC0415 - as above
+    from streams.cli.query import blast_radius as work
 
     ask(
         "blast-radius",
@@ -281,7 +284,7 @@ def inventory(
     token_file: TokenFile = None,
 ) -> None:
     """List what stands out: no owner, shared accounts, too much scope, no parent."""
-    from streams.cli.query import inventory as work  # noqa: PLC0415 - as above
+    from streams.cli.query import inventory as work
 
     ask("inventory", url, token_file, lambda client: work(client, limit, output))
 
@@ -294,7 +297,7 @@ def dlq(
     token_file: TokenFile = None,
 ) -> None:
     """List what could not be read, with reason and place."""
-    from streams.cli.query import dead_letters  # noqa: PLC0415 - as above
+    from streams.cli.query import dead_letters
 
     ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
 
@@ -307,7 +310,7 @@ def findings(
     token_file: TokenFile = None,
 ) -> None:
     """List what the server found: who still uses what is dead."""
-    from streams.cli.query import findings as work  # noqa: PLC0415 - as above
+    from streams.cli.query import findings as work
 
     ask("findings", url, token_file, lambda client: work(client, after, output))
 
@@ -325,8 +328,8 @@ def guards(
     token_file: TokenFile = None,
 ) -> None:
     """List who enforces: mode, lease, and how far each guard is."""
-    from streams.cli.orders import remove_guard  # noqa: PLC0415 - as above
-    from streams.cli.query import guards as work  # noqa: PLC0415 - as above
+    from streams.cli.query import guards as work
+    from streams.cli.query import remove_guard
 
     def order(client: Client) -> int:
         if remove is not None:
@@ -336,62 +339,18 @@ def guards(
     ask("guards", url, token_file, order)
 
 
-@app.command()
-def sources(
-    output: Plain = "table", url: Url = None, token_file: TokenFile = None
-) -> None:
-    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
-    from streams.cli.sources import sources as work  # noqa: PLC0415 - as above
-
-    ask("sources", url, token_file, lambda client: work(client, output))
-
-
+app.add_typer(sources_app)
 app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
+app.add_typer(topics_app, name="topics")
 app.add_typer(grants_app)
 app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(audit_app, name="audit")
-app.add_typer(moving_app)
+app.add_typer(backup_app)
+app.add_typer(migrate_app)
 app.add_typer(config_app, name="config")
-
-conformance_app = typer.Typer(
-    name="conformance",
-    help="Test a guard that is written in any language.",
-    no_args_is_help=True,
-)
 app.add_typer(conformance_app)
-
-
-@conformance_app.callback()
-def conformance() -> None:
-    """Test a guard that is written in any language (docs/writing-a-guard.md)."""
-
-
-@conformance_app.command(name="run")
-def conformance_run(
-    program: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="After --: the program that drives the guard.",
-            metavar="-- PROGRAM ARGS",
-        ),
-    ] = None,
-    http: Annotated[
-        str | None,
-        typer.Option("--http", metavar="URL", help="Instead of a program: POST here."),
-    ] = None,
-    level: Annotated[
-        Literal["core", "full"], typer.Option("--level", help="What it has to pass.")
-    ] = "full",
-    group: Annotated[
-        list[str] | None, typer.Option("--group", help="Only this group of cases.")
-    ] = None,
-) -> None:
-    """Play the suite to a guard; exit code 0 when it passes the level."""
-    from streams.cli.conformance import run  # noqa: PLC0415 - --help stays quick
-
-    raise typer.Exit(run(program or [], http, level, group))
 
 
 def main() -> None:

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
+import typer
 
-from schemas.errors import SchemaError
-from streams.apps.builders.sources import ConfigurationError, configured_sources
-from streams.apps.migration import Migration, MigrationError
-from streams.cli.plain_text import to_stderr
-from streams.engines.embedded.store import StoreInUseError
-from streams.engines.kafka.client.publisher import NotAckedError
-from streams.engines.kafka.records.schema_registry import RegistryError
-from streams.engines.kafka.topics.topics import LayoutError
-from streams.process.lifecycle import configure_logging
-from streams.services.intake import NotWrittenError
-from streams.settings.errors import explained_either
-from streams.settings.kafka import KafkaSettings
-from streams.settings.server import load
+from streams.cli.backup import DataDir
+from streams.cli.options import Config
+from streams.cli.output import to_stderr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +22,22 @@ if TYPE_CHECKING:
 DONE: Final = 0
 BROKEN: Final = 1
 USAGE: Final = 2
+
+migrate_app = typer.Typer()
+
+
+@migrate_app.command()
+def migrate(
+    config: Config = None,
+    data_dir: DataDir = None,
+    *,
+    leave_alerts: Annotated[
+        bool,
+        typer.Option("--leave-alerts", help="Those that wait for a receiver stay."),
+    ] = False,
+) -> None:
+    """Move the log of a stopped embedded server to Kafka, and prove it equal."""
+    raise typer.Exit(run(config, data_dir, leave_alerts=leave_alerts))
 
 
 def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> int:
@@ -48,15 +52,23 @@ def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> in
         The exit code: 0 moved and equal, 1 try it again or the tables differ, 2
         something is not as it must be.
     """
-    configure_logging(logging.WARNING)
+    import sqlite3
+
+    from aiokafka.errors import KafkaError
+    from pydantic import ValidationError
+
+    from schemas.errors import SchemaError
+    from streams.apps.builders.sources import ConfigurationError
+    from streams.apps.migration import MigrationError
+    from streams.engines.embedded.store import StoreInUseError
+    from streams.engines.kafka.client.publisher import NotAckedError
+    from streams.engines.kafka.records.schema_registry import RegistryError
+    from streams.engines.kafka.topics.topics import LayoutError
+    from streams.services.intake import NotWrittenError
+    from streams.settings.errors import explained_either
+
     try:
-        given: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-        settings = load(config, **given)
-        vocabulary, _ = configured_sources(settings)
-        migration = Migration(
-            settings.data_dir, settings.realm, KafkaSettings(), vocabulary, _now
-        )
-        moved = asyncio.run(migration.run(leave_alerts=leave_alerts))
+        moved = _move(config, data_dir, leave_alerts=leave_alerts)
     except ValidationError as error:
         return _complain(explained_either(error, config), USAGE)
     except FileNotFoundError as error:
@@ -79,6 +91,23 @@ def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> in
         return _complain(f"{type(error).__name__}: {error}; run it again", BROKEN)
     sys.stdout.write(_told(moved))
     return DONE
+
+
+def _move(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> Moved:
+    from streams.apps.builders.sources import configured_sources
+    from streams.apps.migration import Migration
+    from streams.process.lifecycle import configure_logging
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import load
+
+    configure_logging(logging.WARNING)
+    given: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
+    settings = load(config, **given)
+    vocabulary, _ = configured_sources(settings)
+    migration = Migration(
+        settings.data_dir, settings.realm, KafkaSettings(), vocabulary, _now
+    )
+    return asyncio.run(migration.run(leave_alerts=leave_alerts))
 
 
 def _told(moved: Moved) -> str:

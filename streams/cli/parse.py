@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from streams.cli.plain_text import to_stderr
+from streams.cli.output import to_stderr
 from streams.model.records import DeadLetter, to_line
 from streams.services.event_id_conflicts import COLLISION
 from streams.services.parse import (

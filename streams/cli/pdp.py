@@ -13,7 +13,7 @@ from agents_registry.verdict import Policy
 from enforcement.clocks import boottime, wall
 from enforcement.guard import Guard
 from enforcement.verdict import Mode
-from streams.cli.plain_text import to_stderr
+from streams.cli.output import to_stderr
 from streams.observability.metrics import PDP
 from streams.observability.tracing import MissingError, traced_process
 from streams.pdp.service import serve
@@ -95,8 +95,8 @@ def guard_of(
     if settings.feed == "server":
         credential = settings.guard_credential()
         return Guard(settings.url, credential, name=settings.name, **same)
-    from enforcement.kafka import KafkaGuard  # noqa: PLC0415 - an extra
-    from streams.settings.kafka import KafkaSettings  # noqa: PLC0415 - as above
+    from enforcement.kafka import KafkaGuard
+    from streams.settings.kafka import KafkaSettings
 
     kafka = KafkaSettings()
     return KafkaGuard(

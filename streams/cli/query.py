@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
-from streams.cli.plain_text import clean, columns, count, to_stderr
-from streams.clients.rescind import ClientError
+from streams.cli.output import clean, columns, count, to_stderr
 from streams.model.findings import Severity
 from streams.model.times import rfc3339, typed_time
 from streams.services.secret_names import SecretNames
@@ -147,6 +146,17 @@ def guards(client: Client, output: str) -> int:
     return DONE
 
 
+def remove_guard(client: Client, name: str, output: str) -> int:
+    """Let a guard go that will not come back."""
+    answer = client.delete("guards", name)
+    if output == "json":
+        sys.stdout.write(json.dumps(answer) + "\n")
+    else:
+        said = "revocations wait for it no more"
+        sys.stdout.write(f"Removed the guard {clean(name)}; {said}.\n")
+    return DONE
+
+
 def _all_pages(
     client: Client, path: str, key: str, after: int | None
 ) -> dict[str, Any]:
@@ -157,22 +167,6 @@ def _all_pages(
         after = page["after"]
         if len(page[key]) < PAGE:
             return {key: found, "after": after}
-
-
-def run(command: str, work: Callable[[], int]) -> int:
-    """Do the work of a command; a failure is one sentence and an exit code.
-
-    Returns:
-        That of the work; 2 for a wrong argument or a refusal, 3 without a server.
-    """
-    try:
-        return work()
-    except ClientError as error:
-        to_stderr(command, clean(error))  # a server's words, which may be anybody's
-        return error.code
-    except (ValueError, OSError) as error:
-        to_stderr(command, error)
-        return USAGE
 
 
 def _print(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from streams.apps.bootstrap import operator_token, webhook_secret
 from streams.apps.builders.alerting import alerting
 from streams.apps.embedded import serve
-from streams.cli.plain_text import to_stderr
+from streams.cli.output import to_stderr
 from streams.clients.rescind import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engines.embedded.store import LostLogError, StoreInUseError
 from streams.observability.metrics import SERVER
@@ -170,7 +170,7 @@ def _with_webhook(
 
 def _is_private(url: str) -> bool:
     """Tell whether a URL names this machine or a private address in so many words."""
-    from urllib.parse import urlsplit  # noqa: PLC0415 - one option's
+    from urllib.parse import urlsplit
 
     host = urlsplit(url).hostname or ""
     try:
@@ -181,7 +181,7 @@ def _is_private(url: str) -> bool:
 
 def _with_watch(settings: Settings, text: str) -> Settings:
     """Follow a log; a built-in source may speak of the kinds of its own system."""
-    from pathlib import Path  # noqa: PLC0415 - for annotations elsewhere
+    from pathlib import Path
 
     name, _, value = text.partition("=")
     known = sorted({*settings.sources, *_BUILT_IN})

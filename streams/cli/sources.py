@@ -6,7 +6,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.cli.plain_text import columns, count
+import typer
+
+from streams.cli.options import Plain, TokenFile, Url, ask
+from streams.cli.output import columns, count
 
 if TYPE_CHECKING:
     from streams.clients.rescind import Client
@@ -20,25 +23,35 @@ _HEADS: Final = (
 _MINUTE: Final = 60
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (_MINUTE, "min"))
 
+sources_app = typer.Typer()
 
-def sources(client: Client, output: str) -> int:
+
+@sources_app.command()
+def sources(
+    output: Plain = "table", url: Url = None, token_file: TokenFile = None
+) -> None:
+    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
+    ask("sources", url, token_file, lambda client: list_sources(client, output))
+
+
+def list_sources(client: Client, output: str) -> int:
     """List the sources of the server; 1 when one is not well."""
     rows = client.get("sources")["sources"]
     if output == "json":
         text = json.dumps({"sources": rows})
     elif rows:
-        text = columns(_HEADS, [_row(each) for each in rows])
+        text = columns(_HEADS, [_source_row(each) for each in rows])
     else:
         text = "No sources are set up, and nothing came."
     sys.stdout.write(text + "\n")
     return WELL if all(each["good"] for each in rows) else UNWELL
 
 
-def _row(each: dict[str, Any]) -> tuple[object, ...]:
+def _source_row(each: dict[str, Any]) -> tuple[object, ...]:
     return (
         each["name"], each["state"], each["last_event"], each["last_verification"],
         _lag(each["lag_seconds"]), each["accepted"], each["rejected"],
-        each["refused"], _note(each),
+        each["refused"], _source_note(each),
     )  # fmt: skip
 
 
@@ -51,7 +64,7 @@ def _lag(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
-def _note(each: dict[str, Any]) -> str:
+def _source_note(each: dict[str, Any]) -> str:
     parts = [
         each["trouble"],
         f"last rejected: {each['reason']}" if each["reason"] else "",

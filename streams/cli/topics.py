@@ -2,30 +2,69 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import orjson
 import typer
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
-
-from streams.engines.kafka.records.schema_registry import RegistryError
-from streams.engines.kafka.topics.acls import Role, acls
-from streams.engines.kafka.topics.topics import FIXABLE, LayoutError, apply, plan
-from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from typing import Any
 
+    from streams.settings.kafka import KafkaSettings
+
 DONE: Final = 0
 DIFFERS: Final = 1
 FAILED: Final = 2
 AS_WANTED: Final = "the topics are as they should be"
+
+topics_app = typer.Typer(
+    help="The topics on Kafka; settings come from RESCIND_KAFKA_*.",
+    no_args_is_help=True,
+)
+
+
+@topics_app.command("plan")
+def topics_plan() -> None:
+    """Print what apply would do; exit code 1 when it must not do something."""
+    raise typer.Exit(run_plan())
+
+
+@topics_app.command("apply")
+def topics_apply() -> None:
+    """Create and configure the topics; never change a number of partitions."""
+    raise typer.Exit(run_apply())
+
+
+@topics_app.command("check")
+def topics_check() -> None:
+    """Assert that the topics are as they must be; exit code 1 when not."""
+    raise typer.Exit(run_check())
+
+
+@topics_app.command("acls")
+def topics_acls(
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", metavar="ROLE=NAME", help="Name of a role's user."),
+    ] = None,
+    output: Annotated[
+        Literal["table", "json", "commands"],
+        typer.Option("--output", help="How to print."),
+    ] = "table",
+    raw: Annotated[
+        list[str] | None,
+        typer.Option("--raw", metavar="TOPIC", help="A topic that a source fills."),
+    ] = None,
+    realm: Annotated[
+        list[str] | None,
+        typer.Option("--realm", help="Whose vendors ingress polls; else default."),
+    ] = None,
+) -> None:
+    """Print the least rights that each part of Rescind needs on Kafka."""
+    raise typer.Exit(run_acls(user or [], output, raw or [], realm or []))
 
 
 def run_plan() -> int:
@@ -57,6 +96,10 @@ def run_acls(
         raw: topics that sources publish to.
         realms: whose vendors are polled; ``default`` where none is given.
     """
+    import orjson
+
+    from streams.engines.kafka.topics.acls import Role, acls
+
     try:
         named = {
             Role(role): name for role, _, name in (u.partition("=") for u in users)
@@ -77,6 +120,8 @@ def run_acls(
 
 
 async def _plan() -> int:
+    from streams.engines.kafka.topics.topics import FIXABLE, plan
+
     differences = await plan(_settings())
     for difference in differences:
         todo = "apply does" if difference.kind in FIXABLE else "a person must decide"
@@ -87,6 +132,8 @@ async def _plan() -> int:
 
 
 async def _check() -> int:
+    from streams.engines.kafka.topics.topics import plan
+
     differences = await plan(_settings())
     for difference in differences:
         typer.echo(str(difference), err=True)
@@ -96,6 +143,8 @@ async def _check() -> int:
 
 
 async def _apply() -> int:
+    from streams.engines.kafka.topics.topics import apply
+
     changed = await apply(
         _settings(),
         operator=getpass.getuser(),
@@ -109,6 +158,14 @@ async def _apply() -> int:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
+    from aiokafka.errors import KafkaError
+    from pydantic import ValidationError
+
+    from streams.engines.kafka.records.schema_registry import RegistryError
+    from streams.engines.kafka.topics.topics import LayoutError
+
     try:
         return asyncio.run(work)
     except LayoutError as error:
@@ -125,6 +182,8 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _settings() -> KafkaSettings:
+    from streams.settings.kafka import KafkaSettings
+
     return KafkaSettings()
 
 

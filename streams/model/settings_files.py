@@ -49,13 +49,6 @@ def text_of(path: Path) -> str:
         raise ValueError(text) from error
 
 
-def words_of(error: object) -> str:
-    """Give what went wrong; of an error of the system its words, without its number."""
-    if isinstance(error, OSError) and error.strerror:
-        return ": ".join(filter(None, (str(error.filename or ""), error.strerror)))
-    return str(error)
-
-
 def hold_settings(path: Path) -> None:
     """Refuse a file that holds no names with values, or one of them twice.
 

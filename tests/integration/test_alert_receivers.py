@@ -11,7 +11,7 @@ import structlog
 import trustme
 
 from streams.apps.builders.alerting import alerting
-from streams.cli import alert_orders as alert_commands
+from streams.cli import alerts as alert_commands
 from streams.clients.rescind import Client
 from streams.settings.server import Settings
 from streams.sinks import http_delivery
@@ -93,7 +93,7 @@ async def test_one_that_hangs_holds_up_nobody(tmp_path: Path, there: Receivers) 
 async def command(server: Server, name: str, *args: Any) -> int:
     """Run a command against a server, as `rescind alerts` does."""
     work = getattr(alert_commands, name)
-    client = Client(server.url, "restorer" if name != "show" else "viewer")
+    client = Client(server.url, "restorer" if name != "list_receivers" else "viewer")
     return int(await asyncio.to_thread(work, client, *args))
 
 
@@ -116,11 +116,11 @@ async def test_what_was_given_up_is_shown_and_replayed(
         (letter,) = await until(letters)
     async with running(tmp_path, alerts=alerts) as server:
         assert there.webhook == {}
-        assert await command(server, "show", "table") == 0
-        assert await command(server, "replay", None, "table") == 0
+        assert await command(server, "list_receivers", "table") == 0
+        assert await command(server, "send_again", None, "table") == 0
         await until(lambda: there.webhook)
         await until(lambda: _none_is_dead(server))
-        assert await command(server, "replay", "soc", "json") == 0
+        assert await command(server, "send_again", "soc", "json") == 0
 
     out = capsys.readouterr().out
     assert list(there.webhook) == [letter["id"]]
@@ -146,8 +146,8 @@ async def test_the_test_tries_every_receiver_out(
     }
     alerts = {"endpoints": endpoints(there, gone=gone)}
     async with running(tmp_path, alerts=alerts) as server:
-        assert await command(server, "try_out", None, "table") == 1
-        assert await command(server, "try_out", "pager", "json") == 0
+        assert await command(server, "send_tests", None, "table") == 1
+        assert await command(server, "send_tests", "pager", "json") == 0
         for token, status in (("viewer", 403), ("nobody", 401)):
             for action in ("test", "replay"):
                 assert (await server.post(f"/v1/alerts/{action}", token, {}))[0] == (

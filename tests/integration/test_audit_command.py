@@ -13,8 +13,7 @@ from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
 from streams.apps.bootstrap import audit_key
-from streams.cli.audit_sources import FileChain
-from streams.cli.audit_verdict import Against, Wanted, export, verify
+from streams.cli.audit_chain import Against, FileChain, Wanted, export, verify
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.store import Store

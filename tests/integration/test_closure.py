@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement import Guard, Mode
-from streams.cli import orders as order_commands
 from streams.cli import query as ask_commands
+from streams.cli import revoke as order_commands
 from streams.clients.rescind import Client, ClientError
 from tests.integration.serving import Server, running, until
 
@@ -247,7 +247,7 @@ async def test_the_commands_say_who_enforces(
             assert ["cut", "g"] == [line.split()[0] for line in lines[1:]]
 
             restorer = Client(server.url, "restorer")
-            remove = order_commands.remove_guard
+            remove = ask_commands.remove_guard
             assert 0 == await asyncio.to_thread(remove, restorer, "cut", "table")
             with pytest.raises(ClientError, match="no such guard"):
                 await asyncio.to_thread(remove, restorer, "cut", "table")

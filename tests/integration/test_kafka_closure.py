@@ -19,7 +19,7 @@ from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
 from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
-from streams.cli import orders as command
+from streams.cli import revoke as command
 from streams.clients.rescind import Client
 from streams.engines.kafka.closure import closure
 from streams.engines.kafka.closure import findings as closure_findings

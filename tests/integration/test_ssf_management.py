@@ -38,7 +38,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poll, "PAUSE", 0.02)
     monkeypatch.setattr(heartbeat, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(setting_up, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("streams.cli.ssf_orders.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("streams.cli.ssf.LOOK_SECONDS", 0.02)
 
 
 def transport() -> Transport:

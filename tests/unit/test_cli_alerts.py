@@ -7,7 +7,7 @@ import socket
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli import alert_orders as alert_commands
+from streams.cli import alerts as alert_commands
 from streams.cli.alerts import alerts_app
 
 pytestmark = pytest.mark.unit

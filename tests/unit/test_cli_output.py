@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from streams.cli import serve as serve_command
 from streams.cli.adopt_listing import DeclareOptions, adopt_file
 from streams.cli.main import app
-from streams.cli.orders import revoke
-from streams.cli.plain_text import columns
-from streams.cli.query import findings, inventory, run, why
+from streams.cli.options import run
+from streams.cli.output import columns
+from streams.cli.query import findings, inventory, why
+from streams.cli.revoke import revoke
 from streams.clients import rescind as clients
 from streams.clients.rescind import Client, ClientError
 

@@ -40,8 +40,6 @@ LARGE: Final = frozenset(
 )
 LONG: Final = frozenset(
     {
-        "streams/cli/orders.py:revoke",
-        "streams/cli/ssf.py:connect",
         "streams/engines/kafka/process.py:worker_process",
         "streams/faust_shell/notify.py:_agree",
         "streams/faust_shell/notify.py:tell",

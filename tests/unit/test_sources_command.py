@@ -10,7 +10,7 @@ import pytest
 
 from streams.apps.builders.expectations import expected_sources
 from streams.apps.builders.sources import ConfigurationError
-from streams.cli.sources import sources
+from streams.cli.sources import list_sources as sources
 from streams.clients.rescind import Client
 from streams.http.sources import row
 from streams.model.times import SECOND

@@ -16,7 +16,7 @@ from streams.apps.builders.sources import (
     check_kafka,
 )
 from streams.cli.main import app
-from streams.cli.plain_text import plain
+from streams.model.error_text import error_text
 from streams.model.wrong_values import told
 from streams.settings.server import Settings, load
 from tests.unit import settings_page
@@ -158,10 +158,10 @@ def test_an_example_in_a_line_can_be_read(name: str, tmp_path: Path) -> None:
 def test_an_error_of_the_system_is_told_in_its_words() -> None:
     """Numbers of errors and Python's way to write them help nobody."""
     gone = FileNotFoundError(2, "No such file or directory", "/nowhere")
-    assert "/nowhere: No such file or directory" == plain(gone)
+    assert "/nowhere: No such file or directory" == error_text(gone)
     used = OSError(98, "cannot listen at 127.0.0.1, port 1: address already in use")
-    assert plain(used).startswith("cannot listen at 127.0.0.1")
-    assert "any" == plain(ValueError("any"))
+    assert error_text(used).startswith("cannot listen at 127.0.0.1")
+    assert "any" == error_text(ValueError("any"))
 
 
 def test_each_wrong_line_of_a_mapping_is_named(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from streams.clients.jwks_cache import JwksCache
 from streams.http.global_revocation import SOURCE, GlobalRevocations, RevocationCaller
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
+from streams.model.error_text import error_text
 from streams.model.keyed_names import pepper_bytes
-from streams.model.settings_files import words_of
 from streams.observability import metrics
 from streams.services.secret_names import SecretNames
 from streams.sources import SOURCES
@@ -146,7 +146,7 @@ def reveal(what: str, secret: SharedSecret) -> str:
     try:
         return secret.reveal()
     except (OSError, ValueError) as error:
-        told = words_of(error)
+        told = error_text(error)
         text = f"{what}: {told if secret.file else f'secret: {told}'}"
         raise VendorError(text) from error
 

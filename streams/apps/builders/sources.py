@@ -12,7 +12,8 @@ from agents_registry.identifiers import Vocabulary, extend
 from streams.apps.builders.access import no_authority
 from streams.apps.builders.hooks import peppers_of
 from streams.http.events import ConfiguredSource
-from streams.model.settings_files import text_of, words_of
+from streams.model.error_text import error_text
+from streams.model.settings_files import text_of
 from streams.model.times import SECOND
 from streams.services.keyed_sources import keyed_source
 from streams.sources import SOURCES
@@ -114,7 +115,7 @@ def configured_guard_keys(
         try:
             key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            told = words_of(error) if isinstance(error, OSError) else "no key in PEM"
+            told = error_text(error) if isinstance(error, OSError) else "no key in PEM"
             raise ConfigurationError(f"guard {name}: {path}: {told}") from error
         if not isinstance(key, Ed25519PublicKey):
             raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")

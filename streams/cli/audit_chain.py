@@ -1,4 +1,4 @@
-"""The commands ``rescind audit``: the chain as NDJSON, and whether it holds."""
+"""Audit chains for commands: where their lines are, export and proof."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 from attrs import frozen
 
-from streams.cli.plain_text import clean
+from schemas.codec import decode_fact
+from streams.cli.output import clean
 from streams.clients.rescind import AUDIT_PUBLIC, DEFAULT_DATA_DIR
 from streams.model.times import SECOND, rfc3339, typed_time
 from streams.services.audit_heads import head_reader, peek, public_key
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.cli.audit_sources import ChainExport
+    from agents_registry.facts import Fact
+    from streams.clients.rescind import Client
     from streams.stages.audit.chain import Head
 
 HOLDS: Final = 0
@@ -41,6 +43,70 @@ _VERDICTS: Final = {
     UnknownSignerError: ("NO KEY", NO_KEY),
 }
 FIRST: Final = "first"
+PAGE: Final = 1000
+
+
+class ChainExport(Protocol):
+    """Where the lines of an export come from: a file, a server or Kafka."""
+
+    def lines(self, after: int = 0) -> Iterable[Any]:
+        """Give lines; those up to an entry may be left out."""
+        ...
+
+    def last_head(self) -> str | None:
+        """Give a head that is kept beside the chain; None where none is."""
+        ...
+
+    def read_fact(self, value: bytes) -> Fact:
+        """Read the value of a record; raises SchemaError."""
+        ...
+
+
+@frozen
+class ServerChain:
+    """The chain of a server, page by page."""
+
+    client: Client
+
+    def lines(self, after: int = 0) -> Iterator[Any]:
+        """Give the lines behind an entry."""
+        more: int | None = after
+        while more is not None:
+            page = self.client.get("audit", after=more, limit=PAGE)
+            yield from page["lines"]
+            more = page["after"]
+
+    def last_head(self) -> None:
+        """Give none: the server keeps its heads in the chain."""
+
+    read_fact = staticmethod(decode_fact)
+
+
+@frozen
+class FileChain:
+    """An export in a file."""
+
+    path: Path
+
+    def lines(self, after: int = 0) -> Iterator[Any]:
+        """Give all lines.
+
+        Raises:
+            BrokenChainError: one is not JSON.
+        """
+        del after
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    message = f"line {number} is not JSON: changed, or cut off"
+                    raise BrokenChainError(message) from error
+
+    def last_head(self) -> None:
+        """Give none."""
+
+    read_fact = staticmethod(decode_fact)
 
 
 @frozen

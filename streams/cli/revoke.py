@@ -1,4 +1,4 @@
-"""The commands that give orders to the server: revoke, guards --remove."""
+"""The command ``rescind revoke``: order, wait for the guards, and say who enforces."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
-from streams.cli.grant_orders import waits
-from streams.cli.plain_text import clean, count, to_stderr
+from streams.cli.grants import waits
+from streams.cli.output import clean, count, to_stderr
 from streams.cli.query import UNKNOWN, moment_of
 from streams.clients.rescind import POLL, ClientError, settled
 from streams.services.secret_names import SecretNames
@@ -53,17 +53,9 @@ def revoke(  # noqa: PLR0913 - each by name
         1 when guards were waited for and not all of them enforce it, or when it waits
         itself for a second person.
     """
-    secret = SecretNames().plain(text)
-    identifier = identifier_of(text) if secret is None else secret
-    name = str(identifier)
-    order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     knowing = worker or client
-    # What only the server can name as the logs do is asked of nobody else.
-    nameable = secret is None and identifier.kind in VOCABULARY
-    strange = nameable and not is_plain(identifier) and _is_stranger(knowing, name)
-    answer = client.post("revocations", order)
-    for each in [name] if strange else answer.get("unknown") or ():
-        _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
+    order, answer = _order(client, knowing, text, reason, at)
+    name = order["identifier"]
     if "pending" in answer:  # over the blast limit
         said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
         sys.stdout.write(said)
@@ -76,18 +68,34 @@ def revoke(  # noqa: PLR0913 - each by name
     asked = [answer["id"], *(each["id"] for each in made if "id" in each)]
     closures = [] if wait is None else [_enforced(knowing, one, wait) for one in asked]
     seen = closures[0] if closures else None
-    all_closed = all(each["state"] == CLOSED for each in closures)
-    held = any("pending" in each for each in made)
-    code = DONE if all_closed and not held else NOT_CLOSED
     if output == "json":
         more: dict[str, Any] = {} if seen is None else {"closure": seen}
         more |= {"created": made} if with_created else {}
         sys.stdout.write(json.dumps({"identifier": name} | answer | more) + "\n")
-        return code
-    enforced = "" if seen is None else f"{closure_line(seen)}\n"
-    also = _also(made, closures[1:]) if with_created else ""
-    sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
-    return code
+    else:
+        enforced = "" if seen is None else f"{closure_line(seen)}\n"
+        also = _also(made, closures[1:]) if with_created else ""
+        sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
+    all_closed = all(each["state"] == CLOSED for each in closures)
+    held = any("pending" in each for each in made)
+    return DONE if all_closed and not held else NOT_CLOSED
+
+
+def _order(
+    client: Client, knowing: Client, text: str, reason: str, at: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Send the revocation; the order and its answer. Names unknown so far are noted."""
+    secret = SecretNames().plain(text)
+    identifier = identifier_of(text) if secret is None else secret
+    name = str(identifier)
+    order = {"identifier": name, "reason": reason, "at": moment_of(at)}
+    # What only the server can name as the logs do is asked of nobody else.
+    nameable = secret is None and identifier.kind in VOCABULARY
+    strange = nameable and not is_plain(identifier) and _is_stranger(knowing, name)
+    answer = client.post("revocations", order)
+    for each in [name] if strange else answer.get("unknown") or ():
+        _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
+    return order, answer
 
 
 def _revoked(answer: dict[str, Any], names: list[str]) -> str:
@@ -133,17 +141,6 @@ def _also(made: list[dict[str, Any]], closures: list[dict[str, Any]]) -> str:
     if open_ones:
         parts.append(f"{open_ones} of these are not enforced by every guard yet.")
     return "\n".join(parts) + "\n"
-
-
-def remove_guard(client: Client, name: str, output: str) -> int:
-    """Let a guard go that will not come back."""
-    answer = client.delete("guards", name)
-    if output == "json":
-        sys.stdout.write(json.dumps(answer) + "\n")
-    else:
-        said = "revocations wait for it no more"
-        sys.stdout.write(f"Removed the guard {clean(name)}; {said}.\n")
-    return DONE
 
 
 def closure_line(seen: dict[str, Any]) -> str:

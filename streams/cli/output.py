@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from agents_registry.secret_shapes import without_secrets
-from streams.model.settings_files import words_of
+from streams.model.error_text import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,11 +26,6 @@ def clean(value: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def plain(told: object) -> str:
-    """Give what is told as text; of an error of the system its words alone."""
-    return words_of(told) if isinstance(told, OSError) else str(told)
-
-
 def to_stderr(command: str, text: object) -> None:
     """Tell whoever runs a command a sentence; what was typed may hold a secret.
 
@@ -38,7 +33,7 @@ def to_stderr(command: str, text: object) -> None:
         command: after ``rescind``.
         text: a line each; of an error of the system its words, without its number.
     """
-    for line in plain(text).splitlines():
+    for line in error_text(text).splitlines():
         sys.stderr.write(f"rescind {command}: {clean(without_secrets(line))}\n")
 
 

@@ -1,0 +1,104 @@
+"""What commands share: their options, how they end, and how they refuse an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.clients.rescind import Client
+
+USAGE: Final = 2
+Plain = Annotated[
+    Literal["table", "json"], typer.Option("--output", help="How to print.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        help="Else RESCIND_TOKEN, RESCIND_TOKEN_FILE, or the data folder.",
+    ),
+]
+# Where a command has another credential beside it.
+ServerTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        help="Of the server; else RESCIND_TOKEN, RESCIND_TOKEN_FILE, the data folder.",
+    ),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
+]
+Listen = Annotated[
+    str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+]
+_WORDS: Final = (
+    ("Value error, ", ""),
+    (", unable to parse string as a number", ""),
+    (", unable to parse string as an integer", ""),
+    ("Input should be a valid integer", "write a whole number"),
+    ("Input should be a valid ", "write a "),
+    ("Input should be ", "must be "),
+)
+
+
+def ask(
+    command: str,
+    url: str | None,
+    token_file: Path | None,
+    work: Callable[[Client], int],
+) -> None:
+    """Do something with the server; end with the exit code."""
+    from streams.clients.rescind import client
+
+    raise typer.Exit(run(command, lambda: work(client(url, token_file))))
+
+
+def run(command: str, work: Callable[[], int]) -> int:
+    """Do the work of a command; a failure is one sentence and an exit code.
+
+    Returns:
+        That of the work; 2 for a wrong argument or a refusal, 3 without a server.
+    """
+    from streams.cli.output import clean, to_stderr
+    from streams.clients.rescind import ClientError
+
+    try:
+        return work()
+    except ClientError as error:
+        to_stderr(command, clean(error))  # a server's words, which may be anybody's
+        return error.code
+    except (ValueError, OSError) as error:
+        to_stderr(command, error)
+        return USAGE
+
+
+def plain_words(text: str) -> str:
+    """Give the text of a wrong argument without what its reader is called."""
+    for theirs, ours in _WORDS:
+        text = text.replace(theirs, ours)
+    return text
+
+
+class PlainGroup(TyperGroup):
+    """A group of commands that tells wrong arguments in plain words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            message = getattr(error, "message", None)
+            if isinstance(message, str):
+                error.message = plain_words(message)  # type: ignore[attr-defined]
+            raise
