@@ -217,6 +217,7 @@ def _rules(settings: Settings, worker: WorkerSettings, judged: Tolerances) -> Ru
         boottime,
         lease_ceiling(settings),
         settings.closure.max_guards,
+        judged.points,
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import SUMMARY, FindingKind
 from streams.model.times import rfc3339
-from streams.sinks import plain_text, wording
+from streams.sinks import limit_texts, plain_text, wording
+from streams.sinks.kind_groups import TOLD
 from streams.stages.sentinel.messages import detail
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def details(finding: Finding) -> dict[str, str]:
         "kind": finding.kind.value,
         "realm": finding.realm,
         "identifier": plain_text.shown(str(finding.presented)),
-        "point": wording.place(finding),
+        "point": wording.place(finding) or wording.source(finding),
         "outcome": finding.outcome,
         "agent": plain_text.shown(finding.agent or ""),
         "owner": plain_text.shown(finding.owner or ""),
@@ -76,7 +77,7 @@ def named(finding: Finding) -> dict[str, str]:
     found, kind = details(finding), finding.kind
     if kind is FindingKind.TEST:
         del found["identifier"]
-    if kind is FindingKind.OWNERLESS:
+    if kind is FindingKind.OWNERLESS and finding.presented.kind != SUMMARY:
         found.pop("path", None)
         found = {_OF_OWNER.get(name, name): text for name, text in found.items()}
     elif finding.cause_at is None:
@@ -87,9 +88,15 @@ def named(finding: Finding) -> dict[str, str]:
         found = {did if n == "ended_by" else n: text for n, text in found.items()}
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:
         found["account"] = found.pop("agent")
-    if kind is FindingKind.UNAUTHORISED and "point" in found:
-        found["format"] = found.pop("point")
-    return found | told_in_words(finding)
+    if kind in TOLD:
+        found.pop("point", None)
+    return found | told_by(finding) | told_in_words(finding)
+
+
+def told_by(finding: Finding) -> dict[str, str]:
+    """Give the source that told of a finding, under its name; nothing of others."""
+    source = wording.source(finding)
+    return {TOLD[finding.kind]: source} if source else {}
 
 
 def told_in_words(finding: Finding) -> dict[str, str]:
@@ -102,7 +109,8 @@ def _in_words(finding: Finding) -> dict[str, str]:
     if finding.presented.kind == SUMMARY:
         return {"names": plain_text.shown(finding.message, plain_text.NAMES)}
     if kind is FindingKind.UNKNOWN_AGENT and finding.presented.kind == "realm":
-        return {"agents": wording.parts_of_list(finding)[1]}
+        _, agents, seen = wording.parts_of_list(finding)
+        return {"agents": agents, "seen": seen}
     if kind is FindingKind.UNKNOWN_AGENT:
         return {"credential": plain_text.shown(wording.credential(finding))}
     if kind is FindingKind.SCOPE_VIOLATION:
@@ -110,4 +118,8 @@ def _in_words(finding: Finding) -> dict[str, str]:
     listed = plain_text.shown(told.partition(": ")[2], plain_text.NAMES)
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT:
         return {"agents": listed}
+    if kind is FindingKind.BLAST_LIMIT:
+        return {"owner_of_orderer": limit_texts.orderers_owner(finding)}
+    if kind is FindingKind.ENFORCEMENT_LAG:
+        return {"guards": plain_text.shown(told, plain_text.NAMES)}
     return {"guards": listed} if kind is FindingKind.CLOSURE_PARTIAL else {}

@@ -38,5 +38,11 @@ FOUND: Final = POSTURE | {
     FindingKind.OVER_QUOTA,
     FindingKind.CLOSURE_PARTIAL,
 }
+# Their point is the source that told of them; of statements the format they came in.
+TOLD: Final = {
+    FindingKind.LEAK: "source",
+    FindingKind.REVOCATION_NOT_APPLIED: "source",
+    FindingKind.UNAUTHORISED: "format",
+}
 # Their point is a part of Rescind, or none.
 PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT}

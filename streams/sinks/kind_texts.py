@@ -100,6 +100,8 @@ OWNER_LEFT: Final = (
     "{it} has no living owner any more. Guards deny it for that, and accept it again "
     "as soon as it has an owner"
 )
+DENIED: Final = "Guards deny those whose owners are gone, until they have an owner."
+NOT_DENIED: Final = "That alone does not end them."
 REFUSED_GUARD: Final = "{by} was refused: it tried to register as guard {value}"
 NEVER_USED: Final = "{it} was not used at all"
 IN_FORCE: Final = (
@@ -281,9 +283,10 @@ REMEDIES: Final = {
         "{id}` shows FACT."
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "Block {it} at {point}. `rescind guards` shows which guard of {point} is "
-        "behind: restart it or mend its connection to Rescind. If you cannot block "
-        f"{{it}}, take {{point}} offline. {_TREAT}"
+        "Block {it} at {point}, and wherever else its late guard stands. `rescind "
+        "guards` shows which guard of {point} is behind: restart it or mend its "
+        "connection to Rescind. If you cannot block {it}, take {point} offline. "
+        f"{_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "

@@ -206,7 +206,8 @@ def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
     user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
     if credential := _credential(finding):
         user["credential_uid"] = credential
-    evidence: dict[str, Any] = {"actor": {"user": user}}
+    acted = finding.kind is not FindingKind.LEAK  # its holder exposed nothing
+    evidence: dict[str, Any] = {"actor": {"user": user}} if acted else {"user": user}
     point = plain_text.shown(finding.point, _MAX_TEXT)
     if point and wording.is_use(finding):
         evidence["api"] = {
@@ -238,9 +239,10 @@ def _observables(finding: Finding) -> list[dict[str, Any]]:
     observables: list[dict[str, Any]] = []
     credential = _credential(finding)
     if credential and not wording.speaker(finding):
+        leaked = finding.kind is FindingKind.LEAK
         observables.append(
             {
-                "name": "evidences.actor.user.credential_uid",
+                "name": f"evidences.{'' if leaked else 'actor.'}user.credential_uid",
                 "type_id": _USER_CREDENTIAL,
                 "type": "User Credential ID",
                 "value": credential,
@@ -291,6 +293,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         # A guard that failed was not late.
         "late_by": None if failed else finding.late_by,
         **former,
+        **alert_fields.told_by(finding),
         **alert_fields.told_in_words(finding),
     }
 

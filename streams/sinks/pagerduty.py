@@ -68,7 +68,10 @@ def _payload(delivery: Delivery) -> dict[str, Any]:
     return {
         "summary": plain_text.shown(wording.title(finding), _SUMMARY),
         "source": (
-            details.get("point") or details.get("said_by") or f"rescind/{finding.realm}"
+            details.get("point")
+            or details.get("source")
+            or details.get("said_by")
+            or f"rescind/{finding.realm}"
         ),
         "severity": _SEVERITY[finding.severity],
         "timestamp": rfc3339(finding.first_seen),

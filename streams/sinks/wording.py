@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
+from streams.sinks import limit_texts, summary_text
 from streams.sinks.kind_groups import (
     FOUND,
     ORDERED,
     PLACELESS,
     POSTURE_OR_SOURCE,
     SAID,
+    TOLD,
     UNENDED,
     USES,
 )
@@ -32,7 +34,6 @@ from streams.sinks.kind_texts import (
     UNKNOWN_OWNERS,
     UNKNOWN_PLACE,
     UNKNOWN_SPEAKER,
-    WHY_MANY,
     days_of,
     happened,
     remedy_of,
@@ -43,6 +44,7 @@ from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
 from streams.stages.sentinel.messages import detail, sentence
+from streams.stages.sentinel.unknown_agents import SEEN
 
 if TYPE_CHECKING:
     from streams.model.findings import Finding
@@ -88,10 +90,16 @@ def title(finding: Finding) -> str:
 
 
 def place(finding: Finding) -> str:
-    """Give the enforcement point of a use, or the source that told of something."""
+    """Give the enforcement point that a finding is about; "" without one."""
     if finding.kind is FindingKind.UNKNOWN_AGENT:
         return shown(only_place(detail(finding))[0])
-    return "" if finding.kind in PLACELESS else shown(finding.point)
+    without = finding.kind in PLACELESS or finding.kind in TOLD
+    return "" if without else shown(finding.point)
+
+
+def source(finding: Finding) -> str:
+    """Give the source that told of a finding, or the format; "" without one."""
+    return shown(finding.point) if finding.kind in TOLD else ""
 
 
 def credential(finding: Finding) -> str:
@@ -125,7 +133,7 @@ def lines(finding: Finding) -> list[str]:
     reason); what to do now. What no source tells is said to be unknown.
     """
     if finding.presented.kind == SUMMARY:
-        return _together(finding)
+        return summary_text.lines(finding, remedy(finding))
     answers = {
         "Who": _who(finding),
         "Owner": _owner(finding),
@@ -240,7 +248,10 @@ def _who(finding: Finding) -> str:
     presented = shown(str(finding.presented))
     if finding.kind in SAID:
         by = speaker(finding) or UNKNOWN_SPEAKER
-        return f"{by}, {SAID[finding.kind]} {presented}"
+        limited = finding.kind is FindingKind.BLAST_LIMIT
+        held_by = shown(finding.agent or "") if limited else ""
+        of = f" of {held_by}" if held_by not in {"", presented} else ""
+        return f"{by}, {SAID[finding.kind]} {presented}{of}"
     if finding.kind is FindingKind.TEST:
         by = shown(finding.ended_by or "") or UNKNOWN_SPEAKER
         return f"{by}, with `rescind alerts test`"
@@ -264,6 +275,10 @@ def _owner(finding: Finding) -> str:
         return ""
     if kind is FindingKind.OWNERLESS:
         return f"none any more; it was {owner}" if owner else "none"
+    if kind is FindingKind.BLAST_LIMIT:
+        return limit_texts.owners(finding, by_agent=is_person(finding.ended_by or ""))
+    if finding.presented.kind == "guard" and owner:
+        return f"{owner}, which has that name"
     about = kind.value if kind.value in UNKNOWN_OWNERS else finding.presented.kind
     return owner or UNKNOWN_OWNERS.get(about, UNKNOWN_OWNER)
 
@@ -290,16 +305,19 @@ def _from(finding: Finding) -> str:
         client = shown(finding.user_agent or "") or "unknown (the log tells none)"
         last = "last " if finding.count > 1 else ""
         return f"{last}{address}, user agent {client}"
+    if kind is FindingKind.LIFT_AMBIGUOUS and finding.event_ids:
+        event = shown(finding.event_ids[0])
+        return f"event {event}, the suspension; that of the lift is not carried here"
     if kind in OURS:
         return _filled(OURS[kind], finding)
     if finding.presented.kind == "guard":
         return UNKNOWN_PLACE
     events = ", ".join(shown(each) for each in finding.event_ids[:EVENTS])
     events = f"event {events}" if events else ""
-    limited = detail(finding) if kind is FindingKind.BLAST_LIMIT else ""
-    source = place(finding) or shown(limited.partition(", the limit of ")[2])
+    limited = kind is FindingKind.BLAST_LIMIT
+    told_by = limit_texts.authority(finding) if limited else source(finding)
     of = " in the format of " if kind is FindingKind.UNAUTHORISED else " of "
-    origin = of.join(filter(None, (events, source)))
+    origin = of.join(filter(None, (events, told_by or place(finding))))
     if kind is not FindingKind.UNAUTHORISED:
         return origin
     by = speaker(finding) or UNKNOWN_SPEAKER
@@ -310,12 +328,18 @@ def _why(finding: Finding) -> str:
     """Say who ended what, when and for which reason; or what is wrong."""
     parts = [_end(finding)]
     if finding.kind in USES and finding.kind not in UNENDED:
-        return parts[0]
+        late = shown(detail(finding).rstrip("."), NAMES)
+        late = late if finding.kind is FindingKind.ENFORCEMENT_LAG else ""
+        return f"{parts[0]} Guards that were late: {late}." if late else parts[0]
     if finding.kind is FindingKind.UNKNOWN_CREDENTIAL:
         return "Nothing ended it, but no source has declared it."
     if finding.presented.kind == "realm":
-        return "No source has declared any of them."
-    told = shown(detail(finding), 4 * SHOWN).rstrip(".").removeprefix("unauthorised: ")
+        seen = parts_of_list(finding)[2]
+        seen = f" Seen: {seen}." if seen else ""
+        return f"No source has declared any of them.{seen}"
+    limited = finding.kind is FindingKind.BLAST_LIMIT
+    told = limit_texts.why(finding) if limited else detail(finding)
+    told = shown(told, 4 * SHOWN).rstrip(".").removeprefix("unauthorised: ")
     if told:
         told = f"{_sentence(told)}."
         parts = [told, *parts] if finding.kind in POSTURE else [*parts, told]
@@ -346,10 +370,12 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
-def parts_of_list(finding: Finding) -> tuple[str, str]:
-    """Give what a finding on all agents of a realm says, and their names."""
-    said, _, names = finding.message.partition(": ")
-    return shown(said), shown(names.partition("; ")[0], NAMES)
+def parts_of_list(finding: Finding) -> tuple[str, str, str]:
+    """Give what a finding on all agents of a realm says, their names, and places."""
+    said, _, rest = finding.message.partition(": ")
+    names, _, rest = rest.partition("; ")
+    seen = rest.removeprefix(SEEN).partition("; ")[0] if rest.startswith(SEEN) else ""
+    return shown(said), shown(names, NAMES), shown(seen, NAMES)
 
 
 def _end(finding: Finding) -> str:
@@ -369,25 +395,3 @@ def _end(finding: Finding) -> str:
 def _reason(finding: Finding) -> str:
     reason = shown(finding.reason or "", 2 * SHOWN)
     return f"Reason: {reason or 'unknown (none was given)'}."
-
-
-def _together(finding: Finding) -> list[str]:
-    """Say in lines what stands for many findings of a kind."""
-    kind = TITLES[finding.kind]
-    first, last = moment(finding.first_seen), moment(finding.last_seen)
-    return [
-        f"{kind}: {finding.count:,} findings began together in {shown(finding.realm)}.",
-        f"Who: {shown(finding.message, NAMES)}",
-        f"Owner: {_owners_of_many(finding)}",
-        f"When: found {f'at {first}' if first == last else f'{first} to {last}'}",
-        f"From: {OURS.get(finding.kind) or 'the events of its findings'}",
-        f"Why: {WHY_MANY.get(finding.kind, kind)}.",
-        f"Now: {remedy(finding)}",
-    ]
-
-
-def _owners_of_many(finding: Finding) -> str:
-    if finding.kind is FindingKind.OWNERLESS:
-        return "none that lives, for any of them"
-    owner = shown(finding.owner or "")
-    return owner or "several, or unknown; each finding names its own"

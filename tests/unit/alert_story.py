@@ -82,7 +82,12 @@ class Story:
         self.registry = Registry(extend(mapping.kinds))
         limits_ = Limits(settle=15 * MINUTE, excess=30 * DAY)
         self.tolerances = Tolerances(
-            SECOND, SECOND, 40 * DAY, 40 * DAY, posture=limits_
+            SECOND,
+            SECOND,
+            40 * DAY,
+            40 * DAY,
+            posture=limits_,
+            points={"payments-api": ("payments-*",), "refunds-api": ("payments-eu",)},
         )
         self.sentinel = Sentinel(REALM, self.tolerances)
         self.posture = Posture(limits_)
@@ -273,7 +278,7 @@ def enforcement_failure(story: Story) -> Finding:
 
 def enforcement_lag(story: Story) -> Finding:
     """Say that a guard stands there, and had not applied the revocation yet."""
-    story.sentinel.points.registered("payments-api", at("08:00:00"), enforces=True)
+    story.sentinel.points.registered("payments-eu", at("08:00:00"), enforces=True)
     _planner_is_dead(story)
     story.send(GATEWAY, called("tok-planner-1", "planner", "09:20:42"))
     return story.found(FindingKind.ENFORCEMENT_LAG)
@@ -297,8 +302,10 @@ def unknown_agent(story: Story) -> Finding:
 
 def unknown_agent_first_day(story: Story) -> Finding:
     """Say that nobody is declared at all; three agents act."""
-    for number, name in enumerate(("planner", "mailer", "scraper")):
-        story.send(GATEWAY, called(f"tok-{name}", name, f"09:20:4{number}"))
+    tools = {"planner": "payments-api", "mailer": "crm-api", "scraper": "payments-api"}
+    for number, (name, tool) in enumerate(tools.items()):
+        line = called(f"tok-{name}", name, f"09:20:4{number}", tool=tool)
+        story.send(GATEWAY, line)
     story.wait(30 * MINUTE)
     return story.found(FindingKind.UNKNOWN_AGENT)
 
@@ -314,7 +321,11 @@ def unauthorised_guard(story: Story) -> Finding:
     """Say that a credential of another team registers as a guard of ours."""
     story.signal(
         closure_results.refusal(
-            "payments-eu", "token ci-runner", "it has no right to this name", story.now
+            "payments-eu",
+            "token ci-runner",
+            "it has no right to this name",
+            story.now,
+            "token payments-guards",
         )
     )
     return story.found(FindingKind.UNAUTHORISED)
@@ -552,7 +563,11 @@ def closure_partial(story: Story) -> Finding:
     )
     story.now += 30 * SECOND
     story.signal(
-        closure_results.signal(closure_results.Result(cause, outcome, story.now), 30)
+        closure_results.signal(
+            closure_results.Result(cause, outcome, story.now),
+            30,
+            story.sentinel.points.placed,
+        )
     )
     return story.found(FindingKind.CLOSURE_PARTIAL)
 

@@ -57,6 +57,14 @@ def test_a_name_is_bound_at_its_first_use_until_it_is_freed() -> None:
     assert reason(names, "g", TWO) == ""
 
 
+def test_the_holder_of_a_name_is_whose_the_settings_say_it_is() -> None:
+    """An alert on who was refused names the holder."""
+    names = GuardNames((PAY, ONE))
+
+    assert ["pay", "pay", "one"] == [names.holder(n) for n in ("till", "pay-9", "one")]
+    assert names.holder("free") is None
+
+
 def test_what_the_settings_give_away_later_is_taken_from_who_had_it() -> None:
     """Not where that one has the name by the settings too."""
     names = GuardNames((PAY, ONE))

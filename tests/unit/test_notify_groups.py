@@ -159,6 +159,47 @@ def test_what_comes_within_a_minute_joins_the_summary() -> None:
     assert stage.told[2].finding == ownerless(500)
 
 
+NEVER, GONE = "nobody is named as its owner", "none of its owners is there any more"
+
+
+def test_a_summary_counts_why_they_have_no_owner() -> None:
+    """Guards deny those whose owners are gone; it grows by what joins it."""
+    stage = Stage()
+    for start, why in ((0, NEVER), (100, GONE)):
+        said = [
+            ownerless(n, message=f"agent.id:bot-{n} has no owner: {why}")
+            for n in range(start, start + 30)
+        ]
+        stage.take(*map(FindingChange, said))
+        stage.wait(30 * SECOND)
+        stage.restart()
+    stage.wait(2 * MINUTE)
+
+    first, grown = (wording.message(each.finding) for each in stage.told)
+    assert f"Of them 30: {NEVER}. That alone does not end them." in first
+    assert f"Of them 30: {NEVER}; 30: {GONE}. Guards deny those whose owners" in grown
+
+
+def test_what_differs_from_name_to_name_is_not_counted() -> None:
+    """It would be a list of all of them."""
+    stage = Stage()
+    stage.take(
+        *(
+            FindingChange(
+                ownerless(
+                    n,
+                    kind=FindingKind.SCOPE_ESCALATION,
+                    message=f"agent.id:bot-{n} declares more than it can have: it {n}",
+                )
+            )
+            for n in range(30)
+        )
+    )
+    stage.wait(2 * MINUTE)
+
+    assert stage.told[0].finding.reason is None
+
+
 def test_more_than_few_within_a_minute_are_a_summary_though_some_were_told() -> None:
     """Slices of an import that come seconds apart."""
     stage = Stage()

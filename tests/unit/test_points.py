@@ -62,6 +62,24 @@ def test_settings_say_who_stands_at_a_point() -> None:
     assert set() == points.take_news()
 
 
+def test_a_late_guard_is_named_with_all_its_points() -> None:
+    """Who had applied it, only observes, or was not there is not named."""
+    points = Points({"api": ["orders-*", "edge"], "refunds": ["orders-2"]})
+    for guard in ("orders-1", "orders-2", "orders-3", "edge"):
+        points.registered(guard, 10 * S, enforces=guard != "edge")
+    points.applied("orders-1", 50, 20 * S)
+    points.applied("orders-2", 50, 40 * S)
+    points.left("orders-3", 25 * S)
+
+    assert "orders-2 (at api, refunds)" == points.behind("api", 50, 30 * S)
+    assert "" == points.behind("api", 50, 41 * S)
+    assert "orders-1 (at api), orders-2 (at api, refunds)" == (
+        points.behind("api", None, 30 * S)
+    )
+    assert "" == points.behind("elsewhere", 50, 30 * S)
+    assert "lone (at lone)" == points.placed("lone")
+
+
 def test_who_was_not_there_says_nothing() -> None:
     """Before the registration and after the goodbye nobody reports; skew allows."""
     points = one_guard()

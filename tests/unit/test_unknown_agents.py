@@ -309,10 +309,11 @@ def test_a_first_day_is_one_finding_with_the_list_and_the_command() -> None:
     message = watch.finding(realm).message
     assert message.startswith("60 agents act in realm:r, where no agent is declared: ")
     assert "agent.id:a-49, " not in message.partition(" and 10 more")[2]
-    assert message.count("agent.id:") == 50
-    assert (
-        " and 10 more; find out whose each is, and declare those that are " in message
-    )
+    listed, seen, rest = message.split("; ")
+    assert [50, 50] == [part.count("agent.id:") for part in (listed, seen)]
+    assert all(part.endswith(" and 10 more") for part in (listed, seen))
+    assert seen.startswith("seen: agent.id:a-0 at p0, agent.id:a-1 at p1, ")
+    assert rest.startswith("find out whose each is, and declare those that are ")
     assert len([*watch.sentinel.agents.seen()]) == 60
 
     watch.restart()

@@ -198,7 +198,9 @@ class Closures:
             trace_closure(result)
             if outcome.state is ProofState.PARTIAL:
                 self._open.late(cause.target)
-                self._signals.append(rows.signal(result, self.deadline))
+                self._signals.append(
+                    rows.signal(result, self.deadline, self.roll.points.placed)
+                )
                 continue
             del self._followed[outcome.offset]
             if self._open.settle(cause.target):
@@ -271,7 +273,9 @@ class Closures:
         while len(self._refused) >= MOST_REFUSED:
             del self._refused[next(iter(self._refused))]
         self._refused[key] = now
-        self._signals.append(rows.refusal(guard, credential, why, now))
+        self._signals.append(
+            rows.refusal(guard, credential, why, now, self.roll.names.holder(guard))
+        )
 
     async def result(self, identity: str) -> Result | None:
         """Give a cause by its id, and what is known of it now."""

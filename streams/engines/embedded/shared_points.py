@@ -53,6 +53,11 @@ class SharedPoints(Points):
         with self._alone:
             return super().standing(point, as_of, at, skew)
 
+    def behind(self, point: str, as_of: int | None, at: int) -> str:
+        """Name the guards of a point that were late; see `Points.behind`."""
+        with self._alone:
+            return super().behind(point, as_of, at)
+
     def take_news(self) -> set[str]:
         """Give the points that guards with news stand at, since the last call."""
         with self._alone:

@@ -113,8 +113,10 @@ class GuardNames:
         self._bound = dict(bound)
 
     def holder(self, name: str) -> str | None:
-        """Give the credential that a name is bound to."""
-        return self._bound.get(name)
+        """Give the credential whose a name is: by the settings, or by its use."""
+        exactly = (each.name for each in self.settled if each.has_exactly(name))
+        fitting = (each.name for each in self.settled if each.has(name))
+        return next(exactly, None) or self._bound.get(name) or next(fitting, None)
 
     def check(self, name: str, bearer: Bearer) -> None:
         """Check that a credential may use a name.

@@ -21,7 +21,7 @@ from streams.stages.closure.closure import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.facts import Fact
 
@@ -119,15 +119,18 @@ def guard_of(body: bytes) -> tuple[Registration, bool]:
     return Registration(**plain | changed), proven
 
 
-def signal(result: Result, deadline: float) -> dict[str, Any]:
+def signal(
+    result: Result, deadline: float, placed: Callable[[str], str]
+) -> dict[str, Any]:
     """Give the finding of a deadline that passed, as signals are written.
 
     Args:
         result: is PARTIAL.
         deadline: seconds.
+        placed: gives the name of a guard with the points where it stands.
     """
     cause, laggards = result.cause, result.outcome.laggards
-    named = ", ".join(laggards[:MOST_NAMED])
+    named = ", ".join(map(placed, laggards[:MOST_NAMED]))
     more = len(laggards) - MOST_NAMED
     named += f" and {more} more" if more > 0 else ""
     target = Identifier.parse(cause.target)
@@ -159,7 +162,9 @@ def over(result: Result) -> dict[str, Any]:
     }
 
 
-def refusal(guard: str, credential: str, why: str, at: int) -> dict[str, Any]:
+def refusal(
+    guard: str, credential: str, why: str, at: int, holder: str | None = None
+) -> dict[str, Any]:
     """Give the signal that a credential was refused a guard's name.
 
     Args:
@@ -167,6 +172,7 @@ def refusal(guard: str, credential: str, why: str, at: int) -> dict[str, Any]:
         credential: name of the credential, as audit lines have it.
         why: for people.
         at: ns.
+        holder: name of the credential whose the guard's name is, where one has it.
     """
     short = guard.encode()[:MAX_VALUE_BYTES].decode(errors="ignore")
     return {
@@ -175,6 +181,7 @@ def refusal(guard: str, credential: str, why: str, at: int) -> dict[str, Any]:
         "at": at,
         "detail": f"{credential} was refused as guard {guard}: {why}",
         "ended_by": credential,
+        "owner": holder,
     }
 
 

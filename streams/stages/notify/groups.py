@@ -9,6 +9,7 @@ members are not told one by one any more, nor is their end.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -17,6 +18,7 @@ from agents_registry.identifiers import Identifier
 from streams.model.findings import SUMMARY, Finding, FindingKind
 from streams.model.times import SECOND
 from streams.stages.notify.deliveries import Group
+from streams.stages.sentinel.messages import detail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +30,9 @@ MINUTE: Final = 60 * SECOND
 QUIET: Final = 2 * SECOND  # without a further one, after which they are told
 NAMES: Final = 20
 _NAME: Final = 80
+# What is said of these is one of a few constant texts.
+COUNTED: Final = frozenset({FindingKind.OWNERLESS})
+MOST_REASONS: Final = 3
 
 
 class Groups:
@@ -109,6 +114,24 @@ def _begun(realm: str, kind: FindingKind, owner: str | None, now: int) -> Group:
     )
 
 
+def _reasons(before: Finding | None, held: Sequence[Finding]) -> str | None:
+    """Count what is said of each, where that is one of a few things; None elsewhere.
+
+    Names that differ in what is said of them are told by the findings alone.
+    """
+    counts: Counter[str] = Counter()
+    if before is not None:
+        if before.reason is None:
+            return None
+        for said in before.reason.split("; "):
+            number, _, text = said.partition(": ")
+            counts[text] = int(number)
+    counts.update(detail(each).rstrip(".") for each in held)
+    if len(counts) > MOST_REASONS:
+        return None
+    return "; ".join(f"{number}: {text}" for text, number in counts.most_common())
+
+
 def _summary(group: Group, held: Sequence[Finding]) -> Finding:
     """Write the finding that stands for all of a group."""
     before = group.summary
@@ -132,5 +155,6 @@ def _summary(group: Group, held: Sequence[Finding]) -> Finding:
         count=count,
         first_seen=first_seen,
         last_seen=max(f.last_seen for f in held),
+        reason=_reasons(before, held) if group.kind in COUNTED else None,
         message=text,
     )

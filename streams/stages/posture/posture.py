@@ -163,6 +163,8 @@ class Posture:
             ended = {}
             if kind is FindingKind.OWNERLESS:
                 ended = yield from rules.end_of_owner(view.registry, names, now)
+            elif kind is FindingKind.LIFT_AMBIGUOUS:
+                ended = rules.kept_suspension(view.registry, names)
             signals.append({
                 "kind": kind.value, "presented": list(first), "at": now,
                 "owner": rules.owner_of(view.registry, names), "detail": detail,

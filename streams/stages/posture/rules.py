@@ -32,6 +32,8 @@ from streams.stages.posture.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
+    from agents_registry.causes import Standing
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -157,12 +159,7 @@ def end_of_owner(
     if not ends:
         return {}
     at, owner, cause = max(ends, key=itemgetter(0))
-    return {
-        "cause": cause.digest.hex(),
-        "cause_at": at,
-        "cause_effect": cause.effect.value,
-        "path": [[*identifier(names[0])], [*owner]],
-    }
+    return _ended(cause, at, (identifier(names[0]), owner))
 
 
 def _emptied(registry: Registry, node: int) -> bool:
@@ -255,16 +252,41 @@ def only_named(registry: Registry, names: list[int]) -> str | None:
 
 def ambiguous(registry: Registry, names: list[int]) -> str | None:
     """Say which suspension a lift may have ended or not: they are of one time."""
+    for _, cause in _kept(registry, names):
+        return (
+            f"{cause.authority} sent a suspension of it and its lift with the "
+            f"same time (aspect {cause.aspect or 'none'}); which came last is "
+            "unknown, so it stays suspended"
+        )
+    return None
+
+
+def kept_suspension(registry: Registry, names: list[int]) -> dict[str, Any]:
+    """Give the suspension that `ambiguous` tells of, as signals tell it."""
+    identifier = registry.lineage.identifier
+    for name, cause in _kept(registry, names):
+        path = dict.fromkeys((min(map(identifier, names)), identifier(name)))
+        return _ended(cause, cause.at, path)
+    return {}
+
+
+def _kept(registry: Registry, names: list[int]) -> Iterator[tuple[int, Standing]]:
+    """Yield what is kept in force since its lift may be older, with its target."""
     book = registry.causes
     for name in names:
         for cause in book.on(name) if registry.lineage.flags[name] & CAUSED else ():
             if book.ambiguous(cause):
-                return (
-                    f"{cause.authority} sent a suspension of it and its lift with the "
-                    f"same time (aspect {cause.aspect or 'none'}); which came last is "
-                    "unknown, so it stays suspended"
-                )
-    return None
+                yield name, cause
+
+
+def _ended(cause: Standing, at: int, path: Iterable[Identifier]) -> dict[str, Any]:
+    """Give a cause as signals tell it, with the names from what it ends up to it."""
+    return {
+        "cause": cause.digest.hex(),
+        "cause_at": at,
+        "cause_effect": cause.effect.value,
+        "path": [[*name] for name in path],
+    }
 
 
 def unheld(registry: Registry, names: list[int]) -> str | None:

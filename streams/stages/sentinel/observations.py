@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
+from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from streams.model.findings import FindingKind
 from streams.stages.access.agent_kinds import is_account, is_agent
@@ -13,16 +16,17 @@ from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.acting import levels_above
 from streams.stages.sentinel.episodes import Sighting
 from streams.stages.sentinel.evidence import GUARD
+from streams.stages.sentinel.messages import ORDERER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.death import Death
-    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.model.findings import Finding
     from streams.stages.access.uses import AccessEvent
     from streams.stages.sentinel.episodes import Doubt
+    from streams.stages.sentinel.revocation_offsets import Accepted
 
 _WORKLOADS: Final = frozenset({"spiffe.id"})
 
@@ -104,6 +108,33 @@ def of_agent(agent: Identifier, use: AccessEvent, first: int, times: int) -> Age
 def of_beyond(use: AccessEvent, detail: str, first: int, times: int) -> Sighting:
     """Give what is told of a use beyond its scopes; as `of_use` takes it."""
     return _of(FindingKind.SCOPE_VIOLATION, use, first, times, detail=detail)
+
+
+def with_end(sighting: Sighting, ended: Accepted) -> Sighting:
+    """Add who ended what a signal tells of, why, and when that was told here."""
+    ambiguous = sighting.kind is FindingKind.LIFT_AMBIGUOUS
+    event_ids = (ended.event_id,) if ambiguous and ended.event_id else ()
+    return evolve(
+        sighting,
+        ended_by=ended.actor,
+        reason=ended.reason,
+        told_at=ended.at,
+        event_ids=sighting.event_ids or event_ids,
+    )
+
+
+def with_orderer(sighting: Sighting, registry: Registry) -> Sighting:
+    """Add whose the one is who ordered an end that reaches beyond its limit."""
+    by = sighting.ended_by or ""
+    if sighting.kind is not FindingKind.BLAST_LIMIT or ":" not in by:
+        return sighting
+    try:
+        owner = owner_among((Identifier.parse(by),), registry)
+    except ValueError:  # the name of a person that has a colon in it
+        return sighting
+    if owner is None:
+        return sighting
+    return evolve(sighting, detail=sighting.detail + ORDERER.format(by, owner))
 
 
 def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:

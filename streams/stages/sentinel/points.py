@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import Factory, define
 
 from streams.model.times import SECOND
+from streams.stages.posture.rules import few
 from streams.stages.sentinel.evidence import PointEvidence
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Points:
             skew: by how much the clocks may differ (ns).
         """
         enforcing, observing = [], False
-        for guard in self._of(point):
+        for _, guard in self._named(point):
             stint = guard.stint_at(at, skew)
             if stint is not None and stint.enforces:
                 enforcing.append(guard)
@@ -209,6 +210,26 @@ class Points:
         times = [time for time in knew if time is not None]
         all_of_them = len(times) == len(knew)
         return PointEvidence(reports=True, knew_at=max(times) if all_of_them else None)
+
+    def behind(self, point: str, as_of: int | None, at: int) -> str:
+        """Name the guards of a point that enforce and had not applied something.
+
+        Args:
+            point: as the access log has it.
+            as_of: the offset below which everything must have been applied.
+            at: the time of the access (ns).
+        """
+        late = []
+        for name, guard in self._named(point):
+            stint = guard.stint_at(at, 0)
+            knew = None if as_of is None else guard.knew_at(as_of)
+            if stint is not None and stint.enforces and (knew is None or knew > at):
+                late.append(self.placed(name))
+        return few(sorted(late))
+
+    def placed(self, guard: str) -> str:
+        """Give the name of a guard with the points where it stands."""
+        return placed(guard, self._bound)
 
     @property
     def news(self) -> bool:
@@ -241,15 +262,15 @@ class Points:
         """Take back what was saved of a guard."""
         self._guards[name] = PointGuard.from_plain(plain)
 
-    def _of(self, point: str) -> Iterator[PointGuard]:
+    def _named(self, point: str) -> Iterator[tuple[str, PointGuard]]:
         patterns = self._bound.get(point)
         if patterns is None:
             if point in self._guards:
-                yield self._guards[point]
+                yield point, self._guards[point]
             return
         for name, guard in self._guards.items():
             if _fits(name, patterns):
-                yield guard
+                yield name, guard
 
     def _tell(self, guard: str) -> None:
         self._news.add(guard)
@@ -261,6 +282,17 @@ class Points:
         del self._guards[guard]
         self._news.discard(guard)
         self._unsaved.add(guard)
+
+
+def placed(guard: str, bound: Mapping[str, Sequence[str]]) -> str:
+    """Give the name of a guard with the points where it stands.
+
+    Args:
+        guard: its name.
+        bound: as `Points` takes it.
+    """
+    points = sorted(point for point, each in bound.items() if _fits(guard, each))
+    return f"{guard} (at {few(points or [guard])})"
 
 
 def _fits(guard: str, patterns: Sequence[str]) -> bool:

@@ -38,12 +38,14 @@ class Accepted(NamedTuple):
         offset: of that copy.
         actor: whoever ended it, as a copy tells, or the authority that said so.
         reason: why, as a copy tells.
+        event_id: the source's id of the event.
     """
 
     at: int
     offset: int
     actor: str | None = None
     reason: str | None = None
+    event_id: str | None = None
 
 
 class KnownDeaths:

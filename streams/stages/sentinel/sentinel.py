@@ -45,6 +45,8 @@ from streams.stages.sentinel.observations import (
     of_failure,
     of_unknown,
     of_use,
+    with_end,
+    with_orderer,
 )
 from streams.stages.sentinel.points import Points
 from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
@@ -102,8 +104,8 @@ def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> N
             at, offset = min(known.at, at), min(known.offset, offset)
             actor, reason = known.actor or actor, known.reason or reason
         # Few people end most of what is ended, for few reasons.
-        told = (text and intern(text) for text in (actor, reason))
-        accepted[identity] = Accepted(at, offset, *told)
+        actor, reason = actor and intern(actor), reason and intern(reason)
+        accepted[identity] = Accepted(at, offset, actor, reason, fact.event_id)
 
 
 class Sentinel:
@@ -359,11 +361,10 @@ class Sentinel:
             )
             ended = self.accepted.get(sighting.cause or "")
             if ended is not None and sighting.ended_by is None:
-                sighting = evolve(
-                    sighting, ended_by=ended.actor, reason=ended.reason,
-                    told_at=ended.at,
-                )  # fmt: skip
-            telling.see_name(sighting, registry, owned="owner" in signal)
+                sighting = with_end(sighting, ended)
+            telling.see_name(
+                with_orderer(sighting, registry), registry, owned="owner" in signal
+            )
         return telling.outputs
 
     def end_denied(self, registry: Registry, now: int) -> Steps[Outputs]:
@@ -427,6 +428,9 @@ class Sentinel:
             if accepted is not None:
                 told = evolve(
                     told,
+                    detail=self.points.behind(use.point, evidence.as_of, use.at)
+                    if kind is FindingKind.ENFORCEMENT_LAG
+                    else "",
                     told_at=accepted.at,
                     late_by=late_by(kind, evidence, self._tolerances),
                     ended_by=accepted.actor,

@@ -16,6 +16,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import CREDENTIAL, KNOWN
 from streams.model.findings import FindingKind
 from streams.model.times import SECOND
+from streams.stages.posture.rules import few
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.acting import is_declared
 from streams.stages.sentinel.episodes import EpisodeKey, Sighting
@@ -38,6 +39,7 @@ STEP: Final = 127  # a mask: nodes looked at between two yields
 ADOPT: Final = (
     "find out whose each is, and declare those that are yours with `rescind adopt FILE`"
 )
+SEEN: Final = "seen: "
 _U8: Final = np.dtype("u1")
 
 
@@ -181,8 +183,13 @@ def _message(episode: Episode) -> str:
         acted = agents.get(str(name))
         told = "" if acted is None else f": {acted.words()}"
         return f"{name} acted; nobody declared it{told}."
-    listed = ", ".join(sorted(agents)[:LISTED])
-    if len(agents) > LISTED:
-        listed += f" and {len(agents) - LISTED} more"
+    first = sorted(agents)[:LISTED]
+    more = f" and {len(agents) - LISTED} more" if len(agents) > LISTED else ""
+    listed = ", ".join(first) + more
+    places = [few(agents[each].points) for each in first]
+    seen = ", ".join(f"{one} at {at}" for one, at in zip(first, places, strict=True))
+    seen = f"each at {places[0]}" if len({*places}) == 1 else seen + more
     act = "1 agent acts" if len(agents) == 1 else f"{len(agents)} agents act"
-    return f"{act} in {name}, where no agent is declared: {listed}; {ADOPT}."
+    return (
+        f"{act} in {name}, where no agent is declared: {listed}; {SEEN}{seen}; {ADOPT}."
+    )

@@ -30,9 +30,10 @@ from streams.services.traced_stages import trace_closure
 from streams.stages.closure import results
 from streams.stages.closure.closure import ProofState
 from streams.stages.sentinel.episodes import EpisodeKey, Episodes, Sighting
+from streams.stages.sentinel.points import placed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Histogram
 
@@ -65,6 +66,7 @@ class Rules:
         boottime: gives ns of a clock that nobody sets.
         ceiling: of leases (ns).
         most: guards of one key, or without any.
+        points: enforcement point to the names of the guards there.
     """
 
     deadline: float
@@ -73,6 +75,7 @@ class Rules:
     boottime: Callable[[], int]
     ceiling: int = CEILING
     most: int = MOST_GUARDS
+    points: Mapping[str, Sequence[str]] = field(factory=dict)
 
 
 @define(eq=False)
@@ -304,7 +307,11 @@ class ClosurePartition:
         self._tally.states[outcome.state] += new
         if outcome.state is ProofState.PARTIAL:
             realm.targets.late(cause.target)
-            signal = results.signal(result, self._rules.deadline)
+            signal = results.signal(
+                result,
+                self._rules.deadline,
+                lambda guard: placed(guard, self._rules.points),
+            )
             yield self._see(realm, _signalled(signal), wall)
             return
         del realm.open[outcome.offset]

@@ -1,0 +1,43 @@
+"""What is told of an order to end more than its authority should end at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.sinks.kind_texts import UNKNOWN_OWNER
+from streams.sinks.plain_text import shown
+from streams.stages.sentinel.messages import ORDERER, detail
+
+if TYPE_CHECKING:
+    from streams.model.findings import Finding
+
+
+def why(finding: Finding) -> str:
+    """Say whether it is held, and which limit it is over."""
+    return detail(finding).rstrip(".").partition("; ")[0]
+
+
+def authority(finding: Finding) -> str:
+    """Give whose limit it is over; "" where that is not told."""
+    return shown(why(finding).partition(", the limit of ")[2])
+
+
+def orderers_owner(finding: Finding) -> str:
+    """Give whose the one is who ordered it; "" where no source names anybody."""
+    told = detail(finding).rstrip(".")
+    return shown(told.partition(ORDERER.format(finding.ended_by, ""))[2])
+
+
+def owners(finding: Finding, *, by_agent: bool) -> str:
+    """Name the owner of what is to end, and of who ordered it.
+
+    Args:
+        finding: of the limit.
+        by_agent: a name of a source ordered it, and no authority.
+    """
+    owner = shown(finding.owner or "") or UNKNOWN_OWNER
+    told = f"{owner}, of {shown(str(finding.presented))}"
+    if not by_agent:
+        return told
+    ordered = f"{orderers_owner(finding) or UNKNOWN_OWNER}, of"
+    return f"{told}; {ordered} {shown(finding.ended_by or '')}"
