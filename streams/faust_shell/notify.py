@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from attrs import frozen
+from attrs import Factory, frozen
 
-from streams.apps.builders.access import access
-from streams.apps.builders.alerting import alerting
+from streams.apps.builders.access import AccessControl, access
+from streams.apps.builders.alerting import Alerting, alerting
+from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.sources import ConfigurationError
 from streams.engines.kafka.checkpoints.checkpoint import Folder
-from streams.engines.kafka.client.cluster_monitor import Outlook
 from streams.engines.kafka.client.publisher import Publisher, die
 from streams.engines.kafka.clock.cluster_clock import machine_clock, timestamps
 from streams.engines.kafka.clock.rounds import measuring
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.engines.kafka.notify.silences import KeptSilences
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.topics.topic_watch import TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.faust_shell.admin_http import AdminPages
 from streams.faust_shell.apps import agent_app
-from streams.faust_shell.running import Engine, run_app
+from streams.faust_shell.delivery_agent import bring_together
+from streams.faust_shell.running import run_app
 from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
-from streams.http.server import listen
 from streams.http.silences import SilencePages, act_of
 from streams.observability.progress import Progress
 from streams.process.lifecycle import heeding_signals, say_ready
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from aiohttp import web
 
     from schemas.entries import Act
     from streams.engines.kafka.records.codec import Outgoing
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
 
 TOPICS: Final = ("findings", "dlq", SOURCES)
 ACK_SECONDS: Final = 10.0
-LOOK_SECONDS: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -94,73 +96,25 @@ async def tell(
     """
     stop = stop or asyncio.Event()
     clock = clock or machine_clock(kafka)
-    receivers = alerting(settings)
-    if not receivers.routes:
-        message = "nobody gets the alerts: set webhook or alerts.endpoints"
-        raise ConfigurationError(message)
+    receivers = _receivers(settings)
     # Faust would start on topics that are not there, and stay idle for ever.
     watch = TopicWatch(kafka, TOPICS, await assert_layout(kafka, TOPICS))
     loops = await measuring(kafka, clock)
-    async with AsyncExitStack() as stack:
-        folder = Folder(notify.data_dir)
-        stack.callback(folder.close)
-        file = DeliveryFile(folder.path / "deliveries.db")
-        stack.callback(file.close)
-        app = agent_app(
-            kafka.group("notify"),
-            kafka,
-            folder.path / "faust",
-            instance=notify.name,
-            session_seconds=notify.session_seconds,
-        )
-        dlq = app.topic(kafka.topic("dlq"), key_type=bytes, value_type=bytes)
-
-        async def letter(record: Outgoing) -> None:
-            await (
-                await dlq.send(
-                    key=record.key,
-                    value=record.value,
-                    partition=record.partition,
-                    headers=list(record.headers),
-                )
-            )
-
-        attempts = Attempts()
-        post = attempts.counting(receivers.poster(clock))
-        desk = DeliveryWorker(kafka, file, receivers.routes, post, letter, clock)
-        progress = Progress()
-        kept = await stack.enter_async_context(_kept(kafka, settings.realm, clock))
-        silences = KeptSilences(kept, clock)
-        desk.silences, silences.changed = silences.all, desk.heed
-        held = LoopHold()
-        loops += (desk.run, kept.run, watch.follow, held.watch)
-        outlook = _agree(app, kafka, desk, progress, stop, loops)
+    async with (
+        _delivery(settings.realm, kafka, notify, receivers, clock) as parts,
+        AsyncExitStack() as stack,
+    ):
+        loops += (parts.desk.run, parts.kept.run, watch.follow, parts.held.watch)
+        app, desk, progress = parts.app, parts.desk, parts.progress
+        outlook = bring_together(app, kafka, desk, progress, stop, loops)
 
         def stands(now: float) -> bool:
             return outlook.reached(now) and watch.fault is None
 
-        pages = AdminPages(desk, progress, attempts, clock, stands, held).application()
         entry = access(settings, clock)
-        entry.guard(pages)
         await stack.enter_async_context(entry.running())
-        Alerts(entry.tokens, desk, settings.realm, clock, _log_act).add_to(pages)
-        keep = act_of(settings.realm, clock, _log_act)
-        silencing = SilencePages(
-            entry.tokens,
-            silences,
-            desk,
-            clock,
-            realm=settings.realm,
-            fresh_id=_fresh_id,
-            record_act=keep,
-        )
-        silencing.hashed_kinds |= set(settings.hashed_kinds)
-        silencing.add_to(pages)
-        where, bounds = settings.listen, settings.connections
-        runner, url = await listen(
-            pages, where.host, where.port, tls=entry.context, bounds=bounds
-        )
-        stack.push_async_callback(runner.cleanup)
+        pages = _pages(settings, entry, parts, clock, stands)
+        url = await stack.enter_async_context(accepting(pages, settings, entry))
         stack.enter_context(heeding_signals(stop))
 
         def all_started() -> None:
@@ -169,10 +123,107 @@ async def tell(
             if started is not None:
                 started(Notifying(url, app, desk, progress))
 
-        def crashed(error: BaseException) -> None:
-            die("notify: broken", error)
-
+        crashed = partial(die, "notify: broken")
         await run_app(app, stop, started=all_started, crashed=crashed)
+
+
+def _receivers(settings: Settings) -> Alerting:
+    receivers = alerting(settings)
+    if not receivers.routes:
+        message = "nobody gets the alerts: set webhook or alerts.endpoints"
+        raise ConfigurationError(message)
+    return receivers
+
+
+@frozen
+class _Delivery:
+    """What delivers, and what is told of it."""
+
+    app: HardApp
+    desk: DeliveryWorker
+    kept: CompactedStore
+    silences: KeptSilences
+    attempts: Attempts
+    progress: Progress = Factory(Progress)
+    held: LoopHold = Factory(LoopHold)
+
+
+@asynccontextmanager
+async def _delivery(
+    realm: str,
+    kafka: KafkaSettings,
+    notify: NotifySettings,
+    receivers: Alerting,
+    clock: Callable[[], int],
+) -> AsyncIterator[_Delivery]:
+    """Make what delivers, for the length of a block.
+
+    Raises:
+        InUseError: another process has the same data folder.
+    """
+    with (
+        closing(Folder(notify.data_dir)) as folder,
+        closing(DeliveryFile(folder.path / "deliveries.db")) as file,
+    ):
+        app = agent_app(
+            kafka.group("notify"),
+            kafka,
+            folder.path / "faust",
+            instance=notify.name,
+            session_seconds=notify.session_seconds,
+        )
+        attempts, letter = Attempts(), _dead_letters(app, kafka)
+        post = attempts.counting(receivers.poster(clock))
+        desk = DeliveryWorker(kafka, file, receivers.routes, post, letter, clock)
+        async with _kept(kafka, realm, clock) as kept:
+            silences = KeptSilences(kept, clock)
+            desk.silences, silences.changed = silences.all, desk.heed
+            yield _Delivery(app, desk, kept, silences, attempts)
+
+
+def _dead_letters(
+    app: HardApp, kafka: KafkaSettings
+) -> Callable[[Outgoing], Coroutine[Any, Any, None]]:
+    dlq = app.topic(kafka.topic("dlq"), key_type=bytes, value_type=bytes)
+
+    async def letter(record: Outgoing) -> None:
+        await (
+            await dlq.send(
+                key=record.key,
+                value=record.value,
+                partition=record.partition,
+                headers=list(record.headers),
+            )
+        )
+
+    return letter
+
+
+def _pages(
+    settings: Settings,
+    entry: AccessControl,
+    parts: _Delivery,
+    clock: Callable[[], int],
+    stands: Callable[[float], bool],
+) -> web.Application:
+    """Make what answers requests: health, alerts and their silences."""
+    desk, realm = parts.desk, settings.realm
+    admin = AdminPages(desk, parts.progress, parts.attempts, clock, stands, parts.held)
+    pages = admin.application()
+    entry.guard(pages)
+    Alerts(entry.tokens, desk, realm, clock, _log_act).add_to(pages)
+    silencing = SilencePages(
+        entry.tokens,
+        parts.silences,
+        desk,
+        clock,
+        realm=realm,
+        fresh_id=_fresh_id,
+        record_act=act_of(realm, clock, _log_act),
+    )
+    silencing.hashed_kinds |= set(settings.hashed_kinds)
+    silencing.add_to(pages)
+    return pages
 
 
 @asynccontextmanager
@@ -194,114 +245,3 @@ def _fresh_id() -> str:
 async def _log_act(act: Act) -> None:
     """Say who ordered what; this process may not write to the log of facts."""
     log.info("operator_acted", actor=act.actor, action=act.action)
-
-
-def _agree(
-    app: HardApp,
-    kafka: KafkaSettings,
-    desk: DeliveryWorker,
-    progress: Progress,
-    stop: asyncio.Event,
-    loops: Sequence[Callable[[], Coroutine[Any, Any, None]]],
-) -> Outlook:
-    """Bring app and desk together: agent, rebalances, loop and timer.
-
-    Give what tells whether a broker answers.
-    """
-    topic = kafka.topic("findings")
-    findings = app.topic(topic, key_type=bytes, value_type=bytes)
-
-    @app.agent(findings, name="notify")
-    async def take(stream: Any) -> None:
-        async for event in stream.noack().events():
-            message = event.message
-            headers = tuple(message.headers or ())
-            await desk.take(
-                Record(
-                    message.partition,
-                    message.offset,
-                    int((message.timestamp or 0) * 1000),
-                    event.value,
-                    headers,
-                    event.ack,
-                )
-            )
-
-    @app.on_partitions_revoked.connect
-    async def revoked(*_: Any, **__: Any) -> None:
-        desk.restart()
-
-    def wanted() -> list[tuple[str, int]]:
-        return [(topic, number) for number in range(kafka.partitions)]
-
-    outlook = Outlook(kafka, wanted, {kafka.group("notify"): topic})
-
-    async def deliver(works: Callable[[Any], None]) -> None:
-        works(None)
-
-        def judge(now: float) -> None:
-            ends = outlook.ends.get(topic, {}) if outlook.reached(now) else None
-            progress.judge(now, ends)
-
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                *(tasks.create_task(loop()) for loop in loops),
-                tasks.create_task(outlook.run(judge)),
-            ]
-            await stop.wait()
-            for each in running:
-                each.cancel()
-
-    app.service(Engine(deliver, stop))  # type: ignore[arg-type]  # an instance will do
-
-    @app.timer(interval=LOOK_SECONDS)  # type: ignore[untyped-decorator]
-    async def look() -> None:
-        turn(app, desk, progress, kafka, outlook)
-
-    return outlook
-
-
-def turn(
-    app: HardApp,
-    desk: DeliveryWorker,
-    progress: Progress,
-    kafka: KafkaSettings,
-    outlook: Outlook,
-) -> None:
-    """Take note of how far the app is.
-
-    Without a partition it is ready only where other members of its group have all.
-    """
-    topic, group = kafka.topic("findings"), kafka.group("notify")
-    consumer: Any = app.consumer
-    client = consumer._thread._consumer  # noqa: SLF001 - Faust shows no positions
-    positions: dict[int, int] = {}
-    behind = 0
-    known = True
-    assigned = [tp for tp in client.assignment() if tp.topic == topic]
-    for tp in assigned:
-        assignment = client._subscription.subscription.assignment  # noqa: SLF001 - as above
-        state = assignment.state_value(tp) if assignment is not None else None
-        if state is None or state.highwater is None or not state.has_valid_position:
-            known = False
-            continue
-        positions[tp.partition] = state.position
-        behind += max(0, state.highwater - state.position)
-    desk.own(frozenset(tp.partition for tp in assigned))
-    desk.forget({tp.partition: below for tp, below in consumer.committed.items()})
-    there = bool(assigned) and known and not app.rebalancing
-    before = progress.ready and bool(progress.assigned)
-    # None before it joined: whom the group still knows may be itself, before a restart.
-    member = client._coordinator.member_id  # noqa: SLF001 - as above
-    idle = bool(member) and not assigned and not app.rebalancing
-    spare = idle and outlook.taken_by_others(group, member, kafka.partitions)
-    progress.turn(
-        # Not this timer's own: where the desk hangs, the process is not well.
-        now=desk.turned_at,
-        assigned=frozenset(tp.partition for tp in assigned),
-        ready=spare or (there and (before or behind + desk.waiting == 0)),
-        waiting=desk.owed,
-        positions=positions,
-        # What is taken in is saved; the commit waits for receivers, days if need be.
-        committed=positions,
-    )

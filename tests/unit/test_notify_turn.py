@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from attrs import define, field
 
 from streams.engines.kafka.client.cluster_monitor import Outlook, PartitionHolder
-from streams.faust_shell.notify import turn
+from streams.faust_shell.delivery_agent import turn
 from streams.observability.progress import Progress
 from streams.settings.kafka import KafkaSettings
 

@@ -27,7 +27,7 @@ from streams.engines.kafka.topics.topic_watch import TOPICS, TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.audit.audit import AuditStage
@@ -244,47 +244,26 @@ async def worker_process(
         InUseError: another worker has the same data folder.
         KafkaError: the cluster cannot be reached or refuses.
     """
-    # A worker of one stage has the rights of that stage alone.
-    names = [name for stage in sorted(worker.stages) for name in _ASSERTED[stage]]
-    geneses: dict[int, Genesis] = await assert_layout(settings, names)
+    stages, names = worker.stages, _asserted(worker)
+    geneses = await assert_layout(settings, names)
     async with AsyncExitStack() as stack:
         folder = Folder(worker.data_dir)
         stack.callback(folder.close)
         publisher = Publisher(settings, worker.ack_seconds, timestamps(clock))
         await stack.enter_async_context(publisher)
         watch = TopicWatch(settings, names, geneses)
-        heart = Heart(settings.topic(FACTS), worker.name, geneses, clock, watch.doubt)
-        loops: tuple[Loop, ...] = ()
-        if "registry" in worker.stages:
-            await begun(heart, publisher)
-        else:
-            loops = await measuring(settings, clock)
-        process = Process(
-            publisher,
-            heart,
-            settings,
-            worker.still_seconds,
-            watch,
-            worker.name,
-            loops,
-        )
+        process = await _begun(settings, worker, publisher, watch, geneses, clock)
 
         def loader(stage: str) -> Loader:
-            each = Loader(
-                settings,
-                folder.path / stage,
-                vocabulary,
-                geneses,
-                worker.snapshot_facts,
-            )
+            path, most = folder.path / stage, worker.snapshot_facts
+            each = Loader(settings, path, vocabulary, geneses, most)
             stack.callback(each.close)
             return each
 
-        if "registry" in worker.stages:
-            process.registry = RegistryStage(
-                settings, worker, publisher, loader("registry"), clock
-            )
-        if "sentinel" in worker.stages:
+        if "registry" in stages:
+            table = loader("registry")
+            process.registry = RegistryStage(settings, worker, publisher, table, clock)
+        if "sentinel" in stages:
             process.sentinel = SentinelStage(
                 settings,
                 worker,
@@ -294,6 +273,30 @@ async def worker_process(
                 tolerances=tolerances,
                 keys=rules.keys,
             )
-        if "closure" in worker.stages:
+        if "closure" in stages:
             process.closure = ClosureStage(settings, worker, publisher, clock, rules)
         yield process
+
+
+def _asserted(worker: WorkerSettings) -> list[str]:
+    """Name the topics of a worker: its rights are those of its stages alone."""
+    return [name for stage in sorted(worker.stages) for name in _ASSERTED[stage]]
+
+
+async def _begun(
+    settings: KafkaSettings,
+    worker: WorkerSettings,
+    publisher: Publisher,
+    watch: TopicWatch,
+    geneses: Mapping[int, Genesis],
+    clock: Callable[[], int],
+) -> Process:
+    """Make a process without stages, its clock measured by the brokers'."""
+    name, still = worker.name, worker.still_seconds
+    heart = Heart(settings.topic(FACTS), name, geneses, clock, watch.doubt)
+    loops: tuple[Loop, ...] = ()
+    if "registry" in worker.stages:
+        await begun(heart, publisher)
+    else:
+        loops = await measuring(settings, clock)
+    return Process(publisher, heart, settings, still, watch, name, loops)
