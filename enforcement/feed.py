@@ -2,9 +2,8 @@
 
 One connection feeds one replica: a hello that says where to start, then a snapshot
 (or none), deltas, and a ping every quarter of a lease. Whatever goes wrong ends the
-connection, and a new one starts after a random pause (full jitter, so that a
-thousand guards do not come back at the same moment). Nothing here decides what is
-allowed: without pongs the lease runs out by itself.
+connection, and a new one starts after a random pause (`enforcement.reconnect`). Nothing
+here decides what is allowed: without pongs the lease runs out by itself.
 
 A replica that has to be built anew keeps its connection, and a second one feeds its
 successor. The first to be complete and not behind is put in force and the other
@@ -22,6 +21,7 @@ import aiohttp
 from attrs import define, field
 
 from enforcement import tracing
+from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
 from enforcement.table import ComingTable, edition
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
-FIRST_PAUSE: Final = 0.05  # seconds; doubles up to LONGEST_PAUSE
-LONGEST_PAUSE: Final = 2.0
-CONNECT_TIMEOUT: Final = 10.0
 MAX_FRAME: Final = 16 << 20  # bytes; a chunk of a snapshot is far smaller
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
 GOODBYE: Final = 0.5  # seconds that a goodbye may take
@@ -57,7 +54,7 @@ class Link:
     replica: Replica = field(factory=Replica)
     table: ComingTable | None = None
     task: asyncio.Task[None] | None = None
-    failures: int = 0
+    reconnect: Reconnect = field(factory=Reconnect)
 
 
 class Feed:
@@ -111,7 +108,11 @@ class Feed:
     async def run(self) -> None:
         """Feed the standing until cancelled."""
         async with (
-            aiohttp.ClientSession(headers=self._headers) as session,
+            # A name is looked up anew: the server may be back at another address.
+            aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(use_dns_cache=False),
+            ) as session,
             asyncio.TaskGroup() as tasks,
         ):
             self._spawn(tasks, session, Link(succeeds=False), after=0.0)
@@ -131,8 +132,7 @@ class Feed:
             await asyncio.sleep(after)
             while True:
                 await self._attempt(tasks, session, link)
-                await asyncio.sleep(pause(link.failures, self._jitter))
-                link.failures = min(link.failures + 1, 16)
+                await asyncio.sleep(link.reconnect.pause(self._jitter))
 
         self._links.append(link)
         link.task = tasks.create_task(keep())
@@ -147,7 +147,7 @@ class Feed:
             standing.replica.successor() if link.succeeds else standing.begin()
         )
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
+            async with asyncio.timeout(link.reconnect.limit()):
                 socket = await session.ws_connect(
                     self._url,
                     timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
@@ -155,6 +155,7 @@ class Feed:
                 )
         except (aiohttp.ClientError, OSError) as error:
             self.last_error = f"{type(error).__name__}: {error}"
+            link.reconnect.failed(error)
             return
         self.connected += 1
         self.connections += 1
@@ -168,6 +169,7 @@ class Feed:
                 standing.fail(link.replica, trouble)
         finally:
             self.connected -= 1
+            link.reconnect.ended(socket.close_code)
             await self._part(link, socket)
         heed_cancellation()
 
@@ -318,7 +320,7 @@ class Feed:
         else:
             standing.refresh()
         if standing.holds():
-            link.failures = 0
+            link.reconnect.proved()
         if (
             link.replica is standing.replica
             and link.replica.needs_successor
@@ -328,17 +330,6 @@ class Feed:
             self._spawn(tasks, session, Link(succeeds=True), self._jitter() * spread)
         self._progress.set()
         self._progress = asyncio.Event()
-
-
-def pause(failures: int, jitter: Callable[[], float]) -> float:
-    """Give the seconds before the next connection: anything up to a doubling limit.
-
-    Args:
-        failures: connections since the last that proved something.
-        jitter: gives a random number in [0, 1).
-    """
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2**failures)
-    return jitter() * longest
 
 
 async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from attrs import define
 
 from enforcement import tracing
-from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation, pause
+from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation
 from enforcement.kafka.connecting import stopped, whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
+from enforcement.reconnect import pause
 from schemas.placement import partition_of
 
 if TYPE_CHECKING:

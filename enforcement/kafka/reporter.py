@@ -20,8 +20,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from enforcement.feed import GOODBYE, PER_LEASE, SECOND, heed_cancellation, pause
+from enforcement.feed import GOODBYE, PER_LEASE, SECOND, heed_cancellation
 from enforcement.kafka.connecting import stopped, whole
+from enforcement.reconnect import pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

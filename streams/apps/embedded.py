@@ -126,8 +126,8 @@ async def serve(
         if published is not None:
             _status_lists(about, taking, analysed.stages, published).add_to(app)
         await cleanup.enter_async_context(taking.listening())
-        url = await cleanup.enter_async_context(accepting(app, settings, taking.access))
-        cleanup.push_async_callback(guarding.feed.close)
+        serving = accepting(app, settings, taking.access, guarding.feed)
+        url = await cleanup.enter_async_context(serving)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
         say_ready(settings.ready_file, url)
         if started is not None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ConnectionEntry:
         since: when it was accepted (s of the event loop).
         asked: a whole request came.
         busy: requests under way.
+        upgraded: it is a WebSocket.
         head: bytes that came while none was.
         unread: how much of answers lay unread at the last look, and since when.
         caller: whose credential it showed.
@@ -78,6 +80,7 @@ class ConnectionEntry:
     transport: asyncio.Transport | None = None
     asked: bool = False
     busy: int = 0
+    upgraded: bool = False
     head: int = 0
     unread: tuple[int, float] = (0, 0.0)
     caller: str | None = None
@@ -97,6 +100,7 @@ class Connections:
     _by_address: dict[str, dict[ConnectionEntry, None]] = field(factory=dict)
     _callers: Counter[str] = field(factory=Counter)
     _open: dict[ConnectionEntry, None] = field(factory=dict)
+    _idle: asyncio.Event | None = None
     _by_transport: dict[asyncio.BaseTransport, ConnectionEntry] = field(factory=dict)
 
     def enter(self, address: str, now: float) -> ConnectionEntry:
@@ -148,6 +152,17 @@ class Connections:
             if late or self._unread(entry, now) > UNREAD_SECONDS:
                 self._cut(entry)
 
+    async def idle(self, seconds: float) -> None:
+        """Wait until no request is under way but on WebSockets, at most so long."""
+        self._idle = asyncio.Event()
+        if self._answering():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
+
+    def _answering(self) -> bool:
+        return any(entry.busy and not entry.upgraded for entry in self._open)
+
     def _unread(self, entry: ConnectionEntry, now: float) -> float:
         """Give for how long the same bytes have waited to be read (s)."""
         transport = entry.transport
@@ -178,11 +193,14 @@ class Connections:
         if entry is None:
             return await handler(request)
         entry.asked, entry.head = True, 0
+        entry.upgraded = hdrs.UPGRADE in request.headers
         entry.busy += 1
         try:
             return await handler(request)
         finally:
             entry.busy -= 1
+            if self._idle is not None and not self._answering():
+                self._idle.set()
             if entry in self._strangers:
                 for places in (self._strangers, self._by_address[entry.address]):
                     del places[entry]

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from streams.http.connections import Handler
 
 BACKLOG: Final = 1024
+ANSWER_SECONDS: Final = 1.0  # for what is under way at the end
 EXHAUSTED_SECONDS: Final = 0.5  # when there are no file descriptors left
 
 log = structlog.get_logger()
 
 
 class Listening:
-    """A listening server; `cleanup` ends it.
+    """A listening server; `drain` and `cleanup` end it.
 
     Attributes:
         connections: all of them.
@@ -81,13 +82,18 @@ class Listening:
             self._begin(self._accept(each))
         self._begin(self._sweep())
 
-    async def cleanup(self) -> None:
-        """Accept no more, and end what is open as the runner is set to."""
+    async def drain(self) -> None:
+        """Accept no more, and let requests that are under way have their answers."""
         for each in self._sockets:
             each.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.connections.idle(ANSWER_SECONDS)
+
+    async def cleanup(self) -> None:
+        """Accept no more, and end what is still open."""
+        await self.drain()
         await self._runner.cleanup()
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:

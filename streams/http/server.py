@@ -99,11 +99,11 @@ async def listen(
         OSError: the address cannot be bound.
     """
     connections = connections_of(app, bounds)
-    # A guard's socket is closed by the feed; what else is open may take a second.
+    # What is under way was waited for by then, and the feed closed guards' sockets.
     runner = web.AppRunner(
         app,
         access_log=None,
-        shutdown_timeout=1.0,
+        shutdown_timeout=0.1,
         keepalive_timeout=IDLE_SECONDS,
         max_line_size=longest_header,
         max_field_size=longest_header,

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from streams.apps.builders.access import AccessControl
+    from streams.http.feed import FeedServer
     from streams.settings.server import Settings
 
 
 @asynccontextmanager
 async def accepting(
-    app: web.Application, settings: Settings, entry: AccessControl
+    app: web.Application,
+    settings: Settings,
+    entry: AccessControl,
+    feed: FeedServer | None = None,
 ) -> AsyncIterator[str]:
     """Accept requests for the length of a block; give the URL that is bound.
+
+    At its end guards are let go last: each goes on under its lease while the requests
+    that are under way are answered.
 
     Raises:
         OSError: the address cannot be bound.
@@ -32,4 +39,7 @@ async def accepting(
     try:
         yield url
     finally:
+        await runner.drain()
+        if feed is not None:
+            await feed.close()
         await runner.cleanup()

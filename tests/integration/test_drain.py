@@ -1,0 +1,85 @@
+"""A server that stops answers what is under way, and lets its guards go last."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from streams.apps.embedded import Served, serve
+from streams.settings.server import Settings
+from tests.integration.serving import until, values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+HELLO = {"type": "hello", "guard": "g"}
+ORDER = b'{"identifier": "jwt.jti:a"}'
+
+
+async def half_an_order(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Begin to send a revocation, and send the half of it."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"Host: {host}\r\nAuthorization: Bearer revoker\r\nContent-Length: "
+    head += f"{len(ORDER)}\r\nContent-Type: application/json\r\nExpect: 100-continue"
+    writer.write(f"POST /v1/revocations HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    # It says so once it reads the body: from then on the request is under way.
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+    writer.write(ORDER[:10])
+    return reader, writer
+
+
+async def refused(url: str) -> bool:
+    """Tell whether nobody is accepted any more."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", url.rpartition(":")[2])
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
+
+
+async def pong(socket: aiohttp.ClientWebSocketResponse, seq: int) -> None:
+    """Ask for the proof of a lease, and wait for it."""
+    await socket.send_json({"type": "ping", "seq": seq})
+    while json.loads(await socket.receive_str(timeout=20)).get("seq") != seq:
+        pass
+
+
+async def test_a_guard_keeps_its_lease_while_requests_are_answered(
+    tmp_path: Path,
+) -> None:
+    """Or every order that is under way would lengthen a denial by its own time."""
+    stop = asyncio.Event()
+    started: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as session:
+        settings = Settings(**values(tmp_path))
+        server = tasks.create_task(
+            serve(settings, stop=stop, started=started.set_result)
+        )
+        url = (await started).url
+        guard = {"Authorization": "Bearer guard"}
+        async with session.ws_connect(f"{url}/v1/feed", headers=guard) as socket:
+            await socket.send_json(HELLO)
+            await pong(socket, 1)
+            reader, writer = await half_an_order(url)
+            stop.set()
+            await until(lambda: refused(url))
+            await pong(socket, 2)
+            writer.write(ORDER[10:])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+            writer.close()
+            # The order that was accepted last reached the guard before the end did.
+            frames = []
+            while (frame := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                frames.append(json.loads(frame.data))
+            assert [each["type"] for each in frames] == ["delta"]
+            assert (frame.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 1001)
+        await server

@@ -1,0 +1,61 @@
+"""When a guard connects again, and how long an attempt may take."""
+
+from __future__ import annotations
+
+import pytest
+
+from enforcement.reconnect import GOING_AWAY, RESTART_PAUSES, Reconnect
+
+pytestmark = pytest.mark.unit
+
+
+def pauses(reconnect: Reconnect, count: int) -> list[float]:
+    """Give the longest that the next pauses may be."""
+    return [reconnect.pause(lambda: 1.0) for _ in range(count)]
+
+
+def test_after_a_restart_was_announced_pauses_stay_short() -> None:
+    """A server that is back in two seconds is found within half of one."""
+    reconnect = Reconnect()
+    reconnect.ended(GOING_AWAY)
+    reconnect.proved()
+    assert max(pauses(reconnect, 20)) == 2.0
+
+    reconnect = Reconnect()
+    reconnect.ended(GOING_AWAY)
+    assert pauses(reconnect, 5) == [0.05, 0.1, 0.2, 0.4, 0.5]
+    assert max(pauses(reconnect, RESTART_PAUSES - 5)) == 0.5
+
+
+def test_a_restart_that_does_not_end_is_an_outage_like_any_other() -> None:
+    """A thousand guards do not ask twice a second for hours."""
+    reconnect = Reconnect()
+    reconnect.ended(GOING_AWAY)
+    pauses(reconnect, RESTART_PAUSES)
+    assert pauses(reconnect, 1) == [2.0]
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1002, 1006, 1008])
+def test_other_ends_announce_nothing(code: int | None) -> None:
+    """Such as a line that was cut, or a guard that was refused."""
+    reconnect = Reconnect()
+    reconnect.ended(code)
+    assert max(pauses(reconnect, 10)) == 2.0
+
+
+def test_an_attempt_that_nobody_answers_ends_soon_and_the_next_may_take_longer() -> (
+    None
+):
+    """An address that is gone answers nothing; a busy server answers late."""
+    reconnect = Reconnect()
+    limits = []
+    for _ in range(5):
+        limits.append(reconnect.limit())
+        reconnect.failed(TimeoutError())
+    assert limits == [1.5, 3.0, 6.0, 10.0, 10.0]
+
+    reconnect.failed(ConnectionRefusedError())
+    assert reconnect.limit() == 1.5
+    reconnect.failed(TimeoutError())
+    reconnect.ended(None)
+    assert reconnect.limit() == 1.5
