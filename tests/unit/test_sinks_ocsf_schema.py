@@ -6,7 +6,7 @@ import copy
 import functools
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pytest
@@ -21,15 +21,19 @@ from streams.stages.notify.deliveries import Activity
 from streams.stages.notify.trial import trial
 from tests.unit.test_sinks_ocsf import AGENT, TOKEN, USED, a_finding
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 pytestmark = pytest.mark.unit
 
 LINKS = Links("https://rescind.example")
 # What 1.9.0 adds to a Detection Finding (its changelog of 2026-08-03), as the objects
 # of ocsf/ocsf-schema (Apache-2.0) state it: ai_agent in evidences, and the attestation
 # of the profile record_integrity, which its base_event applies to each class. The
-# compiled schema of 1.9.0 is in no package. Its profile ai_operation, which has the
-# delegation, is not for findings, so a delegation stands under ``unmapped`` and is held
-# to its object alone.
+# compiled schema of 1.9.0 is in no package; its dictionary (tag 1.9.0) has the data
+# types of 1.8.0, and its changelog takes no attribute away and gives none of ours
+# another type. Its profile ai_operation, which has the delegation, is not for
+# findings, so a delegation stands under ``unmapped`` and is held to its object alone.
 AI_AGENT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -53,6 +57,8 @@ FINGERPRINT: dict[str, Any] = {
         "value": {"type": "string"},
         "serialization": {"type": "string"},
         "serialization_id": {"enum": [0, 1, 2, 3, 4, 5, 6, 7, 8, 99]},
+        "encoding": {"type": "string"},
+        "encoding_id": {"type": "integer"},
     },
 }
 ATTESTATION: dict[str, Any] = {
@@ -64,6 +70,8 @@ ATTESTATION: dict[str, Any] = {
         "authority_uid": {"type": "string"},
         "fingerprint": FINGERPRINT,
         "chain_uid": {"type": "string"},
+        "prev_event": {"type": "object"},
+        "signatures": {"type": "array"},
     },
 }
 DELEGATION: dict[str, Any] = {
@@ -75,6 +83,9 @@ DELEGATION: dict[str, Any] = {
         "parent_uid": {"type": "string"},
         "issuer_uid": {"type": "string"},
         "scopes": {"type": "array", "items": {"type": "string"}},
+        "audience": {"type": "string"},
+        "created_time": {"type": "integer"},
+        "expiration_time": {"type": "integer"},
     },
 }
 
@@ -154,6 +165,49 @@ def test_every_kind_is_valid_in_the_newest_version(
     """With what it adds, and nothing that it does not know."""
     layout = ocsf.OcsfLayout(version="1.9.0", links=LINKS)
     newest().validate(an_event(activity, layout, kind=kind))
+
+
+@pytest.mark.parametrize("kind", FindingKind)
+@pytest.mark.parametrize("activity", Activity)
+def test_the_newest_version_adds_what_the_docs_list_and_nothing_else(
+    kind: FindingKind, activity: Activity
+) -> None:
+    """Without that it is an event of 1.8.0, which stays to be chosen."""
+    layout = ocsf.OcsfLayout(version="1.9.0", links=LINKS)
+    event = an_event(activity, layout, kind=kind)
+    older = an_event(activity, ocsf.OcsfLayout(links=LINKS), kind=kind)
+
+    del event["attestation"], event["metadata"]["profiles"]
+    event["unmapped"].pop("delegation", None)
+    for evidence in event["evidences"]:
+        evidence.pop("ai_agent", None)
+    assert "1.9.0" == event["metadata"].pop("version")
+    assert "1.8.0" == older["metadata"].pop("version")
+    assert older == event
+
+
+# The attributes that 1.9.0 deprecates in a finding and the objects that ours has.
+DEPRECATED: Final = {"comment", "app_name", "app_uid"}
+
+
+@pytest.mark.parametrize("kind", FindingKind)
+def test_nothing_that_the_newest_version_deprecates_is_sent(kind: FindingKind) -> None:
+    """It may go with the next one."""
+    layout = ocsf.OcsfLayout(version="1.9.0", links=LINKS)
+    found = set(_names(an_event(layout=layout, kind=kind)))
+
+    assert set() == DEPRECATED & found
+    assert {"actor", "metadata"} & found
+
+
+def _names(plain: Any) -> Iterator[str]:
+    """Yield the names of all attributes."""
+    if isinstance(plain, dict):
+        yield from plain
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for each in plain:
+            yield from _names(each)
 
 
 def test_the_newest_version_says_whose_authority_was_used() -> None:
