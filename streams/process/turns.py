@@ -12,8 +12,6 @@ import time
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from agents_registry.steps import finish
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,10 +21,13 @@ if TYPE_CHECKING:
 # A loop may be held for 20 ms. The steps between two looks at the clock, and what the
 # engine does around them, need the rest.
 TURN_SECONDS: Final = 0.004
-TRIES: Final = 5  # of a walk that is disturbed
+TRIES: Final = 2  # of a walk that is disturbed, before facts wait for it
 # When the turn of a loop is over. Who waited for something else since then gives it up
 # once more than need be.
 _over: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+_resting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+    WeakKeyDictionary()
+)
 
 
 async def in_turns(steps: Steps[Result]) -> Result:
@@ -43,11 +44,19 @@ async def in_turns(steps: Steps[Result]) -> Result:
             _over[loop] = time.monotonic() + TURN_SECONDS
 
 
+def resting_tables() -> asyncio.Lock:
+    """Give the lock under which this loop's tables change, or stand still for a walk.
+
+    Whoever merges facts holds it for a bounded number of them at a time.
+    """
+    return _resting.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+
 async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> Result:
     """Walk a table in turns, again where facts were merged meanwhile.
 
-    Where they always are, it is walked in one go: what `agents_registry` judges is
-    bounded.
+    Where they always are, the next ones wait for the walk: what `agents_registry`
+    judges is bounded.
     """
     for _ in range(TRIES):
         before = registry.changes
@@ -57,4 +66,5 @@ async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> 
             continue  # the table was another at the end than at the start
         if registry.changes == before:
             return found
-    return finish(walk())
+    async with resting_tables():
+        return await in_turns(walk())

@@ -19,6 +19,7 @@ from streams.engines.embedded import ingest
 from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
 from streams.http import frames
+from streams.process.turns import resting_tables
 from streams.services.intake import MANY, Encoded, encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
@@ -151,6 +152,33 @@ async def test_a_restart_serves_leases_and_accepts_before_the_table_is_there(
             await until(lambda: server.served.stages.idle)
             assert (await server.get(f"/v1/why/{OTHER}"))[1]["allowed"]
             assert not (await server.get(f"/v1/why/{AGENT}"))[1]["allowed"]
+
+
+async def test_facts_wait_for_a_walk_that_needs_the_table(tmp_path: Path) -> None:
+    """The table stands still for it; what was accepted is denied meanwhile."""
+    begun, enough = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def walk() -> int:
+        async with resting_tables():
+            loop.call_soon_threadsafe(begun.set)
+            await asyncio.to_thread(enough.wait, DEADLINE)
+            return server.served.stages.registry.changes
+
+    async with (
+        running(tmp_path, lease_seconds=LEASE) as server,
+        beside(server.url, LEASE) as guard,
+    ):
+        guard.watch(AGENT)
+        walking = asyncio.create_task(server.served.prober.aside(walk))
+        await begun.wait()
+        await server.post("/v1/revocations", "revoker", {"identifier": AGENT})
+        await until(lambda: AGENT in guard.denied)
+        enough.set()
+
+        assert 0 == await walking
+        await until(lambda: server.served.stages.idle)
+        assert 0 < server.served.stages.registry.changes
 
 
 async def test_an_import_costs_no_lease(tmp_path: Path) -> None:

@@ -212,6 +212,26 @@ async def test_a_worker_builds_a_table_anew_in_steps(tmp_path: Path) -> None:
     file.close()
 
 
+async def test_a_workers_facts_wait_for_a_walk_that_needs_its_tables(
+    tmp_path: Path,
+) -> None:
+    """They change only where nobody has them stand still."""
+    file = FactsFile(tmp_path / "facts-0", extend({}))
+    file.reset("g")
+    partition = Partition(0, file, extend({}), "g")
+    (name,) = names(1)
+    fact = Node(node=name, authority="a", received_at=S, version=S)
+    async with turns.resting_tables():
+        taking = asyncio.create_task(take(partition, [record(0, fact)], Progress()))
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+        assert 0 == partition.position
+    await taking
+    assert 1 == partition.position
+    file.close()
+
+
 def test_no_step_of_a_summary_is_long() -> None:
     """However many posture findings a first import has."""
     found = [

@@ -12,7 +12,14 @@ import pytest
 from agents_registry.facts import Node
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.process.turns import TRIES, TURN_SECONDS, in_turns, undisturbed
+from streams.process import turns
+from streams.process.turns import (
+    TRIES,
+    TURN_SECONDS,
+    in_turns,
+    resting_tables,
+    undisturbed,
+)
 
 if TYPE_CHECKING:
     from agents_registry.steps import Steps
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 WORKS = 50
+STEPS = 200
+DEADLINE = 60.0
 
 
 def short() -> Steps[int]:
@@ -54,9 +63,19 @@ async def test_short_works_in_a_row_do_not_hold_the_loop(
     assert had[0] >= WORKS // 5
 
 
-@pytest.mark.parametrize("disturbed", [0, 2, TRIES + 1])
+async def busy(registry: Registry, merged: asyncio.Event) -> None:
+    """Merge facts for ever, one at each turn of the loop, as the stages do."""
+    for number in count():
+        async with resting_tables():
+            name = Identifier("vault.accessor", f"{number}")
+            registry.apply(Node(node=name, authority="a", version=1, received_at=1))
+            merged.set()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("disturbed", [0, 1, TRIES])
 async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -> None:
-    """Also where that tore it; and in one go where they always come."""
+    """Also where that tore it."""
     registry, walks = Registry(), [0]
 
     def merge() -> None:
@@ -66,13 +85,46 @@ async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -
     def walk() -> Steps[int]:
         walks[0] += 1
         before = len(registry.lineage)
-        if walks[0] <= min(disturbed, TRIES):
+        if walks[0] <= disturbed:
             asyncio.get_running_loop().call_soon(merge)
-        while walks[0] <= min(disturbed, TRIES) and before == len(registry.lineage):
+        while walks[0] <= disturbed and before == len(registry.lineage):
             yield
         if walks[0] == 1 and disturbed:
             raise KeyError(before)
         return len(registry.lineage)
 
-    assert min(disturbed, TRIES) == await undisturbed(registry, walk)
-    assert min(disturbed, TRIES) + 1 == walks[0]
+    assert disturbed == await undisturbed(registry, walk)
+    assert disturbed + 1 == walks[0]
+
+
+async def test_a_walk_that_is_always_disturbed_has_facts_wait_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ends on a table that stood still, and others have all their turns."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    registry, seen, had, merged = Registry(), list[int](), [0], asyncio.Event()
+
+    def walk() -> Steps[list[int]]:
+        seen.clear()
+        had[0] = 0
+        for _ in range(STEPS):
+            seen.append(registry.changes)
+            yield
+        return seen
+
+    async def other() -> None:
+        while True:
+            had[0] += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
+        beside = [tasks.create_task(busy(registry, merged)), tasks.create_task(other())]
+        await merged.wait()
+        found = await undisturbed(registry, walk)
+        merged.clear()
+        await merged.wait()  # facts go on
+        for each in beside:
+            each.cancel()
+    assert STEPS == len(found)
+    assert 1 == len({*found})
+    assert had[0] >= STEPS

@@ -23,7 +23,7 @@ from streams.engines.embedded.crossing import Bell, Latch, Watermark
 from streams.engines.embedded.shared_points import SharedPoints
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns
+from streams.process.turns import in_turns, resting_tables
 from streams.services.traced_stages import trace_applied, trace_finding
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import SLICE, Posture
@@ -312,7 +312,8 @@ class Stages:
         if self.applied >= self._ends.facts:
             return False
         stored_facts = await self._store.facts(self.applied, FACTS)
-        await in_turns(self._take(stored_facts))
+        async with resting_tables():
+            await in_turns(self._take(stored_facts))
         if self.registry.needs_rebuild:
             await self._rebuild()
         self._applied.raise_to(stored_facts[-1].offset + 1)

@@ -20,7 +20,7 @@ from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.records.schema_registry import learn_ids
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns
+from streams.process.turns import in_turns, resting_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,8 @@ async def take(
         progress: of the stage; told of each piece of a table that is built anew.
     """
     try:
-        await in_turns(_take(partition, records, progress))
+        async with resting_tables():
+            await in_turns(_take(partition, records, progress))
     except DamagedError as error:
         die("the local checkpoint is damaged", error)
 
