@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
+
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,15 +59,15 @@ async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> 
     """Walk a table in turns, again where facts were merged meanwhile.
 
     Where they always are, the next ones wait for the walk: what `agents_registry`
-    judges is bounded.
+    judges is bounded. A guard's table waits for nobody, and is walked in one go then.
     """
-    for _ in range(TRIES):
-        before = registry.changes
-        try:
-            found = await in_turns(walk())
-        except (LookupError, RuntimeError):
-            continue  # the table was another at the end than at the start
-        if registry.changes == before:
-            return found
-    async with resting_tables():
-        return await in_turns(walk())
+    for tried in range(TRIES + 1):
+        async with resting_tables() if tried == TRIES else nullcontext():
+            before = registry.changes
+            try:
+                found = await in_turns(walk())
+            except (LookupError, RuntimeError):
+                continue  # the table was another at the end than at the start
+            if registry.changes == before:
+                return found
+    return finish(walk())

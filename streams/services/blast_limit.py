@@ -23,6 +23,7 @@ from agents_registry.facts import (
     OwnerSet,
     Renewal,
 )
+from streams.process.turns import undisturbed
 from streams.services.approval_queue import FullError
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.stages.ingest import blast
@@ -170,10 +171,9 @@ async def _over(
     """Give the positions of what is over the limit; what cannot be counted is."""
     if table is None:
         return {n for n, fact in enumerate(facts) if isinstance(fact, Cause)}
-    reach = blast.BatchReach(table, facts, limit, now)
-    for _ in reach.steps():
-        await asyncio.sleep(0)  # guards must get their pongs between two counts
-    return reach.over
+    return await undisturbed(
+        table, lambda: blast.BatchReach(table, facts, limit, now).steps()
+    )
 
 
 async def sifted(

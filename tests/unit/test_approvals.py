@@ -29,6 +29,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from agents_registry.verdict import judge
 from schemas import entries
 from streams.http.auth import CredentialHolder
@@ -124,9 +125,7 @@ def table(children: int) -> Registry:
 def over(registry: Registry, facts: list[Fact], limit: int = 5) -> set[int]:
     """Give the positions of the facts that a limit holds."""
     reach = blast.BatchReach(registry, facts, limit, 10)
-    for _ in reach.steps():
-        pass
-    return reach.over
+    return finish(reach.steps())
 
 
 @given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=40))

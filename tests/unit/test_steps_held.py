@@ -30,6 +30,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.facts.partition import Partition
@@ -41,6 +42,7 @@ from streams.observability.progress import Progress
 from streams.process import turns
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.closure.results import Revocation
+from streams.stages.ingest.blast import BatchReach
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import ReceiverRoute
 from streams.stages.notify.state import DeliveryState, differing
@@ -159,6 +161,47 @@ def test_no_step_of_posture_is_long() -> None:
         return posture.step(2 * S, 2)
 
     assert most_calls(look()) < MOST
+
+
+def many_owners(count: int) -> tuple[list[Fact], list[Fact]]:
+    """Give owners, each deep below what ended, and a set of them all."""
+    (node,), facts, owners = names(1), list[Fact](), list[Identifier]()
+    for number in range(count):
+        line = [Identifier("person.id", f"p{number}-{deep}") for deep in range(800)]
+        owners.append(line[0])
+        pairs = pairwise(line)
+        facts += (Edge(child=low, parent=top, **SAID) for low, top in pairs)
+        facts.append(Cause(target=line[-1], effect=Effect.SUSPEND, at=S, **SAID))
+    return facts, [OwnerSet(node=node, owners=tuple(owners), **SAID)]
+
+
+def many_children(count: int) -> tuple[list[Fact], list[Fact]]:
+    """Give many children of one agent, and its end."""
+    (top,) = names(1)
+    return children(count), [Cause(target=top, effect=Effect.REVOKE, at=S, **SAID)]
+
+
+def many_facts(count: int) -> tuple[list[Fact], list[Fact]]:
+    """Give facts of one batch that hang on what ended, one below the other."""
+    line = names(count)
+    end = Cause(target=line[-1], effect=Effect.REVOKE, at=S, **SAID)
+    return [end], [
+        Edge(child=child, parent=parent, **SAID) for child, parent in pairwise(line)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"), [(many_owners, 30), (many_children, 20_000), (many_facts, 8000)]
+)
+def test_no_step_of_a_blast_limit_is_long(shape: Any, count: int) -> None:
+    """However much a batch names, and however much hangs on that."""
+    merged, batch = shape(count)
+    reach = BatchReach(table(merged), batch, 10**9, 2 * S)
+
+    assert most_calls(reach.steps()) < MOST
+    assert set() == reach.over
+    low = BatchReach(table(merged), batch, 0, 2 * S)
+    assert finish(low.steps()) == low.over != set()
 
 
 def test_no_step_of_why_is_long() -> None:

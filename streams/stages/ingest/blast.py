@@ -28,7 +28,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason, quiet
 from agents_registry.lineage import NONE
-from agents_registry.verdict import flaws_of
+from agents_registry.verdict import finding_flaws
 from streams.model.findings import FindingKind
 from streams.stages.ingest.approvals import HELD, Pending
 
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
     from agents_registry.causes import Standing
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 OURS: Final = "blast limit"  # the point of the findings
-TURN: Final = 500  # names looked at before others get their turn
+STEP: Final = 127  # a mask: facts or names between two yields
 
 Name: TypeAlias = "int | Identifier"  # a node of the table, or a name that is new
 
@@ -74,32 +75,30 @@ class BatchReach:
         self._added: dict[Name, list[Name]] = defaultdict(list)
         self.over: set[int] = set()
 
-    def steps(self) -> Iterator[None]:
-        """Count; yield where others may have their turn."""
-        for fact in self._facts:
+    def steps(self) -> Steps[set[int]]:
+        """Count; give `over`."""
+        for count, fact in enumerate(self._facts):
+            if not count & STEP:
+                yield
             self._add(fact)
         seen: set[Name] = set()
         starting: set[int] = set()
         total = 0
         for position, fact in enumerate(self._facts):
-            start = self._start(fact)
+            yield
+            start = yield from self._start(fact)
             if start is None:
                 continue
             own = isinstance(fact, Cause)
-            reached = 0
-            for name in self._down(start, seen):
-                counts = not (own and name == start)
-                reached += counts
-                total += counts
-                if total > self._limit:
-                    break
-                if total % TURN == 0:
-                    yield
+            reached = yield from self._reached(
+                start, seen, self._limit - total, own=own
+            )
+            total += reached
             if reached or not own or any(True for _ in self._below(start)):
                 starting.add(position)
-            yield
         if total > self._limit:
             self.over = starting
+        return self.over
 
     def _name(self, identifier: Identifier) -> Name:
         node = self._registry.lineage.find(identifier)
@@ -119,49 +118,57 @@ class BatchReach:
         for above, below in pairs:
             self._added[self._name(above)].append(self._name(below))
 
-    def _start(self, fact: Fact) -> Name | None:
+    def _start(self, fact: Fact) -> Steps[Name | None]:
         """Give the name from which a fact may newly end something, or None."""
         if isinstance(fact, Cause):
-            known = stands(self._registry, fact) or self._final(fact.target)
+            known = stands(self._registry, fact)
+            known = known or (yield from self._final(fact.target))
             return None if known else self._name(fact.target)
-        for name, ends in self._put_under(fact):
-            if ends and not self._final(name):
+        for name, ends in (yield from self._put_under(fact)):
+            if ends and not (yield from self._final(name)):
                 return self._name(name)
         return None
 
-    def _put_under(self, fact: Fact) -> Iterator[tuple[Identifier, bool]]:
-        """Yield names and whether a fact puts them under something that has ended."""
+    def _put_under(self, fact: Fact) -> Steps[list[tuple[Identifier, bool]]]:
+        """Give names and whether a fact puts them under something that has ended."""
         match fact:
             case Edge(child=child, parent=parent, relation=relation):
                 if relation is not Relation.CREATED_BY:
                     expires = relation is not Relation.REQUIRES
-                    yield child, self._ended(parent, expires=expires)
+                    return [(child, (yield from self._ended(parent, expires=expires)))]
             case Alias(first=first, second=second):
-                yield second, self._ended(first, expires=True)
-                yield first, self._ended(second, expires=True)
+                return [
+                    (second, (yield from self._ended(first, expires=True))),
+                    (first, (yield from self._ended(second, expires=True))),
+                ]
             case OwnerSet(node=node, owners=owners):
-                gone = [self._ended(owner, expires=True) for owner in owners]
-                yield node, bool(gone) and all(gone)
+                for owner in owners:
+                    if not (yield from self._ended(owner, expires=True)):
+                        return []
+                return [(node, bool(owners))]
             case Holds(node=node, attribute=attribute):
-                yield node, bool(self._causes(attribute))
+                return [(node, bool(self._causes(attribute)))]
             case Node(node=node, issued_at=issued) if issued is not None:
-                yield node, self._outdates(node, issued)
+                return [(node, self._outdates(node, issued))]
             case Renewal(node=node, expires_at=expires_at) if expires_at is not None:
-                yield node, expires_at <= self._now
+                return [(node, expires_at <= self._now)]
+        return []
 
-    def _ended(self, name: Identifier, *, expires: bool) -> bool:
+    def _ended(self, name: Identifier, *, expires: bool) -> Steps[bool]:
         """Tell whether what hangs on a name is dead."""
+        yield
         node = self._registry.lineage.find(name)
         if node == NONE or quiet(self._registry, (node,), self._now):
             return False
-        flaws = flaws_of(self._registry, name, self._now)
+        flaws = yield from finding_flaws(self._registry, name, self._now)
         marked = any(cause.effect is Effect.NOT_BEFORE for cause in self._causes(name))
         return marked or any(
             expires or flaw.reason is not Reason.EXPIRED for flaw in flaws
         )
 
-    def _final(self, name: Identifier) -> bool:
+    def _final(self, name: Identifier) -> Steps[bool]:
         """Tell whether a name, with all below it, is ended for good already."""
+        yield
         node = self._registry.lineage.find(name)
         if node == NONE or quiet(self._registry, (node,), -1):
             return False
@@ -169,7 +176,7 @@ class BatchReach:
             flaw.reason is Reason.REVOKED
             and flaw.cause is not None
             and flaw.cause.reach is Reach.SUBTREE
-            for flaw in flaws_of(self._registry, name, self._now)
+            for flaw in (yield from finding_flaws(self._registry, name, self._now))
         )
 
     def _outdates(self, name: Identifier, issued: int) -> bool:
@@ -194,16 +201,32 @@ class BatchReach:
             yield from self._registry.holders.get(name, ())
         yield from self._added.get(name, ())
 
-    def _down(self, start: Name, seen: set[Name]) -> Iterator[Name]:
-        """Yield a name and all that hangs on it, but what was seen before."""
-        todo = [] if start in seen else [start]
+    def _reached(
+        self, start: Name, seen: set[Name], most: int, *, own: bool
+    ) -> Steps[int]:
+        """Count what hangs on a name and was not seen before, to one above ``most``.
+
+        The name itself counts, but where it is a cause's own.
+        """
+        if start in seen:
+            return 0
         seen.add(start)
+        todo, reached, count = [start], int(not own), 0
         for name in todo:
-            yield name
             for other in self._below(name):
+                if reached > most:
+                    return reached
+                count += 1
+                if not count & STEP:
+                    yield
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
+                    reached += 1
+            count += 1
+            if not count & STEP:
+                yield
+        return reached
 
 
 def stands(registry: Registry, cause: Cause) -> bool:
