@@ -25,15 +25,9 @@ from streams.process.lifecycle import (
     keep_collections_short,
 )
 from streams.settings.errors import explained
-from streams.settings.server import (
-    Authority,
-    GrantSettings,
-    Settings,
-    SourceSettings,
-    address,
-    load,
-)
-from streams.settings.server import WatchSettings as Watched
+from streams.settings.server import Authority, GrantSettings, Settings, address, load
+from streams.settings.sources import SourceSettings
+from streams.settings.sources import WatchSettings as Watched
 from streams.sinks.addresses import is_public
 
 if TYPE_CHECKING:

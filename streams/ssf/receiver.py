@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from streams.clients.jwks_cache import JwksCache
     from streams.services.intake import RecordLog, Speaker
-    from streams.settings.server import SsfStream
+    from streams.settings.sources import SsfStream
     from streams.sources.ssf.verifier import StreamRules
     from streams.ssf.health import Step, StreamHealth
     from streams.stages.ingest.ingress import Origin

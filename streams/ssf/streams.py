@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from streams.services.intake import RecordLog, Speaker
-    from streams.settings.server import SsfStream
+    from streams.settings.sources import SsfStream
     from streams.ssf.receiver import StreamHealthKeeper
 
     Loop = Callable[[], Coroutine[Any, Any, None]]

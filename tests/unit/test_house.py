@@ -30,8 +30,6 @@ LARGE: Final = frozenset(
         "streams/engines/kafka/sentinel/sentinel.py",
         "streams/http/operators.py",
         "streams/http/queries.py",
-        "streams/observability/metrics.py",
-        "streams/settings/server.py",
         "streams/stages/access/index.py",
         "streams/stages/sentinel/episodes.py",
         "streams/stages/sentinel/liveness_index.py",

@@ -22,15 +22,8 @@ from streams.http.health import StoreMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
-from streams.observability.metrics import (
-    LABELS,
-    METRICS,
-    MOST_KINDS,
-    OTHER,
-    Count,
-    Distribution,
-    table,
-)
+from streams.observability.metric_types import Count, Distribution
+from streams.observability.metrics import LABELS, METRICS, MOST_KINDS, OTHER, table
 from streams.pdp.decider import Decision
 from streams.pdp.metrics import DecisionMetrics as PdpMetrics
 from streams.services.audit_sinks import Sinks

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from streams.http.events import ConfiguredSource, Speakers
     from streams.services.reading import RecordReader
-    from streams.settings.server import Settings, WatchSettings
+    from streams.settings.server import Settings
+    from streams.settings.sources import WatchSettings
 
 
 def following(

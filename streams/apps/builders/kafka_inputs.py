@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streams.model.records import Record
     from streams.pollers.driver import Poller
     from streams.pollers.sqs import QueueReader
-    from streams.settings.server import RawTopicSettings
+    from streams.settings.sources import RawTopicSettings
 
 
 @frozen

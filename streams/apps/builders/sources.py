@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from streams.services.reading import RecordReader
     from streams.settings.access import ClientCertificate, StaticToken
-    from streams.settings.server import Settings, Socket, SourceSettings, WatchSettings
+    from streams.settings.server import Settings
+    from streams.settings.sources import Socket, SourceSettings, WatchSettings
     from streams.ssf.receiver import StreamVerifier
 
 GENERIC: Final = "generic"
